@@ -1,0 +1,58 @@
+"""The idempotency key: one task, one target, one date, one launch. Made from the due instant, never from now."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+DAY_FORM = "2026-11-23"
+SLOT_FORM = "20261123T0200Z"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_SLOT = re.compile(r"\d{8}T\d{4}Z\Z", re.ASCII)
+
+
+def key_of(task_type: str, target: str, date_text: str) -> str:
+    """First 16 hex digits of SHA-256 of `type:target:date`.
+
+    `task_type` has no colon and the date has a fixed form without one, so the text is unambiguous.
+    Raises ValueError for a type with a colon.
+    """
+    if ":" in task_type:
+        raise ValueError(f"a type has no colon: {task_type!r}")
+    return hashlib.sha256(f"{task_type}:{target}:{date_text}".encode()).hexdigest()[:16]
+
+
+def day_date(instant: datetime, zone: ZoneInfo) -> str:
+    """The day in which `instant` (aware) falls in `zone`, as `2026-11-23`."""
+    return instant.astimezone(zone).date().isoformat()
+
+
+def slot_date(instant: datetime) -> str:
+    """The minute of `instant` (aware) in UTC, as `20261123T0200Z`."""
+    return f"{instant.astimezone(UTC):%Y%m%dT%H%MZ}"
+
+
+def parse_date(text: str, window: str) -> str:
+    """`text` where it is a well-formed date of `window` (`day` or `slot`), past and future ones too.
+
+    Raises ValueError with one line that says what is accepted.
+    """
+    accepted = DAY_FORM if window == "day" else SLOT_FORM
+    pattern = _DAY if window == "day" else _SLOT
+    if not pattern.match(text):
+        raise ValueError(f"date {text!r} is not of the form {accepted}")
+    try:
+        if window == "day":
+            date.fromisoformat(text)
+        else:
+            datetime.strptime(text, "%Y%m%dT%H%MZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise ValueError(f"date {text!r} does not exist; a date has the form {accepted}") from None
+    return text
+
+
+def is_key(text: str) -> bool:
+    """True for 16 lower-case hex digits."""
+    return re.fullmatch(r"[0-9a-f]{16}", text, re.ASCII) is not None

@@ -1,0 +1,1 @@
+"""Runs are guarded here: claim, send, follow, stop, settle. Outlives every screen."""

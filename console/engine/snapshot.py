@@ -1,0 +1,181 @@
+"""Everything a screen or a command may show, as frozen values. Parts compare equal while nothing changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from console.domain.guardrails import Refusal, Standing
+from console.domain.moment import Moment
+from console.domain.run import Limits, Run, RunId
+from console.domain.task import Stage, Task
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A process that guards runs on this state folder."""
+
+    id: str
+    kind: str
+    pid: int
+    alive: bool
+    """Its kernel lock is held."""
+    mine: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """The kill switch is on."""
+
+    since_ms: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextLaunch:
+    """The next scheduled instant of any task."""
+
+    task: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One look at the state folder."""
+
+    taken: Moment
+    live: tuple[Run, ...] = ()
+    """All that is not ended: proposals first, then unconfirmed, then the rest, oldest first."""
+    recent: tuple[Run, ...] = ()
+    """What ended last, newest first, at most 50; skips and refusals left out."""
+    standings: tuple[Standing, ...] = ()
+    """Daily units, daily runs, monthly units, concurrent runs: over all tasks."""
+    paused: Pause | None = None
+    owners: Mapping[str, Owner] = field(default_factory=dict)
+    """By id; the `owner` of a run is a key here while the process is known."""
+    scheduler: Owner | None = None
+    next_launch: NextLaunch | None = None
+    time_zone: str = "UTC"
+    """Of the caps: where the day begins."""
+    problems: tuple[str, ...] = ()
+    """Alarms in one cleaned line each: offline, stop not proven, clock stepped, store full."""
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineEvent:
+    """One thing that happened to a run."""
+
+    at_ms: int
+    kind: str
+    """`claimed`, `sandbox`, `sending`, `running`, `stop`, `cancel`, `settled`, …"""
+    text: str
+    """One cleaned line."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLine:
+    """One step of the agent, for the screen."""
+
+    index: int
+    kind: str
+    text: str
+    """Cleaned, one line."""
+    at_ms: int
+    units: int
+    """Cumulative milli-units when it was last seen."""
+    done: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetail:
+    """One run whole."""
+
+    run: Run
+    timeline: tuple[TimelineEvent, ...] = ()
+    steps: tuple[StepLine, ...] = ()
+    attempts: tuple[Run, ...] = ()
+    """All runs of the same key, oldest first, this one included."""
+    changed_since: tuple[str, ...] = ()
+    """What differs in the task now, `model: a -> b`."""
+    worst_case_micro: int | None = None
+    """Micro-money if the whole budget were used; None where the price is unknown."""
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typical:
+    """What a task's past runs (ended ok) used."""
+
+    runs: int
+    median_units: int
+    p95_units: int
+    p95_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchPreview:
+    """What a launch by hand would be, before it is one. The key is minted here, so Enter twice is one intent."""
+
+    task: Task
+    target: str
+    date: str
+    key: str
+    stage: Stage
+    limits: Limits
+    typical: Typical | None
+    worst_case_micro: int | None
+    currency: str | None
+    standings: tuple[Standing, ...]
+    answer: LaunchKind
+    """What a launch now would answer."""
+    refusal: Refusal | None = None
+    holder: Run | None = None
+    """The run that has the key."""
+    differences: tuple[str, ...] = ()
+    """Against the holder's fingerprint."""
+
+
+class LaunchKind(StrEnum):
+    """The four answers to a launch."""
+
+    LAUNCHED = "launched"
+    """The run is claimed and guarded."""
+    PROPOSED = "proposed"
+    SKIPPED = "skipped"
+    """Already done or already running: `holder` says which run."""
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchAnswer:
+    """What came of a launch."""
+
+    kind: LaunchKind
+    run: Run
+    """The new run; for skips and refusals the entry in the history."""
+    holder: Run | None = None
+    refusal: Refusal | None = None
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaunchRequest:
+    """A launch that somebody wants."""
+
+    task: str
+    date: str | None = None
+    """None: made from the schedule or from today, see the key's rules."""
+    target: str | None = None
+    """None: the task's own."""
+    scheduled: bool = False
+    by: str
+    """`USER tty=yes` or `USER tty=no`; recorded."""
+    rerun: bool = False
+    reason: str = ""
+    """Needed for a rerun."""
+
+
+RunSelector = RunId | str
+"""A run id, a unique prefix of one, or a key."""

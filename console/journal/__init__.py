@@ -1,0 +1,1 @@
+"""Lines that outlive a process: the run log, derived from the store, and the journal of ids received."""

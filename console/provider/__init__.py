@@ -1,0 +1,1 @@
+"""The only HTTP client. What a provider is stands in `contract`; each provider is a sibling of `interactions`."""

@@ -1,0 +1,1 @@
+"""The truth on disk. The only SQL of the program stands here."""

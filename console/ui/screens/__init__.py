@@ -1,0 +1,1 @@
+"""One file per screen. Only a screen connects widgets with the engine."""

@@ -1,0 +1,1 @@
+"""Widgets take values and speak through messages; none of them knows the engine."""
