@@ -1,0 +1,46 @@
+"""Tests wait on a condition with a deadline, never for a time: a slow machine makes them slower, not red."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+
+EVERY_S = 0.01
+"""Between two looks at a condition."""
+
+
+async def until(condition: Callable[[], object | Awaitable[object]], *, within: float = 10.0, what: str = "") -> None:
+    """Returns once `condition()` is true; it may be a coroutine function, and is looked at once more at the deadline.
+
+    Raises AssertionError naming `what` (or the condition) after `within` seconds.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        late = time.monotonic() >= deadline
+        answer = condition()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if answer:
+            return
+        if late:
+            raise AssertionError(_too_late(condition, within, what))
+        await asyncio.sleep(EVERY_S)
+
+
+def until_sync(condition: Callable[[], object], *, within: float = 10.0, what: str = "") -> None:
+    """`until` for tests that have no event loop, such as those of whole processes."""
+    deadline = time.monotonic() + within
+    while True:
+        late = time.monotonic() >= deadline
+        if condition():
+            return
+        if late:
+            raise AssertionError(_too_late(condition, within, what))
+        time.sleep(EVERY_S)
+
+
+def _too_late(condition: Callable[[], object], within: float, what: str) -> str:
+    named = what or getattr(condition, "__qualname__", repr(condition))
+    return f"not within {within:g} s: {named}"
