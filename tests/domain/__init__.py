@@ -1,0 +1,1 @@
+"""The rules that touch nothing, proved without anything."""

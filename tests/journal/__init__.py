@@ -1,0 +1,1 @@
+"""Lines that outlive a process, proved on real files."""

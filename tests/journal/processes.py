@@ -1,0 +1,54 @@
+"""What the other processes of the tests do; importable by a fresh interpreter."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from console.journal.writer import LogWriter
+from tests.journal.samples import record
+
+_FRESH = multiprocessing.get_context("spawn")
+
+
+def in_processes(work: Callable[[Path, int], None], path: Path, count: int) -> None:
+    """Runs `work(path, number)` in `count` fresh interpreters at once and demands that each ends well."""
+    processes = [_FRESH.Process(target=work, args=(path, number)) for number in range(count)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * count
+
+
+def append_thousands(path: Path, number: int) -> None:
+    """5,000 lines as fast as they go, without the lock."""
+    writer = LogWriter(path)
+    for index in range(5000):
+        writer.append([record(number * 5000 + index, writer=f"{number} {'x' * (index % 200)}")], sync=False)
+
+
+def append_and_rotate(path: Path, number: int) -> None:
+    """1,000 lines under the lock, with a rotation whenever the file passes 20 kB."""
+    writer = LogWriter(path)
+    for index in range(1000):
+        with writer.locked(wait=30):
+            writer.append([record(number * 1000 + index)], sync=False)
+            writer.rotate(keep=100, max_bytes=20_000)
+
+
+def append_until_killed(path: str, number: str) -> None:
+    """Lines for ever, each told on stdout once it is written."""
+    writer = LogWriter(Path(path))
+    ev = int(number) * 1_000_000
+    while True:
+        writer.append([record(ev, text="x" * 200)], sync=False)
+        os.write(1, b"%d\n" % ev)
+        ev += 1
+
+
+if __name__ == "__main__":
+    append_until_killed(sys.argv[1], sys.argv[2])

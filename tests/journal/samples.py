@@ -1,0 +1,52 @@
+"""Records and writers for the tests of the log."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from console.domain.record import LogRecord, parse_line
+
+NOON_MS = 1_795_435_200_000
+"""2026-11-23T12:00:00Z."""
+
+
+def record(ev: int, status: str = "ok", **fields: str) -> LogRecord:
+    """A record like those of a night, one second after its forerunner."""
+    return LogRecord(
+        ev=ev,
+        at_ms=NOON_MS + ev * 1000,
+        key="9f2c51ab03de7714",
+        status=status,
+        elapsed_ms=1200,
+        units=500,
+        fields=fields,
+    )
+
+
+def evs(path: Path) -> list[int]:
+    """The numbers of all whole lines, in the order of the file. Raises BadLine for any other line."""
+    return [parse_line(line).ev for line in path.read_bytes().split(b"\n") if line]
+
+
+class StutteringWrite:
+    """`os.write` that takes only so many bytes, or refuses, as told for each call; then it is itself again."""
+
+    def __init__(self, script: Iterable[int | OSError]) -> None:
+        self._script = list(script)
+        self.calls = 0
+
+    def __call__(self, descriptor: int, data: bytes) -> int:
+        """Writes as many bytes as the script allows."""
+        self.calls += 1
+        told = self._script.pop(0) if self._script else len(data)
+        if isinstance(told, OSError):
+            raise told
+        return os.write(descriptor, data[:told]) if told else 0
+
+
+def no_space() -> OSError:
+    """What a full disk says."""
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
