@@ -1,0 +1,61 @@
+# Needs Python 3.11 or later with venv and pip, and GNU make. Everything else comes from the pinned requirements.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+RUN    := $(VENV)/.stamp-run
+DEV    := $(VENV)/.stamp-dev
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint screenshots bench soak clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(RUN) ## the console on the built-in simulator: no key, no config, nothing kept
+	@$(BIN)/python -m console demo
+
+test: lint ## every check, then every test, warnings as errors
+	$(BIN)/python -m pytest
+
+check: lint ## format, lint, types, floors and the rules of the house
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+lint: $(DEV)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+screenshots: $(DEV) ## the pictures of the README, exported from the real app
+	$(BIN)/python screenshots/make.py
+
+bench: $(DEV) ## what benchmarks/README.md quotes
+	$(BIN)/python benchmarks/run.py
+
+soak: $(DEV) ## the long tests: crash points, floods, hours of clock
+	$(BIN)/python -m pytest -m soak
+
+clean: ## the environment and everything made
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find console tests benchmarks screenshots -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "nightdesk needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) -V 2>&1 || echo missing). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "'$(PYTHON)' cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "making $(VENV)" >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+
+# The stamps are newer than the pins they were made from, so nothing is installed twice.
+$(RUN): requirements.txt pyproject.toml | $(BIN)/python
+	@echo "installing what the console runs on" >&2
+	@$(PIP) -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements-dev.txt $(RUN)
+	@echo "installing what the tests need" >&2
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,55 @@
+"""The project's own files as the house rules read them."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CONSOLE = ROOT / "console"
+TESTS = ROOT / "tests"
+
+_MADE = frozenset({"__pycache__", "dist", "build"})
+
+
+@cache
+def tracked_files() -> tuple[Path, ...]:
+    """What belongs to the project: by git where there is one, else all that nobody's tool made."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode == 0:
+        paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
+    else:
+        paths = [path for path in ROOT.rglob("*") if not _is_made(path.relative_to(ROOT))]
+    return tuple(sorted(path for path in paths if path.is_file()))
+
+
+def _is_made(relative: Path) -> bool:
+    return any(part in _MADE or (part.startswith(".") and part != ".ci") for part in relative.parts[:-1])
+
+
+@cache
+def modules(*folders: str) -> tuple[Path, ...]:
+    """The Python files of these top folders."""
+    return tuple(path for path in tracked_files() if path.suffix == ".py" and _top(path) in folders)
+
+
+def _top(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of one module."""
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def place(path: Path, line: int = 0) -> str:
+    """`console/domain/run.py:12`, for messages."""
+    return f"{path.relative_to(ROOT)}:{line}" if line else str(path.relative_to(ROOT))
