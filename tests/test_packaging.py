@@ -1,0 +1,138 @@
+"""What is installed is what was tested: the wheel carries all that the program reads, and starts in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.tree import CONSOLE, ROOT, tracked_files
+
+
+def _run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of what belongs to the project, by way of the source archive."""
+    copy = tmp_path_factory.mktemp("source")
+    for path in tracked_files():
+        target = copy / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
+    built = _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", copy / "made", cwd=copy)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (made,) = (copy / "made").glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the wheel; what it depends on is borrowed from ours, so no network is needed."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    python = folder / "bin" / "python"
+    install = _run(
+        *(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps", wheel), cwd=folder
+    )
+    assert install.returncode == 0, install.stdout + install.stderr
+    (site,) = folder.glob("lib/python*/site-packages")
+    # A path in a .pth does not have its own .pth files read: the editable checkout stays out.
+    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    return folder
+
+
+def test_the_wheel_carries_every_file_that_the_program_reads(wheel: Path) -> None:
+    inside = set(zipfile.ZipFile(wheel).namelist())
+    ours = {path.relative_to(ROOT).as_posix() for path in tracked_files() if path.is_relative_to(CONSOLE)}
+    themes = {f"console/themes/{path.name}" for path in (ROOT / "themes").glob("*.toml")}
+    assert ours | themes <= inside
+    assert {Path(name).suffix for name in ours | themes} >= {".py", ".sql", ".tcss", ".toml"}
+
+
+def test_the_wheel_carries_nothing_else(wheel: Path) -> None:
+    inside = zipfile.ZipFile(wheel).namelist()
+    assert {name.partition("/")[0] for name in inside} == {
+        "console",
+        next(n for n in inside if "dist-info" in n).split("/")[0],
+    }
+    assert not [name for name in inside if name.endswith((".pyc", ".db", ".log"))]
+
+
+def test_the_installed_program_starts_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
+    nightdesk = installed / "bin" / "nightdesk"
+    version = _run(nightdesk, "--version", cwd=tmp_path)
+    assert (version.returncode, version.stderr) == (0, "")
+    assert _own_version() in version.stdout
+    assert list(tmp_path.iterdir()) == []
+
+    assert _run(nightdesk, "init", cwd=tmp_path).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["nightdesk.toml"]
+
+    paths = _run(nightdesk, "paths", "--json", cwd=tmp_path)
+    assert (paths.returncode, paths.stderr) == (0, "")
+    assert isinstance(json.loads(paths.stdout), dict)
+
+
+def test_the_installed_program_is_not_the_checkout(installed: Path, tmp_path: Path) -> None:
+    where = _run(installed / "bin" / "python", "-c", "import console; print(console.__file__)", cwd=tmp_path)
+    assert Path(where.stdout.strip()).is_relative_to(installed)
+
+
+def _own_version() -> str:
+    found = re.search(r'__version__ = "(.+)"', (CONSOLE / "__init__.py").read_text(encoding="utf-8"))
+    assert found
+    return found[1]
+
+
+def _project() -> dict[str, Any]:
+    loaded: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def _pins(name: str) -> dict[str, str]:
+    """Package to version. Fails on a line that is not an exact pin, so on any address of an index too."""
+    lines = [line for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
+    pins = [re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", line) for line in lines if not line.startswith("-r ")]
+    assert all(pins)
+    return {pin[1]: pin[2] for pin in pins if pin}
+
+
+def test_every_dependency_is_pinned_within_the_range_it_declares() -> None:
+    project, build = _project()["project"], _project()["build-system"]
+    run, dev = _pins("requirements.txt"), _pins("requirements-dev.txt")
+    assert not run.keys() & dev.keys()
+    needs = [
+        *((text, run) for text in [*project["dependencies"], *build["requires"]]),
+        *((text, run | dev) for text in project["optional-dependencies"]["dev"]),
+    ]
+    for text, pins in needs:
+        need = Requirement(text)
+        assert need.specifier.contains(pins[canonicalize_name(need.name)]), text
+
+
+def test_the_version_has_its_entry_in_the_changelog() -> None:
+    assert f"## [{_own_version()}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
