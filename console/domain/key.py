@@ -17,11 +17,15 @@ def key_of(task_type: str, target: str, date_text: str) -> str:
     """First 16 hex digits of SHA-256 of `type:target:date`.
 
     `task_type` has no colon and the date has a fixed form without one, so the text is unambiguous.
-    Raises ValueError for a type with a colon.
+    Raises ValueError for a type with a colon, and for text that is not Unicode (a torn argument of a shell).
     """
     if ":" in task_type:
         raise ValueError(f"a type has no colon: {task_type!r}")
-    return hashlib.sha256(f"{task_type}:{target}:{date_text}".encode()).hexdigest()[:16]
+    try:
+        text = f"{task_type}:{target}:{date_text}".encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"a type and a target are valid Unicode text, unlike {task_type!r}, {target!r}") from None
+    return hashlib.sha256(text).hexdigest()[:16]
 
 
 def day_date(instant: datetime, zone: ZoneInfo) -> str:

@@ -23,6 +23,7 @@ MAX_LINE = 4000
 
 _BARE = re.compile(r"[A-Za-z0-9._:/+-]+\Z", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z", re.ASCII)
+_EV = re.compile(r"\d{1,18}\Z", re.ASCII)
 _FIELD = re.compile(r'([a-z][a-z0-9_]*)=("(?:[^"\\]|\\.)*"|[A-Za-z0-9._:/+-]+)(?: |\Z)', re.ASCII)
 HEAD = ("ts", "key", "status", "elapsed", "units")
 """The five fields that come first, in this order."""
@@ -98,6 +99,8 @@ def parse_line(line: bytes) -> LogRecord:
         elapsed = fields["elapsed"]
         if not elapsed.endswith("s"):
             raise BadLine("elapsed has no unit")
+        if not _EV.match(fields["ev"]):
+            raise BadLine("ev is not a number")
         return LogRecord(
             ev=int(fields["ev"]),
             at_ms=parse_iso_ms(fields["ts"]),
@@ -126,6 +129,15 @@ def parse_fields(line: bytes) -> dict[str, str]:
         match = _FIELD.match(body, position)
         if match is None or match[1] in fields:
             raise BadLine(f"not a field at {position}")
-        fields[match[1]] = json.loads(match[2]) if match[2].startswith('"') else match[2]
+        fields[match[1]] = _unquoted(match[2])
         position = match.end()
     return fields
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError as error:
+        raise BadLine(f"not a quoted value: {error}") from None

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 
 from console.domain.key import key_of
+from console.domain.text import safe
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z", re.ASCII)
+_MAX_SHOWN = 120
+"""Characters of one value where a difference is named; a list of tools may be long."""
 
 
 class Stage(IntEnum):
@@ -163,7 +166,7 @@ class Fingerprint:
         return cls(**stored)  # type: ignore[arg-type]  # the dataclass refuses wrong names itself
 
     def differences(self, other: Fingerprint) -> tuple[str, ...]:
-        """One phrase per field that differs, `model: a -> b`; prompts are told by length and hash only."""
+        """One cleaned phrase per field that differs, `model: a -> b`; prompts are told by length and hash only."""
         mine, theirs = self.as_fields(), other.as_fields()
         return tuple(
             f"{name}: {_short(mine[name])} -> {_short(theirs[name])}" for name in mine if mine[name] != theirs[name]
@@ -176,4 +179,4 @@ def _sha256(text: str) -> str:
 
 def _short(value: str | int) -> str:
     text = str(value) or "none"
-    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{64}", text) else text
+    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{64}", text) else safe(text, limit=_MAX_SHOWN)

@@ -13,6 +13,9 @@ UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 MAX_COMBINING = 3
 """A base character keeps at most this many combining marks; stacks of them overflow neighbouring rows."""
 
+_COMBINING = frozenset({"Mn", "Me"})
+"""By category: many marks that stack, Thai ones among them, have the combining class 0."""
+
 
 def is_unsafe(character: str) -> bool:
     """True for a character that must not reach a terminal as it is."""
@@ -36,31 +39,34 @@ def safe(text: str, *, limit: int | None = None, newlines: bool = False) -> str:
     Tabs become a space; newlines stay only where `newlines` is true. `limit` is in characters of the
     result, which then ends in `…`; None is unlimited.
     """
-    pieces: list[str] = []
-    length = combining = 0
-    for character in text:
-        if character == "\t" or (character == "\n" and not newlines):
-            piece = " "
-        elif character == "\n":
-            piece = character
-        elif unicodedata.combining(character):
-            combining += 1
-            if combining > MAX_COMBINING:
-                continue
-            piece = character
-        elif is_unsafe(character):
-            piece = _visible(character)
-        else:
-            piece = character
-        if not unicodedata.combining(character):
-            combining = 0
-        if limit is not None and length + len(piece) > limit:
-            return "".join(pieces)[: max(0, limit - 1)] + "…"
-        pieces.append(piece)
-        length += len(piece)
-    return "".join(pieces)
+    cleaned = text if text.isascii() and text.isprintable() else _cleaned(text, limit, newlines)
+    if limit is None or len(cleaned) <= limit:
+        return cleaned
+    return cleaned[: limit - 1] + "…" if limit > 0 else ""
 
 
 def is_safe(text: str, *, newlines: bool = False) -> bool:
-    """True where `safe` would change nothing but tabs."""
-    return not any(is_unsafe(c) and not (newlines and c == "\n") for c in text)
+    """True where `safe` would change nothing."""
+    return safe(text, newlines=newlines) == text
+
+
+def _cleaned(text: str, limit: int | None, newlines: bool) -> str:
+    """All of it, or enough to be longer than `limit`: megabytes of agent text are shown in one line."""
+    pieces: list[str] = []
+    length = marks = 0
+    for character in text:
+        category = unicodedata.category(character)
+        marks = marks + 1 if category in _COMBINING else 0
+        if marks > MAX_COMBINING:
+            continue
+        if character == "\t" or (character == "\n" and not newlines):
+            piece = " "
+        elif category in UNSAFE_CATEGORIES and character != "\n":
+            piece = _visible(character)
+        else:
+            piece = character
+        pieces.append(piece)
+        length += len(piece)
+        if limit is not None and length > limit:
+            break
+    return "".join(pieces)

@@ -12,6 +12,8 @@ from console.journal.writer import LogWriter, rotated_names
 from tests.journal.processes import append_and_rotate, append_thousands, in_processes
 from tests.journal.samples import evs, record
 
+HERE = Path(__file__).parents[2]
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -40,7 +42,7 @@ def test_a_process_killed_while_writing_loses_no_line_that_it_told(path: Path) -
 
 def _kill_after_lines(path: Path, number: int, lines: int) -> list[int]:
     command = [sys.executable, "-m", "tests.journal.processes", str(path), str(number)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HERE) as process:
         assert process.stdout is not None
         told = [process.stdout.readline() for _ in range(lines)]
         process.kill()

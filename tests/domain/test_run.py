@@ -1,0 +1,138 @@
+"""Proves the state table edge by edge, what a provider's last word means, and that run ids sort and never repeat."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.domain.run import (
+    HOLDING,
+    LIVE,
+    NEVER_A_RUN,
+    NEXT,
+    RERUN_FREELY,
+    IllegalTransition,
+    Outcome,
+    Reason,
+    State,
+    check_transition,
+    new_run_id,
+    settled_outcome,
+)
+
+EDGES = {
+    ("proposed", "claimed"),
+    ("proposed", "ended"),
+    ("claimed", "sending"),
+    ("claimed", "ended"),
+    ("sending", "claimed"),
+    ("sending", "running"),
+    ("sending", "unconfirmed"),
+    ("sending", "ended"),
+    ("running", "stopping"),
+    ("running", "ended"),
+    ("stopping", "ended"),
+    ("unconfirmed", "running"),
+    ("unconfirmed", "ended"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(State, State)))
+def test_only_the_edges_of_the_table_exist(before: State, after: State) -> None:
+    if (before.value, after.value) in EDGES:
+        check_transition(before, after)
+        return
+    with pytest.raises(IllegalTransition, match=f"^a run cannot go from {before} to {after}$"):
+        check_transition(before, after)
+
+
+def test_every_state_can_reach_the_end_and_the_end_is_final() -> None:
+    assert set(NEXT) == set(State)
+    reaching = {State.ENDED}
+    while more := {state for state in State if NEXT[state] & reaching} - reaching:
+        reaching |= more
+    assert reaching == set(State)
+    assert NEXT[State.ENDED] == frozenset()
+
+
+def test_no_way_leads_back_from_a_stop_or_from_the_unknown_to_before_the_launch() -> None:
+    assert NEXT[State.STOPPING] == {State.ENDED}
+    for state in (State.RUNNING, State.STOPPING, State.UNCONFIRMED):
+        assert not NEXT[state] & {State.CLAIMED, State.SENDING, State.PROPOSED}
+
+
+def test_which_states_hold_units_and_take_a_slot() -> None:
+    assert LIVE | {State.UNCONFIRMED} == HOLDING
+    assert set(State) - HOLDING == {State.PROPOSED, State.ENDED}
+
+
+def test_which_endings_free_the_key_by_themselves() -> None:
+    assert {str(outcome) for outcome in RERUN_FREELY} == {"not_sent", "rejected", "declined", "expired"}
+    assert not RERUN_FREELY & NEVER_A_RUN
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+@pytest.mark.parametrize("belt_hit", [False, True])
+def test_a_real_ending_is_kept_whatever_was_asked(reason: Reason | None, belt_hit: bool) -> None:
+    def meaning(status: str) -> Outcome | None:
+        return settled_outcome(status, reason=reason, belt_hit=belt_hit)
+
+    assert meaning("completed") is Outcome.OK
+    assert meaning("failed") is Outcome.FAILED
+    assert meaning("budget_exceeded") is Outcome.BUDGET
+    assert meaning("incomplete") is (Outcome.BUDGET if belt_hit else Outcome.INCOMPLETE)
+
+
+@pytest.mark.parametrize("belt_hit", [False, True])
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [
+        (None, Outcome.CANCELLED),
+        (Reason.OPERATOR, Outcome.CANCELLED),
+        (Reason.KILL_SWITCH, Outcome.CANCELLED),
+        (Reason.TIMEOUT, Outcome.TIMEOUT),
+        (Reason.BUDGET, Outcome.BUDGET),
+    ],
+)
+def test_cancelled_is_told_by_the_reason_that_was_asked(
+    reason: Reason | None, outcome: Outcome, belt_hit: bool
+) -> None:
+    assert settled_outcome("cancelled", reason=reason, belt_hit=belt_hit) is outcome
+
+
+@given(
+    st.text() | st.sampled_from(["", "in_progress", "queued", "requires_action", "COMPLETED", "completed ", "canceled"])
+)
+def test_any_other_word_is_no_end(status: str) -> None:
+    if status in {"completed", "failed", "budget_exceeded", "incomplete", "cancelled"}:
+        return
+    for reason, belt_hit in product([None, *Reason], [False, True]):
+        assert settled_outcome(status, reason=reason, belt_hit=belt_hit) is None
+
+
+@given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
+def test_a_run_id_is_a_lower_case_ulid(wall_ms: int, randomness: bytes) -> None:
+    run_id = new_run_id(wall_ms, randomness)
+    assert len(run_id) == 26
+    assert set(run_id) <= set("0123456789abcdefghjkmnpqrstvwxyz")
+    assert run_id[0] in "01234567"
+    number = 0
+    for digit in run_id:
+        number = number * 32 + "0123456789abcdefghjkmnpqrstvwxyz".index(digit)
+    assert number == wall_ms << 80 | int.from_bytes(randomness, "big")
+
+
+@given(st.lists(st.tuples(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10)), unique=True))
+def test_run_ids_sort_by_time_and_are_as_many_as_their_sources(sources: list[tuple[int, bytes]]) -> None:
+    ids = [new_run_id(*source) for source in sources]
+    assert len(set(ids)) == len(sources)
+    assert sorted(ids) == [new_run_id(*source) for source in sorted(sources)]
+
+
+@pytest.mark.parametrize("length", [0, 9, 11])
+def test_a_run_id_takes_ten_random_bytes(length: int) -> None:
+    with pytest.raises(ValueError, match=f"10 random bytes, got {length}"):
+        new_run_id(0, bytes(length))

@@ -1,0 +1,104 @@
+"""Proves that no character a terminal would obey passes `safe`, for every code point there is."""
+
+from __future__ import annotations
+
+import sys
+import unicodedata
+from collections import defaultdict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.domain.text import UNSAFE_CATEGORIES, is_safe, is_unsafe, safe
+
+ANY_TEXT = st.text(st.characters())
+
+
+def by_category() -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for code in range(sys.maxunicode + 1):
+        found[unicodedata.category(chr(code))].append(chr(code))
+    return found
+
+
+CATEGORIES = by_category()
+
+
+def test_the_test_knows_every_category() -> None:
+    assert len(CATEGORIES) == 30
+    assert set(CATEGORIES) >= UNSAFE_CATEGORIES
+
+
+@pytest.mark.parametrize("category", sorted(UNSAFE_CATEGORIES))
+def test_every_character_of_an_unsafe_category_is_made_visible(category: str) -> None:
+    characters = CATEGORIES[category]
+    shown = safe("|".join(characters)).split("|")
+    assert all(map(is_unsafe, characters))
+    assert all(map(str.isprintable, shown))
+    assert all(one != other for one, other in zip(shown, characters, strict=True))
+
+
+@pytest.mark.parametrize("category", sorted(set(CATEGORIES) - UNSAFE_CATEGORIES))
+def test_every_other_character_stays_as_it_is(category: str) -> None:
+    for character in CATEGORIES[category]:
+        assert not is_unsafe(character)
+        assert safe(f"a{character}b") == f"a{character}b"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b]0;title\x07", "␛]0;title␇"),
+        ("\x9b31m", "\\x9b31m"),
+        ("user\u202egnp.exe", "user\\u202egnp.exe"),
+        ("a\U000e0041b", "a\\U000e0041b"),
+        ("zero\u200bwidth", "zero\\u200bwidth"),
+        ("\ud800", "\\ud800"),
+        ("a\x7fb", "a␡b"),
+        ("one\ttwo\nthree", "one two three"),
+        ("line\u2028separator", "line\\u2028separator"),
+        ("größe 日本 🙂", "größe 日本 🙂"),
+        ("[bold]kept[/]", "[bold]kept[/]"),
+    ],
+)
+def test_what_hostile_text_looks_like(text: str, shown: str) -> None:
+    assert safe(text) == shown
+
+
+def test_newlines_stay_only_where_they_are_wanted() -> None:
+    assert safe("a\nb\r\nc", newlines=True) == "a\nb␍\nc"
+    assert safe("a\nb") == "a b"
+    assert is_safe("a\nb", newlines=True)
+    assert not is_safe("a\nb")
+
+
+@pytest.mark.parametrize("mark", ["\u0301", "\u0489", "\u0e47", "\u0ecd", "\ufe0f"])
+def test_marks_do_not_pile_up_whatever_their_combining_class(mark: str) -> None:
+    assert safe("a" + mark * 50 + "b") == "a" + mark * 3 + "b"
+    assert safe(mark * 50) == mark * 3
+
+
+@given(ANY_TEXT, st.booleans())
+def test_safe_text_stays_as_it_is(text: str, newlines: bool) -> None:
+    once = safe(text, newlines=newlines)
+    assert safe(once, newlines=newlines) == once
+    assert is_safe(once, newlines=newlines)
+    assert not {unicodedata.category(c) for c in once.replace("\n", "")} & UNSAFE_CATEGORIES
+    assert newlines or "\n" not in once
+    assert is_safe(text, newlines=newlines) == (once == text)
+
+
+@given(ANY_TEXT, st.integers(0, 20))
+def test_a_limit_holds_and_says_that_something_is_missing(text: str, limit: int) -> None:
+    whole, cut = safe(text), safe(text, limit=limit)
+    assert len(cut) <= limit
+    if len(whole) <= limit:
+        assert cut == whole
+    elif limit:
+        assert cut == whole[: limit - 1] + "…"
+
+
+def test_a_limit_is_cheap_for_megabytes() -> None:
+    assert safe("\x1b" * 5_000_000, limit=10) == "␛" * 9 + "…"
+    assert safe("a" * 5_000_000, limit=10) == "a" * 9 + "…"
