@@ -1,0 +1,190 @@
+"""Reads nightdesk.toml: all of it is understood, or nothing is used and every problem is told."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.config.files import OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
+from console.config.lines import KeyPath, lines_of
+from console.config.problems import ConfigError, Problems, decode
+from console.config.schema import (
+    SECTIONS,
+    CapsTable,
+    DefaultsTable,
+    PriceTable,
+    ProviderTable,
+    RolloutTable,
+    SchedulerTable,
+    Table,
+    TaskTable,
+    UnitsTable,
+)
+from console.config.settings import KeySource, ProviderSettings, Settings
+from console.config.tasks import TaskReader, check_distinct
+from console.domain.guardrails import Caps
+from console.domain.rollout import RolloutRules
+from console.domain.task import Task
+from console.domain.text import safe
+from console.domain.usage import Price, Units
+
+MAX_FILE = 16 << 20
+"""Bytes of the config file."""
+DEFAULT_KEY_ENV = "GEMINI_API_KEY"
+
+T = TypeVar("T", bound=Table)
+
+
+def load(path: Path) -> Settings:
+    """The settings in the file at `path`. Raises ConfigError with one line per problem."""
+    try:
+        content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
+    except Unreadable as error:
+        accepted = "accepted: a readable file of yours that nobody else may write (mode 0600 or 0644)"
+        raise ConfigError([f"{safe(str(path))}: the file {error}; {accepted}"]) from None
+    try:
+        text = content.decode().replace("\r\n", "\n")
+        document = tomllib.loads(text, parse_float=Decimal)
+    except UnicodeDecodeError:
+        raise ConfigError([f"{safe(str(path))}: the file is not UTF-8; accepted: TOML 1.0"]) from None
+    # Whatever the parser trips over (a number of a million digits, brackets a thousand deep) is the file's fault.
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise ConfigError([_not_toml(path, error)]) from None
+    return _Reader(path, document, Problems(path, lines_of(text))).settings()
+
+
+def _not_toml(path: Path, error: Exception) -> str:
+    where = re.search(r"\s*\(at line (\d+), column (\d+)\)", str(error))
+    place = f"{safe(str(path))}:{where[1]}" if where else safe(str(path))
+    told = safe(str(error).replace(where[0], "") if where else str(error), limit=200)
+    return f"{place}: not TOML: {told}; accepted: TOML 1.0"
+
+
+class _Reader:
+    """One pass over one document."""
+
+    def __init__(self, path: Path, document: Mapping[str, Any], problems: Problems) -> None:
+        self._path = path
+        self._document = document
+        self._problems = problems
+
+    def settings(self) -> Settings:
+        for name in self._document.keys() - set(SECTIONS):
+            self._problems.unknown((name,), SECTIONS)
+        provider = self._section("provider", ProviderTable)
+        units = self._section("units", UnitsTable)
+        caps = self._section("caps", CapsTable)
+        defaults = self._section("defaults", DefaultsTable)
+        rollout = self._section("rollout", RolloutTable)
+        scheduler = self._section("scheduler", SchedulerTable)
+        prices = self._prices()
+        key = self._key_source(provider or ProviderTable())
+        # A broken section has been told already; its stand-in only lets the tasks be judged too.
+        tasks = self._tasks(provider or ProviderTable(), defaults or DefaultsTable(), caps)
+        if self._problems or not (provider and units and caps and rollout and scheduler):
+            raise self._problems.error()
+        return Settings(
+            path=self._path,
+            provider=ProviderSettings(
+                kind=provider.kind, base_url=provider.base_url.url, api_version=provider.api_version, api_key=key
+            ),
+            tasks=tasks,
+            caps=_caps(caps),
+            units=_units(units),
+            prices=prices,
+            rollout=_rollout(rollout),
+            poll_ms=provider.poll_seconds.scaled,
+            console_schedules=scheduler.console,
+        )
+
+    def _section(self, name: str, table_type: type[T]) -> T | None:
+        return decode(table_type, self._document.get(name, {}), (name,), self._problems)
+
+    def _prices(self) -> dict[str, Price]:
+        raw = self._document.get("prices", {})
+        if not isinstance(raw, Mapping):
+            self._problems.add(("prices",), "is not a table", accepted='tables such as [prices."gemini-3.8-flash"]')
+            return {}
+        prices = {}
+        for model, entry in raw.items():
+            table = decode(PriceTable, entry, ("prices", model), self._problems)
+            if table is not None:
+                prices[model] = _price(table)
+        return prices
+
+    def _key_source(self, table: ProviderTable) -> KeySource:
+        if table.api_key_file is None:
+            return KeySource(env=table.api_key_env or DEFAULT_KEY_ENV)
+        where = ("provider", "api_key_file")
+        if table.api_key_env is not None:
+            self._problems.add(where, "stands beside api_key_env", accepted="one of the two")
+        try:
+            file = self._path.parent / Path(table.api_key_file).expanduser()
+            # One that is not there yet only fails a command that needs the key.
+            if os.path.exists(file):
+                read_bounded(file, most=MAX_FILE, forbidden_mode=OPEN_TO_OTHERS)
+        except Unreadable as error:
+            self._problems.add(where, str(error), accepted="a file of yours with mode 0600")
+        except RuntimeError:
+            self._problems.add(where, "names the home folder of an unknown user", accepted="a file with mode 0600")
+        return KeySource(file=file)
+
+    def _tasks(self, provider: ProviderTable, defaults: DefaultsTable, caps: CapsTable | None) -> tuple[Task, ...]:
+        raw = self._document.get("tasks", [])
+        if not isinstance(raw, list):
+            self._problems.add(("tasks",), "is not a list of tables", accepted="[[tasks]] with double brackets")
+            return ()
+        reader = TaskReader(
+            folder=self._path.parent,
+            provider=provider,
+            defaults=defaults,
+            zone=caps.time_zone.name if caps else "UTC",
+            problems=self._problems,
+        )
+        tasks: list[tuple[Task, KeyPath]] = []
+        for index, entry in enumerate(raw):
+            where = ("tasks", index)
+            table = decode(TaskTable, entry, where, self._problems)
+            task = reader.read(table, where) if table is not None else None
+            if task is not None:
+                tasks.append((task, where))
+        check_distinct(tasks, self._problems)
+        return tuple(task for task, _ in tasks)
+
+
+def _caps(table: CapsTable) -> Caps:
+    return Caps(
+        daily_units=table.daily_units.limit,
+        monthly_units=table.monthly_units.limit,
+        daily_runs=table.daily_runs.limit,
+        concurrent_runs=table.concurrent_runs.limit,
+        time_zone=table.time_zone.name,
+    )
+
+
+def _units(table: UnitsTable) -> Units:
+    return Units(tokens_per_unit=table.tokens_per_unit, cached_weight_milli=table.cached_weight.scaled)
+
+
+def _rollout(table: RolloutTable) -> RolloutRules:
+    return RolloutRules(
+        manual_clean_runs=table.manual_clean_runs,
+        semi_clean_runs=table.semi_clean_runs,
+        demote_on=table.demote_on,
+        approval_ms=table.approval_seconds.scaled,
+    )
+
+
+def _price(table: PriceTable) -> Price:
+    cached = table.input if table.cached is None else table.cached
+    return Price(
+        input_micro=table.input.scaled,
+        cached_micro=cached.scaled,
+        output_micro=table.output.scaled,
+        currency=table.currency,
+    )

@@ -1,0 +1,165 @@
+"""The tables of nightdesk.toml as they are written. Every key that exists stands here; all others are refused.
+
+Defaults are the ones that `nightdesk init` writes; caps have none, since a forgotten cap must not mean "no limit".
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from console.config.kinds import (
+    BaseUrl,
+    Money,
+    PollSeconds,
+    RunCap,
+    Schedule,
+    Seconds,
+    UnitCap,
+    Units,
+    Weight,
+    Zone,
+)
+
+MAX_TEXT = 1 << 20
+"""Bytes of the longest text."""
+
+# `\Z`, not `$`: a final newline would pass `$`.
+Name = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="1 to 64 characters out of A-Z a-z 0-9 . _ -")
+]
+TaskType = Annotated[
+    str, Meta(pattern=r"^[^:\x00-\x1f\x7f]{1,256}\Z", description="a text of 1 to 256 characters without a colon")
+]
+Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,1024}\Z", description="one line of 1 to 1024 characters")]
+Word = Annotated[str, Meta(pattern=r"^[!-~]{1,256}\Z", description="1 to 256 ASCII characters without spaces")]
+Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, description="a text of at most 1 MiB")]
+EnvName = Annotated[
+    str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z", description="the NAME of an environment variable")
+]
+Version = Annotated[str, Meta(pattern=r"^v[0-9][0-9a-z]{0,15}\Z", description="a version such as v1 or v1beta")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="three capital letters, such as USD")]
+Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000, description="a whole number from 1 to 1000000000")]
+Attempts = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
+Count = Annotated[int, Meta(ge=0, le=100_000, description="a whole number from 0 to 100000")]
+CutOffWord = Annotated[Literal["reached", "before"], Meta(description='"reached" or "before"')]
+WindowWord = Annotated[Literal["day", "slot"], Meta(description='"day" or "slot"')]
+MissedWord = Annotated[Literal["skip", "latest", "all"], Meta(description='"skip", "latest" or "all"')]
+RetryOn = Annotated[tuple[Literal["failed"], ...], Meta(description='a list that is empty or holds "failed"')]
+DemoteOn = Annotated[
+    tuple[Literal["timeout", "budget", "failed", "incomplete", "cancelled", "unconfirmed"], ...],
+    Meta(description='a list out of "timeout", "budget", "failed", "incomplete", "cancelled", "unconfirmed"'),
+]
+Tools = Annotated[
+    tuple[dict[str, Any], ...], Meta(description='a list of tables, such as [{ type = "google_search" }]')
+]
+Network = Annotated[
+    Literal["disabled"] | dict[str, Any], Meta(description='"disabled", or a table such as { allowlist = [...] }')
+]
+
+
+class Table(Struct, frozen=True, forbid_unknown_fields=True):
+    """What all tables share: unknown keys are refused."""
+
+
+class ProviderTable(Table, frozen=True, kw_only=True):
+    """`[provider]`"""
+
+    kind: Annotated[Literal["gemini"], Meta(description='"gemini"')] = "gemini"
+    base_url: BaseUrl = BaseUrl("https://generativelanguage.googleapis.com")
+    api_version: Version = "v1beta"
+    api_key_env: EnvName | None = None
+    api_key_file: Line | None = None
+    agent: Word = "antigravity-preview-09-2026"
+    model: Word = "gemini-3.8-flash"
+    poll_seconds: PollSeconds = PollSeconds(5_000)
+    sandbox: Word = "own"
+    tools: Tools = ()
+    network: Network | None = None
+    system_instruction: Text | None = None
+
+
+class UnitsTable(Table, frozen=True, kw_only=True):
+    """`[units]`"""
+
+    tokens_per_unit: Tokens = 10_000
+    cached_weight: Weight = Weight(100)
+
+
+class CapsTable(Table, frozen=True, kw_only=True):
+    """`[caps]`"""
+
+    daily_units: UnitCap
+    monthly_units: UnitCap
+    daily_runs: RunCap
+    concurrent_runs: RunCap
+    time_zone: Zone = Zone("UTC")
+
+
+class PriceTable(Table, frozen=True, kw_only=True):
+    """`[prices."MODEL"]`"""
+
+    input: Money
+    cached: Money | None = None
+    """Missing: cached tokens cost what other input costs."""
+    output: Money
+    currency: Currency = "USD"
+
+
+class DefaultsTable(Table, frozen=True, kw_only=True):
+    """`[defaults]`"""
+
+    max_seconds: Seconds = Seconds(600_000)
+    budget_units: Units = Units(50_000)
+    cut_off: CutOffWord = "reached"
+    stall_seconds: Seconds = Seconds(300_000)
+    max_attempts: Attempts = 1
+    retry_on: RetryOn = ("failed",)
+
+
+class RolloutTable(Table, frozen=True, kw_only=True):
+    """`[rollout]`"""
+
+    manual_clean_runs: Count = 1
+    semi_clean_runs: Count = 3
+    demote_on: DemoteOn = ("timeout", "budget", "failed", "unconfirmed")
+    approval_seconds: Seconds = Seconds(43_200_000)
+
+
+class SchedulerTable(Table, frozen=True, kw_only=True):
+    """`[scheduler]`"""
+
+    console: bool = True
+
+
+class TaskTable(Table, frozen=True, kw_only=True):
+    """One `[[tasks]]`. None: what [defaults] or [provider] says."""
+
+    name: Name
+    type: TaskType = "task"
+    target: Line | None = None
+    prompt: Text | None = None
+    prompt_file: Line | None = None
+    schedule: Schedule | None = None
+    time_zone: Zone | None = None
+    window: WindowWord | None = None
+    missed: MissedWord = "skip"
+    daily_runs: RunCap | None = None
+    daily_units: UnitCap | None = None
+    max_seconds: Seconds | None = None
+    budget_units: Units | None = None
+    cut_off: CutOffWord | None = None
+    stall_seconds: Seconds | None = None
+    max_attempts: Attempts | None = None
+    retry_on: RetryOn | None = None
+    agent: Word | None = None
+    model: Word | None = None
+    sandbox: Word | None = None
+    tools: Tools | None = None
+    network: Network | None = None
+    system_instruction: Text | None = None
+
+
+SECTIONS = ("provider", "units", "caps", "prices", "defaults", "rollout", "scheduler", "tasks")
+"""The tables of the file."""

@@ -1,0 +1,155 @@
+"""From `[[tasks]]` with its defaults to tasks; what no single key shows is judged here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.config.files import Unreadable, read_bounded
+from console.config.lines import KeyPath
+from console.config.problems import Problems
+from console.config.schema import MAX_TEXT, DefaultsTable, ProviderTable, TaskTable
+from console.domain.task import CutOff, Guardrails, Missed, Task, canonical_json
+
+T = TypeVar("T")
+
+
+class TaskReader:
+    """Turns task tables into tasks. Holds what all tasks of one file share."""
+
+    def __init__(
+        self, *, folder: Path, provider: ProviderTable, defaults: DefaultsTable, zone: str, problems: Problems
+    ) -> None:
+        self._folder = folder
+        self._provider = provider
+        self._defaults = defaults
+        self._zone = zone
+        self._problems = problems
+
+    def read(self, table: TaskTable, where: KeyPath) -> Task | None:
+        """The task; None where a problem was added."""
+        prompt = self._prompt(table, where)
+        window = self._window(table, where)
+        tools = self._canonical(_or(table.tools, self._provider.tools), (*where, "tools"))
+        network = self._canonical(_or(table.network, self._provider.network), (*where, "network"))
+        if prompt is None or window is None or tools is None or network is None:
+            return None
+        return Task(
+            name=table.name,
+            type=table.type,
+            target=_or(table.target, table.name),
+            prompt=prompt,
+            agent=_or(table.agent, self._provider.agent),
+            model=_or(table.model, self._provider.model),
+            sandbox=_or(table.sandbox, self._provider.sandbox),
+            tools=tools,
+            network=network[0] if network else None,
+            system_instruction=_or(table.system_instruction, self._provider.system_instruction),
+            guardrails=self._guardrails(table),
+            schedule=table.schedule.expression if table.schedule else None,
+            time_zone=table.time_zone.name if table.time_zone else self._zone,
+            window=window,
+            missed=Missed(table.missed),
+        )
+
+    def _guardrails(self, table: TaskTable) -> Guardrails:
+        defaults = self._defaults
+        return Guardrails(
+            max_ms=_or(table.max_seconds, defaults.max_seconds).scaled,
+            budget=_or(table.budget_units, defaults.budget_units).scaled,
+            cut_off=CutOff(_or(table.cut_off, defaults.cut_off)),
+            stall_ms=_or(table.stall_seconds, defaults.stall_seconds).scaled,
+            max_attempts=_or(table.max_attempts, defaults.max_attempts),
+            retry_on=_or(table.retry_on, defaults.retry_on),
+            daily_units=table.daily_units.limit if table.daily_units else None,
+            daily_runs=table.daily_runs.limit if table.daily_runs else None,
+        )
+
+    def _window(self, table: TaskTable, where: KeyPath) -> str | None:
+        if table.window is None and table.schedule is not None and table.schedule.repeats_in_a_day:
+            self._problems.add(
+                (*where, "window"),
+                "is missing: this schedule can fire more than once in a day",
+                accepted='"day" (one run a day) or "slot" (one run for each instant)',
+            )
+            return None
+        return table.window or "day"
+
+    def _prompt(self, table: TaskTable, where: KeyPath) -> str | None:
+        if (table.prompt is None) == (table.prompt_file is None):
+            told = "has neither prompt nor prompt_file" if table.prompt is None else "has both prompt and prompt_file"
+            self._problems.add(where, told, accepted="one of the two")
+            return None
+        if table.prompt is not None:
+            return self._bounded(table.prompt, (*where, "prompt"))
+        return self._prompt_file(table.prompt_file or "", (*where, "prompt_file"))
+
+    def _prompt_file(self, name: str, where: KeyPath) -> str | None:
+        accepted = "a readable UTF-8 file of at most 1 MiB; its path counts from the folder of the config file"
+        try:
+            path = self._folder / Path(name).expanduser()
+            text = read_bounded(path, most=MAX_TEXT).decode()
+        except Unreadable as error:
+            self._problems.add(where, f"{path} {error}", accepted=accepted)
+        except UnicodeDecodeError:
+            self._problems.add(where, f"{path} is not UTF-8", accepted=accepted)
+        except RuntimeError:
+            self._problems.add(where, "names the home folder of an unknown user", accepted=accepted)
+        else:
+            if text.strip():
+                return text
+            self._problems.add(where, f"{path} is empty", accepted=accepted)
+        return None
+
+    def _bounded(self, prompt: str, where: KeyPath) -> str | None:
+        complaint = "is empty" if not prompt.strip() else "is too long" if len(prompt.encode()) > MAX_TEXT else ""
+        if complaint:
+            self._problems.add(where, complaint, accepted="a text of at most 1 MiB")
+            return None
+        return prompt
+
+    def _canonical(self, value: Any, where: KeyPath) -> tuple[str, ...] | None:
+        """Canonical JSON of each entry of a tuple, or of one value; empty for None."""
+        entries: Iterable[Any] = value if isinstance(value, tuple) else () if value is None else (value,)
+        try:
+            return tuple(canonical_json(_plain(entry)) for entry in entries)
+        except (TypeError, ValueError):
+            self._problems.add(where, "holds a value that JSON has not", accepted="texts, numbers, true, false, lists")
+            return None
+
+
+def check_distinct(tasks: Sequence[tuple[Task, KeyPath]], problems: Problems) -> None:
+    """Adds a problem for each name, and each pair of type and target, that stands twice."""
+    names: dict[str, KeyPath] = {}
+    targets: dict[tuple[str, str], str] = {}
+    for task, where in tasks:
+        if task.name in names:
+            problems.add((*where, "name"), f'"{task.name}" stands twice', accepted="one table for each name")
+            continue
+        names[task.name] = where
+        other = targets.setdefault((task.type, task.target), task.name)
+        if other != task.name:
+            problems.add(
+                where,
+                f'"{task.name}" has type and target of "{other}", so both would share their keys',
+                accepted="a type and target of its own",
+            )
+
+
+def _or(value: T | None, default: T) -> T:
+    return default if value is None else value
+
+
+def _plain(value: Any) -> Any:
+    """Decimals, which the file's numbers are read as, in the form that JSON knows."""
+    match value:
+        case Decimal():
+            return float(value)
+        case dict():
+            return {name: _plain(entry) for name, entry in value.items()}
+        case list():
+            return [_plain(entry) for entry in value]
+        case _:
+            return value

@@ -1,0 +1,1 @@
+"""The command line: its answers, its exit codes, its words."""

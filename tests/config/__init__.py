@@ -1,0 +1,1 @@
+"""nightdesk.toml, from the text to the settings."""

@@ -1,0 +1,224 @@
+"""What is written becomes integers and domain values, exactly; what is left out becomes what `init` would write."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.config import KeySource, Settings, example_text, load
+from console.config.kinds import Number, PollSeconds, Seconds, Units
+from console.domain.guardrails import Caps
+from console.domain.rollout import RolloutRules
+from console.domain.task import CutOff, Guardrails, Missed
+from console.domain.usage import Price
+from console.domain.usage import Units as UnitRule
+from tests.config.files import CAPS, TASK, written
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def loaded(folder: Path, text: str) -> Settings:
+    return load(written(folder, text))
+
+
+def test_caps_and_a_task_are_all_that_must_be_written(folder: Path) -> None:
+    settings = loaded(folder, CAPS + TASK)
+
+    assert settings.caps == Caps(
+        daily_units=2_000_000, monthly_units=None, daily_runs=100, concurrent_runs=8, time_zone="UTC"
+    )
+    assert settings.units == UnitRule(tokens_per_unit=10_000, cached_weight_milli=100)
+    assert settings.rollout == RolloutRules()
+    assert settings.poll_ms == 5000
+    assert settings.provider.api_key == KeySource(env="GEMINI_API_KEY")
+    (task,) = settings.tasks
+    assert task.guardrails == Guardrails(max_ms=600_000, budget=50_000)
+    assert (task.type, task.target, task.sandbox, task.window) == ("task", "report", "own", "day")
+    assert settings.task("report") is task
+    assert settings.task("other") is None
+
+
+def test_every_key_of_every_table_arrives_where_it_belongs(folder: Path) -> None:
+    settings = loaded(
+        folder,
+        """
+[provider]
+kind = "gemini"
+base_url = "http://127.0.0.1:8080/"
+api_version = "v1"
+api_key_env = "OTHER_KEY"
+agent = "agent-a"
+model = "model-a"
+poll_seconds = 0.1
+sandbox = "remote"
+[units]
+tokens_per_unit = 500
+cached_weight = 0.25
+[caps]
+daily_units = 0.5
+monthly_units = 1_000_000_000_000
+daily_runs = "unlimited"
+concurrent_runs = 100000
+time_zone = "Europe/Berlin"
+[prices."model-a"]
+input = 0.75
+cached = 0.075
+output = 3.75
+currency = "EUR"
+[prices."model-b"]
+input = 2
+output = 4.000001
+[defaults]
+max_seconds = 1.5
+budget_units = 0.001
+cut_off = "before"
+stall_seconds = 2
+max_attempts = 3
+retry_on = []
+[rollout]
+manual_clean_runs = 2
+semi_clean_runs = 0
+demote_on = ["timeout"]
+approval_seconds = 60
+[scheduler]
+console = false
+"""
+        + TASK,
+    )
+
+    assert settings.provider.base_url == "http://127.0.0.1:8080"
+    assert (settings.provider.api_version, settings.provider.api_key.env) == ("v1", "OTHER_KEY")
+    assert settings.poll_ms == 100
+    assert settings.units == UnitRule(tokens_per_unit=500, cached_weight_milli=250)
+    assert settings.caps == Caps(
+        daily_units=500, monthly_units=10**15, daily_runs=None, concurrent_runs=100_000, time_zone="Europe/Berlin"
+    )
+    assert settings.prices["model-a"] == Price(
+        input_micro=750_000, cached_micro=75_000, output_micro=3_750_000, currency="EUR"
+    )
+    assert settings.prices["model-b"].cached_micro == 2_000_000, "without a price of its own cached input is dear"
+    assert settings.rollout == RolloutRules(
+        manual_clean_runs=2, semi_clean_runs=0, demote_on=("timeout",), approval_ms=60_000
+    )
+    assert not settings.console_schedules
+    (task,) = settings.tasks
+    assert (task.agent, task.model, task.sandbox, task.time_zone) == ("agent-a", "model-a", "remote", "Europe/Berlin")
+    assert task.guardrails == Guardrails(
+        max_ms=1500, budget=1, cut_off=CutOff.BEFORE, stall_ms=2000, max_attempts=3, retry_on=()
+    )
+
+
+def test_a_task_overrides_the_defaults_and_what_is_launched(folder: Path) -> None:
+    (task,) = loaded(
+        folder,
+        CAPS
+        + """
+[[tasks]]
+name = "nightly"
+type = "report"
+target = "acme/site: all"
+prompt = "Go."
+schedule = "0  3 * * *"
+time_zone = "Asia/Tokyo"
+window = "slot"
+missed = "latest"
+max_seconds = 900
+budget_units = 80
+cut_off = "before"
+stall_seconds = 60
+max_attempts = 2
+retry_on = ["failed"]
+daily_runs = 3
+daily_units = 200
+agent = "other-agent"
+model = "other-model"
+sandbox = "env-7"
+tools = [{ type = "google_search" }, { type = "mcp_server", b = 1.5, a = [true] }]
+network = { allowlist = [{ domain = "example.org" }] }
+system_instruction = "Be brief."
+""",
+    ).tasks
+
+    assert (task.type, task.target) == ("report", "acme/site: all")
+    assert (task.schedule, task.time_zone, task.window, task.missed) == (
+        "0 3 * * *",
+        "Asia/Tokyo",
+        "slot",
+        Missed.LATEST,
+    )
+    assert task.guardrails == Guardrails(
+        max_ms=900_000,
+        budget=80_000,
+        cut_off=CutOff.BEFORE,
+        stall_ms=60_000,
+        max_attempts=2,
+        daily_units=200_000,
+        daily_runs=3,
+    )
+    assert (task.agent, task.model, task.sandbox) == ("other-agent", "other-model", "env-7")
+    assert task.tools == ('{"type":"google_search"}', '{"a":[true],"b":1.5,"type":"mcp_server"}')
+    assert task.network == '{"allowlist":[{"domain":"example.org"}]}'
+    assert task.system_instruction == "Be brief."
+
+
+def test_a_prompt_file_counts_from_the_folder_of_the_config(folder: Path) -> None:
+    (folder / "prompts").mkdir()
+    (folder / "prompts" / "a.md").write_text("Grüße an alle.\n", encoding="utf-8")
+
+    (task,) = loaded(folder, CAPS + '[[tasks]]\nname = "a"\nprompt_file = "prompts/a.md"\n').tasks
+
+    assert task.prompt == "Grüße an alle.\n"
+
+
+def test_several_instants_a_day_may_still_mean_one_run_a_day_if_that_is_written(folder: Path) -> None:
+    (task,) = loaded(folder, CAPS + TASK + 'schedule = "0 3,4 * * *"\nwindow = "day"\n').tasks
+
+    assert task.window == "day"
+
+
+def test_windows_line_endings_are_read(folder: Path) -> None:
+    path = written(folder, "")
+    path.write_bytes((CAPS + TASK).replace("\n", "\r\n").encode())
+
+    assert load(path).task("report") is not None
+
+
+def test_a_key_file_is_named_and_not_read(folder: Path) -> None:
+    key = folder / "key"
+    key.write_text("canary-key")
+    key.chmod(0o600)
+
+    settings = loaded(folder, f'[provider]\napi_key_file = "{key}"\n' + CAPS + TASK)
+
+    assert settings.provider.api_key == KeySource(file=key)
+    assert "canary" not in repr(settings)
+
+
+def test_prompts_never_show_in_a_repr(folder: Path) -> None:
+    assert "Write it." not in repr(loaded(folder, CAPS + TASK))
+
+
+def test_the_file_that_init_writes_loads_as_it_is(folder: Path) -> None:
+    settings = loaded(folder, example_text())
+
+    (task,) = settings.tasks
+    assert task.schedule is None, "the example runs by hand"
+    assert settings.prices == {}, "nobody else's prices are taken for ours"
+
+
+@given(st.integers(1000, 2_592_000_000), st.sampled_from([Seconds, Units]))
+def test_what_is_written_in_thousandths_is_kept_exactly(scaled: int, kind: type[Number]) -> None:
+    assert kind.read(Decimal(scaled) / 1000).scaled == scaled
+
+
+def test_a_tenth_of_a_second_is_a_hundred_milliseconds() -> None:
+    assert PollSeconds.read(Decimal("0.1")).scaled == 100
+    assert PollSeconds.read(Decimal("1e2")).scaled == 100_000
+    assert PollSeconds.read(300).scaled == 300_000

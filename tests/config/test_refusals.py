@@ -1,0 +1,239 @@
+"""A file with a mistake is refused in one line that says where, what, and what would be accepted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from console.config import ConfigError, load
+from tests.config.files import CAPS, TASK, written
+
+
+def problems_of(folder: Path, text: str, *, mode: int = 0o600) -> list[str]:
+    """The lines of the error, without the path in front."""
+    path = written(folder, text, mode=mode)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).splitlines() == list(caught.value.problems)
+    assert all(line.startswith(f"{path}:") for line in caught.value.problems)
+    return [line.removeprefix(f"{path}:").strip() for line in caught.value.problems]
+
+
+# What is put before CAPS and TASK, and the line that comes of it.
+IN_PROVIDER = [
+    ('kind = "openai"', '2: provider.kind is "openai"; accepted: "gemini"'),
+    ("kind = 3", '2: provider.kind is 3; accepted: "gemini"'),
+    ("poll_secnds = 3", '2: provider.poll_secnds is not a known key; did you mean "poll_seconds"?'),
+    ("poll_seconds = 0.09", "2: provider.poll_seconds 0.09 is out of range; accepted: seconds from 0.1 to 300"),
+    ("poll_seconds = 301", "2: provider.poll_seconds 301 is out of range"),
+    ("poll_seconds = 1e999999", "2: provider.poll_seconds 1E+999999 is out of range"),
+    ("poll_seconds = nan", "2: provider.poll_seconds is nan; accepted: seconds"),
+    ("poll_seconds = -inf", "2: provider.poll_seconds is -infinity; accepted: seconds"),
+    ("poll_seconds = true", "2: provider.poll_seconds is true; accepted: seconds"),
+    ("poll_seconds = '5'", "2: provider.poll_seconds is a text; accepted: seconds"),
+    ("poll_seconds = 1.0005", "2: provider.poll_seconds 1.0005 has more than 3 digits behind the point"),
+    ("poll_seconds = 2026-11-23", "2: provider.poll_seconds is a date or time; accepted: seconds"),
+    ('api_version = "beta"', '2: provider.api_version is "beta"; accepted: a version such as v1'),
+    ('base_url = "http://example.org"', "2: provider.base_url http://example.org would send the API key in the clear"),
+    ('base_url = "http://localhost:80"', "2: provider.base_url http://localhost would send the API key in the clear"),
+    ('base_url = "ftp://example.org"', "2: provider.base_url ftp://example.org would send the API key in the clear"),
+    (
+        'base_url = "https://me:secret@example.org"',
+        "2: provider.base_url holds a user name or password; accepted: http",
+    ),
+    ('base_url = "https://example.org/?key=1"', "2: provider.base_url holds a query or a fragment; accepted: https"),
+    ('base_url = "https://"', "2: provider.base_url names no host; accepted: https://HOST"),
+    ("base_url = 7", "2: provider.base_url is 7; accepted: https://HOST"),
+    ('agent = "two words"', '2: provider.agent is "two words"; accepted: 1 to 256 ASCII characters without spaces'),
+]
+IN_TASK = [
+    ('type = "a:b"', 'tasks[1].type is "a:b"; accepted: a text of 1 to 256 characters without a colon'),
+    ('target = ""', "tasks[1].target is a text; accepted: one line of 1 to 1024 characters"),
+    ('prompt_file = "x"', "tasks[1] has both prompt and prompt_file; accepted: one of the two"),
+    ('schedule = "0 3 * *"', 'tasks[1].schedule "0 3 * *" has 4 fields; accepted: cron with five fields'),
+    ('schedule = "0 0 3 * * *"', 'tasks[1].schedule "0 0 3 * * *" has 6 fields; accepted: cron with five fields'),
+    ('schedule = "99 3 * * *"', 'tasks[1].schedule "99 3 * * *" has a bad minute; accepted: cron'),
+    ('schedule = "0 0 31 2 *"', 'tasks[1].schedule "0 0 31 2 *" has a bad day-of-month; accepted: cron'),
+    ('schedule = "*/30 3 * * *"', "tasks[1].window is missing: this schedule can fire more than once in a day"),
+    ('time_zone = "Asia/Tokio"', 'tasks[1].time_zone "Asia/Tokio" is not a known time zone'),
+    ('time_zone = "../../etc/passwd"', 'tasks[1].time_zone "../../etc/passwd" is not a known time zone'),
+    ('window = "hour"', 'tasks[1].window is "hour"; accepted: "day" or "slot"'),
+    ('missed = "none"', 'tasks[1].missed is "none"; accepted: "skip", "latest" or "all"'),
+    ('retry_on = ["timeout"]', 'tasks[1].retry_on is a list; accepted: a list that is empty or holds "failed"'),
+    ("max_attempts = 0", "tasks[1].max_attempts is 0; accepted: a whole number from 1 to 100"),
+    ("max_seconds = 2592001", "tasks[1].max_seconds 2592001 is out of range"),
+    ("budget_units = 0", "tasks[1].budget_units 0 is out of range"),
+    ("daily_runs = 1.5", "tasks[1].daily_runs 1.5 has more than 0 digits behind the point; accepted: a whole number"),
+    ('network = "open"', 'tasks[1].network is "open"; accepted: "disabled", or a table'),
+    ("tools = [{ when = 2026-11-23 }]", "tasks[1].tools holds a value that JSON has not; accepted: texts, numbers"),
+    ("tools = [{ n = nan }]", "tasks[1].tools holds a value that JSON has not; accepted: texts, numbers"),
+]
+
+
+@pytest.mark.parametrize(("line", "told"), IN_PROVIDER)
+def test_in_the_provider(tmp_path: Path, line: str, told: str) -> None:
+    (problem,) = problems_of(tmp_path, f"[provider]\n{line}\n{CAPS}{TASK}")
+
+    assert problem.startswith(told)
+
+
+@pytest.mark.parametrize(("line", "told"), IN_TASK)
+def test_in_a_task(tmp_path: Path, line: str, told: str) -> None:
+    (problem,) = problems_of(tmp_path, f"{TASK}{line}\n{CAPS}")
+
+    assert problem.partition(": ")[2].startswith(told)
+
+
+@pytest.mark.parametrize("cap", ["daily_units", "monthly_units", "daily_runs", "concurrent_runs"])
+def test_no_cap_may_be_forgotten(tmp_path: Path, cap: str) -> None:
+    kept = "".join(line for line in CAPS.splitlines(keepends=True) if not line.startswith(cap))
+
+    (problem,) = problems_of(tmp_path, kept + TASK)
+
+    assert problem.startswith(f"1: caps.{cap} is missing; accepted: ")
+    assert problem.endswith('or "unlimited"')
+
+
+def test_an_empty_file_misses_its_four_caps(tmp_path: Path) -> None:
+    assert [problem.split()[0] for problem in problems_of(tmp_path, "")] == [
+        "caps.daily_units",
+        "caps.monthly_units",
+        "caps.daily_runs",
+        "caps.concurrent_runs",
+    ]
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    told = problems_of(
+        tmp_path,
+        "[scheduler]\nconsole = 1\n[caps]\ndaily_units = -1\nmonthly_units = 1e13\ndaily_runs = 100001\n"
+        'concurrent_runs = "many"\n[[tasks]]\nname = "two words"\n[tests]\n',
+    )
+
+    assert [problem.split()[:2] for problem in told] == [
+        ["2:", "scheduler.console"],
+        ["4:", "caps.daily_units"],
+        ["5:", "caps.monthly_units"],
+        ["6:", "caps.daily_runs"],
+        ["7:", "caps.concurrent_runs"],
+        ["9:", "tasks[1].name"],
+        ["10:", "tests"],
+    ]
+    assert told[-1].endswith('did you mean "tasks"?')
+
+
+def test_a_name_stands_once(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, CAPS + TASK + TASK)
+
+    assert problem == '10: tasks[2].name "report" stands twice; accepted: one table for each name'
+
+
+def test_two_tasks_do_not_share_their_keys(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, CAPS + TASK + TASK.replace('"report"', '"other"\ntarget = "report"'))
+
+    assert problem.startswith('9: tasks[2] "other" has type and target of "report"')
+
+
+def test_a_task_without_a_prompt(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, CAPS + '[[tasks]]\nname = "a"\n')
+
+    assert problem == "6: tasks[1] has neither prompt nor prompt_file; accepted: one of the two"
+
+
+def test_tasks_and_prices_of_another_shape(tmp_path: Path) -> None:
+    told = problems_of(tmp_path, "prices = 1\n" + CAPS + "[tasks]\nname = 1\n")
+
+    assert [problem.partition(";")[0] for problem in told] == [
+        "1: prices is not a table",
+        "7: tasks is not a list of tables",
+    ]
+
+
+def test_prompt_files_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "long").write_bytes(b"x" * ((1 << 20) + 1))
+    (tmp_path / "latin").write_bytes(b"\xe9")
+    (tmp_path / "empty").write_text(" \n")
+    os.mkfifo(tmp_path / "pipe")
+    names = ("missing", "long", "latin", "empty", "pipe", "~nobody-of-that-name/x")
+    tasks = "".join(f'[[tasks]]\nname = "t{place}"\nprompt_file = "{name}"\n' for place, name in enumerate(names))
+
+    told = problems_of(tmp_path, CAPS + tasks)
+
+    endings = [problem.partition(";")[0].rpartition("/")[2] for problem in told]
+    assert endings[:5] == [
+        "missing cannot be read: no such file or directory",
+        "long is larger than 1048576 bytes",
+        "latin is not UTF-8",
+        "empty is empty",
+        "pipe is not a regular file",
+    ]
+    assert "unknown user" in told[5]
+
+
+def test_an_inline_prompt_is_bounded_in_bytes(tmp_path: Path) -> None:
+    told = problems_of(tmp_path, f'{CAPS}[[tasks]]\nname = "a"\nprompt = "{"é" * (1 << 19)}x"\n')
+
+    assert told == ["8: tasks[1].prompt is too long; accepted: a text of at most 1 MiB"]
+
+
+def test_a_file_that_others_may_write_is_not_obeyed(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, CAPS + TASK, mode=0o620)
+
+    assert problem.startswith("the file has mode 0620; accepted: a readable file of yours that nobody else may write")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"none\.toml: the file cannot be read: no such file or directory; accepted: "
+    ):
+        load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"\xff", "the file is not UTF-8; accepted: TOML 1.0"),
+        (b"[caps]\nx = \n", "2: not TOML: Invalid value; accepted: TOML 1.0"),
+        (b"a = 1\na = 2\n", "2: not TOML: Cannot overwrite a value; accepted: TOML 1.0"),
+        (b"a = " + b"[" * 100_000, "not TOML: "),
+        (b"a = " + b"9" * 10_000, "not TOML: "),
+    ],
+)
+def test_what_is_no_toml(tmp_path: Path, content: bytes, told: str) -> None:
+    path = written(tmp_path, "")
+    path.write_bytes(content)
+
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+
+    (problem,) = caught.value.problems
+    assert problem.removeprefix(f"{path}:").strip().startswith(told)
+
+
+def test_a_key_file_that_others_may_read(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("canary")
+    (tmp_path / "key").chmod(0o640)
+
+    (problem,) = problems_of(tmp_path, '[provider]\napi_key_file = "key"\n' + CAPS + TASK)
+
+    assert problem == "2: provider.api_key_file has mode 0640; accepted: a file of yours with mode 0600"
+
+
+def test_two_places_for_one_key(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, '[provider]\napi_key_env = "A"\napi_key_file = "none"\n' + CAPS + TASK)
+
+    assert problem == "3: provider.api_key_file stands beside api_key_env; accepted: one of the two"
+
+
+def test_a_key_that_was_pasted_where_its_name_belongs_is_not_repeated(tmp_path: Path) -> None:
+    (problem,) = problems_of(tmp_path, '[provider]\napi_key_env = "AIza-canary-0123456789-canary"\n' + CAPS + TASK)
+
+    assert "canary" not in problem
+
+
+def test_nothing_in_the_file_acts_on_the_terminal(tmp_path: Path) -> None:
+    told = problems_of(tmp_path, '"\\u001b[2J" = 1\n[caps]\ntime_zone = "\\u001b]0;x\\u0007"\n')
+
+    assert not any("\x1b" in problem or "\x07" in problem for problem in told)
