@@ -1,0 +1,99 @@
+"""The pages say what is so: links lead somewhere, examples run, tables hold the keys that exist, and no other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from console.config import load
+from console.config.schema import (
+    CapsTable,
+    DefaultsTable,
+    PriceTable,
+    ProviderTable,
+    RolloutTable,
+    SchedulerTable,
+    Table,
+    TaskTable,
+    UnitsTable,
+)
+from console.domain.record import LogRecord, format_line
+from tests.tree import ROOT, tracked_files
+
+PAGES = [path for path in tracked_files() if path.suffix == ".md"]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+TABLES: dict[str, type[Table]] = {
+    "[provider]": ProviderTable,
+    "[units]": UnitsTable,
+    "[caps]": CapsTable,
+    '[prices."MODEL"]': PriceTable,
+    "[defaults]": DefaultsTable,
+    "[[tasks]]": TaskTable,
+    "[rollout]": RolloutTable,
+    "[scheduler]": SchedulerTable,
+}
+OVERRIDES = {*DefaultsTable.__struct_fields__, "agent", "model", "sandbox", "tools", "network", "system_instruction"}
+"""Keys of a task that stand in other tables too."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def _first_column(text: str) -> set[str]:
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {key for row in rows for key in re.findall(r"`([^`]+)`", row)}
+
+
+@pytest.mark.parametrize("heading", TABLES)
+def test_the_configuration_page_knows_every_key_and_no_other(heading: str) -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    section = next(part for part in page.split("\n## ") if part.startswith(f"`{heading}`"))
+    inherited = OVERRIDES if heading == "[[tasks]]" else set()
+    assert _first_column(section) == set(TABLES[heading].__struct_fields__) - inherited
+
+
+def _blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def test_the_configuration_in_the_readme_is_accepted(tmp_path: Path) -> None:
+    (block,) = _blocks(README, "toml")
+    file = tmp_path / "nightdesk.toml"
+    file.write_text(block, encoding="utf-8")
+    file.chmod(0o600)
+    assert [task.name for task in load(file).tasks] == ["nightly-report"]
+
+
+def _sample_log(folder: Path) -> None:
+    """Two endings, a refusal and a lost line; free text that looks like fields."""
+    lines = [(1, "launched", 0), (2, "ok", 38_200), (3, "refused", 0), (4, "failed", 1_000), (6, "skipped", 0)]
+    records = [
+        LogRecord(
+            ev=ev,
+            at_ms=1_795_402_800_000 + ev * 1000,
+            key="9f2c51ab03de7714",
+            status=status,
+            units=units,
+            fields={"task": "nightly-report", "reason": 'forged status=ok units=99.0 ev=77 " end=1'},
+        )
+        for ev, status, units in lines
+    ]
+    (folder / "runs.log").write_bytes(b"".join(map(format_line, records)))
+
+
+def test_the_awk_examples_of_the_log_page_cannot_be_fooled_by_free_text(tmp_path: Path) -> None:
+    _sample_log(tmp_path)
+    (block,) = _blocks((ROOT / "docs" / "log.md").read_text(encoding="utf-8"), "sh")
+    done = subprocess.run(["sh", "-euc", block], cwd=tmp_path, capture_output=True, text=True, check=True)
+    units, refused, failed, gap = done.stdout.splitlines()
+    assert (units, gap) == ("2026-11-23 39.2", "gap before 6")
+    assert " status=refused " in refused
+    assert " status=failed " in failed
