@@ -6,8 +6,11 @@ import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
+from console.cli.app import COMMANDS, cli
+from console.cli.exits import Exit
 from console.config import load
 from console.config.schema import (
     CapsTable,
@@ -70,6 +73,23 @@ def test_the_configuration_in_the_readme_is_accepted(tmp_path: Path) -> None:
     file.write_text(block, encoding="utf-8")
     file.chmod(0o600)
     assert [task.name for task in load(file).tasks] == ["nightly-report"]
+
+
+def test_the_readme_tells_every_exit_code_and_no_other() -> None:
+    section = README.split("## Exit codes")[1].split("\n## ")[0]
+    told = [
+        int(code) for row in re.findall(r"^\| ([\d, ]+) \|", section, flags=re.MULTILINE) for code in row.split(",")
+    ]
+    assert sorted(told) == sorted(Exit)
+
+
+def test_the_readme_names_every_command_and_no_other() -> None:
+    (block,) = _blocks(README.split("## Commands")[1].split("\n## ")[0], "")
+    columns = [line.removeprefix("nightdesk ")[:19] for line in block.splitlines()]
+    named = {words.split()[0] for column in columns if column.strip() for words in column.split(" | ")}
+    context = click.Context(cli)
+    found = [cli.get_command(context, name) for name in COMMANDS]
+    assert named | {"console"} == {command.name for command in found if command is not None and not command.hidden}
 
 
 def _sample_log(folder: Path) -> None:

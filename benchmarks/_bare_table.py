@@ -1,0 +1,27 @@
+"""The least that Textual can show of a live table: what the start of the console is held against."""
+
+from __future__ import annotations
+
+from textual.app import App, ComposeResult
+from textual.widgets import DataTable, Footer, Header
+
+
+class BareTable(App[None]):
+    """A header, a table of 39 rows, a footer."""
+
+    TITLE = "bare"
+
+    def compose(self) -> ComposeResult:
+        yield Header()
+        yield DataTable[str]()
+        yield Footer()
+
+    def on_mount(self) -> None:
+        table = self.query_one(DataTable)
+        table.add_columns("state", "task", "target", "units")
+        for row in range(39):
+            table.add_row("running", f"task-{row}", "acme/site", "12.5 / 50")
+
+
+if __name__ == "__main__":
+    BareTable().run()
