@@ -1,0 +1,143 @@
+"""Calls that are harmless when doubled: their deadline, their few repetitions, and the errors they end in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+
+import httpx
+import stamina
+
+from console.provider.address import escaped
+from console.provider.contract import Gone, ProviderError, Unavailable, Unsupported
+from console.provider.exchange import Bounds, Clients, exchange, opened_stream, read_reply
+from console.provider.faults import (
+    Hiccup,
+    Redact,
+    Reply,
+    cleaned,
+    explained,
+    is_unknown_route,
+    provider_error,
+    unreachable,
+)
+from console.provider.shape import parsed
+from console.provider.verdict import Fault, FaultKind
+
+ERROR_BODY_BYTES = 1 << 16
+"""Read of an error that came instead of a stream."""
+
+STREAM_HEADERS = {"accept": "text/event-stream", "accept-encoding": "identity", "cache-control": "no-store"}
+
+
+class Calls:
+    """Requests to one service. Each raises ProviderError, with one cleaned line, where no answer came."""
+
+    def __init__(self, root: str, clients: Clients, bounds: Bounds, redact: Redact) -> None:
+        self.root = root
+        self._clients = clients
+        self._bounds = bounds
+        self._redact = redact
+        self._shared: httpx.AsyncClient | None = None
+
+    def address(self, collection: str, opaque_id: str) -> str:
+        """Where the thing with that id is. Raises Gone for what cannot be an id."""
+        try:
+            return f"{self.root}/{collection}/{escaped(opaque_id)}"
+        except ValueError as error:
+            raise Gone(str(error)) from None
+
+    async def once(self, method: str, address: str, content: bytes | None = None) -> Reply:
+        """One exchange; any HTTP status is an answer."""
+        return await self._answer(method, address, content, self._bounds.call_s)
+
+    async def patiently(self, method: str, address: str) -> Reply:
+        """As `once`, tried again where the connection broke or a 5xx without a wish to wait came.
+
+        All tries and the pauses between them share one deadline; the last error is raised.
+        """
+        end = asyncio.get_running_loop().time() + self._bounds.call_s
+        caller = stamina.AsyncRetryingCaller(
+            attempts=self._bounds.attempts,
+            timeout=self._bounds.call_s,
+            wait_initial=0.1,
+            wait_max=1.0,
+            wait_jitter=0.2,
+        )
+        return await caller(Hiccup, self._steady, method, address, end)
+
+    async def _steady(self, method: str, address: str, end: float) -> Reply:
+        reply = await self._answer(method, address, None, end - asyncio.get_running_loop().time())
+        if not reply.is_success and isinstance(error := self.error(reply), Hiccup):
+            raise error
+        return reply
+
+    async def _answer(self, method: str, address: str, content: bytes | None, deadline_s: float) -> Reply:
+        if self._shared is None:
+            self._shared = self._clients.shared()
+        headers = {} if content is None else {"content-type": "application/json"}
+        request = self._shared.build_request(method, address, content=content, headers=headers)
+        outcome = await exchange(
+            nullcontext(self._shared), request, deadline_s=deadline_s, limit=self._bounds.body_bytes
+        )
+        if isinstance(outcome, Fault):
+            raise self._fault_error(outcome)
+        return outcome
+
+    @asynccontextmanager
+    async def stream(self, address: str) -> AsyncIterator[httpx.Response]:
+        """The open event stream, on a connection of its own; closed at the end of the block."""
+        client = self._clients.fresh(read_s=self._bounds.silence_s)
+        request = client.build_request("GET", address, headers=STREAM_HEADERS)
+        async with opened_stream(client, request, deadline_s=self._bounds.call_s) as opened:
+            if isinstance(opened, Fault):
+                raise self._fault_error(opened)
+            if opened.status_code != httpx.codes.OK:
+                raise await self._refused_stream(opened)
+            yield opened
+
+    async def _refused_stream(self, response: httpx.Response) -> ProviderError:
+        try:
+            reply = await read_reply(response, ERROR_BODY_BYTES)
+        except Exception:  # whatever is wrong with its body, the status is known
+            reply = Reply(status=response.status_code, headers={}, body=b"")
+        return self.error(reply)
+
+    def error(self, reply: Reply) -> ProviderError:
+        """What to raise for an answer that is no success."""
+        return provider_error(reply, self._redact)
+
+    def explained(self, reply: Reply) -> str:
+        """`HTTP 400: …`, safe to show."""
+        return explained(reply, self._redact)
+
+    def demand_route(self, reply: Reply) -> None:
+        """Raises Unsupported where the service does not know the call; that is no word about the thing."""
+        if is_unknown_route(reply):
+            raise Unsupported(self.explained(reply))
+
+    def value(self, reply: Reply) -> object:
+        """The JSON of a success. Raises ProviderError for anything else."""
+        if not reply.is_success:
+            raise self.error(reply)
+        try:
+            return parsed(reply.body)
+        except ValueError:
+            raise Unavailable(f"HTTP {reply.status} without readable JSON") from None
+
+    def _fault_error(self, fault: Fault) -> ProviderError:
+        why = self._redact(fault.why)
+        match fault.kind:
+            case FaultKind.NOT_CONNECTED:
+                return unreachable(why)
+            case FaultKind.SILENT:
+                return Unavailable(cleaned(f"no whole answer: {why}"))
+            case FaultKind.BROKEN:
+                return Hiccup(cleaned(f"no whole answer: {why}"))
+
+    async def aclose(self) -> None:
+        """Closes the connections that are kept."""
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            await shared.aclose()

@@ -1,0 +1,218 @@
+"""One HTTP exchange: bounded in time and size, and never letting go of an exception of the HTTP library.
+
+The frames of such an exception hold the key and the prompt, and a crash report that prints local variables would
+show both. So an exchange gives a `Reply` or a `Fault`; a cancellation passes through without those frames.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+import httpx
+
+from console import __version__
+from console.provider.faults import Reply
+from console.provider.secret import Secret
+from console.provider.verdict import Fault, FaultKind, fault_of
+
+KEY_HEADER = "x-goog-api-key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long and how much. Seconds and bytes."""
+
+    connect_s: float = 10.0
+    """DNS, TCP and TLS together at most this each."""
+    create_s: float = 60.0
+    """The outer deadline of the create POST; when it passes, nobody knows what was launched."""
+    call_s: float = 30.0
+    """The outer deadline of every other call, its repetitions included, and of opening a stream."""
+    silence_s: float = 120.0
+    """A stream that says nothing for so long has ended; no heartbeat is documented."""
+    stream_s: float = 3600.0
+    """A stream is left after this, so that one that only drips comments holds nothing for ever."""
+    body_bytes: int = 8 << 20
+    """An answer beyond this is garbage; a finished interaction may have 1.3 MB (BIGAGI in the wire notes)."""
+    attempts: int = 3
+    """Tries of a harmless call whose connection broke."""
+
+
+TransportFactory = Callable[[], httpx.AsyncBaseTransport]
+"""A fresh transport at each call: no connection in it has been used before."""
+
+
+class KeyedTransport(httpx.AsyncBaseTransport):
+    """Adds the key to a copy of each request, so that no request that anybody else holds has it."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, secret: Secret) -> None:
+        self._inner = inner
+        self._secret = secret
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """As the inner transport."""
+        headers = httpx.Headers(request.headers)
+        headers[KEY_HEADER] = self._secret.reveal()
+        keyed = httpx.Request(
+            request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
+        )
+        return await self._inner.handle_async_request(keyed)
+
+    async def aclose(self) -> None:
+        """Closes the inner transport."""
+        await self._inner.aclose()
+
+
+class Clients:
+    """Makes HTTP clients that send the key to one place, follow nothing and believe nothing of the environment."""
+
+    def __init__(self, secret: Secret, bounds: Bounds, transport: TransportFactory | None = None) -> None:
+        self._secret = secret
+        self._bounds = bounds
+        self._given = transport
+        self._context: ssl.SSLContext | None = None
+
+    def fresh(self, *, read_s: float) -> httpx.AsyncClient:
+        """A client of its own for one request: no kept connection, so that none can be stale."""
+        return self._client(httpx.Limits(max_connections=1, max_keepalive_connections=0), read_s)
+
+    def shared(self) -> httpx.AsyncClient:
+        """A client that keeps connections, for the polls."""
+        limits = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=30.0)
+        return self._client(limits, self._bounds.call_s)
+
+    def _client(self, limits: httpx.Limits, read_s: float) -> httpx.AsyncClient:
+        inner = self._given() if self._given is not None else self._transport(limits)
+        timeout = httpx.Timeout(read_s, connect=self._bounds.connect_s, pool=self._bounds.connect_s)
+        headers = {"user-agent": f"nightdesk/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
+        return httpx.AsyncClient(
+            transport=KeyedTransport(inner, self._secret),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=timeout,
+            headers=headers,
+        )
+
+    def _transport(self, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=self.tls(), http1=True, http2=False, trust_env=False, retries=0, limits=limits
+        )
+
+    def tls(self) -> ssl.SSLContext:
+        """Verification on, from the certificates that come with us; made once, since loading them takes long."""
+        if self._context is None:
+            self._context = httpx.create_ssl_context(verify=True, trust_env=False)
+        return self._context
+
+
+class TooLarge(Exception):
+    """The body passed the bound."""
+
+
+class _Body:
+    """The bytes of an answer, unpacked within a bound: a few kilobytes of gzip can hold gigabytes."""
+
+    def __init__(self, encoding: str, limit: int) -> None:
+        self._inflate = zlib.decompressobj(wbits=47) if encoding == "gzip" else None
+        self._limit = limit
+        self._whole = bytearray()
+
+    def take(self, chunk: bytes) -> None:
+        """Raises TooLarge, or zlib.error for what is no gzip."""
+        if self._inflate is not None:
+            chunk = self._inflate.decompress(chunk, self._limit - len(self._whole) + 1)
+        self._whole += chunk
+        if len(self._whole) > self._limit:
+            raise TooLarge(f"an answer of more than {self._limit} bytes")
+
+    def whole(self) -> bytes:
+        """All of it. Raises EOFError where the gzip stream was cut."""
+        if self._inflate is not None and not self._inflate.eof:
+            raise EOFError("a gzip body that was cut")
+        return bytes(self._whole)
+
+
+@asynccontextmanager
+async def raw_chunks(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
+    """The undecoded bytes of the body. Left half way, their generator is closed here and not by the collector."""
+    chunks = _read_before(response) if response.is_stream_consumed else response.aiter_raw()
+    try:
+        yield chunks
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
+
+
+async def _read_before(response: httpx.Response) -> AsyncIterator[bytes]:
+    """A transport may hand over an answer that is whole, and decoded, already."""
+    yield response.content
+
+
+async def read_reply(response: httpx.Response, limit: int) -> Reply:
+    """The whole answer. Raises TooLarge, ValueError for an encoding that was not asked for, and what httpx raises."""
+    encoding = "" if response.is_stream_consumed else response.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity", "gzip"):
+        raise ValueError("a content encoding that was not asked for")
+    body = _Body(encoding, limit)
+    async with raw_chunks(response) as chunks:
+        async for chunk in chunks:
+            body.take(chunk)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(status=response.status_code, headers=headers, body=body.whole())
+
+
+async def exchange(
+    opened: AbstractAsyncContextManager[httpx.AsyncClient],
+    request: httpx.Request,
+    *,
+    deadline_s: float,
+    limit: int,
+) -> Reply | Fault:
+    """Sends `request` once and reads the answer whole, within `deadline_s` from here to the closed connection.
+
+    An answer that was read counts, whatever happens while its connection is closed. Raises only CancelledError.
+    """
+    reply: Reply | None = None
+    try:
+        async with asyncio.timeout(deadline_s), opened as client:
+            response = await client.send(request, stream=True)
+            try:
+                reply = await read_reply(response, limit)
+            finally:
+                await response.aclose()
+    except asyncio.CancelledError as cancelled:
+        raise cancelled.with_traceback(None) from None
+    except TimeoutError:
+        fault = Fault(kind=FaultKind.SILENT, why=f"nothing whole within {deadline_s:g} s")
+    except Exception as error:
+        fault = fault_of(error)
+    return reply if reply is not None else fault
+
+
+@asynccontextmanager
+async def opened_stream(
+    client: httpx.AsyncClient, request: httpx.Request, *, deadline_s: float
+) -> AsyncIterator[httpx.Response | Fault]:
+    """The response with its body unread, within `deadline_s`; closed, with the client, at the end of the block."""
+    response: httpx.Response | None = None
+    fault = Fault(kind=FaultKind.SILENT, why=f"no answer within {deadline_s:g} s")
+    try:
+        try:
+            async with asyncio.timeout(deadline_s):
+                response = await client.send(request, stream=True)
+        except asyncio.CancelledError as cancelled:
+            raise cancelled.with_traceback(None) from None
+        except TimeoutError:
+            pass
+        except Exception as error:
+            fault = fault_of(error)
+        yield response if response is not None else fault
+    finally:
+        if response is not None:
+            await response.aclose()
+        await client.aclose()
