@@ -97,6 +97,22 @@ def test_the_installed_program_starts_from_an_empty_folder(installed: Path, tmp_
     assert isinstance(json.loads(paths.stdout), dict)
 
 
+def test_the_installed_program_loads_its_palettes_and_migrations(installed: Path, tmp_path: Path) -> None:
+    loading = (
+        "from console.ui.theme import load_themes, packaged_folder as folder;"
+        "from console.store.migrate import packaged_migrations;"
+        "import json;"
+        "themes = load_themes();"
+        "print(json.dumps([sorted(themes.by_name), themes.problems, str(folder()), len(packaged_migrations())]))"
+    )
+    done = _run(installed / "bin" / "python", "-c", loading, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names, problems, folder, steps = json.loads(done.stdout)
+    assert (names, problems) == (sorted(path.stem for path in (ROOT / "themes").glob("*.toml")), [])
+    assert Path(folder).is_relative_to(installed)
+    assert steps == len(list((CONSOLE / "store" / "migrations").glob("*.sql")))
+
+
 def test_the_installed_program_is_not_the_checkout(installed: Path, tmp_path: Path) -> None:
     where = _run(installed / "bin" / "python", "-c", "import console; print(console.__file__)", cwd=tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(installed)

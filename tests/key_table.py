@@ -1,0 +1,54 @@
+"""The README's table of keys as the bindings have it. `python -m tests.key_table` writes it into the README."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+from textual.binding import Binding
+
+import console.ui
+from console.ui.keys import key_name
+from tests.tree import ROOT
+
+README = ROOT / "README.md"
+BEGIN, END = "<!-- keys -->\n", "<!-- /keys -->"
+
+
+def bindings() -> Iterator[tuple[type, Binding]]:
+    """Every binding that a class of the screen declares, with that class."""
+    for found in pkgutil.walk_packages(console.ui.__path__, "console.ui."):
+        module = importlib.import_module(found.name)
+        for cls in vars(module).values():
+            if isinstance(cls, type) and cls.__module__ == module.__name__:
+                for entry in vars(cls).get("BINDINGS", ()):
+                    assert isinstance(entry, Binding), f"{cls.__name__}: write {entry!r} as a Binding"
+                    yield cls, entry
+
+
+def table() -> str:
+    """One row for each id, grouped by its first part."""
+    rows: dict[str, tuple[list[str], str]] = {}
+    for _, binding in bindings():
+        keys, _ = rows.setdefault(binding.id or "", ([], binding.tooltip))
+        keys += [name for key in binding.key.split(",") if (name := key_name(key.strip())) not in keys]
+    lines = ["| keys | what they do | id |", "|---|---|---|"]
+    for identity, (keys, tooltip) in sorted(rows.items(), key=lambda row: row[0].partition(".")[0]):
+        shown = " ".join(f"`{key}`" for key in keys)
+        lines.append(f"| {shown} | {tooltip} | `{identity}` |")
+    return "\n".join(lines) + "\n"
+
+
+def told() -> str:
+    """The table as the README has it."""
+    return README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+
+
+def _write() -> None:
+    text = README.read_text(encoding="utf-8")
+    README.write_text(text.replace(BEGIN + told() + END, BEGIN + table() + END), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write()
