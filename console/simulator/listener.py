@@ -9,30 +9,10 @@ from collections.abc import Callable
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from console.simulator.address import BACKLOG
 from console.simulator.app import build_app
 from console.simulator.line import LineProtocol
 from console.simulator.world import World
-
-BACKLOG = 512
-
-
-def bind(port: int = 0) -> socket.socket:
-    """A listening socket on 127.0.0.1; port 0 is any free one. Raises OSError where the port is taken."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", port))
-        listening.listen(BACKLOG)
-    except OSError:
-        listening.close()
-        raise
-    return listening
-
-
-def url_of(listening: socket.socket) -> str:
-    """`http://127.0.0.1:PORT`."""
-    host, port = listening.getsockname()[:2]
-    return f"http://{host}:{port}"
 
 
 async def serve(world: World, listening: socket.socket, stop: asyncio.Event, ready: Callable[[], None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import assert_never
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,6 +21,7 @@ ELSEWHERE = "/_sim/elsewhere"
 """Where a redirect leads; calls that arrive there are counted."""
 GARBAGE_PAGE = b"<!DOCTYPE html><html><body><h1>Welcome to hotel WiFi</h1>Please accept the terms.</body></html>"
 GARBAGE_BYTES = b"\x16\x03\x01\x02\x00\x01\x00garbage\xff\xfe\r\n\r\n"
+_JSON = {"content-type": "application/json"}
 _UNDONE = frozenset(
     {
         Manner.DROPPED,
@@ -62,7 +62,9 @@ async def answer(act: Act, fault: Fault | None, refuse: Refuse) -> Response:
             return said
     inner = Response() if fault.kind in _UNDONE else await _said(act, refuse)
     refusal = _refusal(fault)
-    return refuse(refusal) if refusal is not None else BrokenReply(fault, inner)
+    if refusal is not None:
+        return refuse(refusal)
+    return _other_words(fault, inner) or BrokenReply(fault, inner)
 
 
 async def _said(act: Act, refuse: Refuse) -> Response:
@@ -91,6 +93,18 @@ def _refusal(fault: Fault) -> ApiError | None:
             return None
 
 
+def _other_words(fault: Fault, inner: Response) -> Response | None:
+    match fault.kind:
+        case Manner.GARBAGE:
+            return Response(GARBAGE_PAGE, media_type="text/html")
+        case Manner.EMPTY:
+            return Response(b"", media_type="application/json")
+        case Manner.NO_ID:
+            return json_reply(_without_id(bytes(inner.body)))
+        case _:
+            return None
+
+
 class BrokenReply(Response):
     """A reply that does not arrive as it should."""
 
@@ -100,13 +114,10 @@ class BrokenReply(Response):
         self._fault, self._inner = fault, inner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Breaks the line, or says something else."""
+        """Breaks the line. Raises TypeError for a fault that breaks none."""
         line = Line(scope, receive, send)
         body = bytes(self._inner.body)
-        kind = self._fault.kind
-        if not isinstance(kind, Manner):
-            raise TypeError(f"{self._fault.name} is no fault of a reply")
-        match kind:
+        match self._fault.kind:
             case Manner.LOST_REPLY | Manner.DROPPED:
                 await line.hang_up()
             case Manner.RESET | Manner.RESET_BEFORE:
@@ -122,40 +133,23 @@ class BrokenReply(Response):
                 await line.write(body[: len(body) // 2])
                 await line.hang_up()
             case Manner.DRIP:
-                await line.open(self._inner.status_code, {"content-type": "application/json"})
+                await line.open(self._inner.status_code, _JSON)
                 await line.drip(body, self._fault.value)
                 await line.finish()
             case Manner.HUGE:
-                await self._pad(line, body)
-            case Manner.GARBAGE:
-                await Response(GARBAGE_PAGE, media_type="text/html")(scope, receive, send)
-            case Manner.EMPTY:
-                await Response(b"", media_type="application/json")(scope, receive, send)
-            case Manner.NO_ID:
-                await json_reply(_without_id(body))(scope, receive, send)
-            case (
-                Manner.SLOW
-                | Manner.LATE
-                | Manner.STATUS
-                | Manner.STATUS_BUT_DONE
-                | Manner.RETRY_AFTER
-                | Manner.RETRY_AFTER_MS
-                | Manner.RETRY_INFO
-                | Manner.RETRY_BARE
-            ):
-                raise TypeError(f"{self._fault.name} breaks no reply")
+                await line.open(self._inner.status_code, _JSON)
+                await self._pad(line)
+                await line.write(body)
+                await line.finish()
             case _:
-                assert_never(kind)
+                raise TypeError(f"{self._fault.name} breaks no line")
 
-    async def _pad(self, line: Line, body: bytes) -> None:
+    async def _pad(self, line: Line) -> None:
         """JSON may begin with any amount of white space."""
-        await line.open(self._inner.status_code, {"content-type": "application/json"})
         left = int(self._fault.value * 1_000_000)
         while left > 0:
             await line.write(b" " * min(left, 65_536))
             left -= 65_536
-        await line.write(body)
-        await line.finish()
 
 
 def _without_id(body: bytes) -> dict[str, object]:

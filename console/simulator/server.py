@@ -1,6 +1,6 @@
-"""The simulator in a thread for tests, or in a process of its own for demo and drill.
+"""The simulator in a thread, for tests; the process for demo and drill goes by this name too.
 
-In both the listening socket is bound first, so the address is known and no call is refused, however early it comes.
+The listening socket is bound first, so the address is known and no call is refused, however early it comes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ import asyncio
 import threading
 from types import TracebackType
 
-from console.simulator.listener import bind, serve, url_of
+from console.simulator.address import bind, url_of
+from console.simulator.listener import serve
+from console.simulator.process import SimulatorProcess
 from console.simulator.world import World
+
+__all__ = ["SimulatorProcess", "SimulatorThread"]
 
 START_S = 20.0
 """Longest wait for a start or a stop; more means that the machine is stuck."""

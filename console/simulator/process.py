@@ -1,0 +1,116 @@
+"""The simulator in a process of its own, for demo and drill; the parent loads no server for it.
+
+The listening socket is bound by the parent, so the address is known and no call is refused, however early it comes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from console.simulator.address import bind, url_of
+from console.simulator.faults import FaultSpec, parse_faults
+from console.simulator.remote import Remote
+from console.simulator.scenario import Scenario
+
+START_S = 20.0
+"""Longest wait for the start; more means that the machine is stuck."""
+STOP_S = 5.0
+"""A process that has not ended so long after its lifeline was cut is killed."""
+
+
+class SimulatorProcess:
+    """`with SimulatorProcess(seed=7) as simulator:` serves at `simulator.url` until the end of the block.
+
+    It ends with its parent too, however that ends: it watches a socket pair whose other end nobody else holds.
+    """
+
+    def __init__(self, *, seed: int = 0, scenario: Scenario | None = None, faults: FaultSpec = ()) -> None:
+        """Binds the socket already. `scenario` is the default of prompts that bring none."""
+        self._listening = bind()
+        self.url = url_of(self._listening)
+        self.control = Remote(self.url)
+        parse_faults(faults)
+        self._words = ["--seed", str(seed), "--faults", json.dumps(_plain(faults))]
+        if scenario is not None:
+            self._words += ["--scenario", json.dumps(scenario.to_json())]
+        self._lifeline: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id; None before the start."""
+        return self._process.pid if self._process is not None else None
+
+    def __enter__(self) -> SimulatorProcess:
+        """Returns once it answers. Raises RuntimeError, with what it wrote on stderr, where it does not."""
+        self._lifeline, theirs = socket.socketpair()
+        handed_down = (self._listening.fileno(), theirs.fileno())
+        with tempfile.TemporaryFile() as complaints:
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "console.simulator", *self._words, *_handed(*handed_down)],
+                    env={**os.environ, "PYTHONPATH": _where_we_are()},
+                    pass_fds=handed_down,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=complaints,
+                    start_new_session=True,
+                )
+            finally:
+                theirs.close()
+                # A copy kept here would hold calls in the backlog of a simulator that has died.
+                self._listening.close()
+            if not self._is_ready():
+                self.close()
+                complaints.seek(0)
+                raise RuntimeError(f"the simulator did not start: {complaints.read().decode(errors='replace')}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Returns once the process has ended."""
+        self.close()
+
+    def close(self) -> None:
+        """Ends the process; harmless when doubled."""
+        self._listening.close()
+        if self._lifeline is not None:
+            self._lifeline.close()
+        if self._process is None:
+            return
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _is_ready(self) -> bool:
+        if self._lifeline is None:
+            return False
+        self._lifeline.settimeout(START_S)
+        try:
+            return self._lifeline.recv(1) != b""
+        except OSError:
+            return False
+
+
+def _plain(faults: FaultSpec) -> object:
+    return dict(faults) if isinstance(faults, Mapping) else list(faults)
+
+
+def _handed(listening: int, lifeline: int) -> tuple[str, ...]:
+    return ("--fd", str(listening), "--lifeline", str(lifeline))
+
+
+def _where_we_are() -> str:
+    """The folder that holds the package, so that the child runs the same code from any working folder."""
+    return str(Path(__file__).resolve().parents[2])
