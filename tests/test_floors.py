@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,13 +23,10 @@ print("\\n".join(sys.modules))
 
 _RUN = """
 import sys
-from console.__main__ import main
-sys.argv = ["nightdesk", *sys.argv[1:]]
-try:
-    main()
-except SystemExit:
-    pass
+from console.cli.app import entry
+code = entry(sys.argv[1:])
 sys.stdout.write("\\n" + "\\n".join(sys.modules))
+sys.exit(code)
 """
 
 SCREEN = {"textual", "plotext"}
@@ -48,20 +47,36 @@ FLOORS = {
 }
 
 
-def _modules_of(script: str, *arguments: str) -> set[str]:
+def _modules_of(script: str, *arguments: str, cwd: Path) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", script, *arguments],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.splitlines())
 
 
 @pytest.mark.parametrize("floor", FLOORS)
-def test_a_floor_brings_nothing_from_above(floor: str) -> None:
-    assert FLOORS[floor] & _modules_of(_IMPORT_ALL, floor) == set()
+def test_a_floor_brings_nothing_from_above(floor: str, tmp_path: Path) -> None:
+    assert FLOORS[floor] & _modules_of(_IMPORT_ALL, floor, cwd=tmp_path) == set()
 
 
-@pytest.mark.parametrize("command", [("--version",), ("--help",), ("paths", "--json"), ("ps", "--json")])
-def test_plain_commands_stay_light(command: tuple[str, ...]) -> None:
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A folder in which `nightdesk init` was said."""
+    _modules_of(_RUN, "init", cwd=tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command", [("--version",), ("--help",), ("paths", "--json"), ("ps", "--json"), ("history", "--json"), ("caps",)]
+)
+def test_plain_commands_stay_light(command: tuple[str, ...], configured: Path) -> None:
     """cron and scripts pay for what they use: no screen, no server, no HTTP client."""
-    assert (SCREEN | SERVERS | HTTP - {"click"}) & _modules_of(_RUN, *command) == set()
+    assert (SCREEN | SERVERS | HTTP - {"click"}) & _modules_of(_RUN, *command, cwd=configured) == set()
