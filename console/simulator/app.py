@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, Router
 
 from console.simulator.catalogue import Catalogue
 from console.simulator.checks import check_create, check_object, prompt_of, unknown_parameter
@@ -177,7 +177,8 @@ def build_app(world: World) -> Starlette:
         Route("/interactions/{name}/cancel", service.cancel, methods=["POST"]),
         *catalogue.routes(),
     ]
+    versioned = Router(routes=routes, redirect_slashes=False)
     return Starlette(
-        routes=[Mount("/v1", routes=routes), Mount("/v1beta", routes=routes), *control_routes(world)],
+        routes=[Mount("/v1", app=versioned), Mount("/v1beta", app=versioned), *control_routes(world)],
         exception_handlers={HTTPException: gate.no_such_method},
     )

@@ -120,6 +120,8 @@ class Course:
 
     def _plan(self) -> Iterator[PlannedStep]:
         scenario, at_s, total = self._scenario, 0.0, Tokens()
+        if scenario.stall_after == 0:
+            return
         for index, text in enumerate(self._texts()):
             own = self._cost(index)
             total += own

@@ -72,6 +72,8 @@ class Manner(StrEnum):
     """Not done; 429 with Retry-After: `value` seconds."""
     RETRY_AFTER_MS = "429.retry_after_ms"
     """Not done; 429 with retry-after-ms."""
+    RETRY_AFTER_DATE = "429.retry_after_date"
+    """Not done; 429 with Retry-After as an HTTP date, `value` seconds ahead."""
     RETRY_INFO = "429.retryinfo"
     """Not done; 429 with RetryInfo in `details` (python-genai#1875)."""
     RETRY_BARE = "429.bare"
@@ -180,6 +182,7 @@ _VALUE_DEFAULTS: Mapping[Manner | Switch, float] = {
     Manner.HUGE: 32.0,
     Manner.RETRY_AFTER: 1.0,
     Manner.RETRY_AFTER_MS: 1.0,
+    Manner.RETRY_AFTER_DATE: 1.0,
     Manner.RETRY_INFO: 1.0,
     Switch.USAGE_LATE: 2.0,
     Switch.BUDGET_HIT: 2.0,
@@ -265,6 +268,13 @@ def parse_faults(spec: FaultSpec) -> tuple[Fault, ...]:
         if setting is not False
         for real in _ALIASES.get(name, (name,))
     )
+
+
+def plain_faults(spec: FaultSpec) -> dict[str, object] | list[str]:
+    """`spec` as JSON can hold it."""
+    if not isinstance(spec, Mapping):
+        return list(spec)
+    return {name: dict(setting) if isinstance(setting, Mapping) else setting for name, setting in spec.items()}
 
 
 class FaultBoard:

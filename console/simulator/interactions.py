@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import random
 from collections.abc import Mapping
 
@@ -35,14 +36,17 @@ class Interactions:
         self._environments = environments
         self._agents = agents
         self._runs: dict[str, Run] = {}
+        self._by_key: dict[str, list[Run]] = {}
+        self._numbers = itertools.count()
 
     def reset(self) -> None:
-        """Forgets all."""
+        """Forgets all; ids are never given twice."""
         self._runs.clear()
+        self._by_key.clear()
 
     def all(self, key: str | None = None) -> tuple[Run, ...]:
         """Every run that ever started, deleted ones too, oldest first; of one key, or all."""
-        return tuple(run for run in self._runs.values() if key is None or run.key == key)
+        return tuple(self._runs.values() if key is None else self._by_key.get(key, ()))
 
     def live(self, key: str | None = None) -> int:
         """Runs that may still spend."""
@@ -71,6 +75,7 @@ class Interactions:
         self._check_chain(order, board)
         run = self._make(order, config, scenario, board, self._environment_of(order))
         self._runs[run.id] = run
+        self._by_key.setdefault(run.key, []).append(run)
         return run
 
     def cancel(self, run_id: str) -> Run:
@@ -143,11 +148,12 @@ class Interactions:
         environment_id: str | None,
     ) -> Run:
         key = order.labels.get("nightdesk-key", "")
-        seed = f"{self._seed}/{key}/{len(self.all(key) if key else self._runs)}"
+        number = next(self._numbers)
+        seed = f"{self._seed}/{key}/{len(self.all(key)) if key else number}"
         shown = dict(config)
         if order.max_total_tokens is not None and not self._switches.take(Switch.ECHO_INT, board):
             shown["max_total_tokens"] = str(order.max_total_tokens)
-        random_id = random.Random(f"{seed}/{len(self._runs)}/id").randbytes(24)
+        random_id = random.Random(f"{seed}/{number}/id").randbytes(24)
         zombie = self._switches.take(Switch.ZOMBIE, board) is not None
         return Run(
             id=f"v1_{base64.urlsafe_b64encode(random_id).decode()}",

@@ -11,12 +11,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
 from console.simulator.address import bind, url_of
-from console.simulator.faults import FaultSpec, parse_faults
+from console.simulator.faults import FaultSpec, parse_faults, plain_faults
 from console.simulator.remote import Remote
 from console.simulator.scenario import Scenario
 
@@ -38,7 +37,7 @@ class SimulatorProcess:
         self.url = url_of(self._listening)
         self.control = Remote(self.url)
         parse_faults(faults)
-        self._words = ["--seed", str(seed), "--faults", json.dumps(_plain(faults))]
+        self._words = ["--seed", str(seed), "--faults", json.dumps(plain_faults(faults))]
         if scenario is not None:
             self._words += ["--scenario", json.dumps(scenario.to_json())]
         self._lifeline: socket.socket | None = None
@@ -101,10 +100,6 @@ class SimulatorProcess:
             return self._lifeline.recv(1) != b""
         except OSError:
             return False
-
-
-def _plain(faults: FaultSpec) -> object:
-    return dict(faults) if isinstance(faults, Mapping) else list(faults)
 
 
 def _handed(listening: int, lifeline: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from console.simulator.faults import FaultSpec
+from console.simulator.faults import FaultSpec, plain_faults
 from console.simulator.scenario import Scenario
 
 TIMEOUT_S = 10.0
@@ -35,7 +35,7 @@ class Remote:
 
     def set_faults(self, spec: FaultSpec) -> None:
         """Switches on for everybody. Raises ValueError for an unknown fault."""
-        self._call("POST", "faults", dict(spec) if isinstance(spec, Mapping) else list(spec))
+        self._call("POST", "faults", plain_faults(spec))
 
     def clear_faults(self) -> None:
         """Switches off again."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -30,6 +32,7 @@ _UNDONE = frozenset(
         Manner.STATUS,
         Manner.RETRY_AFTER,
         Manner.RETRY_AFTER_MS,
+        Manner.RETRY_AFTER_DATE,
         Manner.RETRY_INFO,
         Manner.RETRY_BARE,
     }
@@ -85,6 +88,8 @@ def _refusal(fault: Fault) -> ApiError | None:
             return ApiError(429, busy, headers={"retry-after": f"{seconds:g}"})
         case Manner.RETRY_AFTER_MS:
             return ApiError(429, busy, headers={"retry-after-ms": f"{seconds * 1000:g}"})
+        case Manner.RETRY_AFTER_DATE:
+            return ApiError(429, busy, headers={"retry-after": formatdate(time.time() + seconds, usegmt=True)})
         case Manner.RETRY_INFO:
             return ApiError(429, busy, details=(retry_info(seconds),))
         case Manner.RETRY_BARE:

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import msgspec
 
-from console.simulator.faults import Fault, FaultSpec, parse_faults
+from console.simulator.faults import Fault, FaultSpec, parse_faults, plain_faults
 
 MARK = "#sim "
 TERMINAL = frozenset({"completed", "failed", "cancelled", "incomplete", "budget_exceeded"})
@@ -73,8 +73,8 @@ class Scenario:
     faults: FaultSpec = ()
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.tokens_per_step < 0:
-            raise ValueError("steps is at least 1 and tokens_per_step at least 0")
+        if self.steps < 1 or self.tokens_per_step < 0 or (self.stall_after or 0) < 0:
+            raise ValueError("steps is at least 1, tokens_per_step and stall_after at least 0")
         if min(self.step_seconds, self.queued_seconds, self.cancel_seconds) < 0:
             raise ValueError("step_seconds, queued_seconds and cancel_seconds are never negative")
         if self.ending is Ending.NEVER and self.step_seconds == 0:
@@ -94,7 +94,9 @@ class Scenario:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if value != field.default:
-                shown[field.name] = sorted(value) if isinstance(value, frozenset | set) else value
+                shown[field.name] = value
+        if self.faults:
+            shown["faults"] = plain_faults(self.faults)
         return shown
 
     def prompt(self, text: str = "Write the nightly report.") -> str:
@@ -143,6 +145,7 @@ def failing(scale: float = 1.0) -> Scenario:
         tokens_per_step=7000,
         jitter=0.4,
         cached_share=0.5,
+        cancel_seconds=scale,
         ending=Ending.FAILED,
         error_code="tool_execution_error",
         error_message="The sandbox could not reach the database: connection refused on port 5432.",
@@ -151,7 +154,15 @@ def failing(scale: float = 1.0) -> Scenario:
 
 def stalling(scale: float = 1.0) -> Scenario:
     """Starts well, then shows no sign of life while it stays in_progress."""
-    return Scenario(steps=24, step_seconds=3 * scale, tokens_per_step=6000, jitter=0.4, cached_share=0.5, stall_after=5)
+    return Scenario(
+        steps=24,
+        step_seconds=3 * scale,
+        tokens_per_step=6000,
+        jitter=0.4,
+        cached_share=0.5,
+        stall_after=5,
+        cancel_seconds=scale,
+    )
 
 
 PRESETS: Mapping[str, Callable[[float], Scenario]] = {
