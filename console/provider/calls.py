@@ -61,9 +61,9 @@ class Calls:
         caller = stamina.AsyncRetryingCaller(
             attempts=self._bounds.attempts,
             timeout=self._bounds.call_s,
-            wait_initial=0.1,
-            wait_max=1.0,
-            wait_jitter=0.2,
+            wait_initial=self._bounds.pause_s,
+            wait_max=10 * self._bounds.pause_s,
+            wait_jitter=2 * self._bounds.pause_s,
         )
         return await caller(Hiccup, self._steady, method, address, end)
 

@@ -41,6 +41,8 @@ class Bounds:
     """An answer beyond this is garbage; a finished interaction may have 1.3 MB (BIGAGI in the wire notes)."""
     attempts: int = 3
     """Tries of a harmless call whose connection broke."""
+    pause_s: float = 0.1
+    """Before the second try; later pauses are longer."""
 
 
 TransportFactory = Callable[[], httpx.AsyncBaseTransport]
@@ -139,13 +141,22 @@ class _Body:
 
 @asynccontextmanager
 async def raw_chunks(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The undecoded bytes of the body. Left half way, their generator is closed here and not by the collector."""
-    chunks = _read_before(response) if response.is_stream_consumed else response.aiter_raw()
+    """The undecoded bytes of the body. Left half way, their generator is closed here and not by the collector.
+
+    Not `aiter_raw`: that closes the connection too, and a close that fails would take the body with it.
+    """
+    chunks = aiter(_read_before(response) if response.is_stream_consumed else _open_stream(response))
     try:
         yield chunks
     finally:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()
+
+
+def _open_stream(response: httpx.Response) -> httpx.AsyncByteStream:
+    if not isinstance(response.stream, httpx.AsyncByteStream):
+        raise TypeError("an answer that cannot be read asynchronously")
+    return response.stream
 
 
 async def _read_before(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -50,7 +50,7 @@ def error_new(code: str = "invalid_request", message: str = "It was refused.") -
 
 def quick(**changes: float) -> Bounds:
     """Bounds of a test on loopback: generous where nothing should pass them."""
-    fields: dict[str, float] = {"connect_s": 5.0, "create_s": 10.0, "call_s": 10.0, "silence_s": 5.0}
+    fields: dict[str, float] = {"connect_s": 5.0, "create_s": 10.0, "call_s": 10.0, "silence_s": 5.0, "pause_s": 0.0}
     return Bounds(**{**fields, **changes})  # type: ignore[arg-type]  # the dataclass refuses wrong names itself
 
 

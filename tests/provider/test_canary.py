@@ -1,0 +1,146 @@
+"""The key and the prompt appear in no repr, message, log or traceback, even one that prints local variables.
+
+A crash report of the screen prints locals, and the frames of an HTTP library hold every header and the body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+import traceback
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Awaitable, Callable
+
+import pytest
+from rich.console import Console
+from rich.traceback import Traceback
+
+from console.provider.contract import ProviderError
+from console.provider.interactions import InteractionsProvider
+from console.provider.secret import Secret
+from tests.provider import servers
+from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
+from tests.provider.test_network import FAULTS, free_port
+from tests.waiting import until
+
+CANARIES = (KEY, PROMPT, KEY[4:20], PROMPT[:30])
+
+
+def shown(error: BaseException) -> str:
+    """A traceback as plainly as Python, and as richly as the screen, can print it."""
+    plain = traceback.TracebackException.from_exception(error, capture_locals=True)
+    rich = Traceback.from_exception(
+        type(error), error, error.__traceback__, show_locals=True, locals_max_string=100_000, locals_max_length=1000
+    )
+    page = io.StringIO()
+    Console(width=400, file=page).print(rich)
+    return "".join(plain.format()) + page.getvalue()
+
+
+def assert_clean(text: str) -> None:
+    assert not [canary for canary in CANARIES if canary in text]
+
+
+async def failure(call: Awaitable[object]) -> BaseException | None:
+    try:
+        await call
+    except (ProviderError, asyncio.CancelledError) as error:
+        return error
+    return None
+
+
+async def follow(one: InteractionsProvider) -> None:
+    async for _ in one.follow("v1_Chd"):
+        pass
+
+
+CALLS: dict[str, Callable[[InteractionsProvider], Awaitable[object]]] = {
+    "create": lambda one: one.create(order()),
+    "get": lambda one: one.get("v1_Chd"),
+    "cancel": lambda one: one.cancel("v1_Chd"),
+    "make": lambda one: one.make_sandbox(network=None),
+    "delete": lambda one: one.delete_sandbox("e1"),
+    "follow": follow,
+}
+
+
+def adapter(url: str, **bounds: float) -> InteractionsProvider:
+    return InteractionsProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
+
+
+async def _tattle(reader: StreamReader, writer: StreamWriter) -> None:
+    """Repeats what it was sent, key and prompt and all."""
+    request = (await servers.read_request(reader)).decode()
+    writer.write(servers.response(403, error_old(403, request[:300] + KEY + PROMPT)))
+    await writer.drain()
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize(
+    "fault",
+    ["reset after the request", "half of the body", "silent", "no HTTP", "a head without end", "tattle", "refused"],
+)
+async def test_no_failure_shows_them(fault: str, call: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    behaviour = _tattle if fault == "tattle" else FAULTS.get(fault, FAULTS["silent"])
+    async with servers.serving(behaviour) as server:
+        url = f"http://127.0.0.1:{free_port()}" if fault == "refused" else server.url
+        one = adapter(url, create_s=0.2, call_s=0.2)
+        if call == "create":
+            outcome = await one.create(order())
+            assert_clean(repr(outcome))
+        else:
+            error = await failure(CALLS[call](one))
+            assert error is not None or call == "follow"
+            if error is not None:
+                assert_clean(shown(error) + repr(error) + str(error))
+        assert_clean(repr(one) + str(vars(one)) + repr(order()))
+        await one.aclose()
+    assert_clean(caplog.text)
+    assert_clean("".join(str(vars(record)) for record in caplog.records))
+    assert caplog.records
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_cancellation_shows_them(call: str) -> None:
+    heard = asyncio.Event()
+
+    async def behave(reader: StreamReader, writer: StreamWriter) -> None:
+        await servers.read_request(reader)
+        heard.set()
+        await servers.until_the_client_leaves(reader)
+
+    async with servers.serving(behave) as server:
+        one = adapter(server.url)
+        task = asyncio.ensure_future(failure(CALLS[call](one)))
+        await until(heard.is_set)
+        task.cancel()
+        error = await task
+        assert isinstance(error, asyncio.CancelledError)
+        assert_clean(shown(error))
+        await one.aclose()
+
+
+async def test_a_success_logs_neither(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with servers.answering(servers.response(200, interaction())) as server:
+        one = adapter(server.url)
+        await one.create(order())
+        await one.get("v1_Chd")
+        await one.aclose()
+        assert f"x-goog-api-key: {KEY}".encode() in server.requests[0]
+        assert PROMPT.encode() in server.requests[0]
+    assert "HTTP/1.1 200" in caplog.text
+    assert_clean(caplog.text)
+
+
+def test_the_test_would_see_a_leak() -> None:
+    """A frame that holds the key, to show that this way of looking finds it."""
+
+    def careless(header: str) -> None:
+        raise RuntimeError("failed")
+
+    with pytest.raises(RuntimeError) as caught:
+        careless(KEY)
+    assert shown(caught.value).count(KEY) >= 2

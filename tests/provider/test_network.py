@@ -1,0 +1,270 @@
+"""On real sockets: each way in which a server can fail, against each call, with its POSTs counted."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from asyncio import StreamReader as Reader
+from asyncio import StreamWriter as Writer
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from console.provider.contract import Launched, NotSent, ProviderError, Unavailable, Unknown, Unreachable, Verdict
+from console.provider.exchange import Clients
+from console.provider.interactions import InteractionsProvider
+from console.provider.secret import Secret
+from tests.provider import servers
+from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
+
+WHOLE = servers.response(200, interaction())
+
+
+def adapter(url: str, **bounds: float) -> InteractionsProvider:
+    return InteractionsProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
+
+
+async def reset_at_once(_: Reader, writer: Writer) -> None:
+    servers.reset(writer)
+
+
+async def closed_at_once(_: Reader, writer: Writer) -> None:
+    writer.close()
+
+
+async def reset_after_the_head(reader: Reader, writer: Writer) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    servers.reset(writer)
+
+
+async def reset_after_the_request(reader: Reader, writer: Writer) -> None:
+    await servers.read_request(reader)
+    servers.reset(writer)
+
+
+async def closed_after_the_request(reader: Reader, writer: Writer) -> None:
+    await servers.read_request(reader)
+
+
+def _part(content: bytes, *, hard: bool) -> servers.Behaviour:
+    async def behave(reader: Reader, writer: Writer) -> None:
+        await servers.read_request(reader)
+        writer.write(content)
+        await writer.drain()
+        if hard:
+            servers.reset(writer)
+
+    return behave
+
+
+async def silent(reader: Reader, _: Writer) -> None:
+    await servers.until_the_client_leaves(reader)
+
+
+async def dripping(reader: Reader, writer: Writer) -> None:
+    """A byte every 20 ms: no read timeout ever passes."""
+    await servers.read_request(reader)
+    for byte in WHOLE + b" " * 100_000:
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+HEAD = WHOLE.index(b"\r\n\r\n") + 4
+
+FAULTS: dict[str, servers.Behaviour] = {
+    "reset at once": reset_at_once,
+    "closed at once": closed_at_once,
+    "reset after the head of the request": reset_after_the_head,
+    "reset after the request": reset_after_the_request,
+    "closed after the request": closed_after_the_request,
+    "half of the head": _part(WHOLE[: HEAD // 2], hard=False),
+    "reset in the head": _part(WHOLE[: HEAD // 2], hard=True),
+    "the head alone": _part(WHOLE[:HEAD], hard=False),
+    "reset after the head of the answer": _part(WHOLE[:HEAD], hard=True),
+    "half of the body": _part(WHOLE[:-10], hard=False),
+    "reset in the body": _part(WHOLE[:-10], hard=True),
+    "no HTTP": _part(b"SSH-2.0-OpenSSH_9.2\r\n", hard=False),
+    "a head without end": _part(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 100_000, hard=False),
+    "silent": silent,
+    "dripping": dripping,
+    "HTML 502": _part(servers.response(502, b"<html>Bad gateway</html>"), hard=False),
+    "HTML 200": _part(servers.response(200, b"<html>Please log in</html>"), hard=False),
+    "no id": _part(servers.response(200, {"object": "interaction"}), hard=False),
+    "a redirect to itself": _part(servers.response(307, b"", location="/v1beta/interactions"), hard=False),
+}
+
+CALLS: dict[str, Callable[[InteractionsProvider], Awaitable[object]]] = {
+    "get": lambda one: one.get("v1_Chd"),
+    "cancel": lambda one: one.cancel("v1_Chd"),
+    "make": lambda one: one.make_sandbox(network=None),
+    "exists": lambda one: one.sandbox_exists("e1"),
+    "delete": lambda one: one.delete_sandbox("e1"),
+}
+
+NO_FAULT = {
+    ("HTML 200", "cancel"),
+    ("HTML 200", "delete"),
+    ("no id", "cancel"),
+    ("no id", "delete"),
+    ("no id", "exists"),
+}
+"""A success whose body does not matter to the call."""
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_each_fault_of_a_create_is_unknown_and_met_once(fault: str) -> None:
+    async with servers.serving(FAULTS[fault]) as server:
+        verdict = await adapter(server.url, create_s=0.3).create(order())
+        assert isinstance(verdict, Unknown)
+        assert server.connections == 1
+        assert KEY not in verdict.why
+        assert PROMPT not in verdict.why
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_each_fault_of_another_call_is_unavailable(fault: str, call: str) -> None:
+    async with servers.serving(FAULTS[fault]) as server:
+        one = adapter(server.url, call_s=0.3)
+        if (fault, call) in NO_FAULT:
+            await CALLS[call](one)
+        else:
+            with pytest.raises(Unavailable):
+                await CALLS[call](one)
+        most = 1 if call in ("cancel", "make") or fault in ("silent", "dripping") else 3
+        assert 1 <= server.connections <= most
+        await one.aclose()
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
+async def test_a_refused_connection_was_not_sent() -> None:
+    one = adapter(f"http://127.0.0.1:{free_port()}")
+    assert isinstance(await one.create(order()), NotSent)
+    with pytest.raises(Unreachable):
+        await one.get("v1_Chd")
+    await one.aclose()
+
+
+async def test_a_name_that_does_not_resolve_was_not_sent() -> None:
+    verdict = await adapter("https://nothing.invalid").create(order())
+    assert isinstance(verdict, NotSent)
+
+
+async def test_a_tls_handshake_that_fails_was_not_sent() -> None:
+    """The server speaks no TLS, and sees nothing of the request."""
+    seen: list[bytes] = []
+
+    async def behave(reader: Reader, writer: Writer) -> None:
+        seen.append(await reader.read(65536))
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+
+    async with servers.serving(behave) as server:
+        verdict = await adapter(server.url.replace("http:", "https:")).create(order())
+    assert isinstance(verdict, NotSent)
+    assert seen
+    assert KEY.encode() not in seen[0]
+    assert PROMPT.encode() not in seen[0]
+
+
+async def test_a_handshake_that_hangs_was_not_sent() -> None:
+    async with servers.serving(silent) as server:
+        one = adapter(server.url.replace("http:", "https:"), connect_s=0.2)
+        assert isinstance(await one.create(order()), NotSent)
+
+
+def test_tls_is_always_verified() -> None:
+    context = Clients(Secret(KEY), quick()).tls()
+    assert context.check_hostname
+    assert context.verify_mode.name == "CERT_REQUIRED"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_to_another_origin_carries_nothing_there(status: int) -> None:
+    async with servers.answering(WHOLE) as thief:
+        moved = servers.response(status, b"", location=f"{thief.url}/v1beta/interactions")
+        async with servers.answering(moved) as server:
+            one = adapter(server.url)
+            assert isinstance(await one.create(order()), Unknown)
+            for call in CALLS.values():
+                with pytest.raises(ProviderError):
+                    await call(one)
+            await one.aclose()
+        assert thief.connections == 0
+
+
+async def test_the_environment_cannot_lead_the_key_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy of the environment would see the key and the prompt of a plain http call."""
+    async with servers.answering(WHOLE) as thief, servers.answering(WHOLE) as server:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
+            monkeypatch.setenv(name, thief.url)
+        for name in ("GOOGLE_GEMINI_BASE_URL", "GEMINI_NEXT_GEN_API_BASE_URL"):
+            monkeypatch.setenv(name, thief.url)
+        monkeypatch.setenv("NETRC", "/nonexistent")
+        assert isinstance(await adapter(server.url).create(order()), Launched)
+        assert (thief.connections, server.connections) == (0, 1)
+
+
+async def test_a_create_never_uses_a_kept_connection() -> None:
+    """A server that keeps connections open sees a new one for each create, and one for all polls."""
+    whole = servers.response(200, interaction(), connection="keep-alive")
+
+    async def behave(reader: Reader, writer: Writer) -> None:
+        while True:
+            await servers.read_request(reader)
+            writer.write(whole)
+
+    async with servers.serving(behave) as server:
+        one = adapter(server.url)
+        await one.get("v1_Chd")
+        await one.get("v1_Chd")
+        assert server.connections == 1
+        verdicts: list[Verdict] = [await one.create(order()) for _ in range(3)]
+        assert all(isinstance(verdict, Launched) for verdict in verdicts)
+        assert server.connections == 4
+        await one.aclose()
+
+
+async def test_a_stale_kept_connection_costs_a_poll_nothing() -> None:
+    """The server answers once per connection and resets it, having promised to keep it."""
+    whole = servers.response(200, interaction(), connection="keep-alive")
+
+    async def after(reader: Reader, writer: Writer) -> None:
+        await reader.read(1)
+        servers.reset(writer)
+
+    async with servers.answering(whole, after=after) as server:
+        one = adapter(server.url)
+        for _ in range(3):
+            assert (await one.get("v1_Chd")).status == "in_progress"
+        await one.aclose()
+
+
+async def test_the_prompt_goes_out_whole_however_long() -> None:
+    prompt = "ß" * (1 << 19)
+    async with servers.answering(WHOLE) as server:
+        assert isinstance(await adapter(server.url).create(order(prompt=prompt)), Launched)
+        [request] = server.requests
+    assert prompt.encode() in request
+
+
+async def test_an_early_refusal_of_a_long_request_is_not_taken_for_proof() -> None:
+    """A server that answers and closes before it has read all: either the answer came through, or it is unknown."""
+
+    async def behave(reader: Reader, writer: Writer) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(servers.response(413, error_old(413)))
+        await writer.drain()
+        servers.reset(writer)
+
+    async with servers.serving(behave) as server:
+        verdict = await adapter(server.url).create(order(prompt="x" * (4 << 20)))
+        assert type(verdict).__name__ in ("Unknown", "Rejected")
+        assert server.connections == 1

@@ -1,0 +1,87 @@
+"""Sandboxes: an id or a clear reason, and never `gone` from an answer that is about the call."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from console.provider.contract import Denied, ProviderError, Unavailable, Unsupported
+from tests.provider.examples import answering, error_new, error_old, provider
+from tests.provider.test_calls import NO_METHOD, NO_THING, Service
+
+
+async def test_a_sandbox_is_made() -> None:
+    service = Service((200, {"id": "3f6e0c", "status": "active"}))
+    adapter = provider(service)
+    assert await adapter.make_sandbox(network=None) == "3f6e0c"
+    assert await adapter.make_sandbox(network='{"allowlist":[]}') == "3f6e0c"
+    assert service.asked == ["POST environments"] * 2
+    assert [json.loads(request.content) for request in service.requests] == [{}, {"network": {"allowlist": []}}]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(404, NO_METHOD), (405, b""), (501, b""), (501, error_new("unimplemented", "No."))],
+)
+async def test_a_service_without_sandboxes(status: int, body: bytes) -> None:
+    with pytest.raises(Unsupported):
+        await provider(answering(status, body)).make_sandbox(network=None)
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"<html>", {"id": ""}, {"id": 7}, {"id": "a b"}])
+async def test_a_sandbox_without_an_id_is_none(body: object) -> None:
+    with pytest.raises(Unavailable, match="HTTP 200"):
+        await provider(answering(200, body)).make_sandbox(network=None)
+
+
+async def test_a_network_that_is_no_json_is_not_sent() -> None:
+    service = Service((200, {"id": "x"}))
+    with pytest.raises(ProviderError, match="not JSON"):
+        await provider(service).make_sandbox(network="{")
+    assert service.asked == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "exists"),
+    [
+        (200, {"id": "e1", "status": "active"}, True),
+        (200, {"id": "e1", "status": "stopped"}, True),
+        (200, {"id": "e1"}, True),
+        (200, {"id": "e1", "status": "expired"}, False),
+        (200, {"id": "e1", "status": "EXPIRED"}, False),
+        (200, {"id": "e1", "status": "deleted"}, False),
+        (404, NO_THING, False),
+        (404, b"", False),
+        (410, b"", False),
+    ],
+)
+async def test_whether_a_sandbox_exists(status: int, body: object, exists: bool) -> None:
+    assert await provider(answering(status, body)).sandbox_exists("e1") is exists
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (404, NO_METHOD, Unsupported),
+        (405, b"", Unsupported),
+        (403, error_old(403), Denied),
+        (501, b"", Unavailable),
+        (200, b"<html>", Unavailable),
+    ],
+)
+async def test_an_answer_that_is_not_about_the_sandbox(status: int, body: bytes, kind: type[ProviderError]) -> None:
+    with pytest.raises(kind):
+        await provider(answering(status, body)).sandbox_exists("e1")
+    if status != 200:
+        with pytest.raises(kind):
+            await provider(answering(status, body)).delete_sandbox("e1")
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b""), (200, b"{}"), (204, b""), (404, NO_THING), (404, b""), (410, b"")]
+)
+async def test_a_sandbox_is_deleted_or_was_already(status: int, body: bytes) -> None:
+    service = Service((status, body))
+    await provider(service).delete_sandbox("e1")
+    assert service.asked == ["DELETE environments/e1"]
