@@ -199,6 +199,8 @@ class Run:
     sandbox_id: str | None = None
     sandbox_own: bool = False
     """True where the sandbox was made for this run alone, so that deleting it harms nothing else."""
+    sandbox_deleted_ms: int | None = None
+    """When its own sandbox was deleted to stop it; None: never."""
     remote_id: str | None = None
     remote_status: str | None = None
     """The provider's own word, raw; shown cleaned."""

@@ -1,0 +1,192 @@
+"""The one door to SQLite: a unit of work runs whole, whatever happens to whoever asked for it.
+
+A statement of aiosqlite goes on in its thread after the caller was cancelled, and a transaction left open would take
+the next caller's rows with it. So each unit is a task of its own that is always awaited to its end, and only then is
+the caller told that it was cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+from console.store.errors import StoreBusy, StoreError, StoreMissing, translated
+from console.store.files import DATABASE, inode
+
+T = TypeVar("T")
+Transaction = aiosqlite.Connection
+"""The connection inside a unit. Units run statements on it and nothing else: no begin, commit or rollback."""
+
+BUSY_MS = 30_000
+"""How long a write waits for other processes."""
+
+
+class JournalMode(StrEnum):
+    """How SQLite makes a commit atomic."""
+
+    DELETE = "delete"
+    WAL = "wal"
+
+    @property
+    def synchronous(self) -> int:
+        """The setting under which a commit survives a power loss: EXTRA (3) for DELETE, FULL (2) for WAL."""
+        return 3 if self is JournalMode.DELETE else 2
+
+
+def safe_journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> JournalMode:
+    """WAL where this SQLite has the fix of the WAL-reset bug, which can lose commits; else DELETE.
+
+    Fixed in 3.51.3, and backported to 3.44.6 and 3.50.7: https://sqlite.org/wal.html#walresetbug
+    """
+    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    return JournalMode.WAL if fixed else JournalMode.DELETE
+
+
+def location(folder: Path) -> str:
+    """The database as a URI that never creates it."""
+    return f"{(folder.absolute() / DATABASE).as_uri()}?mode=rw"
+
+
+def settings_of(journal: JournalMode, busy_ms: int) -> tuple[str, ...]:
+    """The pragmas of every connection."""
+    return (
+        f"pragma busy_timeout = {busy_ms:d}",
+        "pragma foreign_keys = on",
+        "pragma trusted_schema = off",
+        "pragma cell_size_check = on",
+        f"pragma synchronous = {journal.synchronous:d}",
+    )
+
+
+class Database:
+    """Two connections, a writer and a reader, each used by one unit at a time. `Store.open` makes it."""
+
+    def __init__(self, folder: Path, writer: aiosqlite.Connection | None, reader: aiosqlite.Connection) -> None:
+        self.folder = folder
+        self._writer = writer
+        self._reader = reader
+        self._write_turn = asyncio.Lock()
+        self._read_turn = asyncio.Lock()
+        self._file = inode(folder)
+
+    @classmethod
+    async def connect(
+        cls, folder: Path, *, journal: JournalMode, busy_ms: int = BUSY_MS, read_only: bool = False
+    ) -> Database:
+        """Connects to a database that `prepare` has made. Raises StoreError."""
+        writer = None if read_only else await _connect(folder, journal, busy_ms)
+        try:
+            reader = await _connect(folder, journal, busy_ms)
+            await reader.execute_fetchall("pragma query_only = on")
+        except BaseException:
+            if writer is not None:
+                await writer.close()
+            raise
+        return cls(folder, writer, reader)
+
+    async def transaction(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `unit` gives, after its changes are on disk; or none of them where it raises.
+
+        Cancelled: the unit still runs to its end, then CancelledError is raised; what was written shows on reading.
+        Raises StoreError, and what `unit` raises.
+        """
+        if self._writer is None:
+            raise StoreError("the state store was opened for reading only")
+        async with self._write_turn:
+            self._check_present()
+            return await to_its_end(self._whole(self._writer, "begin immediate", unit), "store write")
+
+    async def read(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `unit` gives from one unchanging view of the database. Raises StoreError, and what `unit` raises.
+
+        In DELETE mode no other process commits meanwhile: read, and leave.
+        """
+        async with self._read_turn:
+            return await to_its_end(self._whole(self._reader, "begin", unit), "store read")
+
+    async def close(self) -> None:
+        """Closes both connections, after the units that run. The database's threads would keep the process alive."""
+        for turn, connection in ((self._write_turn, self._writer), (self._read_turn, self._reader)):
+            if connection is not None:
+                async with turn:
+                    await to_its_end(connection.close(), "store close")
+
+    @property
+    def in_transaction(self) -> bool:
+        """True while a unit is at work."""
+        return any(connection.in_transaction for connection in (self._writer, self._reader) if connection is not None)
+
+    async def _whole(
+        self, connection: aiosqlite.Connection, begin: str, unit: Callable[[Transaction], Awaitable[T]]
+    ) -> T:
+        with translated():
+            try:
+                await connection.execute_fetchall(begin)
+                result = await unit(connection)
+                await connection.commit()
+            except BaseException:
+                await connection.rollback()
+                raise
+            return result
+
+    def _check_present(self) -> None:
+        """SQLite would go on writing to a file that was deleted or replaced, where nobody reads it."""
+        if inode(self.folder) != self._file:
+            raise StoreMissing(f"{self.folder / DATABASE} was removed or replaced while it was in use")
+
+
+async def to_its_end(work: Awaitable[T], name: str) -> T:
+    """What `work` gives. It runs to its end also where the caller is cancelled, who is told only then."""
+    task = asyncio.ensure_future(_awaited(work))
+    if isinstance(task, asyncio.Task):
+        task.set_name(name)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()
+    raise cancelled
+
+
+async def _awaited(work: Awaitable[T]) -> T:
+    return await work
+
+
+async def _connect(folder: Path, journal: JournalMode, busy_ms: int) -> aiosqlite.Connection:
+    with translated():
+        connection = await aiosqlite.connect(
+            location(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000, cached_statements=256
+        )
+        try:
+            connection.row_factory = sqlite3.Row
+            for setting in settings_of(journal, busy_ms):
+                await connection.execute_fetchall(setting)
+            await _check_settings(connection, journal)
+        except BaseException:
+            await connection.close()
+            raise
+    return connection
+
+
+async def _check_settings(connection: aiosqlite.Connection, journal: JournalMode) -> None:
+    """A build of SQLite may ignore a pragma: what would let a commit be lost is read back, and refused."""
+    for pragma, wanted in (
+        ("journal_mode", journal.value),
+        ("synchronous", journal.synchronous),
+        ("foreign_keys", 1),
+    ):
+        rows = list(await connection.execute_fetchall(f"pragma {pragma}"))
+        if rows[0][0] != wanted:
+            kind = StoreBusy if pragma == "journal_mode" else StoreError
+            raise kind(f"the state store has {pragma}={rows[0][0]}, needed is {wanted}")

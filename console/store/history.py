@@ -1,0 +1,212 @@
+"""Looking back: pages of everything that was, newest first, in an order that new rows cannot shift.
+
+Pages go by key, never by offset: the millionth row costs what the first does.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from console.domain.admission import holder_of
+from console.domain.run import Outcome, Run
+from console.domain.task import Origin, Stage
+from console.store.database import Database, Transaction
+from console.store.rows import Value, run_of
+from console.store.statements import every, one
+
+TYPICAL_OF = 200
+"""The newest runs that say what is typical."""
+
+SELECT_RECENT = """
+    select * from runs
+    where state = 'ended' and attempt > 0
+    order by ended_ms desc, seq desc
+    limit :limit
+"""
+SELECT_TYPICAL = """
+    select used, elapsed_ms from runs
+    where task = :task and outcome = 'ok'
+    order by created_ms desc
+    limit :limit
+"""
+SELECT_OF_KEY = "select * from runs where key = :key and attempt > 0 order by seq"
+SELECT_PAGE = "select *, seq as place from runs where {where} order by created_ms desc, seq desc limit :limit"
+COUNT = "select count(*) as n from runs where {where}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a page ended."""
+
+    created_ms: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFilter:
+    """What to look back at; empty and None: everything."""
+
+    tasks: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    origins: tuple[Origin, ...] = ()
+    since_ms: int | None = None
+    """From this instant on."""
+    until_ms: int | None = None
+    """Before this instant."""
+    text: str = ""
+    """Words that must all begin a word of task, target, key, note, result or last step."""
+    open_too: bool = True
+    """False: only what ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """One page, newest first."""
+
+    runs: tuple[Run, ...]
+    after: Place | None
+    """Where the next page begins; None: this was the last."""
+
+
+class KeyState(StrEnum):
+    """What a launch of the key would meet."""
+
+    DONE = "done"
+    HELD = "held"
+    """A run is open, or ended so that only a person may run it again."""
+    FREE = "free"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyStanding:
+    """One key."""
+
+    state: KeyState
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypicalRow:
+    """What a task's runs that ended ok used lately."""
+
+    runs: int
+    median_units: int
+    p95_units: int
+    p95_ms: int
+
+
+class History:
+    """Reads only."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
+        """The newest `limit` entries that fit, or those after `after`."""
+        where, parameters = _where(wanted)
+        if after is not None:
+            where += " and (created_ms, seq) < (:after_ms, :after_seq)"
+            parameters |= {"after_ms": after.created_ms, "after_seq": after.seq}
+
+        async def unit(tx: Transaction) -> Page:
+            rows = await every(tx, SELECT_PAGE.format(where=where), {**parameters, "limit": limit + 1})
+            more, rows = len(rows) > limit, rows[:limit]
+            last = Place(created_ms=rows[-1]["created_ms"], seq=rows[-1]["place"]) if more and rows else None
+            return Page(runs=tuple(run_of(row) for row in rows), after=last)
+
+        return await self._database.read(unit)
+
+    async def count(self, wanted: HistoryFilter) -> int:
+        """How many entries fit."""
+        where, parameters = _where(wanted)
+
+        async def unit(tx: Transaction) -> int:
+            row = await one(tx, COUNT.format(where=where), parameters)
+            return int(row["n"]) if row else 0
+
+        return await self._database.read(unit)
+
+    async def recent(self, limit: int = 50) -> tuple[Run, ...]:
+        """The runs that ended last, newest first; skips and refusals left out."""
+
+        async def unit(tx: Transaction) -> tuple[Run, ...]:
+            return tuple(run_of(row) for row in await every(tx, SELECT_RECENT, {"limit": limit}))
+
+        return await self._database.read(unit)
+
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
+        """What each key would meet, and how many attempts it had."""
+
+        async def unit(tx: Transaction) -> Mapping[str, KeyStanding]:
+            return {
+                key: _key_standing([run_of(row) for row in await every(tx, SELECT_OF_KEY, {"key": key})])
+                for key in dict.fromkeys(keys)
+            }
+
+        return await self._database.read(unit)
+
+    async def typical(self, task: str) -> TypicalRow | None:
+        """Median and 95th percentile over the newest TYPICAL_OF runs that ended ok; None where there is none."""
+
+        async def unit(tx: Transaction) -> TypicalRow | None:
+            rows = await every(tx, SELECT_TYPICAL, {"task": task, "limit": TYPICAL_OF})
+            units, times = [row["used"] for row in rows], [row["elapsed_ms"] for row in rows]
+            if not rows:
+                return None
+            return TypicalRow(
+                runs=len(rows),
+                median_units=int(statistics.median(units)),
+                p95_units=_p95(units),
+                p95_ms=_p95(times),
+            )
+
+        return await self._database.read(unit)
+
+
+def _p95(values: list[int]) -> int:
+    """The smallest value that at least 95 % do not pass."""
+    return sorted(values)[-(-len(values) * 95 // 100) - 1]
+
+
+def _key_standing(runs: list[Run]) -> KeyStanding:
+    holder = holder_of(runs)
+    state = KeyState.HELD
+    if holder is None or holder.outcome is Outcome.OK:
+        state = KeyState.DONE if holder else KeyState.FREE
+    return KeyStanding(state=state, attempts=max((run.attempt for run in runs), default=0))
+
+
+def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
+    """The condition and its parameters. Only names of ours stand in the text."""
+    clauses = ["true"] if wanted.open_too else ["state = 'ended'"]
+    parameters: dict[str, Value] = {}
+    lists: tuple[tuple[str, tuple[str, ...]], ...] = (
+        ("task", wanted.tasks),
+        ("outcome", tuple(outcome.value for outcome in wanted.outcomes)),
+        ("stage", tuple(stage.word for stage in wanted.stages)),
+        ("origin", tuple(origin.value for origin in wanted.origins)),
+    )
+    for column, values in lists:
+        if values:
+            names = [f"{column}_{number}" for number in range(len(values))]
+            clauses.append(f"{column} in ({', '.join(f':{name}' for name in names)})")
+            parameters |= dict(zip(names, values, strict=True))
+    if wanted.since_ms is not None:
+        clauses.append("created_ms >= :since_ms")
+        parameters["since_ms"] = wanted.since_ms
+    if wanted.until_ms is not None:
+        clauses.append("created_ms < :until_ms")
+        parameters["until_ms"] = wanted.until_ms
+    if wanted.text.strip():
+        clauses.append("seq in (select rowid from runs_text where runs_text match :words)")
+        parameters["words"] = match_text(wanted.text)
+    return " and ".join(clauses), parameters
+
+
+def match_text(text: str) -> str:
+    """An FTS5 query for words that all begin a word; nothing in `text` is taken for the query language."""
+    return " ".join(f'"{word}"*' for word in text.replace('"', " ").replace("\0", " ").split())

@@ -1,0 +1,104 @@
+"""The few shapes that all writes take: one insert, one compare-and-set, one event. SQL is put together from our names.
+
+A write of the protocol names what it believes (state, owner, fence). Where that is no longer so it changes no row,
+and the writer is told.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from console.domain.record import LogRecord
+from console.domain.run import Run, RunId, State, check_transition
+from console.store.database import Transaction
+from console.store.errors import StaleRun
+from console.store.records import details, to_json
+from console.store.rows import Columns, Value, run_of, storable
+
+SELECT_RUN = "select * from runs where id = :id"
+SEARCHED = ("task", "target", "key", "note", "result")
+"""Columns whose words are searched; task, target and key never change."""
+INSERT_TEXT = """
+    insert into runs_text (rowid, task, target, key, note, result)
+    values (:seq, :task, :target, :key, :note, :result)
+"""
+UPDATE_TEXT = "update runs_text set note = :note, result = :result where rowid = :seq"
+INSERT_EVENT = """
+    insert into events (run_id, at_ms, kind, detail, ev, record)
+    values (
+        :run_id, :at_ms, :kind, :detail,
+        case when :record is null then null else (select coalesce(max(ev), 0) + 1 from events) end, :record
+    )
+"""
+
+
+async def one(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> sqlite3.Row | None:
+    """The first row, or None. The cursor is read to its end: an open one would block commits."""
+    rows = list(await tx.execute_fetchall(sql, dict(parameters)))
+    return rows[0] if rows else None
+
+
+async def every(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
+    """All rows."""
+    return list(await tx.execute_fetchall(sql, dict(parameters)))
+
+
+async def insert_run(tx: Transaction, columns: Columns) -> Run:
+    """The new row. Raises sqlite3.IntegrityError where the schema refuses it: another run has the key."""
+    names = ", ".join(columns)
+    values = ", ".join(f":{name}" for name in columns)
+    row = await one(tx, f"insert into runs ({names}) values ({values}) returning *", columns)
+    if row is None:
+        raise RuntimeError("an insert gave no row")
+    await tx.execute_fetchall(INSERT_TEXT, {name: row[name] for name in ("seq", *SEARCHED)})
+    return run_of(row)
+
+
+async def current(tx: Transaction, run_id: RunId) -> Run | None:
+    """The run as it stands."""
+    row = await one(tx, SELECT_RUN, {"id": run_id})
+    return run_of(row) if row else None
+
+
+async def change(tx: Transaction, run: Run, columns: Columns, *, to: State | None = None, where: str = "true") -> Run:
+    """The run after the change, where its state, owner and fence are still as in `run`, and `where` holds.
+
+    Raises IllegalTransition where the state table has no edge to `to`, StaleRun where no row was changed.
+    """
+    if to is not None:
+        check_transition(run.state, to)
+        columns = {**columns, "state": to.value}
+    assignments = ", ".join(f"{name} = :{name}" for name in columns)
+    believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"
+    parameters = {name: storable(value) for name, value in columns.items()}
+    parameters |= {"_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
+    row = await one(tx, f"update runs set {assignments} where {believed} and {where} returning *", parameters)
+    if row is None:
+        raise StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")
+    if not columns.keys().isdisjoint(SEARCHED):
+        await tx.execute_fetchall(UPDATE_TEXT, {name: row[name] for name in ("seq", "note", "result")})
+    return run_of(row)
+
+
+async def write_event(
+    tx: Transaction,
+    kind: str,
+    at_ms: int,
+    *,
+    run: Run | None = None,
+    record: LogRecord | None = None,
+    **facts: str | int | None,
+) -> None:
+    """One row of the timeline, and with `record` one line of the log under the next number."""
+    text = {name: storable(fact) for name, fact in facts.items()}
+    await tx.execute_fetchall(
+        INSERT_EVENT,
+        {
+            "run_id": run.id if run else None,
+            "at_ms": at_ms,
+            "kind": kind,
+            "detail": details(**text),
+            "record": to_json(record) if record else None,
+        },
+    )
