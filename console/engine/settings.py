@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from console.domain.guardrails import Caps
 from console.domain.rollout import RolloutRules
+from console.domain.run import Run
 from console.domain.task import Task
 from console.domain.usage import Price, Units
 
@@ -21,6 +22,11 @@ class Kind(StrEnum):
     """The background supervisor: one per state folder, ends when it has nothing to guard."""
     COMMAND = "command"
     """A short command; it takes over nothing."""
+
+    @property
+    def guards(self) -> bool:
+        """True where the process lives long enough to guard runs."""
+        return self is not Kind.COMMAND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,14 @@ class EngineSettings:
     """Never schedules, takes over or writes."""
     schedules: bool = False
     """May this process be the scheduler?"""
+
+    @staticmethod
+    def units_of(run: Run) -> Units:
+        """How the tokens of `run` count: as they did when it was claimed, whatever the config says now."""
+        return Units(
+            tokens_per_unit=run.limits.tokens_per_unit,
+            cached_weight_milli=run.limits.cached_weight_milli,
+        )
 
     def task(self, name: str) -> Task | None:
         """The task of that name."""

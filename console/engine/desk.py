@@ -1,0 +1,243 @@
+"""What an operator does. Each act returns when it is stored and its line stands in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from console.domain.guardrails import Cap
+from console.domain.key import parse_date
+from console.domain.run import HOLDING, Reason, Run, RunId, State, new_run_id
+from console.domain.task import Fingerprint, Origin, Task
+from console.engine.dates import date_for, next_instants
+from console.engine.errors import ActRefused
+from console.engine.limits import limits_of
+from console.engine.parts import Parts
+from console.engine.sending import for_target
+from console.engine.snapshot import LaunchAnswer, LaunchKind, LaunchRequest
+from console.engine.stopping import try_cancel
+from console.engine.watch import Watch
+from console.provider.contract import ProviderError
+from console.store.launches import ClaimAnswer, ClaimKind, ClaimOrder
+
+KINDS = {
+    ClaimKind.CLAIMED: LaunchKind.LAUNCHED,
+    ClaimKind.PROPOSED: LaunchKind.PROPOSED,
+    ClaimKind.SKIPPED: LaunchKind.SKIPPED,
+    ClaimKind.REFUSED: LaunchKind.REFUSED,
+}
+
+
+class Desk:
+    """Acts on the state folder; the guards of this process take up what it starts."""
+
+    def __init__(self, parts: Parts, watch: Watch, randomness: Callable[[int], bytes]) -> None:
+        self._parts = parts
+        self._watch = watch
+        self._randomness = randomness
+
+    def order(self, request: LaunchRequest) -> ClaimOrder:
+        """The claim that `request` means now.
+
+        Raises LookupError for an unknown task, ValueError for a date that is not well-formed or a rerun
+        without a reason or not by hand.
+        """
+        now, settings = self._parts.clock.now(), self._parts.settings
+        found = settings.task(request.task)
+        if found is None:
+            known = ", ".join(task.name for task in settings.tasks) or "none"
+            raise LookupError(f"no task is named {request.task!r}; known tasks: {known}")
+        if request.rerun and (request.scheduled or not request.reason.strip()):
+            raise ValueError("a rerun is by hand and takes a reason")
+        task = for_target(found, request.target)
+        if request.date is not None:
+            date = parse_date(request.date, task.window)
+        else:
+            date = date_for(task, now.utc(), scheduled=request.scheduled)
+        return ClaimOrder(
+            run_id=new_run_id(now.wall_ms, self._randomness(10)),
+            task=task,
+            target=task.target,
+            date=date,
+            origin=Origin.SCHEDULE if request.scheduled else Origin.MANUAL,
+            by=request.by,
+            owner=self._parts.owner,
+            limits=limits_of(task, settings.units),
+            caps=settings.caps,
+            rollout=settings.rollout,
+            rerun=request.rerun,
+            reason=request.reason,
+            expires_ms=self._expires_ms(task, scheduled=request.scheduled),
+        )
+
+    async def launch(self, request: LaunchRequest) -> LaunchAnswer:
+        """Claims the key and the hold, then guards the run from here.
+
+        Skips and refusals are answers. Raises LookupError, ValueError (see `order`), StoreError.
+        """
+        if self._parts.settings.read_only:
+            raise ActRefused("this console is read-only: nothing is launched from here")
+        answer = await self._parts.store.launches.claim(self.order(request), self._parts.clock.now())
+        return await self._take_up(answer)
+
+    async def approve(self, run_id: RunId, *, by: str) -> LaunchAnswer:
+        """A proposal becomes a launch; the caps are judged now. Raises ActRefused, LookupError."""
+        run = await self._proposal(run_id)
+        task = self._parts.settings.task(run.task)
+        if task is None or Fingerprint.of(for_target(task, run.target)) != run.fingerprint:
+            raise ActRefused("the task was edited after the proposal; decline it and launch again")
+        now = self._parts.clock.now()
+        answer = await self._parts.store.launches.approve(
+            run_id,
+            by=by,
+            owner=self._parts.owner if self._parts.settings.kind.guards else None,
+            task=task,
+            caps=self._parts.settings.caps,
+            expires_ms=now.wall_ms + self._parts.pacing.claim_window_ms,
+            now=now,
+        )
+        return await self._take_up(answer)
+
+    async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        """A proposal ends without a launch. Raises ActRefused, LookupError."""
+        await self._proposal(run_id)
+        now = self._parts.clock.now()
+        run = await self._parts.store.launches.decline(run_id, by=by, reason=reason, now=now)
+        await self._parts.scribe.flush()
+        return run
+
+    async def stop(self, run_id: RunId, *, by: str, reason: Reason = Reason.OPERATOR) -> Run:
+        """Stores the wish, then cancels at once, whoever guards the run. An ended run comes back as it is.
+
+        The run is stopped only when the provider shows it. Raises LookupError, ActRefused for a proposal.
+        """
+        run = await self._run(run_id)
+        if run.state is State.PROPOSED:
+            raise ActRefused("nothing runs yet: the proposal can be declined")
+        now = self._parts.clock.now()
+        run = await self._parts.store.runs.request_stop(run_id, reason=reason, by=by, now=now)
+        await self._parts.scribe.flush()
+        if run_id in self._watch.guarded:
+            await self._watch.look()
+        elif run.state is State.STOPPING:
+            answer, trouble, _ = await try_cancel(self._parts, run)
+            run = await self._parts.store.runs.record_stop_try(run, answer=answer, trouble=trouble, now=now)
+        return run
+
+    async def stop_all(self, *, by: str, reason: Reason = Reason.OPERATOR) -> tuple[Run, ...]:
+        """`stop` for every run that is live or unconfirmed."""
+        rows = await self._parts.store.runs.open_runs()
+        return tuple([await self.stop(row.id, by=by, reason=reason) for row in rows if row.state in HOLDING])
+
+    async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
+        """The kill switch: no launch of any origin until `resume`; with `cancel` every live run is stopped too."""
+        await self._parts.store.controls.pause(by=by, now=self._parts.clock.now())
+        await self._parts.scribe.flush()
+        return await self.stop_all(by=by, reason=Reason.KILL_SWITCH) if cancel else ()
+
+    async def resume(self, *, by: str) -> None:
+        """Launches are allowed again."""
+        await self._parts.store.controls.resume(by=by, now=self._parts.clock.now())
+        await self._parts.scribe.flush()
+
+    async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
+        """An unconfirmed run is `remote_id`, which must carry its label. Raises ActRefused, LookupError."""
+        run = await self._unconfirmed(run_id, reason)
+        try:
+            remote = await self._parts.provider.get(remote_id)
+        except ProviderError as error:
+            raise ActRefused(f"the provider does not show {remote_id}: {error}") from error
+        if remote.labels.get("nightdesk-run") != run.id:
+            raise ActRefused(f"{remote_id} does not carry the label of run {run.id}: it is another launch")
+        now = self._parts.clock.now()
+        adopted = await self._parts.store.runs.adopt(run, remote_id=remote_id, by=by, reason=reason, now=now)
+        await self._parts.scribe.flush()
+        return adopted
+
+    async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        """The operator rules that nothing runs. Its own sandbox is deleted first, so that a late packet finds none.
+
+        Raises ActRefused where that does not work, LookupError.
+        """
+        run = await self._unconfirmed(run_id, reason)
+        if run.sandbox_own and run.sandbox_id is not None:
+            try:
+                await self._parts.provider.delete_sandbox(run.sandbox_id)
+            except ProviderError as error:
+                raise ActRefused(f"its sandbox could not be deleted first: {error}") from error
+        now = self._parts.clock.now()
+        ruled = await self._parts.store.runs.rule_not_launched(run, by=by, reason=reason, now=now)
+        await self._parts.scribe.flush()
+        return ruled
+
+    async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        """The books close at the hold. For unconfirmed runs, and for stops without proof after their alarm.
+
+        Raises ActRefused, LookupError.
+        """
+        run = await self._run(run_id)
+        alarmed = run.state is State.STOPPING and run.stop is not None and run.stop.alarmed
+        if not alarmed:
+            run = await self._unconfirmed(run_id, reason)
+        _needs(reason)
+        now = self._parts.clock.now()
+        written_off = await self._parts.store.runs.write_off(run, by=by, reason=reason, now=now)
+        await self._parts.scribe.flush()
+        return written_off
+
+    async def raise_cap(self, cap: Cap, amount: int, *, task: str | None, by: str, reason: str) -> None:
+        """Adds `amount` (milli-units, or launches) to a cap for its present window only. Raises ActRefused."""
+        _needs(reason)
+        if amount <= 0:
+            raise ActRefused("a raise is more than nothing")
+        now = self._parts.clock.now()
+        await self._parts.store.ledger.raise_cap(
+            cap, task=task, amount=amount, caps=self._parts.settings.caps, by=by, reason=reason, now=now
+        )
+        await self._parts.scribe.flush()
+
+    async def _take_up(self, answer: ClaimAnswer) -> LaunchAnswer:
+        await self._parts.scribe.flush()
+        if answer.run is None:
+            raise ActRefused("nothing was claimed")
+        if answer.kind is ClaimKind.CLAIMED and answer.run.owner == self._parts.owner:
+            self._watch.guard(answer.run)
+        return LaunchAnswer(
+            kind=KINDS[answer.kind],
+            run=answer.run,
+            holder=answer.holder,
+            refusal=answer.refusal,
+            differences=answer.differences,
+        )
+
+    def _expires_ms(self, task: Task, *, scheduled: bool) -> int:
+        """By hand a claim is good for a minute; on schedule until the next instant or the end of the approval time."""
+        now = self._parts.clock.now()
+        if not scheduled:
+            return now.wall_ms + self._parts.pacing.claim_window_ms
+        latest = now.wall_ms + self._parts.settings.rollout.approval_ms
+        following = next_instants(task, now.utc(), 1)
+        return min(latest, int(following[0].timestamp() * 1000)) if following else latest
+
+    async def _run(self, run_id: RunId) -> Run:
+        run = await self._parts.store.runs.get(run_id)
+        if run is None:
+            raise LookupError(f"no run has the id {run_id}")
+        return run
+
+    async def _proposal(self, run_id: RunId) -> Run:
+        run = await self._run(run_id)
+        if run.state is not State.PROPOSED:
+            raise ActRefused(f"run {run_id} is {run.state}: only a proposal can be approved or declined")
+        return run
+
+    async def _unconfirmed(self, run_id: RunId, reason: str) -> Run:
+        _needs(reason)
+        run = await self._run(run_id)
+        if run.state is not State.UNCONFIRMED:
+            raise ActRefused(f"run {run_id} is {run.state}: only an unconfirmed run is settled by hand")
+        return run
+
+
+def _needs(reason: str) -> None:
+    if not reason.strip():
+        raise ActRefused("this takes a reason")

@@ -1,0 +1,93 @@
+"""Writes of a guard to the store: told apart are "somebody else acted" and "the store does not work".
+
+A run is followed and can be stopped even while nothing can be written; what could not be written is written
+as soon as the store works again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from console.domain.run import Reason, Run, State, StopRequest
+from console.engine.errors import LostRun, StaleRun, StoreError
+from console.engine.parts import Parts
+
+Change = Callable[[Run], Awaitable[Run]]
+TRIES = 3
+
+
+class Keeper:
+    """The run of one guard, as the store has it, or ahead of it while the store fails."""
+
+    def __init__(self, parts: Parts, run: Run, *, unstored: Change | None = None) -> None:
+        self._parts = parts
+        self.run = run
+        self._turn = asyncio.Lock()
+        """Several tasks of one guard write; each starts from what the last one left."""
+        self._unstored = unstored
+        """Brings the store to where `run` is already; None while they agree."""
+
+    async def write(self, change: Change) -> bool:
+        """Applies `change`; False where the store did not take it now. Raises LostRun where it is not ours any more."""
+        async with self._turn:
+            try:
+                await self._catch_up()
+                await self._apply(change)
+            except StoreError as error:
+                self._parts.problems.set("store", str(error))
+                return False
+        self._parts.problems.clear("store")
+        return True
+
+    async def _apply(self, change: Change) -> None:
+        for _ in range(TRIES):
+            try:
+                self.run = await change(self.run)
+            except StaleRun:
+                row = await self._parts.store.runs.get(self.run.id)
+                if row is None or (row.owner, row.fence) != (self.run.owner, self.run.fence):
+                    raise LostRun(self.run.id) from None
+                self.run = row
+                if row.state is State.ENDED:
+                    return
+            else:
+                return
+
+    async def ask_stop(self, reason: Reason) -> None:
+        """Intent first. Where it cannot be stored the stop goes ahead all the same, and is stored later."""
+        now = self._parts.clock.now()
+
+        async def change(run: Run) -> Run:
+            return await self._parts.store.runs.request_stop(run.id, reason=reason, by="nightdesk", now=now)
+
+        if not await self.write(change):
+            stop = StopRequest(reason=reason, by="nightdesk", at_ms=now.wall_ms)
+            self.run = replace(self.run, state=State.STOPPING, stop=stop)
+            self._owe(change)
+
+    def see(self, row: Run) -> None:
+        """Takes in what another process did to the row. Raises LostRun where the run is not ours any more."""
+        if (row.owner, row.fence) != (self.run.owner, self.run.fence):
+            raise LostRun(self.run.id)
+        acted = row.state is State.ENDED or (row.stop is not None and self.run.stop is None)
+        if acted and self._unstored is None:
+            self.run = row
+
+    def _owe(self, change: Change) -> None:
+        before = self._unstored
+
+        async def both(run: Run) -> Run:
+            return await change(await before(run) if before else run)
+
+        self._unstored = both
+
+    async def _catch_up(self) -> None:
+        if self._unstored is None:
+            return
+        stored = await self._parts.store.runs.get(self.run.id)
+        if stored is None:
+            raise LostRun(self.run.id)
+        self.run = await self._unstored(stored)
+        self._unstored = None

@@ -1,0 +1,129 @@
+"""What there is to see, read from the store; the same for a screen and a command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from console.domain.run import Run, RunId
+from console.domain.task import Fingerprint, Task
+from console.domain.text import safe
+from console.engine.desk import KINDS, Desk
+from console.engine.ownership import is_alive
+from console.engine.parts import Parts
+from console.engine.snapshot import (
+    LaunchPreview,
+    LaunchRequest,
+    Owner,
+    Pause,
+    RunDetail,
+    RunSelector,
+    Snapshot,
+    StepLine,
+    TimelineEvent,
+    Typical,
+)
+
+RECENT = 50
+
+
+class View:
+    """Reads only. Raises StoreError where the store does not answer."""
+
+    def __init__(self, parts: Parts, desk: Desk, owners: Path) -> None:
+        self._parts = parts
+        self._desk = desk
+        self._owners = owners
+
+    async def snapshot(self) -> Snapshot:
+        """One look at the state folder."""
+        store, settings, now = self._parts.store, self._parts.settings, self._parts.clock.now()
+        pause = await store.controls.paused()
+        return Snapshot(
+            taken=now,
+            live=await store.runs.open_runs(),
+            recent=await store.history.recent(RECENT),
+            standings=await store.ledger.standings(settings.caps, now),
+            paused=Pause(since_ms=pause.since_ms, by=safe(pause.by, limit=80)) if pause else None,
+            owners=await self._known_owners(),
+            time_zone=settings.caps.time_zone,
+            problems=self._parts.problems.lines(),
+            read_only=settings.read_only,
+        )
+
+    async def _known_owners(self) -> dict[str, Owner]:
+        mine = self._parts.owner
+        return {
+            row.id: Owner(
+                id=row.id,
+                kind=row.kind,
+                pid=row.pid,
+                alive=row.id == mine or is_alive(self._owners, row.id),
+                mine=row.id == mine,
+            )
+            for row in await self._parts.store.controls.owners()
+        }
+
+    async def find(self, selector: RunSelector) -> tuple[Run, ...]:
+        """The runs that a run id, a unique prefix of one, or a key means; empty for none."""
+        return await self._parts.store.runs.find(selector)
+
+    async def detail(self, run_id: RunId) -> RunDetail | None:
+        """One run whole; None where there is none of that id."""
+        store = self._parts.store
+        run = await store.runs.get(run_id)
+        if run is None:
+            return None
+        price = self._parts.price(run)
+        units = self._parts.settings.units_of(run)
+        return RunDetail(
+            run=run,
+            timeline=tuple(
+                TimelineEvent(at_ms=row.at_ms, kind=row.kind, text=safe(row.text, limit=400))
+                for row in await store.runs.timeline(run_id)
+            ),
+            steps=tuple(
+                StepLine(index=s.index, kind=s.kind, text=s.text, at_ms=s.at_ms, units=s.units, done=s.done)
+                for s in await store.runs.steps(run_id)
+            ),
+            attempts=await store.runs.by_key(run.key),
+            changed_since=self._changed_since(run),
+            worst_case_micro=price.worst_case(run.limits.budget, units) if price else None,
+            currency=price.currency if price else None,
+        )
+
+    def _changed_since(self, run: Run) -> tuple[str, ...]:
+        task = self._parts.settings.task(run.task)
+        if task is None:
+            return ("the task is no longer in the config",)
+        return run.fingerprint.differences(Fingerprint.of(task))
+
+    async def preview(self, request: LaunchRequest) -> LaunchPreview:
+        """What a launch of `request` would be now; nothing is written. Raises LookupError, ValueError."""
+        settings, now = self._parts.settings, self._parts.clock.now()
+        order = self._desk.order(request)
+        answer = await self._parts.store.launches.look(order, now)
+        price = settings.prices.get(order.task.model)
+        stage = await self._parts.store.stages.stage(order.task.name)
+        return LaunchPreview(
+            task=order.task,
+            target=order.target,
+            date=order.date,
+            key=order.task.key(order.date),
+            stage=stage,
+            limits=order.limits,
+            typical=await self.typical(order.task),
+            worst_case_micro=price.worst_case(order.limits.budget, settings.units) if price else None,
+            currency=price.currency if price else None,
+            standings=answer.standings,
+            answer=KINDS[answer.kind],
+            refusal=answer.refusal,
+            holder=answer.holder,
+            differences=answer.differences,
+        )
+
+    async def typical(self, task: Task) -> Typical | None:
+        """What the past runs of `task` that ended ok used; None while there are none."""
+        row = await self._parts.store.history.typical(task.name)
+        if row is None:
+            return None
+        return Typical(runs=row.runs, median_units=row.median_units, p95_units=row.p95_units, p95_ms=row.p95_ms)

@@ -1,0 +1,157 @@
+"""Builds tasks, settings and whole engines for tests: real store, log and journal, a fake provider, small intervals."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from console.store.store import Store
+
+from console.domain.guardrails import Caps
+from console.domain.moment import Clock
+from console.domain.record import LogRecord, parse_line
+from console.domain.run import Run, RunId, State
+from console.domain.task import Guardrails, Task
+from console.domain.usage import Price, Units
+from console.engine.clock import SystemClock
+from console.engine.engine import Engine
+from console.engine.pacing import Pacing
+from console.engine.settings import EngineSettings, Kind
+from console.engine.snapshot import LaunchAnswer, LaunchRequest
+from console.journal.launches import LaunchJournal
+from console.journal.writer import LogWriter
+from console.provider.contract import Provider
+from tests.waiting import until
+
+BY = "tester tty=no"
+MODEL = "gemini-3.8-flash"
+QUICK = Pacing(
+    tick_s=0.05,
+    save_ms=0,
+    not_sent_waits_s=(0.01, 0.01),
+    rate_limit_waits_s=(0.01, 0.01, 0.01),
+    usage_waits_s=(0.01, 0.01),
+    stream_waits_s=(0.05,),
+    cancel_first_s=0.02,
+    cancel_longest_s=0.1,
+    sandbox_after_ms=300,
+    alarm_after_ms=600,
+    overdue_ms=200,
+    handover_s=1.0,
+)
+"""Real seconds, but few of them."""
+CAPS = Caps(
+    daily_units=2_000_000, monthly_units=20_000_000, daily_runs=100, concurrent_runs=8, time_zone="Europe/Berlin"
+)
+PRICE = Price(input_micro=750_000, cached_micro=75_000, output_micro=3_750_000, currency="USD")
+
+
+def a_task(
+    name: str = "report",
+    *,
+    target: str | None = None,
+    max_ms: int = 60_000,
+    budget: int = 50_000,
+    guardrails: Guardrails | None = None,
+    schedule: str | None = None,
+    time_zone: str = "UTC",
+    window: str = "day",
+    prompt: str = "Summarise yesterday's errors.",
+) -> Task:
+    """A task that is valid as the config would give it."""
+    return Task(
+        name=name,
+        type="report",
+        target=target or name,
+        prompt=prompt,
+        agent="antigravity-preview-09-2026",
+        model=MODEL,
+        guardrails=guardrails or Guardrails(max_ms=max_ms, budget=budget),
+        schedule=schedule,
+        time_zone=time_zone,
+        window=window,
+    )
+
+
+def settings(*tasks: Task, kind: Kind = Kind.CONSOLE, caps: Caps = CAPS, poll_ms: int = 20) -> EngineSettings:
+    """An engine's settings with a price and few milliseconds between polls."""
+    return EngineSettings(
+        tasks=tasks or (a_task(),),
+        caps=caps,
+        units=Units(tokens_per_unit=10_000, cached_weight_milli=100),
+        prices={MODEL: PRICE},
+        poll_ms=poll_ms,
+        kind=kind,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """An engine with its open parts, for tests to look behind the desk."""
+
+    engine: Engine
+    store: Store
+    folder: Path
+
+    async def launch(self, task: str = "report", **more: object) -> LaunchAnswer:
+        """By hand, unless told otherwise."""
+        request = replace(LaunchRequest(task=task, by=BY), **more)  # type: ignore[arg-type]  # any field of the request
+        return await self.engine.desk.launch(request)
+
+    async def run(self, run_id: RunId) -> Run:
+        """The row in the store."""
+        run = await self.store.runs.get(run_id)
+        assert run is not None
+        return run
+
+    async def reaches(self, run_id: RunId, *states: State) -> Run:
+        """The row once it is in one of `states`."""
+
+        async def there() -> bool:
+            return (await self.run(run_id)).state in states
+
+        await until(there, what=f"run in {states}")
+        return await self.run(run_id)
+
+    def log(self) -> list[LogRecord]:
+        """Every line of runs.log."""
+        path = self.folder / "runs.log"
+        return [parse_line(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+    def statuses(self) -> list[str]:
+        """The status of every line."""
+        return [record.status for record in self.log()]
+
+
+@asynccontextmanager
+async def house(
+    folder: Path,
+    provider: Provider,
+    use: EngineSettings | None = None,
+    *,
+    clock: Clock | None = None,
+    pacing: Pacing = QUICK,
+) -> AsyncIterator[House]:
+    """An engine on `folder`, handed over and closed at the end."""
+    clock = clock or SystemClock()
+    store = await Store.open(folder, now=clock.now())
+    log = LogWriter(folder / "runs.log")
+    launches = LaunchJournal(folder / "launch.journal")
+    engine = Engine(
+        store=store,
+        log=log,
+        launches=launches,
+        provider=provider,
+        clock=clock,
+        settings=use or settings(),
+        folder=folder,
+        pacing=pacing,
+    )
+    try:
+        async with engine:
+            yield House(engine=engine, store=store, folder=folder)
+    finally:
+        log.close()
+        await store.close()

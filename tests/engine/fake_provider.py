@@ -1,0 +1,152 @@
+"""A provider in memory: an agent that does what a test tells it, and counts what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from console.domain.usage import Usage
+from console.provider.contract import (
+    CancelAnswer,
+    Gone,
+    Launched,
+    LaunchOrder,
+    ProviderError,
+    RemoteRun,
+    StatusClass,
+    Step,
+    StreamEvent,
+    Unavailable,
+    Verdict,
+)
+
+TERMINAL = {"completed", "failed", "cancelled", "incomplete", "budget_exceeded"}
+CLASSES = {"in_progress": StatusClass.LIVE, "queued": StatusClass.LIVE, "requires_action": StatusClass.PARKED}
+
+
+@dataclass
+class FakeAgent:
+    """One remote run. Tests change it while it is followed."""
+
+    remote_id: str
+    order: LaunchOrder
+    status: str = "in_progress"
+    usage: Usage | None = None
+    steps: tuple[Step, ...] = ()
+    result: str = ""
+    errors: tuple[str, ...] = ()
+    obeys: bool = True
+    """A cancel takes effect."""
+    cancels: int = 0
+    gets: int = 0
+    get_error: ProviderError | None = None
+    cancel_error: ProviderError | None = None
+    events: asyncio.Queue[StreamEvent] = field(default_factory=asyncio.Queue)
+
+    def view(self) -> RemoteRun:
+        """What a GET shows."""
+        known = StatusClass.TERMINAL if self.status in TERMINAL else StatusClass.UNKNOWN
+        return RemoteRun(
+            remote_id=self.remote_id,
+            status=self.status,
+            status_class=CLASSES.get(self.status, known),
+            usage=self.usage,
+            labels=self.order.labels,
+            steps=self.steps,
+            result=self.result,
+            errors=self.errors,
+        )
+
+
+class FakeProvider:
+    """Implements the port. `verdicts` are used up first; then every create launches an agent."""
+
+    def __init__(self, prepare: Callable[[FakeAgent], None] = lambda agent: None) -> None:
+        self.prepare = prepare
+        """Called with each new agent before its launch is answered."""
+        self.orders: list[LaunchOrder] = []
+        self.agents: dict[str, FakeAgent] = {}
+        self.verdicts: deque[Verdict] = deque()
+        self.sandbox_errors: deque[ProviderError] = deque()
+        self.sandboxes: set[str] = set()
+        self.deleted: list[str] = []
+        self.delete_error: ProviderError | None = None
+        self.hold_create = asyncio.Event()
+        self.hold_create.set()
+        """Cleared by a test that wants the POST on its way for a while."""
+        self.offline = False
+
+    def launch_unseen(self, order: LaunchOrder) -> FakeAgent:
+        """An agent runs, whatever the caller is told."""
+        agent = FakeAgent(f"v1_{len(self.agents) + 1:04d}", order)
+        self.agents[agent.remote_id] = agent
+        self.prepare(agent)
+        return agent
+
+    async def make_sandbox(self, *, network: str | None) -> str:
+        self._reach()
+        if self.sandbox_errors:
+            raise self.sandbox_errors.popleft()
+        sandbox_id = f"box-{len(self.sandboxes) + 1}"
+        self.sandboxes.add(sandbox_id)
+        return sandbox_id
+
+    async def sandbox_exists(self, sandbox_id: str) -> bool:
+        self._reach()
+        return sandbox_id in self.sandboxes
+
+    async def delete_sandbox(self, sandbox_id: str) -> None:
+        self._reach()
+        if self.delete_error is not None:
+            raise self.delete_error
+        self.sandboxes.discard(sandbox_id)
+        self.deleted.append(sandbox_id)
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        self.orders.append(order)
+        await self.hold_create.wait()
+        if self.verdicts:
+            return self.verdicts.popleft()
+        agent = self.launch_unseen(order)
+        return Launched(remote_id=agent.remote_id, status=agent.status, environment_id=order.environment)
+
+    async def get(self, remote_id: str) -> RemoteRun:
+        self._reach()
+        agent = self._agent(remote_id)
+        agent.gets += 1
+        if agent.get_error is not None:
+            raise agent.get_error
+        return agent.view()
+
+    async def follow(self, remote_id: str) -> AsyncIterator[StreamEvent]:
+        self._reach()
+        agent = self._agent(remote_id)
+        while True:
+            yield await agent.events.get()
+
+    async def cancel(self, remote_id: str) -> CancelAnswer:
+        self._reach()
+        agent = self._agent(remote_id)
+        agent.cancels += 1
+        if agent.cancel_error is not None:
+            raise agent.cancel_error
+        if agent.status in TERMINAL:
+            return CancelAnswer(accepted=False, said="failed_precondition: not running")
+        if agent.obeys:
+            agent.status = "cancelled"
+        return CancelAnswer(accepted=True, said="in_progress")
+
+    async def aclose(self) -> None:
+        self.offline = True
+
+    def _reach(self) -> None:
+        if self.offline:
+            raise Unavailable("the provider does not answer")
+
+    def _agent(self, remote_id: str) -> FakeAgent:
+        agent = self.agents.get(remote_id)
+        if agent is None:
+            raise Gone("404 not found")
+        return agent

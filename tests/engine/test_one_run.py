@@ -1,0 +1,218 @@
+"""One run from its claim to its books: what is asked of the provider, what the store and the log hold afterwards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from console.domain.run import Outcome, State
+from console.domain.usage import Usage
+from console.engine.snapshot import LaunchKind
+from console.provider.contract import NotSent, RateLimited, Rejected, Step, StreamEvent, Unsupported
+from tests.engine.building import PRICE, a_task, house, settings
+from tests.engine.fake_provider import FakeAgent, FakeProvider
+from tests.waiting import until
+
+FULL = Usage(total=12_000, input=8_000, output=3_000, thought=1_000, cached=5_000)
+
+
+def finished(agent: FakeAgent) -> None:
+    agent.status, agent.usage, agent.result = "completed", FULL, "All quiet."
+
+
+async def test_a_run_that_ends_ok(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    async with house(tmp_path, provider) as here:
+        answer = await here.launch()
+        assert answer.kind is LaunchKind.LAUNCHED
+        run = await here.engine.wait(answer.run.id)
+        assert (run.state, run.outcome, run.result) == (State.ENDED, Outcome.OK, "All quiet.")
+        assert run.usage == FULL
+        assert run.used == 750, "7,000 tokens and 5,000 cached ones at a tenth, of 10,000 a unit"
+        assert run.cost_micro == PRICE.cost(FULL)
+        assert here.statuses() == ["launched", "ok"]
+        ended = here.log()[1]
+        assert (ended.key, ended.units, ended.fields["task"], ended.fields["run"]) == (run.key, 750, "report", run.id)
+
+
+async def test_the_belt_the_labels_and_the_own_sandbox_are_on_the_one_order(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+    (order,) = provider.orders
+    assert order.max_total_tokens == 500_000
+    assert order.environment == "box-1" == run.sandbox_id
+    assert order.labels == {"nightdesk-key": run.key, "nightdesk-run": run.id, "nightdesk-attempt": "1"}
+
+
+async def test_the_intent_is_stored_before_the_post_and_the_id_in_the_journal_after(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    provider.hold_create.clear()
+    async with house(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await until(lambda: provider.orders)
+        before = await here.run(run_id)
+        assert (before.state, before.sandbox_id) == (State.SENDING, "box-1")
+        assert before.deadline_ms is not None
+        assert not (tmp_path / "launch.journal").exists() or run_id not in (tmp_path / "launch.journal").read_text()
+        provider.hold_create.set()
+        await here.engine.wait(run_id)
+        assert run_id in (tmp_path / "launch.journal").read_text()
+
+
+async def test_the_same_key_is_done_or_running_and_never_launched_twice(tmp_path: Path) -> None:
+    provider = FakeProvider()
+    async with house(tmp_path, provider) as here:
+        first = await here.launch()
+        second = await here.launch()
+        assert second.kind is LaunchKind.SKIPPED
+        assert second.holder is not None
+        assert second.holder.id == first.run.id
+        await here.reaches(first.run.id, State.RUNNING)
+        finished(provider.agents["v1_0001"])
+        await here.engine.wait(first.run.id)
+        third = await here.launch()
+        assert third.kind is LaunchKind.SKIPPED
+        assert len(provider.orders) == 1
+        assert [line.fields["reason"] for line in here.log() if line.status == "skipped"] == ["running", "done"]
+
+
+async def test_an_edited_task_does_not_take_the_key_of_a_run(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    async with house(tmp_path, provider) as here:
+        await here.engine.wait((await here.launch()).run.id)
+    async with house(tmp_path, provider, settings(a_task(prompt="Something else."))) as here:
+        answer = await here.launch()
+        assert answer.kind is LaunchKind.REFUSED
+        assert answer.refusal is not None
+        assert any(text.startswith("prompt_length: 29 -> 15") for text in answer.differences)
+        again = await here.launch(rerun=True, reason="new prompt")
+        assert again.kind is LaunchKind.LAUNCHED
+        assert again.run.attempt == 2
+    assert len(provider.orders) == 2
+
+
+async def test_what_provably_was_not_sent_is_tried_three_times(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    provider.verdicts.extend([NotSent(why="refused")] * 2)
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert (run.outcome, len(provider.orders)) == (Outcome.OK, 3)
+
+
+async def test_not_sent_in_the_end_frees_key_and_hold(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    provider.verdicts.extend([NotSent(why="refused")] * 3)
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert (run.outcome, run.used, len(provider.orders)) == (Outcome.NOT_SENT, 0, 3)
+        snapshot = await here.engine.view.snapshot()
+        assert all(standing.held == 0 for standing in snapshot.standings)
+        assert (await here.launch()).kind is LaunchKind.LAUNCHED
+
+
+async def test_a_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    provider.verdicts.append(RateLimited(why="429", retry_after_s=0.01))
+    async with house(tmp_path, provider) as here:
+        assert (await here.engine.wait((await here.launch()).run.id)).outcome is Outcome.OK
+        provider.verdicts.append(RateLimited(why="429", retry_after_s=3600))
+        answer = await here.launch(rerun=True, reason="again")
+        assert (await here.engine.wait(answer.run.id)).outcome is Outcome.NOT_SENT
+    assert len(provider.orders) == 3
+
+
+async def test_a_rejected_launch_ends_with_the_reason_and_gives_the_hold_back(tmp_path: Path) -> None:
+    provider = FakeProvider()
+    provider.verdicts.append(Rejected(why="parameter_unknown", http_status=400))
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert (run.outcome, run.note) == (Outcome.REJECTED, "parameter_unknown")
+        assert here.statuses() == ["rejected"]
+        assert all(s.held == 0 and s.spent == 0 for s in (await here.engine.view.snapshot()).standings)
+
+
+async def test_a_service_without_sandboxes_launches_with_a_remote_one(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    provider.sandbox_errors.append(Unsupported("501"))
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert run.outcome is Outcome.OK
+        detail = await here.engine.view.detail(run.id)
+        assert detail is not None
+        assert any("501" in event.text for event in detail.timeline)
+    assert provider.orders[0].environment == "remote"
+
+
+async def test_live_steps_and_usage_come_from_the_stream(tmp_path: Path) -> None:
+    provider = FakeProvider()
+    async with house(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.events.put_nowait(StreamEvent(step=Step(index=0, kind="code_execution_call", text="ls")))
+        agent.events.put_nowait(StreamEvent(usage=Usage(total=10_000)))
+
+        async def seen() -> bool:
+            detail = await here.engine.view.detail(run_id)
+            return detail is not None and detail.run.used == 1000 and len(detail.steps) == 1
+
+        await until(seen)
+        assert (await here.run(run_id)).last_step == "code_execution_call: ls"
+
+
+@pytest.mark.parametrize(
+    ("status", "usage", "outcome"),
+    [
+        ("failed", Usage(total=100, input=50), Outcome.FAILED),
+        ("incomplete", Usage(total=499_999), Outcome.INCOMPLETE),
+        ("incomplete", Usage(total=500_000), Outcome.BUDGET),
+        ("incomplete", Usage(total=500_000, cached=1), Outcome.INCOMPLETE),
+        ("budget_exceeded", Usage(total=10), Outcome.BUDGET),
+        ("cancelled", Usage(total=10), Outcome.CANCELLED),
+    ],
+)
+async def test_endings(tmp_path: Path, status: str, usage: Usage, outcome: Outcome) -> None:
+    def ends(agent: FakeAgent) -> None:
+        agent.status, agent.usage = status, usage
+
+    async with house(tmp_path, FakeProvider(ends)) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert run.outcome is outcome
+
+
+async def test_usage_that_never_comes_is_booked_at_the_hold_and_says_so(tmp_path: Path) -> None:
+    def ends(agent: FakeAgent) -> None:
+        agent.status = "completed"
+
+    async with house(tmp_path, FakeProvider(ends)) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert (run.used, run.usage_known, run.cost_micro) == (50_000, False, None)
+        assert "booked at the hold" in run.note
+
+
+async def test_a_run_that_waits_for_input_is_cancelled_and_failed(tmp_path: Path) -> None:
+    def waits(agent: FakeAgent) -> None:
+        agent.status, agent.obeys, agent.usage = "requires_action", False, Usage(total=10)
+
+    provider = FakeProvider(waits)
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert run.outcome is Outcome.FAILED
+        assert "needs input" in run.note
+        assert provider.agents["v1_0001"].cancels > 0
+
+
+async def test_an_unknown_status_is_shown_raw_and_followed(tmp_path: Path) -> None:
+    def odd(agent: FakeAgent) -> None:
+        agent.status = "dreaming\x1b[2J"
+
+    async with house(tmp_path, FakeProvider(odd)) as here:
+        run_id = (await here.launch()).run.id
+
+        async def shown() -> bool:
+            return (await here.run(run_id)).remote_status == "dreaming\x1b[2J"
+
+        await until(shown)
+        assert (await here.run(run_id)).state is State.RUNNING

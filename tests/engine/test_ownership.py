@@ -1,0 +1,82 @@
+"""A kernel lock tells who is alive: freed by death, kept by a stopped process, not inherited by children."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from console.engine.ownership import OwnerLock, bury, if_dead, is_alive
+from tests.waiting import until
+
+HOLDER = """
+import sys, subprocess
+from pathlib import Path
+from console.engine.ownership import OwnerLock
+lock = OwnerLock(Path(sys.argv[1]))
+if len(sys.argv) > 2:
+    null = subprocess.DEVNULL
+    subprocess.Popen(["sleep", "10"], stdin=null, stdout=null, stderr=null, start_new_session=True)
+print(lock.id, flush=True)
+sys.stdin.read()
+"""
+
+
+def start_holder(folder: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(folder), *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    return holder, holder.stdout.readline().strip()
+
+
+def end(holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.communicate()
+
+
+def test_a_lock_lives_as_long_as_it_is_held(tmp_path: Path) -> None:
+    lock = OwnerLock(tmp_path / "owners")
+    assert is_alive(tmp_path / "owners", lock.id)
+    assert (tmp_path / "owners" / f"{lock.id}.lock").stat().st_mode & 0o777 == 0o600
+    lock.release()
+    assert not is_alive(tmp_path / "owners", lock.id)
+    lock.release()
+
+
+async def test_death_frees_it_and_a_stop_does_not(tmp_path: Path) -> None:
+    holder, owner = start_holder(tmp_path)
+    assert is_alive(tmp_path, owner)
+    holder.send_signal(signal.SIGSTOP)
+    assert is_alive(tmp_path, owner)
+    end(holder)
+    await until(lambda: not is_alive(tmp_path, owner))
+
+
+async def test_a_child_of_the_holder_does_not_keep_it(tmp_path: Path) -> None:
+    holder, owner = start_holder(tmp_path, "with a child")
+    end(holder)
+    await until(lambda: not is_alive(tmp_path, owner))
+
+
+def test_only_one_taker_at_a_time(tmp_path: Path) -> None:
+    lock = OwnerLock(tmp_path)
+    path = tmp_path / f"{lock.id}.lock"
+    os.link(path, tmp_path / "kept")
+    lock.release()
+    os.rename(tmp_path / "kept", path)
+    with if_dead(tmp_path, lock.id) as first, if_dead(tmp_path, lock.id) as second:
+        assert (first, second) == (True, False)
+    bury(tmp_path, lock.id)
+    bury(tmp_path, lock.id)
+    with if_dead(tmp_path, lock.id) as gone:
+        assert gone
+
+
+def test_an_owner_id_names_no_other_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not an owner id"):
+        is_alive(tmp_path, "../../etc/passwd")

@@ -1,0 +1,266 @@
+"""A stop is asked once, tried for ever, and reported only when the provider shows an end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from console.domain.guardrails import must_cut_off
+from console.domain.run import Outcome, Reason, State
+from console.domain.task import CutOff, Guardrails
+from console.domain.usage import Usage
+from console.engine.errors import ActRefused
+from console.engine.snapshot import LaunchKind
+from console.provider.contract import Gone, StreamEvent, Unavailable, Unknown
+from tests.engine.building import BY, QUICK, a_task, house, settings
+from tests.engine.fake_provider import FakeAgent, FakeProvider
+from tests.waiting import until
+
+
+def spent(agent: FakeAgent) -> None:
+    agent.usage = Usage(total=1_000)
+
+
+async def test_the_wall_clock_stops_an_agent_that_never_ends(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider, settings(a_task(max_ms=300))) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert run.outcome is Outcome.TIMEOUT
+        assert provider.agents["v1_0001"].cancels >= 1
+        assert run.stop is not None
+        assert run.stop.reason is Reason.TIMEOUT
+        assert run.elapsed_ms >= 300
+        assert here.statuses() == ["launched", "timeout"]
+
+
+async def test_live_usage_stops_a_greedy_agent(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider, settings(a_task(budget=2_000), poll_ms=3_600_000)) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.events.put_nowait(StreamEvent(usage=Usage(total=19_980)))
+
+        async def counted() -> bool:
+            return (await here.run(run_id)).used == 1_998
+
+        await until(counted)
+        assert (await here.run(run_id)).state is State.RUNNING
+        agent.usage = Usage(total=21_000)
+        agent.events.put_nowait(StreamEvent(usage=Usage(total=20_001)))
+        run = await here.engine.wait(run_id)
+        assert (run.outcome, run.used) == (Outcome.BUDGET, 2_100), "what was used above the cap is told as it is"
+
+
+async def test_cut_off_before_stops_while_one_more_step_would_pass(tmp_path: Path) -> None:
+    guardrails = Guardrails(max_ms=60_000, budget=2_000, cut_off=CutOff.BEFORE)
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider, settings(a_task(guardrails=guardrails), poll_ms=3_600_000)) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        provider.agents["v1_0001"].events.put_nowait(StreamEvent(usage=Usage(total=11_000)))
+        run = await here.engine.wait(run_id)
+        assert run.outcome is Outcome.BUDGET
+        assert must_cut_off(used=run.used, largest_step=run.largest_step, budget=2_000, before=True)
+
+
+async def test_an_operator_stops_at_once_and_by_id(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        await here.engine.desk.stop(run_id, by=BY)
+        run = await here.engine.wait(run_id)
+        assert (run.outcome, run.stop.by if run.stop else "") == (Outcome.CANCELLED, BY)
+
+
+async def test_the_first_reason_wins_and_a_stopped_run_is_not_stopped_again(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        provider.agents["v1_0001"].obeys = False
+        await here.engine.desk.stop(run_id, by=BY)
+        again = await here.engine.desk.stop(run_id, by="other", reason=Reason.KILL_SWITCH)
+        assert again.stop is not None
+        assert (again.stop.reason, again.stop.by) == (Reason.OPERATOR, BY)
+        provider.agents["v1_0001"].status = "cancelled"
+        ended = await here.engine.wait(run_id)
+        assert (await here.engine.desk.stop(run_id, by="late")).outcome is ended.outcome
+
+
+async def test_stopping_is_not_stopped_whatever_the_cancel_call_says(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.obeys = False
+        await here.engine.desk.stop(run_id, by=BY)
+        await until(lambda: agent.cancels >= 4)
+        run = await here.run(run_id)
+        assert run.state is State.STOPPING
+        assert run.stop is not None
+        assert run.stop.tries >= 3
+        assert run.stop.answer == "in_progress"
+        assert "cancelled" not in here.statuses()
+        agent.obeys = True
+        assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
+
+
+@pytest.mark.parametrize("error", [Gone("404"), Unavailable("503")])
+async def test_a_cancel_that_fails_is_repeated_and_a_404_is_no_proof(tmp_path: Path, error: Gone | Unavailable) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.cancel_error = agent.get_error = error
+        await here.engine.desk.stop(run_id, by=BY)
+        await until(lambda: agent.cancels >= 3)
+        run = await here.run(run_id)
+        assert (run.state, run.trouble) == (State.STOPPING, str(error))
+        agent.cancel_error = agent.get_error = None
+        assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
+
+
+async def test_a_run_that_finished_just_before_the_stop_keeps_its_real_ending(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        provider.agents["v1_0001"].status = "completed"
+        await here.engine.desk.stop(run_id, by=BY)
+        run = await here.engine.wait(run_id)
+        assert run.outcome is Outcome.OK
+        assert run.stop is not None
+
+
+async def test_without_proof_the_sandbox_goes_then_the_alarm_then_the_operator_may_write_off(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        provider.agents["v1_0001"].obeys = False
+        await here.engine.desk.stop(run_id, by=BY)
+        with pytest.raises(ActRefused):
+            await here.engine.desk.settle_write_off(run_id, by=BY, reason="too early")
+        await until(lambda: provider.deleted == ["box-1"])
+
+        async def alarmed() -> bool:
+            stop = (await here.run(run_id)).stop
+            return stop is not None and stop.alarmed
+
+        await until(alarmed)
+        run = await here.run(run_id)
+        assert (run.state, run.outcome) == (State.STOPPING, None)
+        await here.engine.desk.settle_write_off(run_id, by=BY, reason="gone for good")
+        run = await here.reaches(run_id, State.ENDED)
+        assert (run.outcome, run.used) == (Outcome.WRITTEN_OFF, run.limits.budget)
+
+
+async def test_a_deadline_reached_while_offline_is_stored_and_cancelled_after(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider, settings(a_task(max_ms=400))) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        provider.offline = True
+        run = await here.reaches(run_id, State.STOPPING)
+        assert run.stop is not None
+        assert run.stop.reason is Reason.TIMEOUT
+        provider.offline = False
+        assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
+
+
+async def test_a_reply_that_was_lost_blocks_the_key_and_keeps_the_hold(tmp_path: Path) -> None:
+    provider = FakeProvider()
+    provider.verdicts.append(Unknown(why="the connection broke"))
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        assert (run.state, here.statuses()) == (State.UNCONFIRMED, ["unconfirmed"])
+        assert (await here.launch()).kind is LaunchKind.REFUSED
+        assert len(provider.orders) == 1
+        held = {s.cap.value: s.held for s in (await here.engine.view.snapshot()).standings}
+        assert held["daily_units"] == 50_000
+
+
+@pytest.mark.parametrize("how", ["deadline", "operator"])
+async def test_an_unconfirmed_run_loses_its_sandbox_but_keeps_key_and_hold(tmp_path: Path, how: str) -> None:
+    provider = FakeProvider()
+    provider.verdicts.append(Unknown(why="silence"))
+    task = a_task(max_ms=300 if how == "deadline" else 60_000)
+    async with house(tmp_path, provider, settings(task)) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        if how == "operator":
+            await here.engine.desk.stop(run.id, by=BY)
+        await until(lambda: provider.deleted == ["box-1"])
+
+        async def recorded() -> bool:
+            return (await here.run(run.id)).sandbox_deleted_ms is not None
+
+        await until(recorded)
+        assert (await here.run(run.id)).state is State.UNCONFIRMED
+        assert (await here.launch()).kind is LaunchKind.REFUSED
+
+
+async def test_an_unconfirmed_run_is_adopted_only_by_its_label(tmp_path: Path) -> None:
+    provider = FakeProvider()
+    provider.verdicts.append(Unknown(why="silence"))
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        other = provider.launch_unseen(replace(provider.orders[0], labels={"nightdesk-run": "another"}))
+        mine = provider.launch_unseen(provider.orders[0])
+        for remote_id, line in ((other.remote_id, "another launch"), ("v1_none", "does not show")):
+            with pytest.raises(ActRefused, match=line):
+                await here.engine.desk.settle_adopt(run.id, remote_id, by=BY, reason="seen in the console")
+        await here.engine.desk.settle_adopt(run.id, mine.remote_id, by=BY, reason="seen in the console")
+        mine.status, mine.usage = "completed", Usage(total=10)
+        run = await here.reaches(run.id, State.ENDED)
+        assert (run.outcome, run.remote_id) == (Outcome.OK, mine.remote_id)
+
+
+async def test_ruled_not_launched_deletes_the_sandbox_first_and_frees_the_key(tmp_path: Path) -> None:
+    provider = FakeProvider(lambda agent: setattr(agent, "status", "completed"))
+    provider.verdicts.append(Unknown(why="silence"))
+    async with house(tmp_path, provider) as here:
+        run = await here.engine.wait((await here.launch()).run.id)
+        provider.delete_error = Unavailable("503")
+        with pytest.raises(ActRefused, match="could not be deleted"):
+            await here.engine.desk.settle_not_launched(run.id, by=BY, reason="nothing in the provider's log")
+        assert (await here.run(run.id)).state is State.UNCONFIRMED
+        provider.delete_error = None
+        await here.engine.desk.settle_not_launched(run.id, by=BY, reason="nothing in the provider's log")
+        assert provider.deleted == ["box-1"]
+        assert (await here.run(run.id)).outcome is Outcome.NOT_SENT
+        assert (await here.launch()).kind is LaunchKind.LAUNCHED
+
+
+async def test_the_kill_switch_stops_all_and_lets_nothing_start(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    tasks = (a_task("a"), a_task("b"))
+    async with house(tmp_path, provider, settings(*tasks)) as here:
+        runs = [(await here.launch(name)).run.id for name in ("a", "b")]
+        for run_id in runs:
+            await here.reaches(run_id, State.RUNNING)
+        await here.engine.desk.pause(by=BY, cancel=True)
+        outcomes = [(await here.engine.wait(run_id)).outcome for run_id in runs]
+        assert outcomes == [Outcome.CANCELLED, Outcome.CANCELLED]
+        refused = await here.launch("a", rerun=True, reason="now")
+        assert refused.kind is LaunchKind.REFUSED
+        await here.engine.desk.resume(by=BY)
+        assert (await here.launch("a", rerun=True, reason="now")).kind is LaunchKind.LAUNCHED
+
+
+async def test_a_stall_is_noted_before_the_timeout(tmp_path: Path) -> None:
+    guardrails = Guardrails(max_ms=60_000, budget=50_000, stall_ms=200)
+    async with house(tmp_path, FakeProvider(spent), settings(a_task(guardrails=guardrails))) as here:
+        run_id = (await here.launch()).run.id
+        await until(lambda: "note" in here.statuses())
+        assert (await here.run(run_id)).stalled
+        assert here.log()[-1].fields["event"] == "stall"
+
+
+def test_the_pacing_of_these_tests_keeps_the_order_of_the_real_one() -> None:
+    assert QUICK.sandbox_after_ms < QUICK.alarm_after_ms
