@@ -87,7 +87,7 @@ def retry_after(reply: Reply) -> float | None:
     """Seconds the service asked us to wait, never negative; None where it asked for nothing readable.
 
     From `retry-after-ms`, `Retry-After` as seconds or as a date, or a RetryInfo detail, in this order. A date counts
-    from the answer's own `Date`, so that a wrong clock here does not matter.
+    from the answer's own `Date`, so that a wrong clock here does not matter where the service tells one.
     """
     milliseconds = _seconds(reply.headers.get("retry-after-ms", ""))
     if milliseconds is not None:

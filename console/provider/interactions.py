@@ -7,7 +7,8 @@ and the prompt in hand (google-genai 3.4.0). Here create is one POST on a fresh 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 import httpx
@@ -46,14 +47,16 @@ class InteractionsProvider:
         api_version: str = "v1beta",
         bounds: Bounds | None = None,
         transport: TransportFactory | None = None,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Raises ValueError for a `base_url` that would send the key in the clear.
 
-        `transport` makes what stands below the policy, afresh for every create; None is the network.
+        `transport` makes what stands below the policy, afresh for every create; None is the network. `wall` gives
+        seconds since the Unix epoch, for a wish to wait until a date in an answer that has no date itself.
         """
         root = service_root(base_url, api_version)
         self._bounds = bounds or Bounds()
-        self._clients = Clients(secret, self._bounds, transport)
+        self._clients = Clients(root, secret, self._bounds, transport, wall)
         self._redactor = Redactor(secret)
         self._calls = Calls(root, self._clients, self._bounds, self._redactor)
         self._sandboxes = Sandboxes(self._calls)

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -150,6 +151,19 @@ async def test_a_refusal_and_a_rate_limit() -> None:
     )
     limited = await provider(answering(429, error_old(429), {"retry-after": "3"})).create(order())
     assert limited == RateLimited(why="HTTP 429: INVALID_ARGUMENT: It was refused.", retry_after_s=3.0)
+
+
+async def test_a_date_to_wait_for_counts_from_the_receipt_of_an_answer_without_a_date() -> None:
+    headers = {"retry-after": "Mon, 23 Nov 2026 03:01:30 GMT"}
+    adapter = InteractionsProvider(
+        base_url=HOST,
+        secret=Secret(KEY),
+        transport=lambda: httpx.MockTransport(answering(429, error_new("quota_exceeded"), headers)),
+        wall=datetime(2026, 11, 23, 3, 1, tzinfo=UTC).timestamp,
+    )
+    limited = await adapter.create(order())
+    assert isinstance(limited, RateLimited)
+    assert limited.retry_after_s == 30.0
 
 
 async def test_a_refusal_that_repeats_key_and_prompt_is_told_without_them() -> None:

@@ -180,10 +180,12 @@ async def test_a_handshake_that_hangs_was_not_sent() -> None:
         assert isinstance(await one.create(order()), NotSent)
 
 
-def test_tls_is_always_verified() -> None:
-    context = Clients(Secret(KEY), quick()).tls()
+@pytest.mark.parametrize(("root", "trusts"), [("https://agents.example/v1", True), ("http://127.0.0.1:9/v1", False)])
+def test_tls_is_always_verified(root: str, trusts: bool) -> None:
+    context = Clients(root, Secret(KEY), quick()).tls()
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
+    assert bool(context.get_ca_certs()) is trusts
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
