@@ -17,13 +17,16 @@ from console.store.records import details, to_json
 from console.store.rows import Columns, Value, run_of, storable
 
 SELECT_RUN = "select * from runs where id = :id"
-SEARCHED = ("task", "target", "key", "note", "result")
-"""Columns whose words are searched; task, target and key never change."""
-INSERT_TEXT = """
+WORDS_IN = """
     insert into runs_text (rowid, task, target, key, note, result)
-    values (:seq, :task, :target, :key, :note, :result)
+    select seq, task, target, key, note, result from runs where id = :id
 """
-UPDATE_TEXT = "update runs_text set note = :note, result = :result where rowid = :seq"
+WORDS_OUT = """
+    insert into runs_text (runs_text, rowid, task, target, key, note, result)
+    select 'delete', seq, task, target, key, note, result from runs where id = :id
+"""
+WORDS = frozenset({"note", "result"})
+"""Columns that a search reads and a change may touch."""
 INSERT_EVENT = """
     insert into events (run_id, at_ms, kind, detail, ev, record)
     values (
@@ -45,13 +48,16 @@ async def every(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> l
 
 
 async def insert_run(tx: Transaction, columns: Columns) -> Run:
-    """The new row. Raises sqlite3.IntegrityError where the schema refuses it: another run has the key."""
+    """The new row. Raises sqlite3.IntegrityError where the schema refuses it: another run has the key.
+
+    It leaves the floor as StoreRefused.
+    """
     names = ", ".join(columns)
     values = ", ".join(f":{name}" for name in columns)
     row = await one(tx, f"insert into runs ({names}) values ({values}) returning *", columns)
     if row is None:
         raise RuntimeError("an insert gave no row")
-    await tx.execute_fetchall(INSERT_TEXT, {name: row[name] for name in ("seq", *SEARCHED)})
+    await tx.execute_fetchall(WORDS_IN, {"id": row["id"]})
     return run_of(row)
 
 
@@ -73,11 +79,14 @@ async def change(tx: Transaction, run: Run, columns: Columns, *, to: State | Non
     believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"
     parameters = {name: storable(value) for name, value in columns.items()}
     parameters |= {"_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
+    new_words = not WORDS.isdisjoint(columns)
+    if new_words:
+        await tx.execute_fetchall(WORDS_OUT, {"id": run.id})
     row = await one(tx, f"update runs set {assignments} where {believed} and {where} returning *", parameters)
     if row is None:
         raise StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")
-    if not columns.keys().isdisjoint(SEARCHED):
-        await tx.execute_fetchall(UPDATE_TEXT, {name: row[name] for name in ("seq", "note", "result")})
+    if new_words:
+        await tx.execute_fetchall(WORDS_IN, {"id": run.id})
     return run_of(row)
 
 
