@@ -231,8 +231,8 @@ def _kind_of(name: str) -> tuple[Call | None, Manner | Switch, int]:
         return call, Manner.STATUS_BUT_DONE if match[2] else Manner.STATUS, int(match[1])
     if manner in set(Manner) - {Manner.STATUS, Manner.STATUS_BUT_DONE}:
         return call, Manner(manner), 0
-    known = [*Switch, *_ALIASES, *(f"{call}.{manner}" for call in Call for manner in Manner)]
-    near = difflib.get_close_matches(name, known, n=1)
+    known = [switch.value for switch in Switch] + [f"{call}.{manner}" for call in Call for manner in Manner]
+    near = difflib.get_close_matches(name, [*known, *_ALIASES], n=1)
     raise ValueError(f"no fault is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 

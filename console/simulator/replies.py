@@ -24,7 +24,7 @@ ELSEWHERE = "/_sim/elsewhere"
 GARBAGE_PAGE = b"<!DOCTYPE html><html><body><h1>Welcome to hotel WiFi</h1>Please accept the terms.</body></html>"
 GARBAGE_BYTES = b"\x16\x03\x01\x02\x00\x01\x00garbage\xff\xfe\r\n\r\n"
 _JSON = {"content-type": "application/json"}
-_UNDONE = frozenset(
+UNDONE = frozenset(
     {
         Manner.DROPPED,
         Manner.RESET_BEFORE,
@@ -63,7 +63,7 @@ async def answer(act: Act, fault: Fault | None, refuse: Refuse) -> Response:
             said = await _said(act, refuse)
             await asyncio.sleep(fault.value)
             return said
-    inner = Response() if fault.kind in _UNDONE else await _said(act, refuse)
+    inner = Response() if fault.kind in UNDONE else await _said(act, refuse)
     refusal = _refusal(fault)
     if refusal is not None:
         return refuse(refusal)

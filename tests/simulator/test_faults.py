@@ -1,0 +1,102 @@
+"""Faults strike when, how often and where their name and limits say, and by the seed alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.simulator.faults import Call, Fault, FaultBoard, FaultSpec, Manner, Switch, parse_faults
+
+
+def _board(spec: FaultSpec, seed: str = "seed") -> FaultBoard:
+    return FaultBoard(parse_faults(spec), seed=seed)
+
+
+def _only(spec: FaultSpec) -> Fault:
+    (fault,) = parse_faults(spec)
+    return fault
+
+
+def test_a_name_says_which_call_it_strikes() -> None:
+    board = _board(["get.503"])
+    assert board.reply_fault(Call.CREATE) is None
+    struck = board.reply_fault(Call.GET)
+    assert struck is not None
+    assert (struck.kind, struck.status) == (Manner.STATUS, 503)
+
+
+def test_a_manner_alone_strikes_every_call() -> None:
+    board = _board(["reset"])
+    assert all(board.reply_fault(call) is not None for call in Call)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "status"),
+    [
+        ("create.503_but_started", Manner.STATUS_BUT_DONE, 503),
+        ("create.503_not_started", Manner.STATUS, 503),
+        ("create.500_but_done", Manner.STATUS_BUT_DONE, 500),
+        ("create.307", Manner.STATUS, 307),
+        ("create.429.retry_after", Manner.RETRY_AFTER, 0),
+        ("delete.501", Manner.STATUS, 501),
+        ("get.404_grace", Manner.STATUS, 404),
+        ("get.403_grace", Manner.STATUS, 403),
+        ("env_create.lost_reply", Manner.LOST_REPLY, 0),
+    ],
+)
+def test_documented_names_mean_what_they_say(name: str, kind: Manner, status: int) -> None:
+    fault = _only([name])
+    assert (fault.kind, fault.status) == (kind, status)
+    assert fault.call == name.split(".")[0]
+
+
+def test_a_404_for_ever_hits_polls_and_streams() -> None:
+    board = _board(["get.404_forever"])
+    assert board.reply_fault(Call.GET)
+    assert board.reply_fault(Call.STREAM)
+    assert not board.reply_fault(Call.CANCEL)
+
+
+def test_a_plain_number_is_a_count_or_where_a_fault_needs_one_its_value() -> None:
+    assert _only({"create.lost_reply": 2}).first == 2
+    slow = _only({"get.slow": 0.25})
+    assert (slow.first, slow.value) == (None, 0.25)
+    assert _only({"zombie": 1}).first == 1
+    assert _only({"usage.late": 5}).value == 5
+
+
+def test_first_and_skip_bound_the_calls_it_strikes() -> None:
+    board = _board({"get.503": {"skip": 1, "first": 2}})
+    assert [board.reply_fault(Call.GET) is not None for _ in range(5)] == [False, True, True, False, False]
+
+
+def test_other_calls_use_up_no_chance() -> None:
+    board = _board({"get.503": 1})
+    board.reply_fault(Call.CREATE)
+    assert board.reply_fault(Call.GET) is not None
+
+
+def test_share_strikes_by_the_seed() -> None:
+    spec = {"get.503": {"share": 0.3}}
+
+    def strikes(seed: str) -> list[bool]:
+        board = _board(spec, seed)
+        return [board.reply_fault(Call.GET) is not None for _ in range(1000)]
+
+    assert strikes("a") == strikes("a") != strikes("b")
+    assert 200 < sum(strikes("a")) < 400
+
+
+def test_false_switches_nothing_on_and_putting_again_counts_anew() -> None:
+    board = _board({"zombie": False})
+    assert board.names == ()
+    for _ in range(2):
+        board.put(parse_faults({"zombie": 1}))
+        assert [board.take(Switch.ZOMBIE) is not None for _ in range(2)] == [True, False]
+    board.clear()
+    assert board.take(Switch.ZOMBIE) is None
+
+
+@pytest.mark.parametrize("name", ["", "create.", "create.lost", "nobody.503", "get.200", "status", "get.status"])
+def test_an_unknown_name_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no fault is called"):
+        parse_faults([name])
