@@ -58,7 +58,7 @@ class HistoryFilter:
     until_ms: int | None = None
     """Before this instant."""
     text: str = ""
-    """Words that must all begin a word of task, target, key, note, result or last step."""
+    """Words that must all begin a word of task, target, key, note or result."""
     open_too: bool = True
     """False: only what ended."""
 
@@ -160,14 +160,14 @@ class History:
             return TypicalRow(
                 runs=len(rows),
                 median_units=int(statistics.median(units)),
-                p95_units=_p95(units),
-                p95_ms=_p95(times),
+                p95_units=p95(units),
+                p95_ms=p95(times),
             )
 
         return await self._database.read(unit)
 
 
-def _p95(values: list[int]) -> int:
+def p95(values: list[int]) -> int:
     """The smallest value that at least 95 % do not pass."""
     return sorted(values)[-(-len(values) * 95 // 100) - 1]
 
@@ -202,8 +202,9 @@ def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
         clauses.append("created_ms < :until_ms")
         parameters["until_ms"] = wanted.until_ms
     if wanted.text.strip():
-        clauses.append("seq in (select rowid from runs_text where runs_text match :words)")
-        parameters["words"] = match_text(wanted.text)
+        words = match_text(wanted.text)
+        clauses.append("seq in (select rowid from runs_text where runs_text match :words)" if words else "false")
+        parameters |= {"words": words} if words else {}
     return " and ".join(clauses), parameters
 
 

@@ -24,6 +24,8 @@ Columns = Mapping[str, Value]
 
 MOST = 10**15
 """The largest amount that is stored: 10^12 units. Sums of thousands of them stay within 64 bits."""
+_LARGEST = 2**62
+"""A limit beyond it is none."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -227,7 +229,7 @@ def new_run_columns(run: Run) -> Columns:
         "outcome": run.outcome.value if run.outcome else None,
         "fingerprint": canonical_json(run.fingerprint.as_fields()),
         "cut_off": run.limits.cut_off.value,
-        **{name: getattr(run.limits, name) for name in _LIMITS},
+        **{name: min(getattr(run.limits, name), _LARGEST) for name in _LIMITS},
         **moment_columns("claimed", run.claimed),
         **{name: storable(getattr(run, name)) for name in _PLAIN},
     }
