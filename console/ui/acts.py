@@ -1,0 +1,38 @@
+"""What an operator asked for runs apart from the screen: a slow provider holds no key up, leaving loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from console.ui.context import trouble_line
+from console.ui.spans import Span, Tone
+
+Tell = Callable[[Span], None]
+
+
+class Acts:
+    """Asyncio tasks of the app's own; Textual would cancel its workers at exit without waiting for them."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell = tell
+        self._open: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[None, None, Span | None], *, name: str) -> None:
+        """Begins `work`; its span is told when it is done, an error as one line in its place."""
+        task = asyncio.create_task(self._follow(work), name=f"act {name}")
+        self._open.add(task)
+        task.add_done_callback(self._open.discard)
+
+    async def done(self) -> None:
+        """Returns once nothing is under way."""
+        while self._open:
+            await asyncio.gather(*self._open, return_exceptions=True)
+
+    async def _follow(self, work: Coroutine[None, None, Span | None]) -> None:
+        try:
+            answer = await work
+        except Exception as error:  # whatever it was, it must not end the screen; it is told
+            answer = Span(trouble_line(error), Tone.BAD)
+        if answer is not None:
+            self._tell(answer)

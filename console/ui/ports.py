@@ -1,0 +1,93 @@
+"""What the screen asks of an engine, and no more: reading and acting. The engine outlives the screen."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from console.domain.run import Reason, Run, RunId
+from console.engine.settings import EngineSettings
+from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Snapshot
+
+
+class View(Protocol):
+    """Reading. Everything may raise StoreError."""
+
+    async def snapshot(self) -> Snapshot:
+        """One look at the state folder."""
+        ...
+
+    async def detail(self, run_id: RunId) -> RunDetail | None:
+        """One run whole; None where there is none of that id."""
+        ...
+
+    async def preview(self, request: LaunchRequest) -> LaunchPreview:
+        """What a launch by hand would be now. Raises LookupError for an unknown task, ValueError for a bad date."""
+        ...
+
+
+class Desk(Protocol):
+    """Acting. Each returns once what was asked is stored and in the log; everything may raise StoreError."""
+
+    async def launch(self, request: LaunchRequest) -> LaunchAnswer:
+        """Launches, or says why not. Raises LookupError for an unknown task, ValueError for a bad date."""
+        ...
+
+    async def stop(self, run_id: RunId, *, by: str, reason: Reason = Reason.OPERATOR) -> Run:
+        """Stores the wish and sends the first cancel."""
+        ...
+
+    async def stop_all(self, *, by: str) -> tuple[Run, ...]:
+        """The same for all that is live or unconfirmed."""
+        ...
+
+    async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
+        """The kill switch: no launch until `resume`; with `cancel` all runs are asked to stop."""
+        ...
+
+    async def resume(self, *, by: str) -> None:
+        """Launches are allowed again."""
+        ...
+
+    async def approve(self, run_id: RunId, *, by: str) -> LaunchAnswer:
+        """A person says yes to a proposal."""
+        ...
+
+    async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        """A person says no to a proposal."""
+        ...
+
+    async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
+        """The run is that one at the provider; it is followed from now on."""
+        ...
+
+    async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        """A person found that nothing was launched; the hold is released."""
+        ...
+
+    async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        """Nobody will know; the books close at the hold."""
+        ...
+
+
+class EngineLike(Protocol):
+    """The facade."""
+
+    @property
+    def settings(self) -> EngineSettings:
+        """Tasks, caps and what this process may do."""
+        ...
+
+    @property
+    def view(self) -> View:
+        """Reading."""
+        ...
+
+    @property
+    def desk(self) -> Desk:
+        """Acting."""
+        ...
+
+    @property
+    def guarded(self) -> frozenset[RunId]:
+        """Runs that this process guards."""
+        ...

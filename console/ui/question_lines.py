@@ -1,0 +1,166 @@
+"""The words of the questions. They hold no agent-made text, so that an agent cannot talk its way through one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.domain.guardrails import UNIT_CAPS, Cap, Standing
+from console.domain.run import RERUN_FREELY, Outcome, Run, State
+from console.domain.task import CutOff
+from console.engine.snapshot import LaunchKind, LaunchPreview
+from console.ui.format import clock, countdown, elapsed, money, span_of, units, when
+from console.ui.glyphs import Glyphs, gauge, state_span
+from console.ui.look import Look
+from console.ui.run_cells import budget_tone
+from console.ui.run_lines import LABEL, labelled, wrapped
+from console.ui.spans import Line, Span, Tone, foreign, left, line, width
+
+CAP_NAMES = {
+    Cap.TASK_DAILY_RUNS: "task today",
+    Cap.TASK_DAILY_UNITS: "task today",
+    Cap.DAILY_RUNS: "today",
+    Cap.DAILY_UNITS: "today",
+    Cap.MONTHLY_UNITS: "month",
+    Cap.CONCURRENT_RUNS: "live",
+}
+
+
+def can_rerun(preview: LaunchPreview) -> bool:
+    """True where the key is held by a run that ended, so that a person may run it again with a reason."""
+    holder = preview.holder
+    return (
+        preview.answer in (LaunchKind.SKIPPED, LaunchKind.REFUSED)
+        and holder is not None
+        and holder.state is State.ENDED
+        and holder.outcome not in RERUN_FREELY
+        and (preview.refusal is None or preview.refusal.standing is None)
+    )
+
+
+def launch_lines(preview: LaunchPreview, look: Look, cells: int, glyphs: Glyphs) -> list[Line]:
+    """What a launch would be: limits, key, usual use, the worst it can cost, the caps, and what stands against it."""
+    limits = preview.limits
+    rule = "before it would pass" if limits.cut_off is CutOff.BEFORE else "when it is reached"
+    worst = money(preview.worst_case_micro, preview.currency)
+    known = preview.worst_case_micro is not None
+    return [
+        labelled("target", foreign(preview.target)),
+        labelled("key", Span(preview.key, Tone.STRONG), Span(f"  {preview.date}", Tone.MUTED)),
+        labelled("time", span_of(limits.max_ms), Span(", judged from outside the agent", Tone.MUTED)),
+        labelled("budget", f"{units(limits.budget)} units", Span(f", cut off {rule}", Tone.MUTED)),
+        labelled("usually", *_typical(preview)),
+        labelled("at most", worst if known else "unknown: no price for this model"),
+        labelled(
+            "agent", Span(f"{foreign(preview.task.agent)} {glyphs.dot} {foreign(preview.task.model)}", Tone.MUTED)
+        ),
+        (),
+        *(_standing(each, limits.budget, cells, glyphs) for each in preview.standings),
+        *_against(preview, look, cells, glyphs),
+    ]
+
+
+def _typical(preview: LaunchPreview) -> Line:
+    typical = preview.typical
+    if typical is None or not typical.runs:
+        return line(Span("no run has ended ok yet", Tone.MUTED))
+    runs = "1 run" if typical.runs == 1 else f"{typical.runs} runs"
+    most = f", 19 of 20 within {units(typical.p95_units)} units and {elapsed(typical.p95_ms)}"
+    return line(f"{units(typical.median_units)} units", Span(f"{most} ({runs})", Tone.MUTED))
+
+
+def _standing(standing: Standing, need: int, cells: int, glyphs: Glyphs) -> Line:
+    """How full a cap is, and what this launch would add to it."""
+    in_units = standing.cap in UNIT_CAPS
+    added = need if in_units else 1
+    taken = standing.held + standing.spent
+
+    def amount(value: int) -> str:
+        return units(value) if in_units else str(value)
+
+    what = "units" if in_units else "runs"
+    name = CAP_NAMES[standing.cap]
+    if standing.limit is None:
+        return labelled(name, f"{amount(taken)} {what}", Span(", no cap", Tone.MUTED))
+    fits = standing.admits(added)
+    tone = budget_tone(taken, standing.limit)
+    bar = gauge(min(16, max(0, cells - 60)), ((taken, tone), (added, Tone.HELD)), standing.limit, glyphs)
+    now = left(f"{amount(taken)} of {amount(standing.limit)} {what}", 22)
+    after = Span(f"this one makes {amount(taken + added)}", Tone.MUTED if fits else Tone.BAD)
+    return labelled(name, *bar, Span("  " if bar else ""), now, after)
+
+
+def _against(preview: LaunchPreview, look: Look, cells: int, glyphs: Glyphs) -> list[Line]:
+    lines: list[Line] = []
+    if preview.holder is not None:
+        holder = preview.holder
+        ended = f" at {when(holder.ended_ms, look.now_ms, look.zone)}" if holder.ended_ms else ""
+        held = line(
+            state_span(holder, glyphs), f"{ended}, attempt {holder.attempt}", Span(f"  {holder.id}", Tone.MUTED)
+        )
+        lines.append(labelled("key is of", *held))
+    lines.extend(labelled("differs", Span(foreign(each), Tone.WARN)) for each in preview.differences)
+    if preview.refusal is not None:
+        pieces = wrapped(foreign(preview.refusal.sentence), cells - LABEL)
+        lines.extend(labelled("refused" if not at else "", Span(each, Tone.BAD)) for at, each in enumerate(pieces))
+        standing = preview.refusal.standing
+        if standing is not None and standing.frees_at_ms is not None:
+            frees = f"frees at {when(standing.frees_at_ms, look.now_ms, look.zone)}"
+            lines.append(labelled("", f"{frees}, in {countdown(standing.frees_at_ms - look.now_ms)}"))
+    elif preview.answer is LaunchKind.SKIPPED:
+        done = preview.holder is not None and preview.holder.outcome is Outcome.OK
+        lines.append(labelled("skipped", Span("already done" if done else "already running", Tone.WARN)))
+    return [(), *lines] if lines else []
+
+
+def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8) -> list[Line]:
+    """One line per run, the rest counted."""
+    names = min(max((width((Span(foreign(run.task)),)) for run in runs), default=0), max(10, cells // 3))
+    lines = [
+        line(
+            Span(left(state_span(run, glyphs).text, 14), state_span(run, glyphs).tone),
+            Span(left(foreign(run.task), names + 2), Tone.STRONG),
+            Span(f"{foreign(run.target)}  {run.key}", Tone.MUTED),
+        )
+        for run in runs[:most]
+    ]
+    more = len(runs) - most
+    return [*lines, line(Span(f"and {more} more", Tone.MUTED))] if more > 0 else lines
+
+
+def proposal_lines(run: Run, look: Look) -> list[Line]:
+    """What an approval lets go: key, fingerprint, limits; nothing that an agent wrote."""
+    limits, print_of = run.limits, run.fingerprint
+    until = when(run.expires_ms, look.now_ms, look.zone) if run.expires_ms else "no limit"
+    system = f", system {print_of.system_sha256[:12]}" if print_of.system_sha256 else ""
+    return [
+        labelled("task", Span(foreign(run.task), Tone.STRONG), Span(f"  {foreign(run.target)}", Tone.MUTED)),
+        labelled("key", run.key, Span(f"  {foreign(run.date)}", Tone.MUTED)),
+        labelled("limits", f"{span_of(limits.max_ms)}, {units(limits.budget)} units"),
+        labelled("agent", f"{foreign(print_of.agent)}, {foreign(print_of.model)}"),
+        labelled("prompt", f"{print_of.prompt_length} characters, {print_of.prompt_sha256[:12]}{system}"),
+        labelled("asked", f"{run.origin.value}, {foreign(run.requested_by)}, at {clock(run.created_ms, look.zone)}"),
+        labelled("until", until),
+    ]
+
+
+def settle_lines(run: Run, cells: int) -> list[Line]:
+    """What is not known about a run, and what each ruling does."""
+    if run.state is State.UNCONFIRMED:
+        doubt = "The launch was sent and no id came back. Look at the provider before you rule."
+    else:
+        doubt = "The stop was asked and the provider has not shown an end. Look there before you rule."
+    rulings = [
+        ("It is …", "you found its id: the run is followed and guarded again"),
+        ("Not launched", "you made sure that it never started: the hold is released, the key is free"),
+        ("Write off", "nobody will know: the hold counts as spent, the key needs --rerun"),
+    ]
+    if run.state is not State.UNCONFIRMED:
+        rulings = rulings[2:]
+    return [
+        *(line(Span(each)) for each in wrapped(doubt, cells)),
+        (),
+        labelled("key", run.key, Span(f"  {foreign(run.task)}", Tone.MUTED)),
+        labelled("hold", f"{units(run.limits.budget)} units"),
+        (),
+        *(line(Span(f"{name:<14}", Tone.STRONG), Span(does, Tone.MUTED)) for name, does in rulings),
+    ]

@@ -1,0 +1,88 @@
+"""What all full screens share: the header, the alarms, the bar of keys, and the tick that feeds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from textual import on
+from textual.app import ComposeResult
+from textual.screen import Screen
+from textual.widget import Widget
+
+from console.ui.context import Context
+from console.ui.header_lines import alarm_lines, header_lines
+from console.ui.keys import hints
+from console.ui.look import Look
+from console.ui.spans import Line, Span, fit
+from console.ui.widgets.key_bar import KeyBar
+from console.ui.widgets.lines import Lines
+
+ALARMS = 3
+"""Alarm lines at most; the last one counts the rest."""
+
+
+class Board(Screen[None], inherit_bindings=False):
+    """A full screen. Subclasses give `body` and `update`."""
+
+    TITLE = "Nightdesk"
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self.context = context
+        self.look: Look | None = None
+
+    def body(self) -> Iterable[Widget]:
+        """The widgets between the alarms and the key bar."""
+        return ()
+
+    def update(self, look: Look) -> None:
+        """Shows another tick."""
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="header")
+        yield Lines(id="alarms")
+        yield from self.body()
+        yield KeyBar(self.context.glyphs.ellipsis, id="keys")
+
+    def on_mount(self) -> None:
+        """Follows the app's look and notice; both are values, so nothing is asked for here."""
+        self.watch(self.app, "look", self._look_changed)
+        self.watch(self.app, "notice", self._notice_changed)
+        self.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def on_resize(self) -> None:
+        self._look_changed(self.look)
+
+    def tell(self, span: Span) -> None:
+        """Shows a line at the bottom for some seconds."""
+        self.query_one(KeyBar).notice = span
+
+    def _look_changed(self, look: Look | None) -> None:
+        if look is None or not self.is_mounted:
+            return
+        self.look = look
+        cells, glyphs = self.app.size.width, self.context.glyphs
+        self.query_one("#header", Lines).show(header_lines(look, cells, glyphs, title=self.title or ""))
+        self.query_one("#alarms", Lines).show(self._alarms(look, cells))
+        self.update(look)
+
+    def _alarms(self, look: Look, cells: int) -> list[Line]:
+        glyphs = self.context.glyphs
+        alarms = [(word, Span(f" {text}")) for word, text in alarm_lines(look, glyphs)]
+        if len(alarms) > ALARMS:
+            more = len(alarms) - ALARMS + 1
+            alarms = [*alarms[: ALARMS - 1], (alarms[ALARMS - 1][0], Span(f" and {more} more"))]
+        return [fit(alarm, cells, glyphs.ellipsis) for alarm in alarms]
+
+    def _notice_changed(self, notice: Span | None) -> None:
+        self.query_one(KeyBar).notice = notice
+
+    def _bindings_changed(self, screen: Screen[Any]) -> None:
+        if screen.is_mounted and screen is self:
+            self.query_one(KeyBar).hints = hints(self.active_bindings)
+
+    @on(KeyBar.Clicked)
+    async def _key_clicked(self, event: KeyBar.Clicked) -> None:
+        event.stop()
+        await self.run_action(event.action)

@@ -1,0 +1,67 @@
+"""The way to a launch by hand: choose a task, see what it would be, confirm. The key is minted with what is seen."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from textual.binding import Binding
+
+from console.domain.task import Task
+from console.engine.snapshot import LaunchPreview, LaunchRequest
+from console.ui import deeds
+from console.ui.format import span_of, units
+from console.ui.screens.acting import Acting
+from console.ui.screens.dialogs import Chooser, Item
+from console.ui.screens.questions import launch_question
+from console.ui.spans import Span, Tone, foreign
+
+LAUNCH = Binding("l", "launch", "launch", id="task.launch", tooltip="Launches a task, after showing what it would be")
+
+
+class Launching(Acting):
+    """A board from which tasks can be launched."""
+
+    def action_launch(self) -> None:
+        """Asks which task."""
+        tasks = self.context.engine.settings.tasks
+        if not tasks:
+            self.tell(Span("the config file has no task to launch", Tone.WARN))
+            return
+        items = [_item(task) for task in tasks]
+        pointer = self.context.glyphs.pointer
+        chooser = Chooser("Launch which task?", items, hint="type to search", pointer=pointer)
+        self.app.push_screen(chooser, self._task_chosen)
+
+    def _task_chosen(self, task: str | None) -> None:
+        if task is not None:
+            self.acts.start(self._preview(task), name=f"preview {task}")
+
+    async def _preview(self, task: str) -> None:
+        preview = await self.context.engine.view.preview(LaunchRequest(task=task, by=self.context.by))
+        if self.look is not None and self.is_current:
+            question = launch_question(preview, self.look, self.context.glyphs)
+            self.app.push_screen(question, partial(self._launch_decided, preview))
+
+    def _launch_decided(self, preview: LaunchPreview, answer: str | tuple[str, ...] | None) -> None:
+        if answer is not None:
+            reason = answer[0] if isinstance(answer, tuple) else ""
+            request = request_of(preview, by=self.context.by, reason=reason)
+            self.acts.start(deeds.launch(self.context, request), name=f"launch {request.task}")
+
+
+def request_of(preview: LaunchPreview, *, by: str, reason: str = "") -> LaunchRequest:
+    """The launch that was shown, with its date: pressing twice or past midnight is still the same launch."""
+    return LaunchRequest(
+        task=preview.task.name,
+        date=preview.date,
+        target=preview.target,
+        by=by,
+        rerun=bool(reason),
+        reason=reason,
+    )
+
+
+def _item(task: Task) -> Item:
+    rails = task.guardrails
+    hint = f"{foreign(task.target, limit=30)}  {span_of(rails.max_ms)}, {units(rails.budget)} units"
+    return Item(id=task.name, label=foreign(task.name, limit=40), hint=hint)

@@ -1,0 +1,84 @@
+"""Leaving with live runs: behind under guard, all stopped and proven, or not at all. Never by accident."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import on
+from textual.app import ComposeResult
+
+from console.domain.run import HOLDING, LIVE, Run
+from console.ui.context import Context
+from console.ui.look import Look
+from console.ui.question_lines import run_names
+from console.ui.screens.dialogs import Ask, Dialog
+from console.ui.spans import Line, Span, Tone, line
+from console.ui.widgets.choices import Choice, Choices
+
+STAY = Choice(id="stay", label="Stay")
+
+
+def holding(look: Look | None) -> tuple[Run, ...]:
+    """The runs that spend, or may spend, while nobody looks."""
+    return tuple(run for run in look.snapshot.live if run.state in HOLDING) if look is not None else ()
+
+
+def leave_question(look: Look, context: Context) -> Ask:
+    """The question that q, ctrl+q and ctrl+c ask alike."""
+    runs = holding(look)
+    elsewhere = sum(run.id not in look.guarded for run in runs)
+    count = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
+    choices: list[Choice] = []
+    if context.read_only or elsewhere == len(runs):
+        words = "Other processes guard them; they go on."
+        choices.append(Choice(id="leave", label="Leave"))
+    elif context.leave is None:
+        words = "Nobody guards them once this console is gone."
+        choices.append(STAY)
+    else:
+        words = "Left behind, they stay under guard in the background; the next console shows them again."
+        choices.append(Choice(id="leave", label="Leave them under guard"))
+    if not context.read_only:
+        choices.append(Choice(id="stop", label="Stop all, wait for proof"))
+    choices.append(Choice(id="leave", label="Quit") if choices[0] is STAY else STAY)
+
+    def body(cells: int) -> list[Line]:
+        return [line(Span(words)), (), *run_names(runs, cells, context.glyphs)]
+
+    return Ask(f"{count} live", body, choices)
+
+
+class Waiting(Dialog[str]):
+    """Shown while everything stops; closes by itself with `proven` once nothing is live.
+
+    Unconfirmed runs are not waited for: no proof can come of a run without an id.
+    """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__("Waiting until every run has ended", self._text)
+        self._given = context
+        self._runs: Sequence[Run] = ()
+
+    def answers(self) -> ComposeResult:
+        """Staying is always possible; leaving where somebody else can guard."""
+        leave = (Choice(id="leave", label="Leave them under guard"),) if self._given.leave is not None else ()
+        yield Choices((STAY, *leave), id="choices")
+
+    def on_mount(self) -> None:
+        self.watch(self.app, "look", self._look_changed)
+
+    def _look_changed(self, look: Look | None) -> None:
+        self._runs = tuple(run for run in holding(look) if run.state in LIVE)
+        if look is not None and not look.trouble and not self._runs:
+            self.dismiss("proven")
+        elif self.is_mounted:
+            self.lay_out()
+
+    def _text(self, cells: int) -> list[Line]:
+        words = Span("A run counts as stopped when the provider shows its end.", Tone.MUTED)
+        return [line(words), (), *run_names(self._runs, cells, self._given.glyphs)]
+
+    @on(Choices.Taken)
+    def _taken(self, event: Choices.Taken) -> None:
+        event.stop()
+        self.dismiss(event.id)

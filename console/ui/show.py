@@ -1,0 +1,69 @@
+"""Shows the console over a running engine, and comes back when there is no screen any more, for whatever reason."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from console.domain.moment import Clock
+from console.ui.context import Context, Leave
+from console.ui.farewell import End, Farewell
+from console.ui.ports import EngineLike
+from console.ui.terminal import fitting_glyphs, fitting_theme, prepare_environment, user, wants_mouse
+
+
+async def show(
+    engine: EngineLike,
+    *,
+    clock: Clock,
+    theme: str | None = None,
+    slow: bool = False,
+    mouse: bool | None = None,
+    read_only: bool = False,
+    leave: Leave | None = None,
+    themes_folder: Path | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> Farewell:
+    """The console until it ends; the engine is not touched by that, and its runs neither.
+
+    `theme`: by name, None for one that fits the terminal. `slow`: one look in five seconds. `mouse`: None is on,
+    but off over SSH. `read_only`: offers nothing that writes. `leave`: hands the runs to the background; None where
+    that is not possible. `themes_folder`: the operator's own themes. `keys`: key by the id of a binding.
+
+    SIGTERM ends the screen with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`, after which
+    descriptors 0 to 2 are /dev/null and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises
+    ValueError for an unknown theme, OSError without a terminal.
+    """
+    prepare_environment(os.environ)
+    from console.ui.app import ConsoleApp  # Textual reads its environment at import
+    from console.ui.driver import ScreenDriver
+    from console.ui.theme import load_themes
+
+    context = Context(
+        engine=engine,
+        clock=clock,
+        glyphs=fitting_glyphs(os.environ, sys.stdout.encoding),
+        by=user(),
+        read_only=read_only,
+        leave=leave,
+    )
+    app = ConsoleApp(
+        context,
+        themes=load_themes(themes_folder),
+        theme=theme or fitting_theme(os.environ),
+        slow=slow,
+        driver_class=ScreenDriver,
+    )
+    app.set_keymap(dict(keys or {}))
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, app.terminated)
+    try:
+        farewell = await app.run_async(mouse=wants_mouse(os.environ, mouse))
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+    await app.acts.done()
+    return farewell or Farewell(end=End.CRASHED, message=app.crash)

@@ -1,0 +1,186 @@
+"""Palettes are files: the packaged ones and the operator's own. All that is wrong with them is told at once."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+from textual.color import Color, ColorParseError
+from textual.theme import Theme
+
+from console.ui.spans import Tone, foreign
+
+DEFAULT = "night"
+SIXTEEN = "sixteen"
+MONO = "mono"
+
+STYLES = frozenset({"bold", "dim", "italic", "underline", "reverse", "strike"})
+BASE = ("background", "bar", "dialog", "line", "accent")
+"""The colours of `[base]`, all of them needed."""
+
+_PACKAGED = (Path(__file__).parents[1] / "themes", Path(__file__).parents[2] / "themes")
+"""In the wheel beside the package's modules; in a checkout beside the package."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Themes:
+    """What could be loaded and what could not."""
+
+    by_name: Mapping[str, Theme]
+    problems: tuple[str, ...] = ()
+    """One cleaned line per broken file."""
+
+    def pick(self, name: str) -> Theme:
+        """The theme of that name. Raises ValueError that names the nearest."""
+        if name in self.by_name:
+            return self.by_name[name]
+        near = difflib.get_close_matches(name, self.by_name, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(f"theme {foreign(name)!r} is none of {', '.join(sorted(self.by_name))}{hint}")
+
+
+def packaged_folder() -> Path:
+    """The folder of the themes that come with the program."""
+    return next((folder for folder in _PACKAGED if folder.is_dir()), _PACKAGED[0])
+
+
+def load_themes(user_folder: Path | None = None) -> Themes:
+    """All themes, the operator's own replacing packaged ones of the same name; a folder may be missing."""
+    themes: dict[str, Theme] = {}
+    problems: list[str] = []
+    for folder in (packaged_folder(), user_folder):
+        for path in sorted(folder.glob("*.toml")) if folder is not None else ():
+            try:
+                themes[path.stem] = read_theme(path)
+            except (ThemeError, OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+                problems.append(foreign(f"theme {path.name}: {error}"))
+    return Themes(by_name=themes, problems=tuple(problems))
+
+
+class ThemeError(ValueError):
+    """A theme file says something that no theme can say; the text names the key and what would be accepted."""
+
+
+def read_theme(path: Path) -> Theme:
+    """The theme in that file, named by its stem. Raises ThemeError, OSError or TOMLDecodeError."""
+    with path.open("rb") as file:
+        content = tomllib.load(file)
+    _only(content, ("title", "dark", "native", "cursor_keeps_tones", "base", "tones", "cursor"), "the file")
+    base = _table(content, "base")
+    _only(base, BASE, "base")
+    tones = _table(content, "tones")
+    _only(tones, [tone.value for tone in Tone], "tones")
+    missing = [f"base.{name}" for name in BASE if name not in base]
+    missing += [f"tones.{tone}" for tone in Tone if tone.value not in tones]
+    if missing:
+        raise ThemeError(f"missing: {', '.join(missing)}")
+    colours = {name: _colour(f"base.{name}", base[name]) for name in BASE}
+    variables = {f"base-{name}": colour for name, colour in colours.items()}
+    for tone in Tone:
+        variables |= _style_variables(f"tone-{tone}", f"tones.{tone}", tones[tone.value])
+    variables |= _style_variables("cursor", "cursor", content.get("cursor", "reverse"))
+    variables["cursor-tones"] = "keep" if content.get("cursor_keeps_tones", True) else "drop"
+    return _theme(path.stem, content, colours, variables)
+
+
+def _theme(name: str, content: Mapping[str, object], colours: Mapping[str, str], variables: dict[str, str]) -> Theme:
+    plain = variables["tone-plain-color"]
+    return Theme(
+        name=name,
+        primary=colours["accent"],
+        secondary=colours["accent"],
+        accent=colours["accent"],
+        warning=variables["tone-warn-color"],
+        error=variables["tone-bad-color"],
+        success=variables["tone-ok-color"],
+        foreground=plain,
+        background=colours["background"],
+        surface=colours["dialog"],
+        panel=colours["bar"],
+        dark=content.get("dark", True) is True,
+        ansi=content.get("native", False) is True,
+        variables=variables | _textual_variables(colours, variables),
+    )
+
+
+def _textual_variables(colours: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
+    """What Textual's own input and scrollbars need to look like the rest."""
+    return {
+        "ansi-background": colours["background"],
+        "ansi-foreground": variables["tone-plain-color"],
+        "border-blurred": colours["line"],
+        "input-cursor-background": variables["tone-plain-color"],
+        "input-cursor-foreground": colours["background"],
+        "input-cursor-text-style": "reverse",
+        "input-selection-background": colours["line"],
+        "input-selection-foreground": variables["tone-strong-color"],
+        "scrollbar": colours["line"],
+        "scrollbar-hover": colours["line"],
+        "scrollbar-active": colours["accent"],
+        "scrollbar-background": colours["background"],
+        "scrollbar-background-hover": colours["background"],
+        "scrollbar-background-active": colours["background"],
+        "scrollbar-corner-color": colours["background"],
+    }
+
+
+def _style_variables(variable: str, key: str, value: object) -> dict[str, str]:
+    """`bold #ffffff on #c02b2b` as three variables of the style sheet."""
+    if not isinstance(value, str):
+        raise ThemeError(f"{key} is not a text such as 'bold #c5cfdd'")
+    front, back, styles = "", "transparent", []
+    words = iter(value.split())
+    for word in words:
+        if word in STYLES:
+            styles.append(word)
+        elif word == "on":
+            back = _colour(key, next(words, ""))
+        elif front:
+            raise ThemeError(f"{key} has two colours, {front} and {foreign(word)}; a background follows 'on'")
+        else:
+            front = _colour(key, word)
+    return {
+        f"{variable}-color": front or "ansi_default",
+        f"{variable}-back": back,
+        f"{variable}-style": " ".join(styles) or "none",
+    }
+
+
+def _colour(key: str, value: object) -> str:
+    try:
+        if isinstance(value, str):
+            Color.parse(value)
+            return value
+    except ColorParseError:
+        pass
+    accepted = "#rrggbb, a colour name or ansi_blue and the like"
+    raise ThemeError(f"{key}: {foreign(str(value))!r} is no colour; accepted are {accepted}")
+
+
+def _table(content: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = content.get(name)
+    if not isinstance(value, dict):
+        raise ThemeError(f"the table [{name}] is missing")
+    return value
+
+
+def _only(table: Mapping[str, object], known: Iterable[str], where: str) -> None:
+    for name in table:
+        if name not in known:
+            near = difflib.get_close_matches(name, list(known), n=1)
+            raise ThemeError(f"{where} has no {foreign(name)!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+
+
+def wear(app: App[Any], themes: Themes, name: str) -> None:
+    """Gives the app our themes in place of Textual's, and puts one on. Raises ValueError as `Themes.pick` does."""
+    chosen = themes.pick(name)
+    for theme in themes.by_name.values():
+        app.register_theme(theme)
+    app.theme = chosen.name
+    for other in set(app.available_themes) - set(themes.by_name):
+        app.unregister_theme(other)

@@ -1,0 +1,80 @@
+"""Lines of spans, drawn one by one: only lines that changed are painted again, so an idle screen sends nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.geometry import Region, Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widget import Widget
+
+from console.ui.spans import Line
+from console.ui.widgets.paint import TONES, paint
+
+
+class Lines(Widget):
+    """As many lines as were given; the height follows where the style sheet says `auto`."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
+
+    def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: tuple[Line, ...] = tuple(lines)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What is shown."""
+        return self._lines
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Replaces the lines; paints those that differ."""
+        old, self._lines = self._lines, tuple(lines)
+        if len(old) != len(self._lines):
+            self.refresh(layout=True)
+            return
+        changed = [
+            Region(0, y, self.size.width, 1) for y, (a, b) in enumerate(zip(old, self._lines, strict=True)) if a != b
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One row per line."""
+        return len(self._lines)
+
+    def render_line(self, y: int) -> Strip:
+        """The line at `y`, blank below the last."""
+        return paint(self, self._lines[y] if y < len(self._lines) else (), self.size.width)
+
+
+class ScrollLines(ScrollView, can_focus=True):
+    """Lines that scroll, for text longer than the screen."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._lines: tuple[Line, ...] = ()
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Replaces the lines and stays where the reader is."""
+        old, self._lines = self._lines, tuple(lines)
+        if len(old) != len(self._lines):
+            self.virtual_size = Size(0, len(self._lines))
+            self.refresh(layout=True)
+            return
+        top, height = self.scroll_offset.y, self.size.height
+        changed = [
+            Region(0, y - top, self.scrollable_content_region.width, 1)
+            for y in range(top, min(top + height, len(old)))
+            if old[y] != self._lines[y]
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def render_line(self, y: int) -> Strip:
+        """The line that is scrolled to `y`."""
+        y += self.scroll_offset.y
+        return paint(self, self._lines[y] if y < len(self._lines) else (), self.scrollable_content_region.width)

@@ -1,0 +1,182 @@
+"""An engine in memory: the facade that the screen asks for, with nothing behind it. Tests read what was asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from console.domain.guardrails import Refusal, Standing
+from console.domain.moment import Moment
+from console.domain.run import HOLDING, Outcome, Reason, Run, RunId, State, StopRequest
+from console.domain.task import Stage
+from console.engine.settings import EngineSettings
+from console.engine.snapshot import (
+    LaunchAnswer,
+    LaunchKind,
+    LaunchPreview,
+    LaunchRequest,
+    NextLaunch,
+    Owner,
+    Pause,
+    RunDetail,
+    Snapshot,
+    Typical,
+)
+from tests.clock import ManualClock
+from tests.ui import samples
+
+
+class SampleClock(ManualClock):
+    """Stands at `samples.NOW`."""
+
+    def __init__(self) -> None:
+        super().__init__(samples.NOW.utc(), boot_ms=samples.NOW.boot_ms, boot_id=samples.NOW.boot_id)
+
+
+@dataclass
+class DoubleEngine:
+    """`EngineLike`; `asked` tells what the screen wanted, in order."""
+
+    clock: SampleClock = field(default_factory=SampleClock)
+    settings: EngineSettings = field(default_factory=samples.settings)
+    live: list[Run] = field(default_factory=list)
+    recent: list[Run] = field(default_factory=list)
+    standings: tuple[Standing, ...] = field(default_factory=samples.standings)
+    paused: Pause | None = None
+    problems: tuple[str, ...] = ()
+    guarded: frozenset[RunId] = frozenset()
+    holder: Run | None = None
+    """Who has the key of the next preview."""
+    refusal: Refusal | None = None
+    """What stands against the next preview or launch."""
+    broken: Exception | None = None
+    """Raised by every read while it is set."""
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def view(self) -> DoubleEngine:
+        return self
+
+    @property
+    def desk(self) -> DoubleEngine:
+        return self
+
+    def all(self) -> dict[RunId, Run]:
+        return {run.id: run for run in (*self.live, *self.recent)}
+
+    def change(self, run: Run) -> Run:
+        """Puts `run` in the place of the one with its id; an ended one moves down."""
+        self.live = [run if each.id == run.id else each for each in self.live]
+        if run.state is State.ENDED:
+            self.live = [each for each in self.live if each.id != run.id]
+            self.recent = [run, *(each for each in self.recent if each.id != run.id)]
+        return run
+
+    async def snapshot(self) -> Snapshot:
+        self._break()
+        me = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+        return Snapshot(
+            taken=self.clock.now(),
+            live=tuple(self.live),
+            recent=tuple(self.recent),
+            standings=self.standings,
+            paused=self.paused,
+            owners={"me": me},
+            scheduler=me,
+            next_launch=NextLaunch(task="nightly-report", at_ms=self._now().wall_ms + 7_988_000),
+            time_zone="Europe/Berlin",
+            problems=self.problems,
+        )
+
+    async def detail(self, run_id: RunId) -> RunDetail | None:
+        self._break()
+        run = self.all().get(run_id)
+        return samples.detail(run) if run is not None else None
+
+    async def preview(self, request: LaunchRequest) -> LaunchPreview:
+        self._break()
+        task = self.settings.task(request.task)
+        if task is None:
+            raise LookupError(f"no task is named {request.task!r}")
+        date = "2026-11-23"
+        answer = LaunchKind.LAUNCHED
+        if self.refusal is not None:
+            answer = LaunchKind.REFUSED
+        elif self.holder is not None:
+            answer = LaunchKind.SKIPPED
+        return LaunchPreview(
+            task=task,
+            target=task.target,
+            date=date,
+            key=task.key(date),
+            stage=Stage.SEMI,
+            limits=samples.run(1, of=task).limits,
+            typical=Typical(runs=12, median_units=38_200, p95_units=61_000, p95_ms=432_000),
+            worst_case_micro=4_200_000,
+            currency="USD",
+            standings=self.standings,
+            answer=answer,
+            refusal=self.refusal,
+            holder=self.holder,
+        )
+
+    async def launch(self, request: LaunchRequest) -> LaunchAnswer:
+        self.asked.append(("launch", request.task, request.date or "", request.reason))
+        task = self.settings.task(request.task)
+        assert task is not None
+        run = replace(samples.run(900 + len(self.live), State.CLAIMED, of=task, sent_ago=None), date=request.date or "")
+        self.live.append(run)
+        return LaunchAnswer(kind=LaunchKind.LAUNCHED, run=run)
+
+    async def stop(self, run_id: RunId, *, by: str, reason: Reason = Reason.OPERATOR) -> Run:
+        self.asked.append(("stop", run_id, by))
+        run = self.all()[run_id]
+        if run.state is State.ENDED:
+            return run
+        request = run.stop or StopRequest(reason=reason, by=by, at_ms=self._now().wall_ms, tries=1)
+        state = State.STOPPING if run.state is State.RUNNING else run.state
+        return self.change(replace(run, state=state, stop=request))
+
+    async def stop_all(self, *, by: str) -> tuple[Run, ...]:
+        return tuple([await self.stop(run.id, by=by) for run in list(self.live) if run.state in HOLDING])
+
+    async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
+        self.asked.append(("pause", str(cancel)))
+        self.paused = Pause(since_ms=self._now().wall_ms, by=by)
+        return await self.stop_all(by=by) if cancel else ()
+
+    async def resume(self, *, by: str) -> None:
+        self.asked.append(("resume",))
+        self.paused = None
+
+    async def approve(self, run_id: RunId, *, by: str) -> LaunchAnswer:
+        self.asked.append(("approve", run_id))
+        run = self.change(replace(self.all()[run_id], state=State.CLAIMED))
+        return LaunchAnswer(kind=LaunchKind.LAUNCHED, run=run)
+
+    async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        self.asked.append(("decline", run_id, reason))
+        return self.end(run_id, Outcome.DECLINED)
+
+    async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
+        self.asked.append(("adopt", run_id, remote_id, reason))
+        return self.change(replace(self.all()[run_id], state=State.RUNNING, remote_id=remote_id))
+
+    async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        self.asked.append(("not_launched", run_id, reason))
+        return self.end(run_id, Outcome.NOT_SENT)
+
+    async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        self.asked.append(("write_off", run_id, reason))
+        return self.end(run_id, Outcome.WRITTEN_OFF)
+
+    def end(self, run_id: RunId, outcome: Outcome) -> Run:
+        """The provider shows an end."""
+        run = self.all()[run_id]
+        return self.change(replace(run, state=State.ENDED, outcome=outcome, ended_ms=self._now().wall_ms))
+
+    def _now(self) -> Moment:
+        return self.clock.now()
+
+    def _break(self) -> None:
+        if self.broken is not None:
+            raise self.broken

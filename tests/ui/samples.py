@@ -1,0 +1,238 @@
+"""Runs and tasks as an operator might have them on a Monday night."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from console.domain.guardrails import Cap, Caps, Standing
+from console.domain.moment import Moment
+from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, StopRequest
+from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
+from console.domain.usage import Units, Usage
+from console.engine.settings import EngineSettings
+from console.engine.snapshot import RunDetail, StepLine, TimelineEvent
+
+NOW = Moment(wall_ms=1_795_404_000_000, boot_ms=50_000_000, boot_id="boot-1")
+"""2026-11-23 04:20:00 in Berlin."""
+
+CAPS = Caps(
+    daily_units=2_000_000, monthly_units=20_000_000, daily_runs=100, concurrent_runs=8, time_zone="Europe/Berlin"
+)
+
+
+def task(name: str = "nightly-report", *, target: str = "acme/site", budget: int = 80, seconds: int = 900) -> Task:
+    """One task."""
+    return Task(
+        name=name,
+        target=target,
+        prompt="Summarise yesterday's errors and open a draft.",
+        agent="antigravity-preview-09-2026",
+        model="gemini-3.8-flash",
+        guardrails=Guardrails(max_ms=seconds * 1000, budget=budget * 1000),
+        schedule="0 3 * * *",
+        time_zone="Europe/Berlin",
+    )
+
+
+TASKS = (
+    task(),
+    task("crawl-docs", target="docs.example.org", budget=120, seconds=3600),
+    task("triage-issues", target="acme/tracker", budget=40),
+    task("update-deps", target="acme/backend", budget=200, seconds=7200),
+    task("translate-strings", target="acme/mobile", budget=60),
+)
+
+
+def settings(tasks: tuple[Task, ...] = TASKS) -> EngineSettings:
+    """Settings with these tasks."""
+    return EngineSettings(tasks=tasks, caps=CAPS, units=Units())
+
+
+def moment(seconds: float) -> Moment:
+    """`NOW` and some seconds; negative is before."""
+    return Moment(
+        wall_ms=NOW.wall_ms + round(seconds * 1000), boot_ms=NOW.boot_ms + round(seconds * 1000), boot_id=NOW.boot_id
+    )
+
+
+def run(
+    number: int,
+    state: State = State.RUNNING,
+    *,
+    of: Task = TASKS[0],
+    sent_ago: float | None = 300.0,
+    used: float = 0.0,
+    step: str = "",
+    outcome: Outcome | None = None,
+) -> Run:
+    """A run of `of` that was sent `sent_ago` seconds before NOW."""
+    rails = of.guardrails
+    sent = moment(-sent_ago) if sent_ago is not None else None
+    ended = state is State.ENDED
+    tokens = round(used * 10_000)
+    return Run(
+        id=RunId(f"01k9zq{number:020d}"),
+        key=of.key(f"2026-11-{number % 28 + 1:02d}"),
+        task=of.name,
+        type=of.type,
+        target=of.target,
+        date=f"2026-11-{number % 28 + 1:02d}",
+        attempt=1,
+        stage=Stage.UNATTENDED,
+        origin=Origin.SCHEDULE,
+        requested_by="cron tty=no",
+        state=state,
+        outcome=outcome if ended else None,
+        fingerprint=Fingerprint.of(of),
+        limits=Limits(
+            max_ms=rails.max_ms,
+            budget=rails.budget,
+            belt_tokens=rails.budget * 10,
+            tokens_per_unit=10_000,
+            cached_weight_milli=100,
+            cut_off=CutOff.REACHED,
+            stall_ms=300_000,
+        ),
+        day="2026-11-23",
+        created_ms=moment(-(sent_ago or 0) - 2).wall_ms,
+        sent=sent,
+        deadline_ms=sent.wall_ms + rails.max_ms if sent and not ended else None,
+        ended_ms=moment(-number).wall_ms if ended else None,
+        elapsed_ms=round((sent_ago or 0) * 1000) if ended else 0,
+        remote_id=f"v1_ChdTZXNzaW9uLW51bWJlci0{number:06d}" if sent else None,
+        remote_status="in_progress" if not ended else "completed",
+        sandbox_id=f"env-{number:04d}" if sent else None,
+        sandbox_own=True,
+        usage=Usage(total=tokens, input=tokens * 3 // 4, output=tokens // 4, cached=0),
+        used=round(used * 1000),
+        usage_known=used > 0,
+        largest_step=round(used * 100),
+        cost_micro=round(used * 23_000) if used else None,
+        currency="USD" if used else None,
+        steps=int(used // 4),
+        last_step=step,
+        last_step_ms=moment(-7).wall_ms if step else None,
+        polled_ms=moment(-2).wall_ms if sent else None,
+        owner="me" if state in (State.RUNNING, State.STOPPING, State.SENDING, State.CLAIMED) else None,
+    )
+
+
+def proposal(number: int = 1, of: Task = TASKS[1]) -> Run:
+    """Waits for a person for three more hours."""
+    made = run(number, State.PROPOSED, of=of, sent_ago=None)
+    return replace(made, stage=Stage.SEMI, expires_ms=moment(3 * 3600 + 12 * 60).wall_ms)
+
+
+def unconfirmed(number: int = 2, of: Task = TASKS[3]) -> Run:
+    """Sent ten minutes ago, no id."""
+    made = run(number, State.UNCONFIRMED, of=of, sent_ago=640)
+    return replace(
+        made,
+        stage=Stage.UNATTENDED,
+        remote_id=None,
+        remote_status=None,
+        note="the connection broke after the request was sent",
+    )
+
+
+def stopping(number: int = 3, of: Task = TASKS[2], *, alarmed: bool = False) -> Run:
+    """Past its time; the provider does not show an end yet."""
+    made = run(number, State.STOPPING, of=of, sent_ago=1000 if not alarmed else 1600, used=31.4, step="Reading issue 4312")
+    request = StopRequest(
+        reason=Reason.TIMEOUT,
+        by="nightdesk",
+        at_ms=moment(-100 if not alarmed else -700).wall_ms,
+        tries=4 if not alarmed else 23,
+        answer="Method not found",
+        alarmed=alarmed,
+    )
+    return replace(made, stop=request)
+
+
+def busy() -> tuple[Run, ...]:
+    """One of each state, in the order of a snapshot."""
+    return (
+        proposal(1),
+        unconfirmed(2),
+        stopping(3),
+        run(4, of=TASKS[0], sent_ago=312, used=38.2, step="Comparing error rates of the last seven days"),
+        run(5, of=TASKS[1], sent_ago=3555, used=101.7, step="Fetching docs.example.org/guide/install"),
+        replace(
+            run(6, of=TASKS[4], sent_ago=410, used=12.9, step="Translating 64 strings to Japanese"),
+            stalled=True,
+            last_step_ms=moment(-390).wall_ms,
+        ),
+        run(7, of=TASKS[3], sent_ago=95, used=7.25, step="Running the test suite of acme/backend"),
+        run(8, State.SENDING, of=TASKS[2], sent_ago=1),
+    )
+
+
+def ended() -> tuple[Run, ...]:
+    """What ended lately, newest first."""
+    return (
+        replace(run(20, State.ENDED, of=TASKS[0], sent_ago=412, used=41, outcome=Outcome.OK), result="Draft opened."),
+        run(400, State.ENDED, of=TASKS[2], sent_ago=900, used=22, outcome=Outcome.TIMEOUT),
+        run(1900, State.ENDED, of=TASKS[3], sent_ago=777, used=200.4, outcome=Outcome.BUDGET),
+        replace(
+            run(4000, State.ENDED, of=TASKS[1], sent_ago=61, used=3.5, outcome=Outcome.FAILED), note="the agent gave up"
+        ),
+    )
+
+
+def standings(spent: float = 812.4, held: float = 460.0) -> tuple[Standing, ...]:
+    """The caps over all tasks."""
+    midnight = moment(19 * 3600 + 40 * 60).wall_ms
+    return (
+        Standing(cap=Cap.DAILY_RUNS, limit=100, held=7, spent=23, frees_at_ms=midnight),
+        Standing(
+            cap=Cap.DAILY_UNITS,
+            limit=2_000_000,
+            held=round(held * 1000),
+            spent=round(spent * 1000),
+            frees_at_ms=midnight,
+        ),
+        Standing(cap=Cap.MONTHLY_UNITS, limit=20_000_000, held=460_000, spent=7_740_000, frees_at_ms=None),
+        Standing(cap=Cap.CONCURRENT_RUNS, limit=8, held=7, spent=0, frees_at_ms=None),
+    )
+
+
+STEP_TEXTS = (
+    ("thought", "Planning how to find the errors of yesterday"),
+    ("tool", "list_files reports/"),
+    ("tool", "read_file reports/2026-11-22.json"),
+    ("thought", "Errors cluster around 02:10, looking at the deploy log"),
+    ("tool", "read_file logs/deploy-2026-11-22.log"),
+    ("tool", "run_command python3 scripts/rates.py --days 7"),
+    ("thought", "The rate of 502 doubled after the deploy of 02:07"),
+    ("tool", "write_file drafts/report.md"),
+    ("thought", "Comparing error rates of the last seven days"),
+)
+
+
+def detail(of: Run) -> RunDetail:
+    """The run whole, with some steps and a timeline."""
+    start = of.sent.wall_ms if of.sent else of.created_ms
+    count = len(STEP_TEXTS) if of.remote_id else 0
+    return RunDetail(
+        run=of,
+        timeline=(
+            TimelineEvent(at_ms=of.created_ms, kind="claimed", text="hold 80.0 units"),
+            TimelineEvent(at_ms=of.created_ms + 700, kind="sandbox", text="made env-0004"),
+            TimelineEvent(at_ms=start, kind="sending", text=""),
+            TimelineEvent(at_ms=start + 1400, kind="running", text="in_progress"),
+        ),
+        steps=tuple(
+            StepLine(
+                index=at,
+                kind=kind,
+                text=text,
+                at_ms=start + 30_000 * at,
+                units=of.used * (at + 1) // count,
+                done=at + 1 < count,
+            )
+            for at, (kind, text) in enumerate(STEP_TEXTS[:count])
+        ),
+        attempts=(of,),
+        worst_case_micro=4_200_000,
+        currency="USD",
+    )
