@@ -27,9 +27,12 @@ async def close(parts: Parts, keeper: Keeper, figures: Figures, remote: RemoteRu
     """
     ended = parts.clock.now()
     remote = await _with_usage(parts, figures, remote)
+
+    async def settle(run: Run) -> Run:
+        return await parts.store.runs.settle(run, ending_of(parts, run, figures, remote, ended), ended)
+
     while keeper.run.state is not State.ENDED:
-        ending = ending_of(parts, keeper.run, figures, remote, ended)
-        if not await keeper.write(lambda run, e=ending: parts.store.runs.settle(run, e, ended)):  # type: ignore[misc]
+        if not await keeper.write(settle):
             await asyncio.sleep(parts.pacing.tick_s)
     await parts.scribe.flush()
     return keeper.run

@@ -10,14 +10,17 @@ from cronsim import CronSim
 from console.domain.key import day_date, slot_date
 from console.domain.task import Task
 
-MINUTE_MS = 60_000
+
+def zone_of(task: Task) -> ZoneInfo:
+    """The zone in which the task's schedule and days are read."""
+    return ZoneInfo(task.time_zone)
 
 
 def latest_instant(task: Task, now: datetime) -> datetime | None:
     """The latest instant of the schedule at or before `now` (aware), in UTC; None without a schedule."""
     if task.schedule is None:
         return None
-    local = now.astimezone(ZoneInfo(task.time_zone))
+    local = now.astimezone(zone_of(task))
     # The reversed iterator starts strictly before its start; a second later makes it "at or before".
     start = datetime.fromtimestamp(local.timestamp() + 1, local.tzinfo)
     return next(iter(CronSim(task.schedule, start, reverse=True))).astimezone(UTC)
@@ -27,7 +30,7 @@ def next_instants(task: Task, now: datetime, count: int) -> tuple[datetime, ...]
     """The next `count` instants after `now` (aware), in UTC; empty without a schedule."""
     if task.schedule is None:
         return ()
-    instants = CronSim(task.schedule, now.astimezone(ZoneInfo(task.time_zone)))
+    instants = CronSim(task.schedule, now.astimezone(zone_of(task)))
     return tuple(next(instants).astimezone(UTC) for _ in range(count))
 
 
@@ -37,4 +40,4 @@ def date_for(task: Task, now: datetime, *, scheduled: bool) -> str:
     instant = due or now
     if task.window == "slot":
         return slot_date(instant)
-    return day_date(instant, ZoneInfo(task.time_zone))
+    return day_date(instant, zone_of(task))

@@ -66,6 +66,7 @@ class Desk:
             rollout=settings.rollout,
             rerun=request.rerun,
             reason=request.reason,
+            automatic_retry=request.automatic_retry,
             expires_ms=self._expires_ms(task, scheduled=request.scheduled),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,8 @@ from console.engine.errors import StoreError
 from console.engine.ownership import OwnerLock
 from console.engine.pacing import Pacing
 from console.engine.parts import Parts, Problems, Scribe
+from console.engine.rollout import Rollout
+from console.engine.scheduler import Scheduler, SchedulerLock
 from console.engine.settings import EngineSettings
 from console.engine.view import View
 from console.engine.watch import Watch
@@ -24,6 +27,8 @@ from console.journal.launches import LaunchJournal
 from console.journal.writer import LogWriter
 from console.provider.contract import Provider
 from console.store.store import Store
+
+log_line = logging.getLogger("nightdesk")
 
 NOBODY = "0" * 32
 """The owner of a process that guards nothing."""
@@ -65,7 +70,10 @@ class Engine:
         )
         self._watch = Watch(self._parts, owners)
         self.desk = Desk(self._parts, self._watch, randomness)
-        self.view = View(self._parts, self.desk, owners)
+        self.rollout = Rollout(self._parts)
+        self._scheduling = SchedulerLock(folder)
+        self._scheduler = Scheduler(self._parts, self.desk, self._scheduling, log_line.info)
+        self.view = View(self._parts, self.desk, self.rollout, self._scheduling, owners)
         self._watching: asyncio.Task[None] | None = None
         self._handed_over = False
 
@@ -98,6 +106,7 @@ class Engine:
             self._watching.cancel()
             with suppress(asyncio.CancelledError):
                 await self._watching
+        self._scheduling.release()
         left = len(self._watch.guarded)
         await self._watch.hand_over()
         if self._lock is not None:
@@ -130,6 +139,8 @@ class Engine:
         while True:
             try:
                 await self._watch.look()
+                if self.settings.schedules:
+                    await self._scheduler.look()
             except StoreError as error:
                 self._parts.problems.set("store", str(error))
             else:

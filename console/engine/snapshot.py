@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from console.domain.guardrails import Refusal, Standing
 from console.domain.moment import Moment
+from console.domain.rollout import Evidence
 from console.domain.run import Limits, Run, RunId
 from console.domain.task import Stage, Task
 
@@ -175,7 +176,54 @@ class LaunchRequest:
     rerun: bool = False
     reason: str = ""
     """Needed for a rerun."""
+    automatic_retry: bool = False
+    """The scheduler's own next attempt of a failed key."""
 
 
 RunSelector = RunId | str
 """A run id, a unique prefix of one, or a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStep:
+    """One rung that was climbed or left."""
+
+    at_ms: int
+    before: Stage
+    after: Stage
+    by: str
+    """Cleaned; `nightdesk` where it was automatic."""
+    reason: str
+    """Cleaned."""
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instant:
+    """One scheduled instant to come."""
+
+    at_ms: int
+    shifts: bool
+    """The zone's offset differs from that of the instant before: clocks change in between."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """Where one task stands on the way to running alone."""
+
+    task: Task
+    stage: Stage
+    effective: Stage
+    """One lower while a run of the task is unconfirmed."""
+    evidence: Evidence
+    missing: tuple[str, ...]
+    """What the next rung lacks; empty: earned, or at the top."""
+    steps: tuple[StageStep, ...] = ()
+    """All of them, newest first."""
+    next: tuple[Instant, ...] = ()
+    """The next five instants; empty without a schedule."""
+
+    @property
+    def last_demotion(self) -> StageStep | None:
+        """The newest step down."""
+        return next((step for step in self.steps if step.after < step.before), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from console.domain.run import Run, RunId
@@ -10,6 +11,8 @@ from console.domain.text import safe
 from console.engine.desk import KINDS, Desk
 from console.engine.ownership import is_alive
 from console.engine.parts import Parts
+from console.engine.rollout import Rollout
+from console.engine.scheduler import SchedulerLock
 from console.engine.snapshot import (
     LaunchPreview,
     LaunchRequest,
@@ -22,6 +25,7 @@ from console.engine.snapshot import (
     TimelineEvent,
     Typical,
 )
+from console.store.history import HistoryFilter, KeyStanding, Page, Place
 
 RECENT = 50
 
@@ -29,22 +33,28 @@ RECENT = 50
 class View:
     """Reads only. Raises StoreError where the store does not answer."""
 
-    def __init__(self, parts: Parts, desk: Desk, owners: Path) -> None:
+    def __init__(self, parts: Parts, desk: Desk, rollout: Rollout, lock: SchedulerLock, owners: Path) -> None:
         self._parts = parts
         self._desk = desk
+        self._rollout = rollout
+        self._lock = lock
         self._owners = owners
 
     async def snapshot(self) -> Snapshot:
         """One look at the state folder."""
         store, settings, now = self._parts.store, self._parts.settings, self._parts.clock.now()
         pause = await store.controls.paused()
+        owners = await self._known_owners()
+        scheduler = owners.get(self._lock.holder() or "")
         return Snapshot(
             taken=now,
             live=await store.runs.open_runs(),
             recent=await store.history.recent(RECENT),
             standings=await store.ledger.standings(settings.caps, now),
             paused=Pause(since_ms=pause.since_ms, by=safe(pause.by, limit=80)) if pause else None,
-            owners=await self._known_owners(),
+            owners=owners,
+            scheduler=scheduler if scheduler and scheduler.alive else None,
+            next_launch=self._rollout.next_launch(),
             time_zone=settings.caps.time_zone,
             problems=self._parts.problems.lines(),
             read_only=settings.read_only,
@@ -120,6 +130,18 @@ class View:
             holder=answer.holder,
             differences=answer.differences,
         )
+
+    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
+        """The newest `limit` entries that fit, skips and refusals too, or those after `after`."""
+        return await self._parts.store.history.page(wanted, limit=limit, after=after)
+
+    async def count(self, wanted: HistoryFilter) -> int:
+        """How many entries fit."""
+        return await self._parts.store.history.count(wanted)
+
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
+        """What a launch of each key would meet, and how many attempts it had."""
+        return await self._parts.store.history.keys(keys)
 
     async def typical(self, task: Task) -> Typical | None:
         """What the past runs of `task` that ended ok used; None while there are none."""

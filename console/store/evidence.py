@@ -8,7 +8,7 @@ from console.domain.rollout import Evidence
 from console.domain.run import NEVER_A_RUN, RERUN_FREELY, Outcome
 from console.domain.task import Origin
 from console.store.database import Database, Transaction
-from console.store.history import percentile
+from console.store.history import p95
 from console.store.statements import every, one
 
 NEWEST = 500
@@ -66,8 +66,8 @@ def _evidence(rows: list[sqlite3.Row], since_ms: int | None, unconfirmed: int) -
         observed=sum(row["observed"] for row in ran),
         guards_held=sum(row["outcome"] in GUARDED for row in ran),
         unconfirmed=unconfirmed,
-        p95_units=percentile([row["used"] for row in ran], 95) if ran else None,
-        p95_ms=percentile([row["elapsed_ms"] for row in ran], 95) if ran else None,
+        p95_units=p95([row["used"] for row in ran]) if ran else None,
+        p95_ms=p95([row["elapsed_ms"] for row in ran]) if ran else None,
         budget=ran[0]["budget"] if ran else None,
         max_ms=ran[0]["max_ms"] if ran else None,
     )

@@ -8,7 +8,9 @@ from pathlib import Path
 from console.domain.moment import Moment
 from console.store.controls import Controls
 from console.store.database import BUSY_MS, Database, JournalMode
+from console.store.evidence import EvidenceBook
 from console.store.history import History
+from console.store.instants import Instants
 from console.store.launches import Launches
 from console.store.ledger import Ledger
 from console.store.outbox import Outbox
@@ -29,6 +31,8 @@ class Store:
         self.controls = Controls(database)
         self.outbox = Outbox(database)
         self.history = History(database)
+        self.evidence = EvidenceBook(database)
+        self.instants = Instants(database)
 
     @classmethod
     async def open(

@@ -14,6 +14,7 @@ from console.domain.usage import Usage
 from console.engine.errors import ActRefused
 from console.engine.snapshot import LaunchKind
 from console.provider.contract import Gone, StreamEvent, Unavailable, Unknown
+from tests.clock import ManualClock
 from tests.engine.building import BY, QUICK, a_task, house, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
@@ -139,15 +140,18 @@ async def test_a_run_that_finished_just_before_the_stop_keeps_its_real_ending(tm
 
 
 async def test_without_proof_the_sandbox_goes_then_the_alarm_then_the_operator_may_write_off(tmp_path: Path) -> None:
-    provider = FakeProvider(spent)
-    async with house(tmp_path, provider) as here:
+    provider, clock = FakeProvider(spent), ManualClock()
+    async with house(tmp_path, provider, clock=clock) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         provider.agents["v1_0001"].obeys = False
         await here.engine.desk.stop(run_id, by=BY)
         with pytest.raises(ActRefused):
             await here.engine.desk.settle_write_off(run_id, by=BY, reason="too early")
+        assert provider.deleted == []
+        clock.advance(QUICK.sandbox_after_ms / 1000)
         await until(lambda: provider.deleted == ["box-1"])
+        clock.advance(QUICK.alarm_after_ms / 1000)
 
         async def alarmed() -> bool:
             stop = (await here.run(run_id)).stop

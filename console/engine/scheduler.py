@@ -1,0 +1,136 @@
+"""One process per state folder launches what is due: by a kernel lock, which another takes seconds after its death.
+
+Nothing here can double a launch: the key is made from the scheduled instant, so a restart, a second scheduler or
+cron beside it meet the same key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from console.domain.key import day_date, slot_date
+from console.domain.run import Run
+from console.domain.task import Task
+from console.engine.dates import zone_of
+from console.engine.desk import Desk
+from console.engine.parts import Parts
+from console.engine.schedule import ON_TIME_MS, Due, due, name_of
+from console.engine.snapshot import LaunchAnswer, LaunchKind, LaunchRequest
+
+BY = "nightdesk scheduler"
+
+
+class SchedulerLock:
+    """Held by the one process that schedules. The file names its owner, for all others to show."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "scheduler.lock"
+        self._descriptor: int | None = None
+
+    def take(self, owner: str) -> bool:
+        """True where the lock is ours from here on (or was already). Raises OSError."""
+        if self._descriptor is not None:
+            return True
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, owner.encode("ascii"), 0)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Another process may schedule."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def holder(self) -> str | None:
+        """The owner id in the file; whether that process lives, its own lock tells."""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return self._path.read_text("ascii") or None
+        return None
+
+
+class Scheduler:
+    """Looks once a tick. `take_up` claims one launch for a scheduled instant."""
+
+    def __init__(self, parts: Parts, desk: Desk, lock: SchedulerLock, report: Callable[[str], None]) -> None:
+        self._parts = parts
+        self._desk = desk
+        self._lock = lock
+        self._report = report
+        """One line of what was done, for diag.log."""
+
+    async def look(self) -> None:
+        """Launches, proposes, refuses or logs what became due. Raises StoreError."""
+        if not self._lock.take(self._parts.owner):
+            return
+        now = self._parts.clock.now().utc()
+        for task in self._parts.settings.tasks:
+            if task.schedule is not None:
+                await self._look_at(task, now)
+        for run in await self._parts.store.instants.due_retries(self._parts.clock.now().wall_ms):
+            await self._retry(run)
+
+    async def _look_at(self, task: Task, now: datetime) -> None:
+        instants, name = self._parts.store.instants, name_of(task)
+        reached = await instants.reached(name, first_ms=_ms(now))
+        if reached >= _ms(now):
+            return
+        found = due(task, reached, now)
+        await self._log_missed(task, found)
+        for instant in found.launch:
+            late = (now - instant).total_seconds() * 1000 > ON_TIME_MS
+            if late and await self._has_open_run(task):
+                # Catching up goes one run after the other; what waits stays due.
+                return
+            answer = await self._desk.launch(self._request(task, instant))
+            self._tell(task, answer, instant)
+            await instants.advance(name, to_ms=_ms(instant))
+        await instants.advance(name, to_ms=_ms(now))
+
+    async def _log_missed(self, task: Task, found: Due) -> None:
+        for instant in found.missed:
+            order = self._desk.order(self._request(task, instant))
+            await self._parts.store.launches.miss(order, self._parts.clock.now())
+            await self._parts.store.instants.advance(name_of(task), to_ms=_ms(instant))
+        if found.untold:
+            fields = {"task": task.name, "more": str(found.untold)}
+            await self._parts.store.runs.note(event="missed", fields=fields, run=None, now=self._parts.clock.now())
+        if found.missed:
+            await self._parts.scribe.flush()
+
+    async def _has_open_run(self, task: Task) -> bool:
+        return any(run.task == task.name and run.is_live for run in await self._parts.store.runs.open_runs())
+
+    async def _retry(self, run: Run) -> None:
+        """The next attempt of a failed key; whatever is answered, this run asks for no other."""
+        if self._parts.settings.task(run.task) is not None:
+            request = LaunchRequest(
+                task=run.task, date=run.date, target=run.target, scheduled=True, by=BY, automatic_retry=True
+            )
+            answer = await self._desk.launch(request)
+            self._report(f"{run.task}: attempt {answer.run.attempt} after {run.id} failed: {answer.kind}")
+        await self._parts.store.instants.retried(run)
+
+    def _request(self, task: Task, instant: datetime) -> LaunchRequest:
+        date = slot_date(instant) if task.window == "slot" else day_date(instant, zone_of(task))
+        return LaunchRequest(task=task.name, date=date, scheduled=True, by=BY)
+
+    def _tell(self, task: Task, answer: LaunchAnswer, instant: datetime) -> None:
+        why = f": {answer.refusal.sentence}" if answer.kind is LaunchKind.REFUSED and answer.refusal else ""
+        self._report(f"{task.name} due {instant:%Y-%m-%dT%H:%MZ}: {answer.kind}, run {answer.run.id}{why}")
+
+
+def _ms(instant: datetime) -> int:
+    return int(instant.timestamp() * 1000)

@@ -1,0 +1,60 @@
+"""How far each schedule has come, and which failed keys are due again: a restart repeats and forgets nothing."""
+
+from __future__ import annotations
+
+from console.domain.run import Run
+from console.store.database import Database, Transaction
+from console.store.rows import run_of
+from console.store.statements import every, one
+
+SELECT = "select value from meta where name = :name"
+START = "insert into meta (name, value) values (:name, :value) on conflict (name) do nothing"
+ADVANCE = "update meta set value = :value where name = :name and cast(value as integer) < cast(:value as integer)"
+DUE_RETRIES = """
+    select * from runs where outcome = 'failed' and retry_at_ms <= :now
+    and attempt = (select max(attempt) from runs later where later.key = runs.key)
+    order by retry_at_ms
+"""
+DONE_RETRY = "update runs set retry_at_ms = null where id = :id"
+
+
+class Instants:
+    """`schedule` names one schedule of one task: an edited one is another and begins at its first sight."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def reached(self, schedule: str, *, first_ms: int) -> int:
+        """UTC milliseconds up to which every instant was dealt with; `first_ms` at first sight. Raises StoreError."""
+
+        async def unit(tx: Transaction) -> int:
+            name = f"instant:{schedule}"
+            await tx.execute_fetchall(START, {"name": name, "value": str(first_ms)})
+            row = await one(tx, SELECT, {"name": name})
+            return int(row["value"]) if row else first_ms
+
+        return await self._database.transaction(unit)
+
+    async def advance(self, schedule: str, *, to_ms: int) -> None:
+        """Everything up to `to_ms` is dealt with; never goes back. Raises StoreError."""
+
+        async def unit(tx: Transaction) -> None:
+            await tx.execute_fetchall(ADVANCE, {"name": f"instant:{schedule}", "value": str(to_ms)})
+
+        await self._database.transaction(unit)
+
+    async def due_retries(self, now_ms: int) -> tuple[Run, ...]:
+        """Failed runs whose key is to be tried again by now, the longest due first. Raises StoreError."""
+
+        async def unit(tx: Transaction) -> tuple[Run, ...]:
+            return tuple(run_of(row) for row in await every(tx, DUE_RETRIES, {"now": now_ms}))
+
+        return await self._database.read(unit)
+
+    async def retried(self, run: Run) -> None:
+        """The next attempt was made or refused: this one asks for none any more. Raises StoreError."""
+
+        async def unit(tx: Transaction) -> None:
+            await tx.execute_fetchall(DONE_RETRY, {"id": run.id})
+
+        await self._database.transaction(unit)
