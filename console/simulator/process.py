@@ -13,6 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from console.simulator.address import bind, url_of
 from console.simulator.faults import FaultSpec, parse_faults, plain_faults
@@ -32,11 +33,12 @@ class SimulatorProcess:
     """
 
     def __init__(self, *, seed: int = 0, scenario: Scenario | None = None, faults: FaultSpec = ()) -> None:
-        """Binds the socket already. `scenario` is the default of prompts that bring none."""
-        self._listening = bind()
-        self.url = url_of(self._listening)
-        self.control = Remote(self.url)
+        """`scenario` is the default of prompts that bring none. Raises ValueError for an unknown fault."""
         parse_faults(faults)
+        self.url = ""
+        """`http://127.0.0.1:PORT`, from the start on."""
+        self.control = Remote(self.url)
+        """The control calls, from the start on."""
         self._words = ["--seed", str(seed), "--faults", json.dumps(plain_faults(faults))]
         if scenario is not None:
             self._words += ["--scenario", json.dumps(scenario.to_json())]
@@ -50,24 +52,14 @@ class SimulatorProcess:
 
     def __enter__(self) -> SimulatorProcess:
         """Returns once it answers. Raises RuntimeError, with what it wrote on stderr, where it does not."""
-        self._lifeline, theirs = socket.socketpair()
-        handed_down = (self._listening.fileno(), theirs.fileno())
         with tempfile.TemporaryFile() as complaints:
             try:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "console.simulator", *self._words, *_handed(*handed_down)],
-                    env={**os.environ, "PYTHONPATH": _where_we_are()},
-                    pass_fds=handed_down,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=complaints,
-                    start_new_session=True,
-                )
-            finally:
-                theirs.close()
-                # A copy kept here would hold calls in the backlog of a simulator that has died.
-                self._listening.close()
-            if not self._is_ready():
+                self._start(complaints)
+                is_ready = self._is_ready()
+            except BaseException:
+                self.close()
+                raise
+            if not is_ready:
                 self.close()
                 complaints.seek(0)
                 raise RuntimeError(f"the simulator did not start: {complaints.read().decode(errors='replace')}")
@@ -81,7 +73,6 @@ class SimulatorProcess:
 
     def close(self) -> None:
         """Ends the process; harmless when doubled."""
-        self._listening.close()
         if self._lifeline is not None:
             self._lifeline.close()
         if self._process is None:
@@ -91,6 +82,23 @@ class SimulatorProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _start(self, complaints: IO[bytes]) -> None:
+        self._lifeline, theirs = socket.socketpair()
+        # Both are closed here once the child has its own: a listening copy would hold the calls of a dead child.
+        with theirs, bind() as listening:
+            self.url = url_of(listening)
+            self.control = Remote(self.url)
+            handed_down = (listening.fileno(), theirs.fileno())
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "console.simulator", *self._words, *_handed(*handed_down)],
+                env={**os.environ, "PYTHONPATH": _where_we_are()},
+                pass_fds=handed_down,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=complaints,
+                start_new_session=True,
+            )
 
     def _is_ready(self) -> bool:
         if self._lifeline is None:

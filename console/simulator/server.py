@@ -6,6 +6,7 @@ The listening socket is bound first, so the address is known and no call is refu
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from types import TracebackType
 
@@ -24,10 +25,12 @@ class SimulatorThread:
     """`with SimulatorThread(world) as simulator:` serves `simulator.world` at `simulator.url`."""
 
     def __init__(self, world: World | None = None, *, port: int = 0) -> None:
-        """Binds the socket already. Raises OSError where the port is taken."""
+        """`port` 0 is any free one."""
         self.world = world if world is not None else World()
-        self._listening = bind(port)
-        self.url = url_of(self._listening)
+        self.url = ""
+        """`http://127.0.0.1:PORT`, from the start on."""
+        self._port = port
+        self._listening: socket.socket | None = None
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -35,7 +38,9 @@ class SimulatorThread:
         self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
 
     def __enter__(self) -> SimulatorThread:
-        """Returns once it answers."""
+        """Returns once it answers. Raises OSError where the port is taken."""
+        self._listening = bind(self._port)
+        self.url = url_of(self._listening)
         self._thread.start()
         if not self._ready.wait(START_S) or self._trouble is not None:
             raise RuntimeError(f"the simulator did not start: {self._trouble!r}")
@@ -52,14 +57,16 @@ class SimulatorThread:
             raise RuntimeError("the simulator did not stop")
 
     def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except BaseException as exc:
-            self._trouble = exc
-        finally:
-            self._listening.close()
-            self._ready.set()
+        if self._listening is None:
+            return
+        with self._listening as listening:
+            try:
+                asyncio.run(self._serve(listening))
+            except BaseException as exc:
+                self._trouble = exc
+            finally:
+                self._ready.set()
 
-    async def _serve(self) -> None:
+    async def _serve(self, listening: socket.socket) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self.world, self._listening, self._stop, self._ready.set)
+        await serve(self.world, listening, self._stop, self._ready.set)

@@ -1,0 +1,199 @@
+"""A simulator starts and stops cleanly, whatever hangs on it, and one in a process never outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import httpx
+import pytest
+
+from console.simulator.__main__ import main
+from console.simulator.address import bind
+from console.simulator.process import SimulatorProcess
+from console.simulator.scenario import Scenario
+from console.simulator.server import SimulatorThread
+from console.simulator.world import World
+from tests.simulator.caller import Caller
+from tests.tree import ROOT
+from tests.waiting import until_sync
+
+
+def _has_streams(world: World, number: int) -> bool:
+    return world.calls("stream") == number
+
+
+LONG = Scenario(steps=10, step_seconds=100)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_a_stop_cuts_what_still_hangs_on_it() -> None:
+    """Open streams, silent replies and late ones: all end with the simulator, and the port refuses."""
+    world = World()
+    broken: list[str] = []
+
+    def hang(caller: Caller, run_id: str) -> None:
+        try:
+            caller.raw_stream(run_id)
+        except httpx.TransportError as exc:
+            broken.append(type(exc).__name__)
+
+    with SimulatorThread(world) as simulator:
+        callers = [Caller(simulator.url) for _ in range(3)]
+        run_id = callers[0].start(LONG)
+        world.set_faults({"stream.silence": {"skip": 1, "first": 1}, "stream.late": {"skip": 2, "value": 60}})
+        threads = [threading.Thread(target=hang, args=(caller, run_id)) for caller in callers]
+        for number, thread in enumerate(threads, start=1):
+            thread.start()
+            until_sync(partial(_has_streams, world, number))
+    for thread in threads:
+        thread.join(10)
+    assert len(broken) == 3
+    for caller in callers:
+        with pytest.raises(httpx.ConnectError):
+            caller.get(run_id)
+        caller.close()
+
+
+def test_a_world_outlives_its_server() -> None:
+    world = World(now=lambda: 0.0)
+    for _ in range(2):
+        with SimulatorThread(world) as simulator:
+            caller = Caller(simulator.url)
+            caller.start(LONG)
+            caller.close()
+    assert world.started() == 2
+
+
+def test_many_calls_at_once_are_counted_each() -> None:
+    with SimulatorThread() as simulator:
+
+        def start() -> None:
+            caller = Caller(simulator.url)
+            for _ in range(10):
+                caller.start(LONG)
+            caller.close()
+
+        threads = [threading.Thread(target=start) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert (simulator.world.posts(), simulator.world.started(), simulator.world.live()) == (80, 80, 80)
+
+
+def test_a_taken_port_is_an_error_at_once() -> None:
+    with bind() as taken, pytest.raises(OSError, match="in use"):
+        SimulatorThread(port=taken.getsockname()[1]).__enter__()
+
+
+def test_it_listens_on_loopback_only() -> None:
+    with SimulatorThread() as simulator:
+        assert simulator.url.startswith("http://127.0.0.1:")
+        port = int(simulator.url.rpartition(":")[2])
+        with socket.socket() as other, pytest.raises(ConnectionRefusedError):
+            other.connect(("127.0.0.2", port))
+
+
+def test_a_process_serves_what_it_was_given_and_ends_with_the_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From any working folder."""
+    monkeypatch.chdir(tmp_path)
+    short = Scenario(steps=2, step_seconds=0)
+    with SimulatorProcess(seed=3, scenario=short, faults={"create.503": 1}) as simulator:
+        caller = Caller(simulator.url)
+        assert caller.create(input="go").status_code == 503
+        assert len(caller.shown(caller.start(input="go"))["steps"]) == 3
+        assert simulator.control.stats()["posts"] == 2
+        caller.close()
+        pid = simulator.pid
+    assert pid is not None
+    assert not _is_alive(pid)
+    with pytest.raises(OSError, match="refused"):
+        simulator.control.stats()
+
+
+def test_a_process_ends_even_while_streams_are_open() -> None:
+    with SimulatorProcess() as simulator:
+        caller = Caller(simulator.url)
+        chunks = caller.chunks(caller.start(LONG))
+        next(chunks)
+    with pytest.raises(httpx.TransportError):
+        list(chunks)
+    caller.close()
+
+
+def test_a_process_that_cannot_start_says_why() -> None:
+    lie = cast(int, "none")
+    with pytest.raises(RuntimeError, match="invalid int value"), SimulatorProcess(seed=lie):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_does_not_outlive_its_parent(number: signal.Signals) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT], stdout=subprocess.PIPE, cwd=ROOT, text=True, start_new_session=True
+    )
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid = int(parent.stdout.readline())
+        assert _is_alive(pid)
+        parent.send_signal(number)
+        parent.wait(10)
+        until_sync(lambda: not _is_alive(pid), what="the simulator ends with its parent")
+
+
+_PARENT = """
+import signal, sys
+from console.simulator.process import SimulatorProcess
+with SimulatorProcess() as simulator:
+    sys.stdout.write(f"{simulator.pid}\\n")
+    sys.stdout.flush()
+    signal.pause()
+"""
+
+
+def test_it_runs_by_hand_and_stops_at_ctrl_c() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "console.simulator", "--scenario", "good", "--seed", "7"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split(" at ")[1].split()[0]
+        assert httpx.get(f"{url}/_sim/stats", trust_env=False, verify=False).json()["posts"] == 0
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=10)
+    assert (process.returncode, complaints) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--scenario", "best"], "--scenario"),
+        (["--faults", '["nobody"]'], "no fault is called"),
+        (["--faults", "{"], "--faults"),
+    ],
+)
+def test_by_hand_a_senseless_word_is_refused(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(words)
+    assert says in capsys.readouterr().err
