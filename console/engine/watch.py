@@ -18,6 +18,7 @@ from console.engine.guard import Guard
 from console.engine.ownership import if_dead
 from console.engine.parts import Parts
 from console.engine.recovery import Act, judge
+from console.engine.settings import Kind
 from console.engine.stopping import try_cancel
 from console.journal.errors import JournalError
 
@@ -32,6 +33,7 @@ class Watch:
         self._owners = owners
         self._guards: dict[RunId, tuple[Guard, asyncio.Task[None]]] = {}
         self._overdue_tried: dict[RunId, Moment] = {}
+        self._observed: set[RunId] = set()
         self._clock_watch = ClockWatch(parts)
         self._beaten: Moment | None = None
 
@@ -66,6 +68,7 @@ class Watch:
         now = self._parts.clock.now()
         for row in await self._parts.store.runs.open_runs():
             await self._consider(row, now)
+            await self._observe(row, now)
         await self._clock_watch.look(now)
         if self._beaten is None or now.since(self._beaten) >= self._parts.pacing.beat_ms:
             self._beaten = now
@@ -106,6 +109,12 @@ class Watch:
             await self._consider_others(row, now)
         except (StaleRun, LostRun):
             log.info("another process was quicker with %s", row.id)
+
+    async def _observe(self, row: Run, now: Moment) -> None:
+        """A person could watch this run: part of the evidence for its rollout."""
+        if self._parts.settings.kind is Kind.CONSOLE and row.is_live and row.id not in self._observed:
+            self._observed.add(row.id)
+            await self._parts.store.runs.record_observed(row, by=self._parts.owner, now=now)
 
     async def _consider_others(self, row: Run, now: Moment) -> None:
         if row.state is State.PROPOSED:

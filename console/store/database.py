@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 
@@ -141,11 +141,9 @@ class Database:
             raise StoreMissing(f"{self.folder / DATABASE} was removed or replaced while it was in use")
 
 
-async def to_its_end(work: Awaitable[T], name: str) -> T:
+async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
     """What `work` gives. It runs to its end also where the caller is cancelled, who is told only then."""
-    task = asyncio.ensure_future(_awaited(work))
-    if isinstance(task, asyncio.Task):
-        task.set_name(name)
+    task = asyncio.create_task(work, name=name)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:
@@ -157,10 +155,6 @@ async def to_its_end(work: Awaitable[T], name: str) -> T:
     if not task.cancelled():
         task.exception()
     raise cancelled
-
-
-async def _awaited(work: Awaitable[T]) -> T:
-    return await work
 
 
 async def _connect(folder: Path, journal: JournalMode, busy_ms: int) -> aiosqlite.Connection:

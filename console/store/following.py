@@ -12,7 +12,7 @@ from console.store.database import Transaction
 from console.store.errors import StaleRun
 from console.store.rows import Columns, Progress, StepRow, at_most, storable, usage_columns
 from console.store.sending import Sending, needs
-from console.store.statements import change, write_event
+from console.store.statements import change, one, write_event
 
 UPSERT_STEP = """
     insert into steps (run_id, n, kind, text, at_ms, units, done)
@@ -23,6 +23,8 @@ UPSERT_STEP = """
         units = max(units, excluded.units),
         done = max(done, excluded.done)
 """
+
+OBSERVED = "select 1 from events where run_id = :run_id and kind = 'observed' limit 1"
 
 
 class Following(Sending):
@@ -67,6 +69,15 @@ class Following(Sending):
             return await self._database.transaction(unit)
         except StaleRun:
             return None
+
+    async def record_observed(self, run: Run, *, by: str, now: Moment) -> None:
+        """A console was open while the run was under way; evidence for its rollout. Once per run."""
+
+        async def unit(tx: Transaction) -> None:
+            if await one(tx, OBSERVED, {"run_id": run.id}) is None:
+                await write_event(tx, "observed", now.wall_ms, run=run, by=by)
+
+        await self._database.transaction(unit)
 
     async def note(self, *, event: str, fields: Mapping[str, str], run: Run | None, now: Moment) -> None:
         """A line of the log for something that is no launch and no ending. Raises ValueError for a bad field name."""

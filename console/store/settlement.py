@@ -7,10 +7,9 @@ from console.domain.run import NEVER_A_RUN, IllegalTransition, Outcome, Run, Sta
 from console.domain.text import safe
 from console.store import records
 from console.store.database import Transaction
-from console.store.following import figure_columns
 from console.store.ledger import release_hold, settle_hold
 from console.store.orders import NOTE
-from console.store.rows import Columns, Ending, at_most
+from console.store.rows import Columns, Ending, at_most, usage_columns
 from console.store.sending import decide_send, end_unlaunched, launch_known, needs
 from console.store.stages import demote_for
 from console.store.statements import change, write_event
@@ -114,13 +113,15 @@ def _nothing_used(ending: Ending) -> Columns:
 
 
 def _used(run: Run, ending: Ending) -> Columns:
-    """Figures of an ending; where none was ever told, the hold is what counts."""
-    known = ending.usage_known or run.usage_known
-    figures = figure_columns(run, ending.usage, ending.used)
+    """Figures of an ending; where none was ever told, the hold is what counts.
+
+    `used` may be less than a live figure was: cached tokens are often told last, and they weigh less.
+    """
+    before = run.used if run.usage_known else run.limits.budget
     return {
-        **figures,
-        "used": figures["used"] if known else run.limits.budget,
-        "usage_known": int(known),
+        **usage_columns(run.usage.highest(ending.usage)),
+        "used": at_most(ending.used) if ending.usage_known else before,
+        "usage_known": int(ending.usage_known or run.usage_known),
         "cost_micro": None if ending.cost_micro is None else at_most(ending.cost_micro),
         "currency": ending.currency,
         "elapsed_ms": max(0, ending.elapsed_ms),

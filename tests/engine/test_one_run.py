@@ -216,3 +216,20 @@ async def test_an_unknown_status_is_shown_raw_and_followed(tmp_path: Path) -> No
 
         await until(shown)
         assert (await here.run(run_id)).state is State.RUNNING
+
+
+async def test_cached_tokens_told_at_the_end_lower_what_is_booked(tmp_path: Path) -> None:
+    provider = FakeProvider()
+    async with house(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.events.put_nowait(StreamEvent(usage=Usage(total=12_000)))
+
+        async def counted() -> bool:
+            return (await here.run(run_id)).used == 1_200
+
+        await until(counted)
+        finished(agent)
+        await here.engine.desk.stop(run_id, by="tester")
+        assert (await here.engine.wait(run_id)).used == 750

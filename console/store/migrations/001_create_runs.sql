@@ -104,6 +104,7 @@ create index runs_task on runs (task, created_ms, seq);
 create index runs_outcome on runs (outcome, created_ms, seq);
 create index runs_task_outcome on runs (task, outcome, created_ms, seq);
 create index runs_open on runs (state, task) where state <> 'ended';
+create index runs_retry on runs (retry_at_ms) where retry_at_ms is not null;
 create index runs_ended on runs (ended_ms) where state = 'ended' and attempt > 0;
 
 create trigger runs_never_deleted before delete on runs begin
