@@ -1,0 +1,280 @@
+"""The door: a unit runs whole or not at all, whatever happens to its caller, and never leaves a transaction behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from console.domain.moment import Moment
+from console.store.database import Database, JournalMode, Transaction, location, safe_journal_mode
+from console.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreRefused
+from console.store.store import Store
+from tests.clock import ManualClock
+
+ROWS = 4
+"""Rows that each unit writes, one statement each."""
+NOW: Moment = ManualClock().now()
+MODES = pytest.mark.parametrize("store", list(JournalMode), indirect=True, ids=str)
+
+
+@pytest.fixture
+async def store(folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+    journal: JournalMode | None = getattr(request, "param", None)
+    opened = await Store.open(folder, now=NOW, journal=journal, busy_ms=2_000)
+    await opened.database.transaction(lambda tx: tx.execute_fetchall("create table scratch (n integer) strict"))
+    yield opened
+    await opened.close()
+
+
+async def _write(tx: Transaction) -> None:
+    for _ in range(ROWS):
+        await tx.execute_fetchall("insert into scratch (n) values (1)")
+
+
+async def _count(store: Store) -> int:
+    rows = await store.database.read(lambda tx: tx.execute_fetchall("select count(*) from scratch"))
+    return int(next(iter(rows))[0])
+
+
+def _others_can_write(folder: Path) -> None:
+    """Raises where a lock was left behind."""
+    with closing(sqlite3.connect(location(folder), uri=True, isolation_level=None, timeout=0)) as other:
+        other.execute("begin immediate")
+        other.execute("rollback")
+
+
+@MODES
+async def test_a_cancelled_caller_leaves_whole_units_and_no_lock(store: Store, folder: Path) -> None:
+    seed = random.randrange(2**32)
+    dice, written = random.Random(seed), 0
+    for turns in range(120):
+        tasks = [asyncio.create_task(store.database.transaction(_write)) for _ in range(dice.choice([1, 2, 8]))]
+        for _ in range(turns % 40):
+            await asyncio.sleep(0)
+        for task in dice.sample(tasks, dice.randint(1, len(tasks))):
+            for _ in range(dice.randint(1, 3)):
+                task.cancel()
+                await asyncio.sleep(0)
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert not store.database.in_transaction, f"seed {seed} turn {turns}"
+        count = await _count(store)
+        assert count % ROWS == 0, f"half a unit: seed {seed} turn {turns}"
+        units, finished = (count - written) // ROWS, sum(answer is None for answer in done)
+        assert finished <= units <= len(tasks), f"seed {seed} turn {turns}"
+        written = count
+    _others_can_write(folder)
+
+
+@MODES
+async def test_a_timeout_is_told_only_after_the_unit_has_ended(store: Store) -> None:
+    let_go = asyncio.Event()
+
+    async def slow(tx: Transaction) -> None:
+        await _write(tx)
+        asyncio.get_running_loop().call_later(0.05, let_go.set)
+        await let_go.wait()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01):
+            await store.database.transaction(slow)
+    assert not store.database.in_transaction
+    assert await _count(store) == ROWS, "the outcome is known: it was written"
+
+
+async def test_the_end_of_the_loop_may_cancel_the_unit_itself(store: Store, folder: Path) -> None:
+    """`asyncio.run` cancels every task at its end, the one inside the door too."""
+    for turns in range(40):
+        caller = asyncio.create_task(store.database.transaction(_write))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await caller
+        assert await _count(store) % ROWS == 0
+        assert not store.database.in_transaction
+    _others_can_write(folder)
+
+
+async def test_a_unit_that_raises_changes_nothing(store: Store) -> None:
+    async def broken(tx: Transaction) -> None:
+        await _write(tx)
+        raise LookupError("half way")
+
+    with pytest.raises(LookupError):
+        await store.database.transaction(broken)
+    assert await _count(store) == 0
+    await store.database.transaction(_write)
+    assert await _count(store) == ROWS
+
+
+async def test_units_of_many_callers_never_share_a_transaction(store: Store) -> None:
+    async def fails(tx: Transaction) -> None:
+        await _write(tx)
+        raise LookupError
+
+    calls = [store.database.transaction(fails if number % 3 == 0 else _write) for number in range(12)]
+    done = await asyncio.gather(*calls, return_exceptions=True)
+    assert await _count(store) == ROWS * sum(answer is None for answer in done) == ROWS * 8
+
+
+@MODES
+async def test_a_read_sees_one_state_of_the_database(store: Store) -> None:
+    """In WAL a write goes on beside it; in DELETE mode the write waits. Neither shows in the middle of a read."""
+
+    async def twice(tx: Transaction) -> tuple[int, int]:
+        first = await tx.execute_fetchall("select count(*) from scratch")
+        begun.set()
+        asyncio.get_running_loop().call_later(0.05, let_go.set)
+        await let_go.wait()
+        second = await tx.execute_fetchall("select count(*) from scratch")
+        return next(iter(first))[0], next(iter(second))[0]
+
+    begun, let_go = asyncio.Event(), asyncio.Event()
+    reading = asyncio.create_task(store.database.read(twice))
+    await begun.wait()
+    await store.database.transaction(_write)
+    assert await reading == (0, 0)
+    assert await _count(store) == ROWS
+
+
+async def test_the_reader_cannot_write(store: Store) -> None:
+    with pytest.raises(StoreError, match="readonly"):
+        await store.database.read(_write)
+
+
+async def test_a_store_opened_for_reading_refuses_every_write(store: Store, folder: Path) -> None:
+    reader = await Store.open(folder, now=NOW, read_only=True)
+    try:
+        assert await reader.controls.paused() is None
+        with pytest.raises(StoreError, match="reading only"):
+            await reader.controls.pause(by="me", now=NOW)
+    finally:
+        await reader.close()
+    assert await store.controls.paused() is None
+
+
+@MODES
+async def test_a_lock_that_nobody_frees_is_busy_and_nothing_is_written(store: Store, folder: Path) -> None:
+    impatient = await Store.open(folder, now=NOW, busy_ms=50, journal=safe_mode_of(store))
+    try:
+        with closing(sqlite3.connect(location(folder), uri=True, isolation_level=None)) as other:
+            other.execute("begin immediate")
+            with pytest.raises(StoreBusy):
+                await impatient.database.transaction(_write)
+            other.execute("rollback")
+        assert not impatient.database.in_transaction
+        await impatient.database.transaction(_write)
+    finally:
+        await impatient.close()
+
+
+def safe_mode_of(store: Store) -> JournalMode:
+    """The journal mode that the store of a test is in, as the test asked for it."""
+    wal = (store.database.folder / "nightdesk.db-wal").exists()
+    return JournalMode.WAL if wal else JournalMode.DELETE
+
+
+async def test_a_full_disk_undoes_the_unit_and_the_store_goes_on(store: Store) -> None:
+    async def pages(tx: Transaction) -> None:
+        await tx.execute_fetchall("pragma max_page_count = 1")
+        for _ in range(20_000):
+            await tx.execute_fetchall("insert into scratch (n) values (1)")
+
+    with pytest.raises(StoreFull):
+        await store.database.transaction(pages)
+    assert not store.database.in_transaction
+    assert await _count(store) == 0
+
+
+async def test_the_schema_refusing_a_row_is_told_apart_from_a_broken_store(store: Store) -> None:
+    with pytest.raises(StoreRefused):
+        await store.database.transaction(lambda tx: tx.execute_fetchall("insert into scratch (n) values ('12abc')"))
+
+
+async def test_a_text_that_is_not_utf8_is_damage(store: Store) -> None:
+    async def unit(tx: Transaction) -> None:
+        await tx.execute_fetchall("select cast(x'ff41' as text)")
+
+    with pytest.raises(StoreDamaged):
+        await store.database.read(unit)
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_a_database_that_goes_while_it_is_open_is_missed_at_the_next_write(
+    store: Store, folder: Path, how: str
+) -> None:
+    """SQLite would write on into a file without a name, and every key taken there would be forgotten."""
+    database = folder / "nightdesk.db"
+    database.rename(folder / "elsewhere.db")
+    if how == "replaced":
+        database.touch(mode=0o600)
+    with pytest.raises(StoreMissing):
+        await store.database.transaction(_write)
+
+
+async def test_every_connection_has_the_settings_that_make_a_commit_last(folder: Path) -> None:
+    for journal, synchronous in ((JournalMode.DELETE, 3), (JournalMode.WAL, 2)):
+        place = folder / journal.value
+        opened = await Store.open(place, now=NOW, journal=journal)
+        for door in (opened.database.transaction, opened.database.read):
+            assert await _pragmas(door) == {
+                "journal_mode": journal.value,
+                "synchronous": synchronous,
+                "foreign_keys": 1,
+                "trusted_schema": 0,
+                "cell_size_check": 1,
+                "busy_timeout": 30_000,
+            }
+        await opened.close()
+
+
+async def _pragmas(door: object) -> dict[str, object]:
+    names = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema", "cell_size_check", "busy_timeout")
+
+    async def unit(tx: Transaction) -> dict[str, object]:
+        return {name: next(iter(await tx.execute_fetchall(f"pragma {name}")))[0] for name in names}
+
+    assert callable(door)
+    found: dict[str, object] = await door(unit)
+    return found
+
+
+async def test_a_database_in_another_mode_than_believed_is_refused(store: Store, folder: Path) -> None:
+    with pytest.raises(StoreBusy, match="journal_mode"):
+        await Database.connect(folder, journal=JournalMode.WAL)
+
+
+@pytest.mark.parametrize(
+    ("version", "mode"),
+    [
+        ((3, 40, 1), JournalMode.DELETE),
+        ((3, 44, 5), JournalMode.DELETE),
+        ((3, 44, 6), JournalMode.WAL),
+        ((3, 45, 0), JournalMode.DELETE),
+        ((3, 50, 6), JournalMode.DELETE),
+        ((3, 50, 7), JournalMode.WAL),
+        ((3, 51, 2), JournalMode.DELETE),
+        ((3, 51, 3), JournalMode.WAL),
+        ((3, 52, 0), JournalMode.WAL),
+    ],
+)
+def test_wal_only_where_its_bug_is_fixed(version: tuple[int, int, int], mode: JournalMode) -> None:
+    assert safe_journal_mode(version) is mode
+
+
+async def test_a_wal_that_this_sqlite_could_break_is_turned_off_unless_others_are_in_it(folder: Path) -> None:
+    first = await Store.open(folder, now=NOW, journal=JournalMode.WAL)
+    with pytest.raises(StoreBusy):
+        await Store.open(folder, now=NOW, journal=JournalMode.DELETE, busy_ms=50)
+    await first.close()
+    second = await Store.open(folder, now=NOW, journal=JournalMode.DELETE)
+    assert (await _pragmas(second.database.read))["journal_mode"] == "delete"
+    await second.close()
+    await second.close()
