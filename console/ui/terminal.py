@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 from collections.abc import Mapping, MutableMapping
 from typing import TextIO
@@ -64,5 +65,8 @@ def fitting_theme(environ: Mapping[str, str]) -> str:
 
 def user() -> str:
     """`alice tty=yes`: who sits at this terminal, as it is recorded with every act."""
-    name = os.environ.get("SUDO_USER") or os.environ.get("LOGNAME") or os.environ.get("USER") or str(os.getuid())
+    try:
+        name = os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        name = str(os.getuid())
     return f"{name} tty=yes"

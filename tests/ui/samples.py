@@ -137,7 +137,9 @@ def unconfirmed(number: int = 2, of: Task = TASKS[3]) -> Run:
 
 def stopping(number: int = 3, of: Task = TASKS[2], *, alarmed: bool = False) -> Run:
     """Past its time; the provider does not show an end yet."""
-    made = run(number, State.STOPPING, of=of, sent_ago=1000 if not alarmed else 1600, used=31.4, step="Reading issue 4312")
+    made = run(
+        number, State.STOPPING, of=of, sent_ago=1000 if not alarmed else 1600, used=31.4, step="Reading issue 4312"
+    )
     request = StopRequest(
         reason=Reason.TIMEOUT,
         by="nightdesk",

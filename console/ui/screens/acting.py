@@ -18,6 +18,8 @@ from console.ui.spans import Span, Tone
 WRITES = frozenset({"stop", "approve", "decline", "settle", "kill_switch", "launch", "mark"})
 """Actions that a read-only console does not offer."""
 
+DEPENDS_ON_THE_RUN = ("stop", "approve", "decline", "settle", "detail", "mark")
+
 CANCEL = Binding(
     "x", "stop", "cancel", id="run.cancel", tooltip="Cancels this run at once; marked ones after one question"
 )
@@ -36,6 +38,7 @@ class Acting(Board):
     def __init__(self, context: Context, acts: Acts) -> None:
         super().__init__(context)
         self.acts = acts
+        self._offered: tuple[bool | None, ...] = ()
 
     def picked(self) -> Run | None:
         """The run that a key acts on."""
@@ -65,6 +68,13 @@ class Acting(Board):
                 return True if run is not None else None
             case _:
                 return True
+
+    def refresh_changed_bindings(self) -> None:
+        """Asks for new key hints where what can be done has changed, and only there: hints cost a repaint."""
+        offered = tuple(self.check_action(action, ()) for action in DEPENDS_ON_THE_RUN)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     def action_stop(self) -> None:
         """One run at once, several after one question."""

@@ -30,7 +30,10 @@ class Board(Screen[None], inherit_bindings=False):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context = context
+        self.VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]
         self.look: Look | None = None
+        self.has_body = False
+        """True once the widgets are there."""
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the alarms and the key bar."""
@@ -47,6 +50,7 @@ class Board(Screen[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Follows the app's look and notice; both are values, so nothing is asked for here."""
+        self.has_body = True
         self.watch(self.app, "look", self._look_changed)
         self.watch(self.app, "notice", self._notice_changed)
         self.bindings_updated_signal.subscribe(self, self._bindings_changed)
@@ -59,7 +63,7 @@ class Board(Screen[None], inherit_bindings=False):
         self.query_one(KeyBar).notice = span
 
     def _look_changed(self, look: Look | None) -> None:
-        if look is None or not self.is_mounted:
+        if look is None or not self.has_body:
             return
         self.look = look
         cells, glyphs = self.app.size.width, self.context.glyphs

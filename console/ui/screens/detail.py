@@ -72,7 +72,7 @@ class DetailScreen(Acting):
         self.query_one("#rule", Lines).show([fit(title, cells, glyphs.ellipsis)])
         lines = whole(run, self._detail, look, cells - 3, glyphs)
         self.query_one(ScrollLines).show([(Span(" "), *each) for each in lines])
-        self.refresh_bindings()
+        self.refresh_changed_bindings()
 
     def action_close(self) -> None:
         """Back to where it was opened."""

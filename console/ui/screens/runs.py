@@ -9,9 +9,7 @@ from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from console.domain.run import Run, RunId, State
-from console.ui.acts import Acts
-from console.ui.context import Context
+from console.domain.run import Run
 from console.ui.look import Look
 from console.ui.messages import LookAt
 from console.ui.run_lines import facts, steps
@@ -50,10 +48,6 @@ class RunsScreen(Launching):
         KILL,
     ]
 
-    def __init__(self, context: Context, acts: Acts) -> None:
-        super().__init__(context, acts)
-        self._bound_to: tuple[RunId | None, State | None, int] | None = None
-
     def body(self) -> Iterable[Widget]:
         """Table, rule, panel."""
         yield RunTable(self.context.glyphs, id="runs")
@@ -66,11 +60,11 @@ class RunsScreen(Launching):
         return self.query_one(RunTable)
 
     def picked(self) -> Run | None:
-        return self.look.run(self.table.cursor) if self.look is not None and self.is_mounted else None
+        return self.look.run(self.table.cursor) if self.look is not None and self.has_body else None
 
     def marked_runs(self) -> tuple[Run, ...]:
         look = self.look
-        runs = (look.run(each) for each in self.table.marked) if look is not None and self.is_mounted else ()
+        runs = (look.run(each) for each in self.table.marked) if look is not None and self.has_body else ()
         return tuple(run for run in runs if run is not None)
 
     def unmark(self) -> None:
@@ -80,11 +74,7 @@ class RunsScreen(Launching):
         """Feeds table and panel; asks for new key hints only where another run or state is looked at."""
         self.table.look = look
         self._show_panel(look)
-        run = self.picked()
-        bound_to = (run.id, run.state, len(self.table.marks)) if run else (None, None, len(self.table.marks))
-        if bound_to != self._bound_to:
-            self._bound_to = bound_to
-            self.refresh_bindings()
+        self.refresh_changed_bindings()
 
     def on_screen_suspend(self) -> None:
         """While a question is open no row moves."""

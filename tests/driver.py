@@ -1,0 +1,130 @@
+"""The console as an operator has it: keys go in, lines come out. Tests read like notes of a shift."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+
+from console.domain.moment import Clock
+from console.domain.run import RunId
+from console.ui.app import ConsoleApp
+from console.ui.context import Context, Leave
+from console.ui.farewell import Farewell
+from console.ui.glyphs import UNICODE, Glyphs
+from console.ui.ports import EngineLike
+from console.ui.screens.dialogs import Dialog
+from console.ui.theme import load_themes
+from console.ui.widgets.run_table import RunTable
+
+SIZE = (120, 36)
+
+
+class Console:
+    """A page object over Textual's pilot."""
+
+    def __init__(self, app: ConsoleApp, pilot: Pilot[Farewell]) -> None:
+        self.app = app
+        self._pilot = pilot
+
+    async def press(self, *keys: str) -> None:
+        """Presses keys one after the other; what they started is done when this returns."""
+        for key in keys:
+            await self._pilot.press(key)
+            await self.settle()
+
+    async def type(self, text: str) -> None:
+        """Types into the line that has the keyboard."""
+        await self._pilot.press(*("space" if character == " " else character for character in text))
+        await self.settle()
+
+    async def tick(self) -> None:
+        """One look at the engine, as the timer makes it every second."""
+        await self.app.refresh_look()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """All that is under way is done and painted."""
+        await self._pilot.pause()
+        if self.app.is_running:
+            await self.app.acts.done()
+            await self._pilot.pause()
+
+    async def resize(self, width: int, height: int) -> None:
+        """Another size of the terminal."""
+        await self._pilot.resize_terminal(width, height)
+        await self.settle()
+
+    async def click(self, x: int, y: int) -> None:
+        """A click at a cell of the screen."""
+        await self._pilot.click(offset=(x, y))
+        await self.settle()
+
+    async def select(self, run_id: RunId) -> None:
+        """Moves the cursor to that run, with keys. Fails where it has no row."""
+        rows = self.table.order
+        assert run_id in rows, f"{run_id} is not in the table"
+        await self.press("g", *["j"] * rows.index(run_id))
+        assert self.cursor == run_id
+
+    @property
+    def table(self) -> RunTable:
+        """The live table, whatever stands over it."""
+        return next(iter(screen.query_one(RunTable) for screen in self.app.screen_stack if screen.query(RunTable)))
+
+    @property
+    def cursor(self) -> RunId | None:
+        """The run under the cursor."""
+        return self.table.cursor
+
+    def lines(self) -> list[str]:
+        """The screen, line by line, blanks at the ends left out."""
+        strips = self.app.screen._compositor.render_strips(self.app.size)
+        return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+
+    def text(self) -> str:
+        """The screen as one text."""
+        return "\n".join(self.lines())
+
+    def row(self, run_id: RunId) -> str:
+        """The line of that run in the table."""
+        top, index = self.table.region.y + 1, self.table._order.ids.index(run_id)
+        return self.lines()[top + index - self.table.scroll_offset.y]
+
+    def bottom(self) -> str:
+        """The line at the bottom."""
+        return self.lines()[-1].strip()
+
+    @property
+    def dialog(self) -> str:
+        """The text of the dialog that is open; fails where there is none."""
+        screen = self.app.screen
+        assert isinstance(screen, Dialog), f"no dialog is open, but {screen}"
+        return "\n".join("".join(span.text for span in line).rstrip() for line in screen.text)
+
+    @property
+    def asks(self) -> bool:
+        """True while a dialog is open."""
+        return isinstance(self.app.screen, Dialog)
+
+
+@asynccontextmanager
+async def console(
+    engine: EngineLike,
+    clock: Clock,
+    *,
+    size: tuple[int, int] = SIZE,
+    theme: str = "night",
+    glyphs: Glyphs = UNICODE,
+    read_only: bool = False,
+    leave: Leave | None = None,
+    slow: bool = False,
+) -> AsyncIterator[Console]:
+    """A console over `engine`, without a terminal."""
+    context = Context(engine=engine, clock=clock, glyphs=glyphs, by="alice tty=yes", read_only=read_only, leave=leave)
+    app = ConsoleApp(context, themes=load_themes(), theme=theme, slow=slow)
+    async with app.run_test(size=size) as pilot:
+        driver = Console(app, pilot)
+        await driver.settle()
+        yield driver

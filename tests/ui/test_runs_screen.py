@@ -1,0 +1,326 @@
+"""The Runs screen over a double of the engine: the cursor is a run, a key acts on it, and rows keep still."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.domain.run import Outcome, RunId, State
+from console.ui.glyphs import ASCII
+from tests.driver import console
+from tests.ui import samples
+from tests.ui.double import DoubleEngine
+
+
+def ids(engine: DoubleEngine) -> list[RunId]:
+    return [run.id for run in engine.live]
+
+
+async def test_every_column_of_a_run_is_in_its_row(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock, size=(200, 60)) as screen:
+        row = screen.row(busy.live[3].id)
+    for word in ("● running", "nightly-report", "acme/site", busy.live[3].key, "unattended", "9:48", "5:12", "38.2/80"):
+        assert word in row
+    assert "Comparing error rates" in row
+
+
+async def test_time_passes_in_the_row_of_the_task(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        busy.clock.advance(49)
+        await screen.tick()
+        assert "! 8:59" not in screen.row(busy.live[3].id)
+        assert "8:59" in screen.row(busy.live[3].id)
+        assert "+0:04" in screen.row(busy.live[4].id)
+
+
+async def test_x_cancels_the_run_under_the_cursor_at_once_and_no_other(busy: DoubleEngine) -> None:
+    target = busy.live[4].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(target)
+        await screen.press("x")
+        assert not screen.asks
+        assert busy.asked == [("stop", target, "alice tty=yes")]
+        assert "stopping" in screen.row(target)
+        assert "once the provider shows it" in screen.keys()
+
+
+async def test_the_cursor_stays_on_its_run_when_rows_come_go_and_move(busy: DoubleEngine) -> None:
+    target = busy.live[5].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(target)
+        for change in (lambda live: live[::-1], lambda live: live[2:], lambda live: [samples.run(77), *live]):
+            busy.live = change(busy.live)
+            await screen.tick()
+            assert screen.cursor == target
+        await screen.press("x")
+    assert busy.asked == [("stop", target, "alice tty=yes")]
+
+
+async def test_a_run_that_ends_keeps_the_cursor_below(busy: DoubleEngine) -> None:
+    target = busy.live[3].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(target)
+        busy.end(target, Outcome.OK)
+        await screen.tick()
+        assert screen.cursor == target
+        assert "✓ ok" in screen.row(target)
+        await screen.press("x")
+    assert busy.asked == []
+
+
+async def test_where_the_run_has_gone_no_key_acts_on_the_one_that_took_its_row(busy: DoubleEngine) -> None:
+    target = busy.live[3].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(target)
+        busy.live = [run for run in busy.live if run.id != target]
+        await screen.tick()
+        assert screen.cursor is None
+        await screen.press("x")
+        assert busy.asked == []
+        await screen.press("j")
+        assert screen.cursor == busy.live[3].id
+
+
+async def test_marked_runs_are_cancelled_after_one_question_that_names_the_number(busy: DoubleEngine) -> None:
+    first, second = busy.live[3].id, busy.live[4].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(first)
+        await screen.press("space", "space", "x")
+        assert screen.asks
+        assert "Cancel 2 marked runs?" in screen.text()
+        assert "nightly-report" in screen.dialog
+        assert busy.asked == []
+        await screen.press("enter")
+        assert busy.asked == [], "the answer that stands out is Back"
+        await screen.press("x", "x")
+        assert [each[:2] for each in busy.asked] == [("stop", first), ("stop", second)]
+        assert screen.table.marks == frozenset()
+
+
+async def test_no_row_moves_while_a_question_is_open(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        before = screen.table.order
+        await screen.press("X")
+        busy.live = [samples.run(99), *busy.live[::-1]]
+        await screen.tick()
+        assert screen.table.order == (*before, samples.run(99).id)
+        await screen.press("escape")
+        assert screen.table.order[0] == samples.run(99).id
+
+
+async def test_the_kill_switch_asks_and_enter_does_nothing(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("X")
+        assert "Pause and cancel all 7" in screen.text()
+        await screen.press("enter")
+        assert busy.asked == []
+        await screen.press("X", "right", "enter")
+        assert busy.asked == [("pause", "False")]
+        assert "PAUSED" in screen.text()
+        await screen.press("X", "right", "enter")
+        assert busy.asked[-1] == ("resume",)
+
+
+async def test_the_kill_switch_can_cancel_everything(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("X", "left", "enter")
+        await screen.settle()
+    assert busy.asked[0] == ("pause", "True")
+    assert len(busy.asked) == 1 + 7
+
+
+async def test_proposals_are_approved_and_declined_after_showing_what_would_run(busy: DoubleEngine) -> None:
+    proposed = busy.live[0]
+    async with console(busy, busy.clock) as screen:
+        await screen.select(proposed.id)
+        assert "approve" in screen.keys()
+        await screen.press("d")
+        await screen.type("not tonight")
+        await screen.press("escape", "a")
+        assert proposed.key in screen.dialog
+        assert proposed.fingerprint.prompt_sha256[:12] in screen.dialog
+        await screen.press("a")
+        assert busy.asked == [("approve", proposed.id)]
+
+
+async def test_a_declined_proposal_tells_its_reason(busy: DoubleEngine) -> None:
+    proposed = busy.live[0]
+    async with console(busy, busy.clock) as screen:
+        await screen.press("d")
+        await screen.type("not tonight")
+        await screen.press("enter")
+        assert busy.asked == [("decline", proposed.id, "not tonight")]
+        assert "declined" in screen.row(proposed.id)
+
+
+@pytest.mark.parametrize(
+    ("ruling", "typed", "asked"),
+    [
+        (1, ("v1_found", "seen in the list"), ("adopt", "v1_found", "seen in the list")),
+        (2, ("looked twice",), ("not_launched", "looked twice")),
+        (3, ("nobody knows",), ("write_off", "nobody knows")),
+    ],
+)
+async def test_an_unconfirmed_run_is_settled_with_a_reason(
+    busy: DoubleEngine, ruling: int, typed: tuple[str, ...], asked: tuple[str, ...]
+) -> None:
+    lost = busy.live[1]
+    async with console(busy, busy.clock) as screen:
+        await screen.select(lost.id)
+        assert "IT MAY BE RUNNING" in screen.text()
+        await screen.press("s", *["right"] * ruling, "enter")
+        await screen.press("enter")
+        assert busy.asked == [], "a ruling takes a reason"
+        for text in typed:
+            await screen.type(text)
+            await screen.press("enter")
+        assert busy.asked == [(asked[0], lost.id, *asked[1:])]
+
+
+async def test_the_panel_shows_what_a_stop_has_come_to(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.select(busy.live[2].id)
+        text = screen.text()
+        assert "since 04:18:20 (1:40), 4 tries" in text
+        assert "provider last said: Method not found" in text
+        busy.change(samples.stopping(3, alarmed=True))
+        await screen.tick()
+        assert "STOP NOT PROVEN" in screen.text()
+        assert "settle" in screen.keys()
+
+
+async def test_enter_shows_a_run_whole_and_its_keys_act_on_it(busy: DoubleEngine) -> None:
+    target = busy.live[3].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(target)
+        await screen.press("enter")
+        text = screen.text()
+        for word in ("timeline", "sandbox", "steps", "run_command python3", "38.2 of 80 units"):
+            assert word in text
+        await screen.press("G", "k", "pageup", "pagedown", "g", "j", "x")
+        assert busy.asked == [("stop", target, "alice tty=yes")]
+        await screen.press("escape")
+        assert screen.cursor == target
+        assert "ended lately" in screen.text()
+
+
+async def test_the_table_scrolls_with_its_cursor_and_by_pages(idle: DoubleEngine) -> None:
+    idle.live = [samples.run(number, of=samples.TASKS[number % 5]) for number in range(200)]
+    async with console(idle, idle.clock) as screen:
+        await screen.press("G")
+        assert screen.cursor == idle.live[-1].id
+        assert "▌" in screen.row(idle.live[-1].id)
+        await screen.press("pageup", "up", "k")
+        assert screen.cursor == idle.live[199 - screen.table.size.height + 2 - 2].id
+        assert "▌" in screen.row(screen.cursor)
+        await screen.press("home")
+        assert screen.cursor == idle.live[0].id
+
+
+async def test_a_click_moves_the_cursor_and_does_nothing_else(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.click(20, screen.table.region.y + 1 + 4)
+        assert screen.cursor == busy.live[4].id
+        await screen.click(20, screen.table.region.y + 1 + len(busy.live))
+        assert screen.cursor == busy.live[4].id, "the rule between is no run"
+        assert busy.asked == []
+
+
+async def test_a_clicked_hint_is_its_key(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.click(screen.lines()[-1].index("kill switch"), screen.app.size.height - 1)
+        assert "Kill switch" in screen.text()
+
+
+async def test_a_read_only_console_offers_nothing_that_writes(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock, read_only=True) as screen:
+        for index, key in ((0, "a"), (0, "d"), (1, "s"), (3, "x"), (3, "X"), (3, "l"), (3, "space")):
+            await screen.select(busy.live[index].id)
+            await screen.press(key)
+            assert not screen.asks
+        assert busy.asked == []
+        for word in ("cancel", "approve", "settle", "launch", "kill switch", "mark"):
+            assert word not in screen.keys()
+
+
+async def test_an_empty_table_says_what_to_do(idle: DoubleEngine) -> None:
+    async with console(idle, idle.clock) as screen:
+        assert "Nothing runs and nothing waits." in screen.text()
+        await screen.press("x", "enter", "space", "j", "k", "y")
+        assert idle.asked == []
+        idle.live = [samples.run(5)]
+        await screen.tick()
+        assert screen.cursor == idle.live[0].id
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (60, 16)])
+async def test_every_line_fits_and_the_countdown_is_there_at_any_size(
+    busy: DoubleEngine, size: tuple[int, int]
+) -> None:
+    async with console(busy, busy.clock, size=size) as screen:
+        row = screen.row(busy.live[3].id)
+        assert "running" in row
+        assert "9:48" in row
+        assert "38.2/80" in row
+        assert len(screen.lines()) == size[1]
+
+
+async def test_a_resize_lays_everything_out_anew(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock, size=(200, 60)) as screen:
+        assert "unattended" in screen.row(busy.live[3].id)
+        await screen.resize(80, 24)
+        assert "unattended" not in screen.row(busy.live[3].id)
+        assert screen.lines()[0].endswith("CET")
+
+
+async def test_names_in_east_asian_letters_keep_the_columns_in_line(idle: DoubleEngine) -> None:
+    idle.live = [
+        replace(samples.run(1), task="毎晩の報告書を作る", target="東京/本社ウェブサイト"),
+        replace(samples.run(2), task="nightly-report-with-a-very-long-name-that-does-not-fit-anywhere"),
+    ]
+    async with console(idle, idle.clock) as screen:
+        strips = screen.app.screen._compositor.render_strips(screen.app.size)
+        assert {strip.cell_length for strip in strips} == {120}
+        top = screen.table.region.y + 1
+        left = strips[top + 1].text.index(idle.live[1].key[:8])
+        cells = [strips[top + row].crop(left, left + 8).text for row in (0, 1)]
+        assert cells == [run.key[:8] for run in idle.live]
+
+
+async def test_ascii_signs_leave_no_other_character_on_the_screen(busy: DoubleEngine) -> None:
+    busy.live[3] = replace(busy.live[3], last_step="Übersetzung – 翻訳 ✓")
+    async with console(busy, busy.clock, glyphs=ASCII) as screen:
+        await screen.press("j", "j", "j")
+        text = screen.text()
+        assert "* running" in text
+        assert text.isascii()
+
+
+async def test_hostile_text_is_shown_and_never_obeyed(busy: DoubleEngine) -> None:
+    hostile = "\x1b]0;owned\x07\x1b[2J\x9b31m [bold][/oops] [@click=app.exit]x[/] \u202egnp\u200b"
+    busy.live[3] = replace(
+        busy.live[3], last_step=hostile, trouble=hostile, note=hostile, result=hostile, remote_status=hostile
+    )
+    busy.problems = (hostile,)
+    async with console(busy, busy.clock, size=(200, 60)) as screen:
+        await screen.select(busy.live[3].id)
+        await screen.press("enter")
+        text = screen.text()
+        assert "[/oops]" in text
+        assert not [character for character in text if character != "\n" and not character.isprintable()]
+
+
+async def test_y_copies_the_id(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("y")
+        assert screen.app.clipboard == busy.live[0].id
+        assert f"copied {busy.live[0].id}" in screen.keys()
+
+
+async def test_a_stopped_unconfirmed_run_keeps_its_state(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.select(busy.live[1].id)
+        await screen.press("x")
+        assert busy.live[1].state is State.UNCONFIRMED
+        assert "unconfirmed" in screen.row(busy.live[1].id)
