@@ -19,7 +19,7 @@ from console.simulator.control import control_routes
 from console.simulator.errors import ApiError, method_not_found
 from console.simulator.faults import Call, FaultBoard, Switch
 from console.simulator.gate import Gate
-from console.simulator.pulse import LONGEST_S, Pulse
+from console.simulator.pulse import Pulse
 from console.simulator.replies import json_reply
 from console.simulator.run import Run, View
 from console.simulator.scenario import PARKED, from_prompt
@@ -129,7 +129,8 @@ class Service:
                     with self._world.lock:
                         self._world.interactions.abandon(run)
                     return
-                await self._pulse.sleep(min(LONGEST_S, max(0.001, run.scenario.step_seconds)), left)
+                longest_s = self._world.clock.longest_nap_s
+                await self._pulse.sleep(min(longest_s, max(0.001, run.scenario.step_seconds)), left)
         finally:
             left.cancel()
 

@@ -13,6 +13,8 @@ class WorldClock:
         """`now`: seconds of any monotonic clock; `wall`: seconds since the epoch."""
         self._now, self._wall = now, wall
         self._ahead_s = 0.0
+        self.longest_nap_s = 5.0 if now is time.monotonic else 0.1
+        """Nobody waits longer between two looks: a clock of a test's own moves without ringing a bell."""
 
     def now(self) -> float:
         """Seconds of the world's clock."""

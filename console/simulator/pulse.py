@@ -6,9 +6,6 @@ import asyncio
 
 from console.simulator.clock import Bell
 
-LONGEST_S = 0.25
-"""A clock of a test's own moves without a bell; so nobody sleeps longer than this."""
-
 
 class Pulse:
     """Belongs to the event loop in which it is first waited for."""

@@ -73,6 +73,7 @@ class Scenario:
     faults: FaultSpec = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "ending", Ending(self.ending))
         if self.steps < 1 or self.tokens_per_step < 0 or (self.stall_after or 0) < 0:
             raise ValueError("steps is at least 1, tokens_per_step and stall_after at least 0")
         if min(self.step_seconds, self.queued_seconds, self.cancel_seconds) < 0:

@@ -17,7 +17,7 @@ from console.simulator.errors import ApiError, ErrorForm
 from console.simulator.events import Event, event_id
 from console.simulator.faults import Fault, Switch
 from console.simulator.line import Line
-from console.simulator.pulse import LONGEST_S, Pulse
+from console.simulator.pulse import Pulse
 from console.simulator.run import Run
 from console.simulator.scenario import PARKED
 from console.simulator.world import World
@@ -119,7 +119,8 @@ class EventReply(Response):
 
     async def _sleep(self, line: Line, left: asyncio.Future[None], next_s: float | None) -> bool:
         now = self._world.clock.now()
-        wait_s = LONGEST_S if next_s is None else min(LONGEST_S, max(0.0, next_s - now))
+        longest_s = self._world.clock.longest_nap_s
+        wait_s = longest_s if next_s is None else min(longest_s, max(0.0, next_s - now))
         if fault := self._on.get(Switch.SSE_CUT):
             cut_s = self._opened_s + fault.value
             if now >= cut_s:

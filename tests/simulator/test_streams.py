@@ -224,7 +224,7 @@ def test_noise_is_noise_to_a_reader_that_knows_the_form(caller: Caller, world: W
 def test_a_stream_may_drip_and_may_begin_with_an_endless_line(caller: Caller, world: World) -> None:
     ended = caller.start(Scenario(steps=1, step_seconds=0, result="ok"))
     events = caller.events(ended)
-    world.set_faults({"sse.drip": 0.00001})
+    world.set_faults({"sse.drip": 0})
     assert caller.events(ended) == events
     world.clear_faults()
     world.set_faults({"sse.huge_line": 1})
