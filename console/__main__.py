@@ -1,0 +1,27 @@
+"""`nightdesk`, and `python -m console`. What this process makes is for its owner's eyes, from its first statement on."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+
+
+def main() -> None:
+    """Runs one command line and ends the process with its exit code."""
+    os.umask(0o077)
+    sys.excepthook = _told_without_values
+    from console.cli.app import entry
+
+    sys.exit(entry(sys.argv[1:]))
+
+
+def _told_without_values(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    # The usual hook prints messages, and a message may hold a prompt or a key.
+    from console.cli.failures import crash_lines
+
+    sys.stderr.write(f"nightdesk: {crash_lines(error)}\n")
+
+
+if __name__ == "__main__":
+    main()

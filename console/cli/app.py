@@ -1,0 +1,121 @@
+"""The command line: which commands there are. A command's own module is loaded only when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from console import __version__
+from console.cli.exits import Exit
+from console.cli.failures import failure_of
+from console.cli.shell import Shell, shared
+from console.domain.text import safe
+
+PROGRAM = "nightdesk"
+
+COMMANDS = {
+    "console": "console",
+    "demo": "demo",
+    "init": "setup",
+    "run": "run",
+    "ps": "ps",
+    "history": "history",
+    "show": "show",
+    "log": "log",
+    "cancel": "stop",
+    "pause": "stop",
+    "resume": "stop",
+    "approve": "decide",
+    "decline": "decide",
+    "caps": "caps",
+    "settle": "settle",
+    "paths": "setup",
+    "completion": "setup",
+    "guard": "guard",
+}
+"""Every command and the module of `console.cli.commands` that holds it, in the order of the help page."""
+
+
+class LazyGroup(click.Group):
+    """Finds commands by name without importing the others."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        found = getattr(importlib.import_module(f"console.cli.commands.{module}"), f"{cmd_name}_command")
+        assert isinstance(found, click.Command)
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise click.UsageError(f"No such command {safe(args[0], limit=60)!r}.{hint}", ctx) from error
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name=PROGRAM)
+@click.option("--read-only", is_flag=True, help="Console: never schedule, take over or write.")
+@click.option("--slow", is_flag=True, help="Console: fewer updates, for slow lines.")
+@click.option("--mouse", is_flag=True, help="Console: use the mouse over SSH too.")
+@shared
+@click.pass_context
+def cli(context: click.Context, read_only: bool, slow: bool, mouse: bool) -> object:
+    """Operations console for unattended managed agents.
+
+    Without a command it opens the console.
+    """
+    if context.invoked_subcommand is not None:
+        if read_only or slow or mouse:
+            raise click.UsageError("--read-only, --slow and --mouse belong to the console")
+        return None
+    from console.cli.commands.console import console_command
+
+    return context.invoke(console_command, read_only=read_only, slow=slow, mouse=mouse)
+
+
+def entry(arguments: Sequence[str]) -> int:
+    """Runs one command line; the exit code. Never raises."""
+    shell = Shell(
+        environment=os.environ, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, working=_working_folder()
+    )
+    try:
+        code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=shell)
+        shell.stdout.flush()
+    except click.ClickException as error:
+        error.show(shell.stderr)
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # What is still buffered must not fail once more when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE
+    except Exception as error:
+        failure = failure_of(error)
+        shell.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))
+        return failure.code
+    return int(code) if isinstance(code, int) else Exit.OK
+
+
+def _working_folder() -> Path:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        # Somebody removed the folder we stand in; absolute paths still work.
+        return Path("/")

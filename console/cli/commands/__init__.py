@@ -1,0 +1,1 @@
+"""One module per command or small family. Heavy imports stand inside the functions that need them."""

@@ -1,0 +1,92 @@
+"""`guard`: the background supervisor. Started by other commands, never by hand, so it stands on no help page."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli.exits import Exit
+from console.cli.shell import Shell, pass_shell, shared
+
+if TYPE_CHECKING:
+    from console.cli.build import House
+    from console.cli.signals import Leaving
+
+LOCK = "guard.lock"
+LOCK_WAIT_S = 5.0
+"""A supervisor that is just ending keeps its lock for a moment; what it left is then ours."""
+LOOK_SECONDS = 1.0
+IDLE_LOOKS = 3
+"""So many looks in a row must find nothing to guard before it ends."""
+
+
+@click.command("guard", hidden=True)
+@shared
+@pass_shell
+def guard_command(shell: Shell) -> int:
+    """Guard what others left, until there is nothing left to guard."""
+    shell.config_flag, shell.state_flag = str(shell.config.path), str(shell.folder)
+    os.chdir("/")
+    return asyncio.run(_guard(shell))
+
+
+async def _guard(shell: Shell) -> int:
+    from console.cli.build import built, engine_settings, provider_of
+    from console.cli.signals import leaving_on_signals
+    from console.engine.settings import Kind
+
+    settings = shell.settings()
+    lock = await _locked(shell.folder / "owners" / LOCK)
+    if lock is None:
+        return Exit.OK
+    try:
+        async with built(
+            folder=shell.folder,
+            settings=engine_settings(settings, Kind.GUARD),
+            make_provider=provider_of(settings.provider, shell.environment),
+        ) as house:
+            with leaving_on_signals() as leaving:
+                return await _until_idle(house, leaving)
+    finally:
+        os.close(lock)
+
+
+async def _until_idle(house: House, leaving: Leaving) -> int:
+    from console.cli.background import guard_of, needs_a_guard
+    from console.engine.errors import StoreError
+
+    idle = 0
+    while leaving.code is None and idle < IDLE_LOOKS:
+        try:
+            snapshot = await house.engine.view.snapshot()
+        except StoreError:
+            # Busy or full: the runs go on, so this goes on.
+            idle = 0
+        else:
+            owners = [guard_of(snapshot, run.owner) for run in snapshot.live if needs_a_guard(run)]
+            idle = 0 if any(owner is None or owner.mine for owner in owners) else idle + 1
+        await leaving.wait(LOOK_SECONDS)
+    return leaving.code or Exit.OK
+
+
+async def _locked(path: Path) -> int | None:
+    """The descriptor that holds the lock; None where another supervisor is at work."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LOCK_WAIT_S
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if loop.time() >= until:
+                os.close(descriptor)
+                return None
+            await asyncio.sleep(0.1)
+        else:
+            return descriptor

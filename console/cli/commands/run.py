@@ -1,0 +1,135 @@
+"""`run`: one launch without a screen, supervised to its end. For cron, scripts and people who like a prompt."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli.completing import task_names
+from console.cli.exits import exit_of_answer, exit_of_run
+from console.cli.shell import Shell, pass_shell, with_json
+from console.domain.text import safe
+
+if TYPE_CHECKING:
+    from console.cli.build import House
+    from console.cli.signals import Leaving
+    from console.config import Settings
+    from console.domain.run import Run, RunId
+    from console.engine.snapshot import LaunchAnswer, LaunchRequest
+
+LOOK_SECONDS = 0.2
+"""Between two looks at the run for a status line."""
+
+
+@click.command("run")
+@click.argument("task", shell_complete=task_names)
+@click.option(
+    "--date", metavar="D", help="The key's date: 2026-11-23, or 20261123T0200Z for slots. Default: what is due."
+)
+@click.option("--target", metavar="T", help="Another target than the task's own; it has keys of its own.")
+@click.option(
+    "--origin", type=click.Choice(("manual", "schedule")), help="Default: manual at a terminal, else schedule."
+)
+@click.option("--no-wait", is_flag=True, help="Return once it runs; the background supervisor guards it.")
+@click.option("--rerun", is_flag=True, help="By hand: run a key again that has ended. Needs --reason.")
+@click.option("--reason", metavar="R", default="", help="Why, for the record.")
+@with_json
+@pass_shell
+def run_command(
+    shell: Shell,
+    task: str,
+    date: str | None,
+    target: str | None,
+    origin: str | None,
+    no_wait: bool,
+    rerun: bool,
+    reason: str,
+) -> int:
+    """Launch TASK and supervise it to its end.
+
+    Exit: 0 ok or skipped, 1 failed, 3 timeout, 4 budget, 5 cancelled, 6 refused, 7 unconfirmed, 8 state store,
+    75 not sent. Ctrl-C hands the run over and does not stop it.
+    """
+    from console.engine.snapshot import LaunchRequest
+
+    if rerun and not reason.strip():
+        raise click.UsageError("--rerun takes a --reason")
+    if rerun and origin == "schedule":
+        raise click.UsageError("--rerun is by hand: it does not go with --origin schedule")
+    by_hand = origin == "manual" or rerun or (origin is None and shell.stdin.isatty())
+    request = LaunchRequest(
+        task=task, date=date, target=target, scheduled=not by_hand, by=shell.by, rerun=rerun, reason=reason
+    )
+    return asyncio.run(_launch(shell, shell.settings(), request, wait=not no_wait))
+
+
+async def _launch(shell: Shell, settings: Settings, request: LaunchRequest, *, wait: bool) -> int:
+    from console.cli.build import built, engine_settings, provider_of
+    from console.cli.signals import leaving_on_signals
+    from console.engine.settings import Kind
+
+    async with built(
+        folder=shell.folder,
+        settings=engine_settings(settings, Kind.RUN),
+        make_provider=provider_of(settings.provider, shell.environment),
+    ) as house:
+        # Before the claim: without a usable key there is nothing to take a hold for.
+        house.provider.ready()
+        with leaving_on_signals() as leaving:
+            answer = await house.engine.desk.launch(request)
+            _told(shell, answer)
+            run = await _followed(shell, house, answer.run.id, leaving, wait=wait)
+            return await _farewell(shell, house, answer, run, leaving)
+
+
+def _told(shell: Shell, answer: LaunchAnswer) -> None:
+    from console.engine.snapshot import LaunchKind
+
+    if answer.kind in (LaunchKind.SKIPPED, LaunchKind.REFUSED):
+        word = "skipped" if answer.kind is LaunchKind.SKIPPED else "refused"
+        why = answer.refusal.sentence if answer.refusal else answer.run.note
+        holder = f" (run {answer.holder.id})" if answer.holder and answer.holder.id not in why else ""
+        shell.say(f"{safe(answer.run.task)}: {word}: {safe(why, limit=400)}{holder}")
+    for difference in answer.differences:
+        shell.say(f"  changed: {safe(difference, limit=200)}")
+
+
+async def _followed(shell: Shell, house: House, run_id: RunId, leaving: Leaving, *, wait: bool) -> Run:
+    """The run once it is settled, or launched where nobody waits, or as it is when we are asked to go."""
+    from console.cli.progress import change_key, progress_line
+
+    told: tuple[object, ...] | None = None
+    while True:
+        run = await house.engine.look_at(run_id)
+        if run.attempt and change_key(run) != told:
+            told = change_key(run)
+            shell.say(progress_line(run))
+        if leaving.code is not None or _is_over(run, wait=wait):
+            return run
+        await leaving.wait(LOOK_SECONDS)
+
+
+def _is_over(run: Run, *, wait: bool) -> bool:
+    from console.domain.run import State
+
+    if run.state in (State.ENDED, State.UNCONFIRMED):
+        return True
+    return not wait and run.state in (State.PROPOSED, State.RUNNING, State.STOPPING)
+
+
+async def _farewell(shell: Shell, house: House, answer: LaunchAnswer, run: Run, leaving: Leaving) -> int:
+    from console.cli.leave import hand_over
+    from console.cli.progress import short
+    from console.cli.run_json import answer_json
+
+    guard = await hand_over(shell, house, run.id)
+    if guard:
+        shell.say(f"run {run.id} goes on, guarded by {guard}; to stop it: nightdesk cancel {short(run.id)}")
+    run = await house.store.runs.get(run.id) or run
+    if shell.json:
+        shell.out_json(answer_json(answer, run, house.clock.now()))
+    if leaving.code is not None:
+        return leaving.code
+    return exit_of_run(run) if run.attempt else exit_of_answer(answer)

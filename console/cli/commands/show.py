@@ -1,0 +1,97 @@
+"""`show`: one run whole, with its timeline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli.exits import Exit
+from console.cli.shell import Shell, pass_shell, with_json
+
+if TYPE_CHECKING:
+    from console.domain.moment import Moment
+    from console.engine.snapshot import RunDetail
+
+
+@click.command("show")
+@click.argument("run")
+@with_json
+@pass_shell
+def show_command(shell: Shell, run: str) -> int:
+    """One RUN whole, with its timeline. A key shows its latest attempt."""
+    return asyncio.run(_show(shell, run))
+
+
+async def _show(shell: Shell, text: str) -> int:
+    from console.cli.opening import opened
+    from console.cli.run_json import detail_json
+    from console.cli.selecting import run_meant
+
+    async with opened(shell) as house:
+        run = await run_meant(house.engine.view, text)
+        detail = await house.engine.view.detail(run.id)
+        now = house.clock.now()
+    assert detail is not None, "a run is never deleted"
+    if shell.json:
+        shell.out_json(detail_json(detail, now))
+    else:
+        shell.out(*_lines(detail, now))
+    return Exit.OK
+
+
+def _lines(detail: RunDetail, now: Moment) -> list[str]:
+    from console.domain.moment import iso_ms
+    from console.domain.text import safe
+
+    lines = [f"{name:<12}  {safe(value, limit=400)}" for name, value in _facts(detail, now) if value]
+    if len(detail.attempts) > 1:
+        lines += ["", "attempts of this key:"]
+        lines += [f"  {run.attempt}  {run.id}  {run.outcome or run.state}" for run in detail.attempts]
+    if detail.changed_since:
+        lines += ["", "the task now differs:", *(f"  {safe(line, limit=200)}" for line in detail.changed_since)]
+    if detail.timeline:
+        lines += ["", "timeline:"]
+        lines += [f"  {iso_ms(event.at_ms)}  {event.kind:<12}  {safe(event.text)}" for event in detail.timeline]
+    if detail.steps:
+        lines += ["", "steps:"]
+        lines += [f"  {step.index:>4}  {safe(step.kind, limit=30):<22}  {safe(step.text)}" for step in detail.steps]
+    if detail.run.result:
+        lines += ["", "result, as the agent wrote it:"]
+        lines += [f"  | {line}" for line in safe(detail.run.result, newlines=True).splitlines()]
+    return lines
+
+
+def _facts(detail: RunDetail, now: Moment) -> list[tuple[str, str]]:
+    from console.cli.progress import time_left
+    from console.cli.run_json import elapsed_ms, instant, tokens
+    from console.domain.usage import units_text
+    from console.ui.format import elapsed, money, span_of
+
+    run = detail.run
+    counted = tokens(run)
+    cost = "nothing" if run.sent is None else money(run.cost_micro, run.currency)
+    return [
+        ("run", run.id),
+        ("task", run.task),
+        ("key", f"{run.key}  ({run.type}:{run.target}:{run.date}), attempt {run.attempt}"),
+        ("state", f"{run.state}" + (f", {run.outcome}" if run.outcome else "")),
+        ("note", run.note),
+        ("stop", f"{run.stop.reason} by {run.stop.by}, {run.stop.tries} tries; {run.stop.answer}" if run.stop else ""),
+        ("trouble", run.trouble),
+        ("launched", f"{run.origin} at stage {run.stage.word} by {run.requested_by}"),
+        ("started", instant(run.sent.wall_ms) or "" if run.sent else "never sent"),
+        ("deadline", f"{instant(run.deadline_ms)}  ({span_of(run.limits.max_ms)})" if run.deadline_ms else ""),
+        ("left", time_left(run, now.wall_ms)),
+        ("ended", instant(run.ended_ms) or ""),
+        ("elapsed", elapsed(elapsed_ms(run, now))),
+        ("units", f"{units_text(run.units)} of {units_text(run.limits.budget)} ({run.limits.cut_off})"),
+        ("tokens", "unknown" if counted is None else str(counted)),
+        ("cost", cost),
+        ("agent", f"{run.fingerprint.agent}, model {run.fingerprint.model}"),
+        ("remote", f"{run.remote_id} ({run.remote_status or 'not looked at yet'})" if run.remote_id else ""),
+        ("sandbox", run.sandbox_id or ""),
+        ("superseded", run.superseded_by or ""),
+        ("tries again", instant(run.retry_at_ms) or ""),
+    ]

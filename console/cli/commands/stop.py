@@ -1,0 +1,143 @@
+"""`cancel`, `pause`, `resume`: stopping comes first, and a stop counts only once the provider shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli.exits import Exit
+from console.cli.shell import Shell, pass_shell, with_json
+from console.domain.text import safe
+
+if TYPE_CHECKING:
+    from console.cli.build import House
+    from console.domain.run import Run, RunId
+
+WAIT_SECONDS = 60.0
+
+_timeout = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, max=86_400),
+    default=WAIT_SECONDS,
+    show_default=True,
+    metavar="S",
+    help="Seconds to wait for proof of the end.",
+)
+
+
+@click.command("cancel")
+@click.argument("runs", nargs=-1, metavar="RUN|KEY...")
+@click.option("--all", "everything", is_flag=True, help="Every run that is live or unconfirmed.")
+@_timeout
+@with_json
+@pass_shell
+def cancel_command(shell: Shell, runs: tuple[str, ...], everything: bool, timeout: float) -> int:
+    """Stop runs and wait for proof.
+
+    Exit: 0 all ended, 7 not proven in time; the stop stays asked and is repeated.
+    """
+    if bool(runs) == everything:
+        raise click.UsageError("give runs or keys, or --all")
+    return asyncio.run(_cancel(shell, runs, timeout))
+
+
+@click.command("pause")
+@click.option("--cancel", is_flag=True, help="The kill switch: also stop every run that is live or unconfirmed.")
+@_timeout
+@with_json
+@pass_shell
+def pause_command(shell: Shell, cancel: bool, timeout: float) -> int:
+    """No launch of any origin until `resume`.
+
+    With --cancel exit 0 says all ended, 7 not proven in time.
+    """
+    return asyncio.run(_pause(shell, timeout if cancel else None))
+
+
+@click.command("resume")
+@with_json
+@pass_shell
+def resume_command(shell: Shell) -> int:
+    """Launches are allowed again."""
+    return asyncio.run(_resume(shell))
+
+
+async def _cancel(shell: Shell, texts: Sequence[str], seconds: float) -> int:
+    from console.cli.opening import opened
+    from console.cli.selecting import runs_meant
+    from console.domain.run import State
+
+    async with opened(shell) as house:
+        view, desk = house.engine.view, house.engine.desk
+        # All names are understood before anything is stopped: a typing mistake stops nothing.
+        meant = [run for text in texts for run in await runs_meant(view, text)]
+        if not texts:
+            asked = await desk.stop_all(by=shell.by)
+        else:
+            still_open = {run.id: run for run in meant if run.state is not State.ENDED}
+            asked = tuple([await desk.stop(run_id, by=shell.by) for run_id in still_open])
+            for run in meant:
+                if run.state is State.ENDED and len(meant) == len(texts):
+                    shell.say(f"{safe(run.task)} {run.id} has ended already: {run.outcome}")
+        return await _proven(shell, house, asked, seconds)
+
+
+async def _pause(shell: Shell, seconds: float | None) -> int:
+    from console.cli.opening import opened
+
+    async with opened(shell) as house:
+        asked = await house.engine.desk.pause(by=shell.by, cancel=seconds is not None)
+        shell.say("paused: nothing is launched until `nightdesk resume`")
+        if seconds is None:
+            if shell.json:
+                shell.out_json({"paused": True, "runs": []})
+            return Exit.OK
+        return await _proven(shell, house, asked, seconds, paused=True)
+
+
+async def _resume(shell: Shell) -> int:
+    from console.cli.opening import opened
+
+    async with opened(shell) as house:
+        await house.engine.desk.resume(by=shell.by)
+    if shell.json:
+        shell.out_json({"paused": False})
+    else:
+        shell.say("resumed: launches are allowed again")
+    return Exit.OK
+
+
+async def _proven(
+    shell: Shell, house: House, asked: Sequence[Run], seconds: float, *, paused: bool | None = None
+) -> int:
+    """Waits until every run shows its end, at most `seconds`."""
+    from console.cli.leave import hand_over
+    from console.cli.progress import progress_line
+    from console.cli.run_json import run_json
+    from console.domain.run import State
+
+    for run in asked:
+        shell.say(progress_line(run))
+    # Somebody must go on asking, and look for the proof: where no process does, the background supervisor will.
+    await hand_over(shell, house)
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    ends = [await _end(house, run.id, until) for run in asked]
+    for run in ends:
+        shell.say(progress_line(run))
+    if shell.json:
+        runs = [run_json(run, house.clock.now()) for run in ends]
+        shell.out_json(runs if paused is None else {"paused": paused, "runs": runs})
+    return Exit.OK if all(run.state is State.ENDED for run in ends) else Exit.UNCONFIRMED
+
+
+async def _end(house: House, run_id: RunId, until: float) -> Run:
+    """The run once it has ended or is known to be beyond proof, or as it is at `until` (of the loop's clock)."""
+    try:
+        async with asyncio.timeout_at(until):
+            return await house.engine.wait(run_id)
+    except TimeoutError:
+        return await house.engine.look_at(run_id)

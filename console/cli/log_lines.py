@@ -1,0 +1,87 @@
+"""runs.log on stdout: lines as they stand in the file, or as JSON; what is torn or missing is told on stderr."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from console.cli.exits import Exit
+from console.domain.moment import iso_ms
+from console.domain.record import LogRecord
+from console.journal.reader import LogReader, follow
+
+if TYPE_CHECKING:
+    from console.cli.shell import Shell
+
+NUMBERS = frozenset({"attempt", "tokens", "cost", "hold"})
+"""Fields that are numbers where they are known."""
+
+
+def print_log(shell: Shell, *, follows: bool, last: int | None) -> int:
+    """The log, or its last lines; with `follows` also what comes, until Ctrl-C."""
+    reader = LogReader(shell.folder / "runs.log", last=last)
+    try:
+        if follows:
+            asyncio.run(_follow(shell, reader))
+        elif shell.json:
+            shell.out_json([record_json(line.record) for line in reader.read()])
+        else:
+            shell.out(*(line.text for line in reader.read()))
+    finally:
+        reader.close()
+    shell.say(*_complaints(reader))
+    return Exit.OK
+
+
+async def _follow(shell: Shell, reader: LogReader) -> None:
+    from console.cli.signals import leaving_on_signals
+
+    async def print_lines() -> None:
+        async for line in follow(reader):
+            if shell.json:
+                shell.out_json_line(record_json(line.record))
+            else:
+                shell.out(line.text)
+
+    with leaving_on_signals() as leaving:
+        printing = asyncio.create_task(print_lines())
+        asked = asyncio.create_task(leaving.wait())
+        await asyncio.wait({printing, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        printing.cancel()
+        with suppress(asyncio.CancelledError):
+            await printing
+
+
+def _complaints(reader: LogReader) -> Iterable[str]:
+    if reader.foreign:
+        yield f"{reader.foreign} torn or foreign lines were passed over"
+    if reader.gaps:
+        shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in reader.gaps[:5])
+        yield f"lines are missing (ev {shown}); `nightdesk log rebuild` writes the file anew"
+
+
+def record_json(record: LogRecord) -> dict[str, object]:
+    """One line as an object; `-` is null."""
+    return {
+        "ts": iso_ms(record.at_ms),
+        "key": _value("key", record.key),
+        "status": record.status,
+        "elapsed": record.elapsed_ms / 1000,
+        "units": record.units / 1000,
+        **{name: _value(name, text) for name, text in record.fields.items()},
+        "ev": record.ev,
+    }
+
+
+def _value(name: str, text: str) -> str | int | float | None:
+    if text == "-":
+        return None
+    if name in NUMBERS:
+        try:
+            return float(text) if "." in text else int(text)
+        except ValueError:
+            return text
+    return text

@@ -1,0 +1,137 @@
+"""One invocation as its commands see it: flags, environment, streams. Data goes to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from console.cli.exits import Exit
+from console.cli.failures import Failure
+from console.cli.folders import Found, config_file, state_folder
+from console.cli.style import Style
+from console.domain.text import safe
+
+if TYPE_CHECKING:
+    from console.config import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COLOR_CHOICES = ("auto", "always", "never")
+
+
+class Shell:
+    """What was typed, and where answers go."""
+
+    def __init__(
+        self, *, environment: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: TextIO, working: Path
+    ) -> None:
+        self.environment = environment
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.working = working
+        self.config_flag: str | None = None
+        self.state_flag: str | None = None
+        self.color = "auto"
+        self.json = False
+
+    def say(self, *lines: str) -> None:
+        """Lines for the person, on stderr. They hold only cleaned text."""
+        self.stderr.write("".join(f"{line}\n" for line in lines))
+        self.stderr.flush()
+
+    def out(self, *lines: str) -> None:
+        """Lines of data, on stdout. They hold only cleaned text."""
+        self.stdout.write("".join(f"{line}\n" for line in lines))
+        self.stdout.flush()
+
+    def out_json(self, value: object) -> None:
+        """One object or array. ASCII only, so no text in it acts on a terminal."""
+        self.out(json.dumps(value, ensure_ascii=True, indent=2, allow_nan=False))
+
+    def out_json_line(self, value: object) -> None:
+        """One object on one line, for streams."""
+        self.out(json.dumps(value, ensure_ascii=True, allow_nan=False))
+
+    @property
+    def style(self) -> Style:
+        """For stdout."""
+        return Style.choose(self.color, self.stdout, self.environment)
+
+    @property
+    def width(self) -> int | None:
+        """Cells of the terminal on stdout; None where it is piped, so that nothing is cut."""
+        return shutil.get_terminal_size((80, 24)).columns if self.stdout.isatty() else None
+
+    @property
+    def shows_screens(self) -> bool:
+        """True where a screen can be drawn: a terminal at both ends that understands control sequences."""
+        clever = self.environment.get("TERM", "dumb") not in ("", "dumb")
+        return clever and self.stdin.isatty() and self.stdout.isatty()
+
+    @property
+    def by(self) -> str:
+        """Who acts, as it is recorded: `USER tty=yes`."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = str(os.getuid())
+        return f"{safe(user, limit=64)} tty={'yes' if self.stdin.isatty() else 'no'}"
+
+    @property
+    def config(self) -> Found:
+        """The config file."""
+        return config_file(self.config_flag, self.environment, self.working)
+
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return state_folder(self.state_flag, self.environment, self.working).path
+
+    def settings(self) -> Settings:
+        """The config, read. Raises ConfigError, Failure."""
+        from console.config import load
+
+        found = self.config
+        if not found.exists:
+            told = (
+                f"no config file at {safe(str(found.path))}; `nightdesk init` writes one, `nightdesk demo` needs none"
+            )
+            raise Failure(Exit.USAGE, told)
+        return load(found.path)
+
+
+def shared(command: F) -> F:
+    """The options that every command takes, and the group before it: the last one given wins."""
+    for option in (
+        click.option("--config", metavar="FILE", help="The config file.", **_remembers("config_flag")),
+        click.option("--state-dir", metavar="DIR", help="The state folder.", **_remembers("state_flag")),
+        click.option("--color", type=click.Choice(COLOR_CHOICES), help="Default: auto.", **_remembers("color")),
+    ):
+        command = option(command)
+    return command
+
+
+def with_json(command: F) -> F:
+    """`--json` beside the shared options."""
+    help_text = "Print JSON on stdout: one object, or one array for a list."
+    option = click.option("--json", is_flag=True, default=None, help=help_text, **_remembers("json"))
+    return shared(option(command))
+
+
+def _remembers(attribute: str) -> dict[str, Any]:
+    def remember(context: click.Context, _parameter: click.Parameter, value: str | bool | None) -> None:
+        if value is not None:
+            setattr(context.ensure_object(Shell), attribute, value)
+
+    return {"expose_value": False, "callback": remember}
+
+
+pass_shell = click.make_pass_decorator(Shell)

@@ -1,0 +1,50 @@
+"""Signals that ask a command to go: remembered, never obeyed in the middle of something."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from console.cli.exits import Exit
+
+EXITS = {
+    signal.SIGINT: Exit.INTERRUPTED,
+    signal.SIGTERM: Exit.TERMINATED,
+    signal.SIGHUP: Exit.HUNG_UP,
+}
+
+
+class Leaving:
+    """Whether somebody asked this process to go, and how."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self.code: Exit | None = None
+        """What the process then says; None while nobody asked."""
+
+    async def wait(self, seconds: float | None = None) -> None:
+        """Until somebody asks, for at most `seconds` where they are given."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
+
+    def ask(self, code: Exit) -> None:
+        """The first one counts."""
+        if self.code is None:
+            self.code = code
+            self._asked.set()
+
+
+@contextmanager
+def leaving_on_signals() -> Iterator[Leaving]:
+    """While it lasts, SIGINT, SIGTERM and SIGHUP only set the flag. Needs a running event loop."""
+    loop, leaving = asyncio.get_running_loop(), Leaving()
+    for number, code in EXITS.items():
+        loop.add_signal_handler(number, leaving.ask, code)
+    try:
+        yield leaving
+    finally:
+        for number in EXITS:
+            loop.remove_signal_handler(number)
