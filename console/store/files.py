@@ -41,6 +41,7 @@ def make_folder(folder: Path) -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             folder.mkdir(mode=0o700)
+            folder.chmod(0o700)
         except FileExistsError:
             _close_empty(folder)
     except OSError as error:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from console.domain.admission import Asking, KeyAnswer, KeyVerdict
-from console.domain.guardrails import Cap, Refusal, RefusalKind
+from console.domain.guardrails import Cap, Caps, Refusal, RefusalKind
 from console.domain.run import RERUN_FREELY, Outcome, Run, State
 from console.domain.task import Guardrails, Origin, Stage
 from console.store.errors import StoreFull, StoreRefused
 from console.store.launches import ClaimKind, Launches
 from console.store.orders import FRESH_MS
-from tests.store.building import BUDGET, BY, OWNER, Bench, a_task
+from tests.store.building import BUDGET, BY, CAPS, OWNER, Bench, a_task
 
 NEEDS_RERUN = (Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEOUT, Outcome.CANCELLED)
 
@@ -173,16 +173,20 @@ async def test_an_automatic_retry_runs_only_after_failed_and_only_unattended(ben
 
 
 CAP_CASES = [
-    (Cap.DAILY_UNITS, {"daily_units": BUDGET + BUDGET - 1}),
-    (Cap.MONTHLY_UNITS, {"monthly_units": BUDGET + BUDGET - 1}),
-    (Cap.DAILY_RUNS, {"daily_runs": 1}),
-    (Cap.CONCURRENT_RUNS, {"concurrent_runs": 1}),
+    (Cap.DAILY_UNITS, replace(CAPS, daily_units=BUDGET + BUDGET - 1)),
+    (Cap.MONTHLY_UNITS, replace(CAPS, monthly_units=BUDGET + BUDGET - 1)),
+    (Cap.DAILY_RUNS, replace(CAPS, daily_runs=1)),
+    (Cap.CONCURRENT_RUNS, replace(CAPS, concurrent_runs=1)),
+]
+TASK_CAP_CASES = [
+    (Cap.TASK_DAILY_RUNS, Guardrails(max_ms=1, budget=BUDGET, daily_runs=1)),
+    (Cap.TASK_DAILY_UNITS, Guardrails(max_ms=1, budget=BUDGET, daily_units=BUDGET)),
 ]
 
 
 @pytest.mark.parametrize(("cap", "caps"), CAP_CASES)
-async def test_each_cap_refuses_the_launch_that_would_pass_it(bench: Bench, cap: Cap, caps: dict[str, int]) -> None:
-    bench.caps = replace(bench.caps, **caps)
+async def test_each_cap_refuses_the_launch_that_would_pass_it(bench: Bench, cap: Cap, caps: Caps) -> None:
+    bench.caps = caps
     await bench.claimed()
     answer = await bench.claim(date="2026-11-24")
     assert answer.refusal is not None
@@ -194,11 +198,9 @@ async def test_each_cap_refuses_the_launch_that_would_pass_it(bench: Bench, cap:
     assert (record.status, record.fields["reason"], record.units) == ("refused", "cap", 0)
 
 
-@pytest.mark.parametrize(
-    ("cap", "rails"), [(Cap.TASK_DAILY_RUNS, {"daily_runs": 1}), (Cap.TASK_DAILY_UNITS, {"daily_units": BUDGET})]
-)
-async def test_a_task_has_caps_of_its_own(bench: Bench, cap: Cap, rails: dict[str, int]) -> None:
-    tight = a_task(guardrails=Guardrails(max_ms=1, budget=BUDGET, **rails))
+@pytest.mark.parametrize(("cap", "rails"), TASK_CAP_CASES)
+async def test_a_task_has_caps_of_its_own(bench: Bench, cap: Cap, rails: Guardrails) -> None:
+    tight = a_task(guardrails=rails)
     await bench.claimed(tight)
     answer = await bench.claim(tight, date="2026-11-24")
     assert answer.refusal is not None

@@ -1,0 +1,72 @@
+"""Runs a piece of work on the store as an ordinary user: to root every mode looks right."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import console
+
+NOBODY = 65534
+_BEFORE = """
+import asyncio, json, os, sys, tempfile
+from pathlib import Path
+from console.store.errors import StoreError
+from console.store.store import Store
+from tests.clock import ManualClock
+uid, place = int(sys.argv[1]), Path(sys.argv[2])
+async def warm_up():
+    with tempfile.TemporaryDirectory() as folder:
+        store = await Store.open(Path(folder), now=ManualClock().now())
+        await store.close()
+asyncio.run(warm_up())
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+assert os.geteuid() != 0
+"""
+_AFTER = """
+print(json.dumps(asyncio.run(work(place / "state", ManualClock().now()))))
+"""
+
+
+def as_nobody(tmp_path: Path, work: str) -> object:
+    """What `async def work(folder, now)` gives, run as nobody, or as we are where we are not root.
+
+    `folder` can be made by it. Modules are loaded before the privileges go, since the interpreter may be ours alone.
+    Skips where nobody may not read the checkout.
+    """
+    if os.geteuid() == 0 and not _others_may_read(Path(console.__file__)):
+        pytest.skip("an ordinary user cannot read this checkout")
+    place = tmp_path / "place"
+    place.mkdir(mode=0o700)
+    if os.geteuid() == 0:
+        os.chown(place, NOBODY, NOBODY)
+        _let_pass(place.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", _BEFORE + textwrap.dedent(work) + _AFTER, str(NOBODY), str(place)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _others_may_read(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o004) and all(parent.stat().st_mode & 0o001 for parent in path.parents)
+
+
+def _let_pass(folder: Path) -> None:
+    """Lets others walk through the folders of the test, but not look into them."""
+    for parent in (folder, *folder.parents):
+        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
+            parent.chmod(parent.stat().st_mode | 0o001)
