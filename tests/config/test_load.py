@@ -16,7 +16,7 @@ from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, Missed
 from console.domain.usage import Price
 from console.domain.usage import Units as UnitRule
-from tests.config.files import CAPS, TASK, written
+from tests.config.files import CAPS, EVERY_TABLE, FULL_TASK, TASK, written
 
 
 @pytest.fixture
@@ -46,52 +46,7 @@ def test_caps_and_a_task_are_all_that_must_be_written(folder: Path) -> None:
 
 
 def test_every_key_of_every_table_arrives_where_it_belongs(folder: Path) -> None:
-    settings = loaded(
-        folder,
-        """
-[provider]
-kind = "gemini"
-base_url = "http://127.0.0.1:8080/"
-api_version = "v1"
-api_key_env = "OTHER_KEY"
-agent = "agent-a"
-model = "model-a"
-poll_seconds = 0.1
-sandbox = "remote"
-[units]
-tokens_per_unit = 500
-cached_weight = 0.25
-[caps]
-daily_units = 0.5
-monthly_units = 1_000_000_000_000
-daily_runs = "unlimited"
-concurrent_runs = 100000
-time_zone = "Europe/Berlin"
-[prices."model-a"]
-input = 0.75
-cached = 0.075
-output = 3.75
-currency = "EUR"
-[prices."model-b"]
-input = 2
-output = 4.000001
-[defaults]
-max_seconds = 1.5
-budget_units = 0.001
-cut_off = "before"
-stall_seconds = 2
-max_attempts = 3
-retry_on = []
-[rollout]
-manual_clean_runs = 2
-semi_clean_runs = 0
-demote_on = ["timeout"]
-approval_seconds = 60
-[scheduler]
-console = false
-"""
-        + TASK,
-    )
+    settings = loaded(folder, EVERY_TABLE + TASK)
 
     assert settings.provider.base_url == "http://127.0.0.1:8080"
     assert (settings.provider.api_version, settings.provider.api_key.env) == ("v1", "OTHER_KEY")
@@ -116,35 +71,7 @@ console = false
 
 
 def test_a_task_overrides_the_defaults_and_what_is_launched(folder: Path) -> None:
-    (task,) = loaded(
-        folder,
-        CAPS
-        + """
-[[tasks]]
-name = "nightly"
-type = "report"
-target = "acme/site: all"
-prompt = "Go."
-schedule = "0  3 * * *"
-time_zone = "Asia/Tokyo"
-window = "slot"
-missed = "latest"
-max_seconds = 900
-budget_units = 80
-cut_off = "before"
-stall_seconds = 60
-max_attempts = 2
-retry_on = ["failed"]
-daily_runs = 3
-daily_units = 200
-agent = "other-agent"
-model = "other-model"
-sandbox = "env-7"
-tools = [{ type = "google_search" }, { type = "mcp_server", b = 1.5, a = [true] }]
-network = { allowlist = [{ domain = "example.org" }] }
-system_instruction = "Be brief."
-""",
-    ).tasks
+    (task,) = loaded(folder, CAPS + FULL_TASK).tasks
 
     assert (task.type, task.target) == ("report", "acme/site: all")
     assert (task.schedule, task.time_zone, task.window, task.missed) == (
