@@ -13,7 +13,9 @@ from console.cli.app import COMMANDS, cli
 from console.cli.exits import Exit
 from console.config import load
 from console.config.schema import (
+    SECTIONS,
     CapsTable,
+    ConsoleTable,
     DefaultsTable,
     PriceTable,
     ProviderTable,
@@ -38,6 +40,7 @@ TABLES: dict[str, type[Table]] = {
     "[[tasks]]": TaskTable,
     "[rollout]": RolloutTable,
     "[scheduler]": SchedulerTable,
+    "[console]": ConsoleTable,
 }
 OVERRIDES = {*DefaultsTable.__struct_fields__, "agent", "model", "sandbox", "tools", "network", "system_instruction"}
 """Keys of a task that stand in other tables too."""
@@ -63,6 +66,10 @@ def test_the_configuration_page_knows_every_key_and_no_other(heading: str) -> No
     assert _first_column(section) == set(TABLES[heading].__struct_fields__) - inherited
 
 
+def test_the_configuration_page_knows_every_table() -> None:
+    assert {re.sub(r"[^a-z].*", "", heading.strip("[")) for heading in TABLES} == set(SECTIONS)
+
+
 def _blocks(text: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
@@ -85,8 +92,8 @@ def test_the_readme_tells_every_exit_code_and_no_other() -> None:
 
 def test_the_readme_names_every_command_and_no_other() -> None:
     (block,) = _blocks(README.split("## Commands")[1].split("\n## ")[0], "")
-    columns = [line.removeprefix("nightdesk ")[:19] for line in block.splitlines()]
-    named = {words.split()[0] for column in columns if column.strip() for words in column.split(" | ")}
+    columns = [re.split(r"  +", line)[0].removeprefix("nightdesk") for line in block.splitlines()]
+    named = {words.split()[0] for column in columns if column for words in column.split(" | ")}
     context = click.Context(cli)
     found = [cli.get_command(context, name) for name in COMMANDS]
     assert named | {"console"} == {command.name for command in found if command is not None and not command.hidden}

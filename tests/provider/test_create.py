@@ -209,8 +209,9 @@ async def test_an_answer_without_end_is_left() -> None:
 
 async def test_a_small_answer_that_unpacks_without_end_is_left() -> None:
     bomb = gzip.compress(b"x" * (50 << 20))
-    response = lambda: httpx.Response(200, headers={"content-encoding": "gzip"}, stream=Pieces(bomb))  # noqa: E731
-    verdict = await created(Transport(response), body_bytes=5000)
+    headers = {"content-encoding": "gzip"}
+    transport = Transport(lambda: httpx.Response(200, headers=headers, stream=Pieces(bomb)))
+    verdict = await created(transport, body_bytes=5000)
     assert isinstance(verdict, Unknown)
     assert "more than 5000 bytes" in verdict.why
 
