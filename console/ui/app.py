@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
@@ -73,7 +74,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         self.context = context
         self.crash = ""
         self._only_text = OnlyText(ascii_only=context.glyphs is ASCII)
-        super().__init__(driver_class=driver_class)
+        # Under NO_COLOR Textual would turn colours into greys, black ones of the terminal's own palette included.
+        super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         wear(self, themes, theme)
         self.acts = Acts(self._tell)
         self._slow = slow

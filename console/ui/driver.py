@@ -47,6 +47,7 @@ class ScreenDriver(Driver):
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self._forced_size = size
         self._painter = Painter(*self._terminal_size())
         self._tty: Tty | None = None
         self._parser = XTermParser(debug)
@@ -119,7 +120,7 @@ class ScreenDriver(Driver):
             self._tty.send(self._painter.frame().encode("utf-8", "replace"))
 
     def _terminal_size(self) -> tuple[int, int]:
-        width, height = self._size or shutil.get_terminal_size()
+        width, height = self._forced_size or shutil.get_terminal_size()
         return width or 80, height or 25
 
     def _on_resize(self) -> None:

@@ -1,0 +1,122 @@
+"""The console over a double engine, as a process of its own: `python -m tests.ui.ptyapp FOLDER MODE [ROWS]`.
+
+It beats while it lives, answers `ask` in FOLDER with the screen as Textual has it, and leaves `end.json` behind.
+Modes: `plain`; `storm` repaints everything all the time; `crash` fails at the key `l`; `idle` has no run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from console.domain.moment import Moment
+from console.engine.clock import SystemClock
+from console.engine.settings import EngineSettings
+from console.ui.farewell import End, Farewell
+from console.ui.show import show
+from tests.ui import samples
+from tests.ui.double import DoubleEngine
+
+BEAT_S = 0.02
+CANARY = "canary-5c1e"
+
+
+class RunningClock(SystemClock):
+    """Starts at `samples.NOW` and runs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._start = super().now()
+
+    def now(self) -> Moment:
+        passed = super().now().boot_ms - self._start.boot_ms
+        return samples.moment(passed / 1000)
+
+
+class Failing(DoubleEngine):
+    """Breaks the screen where it asks for tasks, with a secret among its locals."""
+
+    @property
+    def settings(self) -> EngineSettings:
+        secret = CANARY[::-1]
+        raise RuntimeError(f"no settings \x1b[31m, {len(secret)}")
+
+    @settings.setter
+    def settings(self, value: EngineSettings) -> None:
+        pass
+
+
+class Life:
+    """What the process did, apart from its screen."""
+
+    def __init__(self, folder: Path, mode: str) -> None:
+        self.folder = folder
+        self.mode = mode
+        self.beats = 0
+        self.longest_gap = 0.0
+
+    async def beat(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(BEAT_S)
+            now = time.monotonic()
+            self.longest_gap, last = max(self.longest_gap, now - last - BEAT_S), now
+            self.beats += 1
+            (self.folder / "beats").write_text(str(self.beats))
+            self._answer()
+
+    def _answer(self) -> None:
+        from console.ui.app import ConsoleApp
+
+        ask = self.folder / "ask"
+        if not ask.exists() and self.mode != "storm":
+            return
+        app = next((each for each in gc.get_objects() if isinstance(each, ConsoleApp) and each.is_running), None)
+        if app is None:
+            return
+        if self.mode == "storm" and not (self.folder / "calm").exists():
+            app.theme = "day" if self.beats % 2 else "night"
+        if ask.exists():
+            strips = app.screen._compositor.render_strips(app.size)
+            (self.folder / "screen").write_text("\n".join(strip.text.rstrip() for strip in strips))
+            ask.unlink()
+
+    def end(self, farewell: Farewell) -> None:
+        story = {
+            "end": farewell.end,
+            "message": farewell.message,
+            "beats": self.beats,
+            "longest_gap": self.longest_gap,
+            "descriptors": [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)],
+        }
+        part = self.folder / "end.part"
+        part.write_text(json.dumps(story))
+        part.rename(self.folder / "end.json")
+
+
+async def main(folder: Path, mode: str, rows: int) -> None:
+    live = [samples.run(number, of=samples.TASKS[number % 5], used=number / 2) for number in range(rows)]
+    kind = Failing if mode == "crash" else DoubleEngine
+    engine = kind(live=[] if mode == "idle" else live)
+    life = Life(folder, mode)
+    beating = asyncio.create_task(life.beat())
+
+    async def leave() -> None:
+        (folder / "left").touch()
+
+    farewell = await show(engine, clock=RunningClock(), leave=leave)
+    if farewell.end is End.LINE_DROPPED:
+        target = life.beats + 20
+        while life.beats < target:
+            await asyncio.sleep(BEAT_S)
+    beating.cancel()
+    life.end(farewell)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 6))

@@ -1,0 +1,109 @@
+"""A shift at the console, recorded: what the diff shows equals what Textual drew, and its stream holds nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from textual.app import App
+from textual.driver import Driver
+from textual.pilot import Pilot
+
+from console.domain.run import Outcome
+from console.ui.app import ConsoleApp
+from console.ui.context import Context
+from console.ui.farewell import Farewell
+from console.ui.glyphs import UNICODE
+from console.ui.stream import Painter
+from console.ui.theme import load_themes
+from tests.ui import samples
+from tests.ui.double import DoubleEngine
+from tests.ui.emulator import Terminal
+
+WIDTH, HEIGHT = 100, 30
+KNOWN = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+;\d+H|[^\x00-\x1f\x7f-\x9f]+|\n|\x07|\x1b\[\?2026[hl]|\x1b\]22;[a-z]+\x07")
+"""All that Textual 8.2.8 writes while an app runs; another version may bring more, and then this must be looked at.
+The last one is the shape of the mouse pointer, which we leave alone."""
+
+
+class RecordingDriver(Driver):
+    """Takes every frame as the terminal would get it from the plain driver."""
+
+    frames: list[str]
+
+    def __init__(
+        self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(app, debug=debug, mouse=mouse, size=size)
+        self.frames = []
+
+    def write(self, data: str) -> None:
+        self.frames.append(data)
+
+    def start_application_mode(self) -> None:
+        pass
+
+    def disable_input(self) -> None:
+        pass
+
+    def stop_application_mode(self) -> None:
+        pass
+
+
+class Comparison:
+    """The plain stream and the diff, each in a terminal of its own."""
+
+    def __init__(self) -> None:
+        self.plain, self.diffed = Terminal(WIDTH, HEIGHT), Terminal(WIDTH, HEIGHT)
+        self.painter = Painter(WIDTH, HEIGHT)
+        self.plain_bytes = self.diffed_bytes = 0
+
+    def take(self, frames: list[str]) -> None:
+        for frame in frames:
+            assert KNOWN.sub("", frame) == "", f"Textual wrote something new: {KNOWN.sub('', frame)!r}"
+            self.plain.feed(frame)
+            self.painter.feed(frame)
+            self.plain_bytes += len(frame.encode())
+        frames.clear()
+        sent = self.painter.frame()
+        self.diffed_bytes += len(sent.encode())
+        self.diffed.feed(sent)
+        assert self.diffed.cells() == self.plain.cells()
+
+
+SHIFT = (
+    *("j", "j", "j", "space", "space", "x", "escape", "enter", "pagedown", "escape"),
+    *("question_mark", "j", "escape", "colon", "t", "h", "escape", "l", "n", "enter", "escape", "X", "right", "escape"),
+    *("G", "pageup", "g", "x", "q", "escape"),
+)
+
+
+@pytest.mark.parametrize("theme", ["night", "mono"])
+async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: DoubleEngine, theme: str) -> None:
+    busy.live += [samples.run(100 + number, of=samples.TASKS[number % 5], used=number) for number in range(30)]
+    context = Context(engine=busy, clock=busy.clock, glyphs=UNICODE, by="alice tty=yes")
+    app = ConsoleApp(context, themes=load_themes(), theme=theme, driver_class=RecordingDriver)
+    comparison = Comparison()
+
+    async def shift(pilot: Pilot[Farewell]) -> None:
+        driver = app._driver
+        assert isinstance(driver, RecordingDriver)
+        await pilot.pause()
+        for key in SHIFT:
+            await pilot.press(key)
+            await app.acts.done()
+            await pilot.pause()
+            comparison.take(driver.frames)
+        for second in range(20):
+            busy.clock.advance(1)
+            if second == 10:
+                busy.end(busy.live[5].id, Outcome.FAILED)
+            await app.refresh_look()
+            await pilot.pause()
+            comparison.take(driver.frames)
+        app.exit()
+
+    await asyncio.wait_for(app.run_async(auto_pilot=shift, size=(WIDTH, HEIGHT)), 60)
+    assert comparison.diffed_bytes < comparison.plain_bytes / 3
