@@ -74,7 +74,7 @@ def main() -> None:
     print(f"ps --json / python -c 'import asyncio, sqlite3': {took['ps'] / took['imports']:.2f}")
 
 
-CONSOLE_MARKS = ("Runs", "History", "Rollout", "Usage")
+CONSOLE_MARKS = ("live of", "cut-off", "help")
 """What stands on the first whole frame of the console."""
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from tests.tree import ROOT
 
 README = ROOT / "README.md"
 BEGIN, END = "<!-- keys -->\n", "<!-- /keys -->"
+HEAD = ("| keys | what they do | id |", "|---|---|---|")
+MOVING = frozenset({"choices", "chooser", "detail", "dialog", "form", "help", "table"})
+"""First parts of ids that neither start, stop nor decide anything."""
 
 
 def bindings() -> Iterator[tuple[type, Binding]]:
@@ -28,16 +31,24 @@ def bindings() -> Iterator[tuple[type, Binding]]:
 
 
 def table() -> str:
-    """One row for each id, grouped by its first part."""
+    """Two tables, one row for each id: what acts on runs and tasks, then what only moves or answers."""
     rows: dict[str, tuple[list[str], str]] = {}
     for _, binding in bindings():
         keys, _ = rows.setdefault(binding.id or "", ([], binding.tooltip))
         keys += [name for key in binding.key.split(",") if (name := key_name(key.strip())) not in keys]
-    lines = ["| keys | what they do | id |", "|---|---|---|"]
-    for identity, (keys, tooltip) in sorted(rows.items(), key=lambda row: row[0].partition(".")[0]):
-        shown = " ".join(f"`{key}`" for key in keys)
-        lines.append(f"| {shown} | {tooltip} | `{identity}` |")
-    return "\n".join(lines) + "\n"
+    ordered = sorted(rows, key=_group)
+    acting = [_row(identity, *rows[identity]) for identity in ordered if _group(identity) not in MOVING]
+    moving = [_row(identity, *rows[identity]) for identity in ordered if _group(identity) in MOVING]
+    return "\n".join([*HEAD, *acting, "", "Moving and answering:", "", *HEAD, *moving, ""])
+
+
+def _group(identity: str) -> str:
+    return identity.partition(".")[0]
+
+
+def _row(identity: str, keys: list[str], tooltip: str) -> str:
+    shown = " ".join(f"`{key}`" for key in keys)
+    return f"| {shown} | {tooltip} | `{identity}` |"
 
 
 def told() -> str:
