@@ -1,0 +1,94 @@
+"""A write that believes something old changes nothing: an old owner, fence or state is told so, in every call."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from console.domain.moment import Moment
+from console.domain.run import Outcome, Reason, Run, State
+from console.store.errors import StaleRun
+from console.store.rows import Ending, Progress
+from console.store.runs import Runs
+from tests.store.building import BY, Bench, run_in
+
+Write = Callable[[Runs, Run, Moment], Awaitable[object]]
+ENDING = Ending(outcome=Outcome.OK, usage_known=True)
+
+WRITES: dict[str, tuple[State, Write]] = {
+    "sandbox": (
+        State.CLAIMED,
+        lambda runs, run, now: runs.record_sandbox(run, sandbox_id="e", own=True, note="", now=now),
+    ),
+    "mark_sending": (State.CLAIMED, lambda runs, run, now: runs.mark_sending(run, now)),
+    "not_sent": (State.SENDING, lambda runs, run, now: runs.record_not_sent(run, why="", final=False, now=now)),
+    "not_sent_final": (State.SENDING, lambda runs, run, now: runs.record_not_sent(run, why="", final=True, now=now)),
+    "rejected": (State.SENDING, lambda runs, run, now: runs.record_rejected(run, why="", now=now)),
+    "unconfirmed": (State.SENDING, lambda runs, run, now: runs.record_unconfirmed(run, why="", now=now)),
+    "launched": (
+        State.SENDING,
+        lambda runs, run, now: runs.record_launched(run, remote_id="r", status="", sandbox_id=None, now=now),
+    ),
+    "progress": (State.RUNNING, lambda runs, run, now: runs.record_progress(run, Progress(used=1), now)),
+    "settle": (State.RUNNING, lambda runs, run, now: runs.settle(run, ENDING, now)),
+    "settle_stopping": (State.STOPPING, lambda runs, run, now: runs.settle(run, ENDING, now)),
+    "settle_claimed": (State.CLAIMED, lambda runs, run, now: runs.settle(run, ENDING, now)),
+    "adopt": (
+        State.UNCONFIRMED,
+        lambda runs, run, now: runs.adopt(run, remote_id="r", by=BY, reason="seen", now=now),
+    ),
+    "not_launched": (
+        State.UNCONFIRMED,
+        lambda runs, run, now: runs.rule_not_launched(run, by=BY, reason="looked", now=now),
+    ),
+    "write_off": (State.UNCONFIRMED, lambda runs, run, now: runs.write_off(run, by=BY, reason="gone", now=now)),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_whoever_lost_the_run_writes_nothing(bench: Bench, name: str) -> None:
+    state, write = WRITES[name]
+    run = await run_in(bench, state)
+    taken = await bench.store.runs.take_over(run, owner="owner-2", now=bench.now)
+    assert taken is not None
+    before = (await bench.run(run), await bench.hold(run), await bench.sends(run), await bench.records())
+    for stale in (run, replace(taken, owner=run.owner), replace(taken, fence=run.fence), replace(taken, fence=9)):
+        with pytest.raises(StaleRun):
+            await write(bench.store.runs, stale, bench.now)
+    assert (await bench.run(run), await bench.hold(run), await bench.sends(run), await bench.records()) == before
+    await write(bench.store.runs, taken, bench.now)
+    assert await bench.run(run) != before[0]
+
+
+@pytest.mark.parametrize("name", WRITES)
+async def test_no_write_is_done_twice(bench: Bench, name: str) -> None:
+    """After the first one the row is no longer what the second believes; figures and sandboxes may be told again."""
+    state, write = WRITES[name]
+    run = await run_in(bench, state)
+    await write(bench.store.runs, run, bench.now)
+    if (await bench.run(run)).state is state:
+        return
+    after = (await bench.run(run), await bench.hold(run), await bench.records())
+    with pytest.raises(StaleRun):
+        await write(bench.store.runs, run, bench.now)
+    assert (await bench.run(run), await bench.hold(run), await bench.records()) == after
+
+
+async def test_of_two_that_take_over_one_is_told_that_it_was_slower(bench: Bench) -> None:
+    run = await bench.running()
+    first = await bench.store.runs.take_over(run, owner="owner-2", now=bench.now)
+    second = await bench.store.runs.take_over(run, owner="owner-3", now=bench.now)
+    assert first is not None
+    assert (first.owner, first.fence, second) == ("owner-2", 2, None)
+    assert (await bench.kinds(run))[-1] == "taken_over"
+
+
+async def test_a_stop_needs_no_fence_but_moves_the_state_under_the_owner(bench: Bench) -> None:
+    run = await bench.running()
+    await bench.store.runs.request_stop(run.id, reason=Reason.OPERATOR, by=BY, now=bench.now)
+    with pytest.raises(StaleRun, match="no longer running"):
+        await bench.store.runs.record_progress(run, Progress(), bench.now)
+    stopping = await bench.run(run)
+    await bench.store.runs.record_progress(stopping, Progress(used=5), bench.now)
