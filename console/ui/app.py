@@ -28,7 +28,7 @@ from console.ui.look import Look
 from console.ui.messages import LineDropped, LookAt, Told
 from console.ui.palette import palette
 from console.ui.screens.help import HelpScreen
-from console.ui.screens.leaving import Waiting, holding, leave_question
+from console.ui.screens.leaving import LeaveQuestion, Waiting, holding, leave_question
 from console.ui.screens.runs import RunsScreen
 from console.ui.spans import Span
 from console.ui.theme import Themes, wear
@@ -80,7 +80,7 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         self.acts = Acts(self._tell)
         self._slow = slow
         self._looked_at: RunId | None = None
-        self._asked = self._answered = 0
+        self.looks_asked = self._answered = 0
         self._notice_until = 0
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -100,8 +100,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
 
     async def refresh_look(self) -> None:
         """The one poll. It never raises, for that would end the screen: what went wrong is shown as a stale look."""
-        self._asked += 1
-        asked, engine, clock = self._asked, self.context.engine, self.context.clock
+        self.looks_asked += 1
+        asked, engine, clock = self.looks_asked, self.context.engine, self.context.clock
         try:
             snapshot = await engine.view.snapshot()
             detail = await engine.view.detail(self._looked_at) if self._looked_at is not None else None
@@ -110,6 +110,10 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
             now = clock.now()
             before = self.look or Look(snapshot=Snapshot(taken=now), now=now)
             look = replace(before, now=now, trouble=trouble_line(error))
+        self.take_look(look, asked=asked)
+
+    def take_look(self, look: Look, *, asked: int) -> None:
+        """Shows `look` unless one that was asked for later is shown already."""
         if asked >= self._answered:
             self._answered, self.look = asked, look
         if self.notice is not None and look.now.boot_ms >= self._notice_until:
@@ -151,7 +155,9 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         """Leaves at once where nothing is live, else asks; asking twice stays one question."""
         if not holding(self.look):
             self.exit(Farewell(end=End.QUIT))
-        elif self.look is not None and not getattr(self.screen, "is_leave_question", False):
+        elif self.look is not None and not any(
+            isinstance(each, (LeaveQuestion, Waiting)) for each in self.screen_stack
+        ):
             self.push_screen(leave_question(self.look, self.context), self._leave_decided)
 
     def _leave_decided(self, answer: str | None) -> None:

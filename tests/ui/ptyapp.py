@@ -21,6 +21,7 @@ from console.ui.farewell import End, Farewell
 from console.ui.show import show
 from tests.ui import samples
 from tests.ui.double import DoubleEngine
+from tests.waiting import until
 
 BEAT_S = 0.02
 CANARY = "canary-5c1e"
@@ -112,8 +113,7 @@ async def main(folder: Path, mode: str, rows: int) -> None:
     farewell = await show(engine, clock=RunningClock(), leave=leave)
     if farewell.end is End.LINE_DROPPED:
         target = life.beats + 20
-        while life.beats < target:
-            await asyncio.sleep(BEAT_S)
+        await until(lambda: life.beats >= target)
     beating.cancel()
     life.end(farewell)
 

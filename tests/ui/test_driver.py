@@ -1,4 +1,4 @@
-"""The driver on real pseudo-terminals: read, not read, closed, resized, stopped, killed. Work goes on in all of them."""
+"""The driver on real pseudo-terminals: read, not read, closed, resized, stopped, killed. Work goes on in each."""
 
 from __future__ import annotations
 

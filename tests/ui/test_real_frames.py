@@ -14,7 +14,6 @@ from textual.pilot import Pilot
 from console.domain.run import Outcome
 from console.ui.app import ConsoleApp
 from console.ui.context import Context
-from console.ui.farewell import Farewell
 from console.ui.glyphs import UNICODE
 from console.ui.stream import Painter
 from console.ui.theme import load_themes
@@ -87,7 +86,7 @@ async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: DoubleEngi
     app = ConsoleApp(context, themes=load_themes(), theme=theme, driver_class=RecordingDriver)
     comparison = Comparison()
 
-    async def shift(pilot: Pilot[Farewell]) -> None:
+    async def shift(pilot: Pilot[object]) -> None:
         driver = app._driver
         assert isinstance(driver, RecordingDriver)
         await pilot.pause()

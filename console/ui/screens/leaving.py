@@ -23,7 +23,11 @@ def holding(look: Look | None) -> tuple[Run, ...]:
     return tuple(run for run in look.snapshot.live if run.state in HOLDING) if look is not None else ()
 
 
-def leave_question(look: Look, context: Context) -> Ask:
+class LeaveQuestion(Ask):
+    """Returns `leave` or `stop`."""
+
+
+def leave_question(look: Look, context: Context) -> LeaveQuestion:
     """The question that q, ctrl+q and ctrl+c ask alike."""
     runs = holding(look)
     elsewhere = sum(run.id not in look.guarded for run in runs)
@@ -45,7 +49,7 @@ def leave_question(look: Look, context: Context) -> Ask:
     def body(cells: int) -> list[Line]:
         return [line(Span(words)), (), *run_names(runs, cells, context.glyphs)]
 
-    return Ask(f"{count} live", body, choices)
+    return LeaveQuestion(f"{count} live", body, choices)
 
 
 class Waiting(Dialog[str]):

@@ -1,0 +1,213 @@
+"""The app: one guarded tick, trouble that is shown and not died of, and no way out by accident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from console.domain.run import Outcome, RunId, State
+from console.engine.errors import StoreBusy
+from console.ui.farewell import End
+from tests.driver import Console, console
+from tests.ui import samples
+from tests.ui.double import DoubleEngine
+
+
+async def left(screen: Console) -> str | None:
+    """How the app ended; None while it runs."""
+    await screen.settle()
+    farewell = screen.app.return_value
+    return farewell.end if farewell is not None else None
+
+
+async def test_a_store_that_does_not_answer_is_a_stale_badge_with_an_age(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        busy.broken = StoreBusy("the database is locked by another process")
+        busy.clock.advance(12)
+        await screen.tick()
+        text = screen.text()
+        assert "STALE" in text
+        assert "shown as it was 12 s ago: the database is locked by another process" in text
+        assert "9:36" in screen.row(busy.live[3].id), "countdowns go on"
+        busy.broken = None
+        await screen.tick()
+        assert "STALE" not in screen.text()
+
+
+async def test_an_error_of_any_kind_in_the_tick_does_not_end_the_screen(busy: DoubleEngine) -> None:
+    busy.broken = ZeroDivisionError("division by zero \x1b[31m")
+    async with console(busy, busy.clock) as screen:
+        assert "ZeroDivisionError: division by zero ␛[31m" in screen.text()
+        busy.broken = None
+        await screen.tick()
+        assert "nightly-report" in screen.text()
+
+
+async def test_an_act_that_fails_is_told_in_one_line(busy: DoubleEngine) -> None:
+    class Refusing(DoubleEngine):
+        async def stop(self, run_id: RunId, **_: object) -> None:  # type: ignore[override]  # it never returns
+            raise StoreBusy("the database is locked\nby another process")
+
+    engine = Refusing(live=busy.live)
+    async with console(engine, engine.clock) as screen:
+        await screen.press("j", "x")
+        assert screen.bottom() == "the database is locked by another process"
+        engine.clock.advance(7)
+        await screen.tick()
+        assert "kill switch" in screen.bottom()
+
+
+async def test_problems_are_alarms_and_the_rest_is_counted(busy: DoubleEngine) -> None:
+    busy.problems = tuple(f"problem {number}" for number in range(6))
+    async with console(busy, busy.clock) as screen:
+        text = screen.text()
+        assert "problem 0" in text
+        assert "and 4 more" in text
+
+
+async def test_q_leaves_at_once_where_nothing_is_live(idle: DoubleEngine) -> None:
+    idle.live = [samples.proposal()]
+    async with console(idle, idle.clock) as screen:
+        await screen.press("q")
+        assert await left(screen) == End.QUIT
+
+
+async def test_every_way_out_asks_once_while_runs_are_live(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        for key in ("q", "ctrl+q", "ctrl+c"):
+            await screen.press(key)
+            assert "7 runs are live" in screen.text()
+            await screen.press("ctrl+c", "ctrl+q")
+            assert len(screen.app.screen_stack) == 2, "asking twice is one question"
+            await screen.press("escape")
+        assert await left(screen) is None
+        assert busy.asked == []
+
+
+async def test_ctrl_c_asks_from_within_a_dialog_too(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("l", "ctrl+c")
+        assert "7 runs are live" in screen.text()
+
+
+async def test_enter_leaves_the_runs_under_guard(busy: DoubleEngine) -> None:
+    handed_over: list[bool] = []
+
+    async def leave() -> None:
+        handed_over.append(True)
+
+    async with console(busy, busy.clock, leave=leave) as screen:
+        await screen.press("q", "enter")
+        assert await left(screen) == End.LEFT
+    assert handed_over == [True]
+    assert busy.asked == []
+
+
+async def test_where_the_runs_cannot_be_handed_over_the_screen_stays(busy: DoubleEngine) -> None:
+    async def leave() -> None:
+        raise OSError("no process can be started")
+
+    async with console(busy, busy.clock, leave=leave) as screen:
+        await screen.press("q", "enter")
+        assert await left(screen) is None
+        assert "no process can be started" in screen.bottom()
+
+
+async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock, leave=None) as screen:
+        await screen.press("q")
+        assert "Nobody guards them once this console is gone." in screen.text()
+        await screen.press("enter")
+        assert await left(screen) is None
+
+
+async def test_stop_all_waits_for_proof(idle: DoubleEngine) -> None:
+    idle.live = [samples.run(1), samples.run(2), samples.unconfirmed(3)]
+    idle.guarded = frozenset(run.id for run in idle.live)
+    first, second, _ = idle.live
+    async with console(idle, idle.clock, leave=None) as screen:
+        await screen.press("q", "right", "enter")
+        assert [each[0] for each in idle.asked] == ["stop"] * 3
+        assert "Waiting until every run has ended" in screen.text()
+        idle.end(first.id, Outcome.CANCELLED)
+        await screen.tick()
+        assert await left(screen) is None
+        idle.end(second.id, Outcome.CANCELLED)
+        await screen.tick()
+        assert await left(screen) == End.STOPPED
+
+
+async def test_waiting_for_proof_can_be_given_up(idle: DoubleEngine) -> None:
+    idle.live = [samples.run(1)]
+    async with console(idle, idle.clock) as screen:
+        await screen.press("q", "right", "enter", "enter")
+        assert not screen.asks
+        assert idle.live[0].state is State.STOPPING
+        assert await left(screen) is None
+
+
+async def test_runs_that_others_guard_do_not_hold_anybody_back(busy: DoubleEngine) -> None:
+    busy.guarded = frozenset()
+    async with console(busy, busy.clock) as screen:
+        await screen.press("q")
+        assert "Other processes guard them" in screen.text()
+        await screen.press("enter")
+        assert await left(screen) == End.LEFT
+
+
+async def test_a_read_only_console_leaves_without_stopping_anything(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock, read_only=True) as screen:
+        await screen.press("q")
+        assert "Stop all" not in screen.text()
+        await screen.press("enter")
+        assert await left(screen) == End.LEFT
+
+
+async def test_a_dropped_line_ends_the_screen_whatever_is_open(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("l")
+        screen.app.line_dropped()
+        assert await left(screen) == End.LINE_DROPPED
+
+
+async def test_help_lists_every_key_that_works_here(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock, size=(120, 60)) as screen:
+        await screen.press("question_mark")
+        text = screen.text()
+        for word in ("x ", "Cancels this run at once", "space", "ctrl+q, ctrl+c", "down, j", "unconfirmed", "not sent"):
+            assert word in text
+        await screen.press("escape")
+        assert "ended lately" in screen.text()
+
+
+async def test_the_palette_finds_commands_and_themes(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("colon")
+        await screen.type("theme da")
+        assert "1 of " in screen.text()
+        await screen.press("enter")
+        assert screen.app.theme == "day"
+        await screen.press("colon")
+        await screen.type("kill")
+        await screen.press("enter")
+        assert "Kill switch" in screen.text()
+        assert busy.asked == []
+
+
+async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        screen.app.set_keymap({"run.cancel": "c"})
+        await screen.press("j", "j", "j", "x")
+        assert busy.asked == []
+        assert "c cancel" in screen.bottom()
+        await screen.press("c")
+        assert busy.asked == [("stop", busy.live[3].id, "alice tty=yes")]
+
+
+async def test_an_older_answer_never_overwrites_a_newer_one(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        look = screen.app.look
+        assert look is not None
+        newer = replace(look, snapshot=replace(look.snapshot, live=()))
+        screen.app.take_look(newer, asked=screen.app.looks_asked + 5)
+        await screen.app.refresh_look()
+        assert screen.app.look == newer
