@@ -19,6 +19,7 @@ from console.engine.figures import Figures
 from console.engine.keeping import Keeper
 from console.engine.parts import Parts
 from console.engine.stopping import Stopper
+from console.engine.waiting import heard
 from console.provider.contract import ProviderError, RemoteRun, StatusClass
 from console.store.rows import Progress, StepRow
 
@@ -88,8 +89,7 @@ class Follower:
             stopper = Stopper(self._parts, self._keeper, self._look)
             self._start(stopper.keep_cancelling(), "cancel")
         await self._save(now)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._until_next(now))
+        await heard(self._wake, self._until_next(now))
 
     def _must_stop(self, run: Run, now: Moment) -> Reason | None:
         if run.sent is not None and now.since(run.sent) >= run.limits.max_ms:
@@ -115,8 +115,7 @@ class Follower:
                 self._figures.absorb_remote(remote, self._parts.clock.now())
                 await self._weigh(remote)
             self._wake.set()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), self._parts.settings.poll_ms / 1000)
+            await heard(self._look, self._parts.settings.poll_ms / 1000)
         await asyncio.Event().wait()
 
     async def _weigh(self, remote: RemoteRun) -> None:

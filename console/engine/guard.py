@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import assert_never
 
 from console.domain.run import Run, RunId, State
@@ -13,6 +12,7 @@ from console.engine.keeping import Change, Keeper
 from console.engine.parts import Parts
 from console.engine.sending import Sender
 from console.engine.stopping import delete_own_sandbox
+from console.engine.waiting import heard
 
 
 class Guard:
@@ -110,8 +110,7 @@ class Guard:
                     gone = await delete_own_sandbox(self._parts, keeper)
                     wait = min(wait * 2, self._parts.pacing.cancel_longest_s)
                 self._row_seen.clear()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._row_seen.wait(), self._parts.pacing.tick_s if gone else wait)
+                await heard(self._row_seen, self._parts.pacing.tick_s if gone else wait)
                 row = await self._parts.store.runs.get(keeper.run.id)
                 if row is None or (row.owner, row.fence) != (keeper.run.owner, keeper.run.fence):
                     raise LostRun(keeper.run.id)
