@@ -5,7 +5,7 @@ from __future__ import annotations
 from console.domain.moment import Moment
 from console.store.database import Database, Transaction
 from console.store.records import note
-from console.store.rows import OwnerRow, PauseRow, storable
+from console.store.rows import OwnerRow, PauseRow
 from console.store.statements import every, one, write_event
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
@@ -39,7 +39,7 @@ class Controls:
         """No launch from here on. False where it was paused already; the first one stays named."""
 
         async def unit(tx: Transaction) -> bool:
-            row = await one(tx, INSERT_PAUSE, {"by": storable(by), "since_ms": now.wall_ms})
+            row = await one(tx, INSERT_PAUSE, {"by": by, "since_ms": now.wall_ms})
             if row is not None:
                 await write_event(tx, "pause", now.wall_ms, record=note("pause", {"by": by}, None, now.wall_ms))
             return row is not None
@@ -96,7 +96,7 @@ class Controls:
 
     async def _write(self, sql: str, **parameters: str | int) -> None:
         async def unit(tx: Transaction) -> None:
-            await tx.execute_fetchall(sql, {name: storable(value) for name, value in parameters.items()})
+            await every(tx, sql, parameters)
 
         await self._database.transaction(unit)
 

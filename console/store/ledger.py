@@ -17,7 +17,7 @@ from console.domain.usage import units_text
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.records import note
-from console.store.rows import RaiseRow, at_most, storable
+from console.store.rows import Columns, RaiseRow, at_most
 from console.store.statements import every, one, write_event
 from console.store.windows import day_ends_ms, day_of, month_ends_ms, month_of
 
@@ -95,9 +95,9 @@ class Ledger:
         async def unit(tx: Transaction) -> None:
             day = await today(tx, caps, now)
             window = month_of(day) if cap is Cap.MONTHLY_UNITS else day
-            parameters = {"cap": cap.value, "task": task, "amount": at_most(amount), "window": window}
-            audit = {"by": storable(by), "reason": storable(reason), "at_ms": now.wall_ms}
-            await tx.execute_fetchall(INSERT_RAISE, {**parameters, **audit})
+            parameters: Columns = {"cap": cap.value, "task": task, "amount": at_most(amount), "window": window}
+            audit: Columns = {"by": by, "reason": reason, "at_ms": now.wall_ms}
+            await every(tx, INSERT_RAISE, {**parameters, **audit})
             text = units_text(amount) if cap in UNIT_CAPS else str(amount)
             fields = {"task": task or "-", "cap": cap.value, "amount": text, "window": window, "by": by, "why": reason}
             await write_event(tx, "raise", now.wall_ms, record=note("raise", fields, None, now.wall_ms))
@@ -152,14 +152,20 @@ async def today(tx: Transaction, caps: Caps, now: Moment) -> str:
 async def claim_day(tx: Transaction, caps: Caps, now: Moment) -> str:
     """The day on which a hold taken now counts; kept, so that no later one counts on an earlier day."""
     day = await today(tx, caps, now)
-    await tx.execute_fetchall(KEEP_LAST_DAY, {"day": day})
+    await every(tx, KEEP_LAST_DAY, {"day": day})
     return day
 
 
 async def take_hold(tx: Transaction, run: Run, at_ms: int) -> None:
     """The budget of `run`, from the caps of its day."""
-    parameters = {"run_id": run.id, "task": run.task, "day": run.day, "amount": run.limits.budget, "at_ms": at_ms}
-    await tx.execute_fetchall(TAKE_HOLD, parameters)
+    parameters: Columns = {
+        "run_id": run.id,
+        "task": run.task,
+        "day": run.day,
+        "amount": run.limits.budget,
+        "at_ms": at_ms,
+    }
+    await every(tx, TAKE_HOLD, parameters)
 
 
 async def settle_hold(tx: Transaction, run: Run, spent: int, at_ms: int) -> None:

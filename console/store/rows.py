@@ -231,7 +231,7 @@ def new_run_columns(run: Run) -> Columns:
         "cut_off": run.limits.cut_off.value,
         **{name: min(getattr(run.limits, name), _LARGEST) for name in _LIMITS},
         **moment_columns("claimed", run.claimed),
-        **{name: storable(getattr(run, name)) for name in _PLAIN},
+        **{name: getattr(run, name) for name in _PLAIN},
     }
 
 

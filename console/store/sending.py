@@ -14,9 +14,9 @@ from console.store.database import Transaction
 from console.store.ledger import release_hold
 from console.store.orders import NOTE
 from console.store.reading import Reading
-from console.store.rows import Columns, moment_columns, storable
+from console.store.rows import Columns, moment_columns
 from console.store.stages import demote_for
-from console.store.statements import change, write_event
+from console.store.statements import change, every, write_event
 
 OPEN_SEND = """
     insert into sends (run_id, n, fence, verdict, at_ms)
@@ -54,7 +54,7 @@ class Sending(Reading):
         async def unit(tx: Transaction) -> Run:
             columns = {**moment_columns("sent", now), "deadline_ms": now.wall_ms + run.limits.max_ms}
             sending = await change(tx, run, columns, to=State.SENDING, where=MAY_SEND)
-            await tx.execute_fetchall(OPEN_SEND, {"id": run.id, "fence": run.fence, "at_ms": now.wall_ms})
+            await every(tx, OPEN_SEND, {"id": run.id, "fence": run.fence, "at_ms": now.wall_ms})
             await write_event(tx, "sending", now.wall_ms, run=run, deadline_ms=sending.deadline_ms)
             return sending
 
@@ -138,8 +138,8 @@ async def end_unlaunched(tx: Transaction, run: Run, outcome: Outcome, why: str, 
 
 async def decide_send(tx: Transaction, run: Run, verdict: str, why: str, now: Moment) -> None:
     """The verdict on the try that is open or unknown."""
-    parameters = {"id": run.id, "verdict": verdict, "at_ms": now.wall_ms, "why": storable(why)}
-    await tx.execute_fetchall(DECIDE_SEND, parameters)
+    parameters: Columns = {"id": run.id, "verdict": verdict, "at_ms": now.wall_ms, "why": why}
+    await every(tx, DECIDE_SEND, parameters)
 
 
 def needs(run: Run, *states: State) -> None:

@@ -11,7 +11,7 @@ from console.domain.task import Stage, canonical_json
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.records import note
-from console.store.rows import StageChange, stage_change_of, storable
+from console.store.rows import Columns, StageChange, stage_change_of
 from console.store.statements import every, one, write_event
 
 AUTOMATIC = "nightdesk"
@@ -121,9 +121,9 @@ async def _append(
     evidence: Mapping[str, object] | None = None,
     run: Run | None = None,
 ) -> StageChange:
-    parameters = {"task": task, "before": before.word, "after": after.word, "by": storable(by)}
-    audit = {"reason": storable(reason), "forced": int(forced), "evidence": canonical_json(dict(evidence or {}))}
-    whence = {"run_id": run.id if run else None, "at_ms": now.wall_ms}
+    parameters: Columns = {"task": task, "before": before.word, "after": after.word, "by": by}
+    audit: Columns = {"reason": reason, "forced": int(forced), "evidence": canonical_json(dict(evidence or {}))}
+    whence: Columns = {"run_id": run.id if run else None, "at_ms": now.wall_ms}
     row = await one(tx, INSERT_CHANGE, {**parameters, **audit, **whence})
     if row is None:
         raise RuntimeError("an insert gave no row")

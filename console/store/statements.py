@@ -37,14 +37,15 @@ INSERT_EVENT = """
 
 
 async def one(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> sqlite3.Row | None:
-    """The first row, or None. The cursor is read to its end: an open one would block commits."""
-    rows = list(await tx.execute_fetchall(sql, dict(parameters)))
+    """The first row, or None."""
+    rows = await every(tx, sql, parameters)
     return rows[0] if rows else None
 
 
 async def every(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
-    """All rows."""
-    return list(await tx.execute_fetchall(sql, dict(parameters)))
+    """All rows, of a write those it returns. Read to the end: an open cursor would block commits."""
+    mended = {name: storable(value) for name, value in parameters.items()}
+    return list(await tx.execute_fetchall(sql, mended))
 
 
 async def insert_run(tx: Transaction, columns: Columns) -> Run:
@@ -57,7 +58,7 @@ async def insert_run(tx: Transaction, columns: Columns) -> Run:
     row = await one(tx, f"insert into runs ({names}) values ({values}) returning *", columns)
     if row is None:
         raise RuntimeError("an insert gave no row")
-    await tx.execute_fetchall(WORDS_IN, {"id": row["id"]})
+    await every(tx, WORDS_IN, {"id": row["id"]})
     return run_of(row)
 
 
@@ -77,16 +78,15 @@ async def change(tx: Transaction, run: Run, columns: Columns, *, to: State | Non
         columns = {**columns, "state": to.value}
     assignments = ", ".join(f"{name} = :{name}" for name in columns)
     believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"
-    parameters = {name: storable(value) for name, value in columns.items()}
-    parameters |= {"_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
+    parameters = {**columns, "_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
     new_words = not WORDS.isdisjoint(columns)
     if new_words:
-        await tx.execute_fetchall(WORDS_OUT, {"id": run.id})
+        await every(tx, WORDS_OUT, {"id": run.id})
     row = await one(tx, f"update runs set {assignments} where {believed} and {where} returning *", parameters)
     if row is None:
         raise StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")
     if new_words:
-        await tx.execute_fetchall(WORDS_IN, {"id": run.id})
+        await every(tx, WORDS_IN, {"id": run.id})
     return run_of(row)
 
 
@@ -101,7 +101,8 @@ async def write_event(
 ) -> None:
     """One row of the timeline, and with `record` one line of the log under the next number."""
     text = {name: storable(fact) for name, fact in facts.items()}
-    await tx.execute_fetchall(
+    await every(
+        tx,
         INSERT_EVENT,
         {
             "run_id": run.id if run else None,

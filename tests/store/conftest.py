@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from console.store.store import Store
+from tests.clock import ManualClock
 from tests.store.building import Bench, open_bench
+
+
+@pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder as first use leaves it, made once: making one waits for the disk many times."""
+    folder = tmp_path_factory.mktemp("fresh") / "state"
+
+    async def make() -> None:
+        store = await Store.open(folder, now=ManualClock().now())
+        await store.close()
+
+    asyncio.run(make())
+    return folder
 
 
 @pytest.fixture
@@ -17,8 +34,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def bench(folder: Path) -> AsyncIterator[Bench]:
+async def bench(fresh: Path, folder: Path) -> AsyncIterator[Bench]:
     """An open store and its clock."""
+    shutil.copytree(fresh, folder)
     opened = await open_bench(folder)
     yield opened
     await opened.store.close()

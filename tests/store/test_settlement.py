@@ -1,4 +1,4 @@
-"""A run ends once: state, books, log line and a lost rung are one write, and the figures say what the caps were charged."""
+"""A run ends once: state, books, log line and lost rung are one write, and the line says what the caps were charged."""
 
 from __future__ import annotations
 

@@ -29,19 +29,14 @@ def _moment(wall_ms: int) -> Moment:
     return Moment(wall_ms=wall_ms, boot_ms=0, boot_id="b")
 
 
-@given(
-    st.sampled_from(ZONES),
-    st.datetimes(min_value=datetime(2000, 1, 1), max_value=datetime(2037, 12, 1)),
-)
-def test_a_day_ends_where_the_next_one_begins(zone_name: str, instant: datetime) -> None:
-    zone = ZoneInfo(zone_name)
-    now = _moment(int(instant.replace(tzinfo=UTC).timestamp() * 1000))
+@given(st.sampled_from(ZONES), st.integers(min_value=946_684_800_000, max_value=2_140_000_000_000))
+def test_a_day_ends_where_the_next_one_begins(zone_name: str, wall_ms: int) -> None:
+    zone, now = ZoneInfo(zone_name), _moment(wall_ms)
     day = day_of(now, zone, None)
     ends = day_ends_ms(day, zone)
     assert ends > now.wall_ms
     assert day_of(_moment(ends - 1), zone, None) == day
     assert day_of(_moment(ends), zone, None) > day
-    assert ends - now.wall_ms + 26 * 3_600_000 >= 22 * 3_600_000
     month = month_ends_ms(day, zone)
     assert month >= ends
     assert month_of(day_of(_moment(month - 1), zone, None)) == month_of(day)
