@@ -13,7 +13,12 @@ from console.domain.task import Task
 
 def zone_of(task: Task) -> ZoneInfo:
     """The zone in which the task's schedule and days are read."""
-    return ZoneInfo(task.time_zone)
+    return zone_named(task.time_zone)
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The zone of that IANA name. Raises ZoneInfoNotFoundError, which the config has ruled out."""
+    return ZoneInfo(name)
 
 
 def latest_instant(task: Task, now: datetime) -> datetime | None:

@@ -21,6 +21,7 @@ from console.engine.parts import Parts, Problems, Scribe
 from console.engine.rollout import Rollout
 from console.engine.scheduler import Scheduler, SchedulerLock
 from console.engine.settings import EngineSettings
+from console.engine.usage import UsageBook
 from console.engine.view import View
 from console.engine.watch import Watch
 from console.journal.launches import LaunchJournal
@@ -74,6 +75,7 @@ class Engine:
         self._scheduling = SchedulerLock(folder)
         self._scheduler = Scheduler(self._parts, self.desk, self._scheduling, log_line.info)
         self.view = View(self._parts, self.desk, self.rollout, self._scheduling, owners)
+        self.usage = UsageBook(self._parts, folder / "runs.log")
         self._watching: asyncio.Task[None] | None = None
         self._handed_over = False
 
@@ -107,6 +109,7 @@ class Engine:
             with suppress(asyncio.CancelledError):
                 await self._watching
         self._scheduling.release()
+        self.usage.close()
         left = len(self._watch.guarded)
         await self._watch.hand_over()
         if self._lock is not None:
@@ -116,10 +119,14 @@ class Engine:
         return left
 
     async def wait(self, run_id: RunId) -> Run:
-        """The run once it is ended or unconfirmed, whoever guards it. Raises LookupError, StoreError."""
+        """The run once it is ended or unconfirmed and its line is in the log, whoever guards it.
+
+        Raises LookupError, StoreError.
+        """
         while True:
             run = await self.look_at(run_id)
             if run.state in SETTLED:
+                await self._parts.scribe.flush()
                 return run
             await self._watch.settle_down(run_id, self._parts.pacing.tick_s / 4)
 

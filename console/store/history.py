@@ -26,6 +26,12 @@ SELECT_RECENT = """
     order by ended_ms desc, seq desc
     limit :limit
 """
+SELECT_BEFORE = """
+    select * from runs where task = :task and attempt > 0 and day < :day order by created_ms desc, seq desc limit 1
+"""
+SELECT_FROM = """
+    select * from runs where task = :task and attempt > 0 and day >= :day order by created_ms, seq limit 1
+"""
 SELECT_TYPICAL = """
     select used, elapsed_ms from runs
     where task = :task and outcome = 'ok'
@@ -146,6 +152,16 @@ class History:
                 key: _key_standing([run_of(row) for row in await every(tx, SELECT_OF_KEY, {"key": key})])
                 for key in dict.fromkeys(keys)
             }
+
+        return await self._database.read(unit)
+
+    async def around(self, task: str, day: str) -> tuple[Run | None, Run | None]:
+        """The last run of the task before the caps day `day`, and its first one on it or after."""
+
+        async def unit(tx: Transaction) -> tuple[Run | None, Run | None]:
+            before = await one(tx, SELECT_BEFORE, {"task": task, "day": day})
+            after = await one(tx, SELECT_FROM, {"task": task, "day": day})
+            return (run_of(before) if before else None), (run_of(after) if after else None)
 
         return await self._database.read(unit)
 
