@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
@@ -15,10 +14,8 @@ from textual.filter import LineFilter
 from textual.reactive import reactive
 
 from console.domain.run import RunId
-from console.engine.snapshot import Snapshot
-from console.ui import deeds
 from console.ui.acts import Acts
-from console.ui.context import Context, trouble_line
+from console.ui.context import Context
 from console.ui.crash import crash_text
 from console.ui.farewell import End, Farewell
 from console.ui.filters import OnlyText
@@ -27,8 +24,9 @@ from console.ui.keys import hints
 from console.ui.look import Look
 from console.ui.messages import LineDropped, LookAt, Told
 from console.ui.palette import palette
+from console.ui.poll import Poll
 from console.ui.screens.help import HelpScreen
-from console.ui.screens.leaving import LeaveQuestion, Waiting, holding, leave_question
+from console.ui.screens.leaving import leave
 from console.ui.screens.runs import RunsScreen
 from console.ui.spans import Span
 from console.ui.theme import Themes, wear
@@ -78,9 +76,9 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         wear(self, themes, theme)
         self.acts = Acts(self._tell)
+        self._poll = Poll(context)
         self._slow = slow
         self._looked_at: RunId | None = None
-        self.looks_asked = self._answered = 0
         self._notice_until = 0
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -99,23 +97,11 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         await self.refresh_look()
 
     async def refresh_look(self) -> None:
-        """The one poll. It never raises, for that would end the screen: what went wrong is shown as a stale look."""
-        self.looks_asked += 1
-        asked, engine, clock = self.looks_asked, self.context.engine, self.context.clock
-        try:
-            snapshot = await engine.view.snapshot()
-            detail = await engine.view.detail(self._looked_at) if self._looked_at is not None else None
-            look = Look(snapshot=snapshot, now=clock.now(), detail=detail, guarded=engine.guarded)
-        except Exception as error:
-            now = clock.now()
-            before = self.look or Look(snapshot=Snapshot(taken=now), now=now)
-            look = replace(before, now=now, trouble=trouble_line(error))
-        self.take_look(look, asked=asked)
-
-    def take_look(self, look: Look, *, asked: int) -> None:
-        """Shows `look` unless one that was asked for later is shown already."""
-        if asked >= self._answered:
-            self._answered, self.look = asked, look
+        """One look at the engine; shows it and lets old notices go."""
+        look = await self._poll.take(self._looked_at)
+        if look is None:
+            return
+        self.look = look
         if self.notice is not None and look.now.boot_ms >= self._notice_until:
             self.notice = None
 
@@ -152,31 +138,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         palette(self)
 
     def action_leave(self) -> None:
-        """Leaves at once where nothing is live, else asks; asking twice stays one question."""
-        if not holding(self.look):
-            self.exit(Farewell(end=End.QUIT))
-        elif self.look is not None and not any(
-            isinstance(each, (LeaveQuestion, Waiting)) for each in self.screen_stack
-        ):
-            self.push_screen(leave_question(self.look, self.context), self._leave_decided)
-
-    def _leave_decided(self, answer: str | None) -> None:
-        if answer == "leave":
-            self.acts.start(self._hand_over(), name="hand over")
-        elif answer == "stop":
-            self.acts.start(self._stop_all(), name="stop all")
-        elif answer == "proven":
-            self.exit(Farewell(end=End.STOPPED))
-
-    async def _hand_over(self) -> Span | None:
-        if self.context.leave is not None:
-            await self.context.leave()
-        self.exit(Farewell(end=End.LEFT))
-        return None
-
-    async def _stop_all(self) -> Span:
-        self.push_screen(Waiting(self.context), self._leave_decided)
-        return await deeds.stop_all(self.context)
+        """Leaves at once where nothing is live, else asks."""
+        leave(self)
 
     def _fatal_error(self) -> None:
         # Textual would print a traceback with the values of all locals.

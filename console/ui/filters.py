@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
@@ -34,4 +34,7 @@ class OnlyText(LineFilter):
 
     def _cleaned(self, text: str) -> str:
         harmless = "".join("?" * cell_len(each) if is_unsafe(each) else each for each in text)
-        return _ANY_BUT_ASCII.sub(lambda found: "?" * cell_len(found[0]), harmless) if self._ascii_only else harmless
+        if self._ascii_only:
+            harmless = _ANY_BUT_ASCII.sub(lambda found: "?" * cell_len(found[0]), harmless)
+        # A joiner that went had made two characters one; the cells of the rest of the line must not move.
+        return set_cell_size(harmless, cell_len(text))

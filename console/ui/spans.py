@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, set_cell_size, split_text
 
 from console.domain.text import safe
 
@@ -55,8 +55,9 @@ Line = tuple[Span, ...]
 
 
 def line(*pieces: Span | str) -> Line:
-    """A line of spans; bare strings are plain."""
-    return tuple(piece if isinstance(piece, Span) else Span(piece) for piece in pieces if piece)
+    """A line of spans; bare strings are plain, empty pieces are left out."""
+    spans = (piece if isinstance(piece, Span) else Span(piece) for piece in pieces)
+    return tuple(span for span in spans if span.text)
 
 
 def foreign(text: str, *, limit: int = 400) -> str:
@@ -84,7 +85,7 @@ def middle(text: str, cells: int, ellipsis: str = "…") -> str:
         return clip(text, cells, ellipsis)
     head = (cells - len(ellipsis)) // 2
     tail = cells - len(ellipsis) - head
-    return set_cell_size(text, head) + ellipsis + text[-tail:]
+    return set_cell_size(text, head) + ellipsis + split_text(text, cell_len(text) - tail)[1]
 
 
 def left(text: str, cells: int, ellipsis: str = "…") -> str:

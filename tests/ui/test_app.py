@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
 
 from console.domain.run import Outcome, RunId, State
 from console.engine.errors import StoreBusy
+from console.engine.snapshot import Snapshot
+from console.ui.context import Context
 from console.ui.farewell import End
+from console.ui.glyphs import UNICODE
+from console.ui.poll import Poll
 from tests.driver import Console, console
 from tests.ui import samples
 from tests.ui.double import DoubleEngine
@@ -204,10 +208,22 @@ async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: DoubleEngin
 
 
 async def test_an_older_answer_never_overwrites_a_newer_one(busy: DoubleEngine) -> None:
-    async with console(busy, busy.clock) as screen:
-        look = screen.app.look
-        assert look is not None
-        newer = replace(look, snapshot=replace(look.snapshot, live=()))
-        screen.app.take_look(newer, asked=screen.app.looks_asked + 5)
-        await screen.app.refresh_look()
-        assert screen.app.look == newer
+    held = asyncio.Event()
+
+    class SlowAtFirst(DoubleEngine):
+        async def snapshot(self) -> Snapshot:
+            snapshot = await super().snapshot()
+            if snapshot.live:
+                await held.wait()
+            return snapshot
+
+    engine = SlowAtFirst(live=busy.live)
+    poll = Poll(Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes"))
+    older = asyncio.create_task(poll.take(None))
+    await asyncio.sleep(0)
+    engine.live = []
+    newer = await poll.take(None)
+    held.set()
+    assert newer is not None
+    assert newer.snapshot.live == ()
+    assert await older is None

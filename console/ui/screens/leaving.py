@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 
 from console.domain.run import HOLDING, LIVE, Run
+from console.ui import deeds
 from console.ui.context import Context
+from console.ui.farewell import End, Farewell
 from console.ui.look import Look
 from console.ui.question_lines import run_names
 from console.ui.screens.dialogs import Ask, Dialog
 from console.ui.spans import Line, Span, Tone, line
 from console.ui.widgets.choices import Choice, Choices
+
+if TYPE_CHECKING:
+    from console.ui.app import ConsoleApp
 
 STAY = Choice(id="stay", label="Stay")
 
@@ -86,3 +93,28 @@ class Waiting(Dialog[str]):
     def _taken(self, event: Choices.Taken) -> None:
         event.stop()
         self.dismiss(event.id)
+
+
+def leave(app: ConsoleApp) -> None:
+    """Ends the screen at once where nothing is live, else asks; asking again while asked is the same question."""
+    look = app.look
+    if look is None or not holding(look):
+        app.exit(Farewell(end=End.QUIT))
+    elif not any(isinstance(screen, (LeaveQuestion, Waiting)) for screen in app.screen_stack):
+        app.push_screen(leave_question(look, app.context), partial(_decided, app))
+
+
+def _decided(app: ConsoleApp, answer: str | None) -> None:
+    if answer == "leave":
+        app.acts.start(_hand_over(app), name="hand over")
+    elif answer == "stop":
+        app.push_screen(Waiting(app.context), partial(_decided, app))
+        app.acts.start(deeds.stop_all(app.context), name="stop all")
+    elif answer == "proven":
+        app.exit(Farewell(end=End.STOPPED))
+
+
+async def _hand_over(app: ConsoleApp) -> None:
+    if app.context.leave is not None:
+        await app.context.leave()
+    app.exit(Farewell(end=End.LEFT))
