@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import stat
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from console.domain.record import MAX_LINE, BadLine, parse_line
 from console.journal.errors import JournalUnsafe
 from console.journal.writer import rotated_names
 
 Identity = tuple[int, int]
 """Device and inode."""
 
+_NUMBERED = re.compile(r"\.(\d+)(\.gz)?\Z", re.ASCII)
+_DATED = 1 << 62
+"""Where times say nothing, a dated file is older than a numbered one."""
+_LOOKS = 20
+"""How often the folder is listed until it stands still."""
 _UNREADABLE = (EOFError, gzip.BadGzipFile, zlib.error)
 """A compressed file that is not whole, as while logrotate writes it; the plain one is there then."""
 
@@ -37,17 +42,27 @@ class LogFile:
 
 
 def log_files(path: Path) -> list[LogFile]:
-    """All files of the log `path`, oldest first; the growing one, where it exists, is last. Raises OSError."""
-    if not path.parent.is_dir():
-        return []
-    rotated = [
-        (first, file)
-        for name in rotated_names(path)
-        if (first := _first_number(name)) is not None and (file := _look_up(name)) is not None
-    ]
-    rotated.sort(key=lambda one: (one[0], one[1].ended_ms))
-    growing = _look_up(path)
-    return [file for _, file in rotated] + ([growing] if growing else [])
+    """All files of the log `path`, oldest first; the growing one, where it exists, is last. Raises OSError.
+
+    Empty where there is none, and where names go on moving while they are looked up: look again later.
+    """
+    rotated, growing = _present(path)
+    for _ in range(_LOOKS):
+        before, earlier = rotated, growing
+        rotated, growing = _present(path)
+        # A rotation moves names one by one: a file can slip from a name not yet looked at to one that was.
+        if _names([*rotated, *growing]) == _names([*before, *earlier]):
+            return _by_age(rotated) + growing
+    return []
+
+
+def look_up(path: Path) -> LogFile | None:
+    """The file that bears this name now. Raises OSError."""
+    try:
+        status = os.stat(path, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return LogFile(path=path, identity=(status.st_dev, status.st_ino), ended_ms=status.st_mtime_ns // 1_000_000)
 
 
 def open_log(path: Path) -> tuple[BinaryIO, Identity]:
@@ -82,25 +97,25 @@ class _Unpacked(gzip.GzipFile):
         self._packed.close()
 
 
-def _look_up(path: Path) -> LogFile | None:
-    try:
-        status = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    return LogFile(path=path, identity=(status.st_dev, status.st_ino), ended_ms=status.st_mtime_ns // 1_000_000)
+def _present(path: Path) -> tuple[list[LogFile], list[LogFile]]:
+    """The rotated files, and the growing one if it is there."""
+    if not path.parent.is_dir():
+        return [], []
+    rotated = [file for name in rotated_names(path) if (file := look_up(name)) is not None]
+    growing = look_up(path)
+    return rotated, [growing] if growing is not None else []
 
 
-def _first_number(path: Path) -> int | None:
-    """The `ev` of the first whole line; None where there is none, or no file."""
-    try:
-        file, _ = open_log(path)
-    except FileNotFoundError:
-        return None
-    with file:
-        start = read_some(file, 4 * MAX_LINE)
-    for line in start.split(b"\n"):
-        try:
-            return parse_line(line).ev
-        except BadLine:
-            continue
-    return None
+def _names(files: list[LogFile]) -> list[tuple[Path, Identity]]:
+    return [(file.path, file.identity) for file in files]
+
+
+def _by_age(files: list[LogFile]) -> list[LogFile]:
+    """Names tell the age better than times, which a restored copy may have lost; unless both kinds are there."""
+    numbers = {file: int(found[1]) for file in files if (found := _NUMBERED.search(file.path.name)) is not None}
+    both = 0 < len(numbers) < len(files)
+
+    def age(file: LogFile) -> tuple[int, int, str]:
+        return file.ended_ms if both else 0, -numbers.get(file, _DATED), file.path.name
+
+    return sorted(files, key=age)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from console.domain.record import MAX_LINE
 from console.journal.errors import translated
-from console.journal.files import Identity, LogFile, log_files, open_log, read_some
+from console.journal.files import Identity, LogFile, log_files, look_up, open_log, read_some
 
 BLOCK = 1 << 19
 """Bytes read at once: large enough to be fast, small enough that a screen can draw between two."""
@@ -78,9 +78,11 @@ class LogTail:
             self._begin()
         while self._file is not None:
             yield from self._new_lines()
+            growing, shrank = look_up(self._path), self._shrank()
+            if growing is None or (growing.identity == self._identity and not shrank):
+                return
             files = log_files(self._path)
-            shrank = self._shrank()
-            if not files or (files[-1].identity == self._identity and not shrank):
+            if not files:
                 return
             follower = None if shrank else self._follower(files)
             if follower is not None:

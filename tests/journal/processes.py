@@ -5,23 +5,39 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from console.journal.writer import LogWriter
-from tests.journal.samples import record
+from tests.journal.samples import ending, record
 
 _FRESH = multiprocessing.get_context("spawn")
 
 
-def in_processes(work: Callable[[Path, int], None], path: Path, count: int) -> None:
-    """Runs `work(path, number)` in `count` fresh interpreters at once and demands that each ends well."""
+@contextmanager
+def started(work: Callable[[Path, int], None], path: Path, count: int) -> Iterator[Callable[[], bool]]:
+    """Runs `work(path, number)` in `count` fresh interpreters at once and demands that each ends well.
+
+    Gives a function that says whether one of them still runs.
+    """
     processes = [_FRESH.Process(target=work, args=(path, number)) for number in range(count)]
     for process in processes:
         process.start()
-    for process in processes:
-        process.join(60)
-    assert [process.exitcode for process in processes] == [0] * count
+    try:
+        yield lambda: any(process.is_alive() for process in processes)
+        for process in processes:
+            process.join(60)
+        assert [process.exitcode for process in processes] == [0] * count
+    finally:
+        for process in processes:
+            process.kill()
+
+
+def in_processes(work: Callable[[Path, int], None], path: Path, count: int) -> None:
+    """`started`, and waits for the end."""
+    with started(work, path, count):
+        pass
 
 
 def append_thousands(path: Path, number: int) -> None:
@@ -36,7 +52,7 @@ def append_and_rotate(path: Path, number: int) -> None:
     writer = LogWriter(path)
     for index in range(1000):
         with writer.locked(wait=30):
-            writer.append([record(number * 1000 + index)], sync=False)
+            writer.append([ending(number * 1000 + index)], sync=False)
             writer.rotate(keep=100, max_bytes=20_000)
 
 

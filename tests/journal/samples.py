@@ -26,6 +26,11 @@ def record(ev: int, status: str = "ok", **fields: str) -> LogRecord:
     )
 
 
+def ending(ev: int) -> LogRecord:
+    """The ending of a run of 0.5 units, 1.2 s and 0.50 USD on 2026-11-23."""
+    return record(ev, task="fix", run=f"r{ev}", stage="semi", day="2026-11-23", cost="0.50", currency="USD")
+
+
 def evs(path: Path) -> list[int]:
     """The numbers of all whole lines, in the order of the file. Raises BadLine for any other line."""
     return [parse_line(line).ev for line in path.read_bytes().split(b"\n") if line]

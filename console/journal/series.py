@@ -1,0 +1,174 @@
+"""Log records folded into the sums of each day, and into the holds that are open at their end. Pure: no file, no clock.
+
+The order of records matters in one place only: what a run holds counts until its ending is folded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from console.domain.daily import NOTHING_LAUNCHED, Bucket, Figures, OpenHold
+from console.domain.record import LogRecord, parse_line
+from console.domain.run import NEVER_A_RUN, Outcome
+from console.domain.usage import parse_decimal
+
+ENDINGS = frozenset(outcome.value for outcome in Outcome)
+"""Values of `status` that close the books of an entry."""
+NEVER_RAN = frozenset(outcome.value for outcome in NEVER_A_RUN)
+OPENINGS = frozenset({"launched", "unconfirmed"})
+"""Values of `status` after which a run holds units."""
+
+_UNLAUNCHED = frozenset(outcome.value for outcome in NOTHING_LAUNCHED)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
+_MAX_EARLY = 1000
+"""Endings remembered without a launch: where lines of two processes changed places, the launch comes after."""
+
+Cell = tuple[str, str, str, str]
+"""Day, task, stage, outcome."""
+
+
+@dataclass(slots=True)
+class Sums:
+    """What one cell adds up to; see `Figures` for the units."""
+
+    entries: int = 0
+    units: int = 0
+    ms: int = 0
+    unpriced: int = 0
+    cost: dict[str, int] = field(default_factory=dict)
+
+    def add(self, other: Sums) -> None:
+        """Takes `other` in."""
+        self.entries += other.entries
+        self.units += other.units
+        self.ms += other.ms
+        self.unpriced += other.unpriced
+        for currency, micro in other.cost.items():
+            self.cost[currency] = self.cost.get(currency, 0) + micro
+
+    def figures(self, outcome: str) -> Figures:
+        """The same, frozen."""
+        ran = outcome not in _UNLAUNCHED
+        return Figures(
+            runs=self.entries if ran else 0,
+            unlaunched=0 if ran else self.entries,
+            units=self.units,
+            ms=self.ms,
+            cost=tuple(sorted(self.cost.items())),
+            unpriced=self.unpriced,
+        )
+
+
+class Series:
+    """The sums of every day seen so far."""
+
+    def __init__(self) -> None:
+        self._days: dict[str, dict[Cell, Sums]] = defaultdict(dict)
+        self._frozen: dict[str, tuple[Bucket, ...]] = {}
+        self._open: dict[bytes, LogRecord | bytes] = {}
+        self._early: dict[bytes, None] = {}
+
+    def add(self, record: LogRecord) -> None:
+        """Folds one record in. Notes, and endings of no day, count nowhere."""
+        run = record.fields.get("run", "").encode("utf-8", "surrogatepass")
+        if record.status in OPENINGS:
+            self.open(run, record)
+        elif record.status in ENDINGS:
+            if record.status not in NEVER_RAN:
+                self.close((run,))
+            cell = cell_of(record.status, record.fields)
+            if cell is not None:
+                self.put(cell, _sums_of(record))
+
+    def put(self, cell: Cell, sums: Sums) -> None:
+        """Adds `sums` to `cell`; they may be kept, so nobody else goes on adding to them."""
+        present = self._days[cell[0]].setdefault(cell, sums)
+        if present is not sums:
+            present.add(sums)
+        self._frozen.pop(cell[0], None)
+
+    def open(self, run: bytes, launched: LogRecord | bytes) -> None:
+        """`run` holds units from here on; `launched` is its record, or the whole line of it."""
+        if run not in self._early:
+            self._open[run] = launched
+
+    def close(self, runs: Iterable[bytes]) -> None:
+        """These runs hold nothing any more."""
+        for run in runs:
+            if self._open.pop(run, None) is None:
+                self._early[run] = None
+                if len(self._early) > _MAX_EARLY:
+                    del self._early[next(iter(self._early))]
+
+    def merge(self, later: Series) -> None:
+        """Takes in what was folded from the lines that follow."""
+        for cells in later._days.values():
+            for cell, sums in cells.items():
+                self.put(cell, replace(sums, cost=dict(sums.cost)))
+        self.close(later._early)
+        for run, launched in later._open.items():
+            self.open(run, launched)
+
+    def days(self) -> tuple[str, ...]:
+        """The days that have figures, in their order."""
+        return tuple(sorted(self._days))
+
+    def day(self, day: str) -> tuple[Bucket, ...]:
+        """The buckets of one day, by task, stage and outcome; empty for a day without figures."""
+        if day not in self._frozen:
+            cells = self._days.get(day, {})
+            self._frozen[day] = tuple(
+                Bucket(day=cell[0], task=cell[1], stage=cell[2], outcome=cell[3], figures=sums.figures(cell[3]))
+                for cell, sums in sorted(cells.items(), key=lambda item: item[0])
+            )
+        return self._frozen[day]
+
+    def buckets(self, since: str = "", until: str = "9999-12-31") -> tuple[Bucket, ...]:
+        """The buckets of all days from `since` to `until`, both included."""
+        return tuple(bucket for day in self.days() if since <= day <= until for bucket in self.day(day))
+
+    def holds(self) -> tuple[OpenHold, ...]:
+        """What runs hold whose end is not in the log yet, oldest first."""
+        records = [parse_line(kept) if isinstance(kept, bytes) else kept for kept in self._open.values()]
+        return tuple(sorted(map(_hold_of, records), key=lambda hold: (hold.since_ms, hold.run)))
+
+
+def cell_of(status: str, fields: Mapping[str, str]) -> Cell | None:
+    """Where the figures of an ending belong; None where the line tells no day."""
+    day = fields.get("day", "")
+    if not _DAY.match(day):
+        return None
+    return day, fields.get("task", "-"), fields.get("stage", "-"), status
+
+
+def _sums_of(record: LogRecord) -> Sums:
+    sums = Sums(entries=1, units=record.units, ms=record.elapsed_ms)
+    currency, cost = record.fields.get("currency", "-"), _decimal(record.fields.get("cost", "-"), 6)
+    if currency == "-" or cost is None:
+        sums.unpriced = int(record.units > 0)
+    else:
+        sums.cost[currency] = cost
+    return sums
+
+
+def _hold_of(record: LogRecord) -> OpenHold:
+    fields = record.fields
+    return OpenHold(
+        run=fields.get("run", "-"),
+        task=fields.get("task", "-"),
+        stage=fields.get("stage", "-"),
+        day=fields.get("day", "-"),
+        units=_decimal(fields.get("hold", "-"), 3) or 0,
+        since_ms=record.at_ms,
+        confirmed=record.status == "launched",
+    )
+
+
+def _decimal(text: str, places: int) -> int | None:
+    try:
+        return parse_decimal(text, places)
+    except ValueError:
+        return None
