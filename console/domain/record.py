@@ -86,6 +86,8 @@ def _tenths(milliseconds: int) -> str:
 
 
 def _value(text: str, limit: int) -> str:
+    if len(text) <= limit and _BARE.match(text):
+        return text
     cleaned = safe(text, limit=limit)
     return cleaned if _BARE.match(cleaned) else json.dumps(cleaned, ensure_ascii=True)
 
@@ -123,15 +125,12 @@ def parse_fields(line: bytes) -> dict[str, str]:
     body, mark, crc = text.rpartition(" end=")
     if not mark or crc != f"{zlib.crc32(body.encode('ascii')):08x}":
         raise BadLine("no valid end mark")
-    fields: dict[str, str] = {}
-    position = 0
-    while position < len(body):
-        match = _FIELD.match(body, position)
-        if match is None or match[1] in fields:
-            raise BadLine(f"not a field at {position}")
-        fields[match[1]] = _unquoted(match[2])
-        position = match.end()
-    return fields
+    found: list[tuple[str, str]] = _FIELD.findall(body)
+    # What a search finds may leave something out; put together again it is the line, or the line is none of ours.
+    fields = dict(found)
+    if len(fields) != len(found) or " ".join([f"{name}={value}" for name, value in found]) != body:
+        raise BadLine("not made of fields, each once")
+    return {name: _unquoted(value) for name, value in found} if '"' in body else fields
 
 
 def _unquoted(value: str) -> str:
