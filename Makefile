@@ -31,7 +31,8 @@ screenshots: $(DEV) ## the pictures of the README, exported from the real app
 	$(BIN)/python screenshots/make.py
 
 bench: $(DEV) ## what benchmarks/README.md quotes
-	$(BIN)/python benchmarks/run.py
+	@for script in benchmarks/[a-z]*.py; do \
+	  echo "== $$script"; $(BIN)/python -m $$(echo "$${script%.py}" | tr / .) || exit 1; done
 
 soak: $(DEV) ## the long tests: crash points, floods, hours of clock
 	$(BIN)/python -m pytest -m soak
