@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ COMMANDS = {
     "demo": "demo",
     "init": "setup",
     "run": "run",
+    "serve": "serve",
     "ps": "ps",
     "history": "history",
     "show": "show",
@@ -32,10 +34,12 @@ COMMANDS = {
     "resume": "stop",
     "approve": "decide",
     "decline": "decide",
+    "stage": "stage",
     "caps": "caps",
     "settle": "settle",
     "paths": "setup",
     "completion": "setup",
+    "drill": "drill",
     "guard": "guard",
 }
 """Every command and the module of `console.cli.commands` that holds it, in the order of the help page."""
@@ -90,10 +94,24 @@ def cli(context: click.Context, read_only: bool, slow: bool, mouse: bool) -> obj
 
 
 def entry(arguments: Sequence[str]) -> int:
-    """Runs one command line; the exit code. Never raises."""
+    """Runs one command line of this process; the exit code. Never raises."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal without Unicode gets escapes; a command never fails for a letter.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     shell = Shell(
         environment=os.environ, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, working=_working_folder()
     )
+    try:
+        return run(arguments, shell)
+    except BrokenPipeError:
+        # What is still buffered must not fail once more when the interpreter closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE
+
+
+def run(arguments: Sequence[str], shell: Shell) -> int:
+    """Runs one command line on any streams; the exit code. Raises BrokenPipeError where stdout is gone."""
     try:
         code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=shell)
         shell.stdout.flush()
@@ -103,9 +121,7 @@ def entry(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # What is still buffered must not fail once more when the interpreter closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.PIPE
+        raise
     except Exception as error:
         failure = failure_of(error)
         shell.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))

@@ -18,13 +18,17 @@ from console.engine.snapshot import Owner, Snapshot
 _BEGIN = "import sys; sys.path.append(sys.argv.pop(1)); from console.__main__ import main; main()"
 
 
+def own_command(*words: str) -> list[str]:
+    """The command line that runs this very program, from any folder and installed anywhere."""
+    return [sys.executable, "-P", "-c", _BEGIN, str(Path(console.__file__).resolve().parent.parent), *words]
+
+
 def start_guard(*, config: Path, folder: Path, environment: Mapping[str, str]) -> int:
     """Starts the background supervisor and returns its process id.
 
     Where one is at work already, the new one sees its lock and ends. Raises OSError.
     """
-    home = str(Path(console.__file__).resolve().parent.parent)
-    command = [sys.executable, "-P", "-c", _BEGIN, home, "--config", str(config), "--state-dir", str(folder), "guard"]
+    command = own_command("--config", str(config), "--state-dir", str(folder), "guard")
     diag = os.open(folder / "diag.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         actions = [

@@ -43,17 +43,22 @@ class DiagHandler(logging.Handler):
         super().close()
 
 
+def logger() -> logging.Logger:
+    """What all floors tell the machine's keeper through."""
+    return logging.getLogger(LOGGER)
+
+
 @contextmanager
 def diagnosing(path: Path, clock: Clock) -> Iterator[None]:
     """While it lasts, what the program says of itself goes to `path` and nowhere else."""
-    logger = logging.getLogger(LOGGER)
+    ours = logger()
     handler = DiagHandler(path, clock)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    ours.addHandler(handler)
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.propagate = True
+        ours.removeHandler(handler)
+        ours.propagate = True
         handler.close()

@@ -21,11 +21,11 @@ TAKEN_WITHIN_S = 1.5
 async def hand_over(shell: Shell, house: House, run_id: RunId | None = None) -> str | None:
     """Guards no more; the background supervisor, or a quicker engine, takes what is still open.
 
-    Who guards `run_id` now, in words; None where it needs no guard.
+    Who guards `run_id` now (or whatever was left alone), in words; None where nothing needs a guard.
     """
     await house.engine.hand_over()
-    snapshot = await house.engine.view.snapshot()
-    if not orphans(snapshot):
+    left = orphans(await house.engine.view.snapshot())
+    if not left:
         return None
     try:
         pid = start_guard(config=shell.config.path, folder=shell.folder, environment=shell.environment)
@@ -33,10 +33,10 @@ async def hand_over(shell: Shell, house: House, run_id: RunId | None = None) -> 
         raise Failure(
             Exit.UNCONFIRMED, f"the background supervisor does not start ({error}); keep `nightdesk` open"
         ) from None
-    return await _taker(house, run_id, pid)
+    return await _taker(house, run_id or left[0].id, pid)
 
 
-async def _taker(house: House, run_id: RunId | None, pid: int) -> str | None:
+async def _taker(house: House, run_id: RunId, pid: int) -> str | None:
     loop = asyncio.get_running_loop()
     until = loop.time() + TAKEN_WITHIN_S
     while loop.time() < until:

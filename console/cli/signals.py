@@ -38,13 +38,14 @@ class Leaving:
 
 
 @contextmanager
-def leaving_on_signals() -> Iterator[Leaving]:
-    """While it lasts, SIGINT, SIGTERM and SIGHUP only set the flag. Needs a running event loop."""
+def leaving_on_signals(*numbers: signal.Signals) -> Iterator[Leaving]:
+    """While it lasts, these signals (none given: all of EXITS) only set the flag. Needs a running event loop."""
     loop, leaving = asyncio.get_running_loop(), Leaving()
-    for number, code in EXITS.items():
-        loop.add_signal_handler(number, leaving.ask, code)
+    heard = numbers or tuple(EXITS)
+    for number in heard:
+        loop.add_signal_handler(number, leaving.ask, EXITS[number])
     try:
         yield leaving
     finally:
-        for number in EXITS:
+        for number in heard:
             loop.remove_signal_handler(number)

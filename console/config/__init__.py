@@ -3,6 +3,6 @@
 from console.config.example import example_text
 from console.config.load import load
 from console.config.problems import ConfigError
-from console.config.settings import KeySource, ProviderSettings, Settings
+from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings
 
-__all__ = ["ConfigError", "KeySource", "ProviderSettings", "Settings", "example_text", "load"]
+__all__ = ["ConfigError", "ConsoleSettings", "KeySource", "ProviderSettings", "Settings", "example_text", "load"]

@@ -16,6 +16,7 @@ from console.config.problems import ConfigError, Problems, decode
 from console.config.schema import (
     SECTIONS,
     CapsTable,
+    ConsoleTable,
     DefaultsTable,
     PriceTable,
     ProviderTable,
@@ -25,7 +26,7 @@ from console.config.schema import (
     TaskTable,
     UnitsTable,
 )
-from console.config.settings import KeySource, ProviderSettings, Settings
+from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings
 from console.config.tasks import TaskReader, check_distinct
 from console.domain.guardrails import Caps
 from console.domain.rollout import RolloutRules
@@ -82,11 +83,12 @@ class _Reader:
         defaults = self._section("defaults", DefaultsTable)
         rollout = self._section("rollout", RolloutTable)
         scheduler = self._section("scheduler", SchedulerTable)
+        console = self._section("console", ConsoleTable)
         prices = self._prices()
         key = self._key_source(provider or ProviderTable())
         # A broken section has been told already; its stand-in only lets the tasks be judged too.
         tasks = self._tasks(provider or ProviderTable(), defaults or DefaultsTable(), caps)
-        if self._problems or not (provider and units and caps and rollout and scheduler):
+        if self._problems or not (provider and units and caps and rollout and scheduler and console):
             raise self._problems.error()
         return Settings(
             path=self._path,
@@ -100,6 +102,9 @@ class _Reader:
             rollout=_rollout(rollout),
             poll_ms=provider.poll_seconds.scaled,
             console_schedules=scheduler.console,
+            console=ConsoleSettings(
+                theme=console.theme, slow=console.slow, mouse=console.mouse, keys=dict(console.keys)
+            ),
         )
 
     def _section(self, name: str, table_type: type[T]) -> T | None:

@@ -57,6 +57,10 @@ Tools = Annotated[
 Network = Annotated[
     Literal["disabled"] | dict[str, Any], Meta(description='"disabled", or a table such as { allowlist = [...] }')
 ]
+Keys = Annotated[
+    dict[str, Annotated[str, Meta(min_length=1, max_length=100)]],
+    Meta(description='keys by the id of what they do, such as { "run.cancel" = "ctrl+x" }'),
+]
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True):
@@ -133,6 +137,17 @@ class SchedulerTable(Table, frozen=True, kw_only=True):
     console: bool = True
 
 
+class ConsoleTable(Table, frozen=True, kw_only=True):
+    """`[console]`"""
+
+    theme: Name | None = None
+    """None: one that fits the terminal."""
+    slow: bool = False
+    mouse: bool | None = None
+    """None: on, but not over SSH."""
+    keys: Keys = {}
+
+
 class TaskTable(Table, frozen=True, kw_only=True):
     """One `[[tasks]]`. None: what [defaults] or [provider] says."""
 
@@ -161,5 +176,5 @@ class TaskTable(Table, frozen=True, kw_only=True):
     system_instruction: Text | None = None
 
 
-SECTIONS = ("provider", "units", "caps", "prices", "defaults", "rollout", "scheduler", "tasks")
+SECTIONS = ("provider", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console", "tasks")
 """The tables of the file."""

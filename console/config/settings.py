@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.guardrails import Caps
@@ -33,6 +33,19 @@ class ProviderSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """How the screen is to be."""
+
+    theme: str | None = None
+    """None: one that fits the terminal."""
+    slow: bool = False
+    mouse: bool | None = None
+    """None: on, but not over SSH."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Key by the id of what it does."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """One config file, understood."""
 
@@ -47,6 +60,7 @@ class Settings:
     poll_ms: int
     console_schedules: bool
     """May an open console be the scheduler?"""
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
 
     def task(self, name: str) -> Task | None:
         """The task of that name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,8 @@ async def _guard(shell: Shell) -> int:
     from console.engine.settings import Kind
 
     settings = shell.settings()
-    lock = await _locked(shell.folder / "owners" / LOCK)
+    path = shell.folder / "owners" / LOCK
+    lock = await _locked(path)
     if lock is None:
         return Exit.OK
     try:
@@ -51,17 +53,25 @@ async def _guard(shell: Shell) -> int:
             make_provider=provider_of(settings.provider, shell.environment),
         ) as house:
             with leaving_on_signals() as leaving:
-                return await _until_idle(house, leaving)
+                return await _until_idle(house, leaving, lambda: _is_there(path, lock))
     finally:
         os.close(lock)
 
 
-async def _until_idle(house: House, leaving: Leaving) -> int:
+def _is_there(path: Path, lock: int) -> bool:
+    """False once the state folder was taken away: what we do then can be seen by nobody."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(lock))
+    except OSError:
+        return False
+
+
+async def _until_idle(house: House, leaving: Leaving, is_there: Callable[[], bool]) -> int:
     from console.cli.background import guard_of, needs_a_guard
     from console.engine.errors import StoreError
 
     idle = 0
-    while leaving.code is None and idle < IDLE_LOOKS:
+    while leaving.code is None and idle < IDLE_LOOKS and is_there():
         try:
             snapshot = await house.engine.view.snapshot()
         except StoreError:

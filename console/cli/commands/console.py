@@ -1,0 +1,53 @@
+"""`console`, which is also what `nightdesk` alone opens: the screen over an engine that outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import click
+
+from console.cli.shell import Shell, pass_shell, shared
+
+
+@click.command("console")
+@click.option("--read-only", is_flag=True, help="Never schedule, take over or write.")
+@click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
+@click.option("--mouse", is_flag=True, help="Use the mouse over SSH too.")
+@click.option("--theme", metavar="NAME", help="A theme of the package, or of the config folder.")
+@shared
+@pass_shell
+def console_command(shell: Shell, read_only: bool, slow: bool, mouse: bool, theme: str | None = None) -> int:
+    """The screen: watch runs, cancel with one key, step tasks through the rollout, read the usage.
+
+    Where no screen can be drawn it prints what `nightdesk ps` prints.
+    """
+    from console.ui.terminal import why_no_screen
+
+    why = why_no_screen(shell.environment, shell.stdin, shell.stdout)
+    if why is not None:
+        from console.cli.commands.ps import print_live
+
+        shell.say(why)
+        return asyncio.run(print_live(shell))
+    return asyncio.run(_console(shell, read_only=read_only, slow=slow, mouse=mouse, theme=theme))
+
+
+async def _console(shell: Shell, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
+    from console.cli.build import built, engine_settings, provider_of
+    from console.cli.screen import Looks, console
+    from console.engine.settings import Kind
+
+    settings = shell.settings()
+    wished = settings.console
+    looks = Looks(
+        theme=theme or wished.theme,
+        slow=slow or wished.slow,
+        mouse=True if mouse else wished.mouse,
+        keys=wished.keys,
+    )
+    async with built(
+        folder=shell.folder,
+        settings=engine_settings(settings, Kind.CONSOLE, read_only=read_only),
+        make_provider=provider_of(settings.provider, shell.environment),
+    ) as house:
+        return await console(shell, house, looks)

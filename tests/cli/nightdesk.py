@@ -1,0 +1,126 @@
+"""The real command on the simulator: what cron, scripts and people get. In processes where processes matter."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from console.cli.app import run
+from console.cli.shell import Shell
+from console.simulator.scenario import Ending, Scenario
+from console.simulator.world import World
+from tests.tree import ROOT
+
+QUICK = Scenario(steps=2, step_seconds=0.05)
+ENDLESS = Scenario(step_seconds=0.1, tokens_per_step=100, ending=Ending.NEVER)
+
+TASKS = {
+    "good": (QUICK, ""),
+    "failing": (Scenario(steps=2, step_seconds=0.05, ending=Ending.FAILED), ""),
+    "endless": (ENDLESS, ""),
+    "timed": (ENDLESS, "max_seconds = 1"),
+    "greedy": (Scenario(steps=50, step_seconds=0.1, tokens_per_step=20_000), "budget_units = 5"),
+    "rejected": (Scenario(faults=("create.400",)), ""),
+    "lost": (Scenario(faults=("create.lost_reply",)), ""),
+    "nightly": (QUICK, 'schedule = "0 3 * * *"'),
+}
+"""By name: what the agent does, and what its table says beside the prompt."""
+
+CAPS = """\
+[caps]
+daily_units = 2000
+monthly_units = 20000
+daily_runs = 100
+concurrent_runs = 8
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What stands on stdout, which must be JSON and nothing else."""
+        return json.loads(self.out)
+
+
+@dataclass(slots=True, kw_only=True)
+class Nightdesk:
+    """One config, one state folder, any number of processes."""
+
+    folder: Path
+    url: str
+    world: World
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.environment = {**os.environ, "GEMINI_API_KEY": "canary-key", "PYTHONPATH": str(ROOT)}
+        self.configure(CAPS)
+
+    @property
+    def state(self) -> Path:
+        """The state folder."""
+        return self.folder / "state"
+
+    def configure(self, caps: str) -> None:
+        """Writes the config with these caps."""
+        tasks = "".join(
+            f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt('Go.')}'''\n{more}\n"
+            for name, (scenario, more) in TASKS.items()
+        )
+        path = self.folder / "nightdesk.toml"
+        path.write_text(f'[provider]\nbase_url = "{self.url}"\npoll_seconds = 0.1\n{caps}{tasks}', encoding="utf-8")
+        path.chmod(0o600)
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """A command that goes on."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "console", "--state-dir", str(self.state), *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ended(self, process: subprocess.Popen[str], *, within: float = 60) -> Done:
+        """A command that went on, at its end."""
+        out, err = process.communicate(timeout=within)
+        return Done(code=process.returncode, out=out, err=err)
+
+    def process(self, *arguments: str, **environment: str) -> Done:
+        """A command in a process of its own, from its start to its end."""
+        return self.ended(self.start(*arguments, **environment))
+
+    def __call__(self, *arguments: str) -> Done:
+        """A command from its start to its end, here: the same code as in a process, without the time to load it."""
+        stdin, stdout, stderr = io.StringIO(), io.StringIO(), io.StringIO()
+        shell = Shell(environment=self.environment, stdin=stdin, stdout=stdout, stderr=stderr, working=self.folder)
+        code = run(["--state-dir", str(self.state), *arguments], shell)
+        return Done(code=code, out=stdout.getvalue(), err=stderr.getvalue())
+
+    def launch(self, task: str, *arguments: str) -> Done:
+        """A launch by hand, told as JSON."""
+        return self("run", task, "--origin", "manual", "--json", *arguments)
+
+    def live(self) -> list[dict[str, Any]]:
+        """What `ps` shows."""
+        found: list[dict[str, Any]] = self("ps", "--json").json
+        return found
+
+    def close(self) -> None:
+        """Takes the state folder away, which ends a background supervisor too."""
+        shutil.rmtree(self.state, ignore_errors=True)

@@ -1,0 +1,97 @@
+"""Every mistake is one clear line on stderr, an exit code that says so, and nothing launched."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from tests.cli.nightdesk import CAPS, Nightdesk
+from tests.tree import ROOT
+
+
+def test_usage_and_names(nightdesk: Nightdesk) -> None:
+    for arguments in (
+        ("rnu",),
+        ("run",),
+        ("run", "nope"),
+        ("show", "zzzzzz"),
+        ("show", "ab"),
+        ("caps", "raise", "x", "1", "--reason", "r"),
+    ):
+        done = nightdesk(*arguments)
+        assert (done.code, done.out) == (2, ""), arguments
+        assert "Traceback" not in done.err
+    assert "Did you mean run?" in nightdesk("rnu").err
+    assert "known tasks: good, " in nightdesk("run", "nope").err
+    assert nightdesk("run", "good", "--date", "23.11.2026").code == 2
+    assert nightdesk.world.posts() == 0
+
+
+def test_a_bad_config_is_told_whole(nightdesk: Nightdesk) -> None:
+    nightdesk.configure(CAPS.replace("daily_runs", "dayly_runs"))
+
+    done = nightdesk("ps", "--json")
+
+    assert (done.code, done.out) == (2, "")
+    told = done.err.splitlines()
+    assert len(told) == 2
+    assert all(line.startswith(f"nightdesk: {nightdesk.folder}/nightdesk.toml:") for line in told)
+    assert 'did you mean "daily_runs"?' in done.err
+
+
+def test_without_a_config_it_says_how_to_get_one(nightdesk: Nightdesk) -> None:
+    (nightdesk.folder / "nightdesk.toml").unlink()
+
+    done = nightdesk("run", "good")
+
+    assert done.code == 2
+    assert "nightdesk init" in done.err
+
+
+def test_without_a_key_nothing_is_claimed(nightdesk: Nightdesk) -> None:
+    del nightdesk.environment["GEMINI_API_KEY"]
+
+    done = nightdesk.launch("good")
+
+    assert (done.code, done.out) == (2, "")
+    assert "GEMINI_API_KEY" in done.err
+    assert nightdesk("history", "--json").json == []
+
+
+def test_a_lost_database_stops_everything(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    (nightdesk.state / "nightdesk.db").unlink()
+
+    done = nightdesk.launch("good")
+
+    assert (done.code, done.out) == (8, "")
+    assert nightdesk.world.started() == 1
+
+
+def test_a_reader_that_goes_away_is_no_error(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    command = f"{sys.executable} -m console --state-dir {nightdesk.state} log | true"
+
+    piped = subprocess.run(
+        ["sh", "-c", command], cwd=nightdesk.folder, env=nightdesk.environment, capture_output=True, check=False
+    )
+
+    assert piped.stderr == b""
+
+
+def test_a_mistake_of_ours_shows_places_and_no_values() -> None:
+    script = """
+import sys
+from console.__main__ import main
+from console.cli import app
+def broken(*_, **__):
+    secret = "canary"
+    raise RuntimeError("canary " + secret)
+app.cli.main = broken
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 70
+    assert "internal error: RuntimeError" in done.stderr
+    assert "canary" not in done.stderr

@@ -1,0 +1,66 @@
+"""What was, read back: history, one run whole, the log and the work on its file."""
+
+from __future__ import annotations
+
+import signal
+
+from tests.cli.nightdesk import Nightdesk
+
+
+def test_history_show_and_log_tell_the_same(nightdesk: Nightdesk) -> None:
+    good = nightdesk.launch("good").json
+    nightdesk.launch("good")
+    nightdesk.launch("failing")
+
+    runs = nightdesk("history", "--json").json
+    assert [run["outcome"] for run in runs] == ["failed", "skipped", "ok"]
+    assert [run["task"] for run in nightdesk("history", "--task", "failing", "--json").json] == ["failing"]
+    assert nightdesk("history", "--grep", "failing", "--since", "1h", "--limit", "1", "--json").json == runs[:1]
+    assert nightdesk("history", "--until", "1h", "--json").json == []
+    assert nightdesk("history", "--since", "soon").code == 2
+
+    shown = nightdesk("show", good["run"][:12], "--json").json
+    assert {name: shown[name] for name in good if name in shown} == {name: good[name] for name in good if name in shown}
+    assert [event["kind"] for event in shown["timeline"]][-1] == "ok"
+    told = nightdesk("show", good["key"]).out
+    assert good["run"] in told
+    assert "timeline:" in told
+
+    lines = nightdesk("log", "--json").json
+    assert [line["status"] for line in lines] == ["launched", "ok", "skipped", "launched", "failed"]
+    assert (lines[1]["run"], lines[1]["units"], lines[1]["tokens"]) == (good["run"], good["units"], good["tokens"])
+    assert lines[2]["reason"] == "done"
+    table = nightdesk("history").out.splitlines()
+    assert table[0].split() == ["WHEN", "OUTCOME", "TASK", "RUN", "TRY", "DATE", "ELAPSED", "UNITS", "NOTE"]
+    assert len(table) == 4
+
+
+def test_the_log_can_be_made_again_and_begun_anew(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    log = nightdesk.state / "runs.log"
+    before = log.read_bytes()
+
+    log.write_bytes(before[:-20])
+    torn = nightdesk("log")
+    assert "1 torn or foreign lines were passed over" in torn.err or len(torn.out.splitlines()) == 1
+    assert nightdesk("log", "rebuild", "--json").json == {"lines": 2}
+    assert log.read_bytes() == before
+
+    assert nightdesk("log", "rotate", "--json").json == {"rotated": f"{log}.1"}
+    assert nightdesk("log", "rotate", "--json").json == {"rotated": None}
+    assert nightdesk("log").out.encode() == before, "rotated files belong to the log"
+    assert nightdesk("log", "-n", "1").out.encode() == before.splitlines(keepends=True)[1]
+
+
+def test_following_the_log_ends_with_ctrl_c(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    following = nightdesk.start("log", "-f", "--json")
+    assert following.stdout is not None
+    assert '"status": "launched"' in following.stdout.readline()
+    assert '"status": "ok"' in following.stdout.readline()
+
+    nightdesk.launch("good")
+    assert '"status": "skipped"' in following.stdout.readline()
+
+    following.send_signal(signal.SIGINT)
+    assert nightdesk.ended(following).code == 0
