@@ -47,7 +47,7 @@ COLUMNS = (
     Column(name=Name.KEY, least=8, most=16, stays=50, share=8, at_once=True),
     Column(name=Name.STAGE, least=10, most=10, stays=20),
     Column(name=Name.ATTEMPT, least=3, most=3, stays=25, flush_right=True),
-    Column(name=Name.CUTOFF, least=8, most=8, stays=NEVER, flush_right=True),
+    Column(name=Name.CUTOFF, least=9, most=9, stays=NEVER, flush_right=True),
     Column(name=Name.ELAPSED, least=8, most=8, stays=30, flush_right=True),
     Column(name=Name.BUDGET, least=18, most=28, stays=NEVER, share=1),
     Column(name=Name.STEP, least=16, most=200, stays=60, share=3),

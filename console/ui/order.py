@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from console.domain.run import RunId
+from console.domain.run import RunId, State
 from console.engine.snapshot import Snapshot
+
+URGENCY = {State.PROPOSED: 0, State.UNCONFIRMED: 1}
 
 SEPARATOR = RunId("")
 """Stands between what is open and what ended; no cursor rests on it."""
@@ -20,8 +22,8 @@ class Order:
 
     @classmethod
     def of(cls, snapshot: Snapshot, before: Order, *, frozen: bool) -> Order:
-        """The snapshot's own order; `frozen` keeps every row where it was and puts new ones at the end."""
-        live = [run.id for run in snapshot.live]
+        """What waits for a person first, else as it comes; `frozen` keeps every row and puts new ones at the end."""
+        live = [run.id for run in sorted(snapshot.live, key=lambda run: URGENCY.get(run.state, len(URGENCY)))]
         recent = [run.id for run in snapshot.recent]
         fresh = [*live, SEPARATOR, *recent] if recent else live
         if not frozen:

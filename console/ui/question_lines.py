@@ -77,14 +77,14 @@ def _standing(standing: Standing, need: int, cells: int, glyphs: Glyphs) -> Line
     def amount(value: int) -> str:
         return units(value) if in_units else str(value)
 
-    what = "units" if in_units else "runs"
+    what = "units" if in_units else "run" if taken == 1 else "runs"
     name = CAP_NAMES[standing.cap]
     if standing.limit is None:
         return labelled(name, f"{amount(taken)} {what}", Span(", no cap", Tone.MUTED))
     fits = standing.admits(added)
     tone = budget_tone(taken, standing.limit)
     bar = gauge(min(16, max(0, cells - 60)), ((taken, tone), (added, Tone.HELD)), standing.limit, glyphs)
-    now = left(f"{amount(taken)} of {amount(standing.limit)} {what}", 22)
+    now = left(f"{amount(taken)} of {amount(standing.limit)} {'units' if in_units else 'runs'}", 22)
     after = Span(f"this one makes {amount(taken + added)}", Tone.MUTED if fits else Tone.BAD)
     return labelled(name, *bar, Span("  " if bar else ""), now, after)
 

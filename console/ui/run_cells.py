@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import assert_never
 
 from console.domain.run import Run, State
@@ -123,7 +124,7 @@ def last_step(run: Run, look: Look) -> Span:
         case State.RUNNING:
             return _running(run, look)
         case State.ENDED:
-            return Span(foreign(run.note or run.last_step), Tone.MUTED)
+            return Span(foreign(run.note) or step_text(run.last_step), Tone.MUTED)
         case _:
             assert_never(run.state)
 
@@ -140,4 +141,10 @@ def _running(run: Run, look: Look) -> Span:
         return Span(foreign(run.trouble), Tone.WARN)
     if run.stalled and run.last_step_ms is not None:
         return Span(f"no new step for {age(look.now_ms - run.last_step_ms)}", Tone.WARN)
-    return Span(foreign(run.last_step), Tone.PLAIN)
+    return Span(step_text(run.last_step), Tone.PLAIN)
+
+
+def step_text(step: str) -> str:
+    """`ls logs/` of `code_execution_call: ls logs/`: the table has no room for the kind; alone it stays."""
+    kind, _, text = foreign(step).partition(": ")
+    return text if text and re.fullmatch(r"[a-z_]+", kind) else foreign(step)

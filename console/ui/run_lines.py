@@ -13,9 +13,11 @@ from console.ui.format import age, clock, count, countdown, elapsed, money, perc
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.look import Look
 from console.ui.run_cells import budget_tone, cut_off
-from console.ui.spans import Line, Span, Tone, fit, foreign, line, middle, right, width
+from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, middle, right, width
 
-LABEL = 10
+KIND = 11
+"""Cells of the kind of a step."""
+LABEL = 11
 """Cells of the names at the left of the facts."""
 
 
@@ -45,8 +47,8 @@ def _where_it_stands(run: Run, look: Look, glyphs: Glyphs) -> Iterator[Line]:
     if run.state is State.ENDED and run.ended_ms is not None:
         more = f" at {clock(run.ended_ms, look.zone)} after {elapsed(run.elapsed_ms)}" if run.sent else ""
     elif run.state is State.PROPOSED:
-        left = f", {countdown(run.expires_ms - look.now_ms)} left" if run.expires_ms else ""
-        more = f": a approves, d declines{left}"
+        still = f", {countdown(run.expires_ms - look.now_ms)} left" if run.expires_ms else ""
+        more = f": a approves, d declines{still}"
     elif run.owner is not None:
         more = f", guarded by {_owner(run, look)}"
     elif run.state is not State.UNCONFIRMED:
@@ -180,10 +182,15 @@ def step_line(step: StepLine, cells: int, glyphs: Glyphs, look: Look) -> Line:
     head = line(
         Span(f"{clock(step.at_ms, look.zone)} {step.index:>3} ", Tone.MUTED),
         sign,
-        Span(f" {foreign(step.kind, limit=8):<8} ", Tone.MUTED),
+        Span(f" {left(kind_word(step.kind), KIND)} ", Tone.MUTED),
         Span(foreign(step.text), Tone.MUTED if step.done else Tone.PLAIN),
     )
     return (*fit(head, max(0, cells - 7), glyphs.ellipsis), Span(" "), Span(amount, Tone.MUTED))
+
+
+def kind_word(kind: str) -> str:
+    """`code result` for `code_execution_result`: the provider's word for a step, shorter."""
+    return foreign(kind.replace("code_execution", "code").replace("_", " ").strip(), limit=40)
 
 
 def steps(detail: RunDetail, look: Look, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:

@@ -119,7 +119,7 @@ async def test_where_the_runs_cannot_be_handed_over_the_screen_stays(busy: Doubl
 async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: DoubleEngine) -> None:
     async with console(busy, busy.clock, leave=None) as screen:
         await screen.press("q")
-        assert "Nobody guards them once this console is gone." in screen.text()
+        assert "Nobody goes on guarding once this console is gone." in screen.text()
         await screen.press("enter")
         assert await left(screen) is None
 

@@ -28,6 +28,12 @@ def test_what_ended_stands_below_a_separator() -> None:
     assert order(A).ids == (A,)
 
 
+def test_what_waits_for_a_person_stands_on_top() -> None:
+    runs = (samples.run(1), samples.unconfirmed(2), samples.run(3), samples.proposal(4))
+    ids = Order.of(Snapshot(taken=samples.NOW, live=runs), Order(), frozen=False).ids
+    assert ids == (D, B, A, C)
+
+
 def test_frozen_rows_stay_and_new_ones_come_last() -> None:
     before = order(A, B, C)
     assert Order.of(snapshot(D, C, A), before, frozen=True).ids == (A, C, D)

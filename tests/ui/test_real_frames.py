@@ -72,6 +72,35 @@ class Comparison:
         assert self.diffed.cells() == self.plain.cells()
 
 
+async def test_a_tick_of_forty_rows_costs_few_bytes_and_an_idle_one_none(idle: DoubleEngine) -> None:
+    idle.live = [samples.run(number, of=samples.TASKS[number % 5], sent_ago=7 * number + 5) for number in range(40)]
+    context = Context(engine=idle, clock=idle.clock, glyphs=UNICODE, by="alice tty=yes")
+    app = ConsoleApp(context, themes=load_themes(), theme="night", driver_class=RecordingDriver)
+    ticks: list[int] = []
+    painter = Painter(120, 60)
+
+    async def watch(pilot: Pilot[object]) -> None:
+        driver = app._driver
+        assert isinstance(driver, RecordingDriver)
+        await pilot.pause()
+        for second in range(14):
+            if second < 12:
+                idle.clock.advance(1)
+            await app.refresh_look()
+            await pilot.pause()
+            for frame in driver.frames:
+                painter.feed(frame)
+            driver.frames.clear()
+            ticks.append(len(painter.frame().encode()))
+        app.exit()
+
+    await asyncio.wait_for(app.run_async(auto_pilot=watch, size=(120, 60)), 60)
+    steady = sorted(ticks[2:12])
+    assert steady[len(steady) // 2] < 1000, ticks
+    assert max(steady) < 2000, ticks
+    assert ticks[-1] == 0, "nothing changed and nothing is sent"
+
+
 SHIFT = (
     *("j", "j", "j", "space", "space", "x", "escape", "enter", "pagedown", "escape"),
     *("question_mark", "j", "escape", "colon", "t", "h", "escape", "l", "n", "enter", "escape", "X", "right", "escape"),

@@ -49,7 +49,7 @@ async def test_the_cursor_stays_on_its_run_when_rows_come_go_and_move(busy: Doub
     target = busy.live[5].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)
-        for change in (lambda live: live[::-1], lambda live: live[2:], lambda live: [samples.run(77), *live]):
+        for change in (lambda live: live[::-1], lambda live: live[:-1], lambda live: [samples.run(77), *live]):
             busy.live = change(busy.live)
             await screen.tick()
             assert screen.cursor == target
@@ -106,7 +106,7 @@ async def test_no_row_moves_while_a_question_is_open(busy: DoubleEngine) -> None
         await screen.tick()
         assert screen.table.order == (*before, samples.run(99).id)
         await screen.press("escape")
-        assert screen.table.order[0] == samples.run(99).id
+        assert screen.table.order.index(samples.run(99).id) == 2, "below what waits for a person"
 
 
 async def test_the_kill_switch_asks_and_enter_does_nothing(busy: DoubleEngine) -> None:

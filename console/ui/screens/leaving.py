@@ -44,7 +44,7 @@ def leave_question(look: Look, context: Context) -> LeaveQuestion:
         words = "Other processes guard them; they go on."
         choices.append(Choice(id="leave", label="Leave"))
     elif context.leave is None:
-        words = "Nobody guards them once this console is gone."
+        words = "Nobody goes on guarding once this console is gone."
         choices.append(STAY)
     else:
         words = "Left behind, they stay under guard in the background; the next console shows them again."
