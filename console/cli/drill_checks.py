@@ -108,7 +108,8 @@ async def failing_cancel(ground: Ground) -> str:
     stubborn = replace(ENDLESS, faults={"cancel.503": 2})
     async with ground.house(task_of("failing-cancel", stubborn)) as house:
         run_id = (await launch(house, "failing-cancel")).run.id
-        await reaches(house, run_id, State.RUNNING)
+        launched = await reaches(house, run_id, State.RUNNING, State.UNCONFIRMED, State.ENDED)
+        expect(launched.state is State.RUNNING, f"the launch was {launched.state}")
         asked = await house.engine.desk.stop(run_id, by=BY)
         run = await house.engine.wait(run_id)
         spending = await ground.spending(run.key)

@@ -10,9 +10,12 @@ import click
 from console.cli.exits import Exit
 from console.cli.failures import Failure
 from console.cli.shell import Shell, pass_shell, with_json
+from console.domain.guardrails import UNIT_CAPS, Cap
 
 if TYPE_CHECKING:
-    from console.domain.guardrails import Cap, Standing
+    from console.domain.guardrails import Standing
+
+TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
 
 
 @click.group("caps", invoke_without_command=True)
@@ -37,14 +40,13 @@ def raise_command(shell: Shell, name: str, amount: str, task: str | None, reason
 
 
 def _understood(name: str, amount: str, task: str | None) -> tuple[Cap, int]:
-    from console.domain.guardrails import UNIT_CAPS, Cap
     from console.domain.usage import parse_decimal
 
     known = [cap.value for cap in Cap]
     if name not in known:
         raise Failure(Exit.USAGE, f"no cap is named {name!r}; known: {', '.join(known)}")
     cap = Cap(name)
-    if (task is not None) != name.startswith("task_"):
+    if (task is not None) != (cap in TASK_CAPS):
         raise Failure(Exit.USAGE, "--task goes with task_daily_units and task_daily_runs, and with no other cap")
     try:
         return cap, parse_decimal(amount, 3 if cap in UNIT_CAPS else 0)
@@ -69,19 +71,24 @@ async def _print(shell: Shell) -> int:
     from console.cli.run_table import standing_line
 
     async with opened(shell) as house:
-        standings = (await house.engine.view.snapshot()).standings
+        settings = house.engine.settings
+        found: list[tuple[str | None, Standing]] = [
+            (None, standing) for standing in (await house.engine.view.snapshot()).standings
+        ]
+        for task in settings.tasks:
+            standings = await house.store.ledger.standings(settings.caps, house.clock.now(), task)
+            found += [(task.name, own) for own in standings if own.cap in TASK_CAPS and own.limit is not None]
     if shell.json:
-        shell.out_json([_json(standing) for standing in standings])
+        shell.out_json([{"task": task, **_json(standing)} for task, standing in found])
         return Exit.OK
-    for standing in standings:
+    for task, standing in found:
         frees = instant(standing.frees_at_ms)
-        shell.out(standing_line(standing) + (f"; frees at {frees}" if frees else ""))
+        shell.out(f"{task} " * (task is not None) + standing_line(standing) + (f"; frees at {frees}" if frees else ""))
     return Exit.OK
 
 
 def _json(standing: Standing) -> dict[str, object]:
     from console.cli.run_json import instant
-    from console.domain.guardrails import UNIT_CAPS
 
     scale = 1000 if standing.cap in UNIT_CAPS else 1
 

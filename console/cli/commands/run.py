@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from console.cli.completing import task_names
-from console.cli.exits import exit_of_answer, exit_of_run
+from console.cli.exits import Exit, exit_of_answer, exit_of_run
 from console.cli.shell import Shell, pass_shell, with_json
 from console.domain.text import safe
 
@@ -102,13 +103,31 @@ async def _followed(shell: Shell, house: House, run_id: RunId, leaving: Leaving,
 
     told: tuple[object, ...] | None = None
     while True:
-        run = await house.engine.look_at(run_id)
+        run = await _looked_at(shell, house, run_id)
         if run.attempt and change_key(run) != told:
             told = change_key(run)
             shell.say(progress_line(run))
         if leaving.code is not None or _is_over(run, wait=wait):
             return run
         await leaving.wait(LOOK_SECONDS)
+
+
+async def _looked_at(shell: Shell, house: House, run_id: RunId) -> Run:
+    """The run now; while the store does not answer, the guard goes on, and so does the wait. Raises Failure."""
+    from console.cli.failures import Failure
+    from console.engine.errors import StoreError
+
+    told = False
+    while True:
+        try:
+            return await house.engine.look_at(run_id)
+        except StoreError as error:
+            if run_id not in house.engine.guarded:
+                raise Failure(Exit.UNCONFIRMED, f"run {run_id} may go on and cannot be looked at: {error}") from error
+            if not told:
+                told = True
+                shell.say(f"{error}; the run is guarded on")
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _is_over(run: Run, *, wait: bool) -> bool:
@@ -123,11 +142,13 @@ async def _farewell(shell: Shell, house: House, answer: LaunchAnswer, run: Run, 
     from console.cli.leave import hand_over
     from console.cli.progress import short
     from console.cli.run_json import answer_json
+    from console.engine.errors import StoreError
 
     guard = await hand_over(shell, house, run.id)
     if guard:
         shell.say(f"run {run.id} goes on, guarded by {guard}; to stop it: nightdesk cancel {short(run.id)}")
-    run = await house.store.runs.get(run.id) or run
+    with suppress(StoreError):
+        run = await house.store.runs.get(run.id) or run
     if shell.json:
         shell.out_json(answer_json(answer, run, house.clock.now()))
     if leaving.code is not None:

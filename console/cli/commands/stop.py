@@ -10,7 +10,6 @@ import click
 
 from console.cli.exits import Exit
 from console.cli.shell import Shell, pass_shell, with_json
-from console.domain.text import safe
 
 if TYPE_CHECKING:
     from console.cli.build import House
@@ -73,15 +72,15 @@ async def _cancel(shell: Shell, texts: Sequence[str], seconds: float) -> int:
     async with opened(shell) as house:
         view, desk = house.engine.view, house.engine.desk
         # All names are understood before anything is stopped: a typing mistake stops nothing.
-        meant = [run for text in texts for run in await runs_meant(view, text)]
+        meant = [await runs_meant(view, text) for text in texts]
         if not texts:
             asked = await desk.stop_all(by=shell.by)
         else:
-            still_open = {run.id: run for run in meant if run.state is not State.ENDED}
-            asked = tuple([await desk.stop(run_id, by=shell.by) for run_id in still_open])
-            for run in meant:
-                if run.state is State.ENDED and len(meant) == len(texts):
-                    shell.say(f"{safe(run.task)} {run.id} has ended already: {run.outcome}")
+            # Of a key every open attempt; where none is open, the last one says how it ended.
+            chosen = [
+                run for runs in meant for run in [run for run in runs if run.state is not State.ENDED] or [runs[-1]]
+            ]
+            asked = tuple([await desk.stop(run_id, by=shell.by) for run_id in dict.fromkeys(run.id for run in chosen)])
         return await _proven(shell, house, asked, seconds)
 
 
@@ -120,14 +119,15 @@ async def _proven(
     from console.domain.run import State
 
     for run in asked:
-        shell.say(progress_line(run))
+        shell.say(progress_line(run) + (" (ended before)" if run.state is State.ENDED else ""))
     # Somebody must go on asking, and look for the proof: where no process does, the background supervisor will.
     await hand_over(shell, house)
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     ends = [await _end(house, run.id, until) for run in asked]
-    for run in ends:
-        shell.say(progress_line(run))
+    for before, run in zip(asked, ends, strict=True):
+        if before.state is not State.ENDED:
+            shell.say(progress_line(run))
     if shell.json:
         runs = [run_json(run, house.clock.now()) for run in ends]
         shell.out_json(runs if paused is None else {"paused": paused, "runs": runs})
