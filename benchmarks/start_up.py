@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from statistics import median
 
-from benchmarks._terminal import COLUMNS, ROWS, seconds_until_shown
+from benchmarks._terminal import COLUMNS, ROWS, Cost, cost_of, cost_until_shown
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 11
@@ -31,47 +29,50 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def medians(**measured: Callable[[], float]) -> dict[str, float]:
-    """Seconds each, rounds interleaved so that a busy moment hits all alike; the first round warms the caches."""
-    seconds: dict[str, list[float]] = {name: [] for name in measured}
+def medians(measured: Mapping[str, Callable[[], Cost]]) -> dict[str, Cost]:
+    """Rounds are interleaved so that a busy moment hits all alike; the first round warms the caches."""
+    costs: dict[str, list[Cost]] = {name: [] for name in measured}
     for turn in range(ROUNDS + 1):
         for name, measure in measured.items():
-            took = measure()
+            cost = measure()
             if turn:
-                seconds[name].append(took)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+                costs[name].append(cost)
+    return {
+        name: Cost(wall=median(cost.wall for cost in each), cpu=median(cost.cpu for cost in each))
+        for name, each in costs.items()
+    }
+
+
+def measured(folder: Path) -> dict[str, Callable[[], Cost]]:
+    """What is started, by name, in a folder with a configuration."""
+    own = environment(folder)
+    python, nightdesk = [sys.executable], [sys.executable, "-m", "console"]
+
+    def command(*arguments: str) -> Callable[[], Cost]:
+        return lambda: cost_of(arguments, cwd=folder, environment=own)
+
+    def screen(arguments: list[str], *marks: str) -> Callable[[], Cost]:
+        return lambda: cost_until_shown(arguments, marks=marks, cwd=folder, environment=own)
+
+    command(*nightdesk, "init")()
+    return {
+        "bare table": screen([*python, "-m", "benchmarks._bare_table"], "bare", "task-20", "palette"),
+        "console": screen(nightdesk, *CONSOLE_MARKS),
+        "imports": command(*python, "-c", "import asyncio, sqlite3"),
+        "ps --json": command(*nightdesk, "ps", "--json"),
+        "--version": command(*nightdesk, "--version"),
+    }
 
 
 def main() -> None:
-    """Prints the medians and the two ratios."""
+    """Prints the medians and the ratios."""
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        own = environment(folder)
-        nightdesk = [sys.executable, "-m", "console"]
-
-        def command(*arguments: str) -> Callable[[], float]:
-            def measure() -> float:
-                started = time.perf_counter()
-                subprocess.run(arguments, cwd=folder, env=own, check=True, stdout=subprocess.DEVNULL)
-                return time.perf_counter() - started
-
-            return measure
-
-        def screen(arguments: list[str], *marks: str) -> Callable[[], float]:
-            return lambda: seconds_until_shown(arguments, marks=marks, cwd=folder, environment=own)
-
-        command(*nightdesk, "init")()
-        took = medians(
-            bare_table=screen([sys.executable, "-m", "benchmarks._bare_table"], "bare", "task-20", "palette"),
-            console=screen(nightdesk, *CONSOLE_MARKS),
-            imports=command(sys.executable, "-c", "import asyncio, sqlite3"),
-            ps=command(*nightdesk, "ps", "--json"),
-            version=command(*nightdesk, "--version"),
-        )
-    for what, seconds in took.items():
-        print(f"{what:12} {seconds * 1000:7.0f} ms")
-    print(f"first frame, console / bare table:           {took['console'] / took['bare_table']:.2f}")
-    print(f"ps --json / python -c 'import asyncio, sqlite3': {took['ps'] / took['imports']:.2f}")
+        costs = medians(measured(Path(name)))
+    for what, cost in costs.items():
+        print(f"{what:12} {cost.wall * 1000:6.0f} ms, of which CPU {cost.cpu * 1000:6.0f} ms")
+    for above, below in (("console", "bare table"), ("ps --json", "imports"), ("--version", "imports")):
+        one, other = costs[above], costs[below]
+        print(f"{above} / {below}: {one.wall / other.wall:.2f}, by CPU {one.cpu / other.cpu:.2f}")
 
 
 CONSOLE_MARKS = ("live of", "cut-off", "help")
