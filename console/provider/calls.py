@@ -131,8 +131,8 @@ class Calls:
         match fault.kind:
             case FaultKind.NOT_CONNECTED:
                 return unreachable(why)
-            case FaultKind.SILENT:
-                return Unavailable(cleaned(f"no whole answer: {why}"))
+            case FaultKind.SILENT | FaultKind.UNUSABLE:
+                return Unavailable(cleaned(f"no usable answer: {why}"))
             case FaultKind.BROKEN:
                 return Hiccup(cleaned(f"no whole answer: {why}"))
 

@@ -115,6 +115,8 @@ class RemoteRun:
     """Text of the model's output steps, raw."""
     errors: tuple[str, ...] = ()
     """`code: message`, raw."""
+    token_limit: int | None = None
+    """The belt as the provider echoes it; None: it echoes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

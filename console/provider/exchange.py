@@ -20,7 +20,7 @@ import httpx
 from console import __version__
 from console.provider.faults import Reply
 from console.provider.secret import Secret
-from console.provider.verdict import Fault, FaultKind, fault_of
+from console.provider.verdict import Fault, FaultKind, Unusable, fault_of
 
 KEY_HEADER = "x-goog-api-key"
 
@@ -39,8 +39,9 @@ class Bounds:
     """A stream that says nothing for so long has ended; no heartbeat is documented."""
     stream_s: float = 3600.0
     """A stream is left after this, so that one that only drips comments holds nothing for ever."""
-    body_bytes: int = 8 << 20
-    """An answer beyond this is garbage; a finished interaction may have 1.3 MB (BIGAGI in the wire notes)."""
+    body_bytes: int = 16 << 20
+    """An answer beyond this is not read. A finished interaction may have 1.3 MB (BIGAGI in the wire notes), with images
+    more; one that is never read could never be proven to have ended."""
     attempts: int = 3
     """Tries of a harmless call whose connection broke."""
     pause_s: float = 0.1
@@ -132,10 +133,6 @@ class Clients:
         return self._context
 
 
-class TooLarge(Exception):
-    """The body passed the bound."""
-
-
 class _Body:
     """The bytes of an answer, unpacked within a bound: a few kilobytes of gzip can hold gigabytes."""
 
@@ -145,12 +142,12 @@ class _Body:
         self._whole = bytearray()
 
     def take(self, chunk: bytes) -> None:
-        """Raises TooLarge, or zlib.error for what is no gzip."""
+        """Raises Unusable, or zlib.error for what is no gzip."""
         if self._inflate is not None:
             chunk = self._inflate.decompress(chunk, self._limit - len(self._whole) + 1)
         self._whole += chunk
         if len(self._whole) > self._limit:
-            raise TooLarge(f"an answer of more than {self._limit} bytes")
+            raise Unusable(f"an answer of more than {self._limit} bytes")
 
     def whole(self) -> bytes:
         """All of it. Raises EOFError where the gzip stream was cut."""
@@ -185,10 +182,10 @@ async def _read_before(response: httpx.Response) -> AsyncIterator[bytes]:
 
 
 async def read_reply(response: httpx.Response, limit: int) -> Reply:
-    """The whole answer. Raises TooLarge, ValueError for an encoding that was not asked for, and what httpx raises."""
+    """The whole answer. Raises Unusable, and what httpx raises."""
     encoding = "" if response.is_stream_consumed else response.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
-        raise ValueError("a content encoding that was not asked for")
+        raise Unusable("a content encoding that was not asked for")
     body = _Body(encoding, limit)
     async with raw_chunks(response) as chunks:
         async for chunk in chunks:

@@ -34,6 +34,8 @@ class FaultKind(StrEnum):
     """Proven: no byte of the request left this machine."""
     SILENT = "silent"
     """A deadline passed."""
+    UNUSABLE = "unusable"
+    """The answer is of a kind that we do not read; a second try would bring the same."""
     BROKEN = "broken"
     """Anything else, between the first byte of the request and the last one of the answer."""
 
@@ -47,6 +49,10 @@ class Fault:
     """Raw."""
 
 
+class Unusable(Exception):
+    """The answer is too large, or packed in a way that was not asked for."""
+
+
 def fault_of(error: Exception) -> Fault:
     """Which kind of fault an exception of the HTTP library is."""
     why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -54,6 +60,8 @@ def fault_of(error: Exception) -> Fault:
         return Fault(kind=FaultKind.NOT_CONNECTED, why=why)
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return Fault(kind=FaultKind.SILENT, why=why)
+    if isinstance(error, Unusable):
+        return Fault(kind=FaultKind.UNUSABLE, why=str(error))
     return Fault(kind=FaultKind.BROKEN, why=why)
 
 

@@ -62,11 +62,6 @@ def usage_of(value: object) -> Usage | None:
     return Usage(**{"total": parts, **figures})
 
 
-def token_limit(value: object) -> int | None:
-    """The token limit that an interaction echoes, as a string or as a number; None where it echoes none."""
-    return count(members(members(value).get("agent_config")).get("max_total_tokens"))
-
-
 def labels_of(value: object) -> Mapping[str, str]:
     """Labels whose value is a string."""
     pairs = ((text(name, 64), text(label, 64)) for name, label in members(value).items() if isinstance(label, str))
@@ -92,6 +87,7 @@ def remote_run(value: object, asked: str) -> RemoteRun:
         steps=numbered(interaction.get("steps")),
         result=_result(interaction),
         errors=_errors(interaction),
+        token_limit=count(members(interaction.get("agent_config")).get("max_total_tokens")),
     )
 
 

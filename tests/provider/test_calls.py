@@ -110,6 +110,7 @@ async def test_what_the_network_does(call: str, error: Exception, kind: type[Pro
     with pytest.raises(kind) as caught:
         await ALL[call](provider(Service(error)))
     assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("call", sorted(ALL))
@@ -177,6 +178,13 @@ async def test_what_a_second_try_would_not_cure_is_tried_once(call: str, error: 
     service = Service(error)
     with suppress(ProviderError):
         await HARMLESS[call](provider(service))
+    assert len(service.asked) == 1
+
+
+async def test_an_answer_that_is_too_large_is_not_asked_for_again() -> None:
+    service = Service((200, {**interaction(), "padding": "x" * 10_000}))
+    with pytest.raises(Unavailable, match="more than 5000 bytes"):
+        await provider(service, body_bytes=5000).get("v1_Chd")
     assert len(service.asked) == 1
 
 

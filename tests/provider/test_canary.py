@@ -12,11 +12,13 @@ import traceback
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
 
+import httpx
 import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
 from console.provider.contract import ProviderError
+from console.provider.exchange import KeyedTransport
 from console.provider.interactions import InteractionsProvider
 from console.provider.secret import Secret
 from tests.provider import servers
@@ -28,14 +30,18 @@ CANARIES = (KEY, PROMPT, KEY[4:20], PROMPT[:30])
 
 
 def shown(error: BaseException) -> str:
-    """A traceback as plainly as Python, and as richly as the screen, can print it."""
-    plain = traceback.TracebackException.from_exception(error, capture_locals=True)
+    """A traceback with local variables, as Python prints it."""
+    return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+def richly_shown(error: BaseException) -> str:
+    """A traceback with local variables, as the screen prints it."""
     rich = Traceback.from_exception(
         type(error), error, error.__traceback__, show_locals=True, locals_max_string=100_000, locals_max_length=1000
     )
     page = io.StringIO()
     Console(width=400, file=page).print(rich)
-    return "".join(plain.format()) + page.getvalue()
+    return page.getvalue()
 
 
 def assert_clean(text: str) -> None:
@@ -118,7 +124,7 @@ async def test_no_cancellation_shows_them(call: str) -> None:
         task.cancel()
         error = await task
         assert isinstance(error, asyncio.CancelledError)
-        assert_clean(shown(error))
+        assert_clean(shown(error) + richly_shown(error))
         await one.aclose()
 
 
@@ -135,6 +141,19 @@ async def test_a_success_logs_neither(caplog: pytest.LogCaptureFixture) -> None:
     assert_clean(caplog.text)
 
 
+async def test_the_request_that_a_caller_holds_never_has_the_key() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    request = httpx.Request("GET", "https://agents.example")
+    await KeyedTransport(httpx.MockTransport(answer), Secret(KEY), lambda: 0.0).handle_async_request(request)
+    assert seen[0].headers["x-goog-api-key"] == KEY
+    assert "x-goog-api-key" not in request.headers
+
+
 def test_the_test_would_see_a_leak() -> None:
     """A frame that holds the key, to show that this way of looking finds it."""
 
@@ -143,4 +162,5 @@ def test_the_test_would_see_a_leak() -> None:
 
     with pytest.raises(RuntimeError) as caught:
         careless(KEY)
-    assert shown(caught.value).count(KEY) >= 2
+    assert KEY in shown(caught.value)
+    assert KEY in richly_shown(caught.value)

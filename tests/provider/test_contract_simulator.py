@@ -6,86 +6,25 @@ the id of the run that did.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-
 import pytest
 
-from console.domain.usage import Usage
 from console.provider.contract import (
     Gone,
     Launched,
-    LaunchOrder,
     NotSent,
-    ProviderError,
     RateLimited,
     Rejected,
-    RemoteRun,
     StatusClass,
-    Step,
-    StreamEvent,
     Unavailable,
     Unknown,
     Unsupported,
 )
 from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
 from console.simulator.faults import FaultSpec, Switch
-from console.simulator.scenario import Scenario
 from console.simulator.server import SimulatorThread
 from console.simulator.world import World
-from tests.provider.examples import KEY, order, quick
+from tests.provider.simulated import ENDLESS, THE_KEY, ended, launched, made, ordered
 from tests.waiting import until
-
-QUICK = Scenario(steps=4, step_seconds=0.01, tokens_per_step=1000, cached_share=0.3, cancel_seconds=0.02)
-ENDLESS = Scenario(ending="never", step_seconds=0.02, cancel_seconds=0.02)  # type: ignore[arg-type]  # a StrEnum's word
-
-THE_KEY = "9f2c51ab03de7714"
-
-
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[SimulatorThread]:
-    with SimulatorThread() as running:
-        yield running
-
-
-@pytest.fixture
-async def service(simulator: SimulatorThread) -> AsyncIterator[SimulatorThread]:
-    simulator.world.reset()
-    simulator.world.default = QUICK
-    yield simulator
-    simulator.world.clear_faults()
-
-
-@pytest.fixture(params=["v1", "v1beta"])
-async def adapter(service: SimulatorThread, request: pytest.FixtureRequest) -> AsyncIterator[InteractionsProvider]:
-    one = made(service, version=request.param)
-    yield one
-    await one.aclose()
-
-
-def made(service: SimulatorThread, *, version: str = "v1beta", **bounds: float) -> InteractionsProvider:
-    return InteractionsProvider(base_url=service.url, secret=Secret(KEY), api_version=version, bounds=quick(**bounds))
-
-
-def ordered(**changes: object) -> LaunchOrder:
-    return order(**{"prompt": "Write the nightly report.", "labels": {"nightdesk-key": THE_KEY}, **changes})
-
-
-async def launched(adapter: InteractionsProvider, **changes: object) -> str:
-    verdict = await adapter.create(ordered(**changes))
-    assert isinstance(verdict, Launched)
-    return verdict.remote_id
-
-
-async def ended(adapter: InteractionsProvider, remote_id: str) -> RemoteRun:
-    seen: list[RemoteRun] = []
-
-    async def is_terminal() -> bool:
-        seen.append(await adapter.get(remote_id))
-        return seen[-1].status_class is StatusClass.TERMINAL
-
-    await until(is_terminal)
-    return seen[-1]
 
 
 async def test_a_run_from_launch_to_end(service: SimulatorThread, adapter: InteractionsProvider) -> None:
@@ -138,6 +77,7 @@ async def test_the_belt_arrives_and_holds(service: SimulatorThread) -> None:
     remote_id = await launched(adapter, max_total_tokens=1500)
     run = await ended(adapter, remote_id)
     assert run.status == "incomplete"
+    assert run.token_limit == 1500
     assert run.usage is not None
     assert run.usage.uncached >= 1500
     await adapter.aclose()
@@ -147,15 +87,16 @@ NETWORK_FAULTS = [
     *("lost_reply", "dropped", "reset", "reset_before", "half_headers", "half_body", "garbage", "garbage_bytes"),
     *("empty", "no_id", "silence", "silence_before", "huge", "drip"),
 ]
+ENDLESS_FAULTS = {"silence", "silence_before", "drip"}
 REFUSALS = [400, 401, 402, 403, 404, 413, 416, 422]
 STATUSES = [300, 307, *REFUSALS, 405, 408, 409, 418, 429, 451, 499, 500, 502, 503, 504, 599]
 FORMS = ["err.old", "err.new", "err.array", "err.html", "err.empty"]
 
 
-async def judged(service: SimulatorThread, faults: FaultSpec) -> object:
+async def judged(service: SimulatorThread, faults: FaultSpec, *, create_s: float = 10.0) -> object:
     """The verdict of one create under `faults`, held against what the service knows."""
     service.world.set_faults(faults)
-    adapter = made(service, create_s=0.3)
+    adapter = made(service, create_s=create_s)
     verdict = await adapter.create(ordered())
     world = service.world
     assert world.posts(THE_KEY) <= 1
@@ -169,7 +110,8 @@ async def judged(service: SimulatorThread, faults: FaultSpec) -> object:
 
 @pytest.mark.parametrize("fault", NETWORK_FAULTS)
 async def test_each_fault_of_the_network_at_create(service: SimulatorThread, fault: str) -> None:
-    assert isinstance(await judged(service, [f"create.{fault}"]), Unknown)
+    create_s = 0.3 if fault in ENDLESS_FAULTS else 10.0
+    assert isinstance(await judged(service, [f"create.{fault}"], create_s=create_s), Unknown)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -233,7 +175,7 @@ async def test_a_poll_outlives_one_fault(service: SimulatorThread, fault: str) -
 
 @pytest.mark.parametrize("fault", [name for name in NETWORK_FAULTS if name != "no_id"])
 async def test_no_fault_of_a_poll_looks_like_an_end(service: SimulatorThread, fault: str) -> None:
-    adapter = made(service, call_s=0.3)
+    adapter = made(service, call_s=0.3 if fault in ENDLESS_FAULTS else 10.0)
     remote_id = await launched(adapter)
     service.world.set_faults([f"get.{fault}"])
     with pytest.raises(Unavailable):
@@ -298,87 +240,6 @@ async def test_a_service_that_makes_no_sandboxes(service: SimulatorThread) -> No
     service.world.set_faults(["env_create.503"])
     with pytest.raises(Unavailable):
         await adapter.make_sandbox(network=None)
-    await adapter.aclose()
-
-
-async def heard(adapter: InteractionsProvider, remote_id: str) -> list[StreamEvent]:
-    return [event async for event in adapter.follow(remote_id)]
-
-
-def folded(events: list[StreamEvent]) -> tuple[dict[int, Step], Usage]:
-    """What a consumer keeps: the last word on each step, the largest figures."""
-    steps: dict[int, Step] = {}
-    usage = Usage()
-    for event in events:
-        if event.step is not None:
-            steps[event.step.index] = event.step
-        if event.usage is not None:
-            usage = usage.highest(event.usage)
-    return steps, usage
-
-
-async def test_a_stream_tells_what_a_get_tells(service: SimulatorThread, adapter: InteractionsProvider) -> None:
-    """Steps carry the same index, kind and text, whichever way they came."""
-    remote_id = await launched(adapter)
-    events = await heard(adapter, remote_id)
-    run = await ended(adapter, remote_id)
-    steps, usage = folded(events)
-    assert tuple(steps[index] for index in sorted(steps)) == run.steps
-    assert usage == run.usage
-    assert events[-1].status == "completed"
-
-
-STREAM_FAULTS: dict[str, FaultSpec] = {
-    "no event ids": ["sse.no_event_id"],
-    "cut by an array": {"sse.cut_600": 0.02},
-    "bare refusal": ["sse.bare_refusal"],
-    "silence": ["sse.silence"],
-    "stall": {"sse.stall": 3},
-    "drop": {"sse.drop": 3},
-    "reset": {"sse.reset": 3},
-    "error": {"sse.error": 3},
-    "noise": ["sse.noise"],
-    "huge line": {"sse.huge_line": 2},
-    "more usage": ["sse.more_usage"],
-    "late usage": {"usage.late": 2},
-    "no usage": ["usage.absent"],
-}
-
-
-@pytest.mark.parametrize("fault", STREAM_FAULTS)
-async def test_no_fault_of_a_stream_is_an_error_or_exceeds_the_truth(service: SimulatorThread, fault: str) -> None:
-    adapter = made(service, silence_s=0.3)
-    remote_id = await launched(adapter, prompt='#sim {"steps": 2, "text": "short", "result": "done"}')
-    service.world.set_faults(STREAM_FAULTS[fault])
-    steps, usage = folded(await heard(adapter, remote_id))
-    service.world.clear_faults()
-    await until(lambda: service.world.view(remote_id).is_terminal)
-    truth = service.world.view(remote_id)
-    assert usage.total <= truth.tokens.total
-    if fault in ("no event ids", "noise", "huge line", "more usage"):
-        assert usage.total == truth.tokens.total
-        assert steps
-        assert all(step.done for step in steps.values())
-    await adapter.aclose()
-
-
-async def test_replays_are_harmless(service: SimulatorThread) -> None:
-    adapter = made(service)
-    remote_id = await launched(adapter)
-    once = folded(await heard(adapter, remote_id))
-    twice = folded(await heard(adapter, remote_id) + await heard(adapter, remote_id))
-    assert once == twice
-    await adapter.aclose()
-
-
-async def test_a_stream_of_nothing(service: SimulatorThread) -> None:
-    adapter = made(service)
-    with pytest.raises(Gone):
-        await heard(adapter, "v1_nothing")
-    remote_id = await launched(adapter)
-    service.world.set_faults(["stream.503"])
-    with pytest.raises(ProviderError):
-        await heard(adapter, remote_id)
     await adapter.aclose()
 
 

@@ -254,7 +254,7 @@ async def test_silence_is_bounded_by_the_outer_deadline() -> None:
 
 async def test_closing_is_bounded_by_the_outer_deadline_and_loses_no_id() -> None:
     transport = Hanging(httpx.Response(200, stream=Pieces(BODY)))
-    assert isinstance(await created(transport, create_s=0.05), Launched)
+    assert isinstance(await created(transport, create_s=0.5), Launched)
 
 
 async def test_a_cancelled_create_ends_as_cancelled() -> None:

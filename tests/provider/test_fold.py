@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.domain.usage import Usage
@@ -217,6 +217,7 @@ PAYLOADS = st.dictionaries(
 )
 
 
+@settings(max_examples=50)
 @given(st.lists(st.tuples(EVENTS, PAYLOADS), max_size=8))
 def test_no_stream_breaks_the_fold(stream: list[tuple[str, dict[str, object]]]) -> None:
     fold = StreamFold()

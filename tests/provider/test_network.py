@@ -102,6 +102,8 @@ CALLS: dict[str, Callable[[InteractionsProvider], Awaitable[object]]] = {
     "delete": lambda one: one.delete_sandbox("e1"),
 }
 
+ENDLESS = {"silent", "dripping"}
+
 NO_FAULT = {
     ("HTML 200", "cancel"),
     ("HTML 200", "delete"),
@@ -115,7 +117,7 @@ NO_FAULT = {
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_each_fault_of_a_create_is_unknown_and_met_once(fault: str) -> None:
     async with servers.serving(FAULTS[fault]) as server:
-        verdict = await adapter(server.url, create_s=0.3).create(order())
+        verdict = await adapter(server.url, create_s=0.3 if fault in ENDLESS else 10.0).create(order())
         assert isinstance(verdict, Unknown)
         assert server.connections == 1
         assert KEY not in verdict.why
@@ -126,13 +128,13 @@ async def test_each_fault_of_a_create_is_unknown_and_met_once(fault: str) -> Non
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_each_fault_of_another_call_is_unavailable(fault: str, call: str) -> None:
     async with servers.serving(FAULTS[fault]) as server:
-        one = adapter(server.url, call_s=0.3)
+        one = adapter(server.url, call_s=0.3 if fault in ENDLESS else 10.0)
         if (fault, call) in NO_FAULT:
             await CALLS[call](one)
         else:
             with pytest.raises(Unavailable):
                 await CALLS[call](one)
-        most = 1 if call in ("cancel", "make") or fault in ("silent", "dripping") else 3
+        most = 1 if call in ("cancel", "make") or fault in ENDLESS else 3
         assert 1 <= server.connections <= most
         await one.aclose()
 
@@ -169,7 +171,7 @@ async def test_a_tls_handshake_that_fails_was_not_sent() -> None:
     async with servers.serving(behave) as server:
         verdict = await adapter(server.url.replace("http:", "https:")).create(order())
     assert isinstance(verdict, NotSent)
-    assert seen
+    assert len(seen) == 1
     assert KEY.encode() not in seen[0]
     assert PROMPT.encode() not in seen[0]
 

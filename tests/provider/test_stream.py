@@ -183,8 +183,8 @@ async def test_silence_ends_a_stream() -> None:
         writer.write(HEAD + chunk(CREATED))
         await servers.until_the_client_leaves(reader)
 
-    async with servers.serving(behave) as server:
-        assert await followed(real(server.url, silence_s=0.2)) == TOLD[:1]
+    async with servers.serving(behave) as server, asyncio.timeout(10):
+        assert await followed(real(server.url, silence_s=1.0)) == TOLD[:1]
 
 
 async def test_a_stream_that_drips_comments_is_left_in_the_end() -> None:
@@ -196,8 +196,8 @@ async def test_a_stream_that_drips_comments_is_left_in_the_end() -> None:
             await writer.drain()
             await asyncio.sleep(0.02)
 
-    async with servers.serving(behave) as server:
-        assert await followed(real(server.url, stream_s=0.3)) == TOLD[:1]
+    async with servers.serving(behave) as server, asyncio.timeout(10):
+        assert await followed(real(server.url, stream_s=1.0)) == TOLD[:1]
 
 
 async def test_a_reset_ends_a_stream() -> None:

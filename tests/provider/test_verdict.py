@@ -11,7 +11,7 @@ import pytest
 
 from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown
 from console.provider.faults import Reply
-from console.provider.verdict import FaultKind, fault_of, verdict_of_fault, verdict_of_reply
+from console.provider.verdict import FaultKind, Unusable, fault_of, verdict_of_fault, verdict_of_reply
 from tests.provider.examples import error_new, error_old, interaction
 
 PROVEN_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
@@ -121,6 +121,7 @@ def test_every_other_one_proves_nothing(name: str) -> None:
         ssl.SSLError("x"),
         TimeoutError(),
         RuntimeError(),
+        Unusable("x"),
         EOFError("x"),
         ExceptionGroup("x", [OSError()]),
     ],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.domain.usage import Usage
 from console.provider.contract import StatusClass, Step
-from console.provider.wire import RESULT_LENGTH, remote_run, status_class, token_limit, usage_of
+from console.provider.wire import RESULT_LENGTH, remote_run, status_class, usage_of
 from tests.provider.examples import interaction
 
 JSON = st.recursive(
@@ -78,12 +78,13 @@ def test_a_missing_total_is_the_sum_of_its_parts() -> None:
 
 @pytest.mark.parametrize("echo", ["200000", 200000])
 def test_the_token_limit_is_echoed_as_string_or_number(echo: object) -> None:
-    assert token_limit(interaction(agent_config={"type": "antigravity", "max_total_tokens": echo})) == 200_000
+    config = {"type": "antigravity", "max_total_tokens": echo}
+    assert remote_run(interaction(agent_config=config), "v1_Chd").token_limit == 200_000
 
 
 def test_no_token_limit() -> None:
-    assert token_limit(interaction()) is None
-    assert token_limit(None) is None
+    assert remote_run(interaction(), "v1_Chd").token_limit is None
+    assert remote_run(interaction(agent_config=[]), "v1_Chd").token_limit is None
 
 
 def test_a_finished_run() -> None:
@@ -136,6 +137,7 @@ def test_an_answer_may_leave_the_id_out_or_write_it_long(told: object) -> None:
     assert remote_run(interaction(id=told), "v1_Chd").remote_id == "v1_Chd"
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["id", "usage", "steps", "labels", "errors", "environment_id"]), JSON))
 def test_no_answer_breaks_the_reader(fields: dict[str, object]) -> None:
     run = remote_run({**fields, "id": "r", "status": "in_progress"}, "r")

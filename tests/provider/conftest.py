@@ -1,0 +1,32 @@
+"""One simulator for all contract suites; each test finds it as new."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from console.provider.interactions import InteractionsProvider
+from console.simulator.server import SimulatorThread
+from tests.provider.simulated import QUICK, made
+
+
+@pytest.fixture(scope="package")
+def simulator() -> Iterator[SimulatorThread]:
+    with SimulatorThread() as running:
+        yield running
+
+
+@pytest.fixture
+async def service(simulator: SimulatorThread) -> AsyncIterator[SimulatorThread]:
+    simulator.world.reset()
+    simulator.world.default = QUICK
+    yield simulator
+    simulator.world.clear_faults()
+
+
+@pytest.fixture(params=["v1", "v1beta"])
+async def adapter(service: SimulatorThread, request: pytest.FixtureRequest) -> AsyncIterator[InteractionsProvider]:
+    one = made(service, version=request.param)
+    yield one
+    await one.aclose()

@@ -1,0 +1,41 @@
+"""Launches and looks at runs of the simulator, as the contract suites do it."""
+
+from __future__ import annotations
+
+from console.provider.contract import Launched, LaunchOrder, RemoteRun, StatusClass
+from console.provider.interactions import InteractionsProvider
+from console.provider.secret import Secret
+from console.simulator.scenario import Scenario
+from console.simulator.server import SimulatorThread
+from tests.provider.examples import KEY, order, quick
+from tests.waiting import until
+
+QUICK = Scenario(steps=4, step_seconds=0.01, tokens_per_step=1000, cached_share=0.3, cancel_seconds=0.02)
+ENDLESS = Scenario(ending="never", step_seconds=0.02, cancel_seconds=0.02)  # type: ignore[arg-type]  # a StrEnum's word
+
+THE_KEY = "9f2c51ab03de7714"
+
+
+def made(service: SimulatorThread, *, version: str = "v1beta", **bounds: float) -> InteractionsProvider:
+    return InteractionsProvider(base_url=service.url, secret=Secret(KEY), api_version=version, bounds=quick(**bounds))
+
+
+def ordered(**changes: object) -> LaunchOrder:
+    return order(**{"prompt": "Write the nightly report.", "labels": {"nightdesk-key": THE_KEY}, **changes})
+
+
+async def launched(adapter: InteractionsProvider, **changes: object) -> str:
+    verdict = await adapter.create(ordered(**changes))
+    assert isinstance(verdict, Launched)
+    return verdict.remote_id
+
+
+async def ended(adapter: InteractionsProvider, remote_id: str) -> RemoteRun:
+    seen: list[RemoteRun] = []
+
+    async def is_terminal() -> bool:
+        seen.append(await adapter.get(remote_id))
+        return seen[-1].status_class is StatusClass.TERMINAL
+
+    await until(is_terminal)
+    return seen[-1]
