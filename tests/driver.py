@@ -34,6 +34,10 @@ class Console:
             await self._pilot.press(key)
             await self.settle()
 
+    async def press_only(self, key: str) -> None:
+        """Presses a key and waits for nothing that it started."""
+        await self._pilot.press(key)
+
     async def type(self, text: str) -> None:
         """Types into the line that has the keyboard."""
         await self._pilot.press(*("space" if character == " " else character for character in text))

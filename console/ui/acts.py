@@ -36,3 +36,30 @@ class Acts:
             answer = Span(trouble_line(error), Tone.BAD)
         if answer is not None:
             self._tell(answer)
+
+
+class Soon:
+    """Runs something apart from the screen, once at a time; asked for meanwhile, it runs once more."""
+
+    def __init__(self, work: Callable[[], Coroutine[None, None, None]], acts: Acts, *, name: str) -> None:
+        self._work = work
+        self._acts = acts
+        self._name = name
+        self._runs = self._again = False
+
+    def __call__(self) -> None:
+        """Asks for it."""
+        if self._runs:
+            self._again = True
+            return
+        self._runs = True
+        self._acts.start(self._go(), name=self._name)
+
+    async def _go(self) -> None:
+        try:
+            await self._work()
+            while self._again:
+                self._again = False
+                await self._work()
+        finally:
+            self._runs = False

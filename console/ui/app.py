@@ -14,7 +14,7 @@ from textual.filter import LineFilter
 from textual.reactive import reactive
 
 from console.domain.run import RunId
-from console.ui.acts import Acts
+from console.ui.acts import Acts, Soon
 from console.ui.context import Context
 from console.ui.crash import crash_text
 from console.ui.farewell import End, Farewell
@@ -28,7 +28,7 @@ from console.ui.poll import Poll
 from console.ui.screens.help import HelpScreen
 from console.ui.screens.leaving import leave
 from console.ui.screens.runs import RunsScreen
-from console.ui.spans import Span
+from console.ui.spans import Span, Tone
 from console.ui.theme import Themes, wear
 
 NOTICE_MS = 6_000
@@ -45,15 +45,7 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("colon", "palette", "commands", id="app.palette", tooltip="Everything that can be done here, by name"),
         Binding("q", "leave", "quit", id="app.quit", tooltip="Leaves the console; asks while runs are live"),
-        Binding(
-            "ctrl+q,ctrl+c",
-            "leave",
-            "quit",
-            id="app.quit_anywhere",
-            tooltip="The same, from any dialog",
-            show=False,
-            priority=True,
-        ),
+        Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_now", tooltip="The same", show=False, priority=True),
         Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
     ]
 
@@ -75,8 +67,11 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         # Under NO_COLOR Textual would turn colours into greys, black ones of the terminal's own palette included.
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         wear(self, themes, theme)
+        self._theme_problems = themes.problems
         self.acts = Acts(self._tell)
         self._poll = Poll(context)
+        # Never awaited by a handler: keys come through the same queue, and a store may be slow.
+        self._look_soon = Soon(self.refresh_look, self.acts, name="look")
         self._slow = slow
         self._looked_at: RunId | None = None
         self._notice_until = 0
@@ -89,7 +84,9 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         """Every screen is a mode; the tick begins with the next whole second of the wall clock."""
         self.add_mode("runs", lambda: RunsScreen(self.context, self.acts))
         await self.switch_mode("runs")
-        self.call_later(self.refresh_look)
+        self._look_soon()
+        if self._theme_problems:
+            self._tell(Span("; ".join(self._theme_problems), Tone.WARN))
         self.set_timer(1.02 - self.context.clock.now().wall_ms % 1000 / 1000, self._begin_to_tick)
 
     async def _begin_to_tick(self) -> None:
@@ -109,16 +106,16 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         self.post_message(Told(span))
 
     @on(LookAt)
-    async def _look_at(self, event: LookAt) -> None:
+    def _look_at(self, event: LookAt) -> None:
         if event.run_id != self._looked_at:
             self._looked_at = event.run_id
-            await self.refresh_look()
+            self._look_soon()
 
     @on(Told)
-    async def _told(self, event: Told) -> None:
+    def _told(self, event: Told) -> None:
         self._notice_until = self.context.clock.now().boot_ms + NOTICE_MS
         self.notice = event.span
-        await self.refresh_look()
+        self._look_soon()
 
     @on(LineDropped)
     def line_dropped(self) -> None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 from console.domain.run import Outcome, RunId, State
 from console.engine.errors import StoreBusy
-from console.engine.snapshot import Snapshot
+from console.engine.snapshot import RunDetail, Snapshot
+from console.ui.app import ConsoleApp
 from console.ui.context import Context
 from console.ui.farewell import End
 from console.ui.glyphs import UNICODE
 from console.ui.poll import Poll
+from console.ui.theme import load_themes
 from tests.driver import Console, console
 from tests.ui import samples
 from tests.ui.double import DoubleEngine
+from tests.waiting import until
 
 
 async def left(screen: Console) -> str | None:
@@ -205,6 +209,42 @@ async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: DoubleEngin
         assert "c cancel" in screen.bottom()
         await screen.press("c")
         assert busy.asked == [("stop", busy.live[3].id, "alice tty=yes")]
+
+
+async def test_a_slow_store_holds_no_key_up(busy: DoubleEngine) -> None:
+    answers = asyncio.Event()
+
+    class Slow(DoubleEngine):
+        async def detail(self, run_id: RunId) -> RunDetail | None:
+            await answers.wait()
+            return await super().detail(run_id)
+
+    engine = Slow(live=busy.live)
+    answers.set()
+    async with console(engine, engine.clock) as screen:
+        answers.clear()
+        for _ in range(3):
+            await screen.press_only("j")
+        assert screen.cursor == busy.live[3].id
+        await screen.press_only("x")
+        await until(lambda: engine.asked)
+        assert engine.asked == [("stop", busy.live[3].id, "alice tty=yes")]
+        answers.set()
+        await screen.settle()
+        assert "list_files" in screen.text()
+
+
+async def test_broken_themes_are_told_together(idle: DoubleEngine, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("title")
+    (tmp_path / "b.toml").write_text("bass = 1")
+    context = Context(engine=idle, clock=idle.clock, glyphs=UNICODE, by="alice tty=yes")
+    app = ConsoleApp(context, themes=load_themes(tmp_path), theme="night")
+    async with app.run_test(size=(120, 36)) as pilot:
+        await pilot.pause()
+        await app.acts.done()
+        assert app.notice is not None
+        assert "theme a.toml" in app.notice.text
+        assert "theme b.toml" in app.notice.text
 
 
 async def test_an_older_answer_never_overwrites_a_newer_one(busy: DoubleEngine) -> None:

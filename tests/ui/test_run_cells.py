@@ -1,0 +1,101 @@
+"""One run as one row: every column, every state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.domain.run import Outcome, Run, State
+from console.engine.snapshot import Snapshot
+from console.ui.columns import COLUMNS, Name, Placed, place
+from console.ui.glyphs import UNICODE
+from console.ui.look import Look
+from console.ui.run_cells import budget_tone, cell, cut_off, header, last_step, row, step_text
+from console.ui.spans import Tone, width
+from tests.ui import samples
+
+LOOK = Look(snapshot=Snapshot(taken=samples.NOW, time_zone="Europe/Berlin"), now=samples.NOW)
+
+
+def shown(name: Name, run: Run, cells: int = 18) -> str:
+    column = next(column for column in COLUMNS if column.name is name)
+    return "".join(span.text for span in cell(Placed(column=column, cells=cells), run, LOOK, UNICODE))
+
+
+@pytest.mark.parametrize("total", [80, 100, 120, 160, 200])
+@pytest.mark.parametrize("run", [*samples.busy(), *samples.ended()], ids=lambda run: run.outcome or run.state)
+def test_a_row_takes_exactly_its_cells_in_every_state(run: Run, total: int) -> None:
+    placed = place(total)
+    assert width(row(run, LOOK, placed, total, UNICODE)) == width(header(placed, total))
+
+
+@pytest.mark.parametrize(
+    ("left_s", "text", "tone"),
+    [
+        (600, "10:00", Tone.PLAIN),
+        (91, "1:31", Tone.PLAIN),
+        (90, "! 1:30", Tone.WARN),
+        (1, "! 0:01", Tone.WARN),
+        (0, "+0:00", Tone.BAD),
+        (-75, "+1:15", Tone.BAD),
+    ],
+)
+def test_the_countdown_warns_in_its_last_tenth_and_counts_on_past_the_deadline(
+    left_s: int, text: str, tone: Tone
+) -> None:
+    run = replace(samples.run(1), deadline_ms=samples.moment(left_s).wall_ms)
+    assert cut_off(run, LOOK, UNICODE) == (text, tone)
+
+
+def test_a_run_without_a_deadline_has_none_and_an_ended_one_tells_when() -> None:
+    assert cut_off(samples.proposal(), LOOK, UNICODE).text == UNICODE.none
+    assert cut_off(samples.ended()[0], LOOK, UNICODE) == ("04:19", Tone.MUTED)
+
+
+@pytest.mark.parametrize(
+    ("used", "cap", "tone"), [(0, 80, Tone.BUSY), (59, 80, Tone.BUSY), (60, 80, Tone.WARN), (80, 80, Tone.BAD)]
+)
+def test_a_budget_warns_from_three_quarters_on(used: int, cap: int, tone: Tone) -> None:
+    assert budget_tone(used, cap) is tone
+
+
+def test_the_slash_of_all_budgets_stands_in_one_column() -> None:
+    texts = [shown(Name.BUDGET, run, 20) for run in (*samples.busy(), *samples.ended())]
+    assert len({text.index("/") for text in texts}) == 1
+
+
+def test_figures_that_never_came_are_not_shown_as_zero() -> None:
+    assert f"{UNICODE.none}/80" in shown(Name.BUDGET, samples.run(1))
+    assert " 0/80" in shown(Name.BUDGET, replace(samples.run(1), usage_known=True))
+
+
+def test_elapsed_counts_real_time_from_the_launch() -> None:
+    assert shown(Name.ELAPSED, samples.run(1, sent_ago=312), 8) == "    5:12"
+    assert shown(Name.ELAPSED, samples.proposal(), 8).strip() == UNICODE.none
+    assert shown(Name.ELAPSED, samples.ended()[0], 8).strip() == "6:52"
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (samples.proposal(), "waits for approval until 07:32"),
+        (samples.run(1, State.CLAIMED, sent_ago=None), "about to be sent"),
+        (samples.run(1, State.SENDING, sent_ago=1), "sent, no id yet"),
+        (samples.unconfirmed(), "may be running: settle it"),
+        (samples.stopping(), "timeout, asked 1:40 ago"),
+        (replace(samples.run(1), trouble="connect timeout"), "connect timeout"),
+        (replace(samples.run(1), stalled=True, last_step_ms=samples.moment(-390).wall_ms), "no new step for 6 min"),
+        (samples.run(1, step="Reading"), "Reading"),
+        (replace(samples.run(1, State.ENDED, outcome=Outcome.FAILED), note="gave up"), "gave up"),
+    ],
+)
+def test_the_last_column_says_what_it_does_or_waits_for(run: Run, words: str) -> None:
+    assert last_step(run, LOOK).text == words
+
+
+def test_the_kind_of_a_step_is_left_out_where_there_is_a_text() -> None:
+    assert step_text("code_execution_call: ls logs/") == "ls logs/"
+    assert step_text("function_result") == "function_result"
+    assert step_text("Error: no such file") == "Error: no such file"
+    assert step_text("tool: \x1b[2J") == "␛[2J"

@@ -1,0 +1,151 @@
+"""One run in words."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from console.domain.run import Limits, Outcome, Run, State
+from console.domain.task import CutOff
+from console.engine.snapshot import Owner, Snapshot
+from console.ui.glyphs import UNICODE
+from console.ui.look import Look
+from console.ui.run_lines import facts, kind_word, result_lines, steps, wrapped
+from console.ui.screens.detail import whole
+from console.ui.spans import Line, width
+from tests.ui import samples
+
+ME = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+SNAPSHOT = Snapshot(taken=samples.NOW, time_zone="Europe/Berlin", owners={"me": ME})
+LOOK = Look(snapshot=SNAPSHOT, now=samples.NOW)
+
+
+def text(lines: list[Line]) -> str:
+    return "\n".join("".join(span.text for span in each).rstrip() for each in lines)
+
+
+def said(run: Run, look: Look = LOOK, cells: int = 100) -> str:
+    return text(facts(run, look, cells, UNICODE, detail=samples.detail(run)))
+
+
+@pytest.mark.parametrize("cells", [30, 49, 64, 100])
+@pytest.mark.parametrize("run", [*samples.busy(), *samples.ended()], ids=lambda run: run.outcome or run.state)
+def test_no_line_is_wider_than_its_place(run: Run, cells: int) -> None:
+    for each in (
+        *facts(run, LOOK, cells, UNICODE, detail=samples.detail(run)),
+        *steps(samples.detail(run), LOOK, cells, 9, UNICODE),
+        *whole(run, samples.detail(run), LOOK, cells, UNICODE),
+    ):
+        assert width(each) <= cells
+
+
+def test_everything_an_operator_asks_about_a_live_run_is_there() -> None:
+    shown = said(samples.busy()[3])
+    for word in (
+        "● running, guarded by this console",
+        "9:48 at 04:29:48, limit 15 min",
+        "38.2 of 80 units, 47 %",
+        "382 000  286 500 in, 95 500 out",
+        "0.8786 USD, at most 4.20 USD",
+        "in_progress, 2 s ago",
+        "own sandbox env-0004",
+        "schedule, unattended, 04:14  cron tty=no",
+        "attempt 1",
+        "gemini-3.8-flash",
+    ):
+        assert word in shown, word
+
+
+@pytest.mark.parametrize(
+    ("owners", "guarded", "words"),
+    [
+        ({}, True, "guarded by this console"),
+        ({}, False, "guarded by a process that is gone"),
+        ({"me": replace(ME, mine=False, kind="serve")}, False, "guarded by serve, pid 4121"),
+        ({"me": replace(ME, mine=False, kind="run", alive=False)}, False, "guarded by run, pid 4121, which is gone"),
+    ],
+)
+def test_who_guards_it(owners: dict[str, Owner], guarded: bool, words: str) -> None:
+    run = samples.run(4)
+    look = replace(LOOK, snapshot=replace(SNAPSHOT, owners=owners), guarded=frozenset({run.id} if guarded else ()))
+    assert words in said(run, look)
+
+
+def test_an_unconfirmed_run_says_what_may_be_and_what_to_do() -> None:
+    shown = said(samples.unconfirmed())
+    assert "IT MAY BE RUNNING" in shown
+    assert "Key and hold stay taken until you settle it (s)" in shown.replace("\n", " ")
+    assert "the connection broke after the request was sent" in shown
+
+
+def test_a_stop_tells_how_far_it_came_and_an_ended_run_how_it_was_stopped() -> None:
+    assert "since 04:18:20 (1:40), 4 tries" in said(samples.stopping())
+    assert "STOP NOT PROVEN" in said(samples.stopping(alarmed=True))
+    ended = replace(samples.stopping(), state=State.ENDED, outcome=Outcome.TIMEOUT, ended_ms=samples.NOW.wall_ms)
+    assert "timeout by nightdesk, asked at 04:18:20, 4 tries" in said(ended)
+
+
+def test_a_rule_that_cuts_off_before_the_cap_is_said() -> None:
+    run = samples.run(4, used=38)
+    limits: Limits = replace(run.limits, cut_off=CutOff.BEFORE)
+    assert "dearest step 3.8 units, cut off before the cap" in said(replace(run, limits=limits))
+
+
+def test_what_changed_in_the_task_since_is_named() -> None:
+    run = samples.run(4)
+    detail = replace(samples.detail(run), changed_since=("model: a -> b",))
+    assert "changed    model: a -> b" in text(facts(run, LOOK, 80, UNICODE, detail=detail))
+
+
+def test_a_retry_to_come_and_a_successor_are_told() -> None:
+    run = replace(samples.ended()[3], retry_at_ms=samples.moment(60).wall_ms, superseded_by=samples.run(9).id)
+    assert "by itself at 04:21" in said(run)
+    assert samples.run(9).id in said(run)
+
+
+def test_the_newest_steps_are_kept_and_the_result_stands_below() -> None:
+    run = samples.run(4, used=38)
+    shown = text(steps(samples.detail(run), LOOK, 80, 3, UNICODE))
+    assert "Comparing error rates" in shown
+    assert "Planning" not in shown
+    ended = replace(samples.ended()[0], result="Draft opened.\n\nThree errors.\x1b[2J")
+    shown = text(steps(samples.detail(ended), LOOK, 80, 9, UNICODE))
+    assert shown.endswith("result\nDraft opened.\n\nThree errors.␛[2J")
+
+
+def test_a_run_without_steps_says_so() -> None:
+    assert text(steps(samples.detail(samples.proposal()), LOOK, 80, 9, UNICODE)) == "no step yet"
+
+
+def test_the_whole_run_has_its_sections() -> None:
+    run = samples.ended()[0]
+    detail = replace(samples.detail(run), attempts=(samples.ended()[3], run))
+    shown = text(whole(run, detail, LOOK, 100, UNICODE))
+    for title in ("timeline", "steps", "attempts of this key", "result"):
+        assert f"\n\n{title}\n" in shown
+    assert "this one" in shown
+    assert whole(run, None, LOOK, 100, UNICODE)
+
+
+def test_a_result_of_any_size_is_bounded() -> None:
+    endless = replace(samples.ended()[0], result="x\n" * 100_000)
+    assert len(result_lines(endless, 80, UNICODE)) <= 201
+
+
+@given(
+    st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cf", "Cs", "Mn", "Me", "Cn", "Co"))),
+    st.integers(2, 30),
+)
+def test_wrapping_loses_nothing_but_blanks(words: str, cells: int) -> None:
+    pieces = wrapped(words, cells)
+    assert all(cell_len(piece) <= cells for piece in pieces)
+    assert "".join(pieces).replace(" ", "") == words.replace(" ", "")
+
+
+def test_kinds_of_steps_are_words() -> None:
+    assert kind_word("code_execution_result") == "code result"
+    assert kind_word("thought") == "thought"
