@@ -1,0 +1,171 @@
+"""A second pair of books, kept by hand beside the store while random acts run over both; they must never differ."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from console.domain.guardrails import Cap, Caps
+from console.domain.run import HOLDING, LIVE, RERUN_FREELY, Outcome, Run, RunId, State
+from console.domain.task import Task
+from console.store.store import Store
+from console.store.windows import month_of
+from tests.clock import ManualClock
+from tests.store.building import BUDGET, Bench, a_task
+
+T = TypeVar("T")
+TASKS = (a_task("one"), a_task("two"))
+DATES = ("2026-11-23", "2026-11-24", "2026-11-25")
+TIGHT: Caps = Caps(daily_units=4 * BUDGET, monthly_units=9 * BUDGET, daily_runs=7, concurrent_runs=3, time_zone="UTC")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One run in the second books."""
+
+    run: Run
+    """As the store gave it last."""
+    day: str
+    amount: int = BUDGET
+    settled: int | None = None
+    """None: open, or released."""
+    ends: int = 0
+    """How often its hold has ended."""
+
+
+@dataclass(slots=True)
+class Books:
+    """The store under test, the loop it runs in, and the second books."""
+
+    runner: asyncio.Runner = field(default_factory=asyncio.Runner)
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="books-")) / "state")
+    clock: ManualClock = field(default_factory=ManualClock)
+    entries: dict[RunId, Entry] = field(default_factory=dict)
+    stale: list[Run] = field(default_factory=list)
+    """Runs as somebody saw them once."""
+    last_day: str = ""
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives, run to its end."""
+        return self.runner.run(work)
+
+    def open(self) -> None:
+        """A new process comes to the state folder."""
+        self.store = self.do(Store.open(self.folder, now=self.clock.now()))
+
+    def leave(self) -> None:
+        """The process ends; what it knew is gone."""
+        self.do(self.store.close())
+
+    def throw_away(self) -> None:
+        """The end of one example."""
+        self.leave()
+        self.runner.close()
+        shutil.rmtree(self.folder.parent)
+
+    @property
+    def bench(self) -> Bench:
+        """Builds orders against this store."""
+        return Bench(self.store, self.clock, caps=TIGHT)
+
+    @property
+    def today(self) -> str:
+        """The day of a hold taken now."""
+        here = self.clock.now().utc().date().isoformat()
+        return max(here, self.last_day)
+
+    def open_of_key(self, key: str) -> Entry | None:
+        """The run of the key that has not ended."""
+        return next((e for e in self.entries.values() if e.run.key == key and e.run.state is not State.ENDED), None)
+
+    def blocking(self, key: str) -> Entry | None:
+        """The newest ending that blocks the key."""
+        ended = [e for e in self.entries.values() if e.run.key == key and e.run.outcome not in {None, *RERUN_FREELY}]
+        return ended[-1] if ended else None
+
+    def in_state(self, *states: State) -> list[Entry]:
+        """Every entry in one of these."""
+        return [entry for entry in self.entries.values() if entry.run.state in states]
+
+    def took(self, run: Run) -> None:
+        """A claim: the hold counts from here."""
+        self.entries[run.id] = Entry(run, day=run.day)
+        self.last_day = max(self.last_day, run.day)
+
+    def saw(self, run: Run) -> None:
+        """What a write gave back."""
+        entry = self.entries[run.id]
+        self.stale.append(entry.run)
+        entry.run = run
+
+    def closed(self, run: Run, settled: int | None) -> None:
+        """The hold ended: settled with so much, or (None) released."""
+        self.saw(run)
+        entry = self.entries[run.id]
+        entry.settled, entry.ends = settled, entry.ends + 1
+
+    def room_for(self, task: Task) -> bool:
+        """Would the caps take one more launch?"""
+        on_day = self.of_days([self.today])
+        in_month = [e for e in self.counted() if month_of(e.day) == month_of(self.today)]
+        return (
+            len(on_day) < (TIGHT.daily_runs or 0)
+            and _sum(on_day) + BUDGET <= (TIGHT.daily_units or 0)
+            and _sum(in_month) + BUDGET <= (TIGHT.monthly_units or 0)
+            and len(self.in_state(*LIVE)) < (TIGHT.concurrent_runs or 0)
+        )
+
+    def counted(self) -> list[Entry]:
+        """Entries whose hold is open or was settled."""
+        return [e for e in self.entries.values() if e.run.state in HOLDING or e.settled is not None]
+
+    def of_days(self, days: Iterable[str]) -> list[Entry]:
+        """Those of them that count on these days."""
+        return [entry for entry in self.counted() if entry.day in set(days)]
+
+
+def charged(entry: Entry) -> int:
+    """Milli-units that count against the caps."""
+    return entry.amount if entry.settled is None else entry.settled
+
+
+def _sum(entries: Iterable[Entry]) -> int:
+    return sum(charged(entry) for entry in entries)
+
+
+def expected_sums(books: Books) -> dict[Cap, tuple[int, int]]:
+    """Held and spent, as the second books have it."""
+    on_day = books.of_days([books.today])
+    in_month = [e for e in books.counted() if month_of(e.day) == month_of(books.today)]
+    return {
+        Cap.DAILY_RUNS: (sum(e.settled is None for e in on_day), sum(e.settled is not None for e in on_day)),
+        Cap.DAILY_UNITS: _split(on_day),
+        Cap.MONTHLY_UNITS: _split(in_month),
+        Cap.CONCURRENT_RUNS: (len(books.in_state(*LIVE)), 0),
+    }
+
+
+def _split(entries: list[Entry]) -> tuple[int, int]:
+    return (
+        sum(entry.amount for entry in entries if entry.settled is None),
+        sum(entry.settled for entry in entries if entry.settled is not None),
+    )
+
+
+def overshoot(entries: Iterable[Entry]) -> int:
+    """Milli-units that were used beyond their holds."""
+    return sum(max(0, (entry.settled or 0) - entry.amount) for entry in entries)
+
+
+def blocks_for_good(outcome: Outcome | None) -> bool:
+    """True where a plain launch of the key is answered with a skip or a refusal."""
+    return outcome is not None and outcome not in RERUN_FREELY

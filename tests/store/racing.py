@@ -1,0 +1,55 @@
+"""What the racing processes do. A module of its own: each of them imports it by name."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from console.domain.guardrails import Caps
+from console.store.launches import ClaimKind
+from tests.store.building import CAPS, a_task, open_bench
+
+FREE = replace(CAPS, daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None)
+"""No cap at all: only the key decides."""
+
+Answers = list[tuple[str, str, str]]
+"""Key, answer, run id."""
+
+
+def claim_all(folder: Path, targets: Sequence[str], caps: Caps, seed: int, start: Barrier, out: Queue[Answers]) -> None:
+    """Claims the key of every target once, in an order of its own: in the same order one process wins them all."""
+    out.put(asyncio.run(_claim_all(folder, random.Random(seed).sample(targets, len(targets)), caps, start)))
+
+
+async def _claim_all(folder: Path, targets: Sequence[str], caps: Caps, start: Barrier) -> Answers:
+    bench = await open_bench(folder)
+    bench.caps = caps
+    start.wait(timeout=120)
+    answers = []
+    for target in targets:
+        answer = await bench.claim(a_task(target))
+        assert answer.run is not None
+        answers.append((answer.run.key, answer.kind.value, str(answer.run.id)))
+    await bench.store.close()
+    return answers
+
+
+def check_then_insert(database: Path, keys: Sequence[str], start: Barrier, out: Queue[Answers]) -> None:
+    """What everybody writes first: look whether the key is taken, and if not, take it. The control that must fail."""
+    answers = []
+    with closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
+        for key in keys:
+            start.wait(timeout=120)
+            taken = connection.execute("select count(*) from launches where key = ?", (key,)).fetchone()[0]
+            start.wait(timeout=120)
+            if not taken:
+                connection.execute("insert into launches (key) values (?)", (key,))
+                answers.append((key, ClaimKind.CLAIMED.value, ""))
+    out.put(answers)

@@ -1,0 +1,259 @@
+"""Random lives of runs against the real store: the books stay right, holds end once, nothing ended ever changes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from console.domain.run import IllegalTransition, Outcome, Reason, Run, State
+from console.domain.task import Task
+from console.domain.usage import Usage
+from console.store.errors import StaleRun
+from console.store.launches import ClaimKind
+from console.store.rows import Ending, Progress
+from tests.store.building import BUDGET, BY
+from tests.store.machine import DATES, TASKS, TIGHT, Books, blocks_for_good, charged, expected_sums, overshoot
+
+PICK = st.integers(min_value=0, max_value=10**6)
+USED = st.integers(min_value=0, max_value=2 * BUDGET)
+REAL_ENDINGS = (Outcome.OK, Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEOUT, Outcome.CANCELLED)
+
+
+class Lives(RuleBasedStateMachine):
+    """Every act an engine or an operator can do, on runs in any order, with crashes and new days between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.books = Books()
+        self.ended: dict[str, Run] = {}
+        self.fences: dict[str, int] = {}
+
+    def teardown(self) -> None:
+        """Throws the state folder away."""
+        self.books.throw_away()
+
+    def pick(self, pick: int, *states: State) -> Run | None:
+        """One of the runs in these states."""
+        found = self.books.in_state(*states)
+        return found[pick % len(found)].run if found else None
+
+    @rule(task=st.sampled_from(TASKS), date=st.sampled_from(DATES), rerun=st.booleans())
+    def claim(self, task: Task, date: str, rerun: bool) -> None:
+        books = self.books
+        order = books.bench.order(task, date=date, rerun=rerun, reason="again")
+        holder, ending = books.open_of_key(order.key), books.blocking(order.key)
+        room = books.room_for(order.task)
+        answer = books.do(books.store.launches.claim(order, books.clock.now()))
+        assert answer.run is not None
+        if holder is not None:
+            unconfirmed = holder.run.state is State.UNCONFIRMED
+            assert answer.kind is (ClaimKind.REFUSED if unconfirmed else ClaimKind.SKIPPED)
+        elif ending is not None and blocks_for_good(ending.run.outcome) and not rerun:
+            assert answer.kind is (ClaimKind.SKIPPED if ending.run.outcome is Outcome.OK else ClaimKind.REFUSED)
+        else:
+            assert answer.kind is (ClaimKind.CLAIMED if room else ClaimKind.REFUSED)
+        if answer.kind is ClaimKind.CLAIMED:
+            books.took(answer.run)
+
+    @precondition(lambda self: self.books.in_state(State.CLAIMED))
+    @rule(pick=PICK)
+    def send(self, pick: int) -> None:
+        run = self.pick(pick, State.CLAIMED)
+        assert run is not None
+        if run.stop is None:
+            self.books.saw(self.books.do(self.books.store.runs.mark_sending(run, self.books.clock.now())))
+            return
+        ending = Ending.of_nothing_sent(Outcome.CANCELLED, "stopped before")
+        self.books.closed(self.books.do(self.books.store.runs.settle(run, ending, self.books.clock.now())), None)
+
+    @precondition(lambda self: self.books.in_state(State.SENDING))
+    @rule(pick=PICK, what=st.sampled_from(["launched", "launched", "again", "not_sent", "rejected", "unknown"]))
+    def answer(self, pick: int, what: str) -> None:
+        run, books = self.pick(pick, State.SENDING), self.books
+        assert run is not None
+        runs, now = books.store.runs, books.clock.now()
+        match what:
+            case "launched":
+                books.saw(
+                    books.do(runs.record_launched(run, remote_id=f"r-{run.id}", status="", sandbox_id=None, now=now))
+                )
+            case "again":
+                books.saw(books.do(runs.record_not_sent(run, why="x", final=False, now=now)))
+            case "not_sent":
+                books.closed(books.do(runs.record_not_sent(run, why="x", final=True, now=now)), None)
+            case "rejected":
+                books.closed(books.do(runs.record_rejected(run, why="x", now=now)), None)
+            case _:
+                books.saw(books.do(runs.record_unconfirmed(run, why="x", now=now)))
+
+    @precondition(lambda self: self.books.in_state(State.RUNNING, State.STOPPING))
+    @rule(pick=PICK, used=USED)
+    def progress(self, pick: int, used: int) -> None:
+        run = self.pick(pick, State.RUNNING, State.STOPPING)
+        assert run is not None
+        progress = Progress(usage=Usage(total=used), used=used, usage_known=True)
+        seen = self.books.do(self.books.store.runs.record_progress(run, progress, self.books.clock.now()))
+        assert seen.used == max(run.used, used)
+        self.books.saw(seen)
+
+    @precondition(lambda self: self.books.in_state(*State))
+    @rule(pick=PICK, reason=st.sampled_from(Reason))
+    def stop(self, pick: int, reason: Reason) -> None:
+        run = self.pick(pick, *State)
+        assert run is not None
+        asked = self.books.do(
+            self.books.store.runs.request_stop(run.id, reason=reason, by=BY, now=self.books.clock.now())
+        )
+        if run.stop is not None or run.state is State.ENDED:
+            assert asked == run
+        else:
+            assert asked.stop is not None
+            assert asked.stop.reason is reason
+        self.books.saw(asked)
+
+    @precondition(lambda self: self.books.in_state(State.RUNNING, State.STOPPING))
+    @rule(pick=PICK, used=USED, outcome=st.sampled_from(REAL_ENDINGS), known=st.booleans())
+    def settle(self, pick: int, used: int, outcome: Outcome, known: bool) -> None:
+        run = self.pick(pick, State.RUNNING, State.STOPPING)
+        assert run is not None
+        ending = Ending(outcome=outcome, usage=Usage(total=used), used=used, usage_known=known)
+        ended = self.books.do(self.books.store.runs.settle(run, ending, self.books.clock.now()))
+        spent = used if known else run.used if run.usage_known else BUDGET
+        assert ended.used == spent
+        self.books.closed(ended, spent)
+
+    @precondition(lambda self: self.books.in_state(State.UNCONFIRMED))
+    @rule(pick=PICK, ruling=st.sampled_from(["adopt", "not_launched", "write_off"]))
+    def resolve(self, pick: int, ruling: str) -> None:
+        run, books = self.pick(pick, State.UNCONFIRMED), self.books
+        assert run is not None
+        runs, now = books.store.runs, books.clock.now()
+        match ruling:
+            case "adopt":
+                books.saw(books.do(runs.adopt(run, remote_id=f"r-{run.id}", by=BY, reason="seen", now=now)))
+            case "not_launched":
+                books.closed(books.do(runs.rule_not_launched(run, by=BY, reason="looked", now=now)), None)
+            case _:
+                books.closed(books.do(runs.write_off(run, by=BY, reason="gone", now=now)), BUDGET)
+
+    @precondition(lambda self: self.books.in_state(State.CLAIMED))
+    @rule(pick=PICK)
+    def expire(self, pick: int) -> None:
+        run, books = self.pick(pick, State.CLAIMED), self.books
+        assert run is not None
+        late = run.expires_ms is not None and books.clock.now().wall_ms >= run.expires_ms
+        expired = books.do(books.store.launches.expire(run.id, books.clock.now()))
+        assert (expired is not None) is late
+        if expired is not None:
+            books.closed(expired, None)
+
+    @precondition(lambda self: self.books.in_state(*set(State) - {State.ENDED}))
+    @rule(pick=PICK)
+    def take_over(self, pick: int) -> None:
+        run = self.pick(pick, *set(State) - {State.ENDED})
+        assert run is not None
+        taken = self.books.do(
+            self.books.store.runs.take_over(run, owner=f"owner-{run.fence + 1}", now=self.books.clock.now())
+        )
+        assert taken is not None
+        self.books.saw(taken)
+
+    @precondition(lambda self: self.books.stale)
+    @rule(pick=PICK)
+    def write_with_old_knowledge(self, pick: int) -> None:
+        """Somebody who missed what happened since: refused, unless nothing that he believes has changed."""
+        books = self.books
+        old = books.stale[pick % len(books.stale)]
+        now_is = books.entries[old.id].run
+        if (old.state, old.owner, old.fence) == (now_is.state, now_is.owner, now_is.fence):
+            return
+        runs, now = books.store.runs, books.clock.now()
+        for write in (
+            runs.mark_sending(old, now),
+            runs.record_unconfirmed(old, why="x", now=now),
+            runs.settle(old, Ending(outcome=Outcome.OK), now),
+            runs.record_progress(old, Progress(used=1), now),
+        ):
+            with pytest.raises((StaleRun, IllegalTransition)):
+                books.do(write)
+
+    @rule(seconds=st.sampled_from([1, 59, 61, 3_600, 86_400]))
+    def time_passes(self, seconds: int) -> None:
+        self.books.clock.advance(seconds)
+
+    @rule(days=st.sampled_from([-2, -1, 1]))
+    def the_wall_clock_is_set(self, days: int) -> None:
+        self.books.clock.step_wall(days * 86_400)
+
+    @rule()
+    def the_process_is_replaced(self) -> None:
+        self.books.leave()
+        self.books.open()
+
+    @invariant()
+    def held_and_spent_are_what_the_runs_say(self) -> None:
+        books = self.books
+        standings = books.do(books.store.ledger.standings(TIGHT, books.clock.now()))
+        assert {standing.cap: (standing.held, standing.spent) for standing in standings} == expected_sums(books)
+
+    @invariant()
+    def no_day_passes_its_cap_but_by_what_was_noted(self) -> None:
+        for day in {entry.day for entry in self.books.entries.values()}:
+            entries = self.books.of_days([day])
+            assert sum(map(charged, entries)) <= (TIGHT.daily_units or 0) + overshoot(entries)
+
+    @invariant()
+    def rows_are_as_told_and_nothing_ended_changes(self) -> None:
+        books = self.books
+        for run_id, entry in books.entries.items():
+            row = books.do(books.store.runs.get(run_id))
+            assert row is not None
+            assert (row.state, row.outcome, row.owner, row.fence, row.used) == (
+                entry.run.state,
+                entry.run.outcome,
+                entry.run.owner,
+                entry.run.fence,
+                entry.run.used,
+            )
+            assert entry.ends == (row.state is State.ENDED)
+            assert row.fence >= self.fences.get(run_id, 1)
+            self.fences[run_id] = row.fence
+            if row.state is State.ENDED:
+                kept = self.ended.setdefault(run_id, row)
+                assert row == kept or row.superseded_by is not None
+
+    @invariant()
+    def each_key_has_one_open_run_and_one_try_that_may_be_an_agent(self) -> None:
+        books = self.books
+        keys = [run.key for run in books.do(books.store.runs.open_runs())]
+        assert len(keys) == len(set(keys))
+        for entry in books.entries.values():
+            sends = books.do(books.bench.sends(entry.run))
+            assert sum(verdict not in ("not_sent", "rejected") for verdict in sends) <= 1
+
+    @invariant()
+    def log_records_have_no_gap(self) -> None:
+        records = self.books.do(self.books.bench.records())
+        assert [record.ev for record in records] == list(range(1, len(records) + 1))
+
+
+def _lives(examples: int, steps: int) -> None:
+    checks = settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=True,
+    )
+    run_state_machine_as_test(Lives, settings=checks)
+
+
+def test_the_books_are_right_through_any_life() -> None:
+    _lives(examples=12, steps=30)
+
+
+@pytest.mark.soak
+def test_the_books_are_right_through_very_many_lives() -> None:
+    _lives(examples=1_000, steps=50)

@@ -1,0 +1,81 @@
+"""Processes that want the same keys at the same time: one launch a key, and never more than the caps allow."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from console.domain.guardrails import Caps
+from console.store.launches import ClaimKind
+from console.store.store import Store
+from tests.clock import ManualClock
+from tests.store.building import BUDGET
+from tests.store.racing import FREE, Answers, check_then_insert, claim_all
+
+PROCESSES = 4
+KEYS = 200
+WITHIN = 240
+"""Seconds; far more than it takes."""
+
+
+def _race(target: Callable[..., None], *arguments: object, seeded: bool = True) -> Answers:
+    """Everything that PROCESSES processes were answered, started at one instant."""
+    context = multiprocessing.get_context("spawn")
+    start, out = context.Barrier(PROCESSES), context.Queue()
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")  # noqa: T201  # shown with a failure, to run the same orders again
+    workers = [
+        context.Process(target=target, args=(*arguments, *([seed + number] if seeded else []), start, out))
+        for number in range(PROCESSES)
+    ]
+    for worker in workers:
+        worker.start()
+    answers = [answer for _ in workers for answer in out.get(timeout=WITHIN)]
+    for worker in workers:
+        worker.join(timeout=WITHIN)
+    assert [worker.exitcode for worker in workers] == [0] * PROCESSES
+    return answers
+
+
+async def _held(folder: Path, caps: Caps) -> tuple[int, int]:
+    """Milli-units and slots that the books show as taken."""
+    now = ManualClock().now()
+    store = await Store.open(folder, now=now)
+    standings = {standing.cap.value: standing for standing in await store.ledger.standings(caps, now)}
+    await store.close()
+    return standings["daily_units"].held, standings["concurrent_runs"].held
+
+
+def test_each_key_is_launched_exactly_once(folder: Path) -> None:
+    answers = _race(claim_all, folder, [f"target-{number}" for number in range(KEYS)], FREE)
+    assert len(answers) == PROCESSES * KEYS
+    claimed = Counter(key for key, kind, _ in answers if kind == ClaimKind.CLAIMED)
+    assert len(claimed) == KEYS
+    assert set(claimed.values()) == {1}
+    assert {kind for _, kind, _ in answers} == {ClaimKind.CLAIMED, ClaimKind.SKIPPED}
+    assert asyncio.run(_held(folder, FREE)) == (KEYS * BUDGET, KEYS)
+
+
+def test_no_interleaving_passes_a_cap(folder: Path) -> None:
+    allowed = 15
+    caps = replace(FREE, daily_units=allowed * BUDGET + BUDGET - 1)
+    answers = _race(claim_all, folder, [f"target-{number}" for number in range(60)], caps)
+    claimed = [key for key, kind, _ in answers if kind == ClaimKind.CLAIMED]
+    assert len(claimed) == len(set(claimed)) == allowed
+    assert asyncio.run(_held(folder, caps)) == (allowed * BUDGET, allowed)
+
+
+def test_the_same_race_doubles_launches_where_looking_and_taking_are_two_steps(tmp_path: Path) -> None:
+    """A race that the naive way wins too would prove nothing."""
+    database = tmp_path / "naive.db"
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("create table launches (key text)")
+    answers = _race(check_then_insert, database, ["one", "two", "three"], seeded=False)
+    assert Counter(key for key, _, _ in answers) == {"one": PROCESSES, "two": PROCESSES, "three": PROCESSES}
