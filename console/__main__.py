@@ -1,4 +1,4 @@
-"""`nightdesk`, and `python -m console`. What this process makes is for its owner's eyes, from its first statement on."""
+"""`nightdesk`, and `python -m console`. What this process makes is for its owner's eyes, from its start on."""
 
 from __future__ import annotations
 

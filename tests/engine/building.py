@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console.store.store import Store
-
 from console.domain.guardrails import Caps
 from console.domain.moment import Clock
 from console.domain.record import LogRecord, parse_line
@@ -23,6 +21,7 @@ from console.engine.snapshot import LaunchAnswer, LaunchRequest
 from console.journal.launches import LaunchJournal
 from console.journal.writer import LogWriter
 from console.provider.contract import Provider
+from console.store.store import Store
 from tests.waiting import until
 
 BY = "tester tty=no"
