@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
@@ -31,6 +32,12 @@ ERROR_BODY_BYTES = 1 << 16
 STREAM_HEADERS = {"accept": "text/event-stream", "accept-encoding": "identity", "cache-control": "no-store"}
 
 
+def _keep_off_stderr(logger: logging.Logger) -> None:
+    """A logger without any handler writes warnings to stderr: across the screen, and into the mails of cron."""
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+
+
 class Calls:
     """Requests to one service. Each raises ProviderError, with one cleaned line, where no answer came."""
 
@@ -40,6 +47,7 @@ class Calls:
         self._bounds = bounds
         self._redact = redact
         self._shared: httpx.AsyncClient | None = None
+        _keep_off_stderr(logging.getLogger("stamina"))
 
     def address(self, collection: str, opaque_id: str) -> str:
         """Where the thing with that id is. Raises Gone for what cannot be an id."""

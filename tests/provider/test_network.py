@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from asyncio import StreamReader as Reader
 from asyncio import StreamWriter as Writer
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from console.provider.interactions import InteractionsProvider
 from console.provider.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
+from tests.tree import ROOT
 
 WHOLE = servers.response(200, interaction())
 
@@ -214,6 +216,23 @@ async def test_the_environment_cannot_lead_the_key_elsewhere(monkeypatch: pytest
         monkeypatch.setenv("NETRC", "/nonexistent")
         assert isinstance(await adapter(server.url).create(order()), Launched)
         assert (thief.connections, server.connections) == (0, 1)
+
+
+async def test_a_repetition_is_silent_on_the_terminal() -> None:
+    """In a process of its own, since pytest listens to every logger."""
+    code = """
+import asyncio
+from tests.provider.examples import provider, answering
+from console.provider.contract import Unavailable
+try:
+    asyncio.run(provider(answering(503)).get("x"))
+except Unavailable as error:
+    print(error)
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert await process.communicate() == (b"HTTP 503 without a readable error\n", b"")
 
 
 async def test_a_create_never_uses_a_kept_connection() -> None:
