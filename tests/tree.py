@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -17,17 +18,21 @@ _MADE = frozenset({"__pycache__", "dist", "build"})
 @cache
 def tracked_files() -> tuple[Path, ...]:
     """What belongs to the project: by git where there is one, else all that nobody's tool made."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=False,
-    )
-    if listed.returncode == 0:
-        paths = [ROOT / name for name in listed.stdout.decode().split("\0") if name]
-    else:
+    names = _by_git()
+    if names is None:
         paths = [path for path in ROOT.rglob("*") if not _is_made(path.relative_to(ROOT))]
+    else:
+        paths = [ROOT / name for name in names]
     return tuple(sorted(path for path in paths if path.is_file()))
+
+
+def _by_git() -> list[str] | None:
+    """None in a copy that no git knows, or where there is no git."""
+    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+        return None
+    listing = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, check=False)
+    return [name for name in listed.stdout.decode().split("\0") if name] if listed.returncode == 0 else None
 
 
 def _is_made(relative: Path) -> bool:
