@@ -76,4 +76,4 @@ def test_a_key_can_be_cancelled_and_a_typing_mistake_stops_nothing(nightdesk: Ni
     assert nightdesk.world.live() == 1
     assert nightdesk("cancel", key).code == 0
     again = nightdesk("cancel", key)
-    assert (again.code, "has ended already: cancelled" in again.err) == (0, True)
+    assert (again.code, "(ended before)" in again.err) == (0, True)

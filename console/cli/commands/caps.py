@@ -79,11 +79,11 @@ async def _print(shell: Shell) -> int:
             standings = await house.store.ledger.standings(settings.caps, house.clock.now(), task)
             found += [(task.name, own) for own in standings if own.cap in TASK_CAPS and own.limit is not None]
     if shell.json:
-        shell.out_json([{"task": task, **_json(standing)} for task, standing in found])
+        shell.out_json([{"task": name, **_json(standing)} for name, standing in found])
         return Exit.OK
-    for task, standing in found:
+    for name, standing in found:
         frees = instant(standing.frees_at_ms)
-        shell.out(f"{task} " * (task is not None) + standing_line(standing) + (f"; frees at {frees}" if frees else ""))
+        shell.out((f"{name} " if name else "") + standing_line(standing) + (f"; frees at {frees}" if frees else ""))
     return Exit.OK
 
 
