@@ -66,7 +66,7 @@ def _day(day: datetime, ago: int, chance: random.Random) -> Iterator[Past]:
     yield past(REPORT, 18, Outcome.OK, 44, 8.2, hand=early)
     if ago % 2:
         timed_out = ago == 3
-        yield past(AUDIT, 2.5, Outcome.TIMEOUT if timed_out else Outcome.OK, 45 if timed_out else 38, 9.5, hand=early)
+        yield past(AUDIT, 2.5, Outcome.TIMEOUT if timed_out else Outcome.OK, 45 if timed_out else 38, 9.5, hand=ago > 1)
     loud = ago == LOUD_DAY
     for place, hour in enumerate((0.25, 6.25, 12.25, 18.25)):
         cut = loud and place > 0

@@ -1,0 +1,78 @@
+"""The week behind the demo is one that could have been: books, log and history agree, and one day stands out."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from console.cli.demo import prepare, quick_folder
+from console.cli.demo_history import LOUD_DAY, week
+from console.cli.demo_tasks import BY_HAND, DIGEST, PROPOSED, TASKS
+from console.domain.moment import Moment
+from console.domain.run import Outcome
+from console.domain.task import Stage
+from console.engine.dates import date_for
+from console.journal.reader import LogReader
+from console.simulator.scenario import Scenario, from_prompt
+from console.store.history import HistoryFilter
+from console.store.store import Store
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def moment(instant: datetime) -> Moment:
+    wall_ms = int(instant.timestamp() * 1000)
+    return Moment(wall_ms=wall_ms, boot_ms=wall_ms, boot_id="now")
+
+
+async def test_books_log_and_history_agree(tmp_path: Path) -> None:
+    await prepare(tmp_path / "state", moment(NOON))
+
+    reader = LogReader(tmp_path / "state" / "runs.log")
+    records = [line.record for line in reader.read()]
+    reader.close()
+    assert [record.ev for record in records] == list(range(1, len(records) + 1))
+    store = await Store.open(tmp_path / "state", now=moment(NOON))
+    try:
+        runs = (await store.history.page(HistoryFilter(), limit=1000)).runs
+        assert not await store.runs.open_runs()
+        stages = {task: change.after for task, change in (await store.stages.all()).items()}
+    finally:
+        await store.close()
+    assert stages["nightly-report"] is Stage.UNATTENDED
+    assert stages["ticket-triage"] is Stage.SEMI
+    units = {record.fields["run"]: record.units for record in records if record.units}
+    assert units == {run.id: run.used for run in runs if run.used}
+    assert {run.outcome for run in runs} >= {Outcome.OK, Outcome.FAILED, Outcome.TIMEOUT, Outcome.BUDGET}
+    assert all(run.created_ms < moment(NOON).wall_ms for run in runs)
+
+
+@pytest.mark.parametrize("hour", range(0, 24, 3))
+def test_one_day_stands_out_and_today_is_left_to_the_viewer(hour: int) -> None:
+    now = NOON.replace(hour=hour)
+    launches = week(now, random.Random(7))
+
+    days = Counter[str]()
+    for past in launches:
+        days[past.at.date().isoformat()] += round(past.units)
+    ((day, most), (_, second), *_) = days.most_common()
+    assert day == (now - timedelta(days=LOUD_DAY)).date().isoformat()
+    assert most > 2 * second
+    dates = {(past.task.name, past.date) for past in launches}
+    for task in (*BY_HAND, PROPOSED):
+        assert (task.name, date_for(task, now, scheduled=False)) not in dates
+
+
+def test_the_tempers_are_what_the_simulator_understands() -> None:
+    assert len({task.name for task in TASKS}) == len(TASKS)
+    greedy = from_prompt(DIGEST.prompt, Scenario())
+    assert greedy.tokens_per_step > 20_000
+
+
+def test_it_lives_in_memory_where_there_is_room(tmp_path: Path) -> None:
+    assert quick_folder(tmp_path / "none") is None
+    assert quick_folder(tmp_path) in (tmp_path, None)

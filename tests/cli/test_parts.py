@@ -1,0 +1,155 @@
+"""The small parts between the shell and the engine, each on its own."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from console.cli.background import needs_a_guard, orphans
+from console.cli.diag import diagnosing, logger
+from console.cli.exits import Exit
+from console.cli.failures import Failure, failure_of
+from console.cli.lazy_provider import LazyProvider
+from console.cli.screen import exit_of_farewell
+from console.config import ConfigError
+from console.domain.run import Outcome, State
+from console.engine.errors import ActRefused, StaleRun, StoreBusy
+from console.engine.snapshot import Owner, Snapshot
+from console.journal.errors import JournalError
+from console.provider.contract import Denied, LaunchOrder, NotSent, Provider
+from console.ui.farewell import End, Farewell
+from tests.cli.runs import NOW, ended, run, stopping
+from tests.clock import ManualClock
+
+ORDER = LaunchOrder(agent="a", model="m", prompt="p", environment="remote", max_total_tokens=1, labels={})
+ALIVE = Owner(id="a" * 32, kind="console", pid=7, alive=True, mine=False)
+DEAD = Owner(id="b" * 32, kind="run", pid=8, alive=False, mine=False)
+
+
+def no_key() -> Provider:
+    raise ValueError("the environment variable X with the API key is not set")
+
+
+async def test_a_missing_key_sends_nothing_and_is_told_in_the_words_of_the_port() -> None:
+    provider = LazyProvider(no_key)
+
+    assert await provider.create(ORDER) == NotSent(why="the environment variable X with the API key is not set")
+    with pytest.raises(Denied, match="is not set"):
+        await provider.get("v1_a")
+    with pytest.raises(Denied, match="is not set"):
+        provider.follow("v1_a")
+    with pytest.raises(ValueError, match="is not set"):
+        provider.ready()
+    await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ConfigError(["a", "b"]), Exit.USAGE),
+        (LookupError("no task is named 'x'"), Exit.USAGE),
+        (ValueError("date 'x' is not of the form"), Exit.USAGE),
+        (ActRefused("nothing runs yet"), Exit.REFUSED),
+        (StaleRun("changed"), Exit.REFUSED),
+        (StoreBusy("busy"), Exit.STORE),
+        (JournalError("full"), Exit.STORE),
+        (Failure(Exit.UNCONFIRMED, "x"), Exit.UNCONFIRMED),
+        (KeyError("x"), Exit.INTERNAL),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"), Exit.INTERNAL),
+        (RuntimeError("canary"), Exit.INTERNAL),
+    ],
+)
+def test_what_an_error_means_to_the_shell(error: Exception, code: Exit) -> None:
+    failure = failure_of(error)
+
+    assert failure.code is code
+    assert "canary" not in str(failure)
+
+
+def test_the_words_of_an_error_are_cleaned() -> None:
+    assert "\x1b" not in str(failure_of(LookupError("no task is named \x1b[2J")))
+
+
+def test_who_needs_a_guard() -> None:
+    assert needs_a_guard(run())
+    assert needs_a_guard(stopping())
+    assert needs_a_guard(run(state=State.UNCONFIRMED, sandbox_own=True, sandbox_id="s"))
+    assert not needs_a_guard(run(state=State.UNCONFIRMED)), "there is nothing left that a process could do"
+    assert not needs_a_guard(run(state=State.UNCONFIRMED, sandbox_own=True, sandbox_id="s", sandbox_deleted_ms=1))
+    assert not needs_a_guard(run(state=State.PROPOSED))
+    assert not needs_a_guard(ended(Outcome.OK))
+
+
+def test_an_orphan_is_a_run_whose_owner_is_dead_or_unknown() -> None:
+    guarded, widowed, free = run(owner=ALIVE.id), run(owner=DEAD.id), run(owner=None)
+    snapshot = Snapshot(taken=NOW, live=(guarded, widowed, free), owners={ALIVE.id: ALIVE, DEAD.id: DEAD})
+
+    assert orphans(snapshot) == (widowed, free)
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        (End.QUIT, 0),
+        (End.LEFT, 0),
+        (End.STOPPED, 0),
+        (End.LINE_DROPPED, 129),
+        (End.TERMINATED, 143),
+        (End.CRASHED, 70),
+    ],
+)
+def test_how_the_screen_ended(end: End, code: int) -> None:
+    assert exit_of_farewell(Farewell(end=end)) == code
+
+
+def fail(secret: str) -> None:
+    raise RuntimeError(secret)
+
+
+def test_diag_log_holds_places_and_no_values(tmp_path: Path) -> None:
+    path = tmp_path / "diag.log"
+    with diagnosing(path, ManualClock()):
+        logger().info("run %s \x1b[2J", "01k")
+        try:
+            fail("canary")
+        except RuntimeError:
+            logger().exception("the guard broke")
+        logging.getLogger("httpx").error("not ours")
+
+    first, second = path.read_text().splitlines()
+    assert first.startswith("2026-11-23T03:00:00.000Z pid=")
+    assert first.endswith("info run 01k ␛[2J")
+    assert "the guard broke | internal error: RuntimeError < " in second
+    assert "in fail" in second
+    assert "canary" not in second
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_diag_log_never_disturbs_the_work(tmp_path: Path) -> None:
+    with diagnosing(tmp_path / "missing" / "diag.log", ManualClock()):
+        logger().error("nobody hears this")
+
+
+def test_diag_log_is_begun_anew_when_it_is_large(tmp_path: Path, size: Callable[[Path, int], None]) -> None:
+    path = tmp_path / "diag.log"
+    size(path, (4 << 20) + 1)
+    with diagnosing(path, ManualClock()):
+        logger().info("fresh")
+
+    assert path.stat().st_size < 200
+    assert (tmp_path / "diag.log.1").exists()
+
+
+@pytest.fixture
+def size() -> Callable[[Path, int], None]:
+    """Makes a file of so many bytes without writing them."""
+
+    def make(path: Path, length: int) -> None:
+        path.touch(mode=0o600)
+        with path.open("r+b") as file:
+            file.truncate(length)
+
+    return make

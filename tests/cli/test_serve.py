@@ -1,0 +1,68 @@
+"""`serve` takes over what died, and hands over when it is told to go."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+from console.engine.clock import SystemClock
+from console.store.store import Store
+from tests.cli.nightdesk import Nightdesk
+from tests.waiting import until_sync
+
+
+def test_a_dead_owners_run_is_taken_and_handed_on(nightdesk: Nightdesk) -> None:
+    serving = nightdesk.start("serve")
+    assert serving.stderr is not None
+    assert serving.stderr.readline().startswith("serving 8 tasks")
+    running = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: [run["state"] for run in nightdesk.live()] == ["running"], what="the launch")
+    running.kill()
+    nightdesk.ended(running)
+    until_sync(lambda: _guarding(nightdesk) == "serve", what="the take-over")
+
+    asked = time.monotonic()
+    serving.send_signal(signal.SIGTERM)
+    done = nightdesk.ended(serving)
+
+    assert done.code == 0
+    assert time.monotonic() - asked < 10
+    assert "guarded by the background supervisor" in done.err
+    assert nightdesk.world.live() == 1
+    assert nightdesk("cancel", "--all").code == 0
+
+
+def test_under_systemd_it_just_goes_and_says_how_many_wait(nightdesk: Nightdesk) -> None:
+    nightdesk.environment["INVOCATION_ID"] = "0123456789abcdef"
+    serving = nightdesk.start("serve")
+    assert serving.stderr is not None
+    serving.stderr.readline()
+
+    serving.send_signal(signal.SIGTERM)
+
+    assert nightdesk.ended(serving).code == 0
+    assert "0 runs wait for the restart" in (nightdesk.state / "diag.log").read_text()
+
+
+def test_it_does_not_serve_without_a_key(nightdesk: Nightdesk) -> None:
+    del nightdesk.environment["GEMINI_API_KEY"]
+
+    done = nightdesk("serve")
+
+    assert (done.code, "GEMINI_API_KEY" in done.err) == (2, True)
+
+
+def _guarding(nightdesk: Nightdesk) -> str | None:
+    """The kind of process that guards the only run."""
+
+    async def kind() -> str | None:
+        store = await Store.open(nightdesk.state, now=SystemClock().now(), read_only=True)
+        try:
+            (run,) = await store.runs.open_runs()
+            owners = {owner.id: owner.kind for owner in await store.controls.owners()}
+            return owners.get(run.owner or "")
+        finally:
+            await store.close()
+
+    return asyncio.run(kind())
