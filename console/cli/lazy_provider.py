@@ -6,7 +6,7 @@ is sent, and the engine hears why in its own words.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 from console.provider.contract import (
     CancelAnswer,
@@ -53,7 +53,7 @@ class LazyProvider:
     async def get(self, remote_id: str) -> RemoteRun:
         return await self._asked().get(remote_id)
 
-    def follow(self, remote_id: str) -> AsyncIterator[StreamEvent]:
+    def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         return self._asked().follow(remote_id)
 
     async def cancel(self, remote_id: str) -> CancelAnswer:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from itertools import chain, repeat
 
 from console.domain.moment import Moment
@@ -134,9 +134,10 @@ class Follower:
         waits = self._parts.pacing.stream_waits_s
         for wait in chain(waits, repeat(waits[-1])):
             with suppress(ProviderError):
-                async for event in self._parts.provider.follow(self._keeper.run.remote_id or ""):
-                    self._figures.absorb_event(event, self._parts.clock.now())
-                    self._wake.set()
+                async with aclosing(self._parts.provider.follow(self._keeper.run.remote_id or "")) as events:
+                    async for event in events:
+                        self._figures.absorb_event(event, self._parts.clock.now())
+                        self._wake.set()
             # However a stream ended, only a poll tells how the run stands.
             self._look.set()
             await asyncio.sleep(wait)

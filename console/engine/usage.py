@@ -81,6 +81,8 @@ class UsageReport:
     flags: tuple[Flag, ...] = ()
     month: BurnDown | None = None
     """None where the monthly cap is unlimited."""
+    month_days: tuple[int, ...] = ()
+    """Milli-units of each day of this month, from the first to today."""
     foreign: int = 0
     """Lines of the log that no writer of ours finished."""
     gaps: int = 0
@@ -119,6 +121,7 @@ class UsageBook:
             held=sum(hold.units for hold in self._log.series.holds() if hold.day == today),
             flags=await self._flags(query, days[0], today, currency),
             month=self._month(today),
+            month_days=self._month_days(today),
             foreign=self._log.foreign,
             gaps=len(self._log.gaps),
             buckets=buckets,
@@ -145,6 +148,10 @@ class UsageBook:
         daily = {day: sum(f.units for f in members.values()) for day, members in rolled_up(buckets, Group.TASK).items()}
         held = sum(hold.units for hold in self._log.series.holds() if hold.day[:7] == today[:7])
         return burn_down(daily, today=today, held=held, cap=cap)
+
+    def _month_days(self, today: str) -> tuple[int, ...]:
+        days = _days_to(today, int(today[8:]))
+        return tuple(total(self._log.series.day(day)).units for day in days)
 
     async def _flags(self, query: UsageQuery, first: str, today: str, currency: str | None) -> tuple[Flag, ...]:
         """Always by task: a task is what a person can change."""

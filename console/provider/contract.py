@@ -6,7 +6,7 @@ whether an agent was launched. All other calls are harmless when doubled; they r
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -192,7 +192,7 @@ class Provider(Protocol):
         """What the provider shows now. Raises ProviderError."""
         ...
 
-    def follow(self, remote_id: str) -> AsyncIterator[StreamEvent]:
+    def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         """The event stream until it ends, however it ends. Raises ProviderError where it cannot be opened."""
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import on
@@ -23,11 +24,11 @@ from console.ui.glyphs import ASCII
 from console.ui.keys import hints
 from console.ui.look import Look
 from console.ui.messages import LineDropped, LookAt, Told
+from console.ui.modes import DIGITS, FIRST, SCREENS
 from console.ui.palette import palette
 from console.ui.poll import Poll
 from console.ui.screens.help import HelpScreen
 from console.ui.screens.leaving import leave
-from console.ui.screens.runs import RunsScreen
 from console.ui.spans import Span, Tone
 from console.ui.theme import Themes, wear
 
@@ -46,6 +47,7 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         Binding("colon", "palette", "commands", id="app.palette", tooltip="Everything that can be done here, by name"),
         Binding("q", "leave", "quit", id="app.quit", tooltip="Leaves the console; asks while runs are live"),
         Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_now", tooltip="The same", show=False, priority=True),
+        *DIGITS,
         Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
     ]
 
@@ -82,8 +84,9 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
 
     async def on_mount(self) -> None:
         """Every screen is a mode; the tick begins with the next whole second of the wall clock."""
-        self.add_mode("runs", lambda: RunsScreen(self.context, self.acts))
-        await self.switch_mode("runs")
+        for mode, (screen, _) in SCREENS.items():
+            self.add_mode(mode, partial(screen, self.context, self.acts))
+        await self.switch_mode(FIRST)
         self._look_soon()
         if self._theme_problems:
             self._tell(Span("; ".join(self._theme_problems), Tone.WARN))

@@ -21,6 +21,8 @@ DISPLAY = {
     "comma": ",",
 }
 
+LAST_GROUPS = ("table", "detail", "app")
+
 
 def key_name(key: str) -> str:
     """How a key is written on the screen: `ctrl+q`, `?`, `X`, `esc`."""
@@ -109,16 +111,18 @@ def _needed(wanted: list[Hint]) -> int:
 
 
 def help_lines(shown: Iterable[Hint], cells: int, ellipsis: str) -> list[Line]:
-    """Every key with what it does, grouped by the first part of its id."""
-    lines: list[Line] = []
-    group = ""
+    """Every key with what it does, grouped by the first part of its id; moving about comes after acting."""
+    groups: dict[str, list[Hint]] = {}
     for hint in shown:
-        name = hint.id.partition(".")[0]
-        if name != group:
-            lines.extend([(), line(Span(name, Tone.STRONG))] if lines else [line(Span(name, Tone.STRONG))])
-            group = name
-        keys = ", ".join(hint.keys)
-        tone = Tone.KEY if hint.enabled else Tone.MUTED
-        pieces = line(Span(f"  {keys:<18} ", tone), Span(f"{hint.label:<14} "), Span(hint.tooltip, Tone.MUTED))
-        lines.append(fit(pieces, cells, ellipsis))
+        groups.setdefault(hint.id.partition(".")[0], []).append(hint)
+    lines: list[Line] = []
+    for name in sorted(groups, key=lambda name: LAST_GROUPS.index(name) if name in LAST_GROUPS else -1):
+        lines.extend([(), line(Span(name, Tone.STRONG))] if lines else [line(Span(name, Tone.STRONG))])
+        lines.extend(fit(_explained(hint), cells, ellipsis) for hint in groups[name])
     return lines
+
+
+def _explained(hint: Hint) -> Line:
+    tone = Tone.KEY if hint.enabled else Tone.MUTED
+    keys = Span(f"  {', '.join(hint.keys):<18} ", tone)
+    return line(keys, Span(f"{hint.label:<14} "), Span(hint.tooltip, Tone.MUTED))

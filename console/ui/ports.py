@@ -7,6 +7,7 @@ from typing import Protocol
 from console.domain.run import Reason, Run, RunId
 from console.engine.settings import EngineSettings
 from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Snapshot
+from console.engine.usage import UsageQuery, UsageReport
 
 
 class View(Protocol):
@@ -69,6 +70,14 @@ class Desk(Protocol):
         ...
 
 
+class Usage(Protocol):
+    """What was used, from the log."""
+
+    async def report(self, query: UsageQuery) -> UsageReport:
+        """The period that ends today."""
+        ...
+
+
 class EngineLike(Protocol):
     """The facade."""
 
@@ -85,6 +94,11 @@ class EngineLike(Protocol):
     @property
     def desk(self) -> Desk:
         """Acting."""
+        ...
+
+    @property
+    def usage(self) -> Usage:
+        """What was used."""
         ...
 
     @property

@@ -146,5 +146,12 @@ def _running(run: Run, look: Look) -> Span:
 
 def step_text(step: str) -> str:
     """`ls logs/` of `code_execution_call: ls logs/`: the table has no room for the kind; alone it stays."""
-    kind, _, text = foreign(step).partition(": ")
-    return text if text and re.fullmatch(r"[a-z_]+", kind) else foreign(step)
+    kind, _, text = foreign(step).partition(":")
+    if not re.fullmatch(r"[a-z_]+", kind):
+        return foreign(step)
+    return text.strip() or kind_word(kind)
+
+
+def kind_word(kind: str) -> str:
+    """`code result` for `code_execution_result`: the provider's word for a step, shorter."""
+    return foreign(kind.replace("code_execution", "code").replace("_", " ").strip(), limit=40)

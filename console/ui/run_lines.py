@@ -12,7 +12,7 @@ from console.engine.snapshot import RunDetail, StepLine
 from console.ui.format import age, clock, count, countdown, elapsed, money, percent, span_of, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.look import Look
-from console.ui.run_cells import budget_tone, cut_off
+from console.ui.run_cells import budget_tone, cut_off, kind_word
 from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, middle, right, width
 
 KIND = 11
@@ -186,11 +186,6 @@ def step_line(step: StepLine, cells: int, glyphs: Glyphs, look: Look) -> Line:
         Span(foreign(step.text), Tone.MUTED if step.done else Tone.PLAIN),
     )
     return (*fit(head, max(0, cells - 7), glyphs.ellipsis), Span(" "), Span(amount, Tone.MUTED))
-
-
-def kind_word(kind: str) -> str:
-    """`code result` for `code_execution_result`: the provider's word for a step, shorter."""
-    return foreign(kind.replace("code_execution", "code").replace("_", " ").strip(), limit=40)
 
 
 def steps(detail: RunDetail, look: Look, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:

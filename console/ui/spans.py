@@ -41,6 +41,13 @@ class Tone(StrEnum):
     """Cut off, failed, refused."""
     LOUD = "loud"
     """Needs a person now: unconfirmed, paused, a stop without proof."""
+    BAR1 = "bar1"
+    """The largest part of a stacked bar; `bar2` to `bar6` are the next ones."""
+    BAR2 = "bar2"
+    BAR3 = "bar3"
+    BAR4 = "bar4"
+    BAR5 = "bar5"
+    BAR6 = "bar6"
 
 
 class Span(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from console.domain.usage import Usage
@@ -120,7 +120,7 @@ class FakeProvider:
             raise agent.get_error
         return agent.view()
 
-    async def follow(self, remote_id: str) -> AsyncIterator[StreamEvent]:
+    async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         self._reach()
         agent = self._agent(remote_id)
         while True:

@@ -21,6 +21,7 @@ from console.engine.snapshot import (
     Snapshot,
     Typical,
 )
+from console.engine.usage import UsageQuery, UsageReport
 from tests.clock import ManualClock
 from tests.ui import samples
 
@@ -55,6 +56,16 @@ class DoubleEngine:
     @property
     def view(self) -> DoubleEngine:
         return self
+
+    @property
+    def usage(self) -> DoubleEngine:
+        return self
+
+    async def report(self, query: UsageQuery) -> UsageReport:
+        self.asked.append(("report", str(query.days), query.measure, query.group))
+        if self.broken is not None:
+            raise self.broken
+        return samples.usage_report(query)
 
     @property
     def desk(self) -> DoubleEngine:

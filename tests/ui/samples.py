@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from console.domain.daily import Figures
 from console.domain.guardrails import Cap, Caps, Standing
 from console.domain.moment import Moment
 from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, StopRequest
+from console.domain.standout import BurnDown, StandOut
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
 from console.domain.usage import Units, Usage
 from console.engine.settings import EngineSettings
 from console.engine.snapshot import RunDetail, StepLine, TimelineEvent
+from console.engine.usage import Flag, MemberTotal, UsageQuery, UsageReport
 
 NOW = Moment(wall_ms=1_795_404_000_000, boot_ms=50_000_000, boot_id="boot-1")
 """2026-11-23 04:20:00 in Berlin."""
@@ -237,4 +240,38 @@ def detail(of: Run) -> RunDetail:
         attempts=(of,),
         worst_case_micro=4_200_000,
         currency="USD",
+    )
+
+
+def usage_report(query: UsageQuery) -> UsageReport:
+    """Two tasks that rise slowly, one of which leaps three days ago."""
+    days = tuple(f"2026-11-{number:02d}" for number in range(1, 24))[-min(query.days, 23) :]
+    bars = {day: {"log-digest": 20_000 + 1_000 * at, "nightly-report": 9_000} for at, day in enumerate(days)}
+    bars[days[-4]]["log-digest"] *= 6
+    values = {name: sum(bar[name] for bar in bars.values()) for name in ("log-digest", "nightly-report")}
+    whole = sum(values.values())
+    leap = StandOut(
+        day=days[-4],
+        value=sum(bars[days[-4]].values()),
+        usual=40_000,
+        member="log-digest",
+        member_value=bars[days[-4]]["log-digest"],
+        member_usual=30_000,
+        since=days[-4],
+    )
+    return UsageReport(
+        query=query,
+        days=days,
+        bars=bars,
+        members=tuple(
+            MemberTotal(member=name, value=value, share=value / whole, before=value // 2, runs=len(days))
+            for name, value in values.items()
+        ),
+        figures=Figures(runs=2 * len(days), units=whole),
+        currency="USD",
+        cap=600_000,
+        held=40_000,
+        flags=(Flag(day=leap, changes=("model: gemini-3.8-flash -> gemini-9-huge",)),),
+        month=BurnDown(spent=whole, cap=2_000_000, per_day=whole // len(days), reached_on="2026-11-28"),
+        month_days=tuple(sum(bar.values()) for bar in bars.values()),
     )
