@@ -25,6 +25,8 @@ _HIDDEN = frozenset(
         "SSLKEYLOGFILE",
     }
 )
+_KEPT = frozenset({"TEXTUAL_SNAPSHOT_TEMPDIR"})
+"""Where the snapshot plugin, which sets it itself, leaves its report."""
 _HIDDEN_PREFIXES = ("NIGHTDESK_", "XDG_", "SSH_", "TEXTUAL", "SYSTEMD_")
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
@@ -34,6 +36,8 @@ settings.load_profile("nightdesk")
 
 
 def _is_hidden(name: str) -> bool:
+    if name in _KEPT:
+        return False
     return name in _HIDDEN or name.upper() in _PROXIES or name.startswith(_HIDDEN_PREFIXES)
 
 

@@ -96,6 +96,7 @@ def test_the_last_column_says_what_it_does_or_waits_for(run: Run, words: str) ->
 
 def test_the_kind_of_a_step_is_left_out_where_there_is_a_text() -> None:
     assert step_text("code_execution_call: ls logs/") == "ls logs/"
-    assert step_text("function_result") == "function_result"
+    assert step_text("code_execution_result:") == "code result"
+    assert step_text("thought") == "thought"
     assert step_text("Error: no such file") == "Error: no such file"
     assert step_text("tool: \x1b[2J") == "␛[2J"

@@ -14,7 +14,8 @@ from console.domain.task import CutOff
 from console.engine.snapshot import Owner, Snapshot
 from console.ui.glyphs import UNICODE
 from console.ui.look import Look
-from console.ui.run_lines import facts, kind_word, result_lines, steps, wrapped
+from console.ui.run_cells import kind_word
+from console.ui.run_lines import facts, result_lines, steps, wrapped
 from console.ui.screens.detail import whole
 from console.ui.spans import Line, width
 from tests.ui import samples

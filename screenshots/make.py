@@ -1,0 +1,91 @@
+"""Pictures of the real console over the demo's real engine: `python screenshots/make.py [FOLDER]`.
+
+Each picture is what the terminal shows at that moment, as SVG with no font or file from elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from console.cli.build import House
+from console.cli.demo import demo_house
+from console.ui.app import ConsoleApp
+from console.ui.context import Context
+from console.ui.farewell import Farewell
+from console.ui.glyphs import UNICODE
+from console.ui.theme import load_themes
+
+FONTS = "'JetBrains Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
+BY = "you tty=yes"
+WARM_UP_S = 13.0
+"""Until the demo's runs have some steps behind them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One file."""
+
+    name: str
+    keys: tuple[str, ...] = ()
+    size: tuple[int, int] = (120, 36)
+    theme: str = "night"
+
+
+PICTURES = (
+    Picture(name="runs", keys=("j", "j")),
+    Picture(name="runs-day", keys=("j", "j"), theme="day"),
+    Picture(name="runs-80x24", keys=("j",), size=(80, 24)),
+    Picture(name="runs-no-colour", keys=("j", "j"), theme="mono"),
+    Picture(name="detail", keys=("j", "j", "enter")),
+    Picture(name="launch", keys=("l", "enter")),
+)
+
+
+async def take(house: House, picture: Picture, folder: Path) -> None:
+    """Opens a console of its own on the running engine, presses the keys, saves what is shown."""
+    context = Context(engine=house.engine, clock=house.clock, glyphs=UNICODE, by=BY)
+    app = ConsoleApp(context, themes=load_themes(), theme=picture.theme)
+
+    async def press(pilot: Pilot[Farewell]) -> None:
+        await settle(pilot)
+        for key in picture.keys:
+            await pilot.press(key)
+            await settle(pilot)
+        (folder / f"{picture.name}.svg").write_text(self_contained(app.export_screenshot()), encoding="utf-8")
+
+    async def settle(pilot: Pilot[Farewell]) -> None:
+        await pilot.pause()
+        await app.acts.done()
+        await pilot.pause()
+
+    async with app.run_test(size=picture.size) as pilot:
+        await press(pilot)
+
+
+def self_contained(svg: str) -> str:
+    """No font from the net, blanks kept by every viewer, no trailing blanks in the file."""
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    svg = svg.replace("font-family: Fira Code, monospace", f"font-family: {FONTS}")
+    svg = svg.replace("<text ", '<text xml:space="preserve" ')
+    return "\n".join(line.rstrip() for line in svg.splitlines()) + "\n"
+
+
+async def main(folder: Path) -> None:
+    """All pictures, on one demo."""
+    async with demo_house(BY) as house:
+        await asyncio.sleep(WARM_UP_S)
+        for picture in PICTURES:
+            await take(house, picture, folder)
+        await house.engine.desk.stop_all(by=BY)
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
+    target.mkdir(parents=True, exist_ok=True)
+    asyncio.run(main(target))
