@@ -1,0 +1,240 @@
+"""The steps of a process with a run of its own, named like the writes of the store that they stand for.
+
+Between any two of them everybody else may act, and the process may die. Edges between states are asked of the
+domain's own table, outcomes of its own function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from console.domain.run import HOLDING, Outcome, Reason, State, check_transition, settled_outcome
+from tests.model.world import (
+    NOWHERE,
+    Actor,
+    Around,
+    At,
+    Box,
+    Hold,
+    KeyWorld,
+    Local,
+    Move,
+    Remote,
+    Reply,
+    Row,
+    Scene,
+    Send,
+    Verdict,
+)
+
+Way = tuple[str, KeyWorld]
+
+
+def guard_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> Iterator[Move]:
+    """What the process may do next with the run it works on."""
+    local = key.locals[process]
+    handler = HANDLERS.get(local.at)
+    if handler is None:
+        return
+    for what, after in handler(Guarding(scene, key, process, local, around)):
+        yield Move(Actor.GUARD, what, process, local.fence, after)
+
+
+class Guarding:
+    """One process, one run, one instant."""
+
+    def __init__(self, scene: Scene, key: KeyWorld, process: int, local: Local, around: Around) -> None:
+        self.scene = scene
+        self.key = key
+        self.process = process
+        self.local = local
+        self.around = around
+        self.row: Row = key.rows[local.attempt]
+        self.remote: Remote = key.remotes[local.attempt]
+
+    def holds(self, *states: State) -> bool:
+        """True where a compare-and-set of this process on one of `states` changes the row."""
+        mine = self.scene.mutations.no_fence or self.row.is_of(self.process, self.local.fence)
+        return mine and self.row.state in states
+
+    def at(self, at: At, key: KeyWorld | None = None) -> KeyWorld:
+        """The world once the process has come to `at`."""
+        return (key or self.key).with_local(self.process, self.local._replace(at=at))
+
+    def left(self, key: KeyWorld | None = None) -> KeyWorld:
+        """The world once the process works on the run no more."""
+        return (key or self.key).with_local(self.process, NOWHERE)
+
+    def with_row(self, row: Row) -> KeyWorld:
+        """The world with that row."""
+        return self.key.with_row(self.local.attempt, row)
+
+    def with_remote(self, remote: Remote) -> KeyWorld:
+        """The world with that truth at the service."""
+        return self.key.with_remote(self.local.attempt, remote)
+
+
+def moved(row: Row, to: State) -> Row:
+    """The row in the next state. Raises IllegalTransition where the domain's table has no such edge."""
+    check_transition(row.state, to)
+    return row._replace(state=to)
+
+
+def ended(row: Row, outcome: Outcome, hold: Hold) -> Row:
+    """The row at its end."""
+    return moved(row, State.ENDED)._replace(outcome=outcome, hold=hold)
+
+
+def stopped(row: Row, reason: Reason) -> Row:
+    """`request_stop`: the first reason wins, and only a running run changes its state."""
+    if row.stop is not None or row.state in (State.ENDED, State.PROPOSED):
+        return row
+    asked = row._replace(stop=reason)
+    return moved(asked, State.STOPPING) if row.state is State.RUNNING else asked
+
+
+def without_box(remote: Remote) -> Remote:
+    """The sandbox is deleted, and what ran in it with it."""
+    if remote.live:
+        return remote._replace(box=Box.GONE, live=0, shows="failed")
+    return remote._replace(box=Box.GONE)
+
+
+def running(row: Row) -> Row:
+    """An id is known: running, and on to stopping where a stop is stored."""
+    launched = moved(row, State.RUNNING)._replace(sends=row.decided(Verdict.LAUNCHED))
+    return moved(launched, State.STOPPING) if row.stop is not None else launched
+
+
+def unconfirmed(row: Row) -> Row:
+    """Nobody knows."""
+    return moved(row, State.UNCONFIRMED)._replace(sends=row.decided(Verdict.UNKNOWN))
+
+
+def _claimed(g: Guarding) -> Iterator[Way]:
+    mutations, sends = g.scene.mutations, g.row.sends
+    if not g.holds(State.CLAIMED):
+        yield "finds it lost", g.left()
+    elif g.row.stop is not None or g.around.paused:
+        outcome = Outcome.CANCELLED if g.row.stop is not None else Outcome.EXPIRED
+        yield f"settle {outcome}", g.left(g.with_row(ended(g.row, outcome, Hold.RELEASED)))
+    elif g.scene.bounds.own_sandbox and not g.row.box:
+        made = g.with_remote(g.remote._replace(box=Box.THERE))
+        yield "record_sandbox", made.with_row(g.local.attempt, g.row._replace(box=True))
+    elif mutations.intent_after_post:
+        yield "POST leaves", g.at(At.MARKED, _posted(g))
+    else:
+        marked = moved(g.row, State.SENDING)._replace(sends=(*sends, Send(g.local.fence, Verdict.OPEN)))
+        yield "mark_sending", g.at(At.MARKED, g.with_row(marked))
+
+
+def _posted(g: Guarding) -> KeyWorld:
+    return g.with_remote(g.remote._replace(flying=g.remote.flying + 1, risked=g.remote.risked + 1))
+
+
+def _marked(g: Guarding) -> Iterator[Way]:
+    """Whatever became of the row: between the record and the POST nothing is looked at but a clock."""
+    if g.scene.mutations.intent_after_post:
+        if g.holds(State.CLAIMED):
+            row = moved(g.row, State.SENDING)._replace(sends=(*g.row.sends, Send(g.local.fence, Verdict.OPEN)))
+            yield "mark_sending", g.at(At.WAITING, g.with_row(row))
+        return
+    yield "POST leaves", g.at(At.WAITING, _posted(g))
+    yield "POST is not sent", g.at(At.NOT_LAUNCHED)
+
+
+def _waiting(g: Guarding) -> Iterator[Way]:
+    answered = g.with_remote(g.remote._replace(reply=Reply.NONE))
+    match g.remote.reply:
+        case Reply.ID:
+            yield "gets an id", g.at(At.HAS_ID, answered)
+        case Reply.REJECTED:
+            yield "gets a refusal", g.at(At.REJECTED, answered)
+        case Reply.LIMITED:
+            yield "gets a 429", g.at(At.NOT_LAUNCHED, answered)
+        case Reply.NONE:
+            pass
+    mistaken = g.scene.mutations.lost_reply_is_rejected
+    yield "gets no answer", g.at(At.REJECTED if mistaken else At.UNKNOWN)
+
+
+def _has_id(g: Guarding) -> Iterator[Way]:
+    yield "appends to the journal", g.at(At.NOTED, g.with_remote(g.remote._replace(journalled=True)))
+
+
+def _noted(g: Guarding) -> Iterator[Way]:
+    if g.holds(State.SENDING):
+        yield "record_launched", g.at(At.GUARDING, g.with_row(running(g.row)))
+    else:
+        yield "finds it lost", g.left()
+
+
+def _not_launched(g: Guarding) -> Iterator[Way]:
+    if not g.holds(State.SENDING):
+        yield "finds it lost", g.left()
+    elif len(g.row.sends) >= g.scene.bounds.tries:
+        row = ended(g.row, Outcome.NOT_SENT, Hold.RELEASED)._replace(sends=g.row.decided(Verdict.NOT_SENT))
+        yield "record_not_sent, the last try", g.left(g.with_row(row))
+    else:
+        row = moved(g.row, State.CLAIMED)._replace(sends=g.row.decided(Verdict.NOT_SENT))
+        yield "record_not_sent", g.at(At.CLAIMED, g.with_row(row))
+
+
+def _rejected(g: Guarding) -> Iterator[Way]:
+    if not g.holds(State.SENDING):
+        yield "finds it lost", g.left()
+        return
+    row = ended(g.row, Outcome.REJECTED, Hold.RELEASED)._replace(sends=g.row.decided(Verdict.REJECTED))
+    yield "record_rejected", g.left(g.with_row(row))
+
+
+def _unknown(g: Guarding) -> Iterator[Way]:
+    if not g.holds(State.SENDING):
+        yield "finds it lost", g.left()
+    elif g.scene.mutations.resend_after_unknown:
+        row = moved(g.row, State.CLAIMED)._replace(sends=g.row.decided(Verdict.UNKNOWN))
+        yield "sends again", g.at(At.CLAIMED, g.with_row(row))
+    else:
+        row = unconfirmed(g.row)
+        if g.scene.mutations.release_on_unknown:
+            row = row._replace(hold=Hold.RELEASED)
+        yield "record_unconfirmed", g.at(At.GUARDING, g.with_row(row))
+
+
+def _guarding(g: Guarding) -> Iterator[Way]:
+    if g.row.state not in HOLDING or not g.row.is_of(g.process, g.local.fence):
+        yield ("finds it lost", g.left())
+        if not (g.scene.mutations.no_fence and g.row.state in (State.RUNNING, State.STOPPING)):
+            return
+    if g.row.state is State.RUNNING:
+        yield "request_stop timeout", g.with_row(stopped(g.row, Reason.TIMEOUT))
+    if g.row.state in (State.STOPPING, State.UNCONFIRMED) and g.row.box and g.remote.box is Box.THERE:
+        yield "delete_sandbox", g.with_remote(without_box(g.remote))
+    if g.row.state is State.STOPPING:
+        yield from _stopping(g)
+    if g.row.state in (State.RUNNING, State.STOPPING) and g.remote.live == 0 and g.remote.shows is not None:
+        outcome = settled_outcome(g.remote.shows, reason=g.row.stop, belt_hit=False) or Outcome.FAILED
+        yield f"settle {outcome}", g.left(g.with_row(ended(g.row, outcome, Hold.SETTLED)))
+
+
+def _stopping(g: Guarding) -> Iterator[Way]:
+    if g.remote.live:
+        yield "cancel, obeyed", g.with_remote(g.remote._replace(live=0, shows="cancelled"))
+    if g.scene.bounds.operator and not g.row.alarmed:
+        yield "record_alarm", g.with_row(g.row._replace(alarmed=True))
+    if g.scene.mutations.settle_on_cancel:
+        outcome = settled_outcome("cancelled", reason=g.row.stop, belt_hit=False) or Outcome.CANCELLED
+        yield f"cancel answered 200: settle {outcome}", g.left(g.with_row(ended(g.row, outcome, Hold.SETTLED)))
+
+
+HANDLERS: dict[At, Callable[[Guarding], Iterator[Way]]] = {
+    At.CLAIMED: _claimed,
+    At.MARKED: _marked,
+    At.WAITING: _waiting,
+    At.HAS_ID: _has_id,
+    At.NOTED: _noted,
+    At.NOT_LAUNCHED: _not_launched,
+    At.REJECTED: _rejected,
+    At.UNKNOWN: _unknown,
+    At.GUARDING: _guarding,
+}

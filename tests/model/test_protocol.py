@@ -1,0 +1,77 @@
+"""The protocol holds in every state that its processes can reach: not one example, all of them within the bounds."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.domain.run import NEXT, State
+from tests.model.search import Walk, Walked
+from tests.model.world import Bounds
+from tests.telling import tell
+
+WALKS = {
+    "one key, two of three processes die or lose their lock": Bounds(deaths=2, attempts=1),
+    "two keys, three processes": Bounds(keys=2, attempts=1, tries=1, deaths=1, operator=False),
+    "two keys, room for one hold": Bounds(keys=2, attempts=2, tries=1, deaths=1, processes=2, operator=False, cap=1),
+    "proposals and the kill switch": Bounds(attempts=1, tries=1, deaths=1, proposals=True, pauses=True),
+    "run again by hand": Bounds(processes=2, tries=1, deaths=1, lost_locks=False),
+    "tried again by itself, the prompt edited": Bounds(
+        processes=2, tries=1, deaths=1, lost_locks=False, operator=False, retries=True, prompts=("a", "b")
+    ),
+}
+LONG_WALKS = {
+    "run again by hand, three processes, a lost lock": Bounds(tries=1, deaths=1),
+    "two keys, two tries": Bounds(keys=2, attempts=1, deaths=1, operator=False, pauses=True),
+    "edited prompts and the operator": Bounds(processes=2, tries=1, deaths=1, retries=True, prompts=("a", "b")),
+}
+
+
+def walked(bounds: Bounds) -> Walked:
+    """The whole walk; fails with the shortest way to a state that is broken."""
+    found = Walk(bounds).run()
+    trace = "\n".join(found.trace)
+    assert found.broken is None, f"{found.broken}\n{trace}"
+    tell(f"{found.states} states, {found.steps} steps, {found.key_states} states of one key")
+    return found
+
+
+@pytest.fixture(scope="module")
+def all_walks() -> dict[str, Walked]:
+    return {name: walked(bounds) for name, bounds in WALKS.items()}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_every_property_holds_in_every_state(all_walks: dict[str, Walked], name: str) -> None:
+    assert all_walks[name].broken is None
+
+
+def test_enough_is_walked_to_mean_something(all_walks: dict[str, Walked]) -> None:
+    assert all_walks["two keys, three processes"].states >= 100_000
+
+
+def test_every_edge_of_the_state_table_is_taken(all_walks: dict[str, Walked]) -> None:
+    """An edge that the engine has and the model does not would be an edge that nothing here proves."""
+    table = {(before, after) for before, nexts in NEXT.items() for after in nexts}
+    taken = set().union(*(found.edges for found in all_walks.values()))
+    through_running = {(State.SENDING, State.STOPPING), (State.UNCONFIRMED, State.STOPPING)}
+    assert taken - through_running == table
+
+
+def test_every_act_of_recovery_is_taken(all_walks: dict[str, Walked]) -> None:
+    taken = set().union(*(found.what for found in all_walks.values()))
+    assert {
+        "recovers claimed: goes on",
+        "recovers claimed: ended",
+        "recovers sending: running",
+        "recovers sending: stopping",
+        "recovers sending: unconfirmed",
+        "recovers running: goes on",
+        "recovers stopping: goes on",
+        "recovers unconfirmed: goes on",
+    } <= taken
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", LONG_WALKS)
+def test_every_property_holds_within_wide_bounds(name: str) -> None:
+    walked(LONG_WALKS[name])
