@@ -17,6 +17,7 @@ Write = Callable[[int, bytes], int]
 """`os.write`: descriptor and bytes in, number of bytes taken out."""
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+_LOOKS = 3
 _TRIES = 3
 """How often one line is begun before its short writes count as a full disk."""
 
@@ -37,8 +38,8 @@ def create(path: Path, flags: int = _FLAGS) -> int:
     return descriptor
 
 
-def check_ours(descriptor: int, path: Path) -> os.stat_result:
-    """The state of an open file. Raises JournalUnsafe where somebody else could have a hand in it."""
+def check_ours(descriptor: int, path: Path) -> None:
+    """Raises JournalUnsafe where somebody else could have a hand in an open file."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise JournalUnsafe(f"{path} is not a regular file")
@@ -46,7 +47,6 @@ def check_ours(descriptor: int, path: Path) -> os.stat_result:
         raise JournalUnsafe(f"{path} belongs to user {status.st_uid}")
     if status.st_mode & 0o022:
         raise JournalUnsafe(f"{path} is writable by others (mode {stat.S_IMODE(status.st_mode):04o})")
-    return status
 
 
 class AppendFile:
@@ -68,8 +68,8 @@ class AppendFile:
         """Puts `line` (which ends in a newline) at the end. Raises JournalError; the line is then not whole there."""
         try:
             for _ in range(_TRIES):
-                descriptor, size = self._current()
-                whole = line if self._ends_clean(descriptor, size) else b"\n" + line
+                descriptor = self._current()
+                whole = line if _ends_clean(descriptor) else b"\n" + line
                 if self._write(descriptor, whole) == len(whole):
                     return
         except OSError as error:
@@ -98,19 +98,19 @@ class AppendFile:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _current(self) -> tuple[int, int]:
-        """Descriptor and size of the file that bears the name now."""
+    def _current(self) -> int:
+        """A descriptor of the file that bears the name now."""
         if self._descriptor is not None:
-            status = os.fstat(self._descriptor)
-            if self._bears_the_name(status):
-                return self._descriptor, status.st_size
+            if self._bears_the_name(os.fstat(self._descriptor)):
+                return self._descriptor
             self.close()
         self._descriptor = descriptor = self._open()
         try:
-            return descriptor, check_ours(descriptor, self._path).st_size
+            check_ours(descriptor, self._path)
         except JournalError:
             self.close()
             raise
+        return descriptor
 
     def _bears_the_name(self, status: os.stat_result) -> bool:
         try:
@@ -130,6 +130,12 @@ class AppendFile:
             except FileExistsError:
                 continue
 
-    @staticmethod
-    def _ends_clean(descriptor: int, size: int) -> bool:
-        return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+
+def _ends_clean(descriptor: int) -> bool:
+    """False where the last line was torn. A line that another process is just writing may look so for a moment."""
+    for _ in range(_LOOKS):
+        size = os.fstat(descriptor).st_size
+        if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+            return True
+        os.sched_yield()
+    return False

@@ -11,13 +11,16 @@ from zlib import crc32
 
 from console.domain.record import BadLine, LogRecord, parse_line
 from console.journal.seen import Seen
-from console.journal.series import ENDINGS, NEVER_RAN, OPENINGS, Cell, Series, Sums, cell_of
+from console.journal.series import ENDINGS, NEVER_RAN, OPENINGS, Cell, Series, Sums, is_day
 
 _FEW = 8
 """Lines at which halving a stretch no longer pays."""
 _LAUNCHED = b"status=launched "
 _STATUS_AT = 49
 """Where `status=` stands in a line with a key of 16 digits; seven further on is the first letter of the status."""
+_NOTE, _NOTE_AT = b"status=note ", 34
+"""Notes count nowhere; many belong to no key, which stands as one dash."""
+_NAMES = (b"status=", b"task=", b"stage=", b"day=", b"currency=")
 _LAST = 15
 """Number of the field after `currency` in an ending; the rest is left in one piece."""
 _QUOTE, _L = b'"l'
@@ -41,6 +44,8 @@ class LogFold:
         """Lines that no writer of ours finished."""
         self.doubles = 0
         """Lines whose number was there before."""
+        self.one_by_one = 0
+        """Lines that did not go the short way."""
         self._max_forms = max_forms
         self._forms: dict[Key, Form | None] = {}
 
@@ -70,6 +75,7 @@ class LogFold:
     def _strictly(self, line: bytes) -> None:
         if not line:
             return
+        self.one_by_one += 1
         try:
             record = parse_line(line)
         except BadLine:
@@ -96,47 +102,36 @@ def _first_of_proven(lines: list[bytes]) -> int:
 
 
 class _Endings:
-    """The endings of one key in a stretch, as text: to turn them into figures together is cheaper than one by one."""
+    """What the endings of one key in a stretch add up to, in floats while these are exact."""
 
-    __slots__ = ("cost", "elapsed", "run", "units")
+    __slots__ = ("cell", "currency", "money", "runs", "seconds", "units", "unpriced")
 
-    def __init__(self) -> None:
-        self.run: list[bytes] = []
-        self.units: list[bytes] = []
-        self.elapsed: list[bytes] = []
-        self.cost: list[bytes] = []
+    def __init__(self, form: Form) -> None:
+        self.cell, self.currency = form
+        self.runs: list[bytes] = []
+        self.units = self.seconds = self.money = 0.0
+        self.unpriced = 0
 
-    def sums(self, currency: str) -> Sums | None:
-        """None where floats would not be exact to the last digit of a line. Raises ValueError for odd fields."""
-        units, seconds = _sum_of(self.units, b"units="), _sum_of(self.elapsed, b"elapsed=", b"s")
-        cost, unpriced = {}, 0
-        if currency:
-            money = _sum_of(self.cost, b"cost=")
-            if not money < _EXACT_MONEY:
-                return None
-            cost[currency] = round(money * 1_000_000)
-        else:
-            unpriced = len(self.units) - self.units.count(b"units=0.0")
-        if not (units < _EXACT and seconds < _EXACT):
-            return None
-        return Sums(len(self.run), round(units * 1000), round(seconds * 10) * 100, unpriced, cost)
+    def is_exact(self) -> bool:
+        """False for figures that are too large, and for what is no figure."""
+        return self.units < _EXACT and self.seconds < _EXACT and self.money < _EXACT_MONEY
 
-
-def _sum_of(fields: list[bytes], name: bytes, unit: bytes = b"") -> float:
-    """The sum of `name` `figure` `unit` fields. Raises ValueError where one of them is something else."""
-    figures = (unit + b"".join(fields).removesuffix(unit)).split(unit + name)
-    if figures.pop(0) or b"".join(figures).translate(None, b"0123456789."):
-        raise ValueError(f"not all are plain decimals after {name!r}")
-    return sum(map(float, figures))
+    def sums(self) -> Sums:
+        """The same in integers."""
+        cost = {self.currency: round(self.money * 1_000_000)} if self.currency else {}
+        return Sums(len(self.runs), round(self.units * 1000), round(self.seconds * 10) * 100, self.unpriced, cost)
 
 
 def _form_of(key: Key) -> Form | None:
     """None where these are not the fields of an ending, each in its place."""
-    names, values = zip(*(field.decode("ascii").split("=", 1) for field in key), strict=True)
-    if names != ("status", "task", "stage", "day", "currency") or values[0] not in ENDINGS:
+    status, task, stage, day, currency = key
+    if (status[:7], task[:5], stage[:6], day[:4], currency[:9]) != _NAMES:
         return None
-    cell = cell_of(values[0], {"task": values[1], "stage": values[2], "day": values[3]})
-    return (cell, "" if values[4] == "-" else values[4]) if cell else None
+    outcome = status[7:].decode("ascii")
+    if outcome not in ENDINGS or not is_day(day[4:].decode("ascii")):
+        return None
+    cell = (day[4:].decode("ascii"), task[5:].decode("ascii"), stage[6:].decode("ascii"), outcome)
+    return cell, "" if currency == b"currency=-" else currency[9:].decode("ascii")
 
 
 class _Stretch:
@@ -145,14 +140,13 @@ class _Stretch:
     def __init__(self, forms: dict[Key, Form | None]) -> None:
         """`forms` is what was found out about keys so far; it is added to."""
         self._forms = forms
-        self._sums: list[tuple[Cell, Sums]] = []
+        self._endings: dict[Key, _Endings] = {}
         self._launched: dict[bytes, bytes] = {}
-        self._ended: list[bytes] = []
         self._odd: list[LogRecord] = []
 
     def take(self, lines: list[bytes], quoted: bool) -> bool:
         """Sums `lines` up. False where they are too odd, or their figures too large, to do it exactly."""
-        endings: dict[Key, _Endings] = {}
+        endings = self._endings
         try:
             for line in lines:
                 if quoted and _QUOTE in line:
@@ -166,49 +160,48 @@ class _Stretch:
                     self._take_odd(line)
                     continue
                 _, _, status, elapsed, units, task, run, _, stage, _, _, day, _, cost, currency, _ = fields
-                key = (status, task, stage, day, currency)
-                ending = endings.get(key)
+                ending = endings.get((status, task, stage, day, currency))
                 if ending is None:
-                    if self._form_of(key) is None:
-                        self._take_odd(line)
-                        continue
-                    ending = endings[key] = _Endings()
-                ending.run.append(run)
-                ending.units.append(units)
-                ending.elapsed.append(elapsed)
-                ending.cost.append(cost)
-            return all(self._close(key, ending) for key, ending in endings.items())
+                    ending = self._begin((status, task, stage, day, currency))
+                if ending is None:
+                    self._take_odd(line)
+                    continue
+                ending.runs.append(run)
+                ending.units += float(units[6:])
+                ending.seconds += float(elapsed[8:-1])
+                if ending.currency:
+                    ending.money += float(cost.partition(b"cost=")[2])
+                elif units != b"units=0.0":
+                    ending.unpriced += 1
         except ValueError:
             return False
+        return all(ending.is_exact() for ending in endings.values())
 
     def pour_into(self, series: Series) -> None:
         """Now it counts."""
         for run, line in self._launched.items():
             series.open(run, line)
-        for cell, sums in self._sums:
-            series.put(cell, sums)
-        series.close(self._ended)
+        for ending in self._endings.values():
+            series.put(ending.cell, ending.sums())
+            if ending.cell[3] not in NEVER_RAN:
+                series.close([run[4:] for run in ending.runs])
         for record in self._odd:
             series.add(record)
 
+    def _begin(self, key: Key) -> _Endings | None:
+        if key not in self._forms:
+            self._forms[key] = _form_of(key)
+        form = self._forms[key]
+        if form is None:
+            return None
+        ending = self._endings[key] = _Endings(form)
+        return ending
+
     def _take_odd(self, line: bytes) -> None:
+        if any(line.startswith(_NOTE, at) for at in (_STATUS_AT, _NOTE_AT)) and _QUOTE not in line[:_STATUS_AT]:
+            return
         record = parse_line(line)
         if record.status in OPENINGS:
             # It may stand before or after the launch of the same run: the later one is what holds.
             raise ValueError("the order of these lines matters")
         self._odd.append(record)
-
-    def _form_of(self, key: Key) -> Form | None:
-        if key not in self._forms:
-            self._forms[key] = _form_of(key)
-        return self._forms[key]
-
-    def _close(self, key: Key, ending: _Endings) -> bool:
-        form = self._form_of(key)
-        sums = ending.sums(form[1]) if form else None
-        if form is None or sums is None:
-            return False
-        self._sums.append((form[0], sums))
-        if form[0][3] not in NEVER_RAN:
-            self._ended += [run[4:] for run in ending.run]
-        return True

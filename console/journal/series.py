@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from console.domain.daily import NOTHING_LAUNCHED, Bucket, Figures, OpenHold
 from console.domain.record import LogRecord, parse_line
@@ -79,8 +79,9 @@ class Series:
         elif record.status in ENDINGS:
             if record.status not in NEVER_RAN:
                 self.close((run,))
-            cell = cell_of(record.status, record.fields)
-            if cell is not None:
+            fields = record.fields
+            if is_day(fields.get("day", "")):
+                cell = (fields["day"], fields.get("task", "-"), fields.get("stage", "-"), record.status)
                 self.put(cell, _sums_of(record))
 
     def put(self, cell: Cell, sums: Sums) -> None:
@@ -102,15 +103,6 @@ class Series:
                 self._early[run] = None
                 if len(self._early) > _MAX_EARLY:
                     del self._early[next(iter(self._early))]
-
-    def merge(self, later: Series) -> None:
-        """Takes in what was folded from the lines that follow."""
-        for cells in later._days.values():
-            for cell, sums in cells.items():
-                self.put(cell, replace(sums, cost=dict(sums.cost)))
-        self.close(later._early)
-        for run, launched in later._open.items():
-            self.open(run, launched)
 
     def days(self) -> tuple[str, ...]:
         """The days that have figures, in their order."""
@@ -136,12 +128,9 @@ class Series:
         return tuple(sorted(map(_hold_of, records), key=lambda hold: (hold.since_ms, hold.run)))
 
 
-def cell_of(status: str, fields: Mapping[str, str]) -> Cell | None:
-    """Where the figures of an ending belong; None where the line tells no day."""
-    day = fields.get("day", "")
-    if not _DAY.match(day):
-        return None
-    return day, fields.get("task", "-"), fields.get("stage", "-"), status
+def is_day(text: str) -> bool:
+    """True for the form of a day, `2026-11-23`."""
+    return _DAY.match(text) is not None
 
 
 def _sums_of(record: LogRecord) -> Sums:

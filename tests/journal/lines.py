@@ -16,9 +16,7 @@ STATUSES = (
     *("ok", "failed", "timeout", "budget", "cancelled", "incomplete", "written_off", "unheard_of"),
 )
 
-_money = st.integers(0, 10**7).map(lambda micro: f"{micro / 10**6:.6f}") | st.sampled_from(
-    ["-", "0.91", "", "1e3", "nan"]
-)
+_money = st.integers(0, 10**7).map(lambda micro: f"{micro / 10**6:.6f}") | st.sampled_from(["-", "0.91", "", "lots"])
 _odd_figures = st.sampled_from([10**9, 10**12, 10**15])
 
 

@@ -40,11 +40,15 @@ def in_processes(work: Callable[[Path, int], None], path: Path, count: int) -> N
         pass
 
 
+LINES = 20_000
+"""What each of the writers at once writes."""
+
+
 def append_thousands(path: Path, number: int) -> None:
-    """5,000 lines as fast as they go, without the lock."""
+    """LINES lines as fast as they go, without the lock."""
     writer = LogWriter(path)
-    for index in range(5000):
-        writer.append([record(number * 5000 + index, writer=f"{number} {'x' * (index % 200)}")], sync=False)
+    for index in range(LINES):
+        writer.append([record(number * LINES + index, writer=f"{number} {'x' * (index % 200)}")], sync=False)
 
 
 def append_and_rotate(path: Path, number: int) -> None:

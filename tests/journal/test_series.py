@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from console.domain.daily import Bucket, Figures, total
 from console.domain.record import LogRecord
@@ -137,15 +135,6 @@ def test_a_day_that_did_not_change_is_the_same_object_and_one_that_did_is_not() 
     assert series.day("2026-11-22") is yesterday
     assert series.day(DAY) != today
     assert today[0].figures.runs == 1
-
-
-@given(logs(), st.lists(st.integers(0, 60), max_size=3))
-def test_parts_merged_in_their_order_are_the_whole(records: list[LogRecord], cuts: list[int]) -> None:
-    whole, merged = folded(*records), Series()
-    for start, end in pairwise([0, *sorted(cuts), len(records)]):
-        merged.merge(folded(*records[start:end]))
-    assert merged.buckets() == whole.buckets()
-    assert merged.holds() == whole.holds()
 
 
 @given(logs())
