@@ -101,7 +101,7 @@ TRIAGE = _task(
 )
 NOTES = _task(
     "release-notes",
-    "acme/site",
+    "acme/app",
     "Write the notes for what was merged since the last tag.",
     stalling(0.5),
     seconds=90,

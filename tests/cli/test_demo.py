@@ -21,6 +21,15 @@ from console.simulator.scenario import Scenario, from_prompt
 from console.store.history import HistoryFilter
 from console.store.store import Store
 
+SEEN = {
+    Outcome.OK,
+    Outcome.FAILED,
+    Outcome.TIMEOUT,
+    Outcome.BUDGET,
+    Outcome.CANCELLED,
+    Outcome.SKIPPED,
+    Outcome.REFUSED,
+}
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
@@ -47,7 +56,7 @@ async def test_books_log_and_history_agree(tmp_path: Path) -> None:
     assert stages["ticket-triage"] is Stage.SEMI
     units = {record.fields["run"]: record.units for record in records if record.units}
     assert units == {run.id: run.used for run in runs if run.used}
-    assert {run.outcome for run in runs} >= {Outcome.OK, Outcome.FAILED, Outcome.TIMEOUT, Outcome.BUDGET}
+    assert {run.outcome for run in runs} == SEEN
     assert all(run.created_ms < moment(NOON).wall_ms for run in runs)
 
 
@@ -68,7 +77,7 @@ def test_one_day_stands_out_and_today_is_left_to_the_viewer(hour: int) -> None:
 
 
 def test_the_tempers_are_what_the_simulator_understands() -> None:
-    assert len({task.name for task in TASKS}) == len(TASKS)
+    assert len({task.name for task in TASKS}) == len({(task.type, task.target) for task in TASKS}) == len(TASKS)
     greedy = from_prompt(DIGEST.prompt, Scenario())
     assert greedy.tokens_per_step > 20_000
 
