@@ -55,8 +55,9 @@ class Failing(DoubleEngine):
 class Life:
     """What the process did, apart from its screen."""
 
-    def __init__(self, folder: Path, mode: str) -> None:
+    def __init__(self, folder: Path, mode: str, engine: DoubleEngine) -> None:
         self.folder = folder
+        self.engine = engine
         self.mode = mode
         self.beats = 0
         self.longest_gap = 0.0
@@ -93,6 +94,7 @@ class Life:
             "message": farewell.message,
             "beats": self.beats,
             "longest_gap": self.longest_gap,
+            "asked": self.engine.asked,
             "descriptors": [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)],
         }
         part = self.folder / "end.part"
@@ -104,7 +106,7 @@ async def main(folder: Path, mode: str, rows: int) -> None:
     live = [samples.run(number, of=samples.TASKS[number % 5], used=number / 2) for number in range(rows)]
     kind = Failing if mode == "crash" else DoubleEngine
     engine = kind(live=[] if mode == "idle" else live)
-    life = Life(folder, mode)
+    life = Life(folder, mode, engine)
     beating = asyncio.create_task(life.beat())
 
     async def leave() -> None:

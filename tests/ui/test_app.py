@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+from textual.widgets import Input
+
 from console.domain.run import Outcome, RunId, State
 from console.engine.errors import StoreBusy
 from console.engine.snapshot import RunDetail, Snapshot
@@ -267,3 +270,40 @@ async def test_an_older_answer_never_overwrites_a_newer_one(busy: DoubleEngine) 
     assert newer is not None
     assert newer.snapshot.live == ()
     assert await older is None
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24)])
+async def test_the_answers_of_a_question_are_there_on_a_small_terminal(
+    busy: DoubleEngine, size: tuple[int, int]
+) -> None:
+    async def leave() -> None:
+        pass
+
+    async with console(busy, busy.clock, size=size, leave=leave) as screen:
+        for keys, answers in (
+            (("q",), ("Leave them under guard", "Stop all, wait for proof", "Stay")),
+            (("l", "enter"), ("Launch", "Back")),
+            (("X",), ("Back", "Pause launches", "Pause and cancel all 7")),
+        ):
+            await screen.press(*keys)
+            text = screen.text()
+            for answer in answers:
+                assert answer in text, keys
+            await screen.press("escape", "escape")
+
+
+async def test_answers_below_each_other_are_moved_to_and_clicked(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock, size=(60, 20)) as screen:
+        await screen.press("q")
+        row = next(y for y, text in enumerate(screen.lines()) if "Stop all, wait for proof" in text)
+        await screen.click(screen.lines()[row].index("Stop all") + 1, row)
+        assert "Waiting until every run has ended" in screen.text()
+
+
+async def test_nothing_blinks(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        for keys in (("l",), ("escape", "colon"), ("escape", "d")):
+            await screen.press(*keys)
+            entries = screen.app.screen.query(Input)
+            assert entries
+            assert not any(entry.cursor_blink for entry in entries)

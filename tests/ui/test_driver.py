@@ -32,6 +32,17 @@ def test_the_terminal_shows_what_was_drawn_after_keys_and_another_size(tmp_path:
         settle(pseudo)
 
 
+def test_a_paste_is_not_taken_for_keys(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as pseudo:
+        pseudo.shows("nightly-report")
+        pseudo.press(b"\x1b[200~xxXq\x1b[201~")
+        pseudo.press(b"j")
+        settle(pseudo)
+        assert "Kill switch" not in "\n".join(pseudo.terminal.lines())
+        pseudo.press(b"q\r")
+        assert pseudo.end()["asked"] == []
+
+
 def test_quitting_gives_the_terminal_back_as_it_was(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "idle") as pseudo:
         pseudo.shows("Nothing runs")

@@ -41,6 +41,11 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self._title_tone = Tone.LOUD if loud else Tone.STRONG
 
     @property
+    def answer_rows(self) -> int:
+        """Rows that the answers need; where the terminal is low the text gives way, never they."""
+        return 1
+
+    @property
     def text(self) -> tuple[Line, ...]:
         """What the dialog says."""
         return self.query_one("#text", Lines).lines
@@ -67,12 +72,25 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self.query_one("#box").styles.width = cells + 4
         title = f" {self._title} " if self._title_tone is Tone.LOUD else self._title
         self.query_one("#title", Lines).show([fit((Span(title, self._title_tone),), cells), ()])
-        text = [fit(each, cells) for each in self._body(cells)]
-        self.query_one("#text", Lines).show([*text, ()] if text else [])
+        text = shortened(self._body(cells), self.app.size.height - 5 - self.answer_rows)
+        self.query_one("#text", Lines).show([*(fit(each, cells) for each in text), ()] if text else [])
 
     def action_back(self) -> None:
         """Nothing happens."""
         self.dismiss(None)
+
+
+def shortened(text: Sequence[Line], rows: int) -> list[Line]:
+    """At most `rows` lines: blank ones go first, then the end, which is said."""
+    if len(text) <= rows:
+        return list(text)
+    full = [each for each in text if each]
+    if len(full) <= rows:
+        return full
+    return [
+        *full[: max(0, rows - 1)],
+        line(Span(f"{len(full) - rows + 1} more lines: the window is too low", Tone.WARN)),
+    ]
 
 
 class Ask(Dialog[str]):
@@ -85,6 +103,11 @@ class Ask(Dialog[str]):
     def answers(self) -> ComposeResult:
         """One row of answers."""
         yield Choices(self._choices, id="choices")
+
+    @property
+    def answer_rows(self) -> int:
+        """One row, or one for each answer where they do not fit beside each other."""
+        return self.query_one(Choices).rows_for(min(WIDEST, self.app.size.width - 2) - 4)
 
     @on(Choices.Taken)
     def _taken(self, event: Choices.Taken) -> None:
@@ -119,6 +142,11 @@ class Form(Dialog[tuple[str, ...]]):
         super().__init__(title, body, loud=loud)
         self._fields = tuple(fields)
         self._done = done
+
+    @property
+    def answer_rows(self) -> int:
+        """Two rows for each field, two for the hint."""
+        return 2 * len(self._fields) + 2
 
     def answers(self) -> ComposeResult:
         """A label and an input for each field, and what Enter does."""

@@ -8,13 +8,18 @@ from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.ui.spans import Line, Span, Tone, width
+from console.ui.spans import Line, Span, Tone
+from console.ui.spans import width as cells_of
 from console.ui.widgets.paint import TONES, paint
+
+GAP = 2
+"""Cells between two answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,19 +83,43 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
 
     def on_click(self, event: events.Click) -> None:
         """A click takes the answer under it."""
-        at = 0
-        for index, choice in enumerate(self._choices):
-            at += width(self._spans(index, choice))
-            if event.x < at:
+        for (start, end, row), choice in zip(self._places(), self._choices, strict=True):
+            if row == event.y and start <= event.x < end:
                 self.post_message(self.Taken(choice.id))
-                return
 
-    def _spans(self, index: int, choice: Choice) -> Line:
-        hint = f" ({choice.key})" if choice.key else ""
-        tone = Tone.PICK if index == self.index else Tone.PLAIN
-        return Span(f"  {choice.label}{hint}  ", tone), Span("  ")
+    def rows_for(self, cells: int) -> int:
+        """One row where all answers fit beside each other into `cells`, else one for each."""
+        return (
+            1
+            if sum(cells_of(self._spans(at)) + GAP for at in range(len(self._choices))) <= cells
+            else len(self._choices)
+        )
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as the answers need."""
+        return self.rows_for(width)
 
     def render_line(self, y: int) -> Strip:
-        """All answers beside each other."""
-        spans = tuple(span for index, choice in enumerate(self._choices) for span in self._spans(index, choice))
-        return paint(self, spans if y == 0 else (), self.size.width)
+        """The answers of row `y`."""
+        if self.rows_for(self.size.width) > 1:
+            shown = [y] if y < len(self._choices) else []
+        else:
+            shown = list(range(len(self._choices))) if y == 0 else []
+        spans = tuple(span for at in shown for span in (*self._spans(at), Span(" " * GAP)))
+        return paint(self, spans, self.size.width)
+
+    def _spans(self, index: int) -> Line:
+        choice = self._choices[index]
+        hint = f" ({choice.key})" if choice.key else ""
+        return (Span(f"  {choice.label}{hint}  ", Tone.PICK if index == self.index else Tone.PLAIN),)
+
+    def _places(self) -> list[tuple[int, int, int]]:
+        """Where each answer stands: first column, column behind it, row."""
+        beside = self.rows_for(self.size.width) == 1
+        places: list[tuple[int, int, int]] = []
+        at = 0
+        for index in range(len(self._choices)):
+            cells = cells_of(self._spans(index))
+            places.append((at, at + cells, 0) if beside else (0, cells, index))
+            at += cells + GAP
+        return places
