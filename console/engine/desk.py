@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from console.domain.guardrails import Cap
@@ -9,7 +10,7 @@ from console.domain.key import parse_date
 from console.domain.run import HOLDING, Reason, Run, RunId, State, new_run_id
 from console.domain.task import Fingerprint, Origin, Task
 from console.engine.dates import date_for, next_instants
-from console.engine.errors import ActRefused
+from console.engine.errors import ActRefused, StaleRun
 from console.engine.limits import limits_of
 from console.engine.parts import Parts
 from console.engine.sending import for_target
@@ -114,20 +115,34 @@ class Desk:
         run = await self._run(run_id)
         if run.state is State.PROPOSED:
             raise ActRefused("nothing runs yet: the proposal can be declined")
-        now = self._parts.clock.now()
-        run = await self._parts.store.runs.request_stop(run_id, reason=reason, by=by, now=now)
-        await self._parts.scribe.flush()
-        if run_id in self._watch.guarded:
-            await self._watch.look()
-        elif run.state is State.STOPPING:
-            answer, trouble, _ = await try_cancel(self._parts, run)
-            run = await self._parts.store.runs.record_stop_try(run, answer=answer, trouble=trouble, now=now)
-        return run
+        (stopped,) = await self._stop((run_id,), by=by, reason=reason)
+        return stopped
 
     async def stop_all(self, *, by: str, reason: Reason = Reason.OPERATOR) -> tuple[Run, ...]:
         """`stop` for every run that is live or unconfirmed."""
         rows = await self._parts.store.runs.open_runs()
-        return tuple([await self.stop(row.id, by=by, reason=reason) for row in rows if row.state in HOLDING])
+        return await self._stop(tuple(row.id for row in rows if row.state in HOLDING), by=by, reason=reason)
+
+    async def _stop(self, ids: tuple[RunId, ...], *, by: str, reason: Reason) -> tuple[Run, ...]:
+        """All wishes are stored before the first cancel is sent, so that a slow provider delays none of them."""
+        now = self._parts.clock.now()
+        runs = [await self._parts.store.runs.request_stop(each, reason=reason, by=by, now=now) for each in ids]
+        await self._parts.scribe.flush()
+        if not self._watch.guarded.isdisjoint(ids):
+            await self._watch.look()
+        return tuple(await asyncio.gather(*map(self._first_cancel, runs)))
+
+    async def _first_cancel(self, run: Run) -> Run:
+        """For a run that another process guards: it hears of the stop within a tick, the provider hears of it now."""
+        if run.state is not State.STOPPING or run.id in self._watch.guarded:
+            return run
+        answer, trouble, _ = await try_cancel(self._parts, run)
+        try:
+            return await self._parts.store.runs.record_stop_try(
+                run, answer=answer, trouble=trouble, now=self._parts.clock.now()
+            )
+        except StaleRun:
+            return await self._run(run.id)
 
     async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
         """The kill switch: no launch of any origin until `resume`; with `cancel` every live run is stopped too."""

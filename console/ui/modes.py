@@ -9,6 +9,7 @@ from textual.binding import Binding
 from console.ui.acts import Acts
 from console.ui.context import Context
 from console.ui.screens.board import Board
+from console.ui.screens.rollout import RolloutScreen
 from console.ui.screens.runs import RunsScreen
 from console.ui.screens.usage import UsageScreen
 
@@ -18,6 +19,12 @@ SCREENS: Mapping[str, tuple[Callable[[Context, Acts], Board], Binding]] = {
     FIRST: (
         RunsScreen,
         Binding("1", "switch_mode('runs')", "runs", id="screen.runs", tooltip="What is live now", show=False),
+    ),
+    "rollout": (
+        RolloutScreen,
+        Binding(
+            "3", "switch_mode('rollout')", "rollout", id="screen.rollout", tooltip="How far tasks run alone", show=False
+        ),
     ),
     "usage": (
         UsageScreen,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Protocol
 
 from console.domain.run import Reason, Run, RunId
+from console.domain.task import Stage
 from console.engine.settings import EngineSettings
-from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Snapshot
+from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Rung, Snapshot
 from console.engine.usage import UsageQuery, UsageReport
 
 
@@ -70,6 +71,18 @@ class Desk(Protocol):
         ...
 
 
+class Rollout(Protocol):
+    """Stages and schedules."""
+
+    async def ladder(self) -> tuple[Rung, ...]:
+        """Every task of the config."""
+        ...
+
+    async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> Rung:
+        """One rung. Raises ActRefused for a step that may not be taken."""
+        ...
+
+
 class Usage(Protocol):
     """What was used, from the log."""
 
@@ -94,6 +107,11 @@ class EngineLike(Protocol):
     @property
     def desk(self) -> Desk:
         """Acting."""
+        ...
+
+    @property
+    def rollout(self) -> Rollout:
+        """Stages and schedules."""
         ...
 
     @property
