@@ -41,6 +41,9 @@ def _is_hidden(name: str) -> bool:
     return name in _HIDDEN or name.upper() in _PROXIES or name.startswith(_HIDDEN_PREFIXES)
 
 
+pytest_plugins = ("tests.installed",)
+
+
 @pytest.fixture(autouse=True)
 def _nobodys_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in filter(_is_hidden, list(os.environ)):

@@ -3,66 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-import sysconfig
 import tomllib
-import venv
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.installed import command
 from tests.tree import CONSOLE, ROOT, tracked_files
-
-
-def _run(*command: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd,
-        env=os.environ | environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of what belongs to the project, by way of the source archive."""
-    copy = tmp_path_factory.mktemp("source")
-    for path in tracked_files():
-        target = copy / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(path, target)
-    built = _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", copy / "made", cwd=copy)
-    assert built.returncode == 0, built.stdout + built.stderr
-    (made,) = (copy / "made").glob("*.whl")
-    return made
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel; what it depends on is borrowed from ours, so no network is needed."""
-    folder = tmp_path_factory.mktemp("environment")
-    venv.create(folder, symlinks=True)
-    python = folder / "bin" / "python"
-    install = _run(
-        *(sys.executable, "-m", "pip", "--python", python, "install", "--no-index", "--no-deps", wheel), cwd=folder
-    )
-    assert install.returncode == 0, install.stdout + install.stderr
-    (site,) = folder.glob("lib/python*/site-packages")
-    # A path in a .pth does not have its own .pth files read: the editable checkout stays out.
-    (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    return folder
 
 
 def test_the_wheel_carries_every_file_that_the_program_reads(wheel: Path) -> None:
@@ -84,15 +35,15 @@ def test_the_wheel_carries_nothing_else(wheel: Path) -> None:
 
 def test_the_installed_program_starts_from_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     nightdesk = installed / "bin" / "nightdesk"
-    version = _run(nightdesk, "--version", cwd=tmp_path)
+    version = command(nightdesk, "--version", cwd=tmp_path)
     assert (version.returncode, version.stderr) == (0, "")
     assert _own_version() in version.stdout
     assert list(tmp_path.iterdir()) == []
 
-    assert _run(nightdesk, "init", cwd=tmp_path).returncode == 0
+    assert command(nightdesk, "init", cwd=tmp_path).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["nightdesk.toml"]
 
-    paths = _run(nightdesk, "paths", "--json", cwd=tmp_path)
+    paths = command(nightdesk, "paths", "--json", cwd=tmp_path)
     assert (paths.returncode, paths.stderr) == (0, "")
     assert isinstance(json.loads(paths.stdout), dict)
 
@@ -105,7 +56,7 @@ def test_the_installed_program_loads_its_palettes_and_migrations(installed: Path
         "themes = load_themes();"
         "print(json.dumps([sorted(themes.by_name), themes.problems, str(folder()), len(packaged_migrations())]))"
     )
-    done = _run(installed / "bin" / "python", "-c", loading, cwd=tmp_path)
+    done = command(installed / "bin" / "python", "-c", loading, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     names, problems, folder, steps = json.loads(done.stdout)
     assert (names, problems) == (sorted(path.stem for path in (ROOT / "themes").glob("*.toml")), [])
@@ -114,7 +65,7 @@ def test_the_installed_program_loads_its_palettes_and_migrations(installed: Path
 
 
 def test_the_installed_program_is_not_the_checkout(installed: Path, tmp_path: Path) -> None:
-    where = _run(installed / "bin" / "python", "-c", "import console; print(console.__file__)", cwd=tmp_path)
+    where = command(installed / "bin" / "python", "-c", "import console; print(console.__file__)", cwd=tmp_path)
     assert Path(where.stdout.strip()).is_relative_to(installed)
 
 

@@ -1,0 +1,119 @@
+"""Launch, watch, cancel and cut off, with the command from the wheel, on the simulator, at a real terminal."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console.domain.record import parse_line
+from console.simulator.scenario import Ending, Scenario
+from console.simulator.server import SimulatorThread
+from console.simulator.world import World
+from tests.e2e.tmux import Tmux, needs_tmux
+from tests.waiting import until_sync
+
+ENDLESS = Scenario(step_seconds=0.2, tokens_per_step=300, ending=Ending.NEVER)
+TASKS = {
+    "report": (Scenario(steps=3, step_seconds=0.1), 600, 50),
+    "endless": (ENDLESS, 600, 50),
+    "timed": (ENDLESS, 2, 50),
+    "greedy": (Scenario(step_seconds=0.1, tokens_per_step=9_000, ending=Ending.NEVER), 600, 3),
+}
+COUNTDOWN = re.compile(r"endless.*?\b(\d+):(\d\d)\b")
+
+
+class Sitting:
+    """A person at a terminal with the installed command."""
+
+    def __init__(self, folder: Path, nightdesk: Path, url: str) -> None:
+        self.folder = folder
+        self.nightdesk = str(nightdesk)
+        tasks = "".join(
+            f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt('Go.')}'''\n"
+            f"max_seconds = {seconds}\nbudget_units = {units}\n"
+            for name, (scenario, seconds, units) in TASKS.items()
+        )
+        config = folder / "nightdesk.toml"
+        config.touch(mode=0o600)
+        caps = "[caps]\ndaily_units = 2000\nmonthly_units = 20000\ndaily_runs = 100\nconcurrent_runs = 8\n"
+        config.write_text(f'[provider]\nbase_url = "{url}"\npoll_seconds = 0.2\n{caps}{tasks}', encoding="utf-8")
+        environment = {
+            **os.environ,
+            "GEMINI_API_KEY": "canary",
+            "NIGHTDESK_STATE_DIR": str(folder / "state"),
+            "TERM": "xterm-256color",
+            "PS1": "$ ",
+        }
+        self.terminal = Tmux(folder, environment=environment)
+
+    def statuses(self) -> list[str]:
+        """The status of every line of the log, notes (an overshoot has one) left out."""
+        log = self.folder / "state" / "runs.log"
+        found = [parse_line(line).status for line in log.read_bytes().splitlines()] if log.exists() else []
+        return [status for status in found if status != "note"]
+
+    def left_ms(self) -> int:
+        """The countdown in the row of the endless task, in milliseconds."""
+        found = COUNTDOWN.search(self.terminal.screen())
+        return (int(found[1]) * 60 + int(found[2])) * 1000 if found else 0
+
+
+@pytest.fixture
+def world() -> World:
+    return World(seed=5)
+
+
+@pytest.fixture
+def sitting(tmp_path: Path, installed: Path, world: World) -> Iterator[Sitting]:
+    needs_tmux()
+    with SimulatorThread(world) as simulator:
+        here = Sitting(tmp_path, installed / "bin" / "nightdesk", simulator.url)
+        yield here
+        here.terminal.close()
+
+
+def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, world: World) -> None:
+    terminal = sitting.terminal
+    terminal.run(sitting.nightdesk)
+    terminal.reads("l to launch", "0 live of 8")
+    terminal.type("l")
+    terminal.reads("Launch which task")
+    terminal.type("endless", "Enter")
+    terminal.reads("Launch endless", "50")
+    terminal.type("Enter")
+    terminal.reads("running", "endless", "1 live of 8")
+    first = sitting.left_ms()
+    assert first > 0
+    until_sync(lambda: 0 < sitting.left_ms() < first, what="the countdown to move")
+    until_sync(lambda: "code_execution" in terminal.screen() or "thought" in terminal.screen(), what="a live step")
+    terminal.type("x")
+    terminal.reads("cancelled", "0 live of 8")
+    until_sync(lambda: sitting.statuses() == ["launched", "cancelled"], what="the line in the log")
+    assert (world.started(), world.live()) == (1, 0)
+    terminal.type("q")
+    terminal.reads("rc=0.")
+
+
+@pytest.mark.parametrize(
+    ("task", "code", "status"), [("report", 0, "ok"), ("timed", 3, "timeout"), ("greedy", 4, "budget")]
+)
+def test_the_shell_is_told_how_it_ended(sitting: Sitting, world: World, task: str, code: int, status: str) -> None:
+    sitting.terminal.run(sitting.nightdesk, "run", task)
+    sitting.terminal.reads(f"rc={code}.")
+    assert sitting.statuses() == ["launched", status]
+    assert (world.started(), world.live()) == (1, 0)
+    sitting.terminal.run("clear;", sitting.nightdesk, "history")
+    sitting.terminal.reads(task, status)
+
+
+def test_the_same_key_is_skipped_the_second_time(sitting: Sitting, world: World) -> None:
+    sitting.terminal.run(sitting.nightdesk, "run", "report")
+    sitting.terminal.reads("rc=0.")
+    sitting.terminal.run("clear;", sitting.nightdesk, "run", "report")
+    sitting.terminal.reads("skipped", "rc=0.")
+    assert sitting.statuses() == ["launched", "ok", "skipped"]
+    assert world.started() == 1

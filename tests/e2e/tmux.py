@@ -1,0 +1,62 @@
+"""A terminal in tmux, of a server of its own: keys go in, the screen comes out as a person sees it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.waiting import until_sync
+
+
+def needs_tmux() -> None:
+    """Skips where there is no tmux; in CI that is a failure."""
+    if shutil.which("tmux") is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("tmux is not installed")
+        pytest.skip("tmux is not installed")
+
+
+class Tmux:
+    """One window."""
+
+    def __init__(self, folder: Path, *, environment: Mapping[str, str], size: tuple[int, int] = (120, 36)) -> None:
+        self._socket = str(folder / "tmux.sock")
+        self._environment = dict(environment)
+        width, height = size
+        self._call("new-session", "-d", "-s", "e2e", "-x", str(width), "-y", str(height), "-c", str(folder), "sh")
+
+    def run(self, *words: str) -> None:
+        """Types a command line; its exit code is printed behind it as `rc=N.`."""
+        self.type(" ".join(words) + "; echo rc=$?.", "Enter")
+
+    def type(self, *keys: str) -> None:
+        """Keys by tmux's names, or text."""
+        self._call("send-keys", "-t", "e2e", *keys)
+
+    def screen(self) -> str:
+        """What stands on the screen."""
+        return self._call("capture-pane", "-p", "-t", "e2e")
+
+    def reads(self, *texts: str, within: float = 30) -> str:
+        """The screen once all `texts` stand on it. Fails with the screen where they do not."""
+        until_sync(lambda: all(text in self.screen() for text in texts), within=within, what=f"{texts} on the screen")
+        return self.screen()
+
+    def close(self) -> None:
+        """Ends the server and all in it."""
+        subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
+
+    def _call(self, *words: str) -> str:
+        done = subprocess.run(
+            ["tmux", "-S", self._socket, "-f", os.devnull, *words],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
