@@ -31,13 +31,15 @@ def claim_all(folder: Path, targets: Sequence[str], caps: Caps, seed: int, start
 async def _claim_all(folder: Path, targets: Sequence[str], caps: Caps, start: Barrier) -> Answers:
     bench = await open_bench(folder)
     bench.caps = caps
-    start.wait(timeout=120)
     answers = []
-    for target in targets:
-        answer = await bench.claim(a_task(target))
-        assert answer.run is not None
-        answers.append((answer.run.key, answer.kind.value, str(answer.run.id)))
-    await bench.store.close()
+    try:
+        start.wait(timeout=120)
+        for target in targets:
+            answer = await bench.claim(a_task(target))
+            assert answer.run is not None
+            answers.append((answer.run.key, answer.kind.value, str(answer.run.id)))
+    finally:
+        await bench.store.close()
     return answers
 
 

@@ -118,9 +118,9 @@ async def test_the_standing_of_a_key_is_what_a_launch_would_meet(bench: Bench) -
     unknown = "0" * 16
     standings = await bench.store.history.keys([done.key, failed.key, live.key, free.key, unknown])
     assert standings == {
-        done.key: KeyStanding(state=KeyState.DONE, attempts=1),
-        failed.key: KeyStanding(state=KeyState.HELD, attempts=1),
-        live.key: KeyStanding(state=KeyState.HELD, attempts=1),
+        done.key: KeyStanding(state=KeyState.DONE, attempts=1, holder=done),
+        failed.key: KeyStanding(state=KeyState.HELD, attempts=1, holder=failed),
+        live.key: KeyStanding(state=KeyState.HELD, attempts=1, holder=live),
         free.key: KeyStanding(state=KeyState.FREE, attempts=1),
         unknown: KeyStanding(state=KeyState.FREE, attempts=0),
     }

@@ -81,6 +81,8 @@ async def test_a_clock_set_back_does_not_open_yesterdays_cap(bench: Bench) -> No
     assert answer.refusal is not None
     assert answer.refusal.standing is not None
     assert answer.refusal.standing.cap is Cap.DAILY_RUNS
+    bench.caps = CAPS
+    assert (await bench.claimed(date="2026-11-24")).day == "2026-11-23", "the day never goes back"
 
 
 async def test_a_refused_launch_moves_no_day(bench: Bench) -> None:

@@ -18,6 +18,7 @@ from console.store.store import Store
 from tests.clock import ManualClock
 from tests.store.building import BUDGET
 from tests.store.racing import FREE, Answers, check_then_insert, claim_all
+from tests.waiting import until_sync
 
 PROCESSES = 4
 KEYS = 200
@@ -37,11 +38,18 @@ def _race(target: Callable[..., None], *arguments: object, seeded: bool = True) 
     ]
     for worker in workers:
         worker.start()
-    answers = [answer for _ in workers for answer in out.get(timeout=WITHIN)]
+    answers: list[Answers] = []
+
+    def all_in() -> bool:
+        while not out.empty():
+            answers.append(out.get())
+        assert not [worker.exitcode for worker in workers if worker.exitcode], "a process broke; see stderr"
+        return len(answers) == PROCESSES
+
+    until_sync(all_in, within=WITHIN)
     for worker in workers:
         worker.join(timeout=WITHIN)
-    assert [worker.exitcode for worker in workers] == [0] * PROCESSES
-    return answers
+    return [answer for each in answers for answer in each]
 
 
 async def _held(folder: Path, caps: Caps) -> tuple[int, int]:

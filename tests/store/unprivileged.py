@@ -26,6 +26,8 @@ async def warm_up():
         store = await Store.open(Path(folder), now=ManualClock().now())
         await store.close()
 asyncio.run(warm_up())
+"""
+_DROP = """
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(uid)
@@ -37,10 +39,11 @@ print(json.dumps(asyncio.run(work(place / "state", ManualClock().now()))))
 """
 
 
-def as_nobody(tmp_path: Path, work: str) -> object:
+def as_nobody(tmp_path: Path, work: str, *, first: str = "") -> object:
     """What `async def work(folder, now)` gives, run as nobody, or as we are where we are not root.
 
-    `folder` can be made by it. Modules are loaded before the privileges go, since the interpreter may be ours alone.
+    `folder` can be made by it. `first` runs before the privileges go and loads
+    what the work needs, since the interpreter may be ours alone.
     Skips where nobody may not read the checkout.
     """
     if os.geteuid() == 0 and not _others_may_read(Path(console.__file__)):
@@ -51,7 +54,13 @@ def as_nobody(tmp_path: Path, work: str) -> object:
         os.chown(place, NOBODY, NOBODY)
         _let_pass(place.parent)
     done = subprocess.run(
-        [sys.executable, "-c", _BEFORE + textwrap.dedent(work) + _AFTER, str(NOBODY), str(place)],
+        [
+            sys.executable,
+            "-c",
+            _BEFORE + textwrap.dedent(first) + _DROP + textwrap.dedent(work) + _AFTER,
+            str(NOBODY),
+            str(place),
+        ],
         capture_output=True,
         text=True,
         timeout=60,
