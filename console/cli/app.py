@@ -40,6 +40,7 @@ COMMANDS = {
     "paths": "setup",
     "completion": "setup",
     "drill": "drill",
+    "doctor": "doctor",
     "guard": "guard",
 }
 """Every command and the module of `console.cli.commands` that holds it, in the order of the help page."""

@@ -1,0 +1,283 @@
+"""The doctor tells what would stop a launch, on whatever it meets, and leaves everything as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from console.store.database import location
+from tests.cli.nightdesk import Done, Nightdesk
+from tests.store.unprivileged import as_nobody
+from tests.waiting import until_sync
+
+ALL = {
+    *("folder", "files", "disk", "identity", "schema", "durability", "integrity"),
+    *("log", "launches", "owners", "scheduler", "runs", "clock"),
+    *("config", "key", "terminal", "background"),
+}
+
+
+def findings(done: Done) -> dict[str, list[tuple[str, str]]]:
+    """Level and words of every finding, by check."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for finding in done.json:
+        found.setdefault(finding["check"], []).append((finding["level"], finding["told"]))
+    return found
+
+
+def failing(done: Done) -> dict[str, str]:
+    """The words of every FAIL, by check."""
+    return {check: told for check, several in findings(done).items() for level, told in several if level == "FAIL"}
+
+
+def warned(done: Done) -> dict[str, str]:
+    """The words of every warning, by check."""
+    return {check: told for check, several in findings(done).items() for level, told in several if level == "warn"}
+
+
+def contents(folder: Path) -> dict[str, Any]:
+    """Everything about a folder that a write would change."""
+    return {
+        str(path.relative_to(folder)): (
+            (status := path.lstat()).st_mode,
+            # SQLite makes and removes files beside a WAL for every reader.
+            status.st_mtime_ns if path.is_file() else None,
+            path.read_bytes() if path.is_file() else None,
+        )
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def examined(nightdesk: Nightdesk) -> Done:
+    """What the doctor says; nothing may have changed by it."""
+    before = contents(nightdesk.folder)
+    done = nightdesk("doctor", "--json")
+    assert contents(nightdesk.folder) == before
+    assert done.err == ""
+    return done
+
+
+def change(nightdesk: Nightdesk, sql: str) -> None:
+    """A hand in the database."""
+    with closing(sqlite3.connect(location(nightdesk.state), uri=True, isolation_level=None)) as foreign:
+        foreign.execute(sql)
+
+
+def test_all_is_well_and_every_check_says_so(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    done = examined(nightdesk)
+
+    assert done.code == 0
+    assert set(findings(done)) == ALL
+    assert not failing(done)
+    assert set(warned(done)) == {"scheduler"}
+    assert "start `nightdesk serve`" in warned(done)["scheduler"]
+    lines = nightdesk("doctor").out.splitlines()
+    assert len(lines) == len(done.json)
+    assert {line.split()[0] for line in lines} == {"ok", "warn"}
+
+
+def test_before_the_first_use_nothing_is_made(nightdesk: Nightdesk) -> None:
+    done = examined(nightdesk)
+
+    assert done.code == 0
+    assert not nightdesk.state.exists()
+    assert "first use makes it" in findings(done)["folder"][0][1]
+
+
+def test_the_key_is_told_and_never_shown(nightdesk: Nightdesk) -> None:
+    assert findings(examined(nightdesk))["key"] == [("ok", "in the environment variable GEMINI_API_KEY")]
+    assert "canary-key" not in nightdesk("doctor").out
+    del nightdesk.environment["GEMINI_API_KEY"]
+    done = examined(nightdesk)
+    assert done.code == 2
+    assert "GEMINI_API_KEY with the API key is not set" in failing(done)["key"]
+
+
+def test_a_config_that_cannot_be_used(nightdesk: Nightdesk) -> None:
+    config = nightdesk.folder / "nightdesk.toml"
+    config.write_text(config.read_text().replace("daily_runs = 100", "dayly_runs = 100"))
+    done = examined(nightdesk)
+    assert done.code == 2
+    assert len(findings(done)["config"]) == 2
+    config.unlink()
+    assert "`nightdesk init` writes one" in failing(examined(nightdesk))["config"]
+
+
+def _database(nightdesk: Nightdesk) -> Path:
+    return nightdesk.state / "nightdesk.db"
+
+
+def _scribble(nightdesk: Nightdesk) -> None:
+    with _database(nightdesk).open("r+b") as file:
+        for page in range(1, _database(nightdesk).stat().st_size // 4096, 2):
+            file.seek(page * 4096)
+            file.write(b"\xff" * 300)
+
+
+def _orphan(nightdesk: Nightdesk) -> None:
+    change(nightdesk, "insert into steps (run_id, n, kind, text, at_ms, units, done) values ('x', 0, '', '', 0, 0, 0)")
+
+
+def _link(nightdesk: Nightdesk) -> None:
+    _database(nightdesk).rename(nightdesk.state / "else.db")
+    _database(nightdesk).symlink_to("else.db")
+
+
+def _log_line_from_the_future(nightdesk: Nightdesk) -> None:
+    older = _database(nightdesk).read_bytes()
+    nightdesk.launch("failing")
+    _database(nightdesk).write_bytes(older)
+
+
+Harm = Callable[[Nightdesk], object]
+
+
+@pytest.mark.parametrize(
+    ("check", "words", "harm"),
+    [
+        ("folder", "others may look into", lambda desk: desk.state.chmod(0o755)),
+        ("files", "others may use", lambda desk: _database(desk).chmod(0o644)),
+        ("files", "is a symbolic link", _link),
+        ("files", "others may write", lambda desk: (desk.state / "runs.log").chmod(0o622)),
+        ("identity", "is missing, though state.id", lambda desk: _database(desk).unlink()),
+        ("identity", "is empty, though state.id", lambda desk: os.truncate(_database(desk), 0)),
+        ("identity", "not the one that state.id names", lambda desk: (desk.state / "state.id").write_text("f" * 32)),
+        ("schema", "is of version 99", lambda desk: change(desk, "pragma user_version = 99")),
+        ("durability", "journal mode", lambda desk: change(desk, "pragma journal_mode = wal")),
+        ("integrity", "", _scribble),
+        ("integrity", "refers to no row of runs", _orphan),
+        ("schema", "not a database", lambda desk: _database(desk).write_bytes(b"no database " * 1000)),
+        ("log", "it is older than its log and forgot runs", _log_line_from_the_future),
+        ("launches", "1 launched runs are not in the database", _log_line_from_the_future),
+    ],
+)
+def test_what_makes_the_store_refuse_is_a_fail(nightdesk: Nightdesk, check: str, words: str, harm: Harm) -> None:
+    if words == "journal mode" and sqlite3.sqlite_version_info >= (3, 51, 3):
+        pytest.skip("this SQLite may use a WAL")
+    nightdesk.launch("good")
+    harm(nightdesk)
+    done = examined(nightdesk)
+
+    assert done.code == 8
+    assert words in failing(done)[check]
+    assert "internal error" not in done.out
+    assert nightdesk("doctor").out.count("FAIL") >= len(failing(done))
+
+
+def test_a_state_folder_that_is_none(nightdesk: Nightdesk) -> None:
+    nightdesk.state.write_text("a file")
+    assert failing(examined(nightdesk))["folder"].endswith("is not a folder")
+    nightdesk.state.unlink()
+    (nightdesk.folder / "real").mkdir(mode=0o700)
+    nightdesk.state.symlink_to("real")
+    done = examined(nightdesk)
+    assert done.code == 8
+    assert "is a symbolic link" in failing(done)["folder"]
+
+
+def test_what_the_log_lost_is_told(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    nightdesk.launch("failing")
+    log = nightdesk.state / "runs.log"
+    lines = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(lines[0] + lines[2] + b"foreign\n")
+    change(nightdesk, "drop trigger events_only_logged")
+    change(nightdesk, "update events set logged = 0 where ev = 4")
+
+    told = warned(examined(nightdesk))["log"]
+    assert "1 lines are missing, 1 lines are torn or foreign, 1 events wait to be written" in told
+    log.write_bytes(lines[0])
+    assert "3 lines are missing at its end" in warned(examined(nightdesk))["log"]
+
+
+def test_an_id_in_the_journal_that_its_run_does_not_have(nightdesk: Nightdesk) -> None:
+    done = nightdesk.launch("good").json
+    change(nightdesk, "drop trigger runs_end_is_final")
+    change(nightdesk, f"update runs set remote_id = null where id = '{done['run']}'")
+
+    assert done["run"] in warned(examined(nightdesk))["launches"]
+
+
+def test_what_waits_for_a_person(nightdesk: Nightdesk) -> None:
+    lost = nightdesk.launch("lost").json
+    nightdesk("pause")
+    waiting = [told for level, told in findings(nightdesk("doctor", "--json"))["runs"] if level == "warn"]
+
+    assert "launches are paused by" in waiting[0]
+    assert lost["run"] in waiting[1]
+
+
+def test_who_guards_who_died_and_who_is_stuck(nightdesk: Nightdesk) -> None:
+    running = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: nightdesk.world.started() == 1, what="the launch", within=30)
+    until_sync(lambda: nightdesk.live()[0]["state"] == "running", what="the run")
+
+    found = findings(nightdesk("doctor", "--json"))
+    assert found["owners"] == [("ok", f"alive: run (pid {running.pid})")]
+    assert [level for level, _ in found["runs"]] == ["ok"]
+    change(nightdesk, "update owners set beat_ms = beat_ms - 100000")
+    assert "holds its lock but was not heard for" in warned(nightdesk("doctor", "--json"))["owners"]
+    running.send_signal(signal.SIGKILL)
+    nightdesk.ended(running)
+    found = findings(examined(nightdesk))
+    assert found["owners"] == [("ok", "alive: nobody; 1 died, their runs go to whoever looks next")]
+    assert "have no living guard" in found["runs"][0][1]
+
+
+def test_a_stop_that_is_not_proven(nightdesk: Nightdesk) -> None:
+    running = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: nightdesk.live() and nightdesk.live()[0]["state"] == "running", what="the run", within=30)
+    nightdesk.world.set_faults(("cancel.503",))
+    assert nightdesk("cancel", "--all", "--timeout", "0.1").code == 7
+
+    assert "1 stops asked for and not proven yet" in warned(nightdesk("doctor", "--json"))["runs"]
+    nightdesk.world.clear_faults()
+    nightdesk.ended(running)
+
+
+def test_a_clock_that_stepped(nightdesk: Nightdesk) -> None:
+    running = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: nightdesk.live() and nightdesk.live()[0]["state"] == "running", what="the run", within=30)
+    nightdesk("cancel", "--all")
+    nightdesk.ended(running)
+    assert "run alike" in findings(examined(nightdesk))["clock"][0][1]
+    change(nightdesk, "update meta set value = value || '000' where name = 'clock_baseline'")
+    assert "the wall clock stepped by" in warned(examined(nightdesk))["clock"]
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+    told = as_nobody(
+        tmp_path,
+        """
+        async def work(folder, now):
+            folder.mkdir(mode=0o700)
+            (folder / "nightdesk.db").write_bytes(b"x")
+            folder.chmod(0)
+            return await asyncio.to_thread(doctor, folder)
+        """,
+        first="""
+        import io
+        from console.cli.app import run
+        from console.cli.shell import Shell
+
+        def doctor(folder):
+            out, streams = io.StringIO(), {"stdin": io.StringIO(), "stderr": io.StringIO()}
+            shell = Shell(environment={}, stdout=out, working=place, **streams)
+            return [run(["--state-dir", str(folder), "doctor"], shell), out.getvalue()]
+
+        doctor(place / "none")
+        """,
+    )
+    assert isinstance(told, list)
+    code, out = told
+    assert code == 8
+    assert "Permission denied" in out
+    assert "internal error" not in out
