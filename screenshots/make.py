@@ -43,7 +43,7 @@ PICTURES = (
     Picture(name="runs-80x24", keys=("j",), size=(80, 24)),
     Picture(name="runs-no-colour", keys=("j", "j"), theme="mono"),
     Picture(name="detail", keys=("j", "j", "enter")),
-    Picture(name="launch", keys=("l", "enter")),
+    Picture(name="launch", keys=("l", "l", "o", "g", "enter")),
 )
 
 

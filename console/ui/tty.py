@@ -84,8 +84,8 @@ class Tty:
             self._loop.remove_reader(self._fd)
 
     def send(self, data: bytes) -> None:
-        """Writes what the terminal takes now; the rest follows when it can. Discards where it is gone."""
-        if not self._gone and data:
+        """Writes what the terminal takes now; the rest follows when it can. Discards where it is gone or given back."""
+        if data and not self._gone and self._fd >= 0:
             self._pending += data
             self._pump()
 
@@ -117,7 +117,7 @@ class Tty:
         The kernel reports a hung-up terminal as readable and writable for ever, so that every later look at
         it would spin.
         """
-        if self._gone:
+        if self._gone or self._fd < 0:
             return
         self._gone = True
         self._pending = b""

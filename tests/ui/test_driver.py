@@ -48,7 +48,9 @@ def test_quitting_gives_the_terminal_back_as_it_was(tmp_path: Path) -> None:
         pseudo.shows("Nothing runs")
         assert pseudo.mode_now() != pseudo.mode_before
         pseudo.press(b"q")
-        assert pseudo.end()["end"] == "quit"
+        story = pseudo.end()
+        assert story["end"] == "quit"
+        assert NULL[0] not in story["descriptors"]
         assert LEAVE.encode() in pseudo.received
         assert pseudo.mode_now() == pseudo.mode_before
 
