@@ -111,7 +111,7 @@ def _identity(connection: sqlite3.Connection) -> str | None:
 
 def _check_identity(connection: sqlite3.Connection, folder: Path, state_id: str | None) -> None:
     held = _identity(connection)
-    if state_id is not None and held is not None and held != state_id:
+    if state_id is not None and held != state_id:
         raise StoreMissing(f"the database in {folder} is not the one that {STATE_ID} names; restore the right one")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -239,6 +240,25 @@ async def test_the_index_has_the_last_word_over_a_judge_that_is_wrong(bench: Ben
     assert (answer.kind, answer.holder) == (ClaimKind.SKIPPED, first)
     assert await bench.store.runs.by_key(first.key) == (first,)
     assert (await bench.standing(Cap.DAILY_UNITS)).held == BUDGET
+
+
+async def test_a_cancelled_claim_took_key_and_hold_or_neither(bench: Bench) -> None:
+    """Whoever was cancelled finds out by reading: the run is there with everything, or not at all."""
+    bench.caps, taken = replace(CAPS, daily_runs=None, daily_units=None, concurrent_runs=None), 0
+    for turns in range(60):
+        order = bench.order(a_task(f"t{turns}"))
+        claim = asyncio.create_task(bench.store.launches.claim(order, bench.now))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        claim.cancel()
+        await asyncio.gather(claim, return_exceptions=True)
+        assert not bench.store.database.in_transaction
+        run = await bench.store.runs.get(order.run_id)
+        taken += run is not None
+        if run is not None:
+            assert (await bench.hold(run), await bench.kinds(run)) == (("open", None), ["claimed"])
+    assert (await bench.standing(Cap.CONCURRENT_RUNS)).held == taken
+    assert (await bench.standing(Cap.MONTHLY_UNITS)).held == taken * BUDGET
 
 
 async def test_a_run_id_is_used_once(bench: Bench) -> None:
