@@ -1,0 +1,237 @@
+"""One life of a process: it asks for the launch as cron would, guards what it finds, and sees it through or dies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import httpx
+
+from console.domain.moment import Moment
+from console.domain.run import RERUN_FREELY, Outcome, Run, State
+from console.engine.clock import SystemClock
+from console.engine.engine import Engine
+from console.engine.errors import ActRefused, StaleRun
+from console.engine.pacing import Pacing
+from console.engine.snapshot import LaunchRequest
+from console.journal.launches import LaunchJournal
+from console.journal.writer import LogWriter
+from console.provider.contract import Provider
+from console.provider.exchange import Bounds
+from console.provider.interactions import InteractionsProvider
+from console.provider.secret import Secret
+from console.simulator.remote import Remote
+from console.store.launches import ClaimKind
+from console.store.prepare import prepare
+from console.store.store import Store
+from tests.engine.building import BY, a_task, settings
+from tests.kills.courses import SHORT_MS, Course, Trouble
+from tests.kills.reaper import REQUEST, DyingTransport, MortalDatabase, MortalProvider, Point, Reaper, mortal_database
+from tests.waiting import until
+
+DATE = "2026-11-23"
+WITHIN_S = 15.0
+"""Far longer than any recovery takes, on a busy machine too."""
+PACING = Pacing(
+    tick_s=0.03,
+    save_ms=100,
+    not_sent_waits_s=(0.01, 0.01),
+    rate_limit_waits_s=(0.01, 0.01, 0.01),
+    usage_waits_s=(0.01, 0.01),
+    stream_waits_s=(0.02,),
+    cancel_first_s=0.01,
+    cancel_longest_s=0.05,
+    sandbox_after_ms=60,
+    alarm_after_ms=5_000,
+    overdue_ms=1_000,
+    handover_s=1.0,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """What one process is born into."""
+
+    folder: Path
+    url: str
+    target: str
+    course: Course
+    trouble: Trouble
+    point: Point | None = None
+    """Where it dies; None: it lives until all is quiet."""
+    asks: bool = True
+    """It asks for the launch; else it only sees to what it finds."""
+    shift_ms: int = 0
+    """How far its clocks are ahead: real time that passed while nobody lived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """The parts of an engine, before it has them: where the mutants of the tests set in."""
+
+    store: Callable[[MortalDatabase], Store] = Store
+    provider: Callable[[Provider], Provider] = field(default=lambda provider: provider)
+    journal: Callable[..., LaunchJournal] = LaunchJournal
+    log: Callable[..., LogWriter] = LogWriter
+
+
+class ShiftedClock(SystemClock):
+    """The system's clocks, both ahead."""
+
+    def __init__(self, shift_ms: int) -> None:
+        super().__init__()
+        self._shift_ms = shift_ms
+
+    def now(self) -> Moment:
+        """Both clocks."""
+        now = super().now()
+        return replace(now, wall_ms=now.wall_ms + self._shift_ms, boot_ms=now.boot_ms + self._shift_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alive:
+    """An engine at work."""
+
+    life: Life
+    engine: Engine
+    store: Store
+    clock: SystemClock
+
+    @property
+    def request(self) -> LaunchRequest:
+        """What cron asks for, in every life."""
+        return LaunchRequest(task="report", date=DATE, target=self.life.target, by=BY)
+
+
+def provider_of(life: Life, reaper: Reaper) -> Provider:
+    """The real one, over the real network as far as this life's troubles leave it."""
+    transport: Callable[[], httpx.AsyncBaseTransport] | None = None
+    if life.point is not None and life.point.step == REQUEST:
+        transport = lambda: DyingTransport(reaper)  # noqa: E731  # a factory beside another
+    elif life.trouble.refuses:
+        transport = Refusing(life.trouble.refuses).transport
+    inner = InteractionsProvider(
+        base_url=life.url,
+        secret=Secret("kept-in-mind-only"),
+        bounds=Bounds(create_s=life.trouble.create_s, call_s=10.0, pause_s=0.005),
+        transport=transport,
+    )
+    return MortalProvider(inner, reaper, streams=life.trouble.streams)
+
+
+class Refusing:
+    """Nobody listens to the first creates."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """One of this kind."""
+        refusing = self
+
+        class Transport(httpx.AsyncHTTPTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                if request.url.path.endswith("/interactions") and refusing._left > 0:
+                    refusing._left -= 1
+                    raise httpx.ConnectError("refused")
+                return await super().handle_async_request(request)
+
+        return Transport(trust_env=False)
+
+
+@asynccontextmanager
+async def born(life: Life, ports: Ports) -> AsyncIterator[Alive]:
+    """An engine on the state folder, put together as the command does it."""
+    reaper, clock = Reaper(life.point), ShiftedClock(life.shift_ms)
+    prepare(life.folder, now=clock.now(), read_only=False, busy_ms=30_000)
+    database = await mortal_database(life.folder, reaper)
+    store = ports.store(database)
+    log = ports.log(life.folder / "runs.log", write=reaper.write("log"))
+    launches = ports.journal(life.folder / "launch.journal", write=reaper.write("journal"))
+    provider = ports.provider(provider_of(life, reaper))
+    scenario = life.course.scenario(life.trouble.of_run)
+    engine = Engine(
+        store=store,
+        log=log,
+        launches=launches,
+        provider=provider,
+        clock=clock,
+        settings=settings(a_task(max_ms=life.course.max_ms, prompt=scenario.prompt()), poll_ms=30),
+        folder=life.folder,
+        pacing=PACING,
+    )
+    async with engine:
+        yield Alive(life=life, engine=engine, store=store, clock=clock)
+    await provider.aclose()
+    await store.close()
+
+
+async def live(life: Life, ports: Ports) -> None:
+    """Until all is quiet, or until its point. Raises AssertionError where it does not become quiet."""
+    async with born(life, ports) as alive:
+        if life.asks:
+            await alive.engine.desk.launch(alive.request)
+        await until(lambda: _is_quiet(alive), within=WITHIN_S, what="quiet")
+        await _check_key(alive)
+
+
+async def _is_quiet(alive: Alive) -> bool:
+    rows = await alive.store.runs.open_runs()
+    for run in rows:
+        await _meddle(alive, run)
+    return all(_is_at_rest(alive, run) for run in rows) and not await alive.store.outbox.unlogged(1)
+
+
+def _is_at_rest(alive: Alive, run: Run) -> bool:
+    """True where only a person can do more."""
+    if run.state is not State.UNCONFIRMED or alive.life.course.is_ruled:
+        return False
+    overdue = run.sent is not None and alive.clock.now().since(run.sent) >= run.limits.max_ms
+    must_go = run.stop is not None or overdue or alive.life.course.max_ms == SHORT_MS
+    return not (must_go and run.sandbox_own) or run.sandbox_deleted_ms is not None
+
+
+async def _meddle(alive: Alive, run: Run) -> None:
+    """What a person does."""
+    course = alive.life.course
+    try:
+        if course is Course.STOPPED and run.stop is None and run.state in (State.RUNNING, State.UNCONFIRMED):
+            await alive.engine.desk.stop(run.id, by=BY)
+        if course.is_ruled and run.state is State.UNCONFIRMED:
+            await _rule(alive, run)
+    except (ActRefused, StaleRun):
+        # The sandbox could not be deleted, or the guard was quicker: a person looks again.
+        return
+
+
+async def _rule(alive: Alive, run: Run) -> None:
+    desk, course = alive.engine.desk, alive.life.course
+    if course is Course.WRITTEN_OFF:
+        await desk.settle_write_off(run.id, by=BY, reason="enough")
+        return
+    labelled = [remote for remote in Remote(alive.life.url).runs() if _label(remote) == run.id]
+    if course is Course.ADOPTED and labelled:
+        await desk.settle_adopt(run.id, str(labelled[0]["id"]), by=BY, reason="it is this one")
+    else:
+        await desk.settle_not_launched(run.id, by=BY, reason="nothing is there")
+
+
+def _label(remote: object) -> str:
+    labels = remote.get("labels") if isinstance(remote, dict) else None
+    return str(labels.get("nightdesk-run")) if isinstance(labels, dict) else ""
+
+
+async def _check_key(alive: Alive) -> None:
+    """What a launch of something else under this key would be answered now: never a claim, but after a free ending."""
+    order = alive.engine.desk.order(alive.request)
+    runs = await alive.store.runs.by_key(order.key)
+    other = replace(order, task=replace(order.task, prompt="Something else."))
+    answer = await alive.store.launches.look(other, alive.clock.now())
+    is_free = all(run.outcome in RERUN_FREELY for run in runs)
+    assert (answer.kind is ClaimKind.CLAIMED) == is_free, f"another fingerprint: {answer.kind}, runs {runs}"
+    again = await alive.store.launches.look(order, alive.clock.now())
+    done = any(run.outcome is Outcome.OK for run in runs)
+    assert (again.kind is ClaimKind.CLAIMED) == is_free, f"the key again: {again.kind}, runs {runs}"
+    assert (again.kind is ClaimKind.SKIPPED) == done

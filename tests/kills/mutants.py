@@ -1,0 +1,115 @@
+"""Engines with one mistake each, made at their ports: the laws must catch every one, or their silence means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from console.domain.moment import Moment
+from console.domain.record import LogRecord
+from console.domain.run import Run, RunId, State
+from console.journal.launches import LaunchJournal
+from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StatusClass, Unknown, Verdict
+from console.store.outbox import Outbox
+from console.store.runs import Runs
+from console.store.store import Store
+from tests.kills.lives import Ports
+from tests.kills.reaper import MortalDatabase, MortalProvider, Reaper
+
+
+class RecordsLate(Runs):
+    """Writes that a launch is on its way only when its answer has come."""
+
+    async def mark_sending(self, run: Run, now: Moment) -> Run:
+        return replace(run, state=State.SENDING, sent=now, deadline_ms=now.wall_ms + run.limits.max_ms)
+
+    async def record_launched(
+        self, run: Run, *, remote_id: str, status: str, sandbox_id: str | None, now: Moment
+    ) -> Run:
+        sending = await super().mark_sending(replace(run, state=State.CLAIMED, sent=None, deadline_ms=None), now)
+        return await super().record_launched(
+            sending, remote_id=remote_id, status=status, sandbox_id=sandbox_id, now=now
+        )
+
+
+class TakesSilenceForNo(Runs):
+    """Frees the key and the hold where no answer came."""
+
+    async def record_unconfirmed(self, run: Run, *, why: str, now: Moment) -> Run:
+        return await self.record_not_sent(run, why=why, final=True, now=now)
+
+
+class MarksFirst(Outbox):
+    """Marks lines as written before they are."""
+
+    async def unlogged(self, limit: int = 500) -> tuple[LogRecord, ...]:
+        records = await super().unlogged(limit)
+        await super().mark_logged([record.ev for record in records])
+        return records
+
+    async def mark_logged(self, up_to: Sequence[int]) -> None:
+        return
+
+
+class WritesNoId(LaunchJournal):
+    """Trusts the database alone with the id of a launch."""
+
+    def append(self, run_id: RunId, attempt: int, remote_id: str) -> None:
+        return
+
+
+class AsksTwice(MortalProvider):
+    """Sends the launch again where no answer came."""
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        verdict = await super().create(order)
+        return await super().create(order) if isinstance(verdict, Unknown) else verdict
+
+
+class BelievesTheCancel(MortalProvider):
+    """Takes a friendly answer to a cancel for the end."""
+
+    def __init__(self, inner: Provider) -> None:
+        super().__init__(inner, Reaper(None), streams=False)
+        self._accepted: set[str] = set()
+
+    async def cancel(self, remote_id: str) -> CancelAnswer:
+        answer = await super().cancel(remote_id)
+        if answer.accepted:
+            self._accepted.add(remote_id)
+        return answer
+
+    async def get(self, remote_id: str) -> RemoteRun:
+        remote = await super().get(remote_id)
+        if remote_id not in self._accepted:
+            return remote
+        return replace(remote, status="cancelled", status_class=StatusClass.TERMINAL)
+
+
+def _asks_twice(provider: Provider) -> Provider:
+    return AsksTwice(provider, Reaper(None), streams=False)
+
+
+def _with_runs(kind: type[Runs]) -> Ports:
+    def store(database: MortalDatabase) -> Store:
+        made = Store(database)
+        made.runs = kind(database)
+        return made
+
+    return Ports(store=store)
+
+
+def _marks_first(database: MortalDatabase) -> Store:
+    made = Store(database)
+    made.outbox = MarksFirst(database)
+    return made
+
+
+MUTANTS: Mapping[str, Ports] = {
+    "records late": _with_runs(RecordsLate),
+    "takes silence for no": _with_runs(TakesSilenceForNo),
+    "marks first": Ports(store=_marks_first),
+    "writes no id": Ports(journal=WritesNoId),
+    "asks twice": Ports(provider=_asks_twice),
+    "believes the cancel": Ports(provider=BelievesTheCancel),
+}

@@ -1,0 +1,189 @@
+"""Which kills meet which troubles: every crash point of the protocol with every fault class that can meet it.
+
+K1 to K18 are the crash points of a run from its claim to its end, as the recovery table of the engine names them.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from tests.kills.courses import (
+    ADOPTABLE,
+    CANCEL,
+    CREATE,
+    DELETE,
+    GET,
+    NONE,
+    REFUSED,
+    SANDBOX,
+    SLOW,
+    STREAM,
+    UNPROVEN,
+    Course,
+    Trouble,
+)
+from tests.kills.reaper import REQUEST, Point, When
+
+HOUR_MS = 3_600_000
+BEFORE, INSIDE, AFTER = When.BEFORE, When.INSIDE, When.AFTER
+ALL = (BEFORE, INSIDE, AFTER)
+
+HOME = (Course.PLAIN,)
+CUT = (Course.OVERDUE, Course.STOPPED)
+STUBBORN = (Course.STUBBORN,)
+LOST = (Course.BLIND,)
+RULED = (Course.NOT_LAUNCHED, Course.ADOPTED, Course.WRITTEN_OFF)
+FROM_THE_START = (NONE, *SANDBOX, *CREATE, *GET, *STREAM)
+WHILE_IT_RUNS = (NONE, *GET, *STREAM, *CANCEL)
+WHILE_IT_STOPS = (NONE, *GET, *CANCEL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashPoint:
+    """One row of the plan."""
+
+    name: str
+    """K1 to K18."""
+    points: tuple[Point, ...]
+    """Where the first process dies."""
+    courses: tuple[Course, ...]
+    troubles: tuple[Trouble, ...]
+    then: tuple[Point, ...] = ()
+    """Where the second process dies; empty: anywhere, or it lives."""
+    shifts: bool = False
+    """An hour passes while nobody lives."""
+
+
+def at(step: str, *whens: When, nth: int = 1) -> tuple[Point, ...]:
+    """The points of one step."""
+    return tuple(Point(step=step, when=when, nth=nth) for when in whens)
+
+
+def _row(
+    name: str,
+    points: tuple[Point, ...],
+    courses: tuple[Course, ...],
+    troubles: tuple[Trouble, ...],
+    then: tuple[Point, ...] = (),
+    *,
+    shifts: bool = False,
+) -> CrashPoint:
+    return CrashPoint(name=name, points=points, courses=courses, troubles=troubles, then=then, shifts=shifts)
+
+
+PLAN = (
+    _row("K1", at("claim", BEFORE, INSIDE), HOME, FROM_THE_START),
+    _row("K2", at("claim", AFTER) + at("record_sandbox", AFTER), HOME, FROM_THE_START),
+    _row("K2", at("mark_sending", BEFORE, INSIDE), HOME, FROM_THE_START),
+    _row("K3", at("make_sandbox", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), HOME, FROM_THE_START),
+    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), HOME + RULED, (NONE, *SANDBOX)),
+    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K5", at(REQUEST, BEFORE), HOME + RULED, (NONE, *SANDBOX)),
+    _row("K5", at(REQUEST, BEFORE), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K6", at(REQUEST, INSIDE, AFTER), HOME + RULED, (NONE, *SANDBOX, *UNPROVEN)),
+    _row("K6", at(REQUEST, INSIDE, AFTER), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K6", at("record_unconfirmed", *ALL), HOME + RULED, UNPROVEN),
+    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), HOME + RULED, (NONE, SLOW, *SANDBOX)),
+    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K7", at("record_rejected", *ALL) + at("create", AFTER), HOME, (REFUSED,)),
+    _row("K7", at("record_not_sent", *ALL) + at("create", AFTER), HOME, CREATE[-2:]),
+    _row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), HOME, (NONE, SLOW, *SANDBOX, *STREAM)),
+    _row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), CUT, (*GET, *CANCEL)),
+    _row("K9", at("record_launched", AFTER) + at("get", BEFORE, AFTER), CUT, WHILE_IT_RUNS),
+    _row("K9", at("record_progress", *ALL), CUT, WHILE_IT_RUNS),
+    _row("K10", at("settle", BEFORE, INSIDE), CUT, WHILE_IT_STOPS),
+    _row("K10", at("settle", BEFORE, INSIDE), HOME, (NONE, *GET)),
+    _row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, WHILE_IT_STOPS),
+    _row("K12", at("log", INSIDE, AFTER) + at("log", AFTER, nth=2), CUT, WHILE_IT_STOPS),
+    _row("K12", at("mark_logged", *ALL), CUT + HOME, (NONE, *GET)),
+    _row("K13", at("record_launched", AFTER) + at("get", AFTER), (Course.ENDLESS,), WHILE_IT_STOPS, shifts=True),
+    _row("K14", at("request_stop", *ALL) + at("cancel", BEFORE), CUT, WHILE_IT_STOPS),
+    _row("K15", at("cancel", AFTER) + at("record_stop_try", *ALL), CUT, WHILE_IT_STOPS),
+    _row("K16", at("delete_sandbox", BEFORE, AFTER) + at("record_sandbox_deleted", *ALL), LOST, (NONE, *DELETE)),
+    _row("K16", at("delete_sandbox", BEFORE) + at("record_sandbox_deleted", BEFORE), STUBBORN, (*GET, *CANCEL)),
+    _row("K17", at("delete_sandbox", AFTER) + at("rule_not_launched", *ALL), (Course.NOT_LAUNCHED,), UNPROVEN),
+    _row("K17", at("adopt", *ALL), (Course.ADOPTED,), ADOPTABLE),
+    _row("K17", at("write_off", *ALL), (Course.WRITTEN_OFF,), UNPROVEN),
+    _row("K18", at("claim", AFTER), HOME, FROM_THE_START, at("take_over", *ALL)),
+    _row("K18", at("claim", AFTER), HOME, (NONE, *SANDBOX), at("expire", *ALL), shifts=True),
+    _row("K18", at("create", BEFORE), HOME, (NONE, *SANDBOX), at("take_over", AFTER) + at("record_unconfirmed", *ALL)),
+    _row("K18", at("journal", AFTER), HOME + CUT, (NONE, *GET), at("take_over", AFTER) + at("adopt", *ALL)),
+    _row("K18", at("record_launched", AFTER), CUT, WHILE_IT_RUNS, at("take_over", *ALL) + at("get", BEFORE)),
+    _row("K18", at("request_stop", AFTER), CUT, WHILE_IT_STOPS, at("take_over", *ALL) + at("cancel", BEFORE)),
+)
+
+ALWAYS = ("announce", "claim", "take_over", "mark_logged", "log", "beat")
+"""Steps that most recoveries come by."""
+SOMETIMES = (
+    *("record_sandbox", "mark_sending", "record_unconfirmed", "record_launched", "record_progress", "adopt"),
+    *("request_stop", "record_stop_try", "record_sandbox_deleted", "settle", "journal", "withdraw", "expire"),
+    *("make_sandbox", "create", "get", "cancel", "delete_sandbox"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One run of the protocol through its kills, until a last process sees it to its end."""
+
+    number: int
+    cell: str
+    row: CrashPoint
+    course: Course
+    trouble: Trouble
+    deaths: tuple[Point, ...]
+    """Of the first process, the second, …"""
+    shifts_ms: tuple[int, ...]
+    """How far the clocks are ahead in each life, that of the last process included."""
+
+    def __str__(self) -> str:
+        deaths = " ".join(map(str, self.deaths))
+        return f"trial {self.number}: {self.cell} {self.course} deaths {deaths}"
+
+
+def cells() -> dict[str, list[tuple[CrashPoint, Trouble]]]:
+    """By `K4 create.503`: the rows that have this crash point and this trouble."""
+    found: dict[str, list[tuple[CrashPoint, Trouble]]] = {}
+    for row in PLAN:
+        for trouble in row.troubles:
+            found.setdefault(f"{row.name} {trouble.name}", []).append((row, trouble))
+    return found
+
+
+def trials(seed: int, per_cell: int) -> list[Trial]:
+    """Each cell `per_cell` times or once for each of its rows, with other points, courses and further deaths each time.
+
+    In an order of the seed's, so that every share of them is like the whole.
+    """
+    planned: list[Trial] = []
+    for index, (cell, rows) in enumerate(cells().items()):
+        for turn in range(max(per_cell, len(rows))):
+            row, trouble = rows[turn % len(rows)]
+            dice = random.Random(f"{seed}/{len(planned)}")
+            planned.append(_trial(dice, len(planned), cell, row, trouble, index + turn // len(rows)))
+    random.Random(seed).shuffle(planned)
+    return planned
+
+
+def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, trouble: Trouble, turn: int) -> Trial:
+    deaths = [row.points[turn % len(row.points)]]
+    if row.then:
+        deaths.append(row.then[turn % len(row.then)])
+    deaths += [_anywhere(dice) for _ in range(dice.choice((0, 1, 2, 2, 2)) + 1 - len(deaths))]
+    shift = HOUR_MS if row.shifts or dice.random() < 0.1 else 0
+    return Trial(
+        number=number,
+        cell=cell,
+        row=row,
+        course=dice.choice(row.courses),
+        trouble=trouble,
+        deaths=tuple(deaths),
+        shifts_ms=(0, *(shift for _ in deaths)),
+    )
+
+
+def _anywhere(dice: random.Random) -> Point:
+    step, when = dice.choice(dice.choice((ALWAYS, ALWAYS, ALWAYS, SOMETIMES))), dice.choice(ALL)
+    if when is INSIDE and step in ("make_sandbox", "create", "get", "cancel", "delete_sandbox"):
+        when = AFTER
+    return Point(step=step, when=when)

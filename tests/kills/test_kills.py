@@ -1,0 +1,80 @@
+"""T4: thousands of kills at named steps, with a network that fails, and not one launch doubled, lost or forgotten.
+
+The figures: every crash point K1 to K18 with every fault class that can meet it, up to three deaths in a row.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+from tests.kills.mutants import MUTANTS
+from tests.kills.plan import PLAN, cells, trials
+from tests.kills.trial import Count
+from tests.tree import ROOT
+
+WORKERS = (os.cpu_count() or 1) + 1
+"""One more than there are cores: trials also wait, for deadlines of milliseconds."""
+
+
+def _counted(seed: int, *words: str, workers: int = 1) -> Count:
+    """What `workers` processes count, each with its share of the trials."""
+    command = [sys.executable, "-m", "tests.kills.worker", "--seed", str(seed), *words]
+    started = [
+        subprocess.Popen([*command, "--share", f"{share}/{workers}"], cwd=ROOT, stdout=subprocess.PIPE)
+        for share in range(workers)
+    ]
+    whole = Count()
+    try:
+        for process in started:
+            out, _ = process.communicate(timeout=3600)
+            assert process.returncode == 0, f"a worker ended with {process.returncode}"
+            whole.add(msgspec.json.decode(out, type=Count))
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    return whole
+
+
+def _prove(*, per_cell: int, at_least: int, each: int) -> None:
+    seed, began = random.randrange(2**32), time.monotonic()
+    count = _counted(seed, "--per-cell", str(per_cell), workers=WORKERS)
+    again = f"python -m tests.kills.worker --seed {seed} --per-cell {per_cell} --only NUMBER"
+    print(  # noqa: T201  # the figures of this run
+        f"seed {seed}: {count.trials} trials, {count.kills} kills, {len(count.cells)} cells, "
+        f"{len(count.missed)} deaths that did not come, {time.monotonic() - began:.0f} s"
+    )
+    assert not count.breaches, "\n".join([again, *count.breaches])
+    assert count.trials == len(trials(seed, per_cell))
+    few = {cell: count.cells.get(cell, 0) for cell in cells() if count.cells.get(cell, 0) < each}
+    assert not few, "\n".join([again, str(few), *count.missed])
+    assert count.kills >= at_least
+
+
+def test_the_plan_knows_every_crash_point() -> None:
+    assert {row.name for row in PLAN} == {f"K{number}" for number in range(1, 19)}
+
+
+def test_two_thousand_kills_break_no_law() -> None:
+    _prove(per_cell=4, at_least=2_000, each=3)
+
+
+@pytest.mark.soak
+def test_twenty_thousand_kills_break_no_law() -> None:
+    _prove(per_cell=40, at_least=20_000, each=10)
+
+
+@pytest.mark.parametrize("mutant", sorted(MUTANTS))
+def test_a_mistake_is_caught(mutant: str) -> None:
+    """Laws that no mistake breaks would be no laws."""
+    seed = random.randrange(2**32)
+    count = _counted(seed, "--mutant", mutant)
+    print(f"seed {seed}: {mutant}: caught at trial {count.trials}")  # noqa: T201  # the figure of this run
+    assert count.breaches
