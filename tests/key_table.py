@@ -15,7 +15,7 @@ from tests.tree import ROOT
 README = ROOT / "README.md"
 BEGIN, END = "<!-- keys -->\n", "<!-- /keys -->"
 HEAD = ("| keys | what they do | id |", "|---|---|---|")
-MOVING = frozenset({"choices", "chooser", "detail", "dialog", "form", "help", "table"})
+MOVING = frozenset({"choices", "chooser", "detail", "dialog", "filter", "form", "help", "list", "table"})
 """First parts of ids that neither start, stop nor decide anything."""
 
 
