@@ -21,8 +21,8 @@ USED = st.integers(min_value=0, max_value=2 * BUDGET)
 REAL_ENDINGS = (Outcome.OK, Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEOUT, Outcome.CANCELLED)
 
 
-class Lives(RuleBasedStateMachine):
-    """Every act an engine or an operator can do, on runs in any order, with crashes and new days between."""
+class Audited(RuleBasedStateMachine):
+    """A store beside its second books, and what must hold after every act."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,6 +38,56 @@ class Lives(RuleBasedStateMachine):
         """One of the runs in these states."""
         found = self.books.in_state(*states)
         return found[pick % len(found)].run if found else None
+
+    @invariant()
+    def held_and_spent_are_what_the_runs_say(self) -> None:
+        books = self.books
+        standings = books.do(books.store.ledger.standings(TIGHT, books.clock.now()))
+        assert {standing.cap: (standing.held, standing.spent) for standing in standings} == expected_sums(books)
+
+    @invariant()
+    def no_day_passes_its_cap_but_by_what_was_noted(self) -> None:
+        for day in {entry.day for entry in self.books.entries.values()}:
+            entries = self.books.of_days([day])
+            assert sum(map(charged, entries)) <= (TIGHT.daily_units or 0) + overshoot(entries)
+
+    @invariant()
+    def rows_are_as_told_and_nothing_ended_changes(self) -> None:
+        books = self.books
+        for run_id, entry in books.entries.items():
+            row = books.do(books.store.runs.get(run_id))
+            assert row is not None
+            assert (row.state, row.outcome, row.owner, row.fence, row.used) == (
+                entry.run.state,
+                entry.run.outcome,
+                entry.run.owner,
+                entry.run.fence,
+                entry.run.used,
+            )
+            assert entry.ends == (row.state is State.ENDED)
+            assert row.fence >= self.fences.get(run_id, 1)
+            self.fences[run_id] = row.fence
+            if row.state is State.ENDED:
+                kept = self.ended.setdefault(run_id, row)
+                assert row == kept or row.superseded_by is not None
+
+    @invariant()
+    def each_key_has_one_open_run_and_one_try_that_may_be_an_agent(self) -> None:
+        books = self.books
+        keys = [run.key for run in books.do(books.store.runs.open_runs())]
+        assert len(keys) == len(set(keys))
+        for entry in books.entries.values():
+            sends = books.do(books.bench.sends(entry.run))
+            assert sum(verdict not in ("not_sent", "rejected") for verdict in sends) <= 1
+
+    @invariant()
+    def log_records_have_no_gap(self) -> None:
+        records = self.books.do(self.books.bench.records())
+        assert [record.ev for record in records] == list(range(1, len(records) + 1))
+
+
+class Lives(Audited):
+    """Every act an engine or an operator can do, on runs in any order, with crashes and new days between."""
 
     @rule(task=st.sampled_from(TASKS), date=st.sampled_from(DATES), rerun=st.booleans())
     def claim(self, task: Task, date: str, rerun: bool) -> None:
@@ -191,52 +241,6 @@ class Lives(RuleBasedStateMachine):
     def the_process_is_replaced(self) -> None:
         self.books.leave()
         self.books.open()
-
-    @invariant()
-    def held_and_spent_are_what_the_runs_say(self) -> None:
-        books = self.books
-        standings = books.do(books.store.ledger.standings(TIGHT, books.clock.now()))
-        assert {standing.cap: (standing.held, standing.spent) for standing in standings} == expected_sums(books)
-
-    @invariant()
-    def no_day_passes_its_cap_but_by_what_was_noted(self) -> None:
-        for day in {entry.day for entry in self.books.entries.values()}:
-            entries = self.books.of_days([day])
-            assert sum(map(charged, entries)) <= (TIGHT.daily_units or 0) + overshoot(entries)
-
-    @invariant()
-    def rows_are_as_told_and_nothing_ended_changes(self) -> None:
-        books = self.books
-        for run_id, entry in books.entries.items():
-            row = books.do(books.store.runs.get(run_id))
-            assert row is not None
-            assert (row.state, row.outcome, row.owner, row.fence, row.used) == (
-                entry.run.state,
-                entry.run.outcome,
-                entry.run.owner,
-                entry.run.fence,
-                entry.run.used,
-            )
-            assert entry.ends == (row.state is State.ENDED)
-            assert row.fence >= self.fences.get(run_id, 1)
-            self.fences[run_id] = row.fence
-            if row.state is State.ENDED:
-                kept = self.ended.setdefault(run_id, row)
-                assert row == kept or row.superseded_by is not None
-
-    @invariant()
-    def each_key_has_one_open_run_and_one_try_that_may_be_an_agent(self) -> None:
-        books = self.books
-        keys = [run.key for run in books.do(books.store.runs.open_runs())]
-        assert len(keys) == len(set(keys))
-        for entry in books.entries.values():
-            sends = books.do(books.bench.sends(entry.run))
-            assert sum(verdict not in ("not_sent", "rejected") for verdict in sends) <= 1
-
-    @invariant()
-    def log_records_have_no_gap(self) -> None:
-        records = self.books.do(self.books.bench.records())
-        assert [record.ev for record in records] == list(range(1, len(records) + 1))
 
 
 def _lives(examples: int, steps: int) -> None:
