@@ -1,71 +1,13 @@
-"""A run as `--json` shows it. Numbers are numbers or null, instants ISO 8601 in UTC; names never change."""
+"""What commands answer with `--json`: a run and what came of it, in the fields that every run has."""
 
 from __future__ import annotations
 
 from console.domain.moment import Moment, iso_ms
 from console.domain.run import Run
+from console.engine.run_json import Json, elapsed_ms, instant, run_json, tokens
 from console.engine.snapshot import LaunchAnswer, RunDetail
 
-Json = dict[str, object]
-
-
-def run_json(run: Run, now: Moment) -> Json:
-    """The fields that every run has in every command."""
-    return {
-        "run": run.id,
-        "key": run.key,
-        "task": run.task,
-        "target": run.target,
-        "date": run.date,
-        "attempt": run.attempt,
-        "stage": run.stage.word,
-        "origin": run.origin.value,
-        "state": run.state.value,
-        "outcome": run.outcome.value if run.outcome else None,
-        "reason": run.stop.reason.value if run.stop else None,
-        "units": run.units / 1000,
-        "tokens": tokens(run),
-        "cost": None if run.cost_micro is None else run.cost_micro / 1_000_000,
-        "currency": run.currency,
-        "elapsed": elapsed_ms(run, now) / 1000,
-        "started_at": iso_ms(run.sent.wall_ms) if run.sent else None,
-        "deadline_at": instant(run.deadline_ms),
-        "ended_at": instant(run.ended_ms),
-        "remote_id": run.remote_id,
-        "type": run.type,
-        "day": run.day,
-        "by": run.requested_by,
-        "note": run.note,
-        "max_seconds": run.limits.max_ms / 1000,
-        "budget_units": run.limits.budget / 1000,
-        "created_at": iso_ms(run.created_ms),
-        "expires_at": instant(run.expires_ms),
-        "remote_status": run.remote_status,
-        "sandbox_id": run.sandbox_id,
-        "steps": run.steps,
-        "last_step": run.last_step,
-        "stalled": run.stalled,
-        "trouble": run.trouble,
-        "superseded_by": run.superseded_by,
-        "retry_at": instant(run.retry_at_ms),
-    }
-
-
-def tokens(run: Run) -> int | None:
-    """All tokens so far; None where something was sent and no figure ever came."""
-    return None if run.sent is not None and not run.usage_known else run.usage.total
-
-
-def elapsed_ms(run: Run, now: Moment) -> int:
-    """Real milliseconds since the launch was sent: to the end, or until now."""
-    if run.ended_ms is not None or run.sent is None:
-        return run.elapsed_ms
-    return now.since(run.sent)
-
-
-def instant(wall_ms: int | None) -> str | None:
-    """`2026-11-23T03:06:52.114Z`, or None."""
-    return None if wall_ms is None else iso_ms(wall_ms)
+__all__ = ["answer_json", "detail_json", "elapsed_ms", "instant", "run_json", "tokens"]
 
 
 def answer_json(answer: LaunchAnswer, run: Run, now: Moment) -> Json:

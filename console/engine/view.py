@@ -135,9 +135,9 @@ class View:
         """The newest `limit` entries that fit, skips and refusals too, or those after `after`."""
         return await self._parts.store.history.page(wanted, limit=limit, after=after)
 
-    async def count(self, wanted: HistoryFilter) -> int:
-        """How many entries fit."""
-        return await self._parts.store.history.count(wanted)
+    async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
+        """How many entries fit; counting ends at `at_most`."""
+        return await self._parts.store.history.count(wanted, at_most=at_most)
 
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
         """What a launch of each key would meet, and how many attempts it had."""

@@ -38,9 +38,27 @@ SELECT_TYPICAL = """
     order by created_ms desc
     limit :limit
 """
-SELECT_OF_KEY = "select * from runs where key = :key and attempt > 0 order by seq"
-SELECT_PAGE = "select *, seq as place from runs where {where} order by created_ms desc, seq desc limit :limit"
-COUNT = "select count(*) as n from runs where {where}"
+SELECT_OF_KEYS = "select * from runs where key in ({keys}) and attempt > 0 order by seq"
+SELECT_PAGE = "select * from runs where {where} order by created_ms desc, seq desc limit :limit"
+# The index of words is read from its newest hit on, so a common word costs no more than a rare one.
+SELECT_WORDS = """
+    select runs.* from runs_text cross join runs on runs.seq = runs_text.rowid
+    where runs_text match :words and {where}
+    order by runs_text.rowid desc
+    limit :limit
+"""
+COUNT = "select count(*) as n from (select 1 from runs where {where} limit :limit)"
+COUNT_WORDS = """
+    select count(*) as n from (
+        select 1 from runs_text cross join runs on runs.seq = runs_text.rowid
+        where runs_text match :words and {where} limit :limit
+    )
+"""
+NEWEST_OF_KEY = """
+    (runs.attempt = 0 or not exists (
+        select 1 from runs newer where newer.key = runs.key and newer.attempt > runs.attempt and newer.attempt > 0
+    ))
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +85,8 @@ class HistoryFilter:
     """Words that must all begin a word of task, target, key, note or result."""
     open_too: bool = True
     """False: only what ended."""
+    folded: bool = False
+    """Of the attempts of a key only the newest; skips and refusals stay."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +113,8 @@ class KeyStanding:
 
     state: KeyState
     attempts: int
+    holder: Run | None = None
+    """The run that is in the way of a launch, or has done the work; None for a free key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,26 +134,29 @@ class History:
         self._database = database
 
     async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
-        """The newest `limit` entries that fit, or those after `after`."""
+        """The newest `limit` entries that fit, or those after `after`; newest by the clock, with words by the claim."""
         where, parameters = _where(wanted)
         if after is not None:
-            where += " and (created_ms, seq) < (:after_ms, :after_seq)"
+            by_clock = "(runs.created_ms, runs.seq) < (:after_ms, :after_seq)"
+            where += f" and {'runs_text.rowid < :after_seq' if 'words' in parameters else by_clock}"
             parameters |= {"after_ms": after.created_ms, "after_seq": after.seq}
+        sql = SELECT_WORDS if "words" in parameters else SELECT_PAGE
 
         async def unit(tx: Transaction) -> Page:
-            rows = await every(tx, SELECT_PAGE.format(where=where), {**parameters, "limit": limit + 1})
+            rows = await every(tx, sql.format(where=where), {**parameters, "limit": limit + 1})
             more, rows = len(rows) > limit, rows[:limit]
-            last = Place(created_ms=rows[-1]["created_ms"], seq=rows[-1]["place"]) if more and rows else None
+            last = Place(created_ms=rows[-1]["created_ms"], seq=rows[-1]["seq"]) if more and rows else None
             return Page(runs=tuple(run_of(row) for row in rows), after=last)
 
         return await self._database.read(unit)
 
-    async def count(self, wanted: HistoryFilter) -> int:
-        """How many entries fit."""
+    async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
+        """How many entries fit; counting ends at `at_most`, for counting a million takes a while."""
         where, parameters = _where(wanted)
+        sql = COUNT_WORDS if "words" in parameters else COUNT
 
         async def unit(tx: Transaction) -> int:
-            row = await one(tx, COUNT.format(where=where), parameters)
+            row = await one(tx, sql.format(where=where), {**parameters, "limit": -1 if at_most is None else at_most})
             return int(row["n"]) if row else 0
 
         return await self._database.read(unit)
@@ -147,11 +172,15 @@ class History:
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
         """What each key would meet, and how many attempts it had."""
 
+        wanted = list(dict.fromkeys(keys))
+        names = {f"key_{number}": key for number, key in enumerate(wanted)}
+        sql = SELECT_OF_KEYS.format(keys=", ".join(f":{name}" for name in names))
+
         async def unit(tx: Transaction) -> Mapping[str, KeyStanding]:
-            return {
-                key: _key_standing([run_of(row) for row in await every(tx, SELECT_OF_KEY, {"key": key})])
-                for key in dict.fromkeys(keys)
-            }
+            runs: dict[str, list[Run]] = {key: [] for key in wanted}
+            for row in await every(tx, sql, names):
+                runs[row["key"]].append(run_of(row))
+            return {key: _key_standing(each) for key, each in runs.items()}
 
         return await self._database.read(unit)
 
@@ -193,12 +222,12 @@ def _key_standing(runs: list[Run]) -> KeyStanding:
     state = KeyState.HELD
     if holder is None or holder.outcome is Outcome.OK:
         state = KeyState.DONE if holder else KeyState.FREE
-    return KeyStanding(state=state, attempts=max((run.attempt for run in runs), default=0))
+    return KeyStanding(state=state, attempts=max((run.attempt for run in runs), default=0), holder=holder)
 
 
 def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
     """The condition and its parameters. Only names of ours stand in the text."""
-    clauses = ["true"] if wanted.open_too else ["state = 'ended'"]
+    clauses = ["true"] if wanted.open_too else ["runs.state = 'ended'"]
     parameters: dict[str, Value] = {}
     lists: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("task", wanted.tasks),
@@ -209,18 +238,22 @@ def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
     for column, values in lists:
         if values:
             names = [f"{column}_{number}" for number in range(len(values))]
-            clauses.append(f"{column} in ({', '.join(f':{name}' for name in names)})")
+            clauses.append(f"runs.{column} in ({', '.join(f':{name}' for name in names)})")
             parameters |= dict(zip(names, values, strict=True))
     if wanted.since_ms is not None:
-        clauses.append("created_ms >= :since_ms")
+        clauses.append("runs.created_ms >= :since_ms")
         parameters["since_ms"] = wanted.since_ms
     if wanted.until_ms is not None:
-        clauses.append("created_ms < :until_ms")
+        clauses.append("runs.created_ms < :until_ms")
         parameters["until_ms"] = wanted.until_ms
     if wanted.text.strip():
         words = match_text(wanted.text)
-        clauses.append("seq in (select rowid from runs_text where runs_text match :words)" if words else "false")
-        parameters |= {"words": words} if words else {}
+        if words:
+            parameters["words"] = words
+        else:
+            clauses.append("false")
+    if wanted.folded:
+        clauses.append(NEWEST_OF_KEY)
     return " and ".join(clauses), parameters
 
 

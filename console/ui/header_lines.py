@@ -42,15 +42,42 @@ def shorten(facts: tuple[Fact, ...], room: int) -> Line:
     return joined()
 
 
-def header_lines(look: Look, cells: int, glyphs: Glyphs, *, title: str) -> tuple[Line, Line]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """One of the full screens."""
+
+    key: str
+    name: str
+    is_shown: bool
+
+
+def header_lines(
+    look: Look, cells: int, glyphs: Glyphs, *, title: str, tabs: tuple[Tab, ...] = ()
+) -> tuple[Line, Line]:
     """Two lines of exactly `cells`, a blank at each end."""
     end = _clock(look)
     room = max(0, cells - 2 - width(end) - GAP)
     first = spread(shorten(_load(look.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
     badges = _badges(look, glyphs)
     room = max(0, cells - 2 - width(badges) - (GAP if badges else 0))
-    second = spread(shorten(_ahead(look), room), badges, cells - 2, glyphs.ellipsis)
+    second = spread(shorten((*_tabs(tabs), *_ahead(look)), room), badges, cells - 2, glyphs.ellipsis)
     return (Span(" "), *first, Span(" ")), (Span(" "), *second, Span(" "))
+
+
+def _tabs(tabs: tuple[Tab, ...]) -> tuple[Fact, ...]:
+    """`1 runs  2 history  3 rollout  4 usage`, or only the name of the one that is shown."""
+    if not tabs:
+        return ()
+
+    def form(named: bool) -> Line:
+        spans: list[Span] = []
+        for tab in tabs:
+            name = f" {tab.name}" if named or tab.is_shown else ""
+            tone = Tone.PICK if tab.is_shown else Tone.MUTED
+            spans += [Span(f" {tab.key}{name} ", tone)]
+        return tuple(spans)
+
+    return (Fact(forms=(form(True), form(False)), stays=4),)
 
 
 def _load(snapshot: Snapshot, glyphs: Glyphs, title: str) -> tuple[Fact, ...]:

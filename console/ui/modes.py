@@ -9,6 +9,7 @@ from textual.binding import Binding
 from console.ui.acts import Acts
 from console.ui.context import Context
 from console.ui.screens.board import Board
+from console.ui.screens.history import HistoryScreen
 from console.ui.screens.rollout import RolloutScreen
 from console.ui.screens.runs import RunsScreen
 from console.ui.screens.usage import UsageScreen
@@ -19,6 +20,10 @@ SCREENS: Mapping[str, tuple[Callable[[Context, Acts], Board], Binding]] = {
     FIRST: (
         RunsScreen,
         Binding("1", "switch_mode('runs')", "runs", id="screen.runs", tooltip="What is live now", show=False),
+    ),
+    "history": (
+        HistoryScreen,
+        Binding("2", "switch_mode('history')", "history", id="screen.history", tooltip="What happened", show=False),
     ),
     "rollout": (
         RolloutScreen,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from console.domain.run import Reason, Run, RunId
 from console.domain.task import Stage
+from console.engine.lookback import HistoryFilter, KeyStanding, Page, Place
 from console.engine.settings import EngineSettings
 from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Rung, Snapshot
 from console.engine.usage import UsageQuery, UsageReport
@@ -24,6 +26,18 @@ class View(Protocol):
 
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
         """What a launch by hand would be now. Raises LookupError for an unknown task, ValueError for a bad date."""
+        ...
+
+    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
+        """The newest `limit` entries that fit, skips and refusals too, or those after `after`."""
+        ...
+
+    async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
+        """How many entries fit; counting ends at `at_most`."""
+        ...
+
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
+        """What a launch of each key would meet, and how many attempts it had."""
         ...
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from console.domain.guardrails import Refusal, Standing
 from console.domain.moment import Moment
-from console.domain.run import HOLDING, Outcome, Reason, Run, RunId, State, StopRequest
+from console.domain.rollout import Evidence
+from console.domain.run import HOLDING, RERUN_FREELY, Outcome, Reason, Run, RunId, State, StopRequest
 from console.domain.task import Stage
+from console.engine.lookback import HistoryFilter, KeyStanding, KeyState, Page, Place
 from console.engine.settings import EngineSettings
 from console.engine.snapshot import (
     LaunchAnswer,
@@ -18,6 +22,7 @@ from console.engine.snapshot import (
     Owner,
     Pause,
     RunDetail,
+    Rung,
     Snapshot,
     Typical,
 )
@@ -34,8 +39,8 @@ class SampleClock(ManualClock):
 
 
 @dataclass
-class DoubleEngine:
-    """`EngineLike`; `asked` tells what the screen wanted, in order."""
+class DoubleState:
+    """What the engine would know; `asked` tells what the screen wanted, in order."""
 
     clock: SampleClock = field(default_factory=SampleClock)
     settings: EngineSettings = field(default_factory=samples.settings)
@@ -51,25 +56,9 @@ class DoubleEngine:
     """What stands against the next preview or launch."""
     broken: Exception | None = None
     """Raised by every read while it is set."""
+    looked_back: list[HistoryFilter] = field(default_factory=list)
+    """Every filter that pages or counts were asked for."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
-
-    @property
-    def view(self) -> DoubleEngine:
-        return self
-
-    @property
-    def usage(self) -> DoubleEngine:
-        return self
-
-    async def report(self, query: UsageQuery) -> UsageReport:
-        self.asked.append(("report", str(query.days), query.measure, query.group))
-        if self.broken is not None:
-            raise self.broken
-        return samples.usage_report(query)
-
-    @property
-    def desk(self) -> DoubleEngine:
-        return self
 
     def all(self) -> dict[RunId, Run]:
         return {run.id: run for run in (*self.live, *self.recent)}
@@ -81,6 +70,36 @@ class DoubleEngine:
             self.live = [each for each in self.live if each.id != run.id]
             self.recent = [run, *(each for each in self.recent if each.id != run.id)]
         return run
+
+    def end(self, run_id: RunId, outcome: Outcome) -> Run:
+        """The provider shows an end."""
+        run = self.all()[run_id]
+        return self.change(replace(run, state=State.ENDED, outcome=outcome, ended_ms=self._now().wall_ms))
+
+    def _now(self) -> Moment:
+        return self.clock.now()
+
+    def _break(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+
+class DoubleReading(DoubleState):
+    """The parts of the facade that only look."""
+
+    @property
+    def view(self) -> Self:
+        return self
+
+    @property
+    def usage(self) -> Self:
+        return self
+
+    async def report(self, query: UsageQuery) -> UsageReport:
+        self.asked.append(("report", str(query.days), query.measure, query.group))
+        if self.broken is not None:
+            raise self.broken
+        return samples.usage_report(query)
 
     async def snapshot(self) -> Snapshot:
         self._break()
@@ -103,12 +122,56 @@ class DoubleEngine:
         run = self.all().get(run_id)
         return samples.detail(run) if run is not None else None
 
+    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
+        self._break()
+        runs = self._fitting(wanted)
+        start = after.seq if after is not None else 0
+        end = start + limit
+        last = Place(created_ms=0, seq=end) if end < len(runs) else None
+        return Page(runs=tuple(runs[start:end]), after=last)
+
+    async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
+        self._break()
+        found = len(self._fitting(wanted))
+        return found if at_most is None else min(found, at_most)
+
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
+        return {key: self.standing(key) for key in keys}
+
+    def standing(self, key: str) -> KeyStanding:
+        """What a launch of the key would meet."""
+        runs = [run for run in self.all().values() if run.key == key and run.attempt > 0]
+        holder = max(runs, key=lambda run: run.attempt, default=None)
+        if holder is None or holder.outcome in RERUN_FREELY:
+            return KeyStanding(state=KeyState.FREE, attempts=len(runs))
+        state = KeyState.DONE if holder.outcome is Outcome.OK else KeyState.HELD
+        return KeyStanding(state=state, attempts=len(runs), holder=holder)
+
+    def _fitting(self, wanted: HistoryFilter) -> list[Run]:
+        """Newest first, by the rules of the store as far as the screen needs them."""
+        self.looked_back.append(wanted)
+        runs = [
+            run
+            for run in self.all().values()
+            if (not wanted.tasks or run.task in wanted.tasks)
+            and (not wanted.outcomes or run.outcome in wanted.outcomes)
+            and (not wanted.stages or run.stage in wanted.stages)
+            and (not wanted.origins or run.origin in wanted.origins)
+            and (wanted.since_ms is None or run.created_ms >= wanted.since_ms)
+            and (wanted.until_ms is None or run.created_ms < wanted.until_ms)
+            and all(word.lower() in f"{run.task} {run.target} {run.note}".lower() for word in wanted.text.split())
+        ]
+        if wanted.folded:
+            tried = {run.key: max(r.attempt for r in runs if r.key == run.key) for run in runs}
+            runs = [run for run in runs if run.attempt in (0, tried[run.key])]
+        return sorted(runs, key=lambda run: (-run.created_ms, run.id))
+
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
         self._break()
         task = self.settings.task(request.task)
         if task is None:
             raise LookupError(f"no task is named {request.task!r}")
-        date = "2026-11-23"
+        date = request.date or "2026-11-23"
         answer = LaunchKind.LAUNCHED
         if self.refusal is not None:
             answer = LaunchKind.REFUSED
@@ -116,7 +179,7 @@ class DoubleEngine:
             answer = LaunchKind.SKIPPED
         return LaunchPreview(
             task=task,
-            target=task.target,
+            target=request.target or task.target,
             date=date,
             key=task.key(date),
             stage=Stage.SEMI,
@@ -129,6 +192,36 @@ class DoubleEngine:
             refusal=self.refusal,
             holder=self.holder,
         )
+
+    @property
+    def rollout(self) -> Self:
+        return self
+
+    async def ladder(self) -> tuple[Rung, ...]:
+        self._break()
+        return tuple(
+            Rung(
+                task=task,
+                stage=Stage.MANUAL,
+                effective=Stage.MANUAL,
+                evidence=Evidence(since_ms=None),
+                missing=("1 run",),
+            )
+            for task in self.settings.tasks
+        )
+
+    async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> Rung:
+        self.asked.append(("move", name, to.word, reason, str(forced)))
+        rung = next(rung for rung in await self.ladder() if rung.task.name == name)
+        return replace(rung, stage=to, effective=to)
+
+
+class DoubleEngine(DoubleReading):
+    """`EngineLike`."""
+
+    @property
+    def desk(self) -> Self:
+        return self
 
     async def launch(self, request: LaunchRequest) -> LaunchAnswer:
         self.asked.append(("launch", request.task, request.date or "", request.reason))
@@ -179,15 +272,3 @@ class DoubleEngine:
     async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
         self.asked.append(("write_off", run_id, reason))
         return self.end(run_id, Outcome.WRITTEN_OFF)
-
-    def end(self, run_id: RunId, outcome: Outcome) -> Run:
-        """The provider shows an end."""
-        run = self.all()[run_id]
-        return self.change(replace(run, state=State.ENDED, outcome=outcome, ended_ms=self._now().wall_ms))
-
-    def _now(self) -> Moment:
-        return self.clock.now()
-
-    def _break(self) -> None:
-        if self.broken is not None:
-            raise self.broken

@@ -55,7 +55,7 @@ class Filters:
 
     def understood(self, now_ms: int, time_zone: str) -> HistoryFilter:
         """What the store is asked; days are of `time_zone`. Raises ValueError."""
-        from console.cli.instants import parse_instant
+        from console.domain.instants import parse_instant
         from console.store.history import HistoryFilter
 
         zone = ZoneInfo(time_zone)

@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from console.ui.context import Context
-from console.ui.header_lines import alarm_lines, header_lines
+from console.ui.header_lines import Tab, alarm_lines, header_lines
 from console.ui.keys import hints
 from console.ui.look import Look
 from console.ui.spans import Line, Span, fit
@@ -32,6 +32,8 @@ class Board(Screen[None], inherit_bindings=False):
         self.context = context
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]
         self.look: Look | None = None
+        self._mode = ""
+        self._known_tabs: tuple[Tab, ...] = ()
         self.has_body = False
         """True once the widgets are there."""
 
@@ -51,6 +53,7 @@ class Board(Screen[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Follows the app's look and notice; both are values, so nothing is asked for here."""
         self.has_body = True
+        self._mode = self.app.current_mode
         self.watch(self.app, "look", self._look_changed)
         self.watch(self.app, "notice", self._notice_changed)
         self.bindings_updated_signal.subscribe(self, self._bindings_changed)
@@ -67,9 +70,23 @@ class Board(Screen[None], inherit_bindings=False):
             return
         self.look = look
         cells, glyphs = self.app.size.width, self.context.glyphs
-        self.query_one("#header", Lines).show(header_lines(look, cells, glyphs, title=self.title or ""))
+        header = header_lines(look, cells, glyphs, title=self.title or "", tabs=self._tabs())
+        self.query_one("#header", Lines).show(header)
         self.query_one("#alarms", Lines).show(self._alarms(look, cells))
         self.update(look)
+
+    def _tabs(self) -> tuple[Tab, ...]:
+        """The full screens by their digits, as the app's own bindings have them."""
+        if self._known_tabs:
+            return self._known_tabs
+        shown = f"switch_mode({self._mode!r})"
+        switches = (each.binding for each in self.active_bindings.values())
+        self._known_tabs = tuple(
+            Tab(key=each.key, name=each.description, is_shown=each.action == shown)
+            for each in switches
+            if each.action.startswith("switch_mode(")
+        )
+        return self._known_tabs
 
     def _alarms(self, look: Look, cells: int) -> list[Line]:
         glyphs = self.context.glyphs

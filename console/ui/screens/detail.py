@@ -17,13 +17,14 @@ from console.ui.format import clock, elapsed, units, when
 from console.ui.glyphs import Glyphs, state_span
 from console.ui.look import Look
 from console.ui.messages import LookAt
-from console.ui.run_lines import facts, result_lines, step_line
-from console.ui.screens.acting import APPROVE, CANCEL, COPY, DECLINE, KILL, SETTLE, Acting
+from console.ui.run_lines import facts, labelled, result_lines, step_line
+from console.ui.screens.acting import APPROVE, CANCEL, DECLINE, KILL, SETTLE
+from console.ui.screens.copying import COPY_WHAT, Copying
 from console.ui.spans import Line, Span, Tone, fit, foreign, line
 from console.ui.widgets.lines import Lines, ScrollLines
 
 
-class DetailScreen(Acting):
+class DetailScreen(Copying):
     """Follows one run until it is closed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -31,7 +32,7 @@ class DetailScreen(Acting):
         APPROVE,
         DECLINE,
         SETTLE,
-        COPY,
+        COPY_WHAT,
         KILL,
         Binding("escape,enter", "close", "back", id="detail.back", tooltip="Back to the table"),
         Binding("down,j", "scroll(1)", "down", id="detail.down", tooltip="One line down", show=False),
@@ -102,6 +103,7 @@ def whole(run: Run, detail: RunDetail | None, look: Look, cells: int, glyphs: Gl
     lines += _section("steps", [step_line(step, cells, glyphs, look) for step in detail.steps])
     if len(detail.attempts) > 1:
         lines += _section("attempts of this key", [_attempt(each, look, run.id, glyphs) for each in detail.attempts])
+    lines += _section("what was launched", _fingerprint(run))
     result = result_lines(run, cells, glyphs)[1:]
     lines += _section("result", result)
     return [fit(each, cells, glyphs.ellipsis) for each in lines]
@@ -109,6 +111,14 @@ def whole(run: Run, detail: RunDetail | None, look: Look, cells: int, glyphs: Gl
 
 def _section(title: str, lines: list[Line]) -> list[Line]:
     return [(), line(Span(title, Tone.STRONG)), *lines] if lines else []
+
+
+def _fingerprint(run: Run) -> list[Line]:
+    """What was launched, field by field: a rerun of something else is told apart by these."""
+    fields = run.fingerprint.as_fields()
+    return [
+        labelled(name.replace("_", " ")[:10], Span(foreign(str(value)), Tone.MUTED)) for name, value in fields.items()
+    ]
 
 
 def _timeline(detail: RunDetail, look: Look) -> list[Line]:

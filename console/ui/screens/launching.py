@@ -34,10 +34,14 @@ class Launching(Acting):
 
     def _task_chosen(self, task: str | None) -> None:
         if task is not None:
-            self.acts.start(self._preview(task), name=f"preview {task}")
+            self.show_launch(LaunchRequest(task=task, by=self.context.by))
 
-    async def _preview(self, task: str) -> None:
-        preview = await self.context.engine.view.preview(LaunchRequest(task=task, by=self.context.by))
+    def show_launch(self, request: LaunchRequest) -> None:
+        """Shows what a launch would be, and asks."""
+        self.acts.start(self._preview(request), name=f"preview {request.task}")
+
+    async def _preview(self, request: LaunchRequest) -> None:
+        preview = await self.context.engine.view.preview(request)
         if self.look is not None and self.is_current:
             question = launch_question(preview, self.look, self.context.glyphs)
             self.app.push_screen(question, partial(self._launch_decided, preview))

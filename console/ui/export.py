@@ -1,0 +1,115 @@
+"""What a filter shows, written to a new file page by page. Nobody's file is overwritten, nobody else may read it."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+from console.domain.moment import Moment
+from console.domain.run import Run
+from console.engine.lookback import HistoryFilter, Page, Place
+from console.engine.run_json import run_json
+
+PAGE = 500
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""A cell that begins so would be run by a spreadsheet; an agent may have written it."""
+FORMS = (".csv", ".json")
+
+
+class Reads(Protocol):
+    """Where the pages come from."""
+
+    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
+        """The newest `limit` entries that fit, or those after `after`."""
+        ...
+
+
+def plain(value: object) -> object:
+    """A value of a CSV cell: text that a spreadsheet would take for a formula begins with an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def csv_text(rows: Iterable[Mapping[str, object]], *, head: bool) -> str:
+    """Rows as RFC 4180 writes them, with the names first where `head` is true; None is empty."""
+    text = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for row in rows:
+        if writer is None:
+            writer = csv.DictWriter(text, list(row))
+            if head:
+                writer.writeheader()
+        writer.writerow({name: plain(value) for name, value in row.items()})
+    return text.getvalue()
+
+
+class _Form:
+    """Pieces of the text that a file consists of."""
+
+    def __init__(self, is_json: bool, now: Moment) -> None:
+        self._is_json = is_json
+        self._now = now
+        self._written = 0
+
+    def piece(self, runs: Iterable[Run]) -> str:
+        rows = [run_json(run, self._now) for run in runs]
+        before, self._written = self._written, self._written + len(rows)
+        if not self._is_json:
+            return csv_text(rows, head=before == 0)
+        pieces = [json.dumps(row, ensure_ascii=False) for row in rows]
+        return ("[\n" if before == 0 else ",\n" if pieces else "") + ",\n".join(pieces)
+
+    @property
+    def end(self) -> str:
+        return "\n]\n" if self._is_json else ""
+
+
+class _NewFile:
+    """A file that was not there before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._file = open(descriptor, "w", encoding="utf-8", newline="")  # noqa: SIM115 - closed by either method
+
+    def write(self, text: str) -> None:
+        self._file.write(text)
+
+    def close(self, text: str) -> None:
+        self._file.write(text)
+        self._file.close()
+
+    def discard(self) -> None:
+        self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.close()
+
+
+async def export(view: Reads, wanted: HistoryFilter, path: Path, now: Moment) -> int:
+    """Writes all entries that fit, off the event loop; returns how many.
+
+    The form follows the ending of `path`, `.csv` or `.json`. Raises ValueError for another ending, OSError where the
+    file exists or cannot be written (what was begun is taken away again), StoreError.
+    """
+    if path.suffix not in FORMS:
+        raise ValueError(f"the name ends in {' or '.join(FORMS)}, not in {path.suffix or 'nothing'!r}")
+    form, count, after = _Form(path.suffix == ".json", now), 0, None
+    file = await asyncio.to_thread(_NewFile, path)
+    try:
+        while True:
+            page = await view.history(wanted, limit=PAGE, after=after)
+            await asyncio.to_thread(file.write, form.piece(page.runs))
+            count, after = count + len(page.runs), page.after
+            if after is None:
+                break
+        await asyncio.to_thread(file.close, form.end)
+    except BaseException:
+        file.discard()
+        raise
+    return count
