@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from console.domain.moment import Moment
 from console.domain.record import LogRecord
@@ -105,11 +105,20 @@ def _marks_first(database: MortalDatabase) -> Store:
     return made
 
 
-MUTANTS: Mapping[str, Ports] = {
-    "records late": _with_runs(RecordsLate),
-    "takes silence for no": _with_runs(TakesSilenceForNo),
-    "marks first": Ports(store=_marks_first),
-    "writes no id": Ports(journal=WritesNoId),
-    "asks twice": Ports(provider=_asks_twice),
-    "believes the cancel": Ports(provider=BelievesTheCancel),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mutant:
+    """One mistake."""
+
+    ports: Ports
+    near: str
+    """The crash point whose trials are run; most would be caught at others too, but later."""
+
+
+MUTANTS: Mapping[str, Mutant] = {
+    "records late": Mutant(ports=_with_runs(RecordsLate), near="K3"),
+    "takes silence for no": Mutant(ports=_with_runs(TakesSilenceForNo), near="K3"),
+    "marks first": Mutant(ports=Ports(store=_marks_first), near="K12"),
+    "writes no id": Mutant(ports=Ports(journal=WritesNoId), near="K8"),
+    "asks twice": Mutant(ports=Ports(provider=_asks_twice), near="K1"),
+    "believes the cancel": Mutant(ports=Ports(provider=BelievesTheCancel), near="K16"),
 }

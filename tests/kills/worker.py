@@ -33,20 +33,22 @@ def main() -> None:
     parser.add_argument("--mutant", choices=sorted(MUTANTS))
     given = parser.parse_args()
     part, parts = map(int, given.share.split("/"))
+    mutant = MUTANTS.get(given.mutant or "")
+    planned = [trial for trial in trials(given.seed, given.per_cell) if given.only in (None, trial.number)]
+    if mutant is not None:
+        planned = [trial for trial in planned if trial.cell.startswith(f"{mutant.near} ")]
     count = Count()
     base = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place, SimulatorProcess(seed=given.seed) as service:
-        ports = MUTANTS[given.mutant] if given.mutant else Ports()
+        ports = mutant.ports if mutant is not None else Ports()
         bench = Bench(service=service.control, url=service.url, base=Path(place), ports=ports)
         bench.prepare()
         until_sync(lambda: threading.active_count() == 1, what="no thread, since it would not be in the children")
         gc.collect()
         gc.freeze()
-        planned = itertools.islice(trials(given.seed, given.per_cell), part, None, parts)
-        for trial in planned:
-            if given.only is None or trial.number == given.only:
-                bench.run(trial, count)
-            if given.mutant and count.breaches:
+        for trial in itertools.islice(planned, part, None, parts):
+            bench.run(trial, count)
+            if mutant is not None and count.breaches:
                 break
     sys.stdout.buffer.write(msgspec.json.encode(count))
 
