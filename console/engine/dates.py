@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice, takewhile
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
 from console.domain.key import day_date, slot_date
 from console.domain.task import Task
+
+SECOND = timedelta(seconds=1)
+LONGEST_FOLD = timedelta(hours=3)
+"""No zone sets its clocks back by more. Looking back begins this much later, so that no hour is taken for its twin."""
 
 
 def zone_of(task: Task) -> ZoneInfo:
@@ -25,18 +31,66 @@ def latest_instant(task: Task, now: datetime) -> datetime | None:
     """The latest instant of the schedule at or before `now` (aware), in UTC; None without a schedule."""
     if task.schedule is None:
         return None
-    local = now.astimezone(zone_of(task))
-    # The reversed iterator starts strictly before its start; a second later makes it "at or before".
-    start = datetime.fromtimestamp(local.timestamp() + 1, local.tzinfo)
-    return next(iter(CronSim(task.schedule, start, reverse=True))).astimezone(UTC)
+    start = now.astimezone(UTC) + LONGEST_FOLD
+    found = next(
+        each
+        for instant in CronSim(task.schedule, start.astimezone(zone_of(task)), reverse=True)
+        if (each := instant.astimezone(UTC)) <= now
+    )
+    # Backwards the library loses what it loses forwards, and there it is made good.
+    since = takewhile(lambda instant: instant <= now, instants_after(task, found - LONGEST_FOLD))
+    return max(since, default=found)
+
+
+def instants_after(task: Task, after: datetime) -> Iterator[datetime]:
+    """Every instant of the schedule after `after` (aware), in UTC and rising; none without a schedule.
+
+    Of fixed hours the library knows the wall clock only: asked in the second turn of a repeated hour it tells what
+    was due in the first, and of two times that a change leaves out it makes the same instant twice.
+    """
+    if task.schedule is None:
+        return
+    latest = after.astimezone(UTC)
+    for instant in _told(task.schedule, zone_of(task), latest):
+        if instant > latest:
+            latest = instant
+            yield instant
+
+
+def _told(schedule: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """What the library tells, in UTC, since within one zone the two turns of a repeated hour compare as equal.
+
+    It goes by whole hours and loses its way where the clocks change by half of one: there each minute is asked for.
+    """
+    while True:
+        coming = CronSim(schedule, after.astimezone(zone))
+        instant = next(coming).astimezone(UTC)
+        while (change := _broken_change(zone, after, instant)) is None:
+            yield instant
+            after, instant = instant, next(coming).astimezone(UTC)
+        for minute in (change + timedelta(minutes=number) for number in range(60)):
+            if next(CronSim(schedule, (minute - SECOND).astimezone(zone))).astimezone(UTC) == minute:
+                yield minute
+        after = change + timedelta(minutes=60) - SECOND
+
+
+def _broken_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime | None:
+    """The first instant after a change by no whole hour between two instants; None where there is none."""
+    offset = before.astimezone(zone).utcoffset() or timedelta()
+    if not (offset - (after.astimezone(zone).utcoffset() or timedelta())) % timedelta(hours=1):
+        return None
+    while after - before > SECOND:
+        middle = before + (after - before) / 2
+        if middle.astimezone(zone).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after.replace(microsecond=0)
 
 
 def next_instants(task: Task, now: datetime, count: int) -> tuple[datetime, ...]:
     """The next `count` instants after `now` (aware), in UTC; empty without a schedule."""
-    if task.schedule is None:
-        return ()
-    instants = CronSim(task.schedule, now.astimezone(zone_of(task)))
-    return tuple(next(instants).astimezone(UTC) for _ in range(count))
+    return tuple(islice(instants_after(task, now), count))
 
 
 def date_for(task: Task, now: datetime, *, scheduled: bool) -> str:

@@ -78,6 +78,8 @@ class Engine:
         self.usage = UsageBook(self._parts, folder / "runs.log")
         self._watching: asyncio.Task[None] | None = None
         self._handed_over = False
+        self.looks = 0
+        """Ticks that came to their end, with a working store or without: while it rises this engine is alive."""
 
     async def __aenter__(self) -> Self:
         """Announces this owner and begins to watch. Raises StoreError."""
@@ -152,4 +154,5 @@ class Engine:
                 self._parts.problems.set("store", str(error))
             else:
                 self._parts.problems.clear("store")
+            self.looks += 1
             await asyncio.sleep(self._parts.pacing.tick_s)

@@ -6,11 +6,10 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-from cronsim import CronSim
+from itertools import takewhile
 
 from console.domain.task import Missed, Task
-from console.engine.dates import zone_of
+from console.engine.dates import instants_after
 
 ON_TIME_MS = 90_000
 """An instant that is found within this was not missed: a tick may be late, a restart short."""
@@ -38,12 +37,7 @@ def name_of(task: Task) -> str:
 
 def instants_between(task: Task, after: datetime, until: datetime) -> Iterator[datetime]:
     """The instants in (`after`, `until`], both aware, in UTC; empty without a schedule."""
-    if task.schedule is None:
-        return
-    for instant in CronSim(task.schedule, after.astimezone(zone_of(task))):
-        if instant > until:
-            return
-        yield instant.astimezone(UTC)
+    return takewhile(lambda instant: instant <= until, instants_after(task, after))
 
 
 def due(task: Task, reached_ms: int, now: datetime) -> Due:

@@ -70,22 +70,34 @@ class Scheduler:
         self._lock = lock
         self._report = report
         """One line of what was done, for diag.log."""
+        self._begun = False
 
     async def look(self) -> None:
         """Launches, proposes, refuses or logs what became due. Raises StoreError."""
         if not self._lock.take(self._parts.owner):
             return
         now = self._parts.clock.now().utc()
-        for task in self._parts.settings.tasks:
-            if task.schedule is not None:
-                await self._look_at(task, now)
+        scheduled = [task for task in self._parts.settings.tasks if task.schedule is not None]
+        if not self._begun:
+            await self._begin(scheduled, now)
+        for task in scheduled:
+            await self._look_at(task, now)
         for run in await self._parts.store.instants.due_retries(self._parts.clock.now().wall_ms):
             await self._retry(run)
 
+    async def _begin(self, scheduled: list[Task], now: datetime) -> None:
+        """Nothing becomes due by an edit, by a task that comes back, or by a clock that was wrong."""
+        beyond = _ms(now) + self._parts.pacing.clock_pause_ms
+        names = [name_of(task) for task in scheduled]
+        await self._parts.store.instants.begin(names, now_ms=_ms(now), beyond_ms=beyond)
+        self._begun = True
+        self._report(f"scheduling {len(names)} tasks")
+
     async def _look_at(self, task: Task, now: datetime) -> None:
         instants, name = self._parts.store.instants, name_of(task)
-        reached = await instants.reached(name, first_ms=_ms(now))
-        if reached >= _ms(now):
+        reached = await instants.reached(name)
+        if reached is None or reached > _ms(now) + self._parts.pacing.clock_pause_ms:
+            self._begun = False
             return
         found = due(task, reached, now)
         await self._log_missed(task, found)
@@ -97,17 +109,18 @@ class Scheduler:
             answer = await self._desk.launch(self._request(task, instant))
             self._tell(task, answer, instant)
             await instants.advance(name, to_ms=_ms(instant))
-        await instants.advance(name, to_ms=_ms(now))
 
     async def _log_missed(self, task: Task, found: Due) -> None:
+        if found.untold:
+            fields = {"task": task.name, "more": str(found.untold)}
+            await self._parts.store.runs.note(event="missed", fields=fields, run=None, now=self._parts.clock.now())
+            oldest = min(found.missed + found.launch)
+            await self._parts.store.instants.advance(name_of(task), to_ms=_ms(oldest) - 1)
         for instant in found.missed:
             order = self._desk.order(self._request(task, instant))
             await self._parts.store.launches.miss(order, self._parts.clock.now())
             await self._parts.store.instants.advance(name_of(task), to_ms=_ms(instant))
-        if found.untold:
-            fields = {"task": task.name, "more": str(found.untold)}
-            await self._parts.store.runs.note(event="missed", fields=fields, run=None, now=self._parts.clock.now())
-        if found.missed:
+        if found.missed or found.untold:
             await self._parts.scribe.flush()
 
     async def _has_open_run(self, task: Task) -> bool:

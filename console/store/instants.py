@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from console.domain.run import Run
 from console.store.database import Database, Transaction
 from console.store.rows import run_of
 from console.store.statements import every, one
 
+NAMES = "select name, value from meta where name like 'instant:%'"
+FORGET = "delete from meta where name = :name"
 SELECT = "select value from meta where name = :name"
 START = "insert into meta (name, value) values (:name, :value) on conflict (name) do nothing"
 ADVANCE = "update meta set value = :value where name = :name and cast(value as integer) < cast(:value as integer)"
@@ -24,16 +28,31 @@ class Instants:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def reached(self, schedule: str, *, first_ms: int) -> int:
-        """UTC milliseconds up to which every instant was dealt with; `first_ms` at first sight. Raises StoreError."""
+    async def reached(self, schedule: str) -> int | None:
+        """UTC milliseconds up to which every instant was dealt with; None at first sight. Raises StoreError."""
 
-        async def unit(tx: Transaction) -> int:
-            name = f"instant:{schedule}"
-            await tx.execute_fetchall(START, {"name": name, "value": str(first_ms)})
-            row = await one(tx, SELECT, {"name": name})
-            return int(row["value"]) if row else first_ms
+        async def unit(tx: Transaction) -> int | None:
+            row = await one(tx, SELECT, {"name": f"instant:{schedule}"})
+            return int(row["value"]) if row else None
 
-        return await self._database.transaction(unit)
+        return await self._database.read(unit)
+
+    async def begin(self, schedules: Collection[str], *, now_ms: int, beyond_ms: int) -> None:
+        """Only `schedules` go on; those not seen before begin at `now_ms`, as do those that are past `beyond_ms`.
+
+        A schedule that was away, under another text or without its task, thus begins anew where it comes back, and
+        one that a wrong clock took into the future comes back to the present. Raises StoreError.
+        """
+
+        async def unit(tx: Transaction) -> None:
+            kept = {f"instant:{schedule}" for schedule in schedules}
+            for row in await every(tx, NAMES, {}):
+                if row["name"] not in kept or int(row["value"]) > beyond_ms:
+                    await tx.execute_fetchall(FORGET, {"name": row["name"]})
+            for name in sorted(kept):
+                await tx.execute_fetchall(START, {"name": name, "value": str(now_ms)})
+
+        await self._database.transaction(unit)
 
     async def advance(self, schedule: str, *, to_ms: int) -> None:
         """Everything up to `to_ms` is dealt with; never goes back. Raises StoreError."""
