@@ -114,6 +114,11 @@ class House:
         await until(there, what=f"run in {states}")
         return await self.run(run_id)
 
+    async def looked(self) -> None:
+        """A whole tick of this engine, scheduler included, began and ended after this was called."""
+        before = self.engine.looks
+        await until(lambda: self.engine.looks >= before + 2, what="two ticks")
+
     def log(self) -> list[LogRecord]:
         """Every line of runs.log."""
         path = self.folder / "runs.log"

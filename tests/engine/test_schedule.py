@@ -82,7 +82,7 @@ async def test_a_first_sight_fires_nothing_and_the_next_instant_does(tmp_path: P
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     async with house(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
         await trust(here, Stage.UNATTENDED)
-        await here.engine.look()
+        await here.looked()
         assert await entries(here) == []
         clock.advance(3600)
         await until(lambda: provider.orders)
@@ -92,7 +92,7 @@ async def test_a_first_sight_fires_nothing_and_the_next_instant_does(tmp_path: P
 
         await until(done)
     async with house(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await here.engine.look()
+        await here.looked()
         assert len(provider.orders) == 1, "a restart repeats nothing"
 
 
@@ -101,7 +101,7 @@ async def test_a_stage_below_unattended_launches_nothing_by_itself(tmp_path: Pat
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     async with house(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
         await trust(here, stage)
-        await here.engine.look()
+        await here.looked()
         clock.advance(3600)
 
         async def written() -> bool:
@@ -115,7 +115,7 @@ async def test_a_proposal_runs_when_approved_and_expires_at_the_next_instant(tmp
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     async with house(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
         await trust(here, Stage.SEMI)
-        await here.engine.look()
+        await here.looked()
         clock.advance(3600)
         await until(lambda: proposals(here))
         (first,) = await proposals(here)
@@ -143,7 +143,7 @@ async def test_a_failed_key_is_tried_again_as_often_as_allowed_then_costs_the_tr
     clock, provider = ManualClock(NOW), FakeProvider(fails)
     async with house(tmp_path, provider, scheduling(task), clock=clock) as here:
         await trust(here, Stage.UNATTENDED)
-        await here.engine.look()
+        await here.looked()
         clock.advance(3600)
 
         async def outcomes(*wanted: str) -> bool:
@@ -158,7 +158,7 @@ async def test_a_failed_key_is_tried_again_as_often_as_allowed_then_costs_the_tr
         assert rung.last_demotion is not None
         assert "failed" in rung.last_demotion.reason
         clock.advance(301)
-        await here.engine.look()
+        await here.looked()
         assert len(provider.orders) == 2
 
 
@@ -187,7 +187,7 @@ async def test_only_one_of_two_processes_schedules_and_the_other_takes_over(tmp_
         await until(scheduler)
         one = await scheduler()
         async with house(tmp_path, provider, scheduling(HOURLY), clock=clock) as second:
-            await second.engine.look()
+            await second.looked()
             assert await scheduler() == one
             await first.engine.hand_over()
 

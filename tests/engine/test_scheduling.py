@@ -34,19 +34,13 @@ async def shift(folder: Path, provider: FakeProvider, clock: ManualClock, *tasks
 
         await until(scheduler)
         clock.advance(1)
-        await looked(here)
+        await here.looked()
         await until(lambda: is_quiet(here))
         return await entries(here)
 
 
 async def is_quiet(here: House) -> bool:
     return all(run.state is State.PROPOSED for run in await here.store.runs.open_runs())
-
-
-async def looked(here: House) -> None:
-    """The scheduler has looked twice more: the second look began after this was called."""
-    before = here.engine.looks
-    await until(lambda: here.engine.looks >= before + 2)
 
 
 async def trusted(folder: Path, provider: FakeProvider, clock: ManualClock) -> None:
@@ -94,7 +88,7 @@ async def test_a_night_that_was_slept_through(tmp_path: Path, missed: Missed, la
             return len(await entries(here)) == 5 and await is_quiet(here)
 
         await until(all_told, within=20)
-        await looked(here)
+        await here.looked()
         assert len(provider.orders) == launched
         reasons = [record.fields.get("reason") for record in here.log() if record.status == "skipped"]
         assert reasons == ["missed"] * told, "each missed instant stands in the log, once"
@@ -124,7 +118,7 @@ async def test_a_clock_that_was_in_the_future_for_a_while_stops_no_schedule(tmp_
     await shift(tmp_path, provider, clock, HOURLY)
     clock.step_wall(-86_400)
     async with house(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await looked(here)
+        await here.looked()
         await here.engine.desk.resume(by=BY)
         clock.advance(3600)
 
@@ -139,10 +133,10 @@ async def test_the_repeated_hour_runs_once_and_tells_of_nothing_missed(tmp_path:
     clock, provider = ManualClock(datetime(2026, 10, 24, 23, 0, tzinfo=UTC)), FakeProvider(ends_ok)
     await trusted(tmp_path, provider, clock)
     async with house(tmp_path, provider, scheduling(nightly), clock=clock) as here:
-        await looked(here)
+        await here.looked()
         for _ in range(40):
             clock.advance(300)
-            await looked(here)
+            await here.looked()
             await until(lambda: is_quiet(here))
         page = await here.store.history.page(HistoryFilter())
         assert [(run.date, str(run.outcome)) for run in page.runs] == [("2026-10-25", "ok")]
@@ -152,7 +146,7 @@ async def test_cron_beside_the_scheduler_launches_no_second_time(tmp_path: Path)
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     await trusted(tmp_path, provider, clock)
     async with house(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await looked(here)
+        await here.looked()
         clock.advance(3600)
         await until(lambda: len(provider.orders) == 1)
         by_cron = await here.engine.desk.launch(LaunchRequest(task="report", scheduled=True, by="cron tty=no"))
@@ -167,7 +161,7 @@ async def test_a_retry_does_not_outlive_the_next_instant(tmp_path: Path) -> None
     clock, provider = ManualClock(NOW), FakeProvider(lambda agent: setattr(agent, "status", "failed"))
     await trusted(tmp_path, provider, clock)
     async with house(tmp_path, provider, scheduling(task), clock=clock) as here:
-        await looked(here)
+        await here.looked()
         clock.advance(60)
 
         async def failed() -> list[Run]:
