@@ -29,6 +29,7 @@ COMMANDS = {
     "history": "history",
     "show": "show",
     "log": "log",
+    "usage": "usage",
     "cancel": "stop",
     "pause": "stop",
     "resume": "stop",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,31 +15,35 @@ from console.journal.reader import LogReader, follow
 if TYPE_CHECKING:
     from console.cli.shell import Shell
 
+Fits = Callable[[LogRecord], bool]
+
 NUMBERS = frozenset({"attempt", "tokens", "cost", "hold"})
 """Fields that are numbers where they are known."""
 
 
-def print_log(shell: Shell, *, follows: bool, last: int | None) -> int:
-    """The log, or its last lines; with `follows` also what comes, until Ctrl-C."""
+def print_log(shell: Shell, *, follows: bool, last: int | None, fits: Fits) -> int:
+    """What fits of the log, or of its last lines; with `follows` also what comes, until Ctrl-C."""
     reader = LogReader(shell.folder / "runs.log", last=last)
     try:
         if follows:
-            asyncio.run(_follow(shell, reader))
+            asyncio.run(_follow(shell, reader, fits))
         elif shell.json:
-            shell.out_json([record_json(line.record) for line in reader.read()])
+            shell.out_json([record_json(line.record) for line in reader.read() if fits(line.record)])
         else:
-            shell.out(*(line.text for line in reader.read()))
+            shell.out(*(line.text for line in reader.read() if fits(line.record)))
     finally:
         reader.close()
     shell.say(*_complaints(reader))
     return Exit.OK
 
 
-async def _follow(shell: Shell, reader: LogReader) -> None:
+async def _follow(shell: Shell, reader: LogReader, fits: Fits) -> None:
     from console.cli.signals import leaving_on_signals
 
     async def print_lines() -> None:
         async for line in follow(reader):
+            if not fits(line.record):
+                continue
             if shell.json:
                 shell.out_json_line(record_json(line.record))
             else:

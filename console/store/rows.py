@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from console.domain.guardrails import Cap
-from console.domain.moment import Moment
+from console.domain.moment import Moment, iso_ms
 from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, StopRequest
 from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
 from console.domain.usage import Usage
@@ -26,6 +26,8 @@ MOST = 10**15
 """The largest amount that is stored: 10^12 units. Sums of thousands of them stay within 64 bits."""
 _LARGEST = 2**62
 """A limit beyond it is none."""
+_INSTANT_MS = 10**11
+"""From here on (1973) milliseconds are an instant, below it a span (three years)."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -100,7 +102,15 @@ class EventRow:
     @property
     def text(self) -> str:
         """The facts in one line; raw, as they are."""
-        return "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in self.detail.items())
+        return "; ".join(_told(name, value) for name, value in self.detail.items())
+
+
+def _told(name: str, value: Value) -> str:
+    """`remote id: v1_…`; instants as one reads them, spans in seconds."""
+    label = name.removesuffix("_ms").replace("_", " ")
+    if name == label.replace(" ", "_") or not isinstance(value, int):
+        return f"{name.replace('_', ' ')}: {value}"
+    return f"{label}: {iso_ms(value) if value >= _INSTANT_MS else f'{value / 1000:g} s'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

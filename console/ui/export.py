@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from console.domain.moment import Moment
 from console.domain.run import Run
+from console.engine.csv_text import csv_text
 from console.engine.lookback import HistoryFilter, Page, Place
 from console.engine.run_json import run_json
 
 PAGE = 500
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""A cell that begins so would be run by a spreadsheet; an agent may have written it."""
 FORMS = (".csv", ".json")
 
 
@@ -29,24 +26,6 @@ class Reads(Protocol):
     async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
         """The newest `limit` entries that fit, or those after `after`."""
         ...
-
-
-def plain(value: object) -> object:
-    """A value of a CSV cell: text that a spreadsheet would take for a formula begins with an apostrophe."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
-
-
-def csv_text(rows: Iterable[Mapping[str, object]], *, head: bool) -> str:
-    """Rows as RFC 4180 writes them, with the names first where `head` is true; None is empty."""
-    text = io.StringIO()
-    writer: csv.DictWriter[str] | None = None
-    for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(text, list(row))
-            if head:
-                writer.writeheader()
-        writer.writerow({name: plain(value) for name, value in row.items()})
-    return text.getvalue()
 
 
 class _Form:

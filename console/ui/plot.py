@@ -21,7 +21,7 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 OTHERS = "others"
 AXIS = 8
 """Cells of the scale at the left."""
-WIDEST = 6
+WIDEST = 10
 """Cells of one column with its gap."""
 
 

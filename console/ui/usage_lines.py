@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from datetime import date
 
 from console.domain.daily import Group, Measure
-from console.domain.usage import units_text
 from console.engine.usage import Flag, MemberTotal, UsageReport
 from console.ui.plot import OTHERS, SERIES, Chart, Pen, amount, columns, drawn_members, month_course
 from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, right
 
 NAME = 22
+PRINTED_ROWS = 16
+"""Of the chart in a shell."""
 MONTH_CELLS, MONTH_ROWS = 44, 9
 """The course of the month needs so much room; without it, its sentence stands alone."""
 
@@ -39,7 +40,7 @@ def title(report: UsageReport, cells: int) -> Line:
     if report.cap is not None:
         pieces.append(Span(f" · cap {amount(report.cap, query.measure)}", Tone.WARN))
     if report.held and query.measure is Measure.UNITS:
-        pieces.append(Span(f" · {units_text(report.held)} held now", Tone.HELD))
+        pieces.append(Span(f" · {amount(report.held, Measure.UNITS)} held now", Tone.HELD))
     if query.measure is Measure.COST and report.figures.unpriced:
         pieces.append(Span(f" · {report.figures.unpriced} runs at an unknown price are not in it", Tone.WARN))
     return fit(tuple(pieces), cells)
@@ -51,15 +52,18 @@ def table(report: UsageReport, cells: int, pen: Pen) -> list[Line]:
     head = f"   {left(report.query.group.value, NAME)} {right(measure.value, 9)} {right('share', 6)}"
     lines = [fit((Span(f"{head} {right('change', 8)} {right('runs', 6)}", Tone.MUTED),), cells)]
     drawn = drawn_members([member.member for member in report.members])
-    for member in report.members:
+    by_day = report.query.group is Group.DAY
+    members = sorted(report.members, key=lambda one: one.member, reverse=True) if by_day else report.members
+    # Where nothing is known of the period before, everything would be new, which says nothing.
+    compares = not by_day and any(member.before for member in members)
+    for member in members:
         series = drawn.index(member.member) if member.member in drawn else drawn.index(OTHERS)
-        flat = report.query.group is Group.DAY
-        lines.append(fit(_member(member, 0 if flat else series, measure, pen), cells))
+        lines.append(fit(_member(member, 0 if by_day else series, measure, pen, compares=compares), cells))
     return lines
 
 
-def _member(member: MemberTotal, series: int, measure: Measure, pen: Pen) -> Line:
-    change, tone = _change(member)
+def _member(member: MemberTotal, series: int, measure: Measure, pen: Pen, *, compares: bool) -> Line:
+    change, tone = _change(member) if compares else ("", Tone.MUTED)
     return line(
         Span(f" {pen.sign(series)} ", SERIES[series]),
         Span(f"{left(foreign(member.member), NAME)} {right(amount(member.value, measure), 9)} "),
@@ -110,7 +114,7 @@ def outlook(report: UsageReport) -> Line:
     month = report.month
     if month is None:
         return (Span(" the month has no cap", Tone.MUTED),)
-    spent, cap, daily = map(units_text, (month.spent, month.cap, month.per_day))
+    spent, cap, daily = (amount(value, Measure.UNITS) for value in (month.spent, month.cap, month.per_day))
     so_far = f" month: {spent} of {cap} units, {daily} a day lately; "
     if month.reached_on is None:
         return Span(so_far, Tone.MUTED), Span("at this rate its cap is not reached", Tone.OK)
@@ -151,6 +155,23 @@ def lines(report: UsageReport, cells: int, rows: int, pen: Pen) -> list[Line]:
         return [title(report, cells), *chart, *members[:room], *kept, *below]
     beside = [*found, *month_lines(report, min(60, cells - half), room - len(found))]
     return [title(report, cells), *chart, *_side_by_side(members, beside, half, room), *below]
+
+
+def printed(report: UsageReport, cells: int, pen: Pen) -> list[Line]:
+    """The page for a shell, which scrolls: every member and every finding, one below the other."""
+    chart = columns(chart_of(report), cells, PRINTED_ROWS, pen, scale=report.query.measure)
+    trouble = log_trouble(report)
+    found = flags(report, cells)
+    return [
+        title(report, cells),
+        *chart,
+        (),
+        *table(report, cells, pen),
+        *([(), *found] if found else []),
+        (),
+        outlook(report),
+        *([trouble] if trouble else []),
+    ]
 
 
 def _side_by_side(one: Sequence[Line], other: Sequence[Line], half: int, rows: int) -> list[Line]:

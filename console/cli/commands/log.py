@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from console.cli.exits import Exit
+from console.cli.filters import Filters, with_filters
 from console.cli.shell import Shell, pass_shell, with_json
 from console.domain.text import safe
 
@@ -20,17 +21,22 @@ KEEP = 14
 
 @click.group("log", invoke_without_command=True)
 @click.option("-f", "--follow", is_flag=True, help="Wait for more; with --json one object per line.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only the last N lines.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Of the last N lines only.")
+@with_filters
 @with_json
 @pass_shell
 @click.pass_context
-def log_command(context: click.Context, shell: Shell, follow: bool, lines: int | None) -> int | None:
-    """The log: one line per launch, ending, skip, refusal and note."""
+def log_command(context: click.Context, shell: Shell, /, follow: bool, lines: int | None, **typed: Any) -> int | None:
+    """The log: one line per launch, ending, skip, refusal and note. --outcome is compared with `status`."""
     if context.invoked_subcommand:
         return None
     from console.cli.log_lines import print_log
+    from console.engine.clock import SystemClock
 
-    return print_log(shell, follows=follow, last=lines)
+    filters = Filters(**typed)
+    time_zone = shell.settings().caps.time_zone if filters.has_days else "UTC"
+    fits = filters.judge(SystemClock().now().wall_ms, time_zone)
+    return print_log(shell, follows=follow, last=lines, fits=fits)
 
 
 @log_command.command("rebuild")

@@ -1,0 +1,79 @@
+"""`usage`: what was used, day by day, from the log alone, as a chart and a table."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli.exits import Exit
+from console.cli.shell import Shell, pass_shell, with_json
+from console.domain.daily import Group, Measure, rolled_up
+
+if TYPE_CHECKING:
+    from console.engine.usage import UsageQuery, UsageReport
+
+PIPED = 100
+"""Cells of a chart that goes into a file."""
+
+
+@click.command("usage")
+@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="Up to today.")
+@click.option("--by", type=click.Choice([g.value for g in Group]), default="task", show_default=True)
+@click.option("--measure", type=click.Choice([m.value for m in Measure]), default="units", show_default=True)
+@click.option("--csv", "as_csv", is_flag=True, help="One row per day and task.")
+@with_json
+@pass_shell
+def usage_command(shell: Shell, days: int, by: str, measure: str, as_csv: bool) -> int:
+    """What was used, by day. --json and --csv have one row per day and task, whatever the chart shows."""
+    from console.engine.usage import UsageQuery
+
+    query = UsageQuery(days=days, group=Group(by), measure=Measure(measure))
+    report = asyncio.run(_report(shell, query))
+    if shell.json:
+        shell.out_json(rows(report))
+    elif as_csv:
+        _print_csv(shell, report)
+    else:
+        _print_chart(shell, report)
+    return Exit.OK
+
+
+async def _report(shell: Shell, query: UsageQuery) -> UsageReport:
+    from console.cli.opening import opened
+
+    async with opened(shell) as house:
+        return await house.engine.usage.report(query)
+
+
+def rows(report: UsageReport) -> list[dict[str, object]]:
+    """One per day and task, oldest first; a cost that is not known is None."""
+    return [
+        {
+            "day": day,
+            "task": task,
+            "units": figures.units / 1000,
+            "cost": None if (cost := figures.cost_in(report.currency or "")) is None else cost / 1_000_000,
+            "runs": figures.runs,
+            "seconds": figures.ms / 1000,
+        }
+        for day, tasks in rolled_up(report.buckets, Group.TASK).items()
+        for task, figures in sorted(tasks.items())
+    ]
+
+
+def _print_csv(shell: Shell, report: UsageReport) -> None:
+    from console.domain.text import safe
+    from console.engine.csv_text import csv_text
+
+    shell.stdout.write(safe(csv_text(rows(report), head=True).replace("\r\n", "\n"), newlines=True))
+
+
+def _print_chart(shell: Shell, report: UsageReport) -> None:
+    from console.cli.usage_text import usage_text
+    from console.ui.glyphs import ASCII
+    from console.ui.terminal import fitting_glyphs
+
+    ascii_only = fitting_glyphs(shell.environment, getattr(shell.stdout, "encoding", None)) is ASCII
+    shell.out(*usage_text(report, shell.width or PIPED, shell.style, ascii_only=ascii_only))

@@ -1,0 +1,115 @@
+"""The filters that `history` and `log` share: what was typed, as the store is asked and as a log line is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import click
+
+from console.cli.completing import task_names
+from console.domain.run import Outcome
+from console.domain.task import Origin, Stage
+
+if TYPE_CHECKING:
+    from console.domain.record import LogRecord
+    from console.store.history import HistoryFilter
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OPTIONS = (
+    click.option("--task", multiple=True, shell_complete=task_names, help="Only of this task; may be given again."),
+    click.option("--outcome", multiple=True, type=click.Choice([o.value for o in Outcome]), help="May be given again."),
+    click.option("--stage", multiple=True, type=click.Choice([s.word for s in Stage]), help="May be given again."),
+    click.option("--origin", multiple=True, type=click.Choice([o.value for o in Origin]), help="May be given again."),
+    click.option("--since", metavar="WHEN", help="2026-11-23, 2026-11-23T03:00Z, or 7d for how long ago."),
+    click.option("--until", metavar="WHEN", help="The same forms; a day is included."),
+    click.option("--grep", metavar="TEXT", default="", help="Words that all begin a word of the text."),
+)
+
+
+def with_filters(command: F) -> F:
+    """Adds the options; their values make a `Filters`."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filters:
+    """The options as they were typed; click has checked the choices."""
+
+    task: tuple[str, ...] = ()
+    outcome: tuple[str, ...] = ()
+    stage: tuple[str, ...] = ()
+    origin: tuple[str, ...] = ()
+    since: str | None = None
+    until: str | None = None
+    grep: str = ""
+
+    @property
+    def has_days(self) -> bool:
+        """True where a zone is needed to understand them."""
+        return bool(self.since or self.until)
+
+    def bounds(self, now_ms: int, time_zone: str) -> tuple[int | None, int | None]:
+        """From this instant on, and before that one, in UTC milliseconds. Raises ValueError."""
+        from console.domain.instants import parse_instant
+
+        zone = ZoneInfo(time_zone)
+        since = parse_instant(self.since, now_ms=now_ms, zone=zone) if self.since else None
+        until = parse_instant(self.until, now_ms=now_ms, zone=zone, end_of_day=True) if self.until else None
+        return since, until
+
+    def understood(self, now_ms: int, time_zone: str) -> HistoryFilter:
+        """What the store is asked; days are of `time_zone`. Raises ValueError."""
+        from console.store.history import HistoryFilter
+
+        since, until = self.bounds(now_ms, time_zone)
+        return HistoryFilter(
+            tasks=self.task,
+            outcomes=tuple(Outcome(word) for word in self.outcome),
+            stages=tuple(Stage.of(word) for word in self.stage),
+            origins=tuple(Origin(word) for word in self.origin),
+            since_ms=since,
+            until_ms=until,
+            text=self.grep,
+        )
+
+    def judge(self, now_ms: int, time_zone: str) -> Callable[[LogRecord], bool]:
+        """Whether a line of the log fits; its words are those of all its values. Raises ValueError."""
+        since, until = self.bounds(now_ms, time_zone)
+        words = self.grep.lower().split()
+
+        def fits(record: LogRecord) -> bool:
+            fields = record.fields
+            return (
+                _among(fields.get("task"), self.task)
+                and _among(record.status, self.outcome)
+                and _among(fields.get("stage"), self.stage)
+                and _among(fields.get("origin"), self.origin)
+                and (since is None or record.at_ms >= since)
+                and (until is None or record.at_ms < until)
+                and _has_words(record, words)
+            )
+
+        return fits
+
+
+def _among(value: str | None, wanted: tuple[str, ...]) -> bool:
+    return not wanted or value in wanted
+
+
+def _has_words(record: LogRecord, words: list[str]) -> bool:
+    if not words:
+        return True
+    text = " ".join((record.key, record.status, *record.fields.values())).lower()
+    pieces = "".join(character if character.isalnum() else " " for character in text).split()
+    return all(any(piece.startswith(part) for piece in pieces) for word in words for part in _parts(word))
+
+
+def _parts(word: str) -> list[str]:
+    """A word as the index of the store cuts it: at everything that is neither letter nor digit."""
+    return "".join(character if character.isalnum() else " " for character in word).split()
