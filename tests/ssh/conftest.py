@@ -1,0 +1,62 @@
+"""A state folder, a simulated service, and a machine to log in to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from console.simulator.server import SimulatorThread
+from tests.cli.nightdesk import Nightdesk
+from tests.sitting import WIDE, Sitting, Size
+from tests.ssh.daemon import Sshd, sshd
+
+KEPT = ("HOME", "XDG_RUNTIME_DIR", "LC_ALL", "PATH", "GEMINI_API_KEY", "PYTHONPATH")
+"""What a session gets of our environment; TERM comes over the line."""
+TERM = "xterm-256color"
+Login = Callable[..., Sitting]
+
+
+@pytest.fixture
+def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
+    with SimulatorThread() as simulator:
+        desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
+        yield desk
+        desk.close()
+
+
+@pytest.fixture
+def machine(nightdesk: Nightdesk, tmp_path: Path) -> Iterator[Sshd]:
+    """What one logs in to."""
+    folder = tmp_path / "sshd"
+    folder.mkdir()
+    environment = {name: nightdesk.environment[name] for name in KEPT if name in nightdesk.environment}
+    with sshd(folder, {**environment, "SHELL": os.environ.get("SHELL", "/bin/sh")}) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def login(nightdesk: Nightdesk, machine: Sshd) -> Iterator[Login]:
+    """Logs in and runs a command of ours, or only what is `around` it, on the far terminal."""
+    opened: list[Sitting] = []
+
+    def log_in(
+        *arguments: str, around: tuple[str, ...] = (), bare: bool = False, term: str = TERM, size: Size = WIDE
+    ) -> Sitting:
+        ours = () if bare else command(nightdesk, *arguments)
+        sitting = machine.login([*around, *ours], term=term, size=size)
+        opened.append(sitting)
+        return sitting
+
+    yield log_in
+    for sitting in opened:
+        sitting.close()
+
+
+def command(nightdesk: Nightdesk, *arguments: str) -> list[str]:
+    """The command line of ours, from any folder."""
+    config = str(nightdesk.folder / "nightdesk.toml")
+    return [sys.executable, "-m", "console", "--config", config, "--state-dir", str(nightdesk.state), *arguments]
