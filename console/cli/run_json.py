@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from console.domain.guardrails import UNIT_CAPS, Refusal, Standing
 from console.domain.moment import Moment, iso_ms
 from console.domain.run import Run
 from console.engine.run_json import Json, elapsed_ms, instant, run_json, tokens
 from console.engine.snapshot import LaunchAnswer, RunDetail
 
-__all__ = ["answer_json", "detail_json", "elapsed_ms", "instant", "run_json", "tokens"]
+__all__ = ["answer_json", "detail_json", "elapsed_ms", "instant", "run_json", "standing_json", "tokens"]
 
 
 def answer_json(answer: LaunchAnswer, run: Run, now: Moment) -> Json:
@@ -17,8 +18,30 @@ def answer_json(answer: LaunchAnswer, run: Run, now: Moment) -> Json:
         **run_json(run, now),
         "answer": answer.kind.value,
         "holder": answer.holder.id if answer.holder else None,
-        "refusal": {"kind": refusal.kind.value, "sentence": refusal.sentence} if refusal else None,
+        "refusal": _refusal_json(refusal) if refusal else None,
         "differences": list(answer.differences),
+    }
+
+
+def _refusal_json(refusal: Refusal) -> Json:
+    standing = standing_json(refusal.standing) if refusal.standing else None
+    return {"kind": refusal.kind.value, "sentence": refusal.sentence, "cap": standing}
+
+
+def standing_json(standing: Standing) -> Json:
+    """How full one cap is; units and launches as numbers, null where there is no limit."""
+    scale = 1000 if standing.cap in UNIT_CAPS else 1
+
+    def number(value: int | None) -> int | float | None:
+        return value if value is None or scale == 1 else value / scale
+
+    return {
+        "cap": standing.cap.value,
+        "limit": number(standing.limit),
+        "held": number(standing.held),
+        "spent": number(standing.spent),
+        "left": number(standing.left),
+        "frees_at": instant(standing.frees_at_ms),
     }
 
 

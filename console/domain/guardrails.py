@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from zoneinfo import ZoneInfo
 
 from console.domain.usage import units_text
 
@@ -50,6 +52,8 @@ class Standing:
     """Settled: milli-units, or launches that ended."""
     frees_at_ms: int | None
     """When the window ends; None where a place frees as soon as a run ends."""
+    time_zone: str = "UTC"
+    """Of the window, an IANA name."""
 
     @property
     def left(self) -> int | None:
@@ -94,7 +98,10 @@ def admit(standings: tuple[Standing, ...], amount: int) -> Refusal | None:
 
 
 def cap_sentence(standing: Standing, need: int) -> str:
-    """`daily_units is reached: 1990.0 held + 5.0 spent of 2000.0, 5.0 left, 50.0 needed`."""
+    """`daily_units is reached: 1990.0 held + 5.0 spent of 2000.0, 5.0 left, 50.0 needed; frees at <time with zone>`.
+
+    The time is the end of the window; what is held may free sooner, as its runs end.
+    """
 
     def amount(value: int) -> str:
         return units_text(value) if standing.cap in UNIT_CAPS else str(value)
@@ -102,8 +109,15 @@ def cap_sentence(standing: Standing, need: int) -> str:
     limit, left = standing.limit or 0, standing.left or 0
     return (
         f"{standing.cap} is reached: {amount(standing.held)} held + {amount(standing.spent)} spent of "
-        f"{amount(limit)}, {amount(left)} left, {amount(need)} needed"
+        f"{amount(limit)}, {amount(left)} left, {amount(need)} needed; frees {_frees(standing)}"
     )
+
+
+def _frees(standing: Standing) -> str:
+    if standing.frees_at_ms is None:
+        return "when a run ends"
+    at = datetime.fromtimestamp(standing.frees_at_ms / 1000, ZoneInfo(standing.time_zone))
+    return f"at {at:%Y-%m-%d %H:%M %Z}"
 
 
 def must_cut_off(*, used: int, largest_step: int, budget: int, before: bool) -> bool:

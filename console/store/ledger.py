@@ -111,31 +111,33 @@ async def standings_in(tx: Transaction, caps: Caps, now: Moment, task: Task | No
     day = day_of(now, zone, await last_day(tx))
     raised = _raised(await _raises(tx, day))
     days = day_ends_ms(day, zone)
-    standings: list[Standing] = []
-    if task is not None:
-        runs, units = await _sums(tx, day, day, task.name)
-        rails = task.guardrails
-        standings += (
-            _standing(Cap.TASK_DAILY_RUNS, rails.daily_runs, runs, days, raised[Cap.TASK_DAILY_RUNS, task.name]),
-            _standing(Cap.TASK_DAILY_UNITS, rails.daily_units, units, days, raised[Cap.TASK_DAILY_UNITS, task.name]),
-        )
     runs, units = await _sums(tx, day, day, None)
     _, month = await _sums(tx, f"{month_of(day)}-01", f"{month_of(day)}-31", None)
     slots = await one(tx, COUNT_SLOTS, {})
-    months = month_ends_ms(day, zone)
-    standings += (
-        _standing(Cap.DAILY_RUNS, caps.daily_runs, runs, days, raised[Cap.DAILY_RUNS, None]),
-        _standing(Cap.DAILY_UNITS, caps.daily_units, units, days, raised[Cap.DAILY_UNITS, None]),
-        _standing(Cap.MONTHLY_UNITS, caps.monthly_units, month, months, raised[Cap.MONTHLY_UNITS, None]),
-        _standing(
-            Cap.CONCURRENT_RUNS,
-            caps.concurrent_runs,
-            (slots["taken"] if slots else 0, 0),
-            None,
-            raised[Cap.CONCURRENT_RUNS, None],
-        ),
+    taken: list[tuple[Cap, int | None, tuple[int, int], int | None]] = [
+        (Cap.DAILY_RUNS, caps.daily_runs, runs, days),
+        (Cap.DAILY_UNITS, caps.daily_units, units, days),
+        (Cap.MONTHLY_UNITS, caps.monthly_units, month, month_ends_ms(day, zone)),
+        (Cap.CONCURRENT_RUNS, caps.concurrent_runs, (slots["taken"] if slots else 0, 0), None),
+    ]
+    if task is not None:
+        rails = task.guardrails
+        runs, units = await _sums(tx, day, day, task.name)
+        taken[:0] = [
+            (Cap.TASK_DAILY_RUNS, rails.daily_runs, runs, days),
+            (Cap.TASK_DAILY_UNITS, rails.daily_units, units, days),
+        ]
+    return tuple(
+        Standing(
+            cap=cap,
+            limit=None if limit is None else limit + raised[cap, task.name if task and cap in TASK_CAPS else None],
+            held=held,
+            spent=spent,
+            frees_at_ms=frees_at_ms,
+            time_zone=caps.time_zone,
+        )
+        for cap, limit, (held, spent), frees_at_ms in taken
     )
-    return tuple(standings)
 
 
 async def last_day(tx: Transaction) -> str | None:
@@ -194,11 +196,6 @@ async def _sums(tx: Transaction, first: str, last: str, task: str | None) -> tup
     if row is None:
         return (0, 0), (0, 0)
     return (row["open_runs"], row["ended_runs"]), (row["held"], row["spent"])
-
-
-def _standing(cap: Cap, limit: int | None, taken: tuple[int, int], frees_at_ms: int | None, raised: int) -> Standing:
-    limit = None if limit is None else limit + raised
-    return Standing(cap=cap, limit=limit, held=taken[0], spent=taken[1], frees_at_ms=frees_at_ms)
 
 
 def _raised(raises: Iterable[RaiseRow]) -> Counter[tuple[Cap, str | None]]:

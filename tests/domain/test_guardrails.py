@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,12 +65,18 @@ def test_what_is_left_is_never_negative_and_overshoot_counts_in_full(one: Standi
 
 
 def test_the_sentence_says_how_full_and_what_was_needed() -> None:
-    units = standing(Cap.DAILY_UNITS, 2_000_000, held=1_990_000, spent=5_000)
+    midnight = 1_795_474_800_000
+    full = standing(Cap.DAILY_UNITS, 2_000_000, held=1_990_000, spent=5_000)
+    units = replace(full, frees_at_ms=midnight, time_zone="Europe/Berlin")
     assert cap_sentence(units, 50_000) == (
-        "daily_units is reached: 1990.0 held + 5.0 spent of 2000.0, 5.0 left, 50.0 needed"
+        "daily_units is reached: 1990.0 held + 5.0 spent of 2000.0, 5.0 left, 50.0 needed; "
+        "frees at 2026-11-24 00:00 CET"
     )
     runs = standing(Cap.CONCURRENT_RUNS, 8, held=8)
-    assert cap_sentence(runs, 1) == "concurrent_runs is reached: 8 held + 0 spent of 8, 0 left, 1 needed"
+    assert (
+        cap_sentence(runs, 1)
+        == "concurrent_runs is reached: 8 held + 0 spent of 8, 0 left, 1 needed; frees when a run ends"
+    )
 
 
 @given(AMOUNTS, AMOUNTS, AMOUNTS)

@@ -67,7 +67,7 @@ async def _raise(shell: Shell, cap: Cap, amount: int, *, task: str | None, reaso
 
 async def _print(shell: Shell) -> int:
     from console.cli.opening import opened
-    from console.cli.run_json import instant
+    from console.cli.run_json import instant, standing_json
     from console.cli.run_table import standing_line
 
     async with opened(shell) as house:
@@ -79,27 +79,9 @@ async def _print(shell: Shell) -> int:
             standings = await house.store.ledger.standings(settings.caps, house.clock.now(), task)
             found += [(task.name, own) for own in standings if own.cap in TASK_CAPS and own.limit is not None]
     if shell.json:
-        shell.out_json([{"task": name, **_json(standing)} for name, standing in found])
+        shell.out_json([{"task": name, **standing_json(standing)} for name, standing in found])
         return Exit.OK
     for name, standing in found:
         frees = instant(standing.frees_at_ms)
         shell.out((f"{name} " if name else "") + standing_line(standing) + (f"; frees at {frees}" if frees else ""))
     return Exit.OK
-
-
-def _json(standing: Standing) -> dict[str, object]:
-    from console.cli.run_json import instant
-
-    scale = 1000 if standing.cap in UNIT_CAPS else 1
-
-    def number(value: int | None) -> int | float | None:
-        return value if value is None or scale == 1 else value / scale
-
-    return {
-        "cap": standing.cap.value,
-        "limit": number(standing.limit),
-        "held": number(standing.held),
-        "spent": number(standing.spent),
-        "left": number(standing.left),
-        "frees_at": instant(standing.frees_at_ms),
-    }
