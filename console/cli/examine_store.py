@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sqlite3
 import stat
 from pathlib import Path
 
 from console.cli.examining import Case, Check, Found, Level, Part
 from console.store.checkup import checkup, latest_schema
-from console.store.database import JournalMode, safe_journal_mode
+from console.store.database import JournalMode, safe_journal_mode, sqlite_version
 from console.store.files import (
     BESIDE,
     DATABASE,
@@ -121,7 +120,7 @@ def schema(case: Case) -> Found:
 
 def durability(case: Case) -> Found:
     """A commit survives a power loss."""
-    built = f"SQLite {sqlite3.sqlite_version}"
+    built = f"SQLite {sqlite_version()}"
     if not (case.folder / DATABASE).exists():
         yield Level.OK, f"{built}; a new database gets journal mode {safe_journal_mode().value}"
         return

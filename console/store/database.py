@@ -39,6 +39,11 @@ class JournalMode(StrEnum):
         return 3 if self is JournalMode.DELETE else 2
 
 
+def sqlite_version() -> str:
+    """Of the library that is in use."""
+    return sqlite3.sqlite_version
+
+
 def safe_journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> JournalMode:
     """WAL where this SQLite has the fix of the WAL-reset bug, which can lose commits; else DELETE.
 
