@@ -24,10 +24,14 @@ class Acts:
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def done(self) -> None:
-        """Returns once nothing is under way."""
+    async def done(self, *, within: float | None = None) -> None:
+        """Returns once nothing is under way, or after `within` seconds; what is late goes on."""
+        deadline = None if within is None else asyncio.get_running_loop().time() + within
         while self._open:
-            await asyncio.gather(*self._open, return_exceptions=True)
+            left = None if deadline is None else deadline - asyncio.get_running_loop().time()
+            if left is not None and left <= 0:
+                return
+            await asyncio.wait(self._open, timeout=left)
 
     async def _follow(self, work: Coroutine[None, None, Span | None]) -> None:
         try:

@@ -165,19 +165,18 @@ def _ahead(look: Look) -> tuple[Fact, ...]:
     """What comes next by itself, and who sees to it."""
     ahead, scheduler = look.snapshot.next_launch, look.snapshot.scheduler
     if ahead is None:
-        following = line(Span("nothing scheduled", Tone.MUTED))
-        shorter = following
+        forms: tuple[Line, ...] = (line(Span("nothing scheduled", Tone.MUTED)), ())
     else:
         left = Span(f" in {countdown(ahead.at_ms - look.now_ms)}", Tone.PLAIN)
         at = Span(f", {when(ahead.at_ms, look.now_ms, look.zone)}", Tone.MUTED)
-        following = line(Span("next ", Tone.MUTED), Span(foreign(ahead.task)), left, at)
-        shorter = line(Span("next ", Tone.MUTED), Span(foreign(ahead.task)), left)
+        named = line(Span("next ", Tone.MUTED), Span(foreign(ahead.task)), left)
+        forms = ((*named, at), named, line(Span("next", Tone.MUTED), left))
     if scheduler is None:
         who = line(Span("nobody schedules", Tone.WARN if ahead else Tone.MUTED))
     else:
         name = "this console" if scheduler.mine else f"{scheduler.kind}, pid {scheduler.pid}"
         who = line(Span("scheduled by ", Tone.MUTED), Span(foreign(name)))
-    return (Fact(forms=(following, shorter), stays=5), Fact(forms=(who, ()), stays=3))
+    return (Fact(forms=forms, stays=5), Fact(forms=(who, ()), stays=3))
 
 
 def _badges(look: Look, glyphs: Glyphs) -> Line:

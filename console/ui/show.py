@@ -8,12 +8,19 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from console.domain.moment import Clock
 from console.ui.context import Context, Leave
 from console.ui.farewell import End, Farewell
 from console.ui.ports import EngineLike
 from console.ui.terminal import fitting_glyphs, fitting_theme, prepare_environment, user, wants_mouse
+
+LAST_ACTS_S = 5.0
+"""How long the end waits for what the operator asked last, such as a cancel that a slow provider has not answered."""
+
+if TYPE_CHECKING:
+    from console.ui.app import ConsoleApp
 
 
 async def show(
@@ -28,21 +35,17 @@ async def show(
     themes_folder: Path | None = None,
     keys: Mapping[str, str] | None = None,
 ) -> Farewell:
-    """The console until it ends; the engine is not touched by that, and its runs neither.
+    """The console until it ends; neither the engine nor its runs are touched by that.
 
     `theme`: by name, None for one that fits the terminal. `slow`: one look in five seconds. `mouse`: None is on,
     but off over SSH. `read_only`: offers nothing that writes. `leave`: hands the runs to the background; None where
     that is not possible. `themes_folder`: the operator's own themes. `keys`: key by the id of a binding.
 
-    SIGTERM ends the screen with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`, after which
-    descriptors 0 to 2 are /dev/null and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises
-    ValueError for an unknown theme, OSError without a terminal.
+    SIGTERM ends it with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`: descriptors 0 to 2 are
+    /dev/null then and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises ValueError for an
+    unknown theme, OSError without a terminal.
     """
     prepare_environment(os.environ)
-    from console.ui.app import ConsoleApp  # Textual reads its environment at import
-    from console.ui.driver import ScreenDriver
-    from console.ui.theme import load_themes
-
     context = Context(
         engine=engine,
         clock=clock,
@@ -51,19 +54,22 @@ async def show(
         read_only=read_only,
         leave=leave,
     )
-    app = ConsoleApp(
-        context,
-        themes=load_themes(themes_folder),
-        theme=theme or fitting_theme(os.environ),
-        slow=slow,
-        driver_class=ScreenDriver,
-    )
-    app.set_keymap(dict(keys or {}))
+    app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.terminated)
     try:
         farewell = await app.run_async(mouse=wants_mouse(os.environ, mouse))
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-    await app.acts.done()
+    await app.acts.done(within=LAST_ACTS_S)
     return farewell or Farewell(end=End.CRASHED, message=app.crash)
+
+
+def _app(context: Context, theme: str, folder: Path | None, keys: Mapping[str, str], *, slow: bool) -> ConsoleApp:
+    from console.ui.app import ConsoleApp  # Textual reads its environment at import
+    from console.ui.driver import ScreenDriver
+    from console.ui.theme import load_themes
+
+    app = ConsoleApp(context, themes=load_themes(folder), theme=theme, slow=slow, driver_class=ScreenDriver)
+    app.set_keymap(dict(keys))
+    return app

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Pseudo:
         self.size = size
         self.terminal = Terminal(*size)
         self.received = b""
+        self._decoder = getincrementaldecoder("utf-8")("replace")
         self.master, slave = pty.openpty()
         self.mode_before = termios.tcgetattr(slave)
         self._set_size(slave)
@@ -55,7 +57,7 @@ class Pseudo:
             while data := os.read(self.master, 65_536):
                 count += len(data)
                 self.received += data
-                self.terminal.feed(data.decode("utf-8", "replace"))
+                self.terminal.feed(self._decoder.decode(data))
         return count
 
     def until(self, condition: Callable[[], object], what: str = "") -> None:

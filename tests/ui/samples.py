@@ -7,7 +7,7 @@ from dataclasses import replace
 from console.domain.daily import Figures
 from console.domain.guardrails import Cap, Caps, Standing
 from console.domain.moment import Moment
-from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, StopRequest
+from console.domain.run import LIVE, Limits, Outcome, Reason, Run, RunId, State, StopRequest
 from console.domain.standout import BurnDown, StandOut
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
 from console.domain.usage import Units, Usage
@@ -69,11 +69,9 @@ def run(
     outcome: Outcome | None = None,
 ) -> Run:
     """A run of `of` that was sent `sent_ago` seconds before NOW."""
-    rails = of.guardrails
     sent = moment(-sent_ago) if sent_ago is not None else None
     ended = state is State.ENDED
-    tokens = round(used * 10_000)
-    return Run(
+    made = Run(
         id=RunId(f"01k9zq{number:020d}"),
         key=of.key(f"2026-11-{number % 28 + 1:02d}"),
         task=of.name,
@@ -87,36 +85,57 @@ def run(
         state=state,
         outcome=outcome if ended else None,
         fingerprint=Fingerprint.of(of),
-        limits=Limits(
-            max_ms=rails.max_ms,
-            budget=rails.budget,
-            belt_tokens=rails.budget * 10,
-            tokens_per_unit=10_000,
-            cached_weight_milli=100,
-            cut_off=CutOff.REACHED,
-            stall_ms=300_000,
-        ),
+        limits=limits(of),
         day="2026-11-23",
         created_ms=moment(-(sent_ago or 0) - 2).wall_ms,
         sent=sent,
-        deadline_ms=sent.wall_ms + rails.max_ms if sent and not ended else None,
+        deadline_ms=sent.wall_ms + of.guardrails.max_ms if sent and not ended else None,
         ended_ms=moment(-number).wall_ms if ended else None,
         elapsed_ms=round((sent_ago or 0) * 1000) if ended else 0,
-        remote_id=f"v1_ChdTZXNzaW9uLW51bWJlci0{number:06d}" if sent else None,
-        remote_status="in_progress" if not ended else "completed",
-        sandbox_id=f"env-{number:04d}" if sent else None,
-        sandbox_own=True,
-        usage=Usage(total=tokens, input=tokens * 3 // 4, output=tokens // 4, cached=0),
-        used=round(used * 1000),
-        usage_known=used > 0,
-        largest_step=round(used * 100),
-        cost_micro=round(used * 23_000) if used else None,
-        currency="USD" if used else None,
         steps=int(used // 4),
         last_step=step,
         last_step_ms=moment(-7).wall_ms if step else None,
-        polled_ms=moment(-2).wall_ms if sent else None,
-        owner="me" if state in (State.RUNNING, State.STOPPING, State.SENDING, State.CLAIMED) else None,
+        owner="me" if state in LIVE else None,
+    )
+    return _figures(_launched(made, number) if sent else made, used)
+
+
+def limits(of: Task) -> Limits:
+    """The guardrails of a run of `of`."""
+    return Limits(
+        max_ms=of.guardrails.max_ms,
+        budget=of.guardrails.budget,
+        belt_tokens=of.guardrails.budget * 10,
+        tokens_per_unit=10_000,
+        cached_weight_milli=100,
+        cut_off=CutOff.REACHED,
+        stall_ms=300_000,
+    )
+
+
+def _launched(made: Run, number: int) -> Run:
+    return replace(
+        made,
+        remote_id=f"v1_ChdTZXNzaW9uLW51bWJlci0{number:06d}",
+        remote_status="completed" if made.state is State.ENDED else "in_progress",
+        sandbox_id=f"env-{number:04d}",
+        sandbox_own=True,
+        polled_ms=moment(-2).wall_ms,
+    )
+
+
+def _figures(made: Run, used: float) -> Run:
+    if not used:
+        return made
+    tokens = round(used * 10_000)
+    return replace(
+        made,
+        usage=Usage(total=tokens, input=tokens * 3 // 4, output=tokens // 4, cached=0),
+        used=round(used * 1000),
+        usage_known=True,
+        largest_step=round(used * 100),
+        cost_micro=round(used * 23_000),
+        currency="USD",
     )
 
 

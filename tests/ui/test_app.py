@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from console.domain.run import Outcome, RunId, State
+from console.domain.run import Outcome, Reason, Run, RunId, State
 from console.engine.errors import StoreBusy
 from console.engine.snapshot import RunDetail, Snapshot
 from console.ui.app import ConsoleApp
@@ -55,7 +55,7 @@ async def test_an_error_of_any_kind_in_the_tick_does_not_end_the_screen(busy: Do
 
 async def test_an_act_that_fails_is_told_in_one_line(busy: DoubleEngine) -> None:
     class Refusing(DoubleEngine):
-        async def stop(self, run_id: RunId, **_: object) -> None:  # type: ignore[override]  # it never returns
+        async def stop(self, run_id: RunId, *, by: str, reason: Reason = Reason.OPERATOR) -> Run:
             raise StoreBusy("the database is locked\nby another process")
 
     engine = Refusing(live=busy.live)

@@ -110,7 +110,7 @@ SHIFT = (
 
 @pytest.mark.parametrize("theme", ["night", "mono"])
 async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: DoubleEngine, theme: str) -> None:
-    busy.live += [samples.run(100 + number, of=samples.TASKS[number % 5], used=number) for number in range(30)]
+    busy.live += [samples.run(100 + number, of=samples.TASKS[number % 5], used=number) for number in range(12)]
     context = Context(engine=busy, clock=busy.clock, glyphs=UNICODE, by="alice tty=yes")
     app = ConsoleApp(context, themes=load_themes(), theme=theme, driver_class=RecordingDriver)
     comparison = Comparison()
@@ -124,9 +124,9 @@ async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: DoubleEngi
             await app.acts.done()
             await pilot.pause()
             comparison.take(driver.frames)
-        for second in range(20):
+        for second in range(8):
             busy.clock.advance(1)
-            if second == 10:
+            if second == 4:
                 busy.end(busy.live[5].id, Outcome.FAILED)
             await app.refresh_look()
             await pilot.pause()
