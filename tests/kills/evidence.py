@@ -148,8 +148,7 @@ def _numbers(value: object) -> list[int]:
     return [_whole(number) for number in value.values()]
 
 
-def complaints(folder: Path) -> str:
+def complaints(words: Path) -> str:
     """What the processes said of broken guards, or of what did not become quiet; empty where all went as it should."""
-    path = folder / "stderr"
-    text = path.read_text(errors="replace") if path.exists() else ""
+    text = words.read_text(errors="replace") if words.exists() else ""
     return text if re.search(r"broke|Traceback|Error", text) else ""

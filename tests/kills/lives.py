@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,14 +63,22 @@ class Life:
     """Where it dies; None: it lives until all is quiet."""
     asks: bool = True
     """It asks for the launch; else it only sees to what it finds."""
+    within_s: float = WITHIN_S
+    """It gives up where all is not quiet by then."""
     shift_ms: int = 0
     """How far its clocks are ahead: real time that passed while nobody lived."""
+
+    @property
+    def words(self) -> Path:
+        """What the processes of the trial say on stderr; beside the state folder, which may not be there yet."""
+        return self.folder.with_suffix(".stderr")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
     """The parts of an engine, before it has them: where the mutants of the tests set in."""
 
+    database: Callable[[Path, Reaper], Awaitable[MortalDatabase]] = mortal_database
     store: Callable[[MortalDatabase], Store] = Store
     provider: Callable[[Provider], Provider] = field(default=lambda provider: provider)
     journal: Callable[..., LaunchJournal] = LaunchJournal
@@ -146,7 +154,7 @@ async def born(life: Life, ports: Ports) -> AsyncIterator[Alive]:
     """An engine on the state folder, put together as the command does it."""
     reaper, clock = Reaper(life.point), ShiftedClock(life.shift_ms)
     prepare(life.folder, now=clock.now(), read_only=False, busy_ms=30_000)
-    database = await mortal_database(life.folder, reaper)
+    database = await ports.database(life.folder, reaper)
     store = ports.store(database)
     log = ports.log(life.folder / "runs.log", write=reaper.write("log"))
     launches = ports.journal(life.folder / "launch.journal", write=reaper.write("journal"))
@@ -173,7 +181,7 @@ async def live(life: Life, ports: Ports) -> None:
     async with born(life, ports) as alive:
         if life.asks:
             await alive.engine.desk.launch(alive.request)
-        await until(lambda: _is_quiet(alive), within=WITHIN_S, what="quiet")
+        await until(lambda: _is_quiet(alive), within=life.within_s, what="quiet")
         await _check_key(alive)
 
 

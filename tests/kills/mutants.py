@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+import aiosqlite
 
 from console.domain.moment import Moment
 from console.domain.record import LogRecord
 from console.domain.run import Run, RunId, State
 from console.journal.launches import LaunchJournal
 from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StatusClass, Unknown, Verdict
+from console.store.database import location
 from console.store.outbox import Outbox
 from console.store.runs import Runs
 from console.store.store import Store
@@ -111,7 +116,22 @@ class Mutant:
 
     ports: Ports
     near: str
-    """The crash point whose trials are run; most would be caught at others too, but later."""
+    """The crash point, or the group of system calls, whose trials are run; others would catch most too, but later."""
+    at_calls: bool = False
+    """It shows at system calls, not at named steps."""
+
+
+async def _unjournalled(folder: Path, reaper: Reaper) -> MortalDatabase:
+    """Gives up what makes a commit atomic, for speed."""
+    connections = []
+    for _ in range(2):
+        connection = await aiosqlite.connect(location(folder), uri=True, isolation_level=None, timeout=30.0)
+        connection.row_factory = sqlite3.Row
+        await connection.execute_fetchall("pragma journal_mode = memory")
+        connections.append(connection)
+    database = MortalDatabase(folder, *connections)
+    database.reaper = reaper
+    return database
 
 
 MUTANTS: Mapping[str, Mutant] = {
@@ -120,5 +140,6 @@ MUTANTS: Mapping[str, Mutant] = {
     "marks first": Mutant(ports=Ports(store=_marks_first), near="K12"),
     "writes no id": Mutant(ports=Ports(journal=WritesNoId), near="K8"),
     "asks twice": Mutant(ports=Ports(provider=_asks_twice), near="K1"),
+    "keeps no rollback journal": Mutant(ports=Ports(database=_unjournalled), near="pwrite64 db", at_calls=True),
     "believes the cancel": Mutant(ports=Ports(provider=BelievesTheCancel), near="K16"),
 }

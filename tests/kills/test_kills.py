@@ -5,47 +5,20 @@ The figures: every crash point K1 to K18 with every fault class that can meet it
 
 from __future__ import annotations
 
-import os
 import random
-import subprocess
-import sys
 import time
 
-import msgspec
 import pytest
 
+from tests.kills.counting import WORKERS, counted
 from tests.kills.mutants import MUTANTS
 from tests.kills.plan import PLAN, cells, trials
-from tests.kills.trial import Count
-from tests.tree import ROOT
-
-WORKERS = (os.cpu_count() or 1) + 1
-"""One more than there are cores: trials also wait, for deadlines of milliseconds."""
-
-
-def _counted(seed: int, *words: str, workers: int = 1) -> Count:
-    """What `workers` processes count, each with its share of the trials."""
-    command = [sys.executable, "-m", "tests.kills.worker", "--seed", str(seed), *words]
-    started = [
-        subprocess.Popen([*command, "--share", f"{share}/{workers}"], cwd=ROOT, stdout=subprocess.PIPE)
-        for share in range(workers)
-    ]
-    whole = Count()
-    try:
-        for process in started:
-            out, _ = process.communicate(timeout=3600)
-            assert process.returncode == 0, f"a worker ended with {process.returncode}"
-            whole.add(msgspec.json.decode(out, type=Count))
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    return whole
+from tests.tools import need_strace
 
 
 def _prove(*, per_cell: int, at_least: int, each: int) -> None:
     seed, began = random.randrange(2**32), time.monotonic()
-    count = _counted(seed, "--per-cell", str(per_cell), workers=WORKERS)
+    count = counted(seed, "--per-cell", str(per_cell), workers=WORKERS)
     again = f"python -m tests.kills.worker --seed {seed} --per-cell {per_cell} --only NUMBER"
     print(  # noqa: T201  # the figures of this run
         f"seed {seed}: {count.trials} trials, {count.kills} kills, {len(count.cells)} cells, "
@@ -74,7 +47,10 @@ def test_twenty_thousand_kills_break_no_law() -> None:
 @pytest.mark.parametrize("mutant", sorted(MUTANTS))
 def test_a_mistake_is_caught(mutant: str) -> None:
     """Laws that no mistake breaks would be no laws."""
+    at_calls = MUTANTS[mutant].at_calls
+    if at_calls:
+        need_strace()
     seed = random.randrange(2**32)
-    count = _counted(seed, "--mutant", mutant)
+    count = counted(seed, "--mutant", mutant, *(["--calls"] if at_calls else []))
     print(f"seed {seed}: {mutant}: caught at trial {count.trials}")  # noqa: T201  # the figure of this run
     assert count.breaches

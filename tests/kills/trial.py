@@ -6,8 +6,10 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -90,17 +92,34 @@ class Bench:
         breaches = self._live_on(trial, life, count)
         if trial.trouble.name == "create.late":
             time.sleep(LATE_S)
-        found = gather(folder, self.service)
-        breaches += broken_laws(found) + _unexpected(trial, found)
-        if trial.number % AGAIN_EVERY == 0:
-            again = replace(life, asks=False, shift_ms=trial.shifts_ms[-1])
-            if in_child(again, self.ports) != 0 or standing(gather(folder, self.service)) != standing(found):
-                breaches.append("another recovery changed something")
-        if said := complaints(folder):
+        breaches += self.breaches(life) or self._second_thoughts(trial, life)
+        if said := complaints(life.words):
             breaches.append(f"the processes said: {said[-3000:]}")
         count.trials += 1
         count.breaches += [f"{trial}: {breach}" for breach in breaches]
-        shutil.rmtree(folder)
+        self.tidy(life)
+
+    def breaches(self, life: Life) -> list[str]:
+        """Every law that the folder of `life` and the service break together."""
+        try:
+            return broken_laws(gather(life.folder, self.service))
+        except sqlite3.Error as error:
+            return [f"the database is broken: {error}"]
+
+    def _second_thoughts(self, trial: Trial, life: Life) -> list[str]:
+        """Was anybody left in the dark without a cause? Does another recovery change anything?"""
+        found = gather(life.folder, self.service)
+        breaches = _unexpected(trial, found)
+        if trial.number % AGAIN_EVERY == 0:
+            again = replace(life, asks=False, shift_ms=trial.shifts_ms[-1])
+            if in_child(again, self.ports) != 0 or standing(gather(life.folder, self.service)) != standing(found):
+                breaches.append("another recovery changed something")
+        return breaches
+
+    def tidy(self, life: Life) -> None:
+        """Throws away what a trial left."""
+        shutil.rmtree(life.folder)
+        life.words.unlink(missing_ok=True)
 
     def _live_on(self, trial: Trial, life: Life, count: Count) -> list[str]:
         """Every life of the trial; what was wrong with their ends."""
@@ -127,20 +146,26 @@ async def _make(folder: Path) -> None:
 
 def in_child(life: Life, ports: Ports) -> int:
     """The wait status of a process that lived it."""
+    return os.waitpid(forked(life, ports, lambda: None), 0)[1]
+
+
+def forked(life: Life, ports: Ports, wait: Callable[[], object]) -> int:
+    """The id of a process that lives it, after `wait`."""
     child = os.fork()
-    if child == 0:
-        code = 3
-        try:
-            signal.alarm(ALARM_S)
-            words = os.open(life.folder / "stderr", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            os.dup2(words, 2)
-            asyncio.run(live(life, ports))
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1]
+    if child != 0:
+        return child
+    code = 3
+    try:
+        wait()
+        signal.alarm(ALARM_S)
+        words = os.open(life.words, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(words, 2)
+        asyncio.run(live(life, ports))
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
 
 
 def _unexpected(trial: Trial, found: Evidence) -> list[str]:

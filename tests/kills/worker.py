@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import gc
 import itertools
+import random
 import sys
 import tempfile
 import threading
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from console.simulator.process import SimulatorProcess
+from tests.kills.calls import Calls, errors, kills
 from tests.kills.lives import Ports
 from tests.kills.mutants import MUTANTS
 from tests.kills.plan import trials
@@ -22,21 +26,44 @@ from tests.waiting import until_sync
 MEMORY = Path("/dev/shm")
 """A kill is not a power loss: what was written stays, on whatever disk, and in memory it is faster."""
 
+Act = Callable[[Count], None]
+"""One trial; what came of it is added."""
 
-def main() -> None:
-    """`--mutant`: until the first breach, for at most as many trials as there are."""
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--share", default="0/1")
-    parser.add_argument("--per-cell", type=int, default=1)
+    parser.add_argument("--share", default="0/1", help="which of how many shares of the trials")
+    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="until the first breach")
     parser.add_argument("--only", type=int, help="the number of one trial")
-    parser.add_argument("--mutant", choices=sorted(MUTANTS))
-    given = parser.parse_args()
+    parser.add_argument("--per-cell", type=int, default=1)
+    parser.add_argument("--calls", action="store_true", help="strikes at system calls in place of named steps")
+    parser.add_argument("--every", type=int, default=1, help="of calls that are many, each so many-th is a death")
+    parser.add_argument("--errors-every", type=int, default=1)
+    return parser
+
+
+def _named_steps(bench: Bench, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
+    for trial in trials(given.seed, given.per_cell):
+        if given.only in (None, trial.number):
+            yield trial.row.name, partial(bench.run, trial)
+
+
+def _system_calls(bench: Bench, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
+    dice = random.Random(given.seed)
+    for first_use in (False, True):
+        calls = Calls(bench=bench, first_use=first_use)
+        numbers = calls.numbers()
+        planned = [*kills(numbers, dice, every=given.every), *errors(numbers, dice, every=given.errors_every)]
+        for number, strike in enumerate(planned):
+            yield str(strike.group), partial(calls.strike, strike, number)
+
+
+def main() -> None:
+    """Prints a `Count`."""
+    given = _parser().parse_args()
     part, parts = map(int, given.share.split("/"))
     mutant = MUTANTS.get(given.mutant or "")
-    planned = [trial for trial in trials(given.seed, given.per_cell) if given.only in (None, trial.number)]
-    if mutant is not None:
-        planned = [trial for trial in planned if trial.cell.startswith(f"{mutant.near} ")]
     count = Count()
     base = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place, SimulatorProcess(seed=given.seed) as service:
@@ -46,8 +73,10 @@ def main() -> None:
         until_sync(lambda: threading.active_count() == 1, what="no thread, since it would not be in the children")
         gc.collect()
         gc.freeze()
-        for trial in itertools.islice(planned, part, None, parts):
-            bench.run(trial, count)
+        planned = (_system_calls if given.calls else _named_steps)(bench, given)
+        acts = (act for near, act in planned if mutant is None or near == mutant.near)
+        for act in itertools.islice(acts, part, None, parts):
+            act(count)
             if mutant is not None and count.breaches:
                 break
     sys.stdout.buffer.write(msgspec.json.encode(count))
