@@ -1,0 +1,1 @@
+"""Whole processes against one state folder, at one instant."""
