@@ -2,59 +2,95 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from console.domain.rollout import RolloutRules
 from console.domain.task import Stage
 from console.engine.snapshot import Instant, Rung, StageStep
-from console.ui.format import at, elapsed, units, zone_name
+from console.ui.format import at, elapsed, units, when, zone, zone_name
 from console.ui.glyphs import ASCII, Glyphs, gauge
 from console.ui.look import Look
+from console.ui.run_lines import wrapped
 from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, right
 
-NAME = 24
-BAR = 16
+WIDE = 100
+"""From here on stages are written out and bars are long."""
+LADDER, SHORT_LADDER = 33, 16
+EVIDENCE, NEXT = 16, 10
+LABEL = 12
+INSTANTS = 42
+"""Cells of a coming launch, with its mark and both zones."""
+
+
+def _name_cells(cells: int) -> int:
+    return 24 if cells >= WIDE else 18
 
 
 def header(cells: int) -> Line:
     """The names of the columns."""
-    text = f" {left('task', NAME)} {left('stage', 33)} {left('evidence', 12)} next launch"
-    return fit((Span(text, Tone.MUTED),), cells)
+    stage = LADDER if cells >= WIDE else SHORT_LADDER
+    names = f" {left('task', _name_cells(cells))} {left('stage', stage)} {left('evidence', EVIDENCE)} "
+    return fit((Span(f"{names}{left('next', NEXT)} stepped down", Tone.MUTED),), cells)
 
 
 def rung_line(rung: Rung, look: Look, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
     """One task in one line."""
-    done, needed = progress(rung, rules)
-    if rung.stage is Stage.UNATTENDED:
-        earned, tone = "at the top", Tone.OK
-    elif rung.missing:
-        earned, tone = f"{done} of {needed}", Tone.MUTED
-    else:
-        earned, tone = "earned", Tone.OK
+    down = rung.last_demotion
     spans = (
-        Span(f" {left(foreign(rung.task.name), NAME, glyphs.ellipsis)} "),
-        *ladder(rung, glyphs),
-        Span(f" {left(earned, 12)} ", tone),
-        Span(_next(rung, look), Tone.MUTED),
+        Span(f" {left(foreign(rung.task.name), _name_cells(cells), glyphs.ellipsis)} "),
+        *(ladder(rung, glyphs) if cells >= WIDE else short_ladder(rung, glyphs)),
+        Span(" "),
+        *fit(_earned(rung, rules, glyphs), EVIDENCE, glyphs.ellipsis),
+        Span(f" {left(_next(rung, look), NEXT)} ", Tone.MUTED),
+        Span(when(down.at_ms, look.now_ms, look.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
     )
     return fit(spans, cells, glyphs.ellipsis)
 
 
+def _signs(glyphs: Glyphs) -> tuple[str, str, str]:
+    """Here, behind, ahead."""
+    return ("*", "+", ".") if glyphs is ASCII else ("●", "✓", "○")
+
+
+def _here_tone(rung: Rung) -> Tone:
+    if rung.effective < rung.stage:
+        return Tone.LOUD
+    return Tone.OK if rung.stage is Stage.UNATTENDED else Tone.BUSY
+
+
 def ladder(rung: Rung, glyphs: Glyphs) -> Line:
-    """`✓ manual ── ● semi ── ○ unattended`, 33 cells; a stage that counts lower for now is loud."""
-    here, behind, ahead = ("*", "+", ".") if glyphs is ASCII else ("●", "✓", "○")
+    """`✓ manual ─ ● semi ─ ○ unattended`, 33 cells; a stage that counts lower for now is loud."""
+    here, behind, ahead = _signs(glyphs)
     spans: list[Span] = []
     for stage in Stage:
         if stage == rung.effective:
-            tone = Tone.LOUD if rung.effective < rung.stage else (Tone.OK if stage is Stage.UNATTENDED else Tone.BUSY)
-            spans.append(Span(f"{here} {stage.word}", tone))
+            spans.append(Span(f"{here} {stage.word}", _here_tone(rung)))
         elif stage < rung.effective:
             spans.append(Span(f"{behind} {stage.word}", Tone.MUTED))
         else:
             spans.append(Span(f"{ahead} {stage.word}", Tone.FAINT))
         if stage is not Stage.UNATTENDED:
             spans.append(Span(f" {glyphs.rule} ", Tone.FAINT))
-    return fit(tuple(spans), 33)
+    return fit(tuple(spans), LADDER)
+
+
+def short_ladder(rung: Rung, glyphs: Glyphs) -> Line:
+    """`✓─●─○ semi`, 16 cells."""
+    here, behind, ahead = _signs(glyphs)
+    signs = [here if each == rung.effective else behind if each < rung.effective else ahead for each in Stage]
+    tone = _here_tone(rung)
+    return fit((Span(f"{glyphs.rule.join(signs)} ", tone), Span(rung.effective.word, tone)), SHORT_LADDER)
+
+
+def _earned(rung: Rung, rules: RolloutRules, glyphs: Glyphs) -> Line:
+    done, needed = progress(rung, rules)
+    if rung.stage is Stage.UNATTENDED:
+        return line(Span("at the top", Tone.OK))
+    bar = gauge(6, ((min(done, needed), Tone.OK),), needed, glyphs)
+    if rung.missing:
+        return (*bar, Span(f" {done} of {needed}", Tone.MUTED))
+    return (*bar, Span(" earned", Tone.OK))
 
 
 def progress(rung: Rung, rules: RolloutRules) -> tuple[int, int]:
@@ -70,83 +106,99 @@ def progress(rung: Rung, rules: RolloutRules) -> tuple[int, int]:
 
 def details(rung: Rung, look: Look, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
     """Everything about one task: evidence as bars, what is missing, the next launches, the last step down."""
-    half = cells // 2 if cells >= 100 else cells
-    one = [*_evidence(rung, rules, glyphs), (), *_verdict(rung)]
-    other = [*_coming(rung, look), (), *_demotion(rung, look)]
-    if half == cells:
-        return [fit(each, cells, glyphs.ellipsis) for each in (*one, (), *other)]
+    first = cells // 2 if cells >= WIDE else cells - INSTANTS
+    if first < 30:
+        lines = [*_shown(rung, look, rules, cells, glyphs), (), *_ahead(rung, look, cells, glyphs)]
+        return [fit(each, cells, glyphs.ellipsis) for each in lines]
+    one, other = _shown(rung, look, rules, first - 1, glyphs), _ahead(rung, look, cells - first, glyphs)
     rows = max(len(one), len(other))
-    return [
-        (
-            *fit(one[row] if row < len(one) else (), half, glyphs.ellipsis),
-            *fit(other[row] if row < len(other) else (), cells - half, glyphs.ellipsis),
-        )
-        for row in range(rows)
-    ]
+    one, other = one + [()] * (rows - len(one)), other + [()] * (rows - len(other))
+    pairs = zip(one, other, strict=True)
+    return [(*fit(a, first, glyphs.ellipsis), *fit(b, cells - first, glyphs.ellipsis)) for a, b in pairs]
 
 
-def _evidence(rung: Rung, rules: RolloutRules, glyphs: Glyphs) -> list[Line]:
+def _label(name: str) -> Span:
+    return Span(f" {left(name, LABEL)}", Tone.MUTED)
+
+
+def _shown(rung: Rung, look: Look, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+    """What is asked for and what is there."""
     found = rung.evidence
     done, needed = progress(rung, rules)
-    what = {Stage.MANUAL: "clean by hand", Stage.SEMI: "clean, approved"}.get(rung.stage, "")
-    lines = []
+    bar = 16 if cells >= 45 else 6
+    lines = [*_verdict(rung, cells)]
     if needed:
-        bar = gauge(BAR, ((min(done, needed), Tone.OK),), needed, glyphs)
-        lines.append(line(Span(f" {left(what, 16)}", Tone.MUTED), *bar, f"  {done} of {needed}"))
-    lines.append(_share("p95 units", found.p95_units, found.budget, units, glyphs))
-    lines.append(_share("p95 time", found.p95_ms, found.max_ms, elapsed, glyphs))
-    watched = f"{found.observed} of {found.ran} with a console open"
-    lines.append(line(Span(f" {left('watched', 16)}", Tone.MUTED), watched))
-    held = f"{found.guards_held} cut off, with proof" if found.guards_held else "none had to fire yet"
-    lines.append(line(Span(f" {left('guards', 16)}", Tone.MUTED), held))
+        shown = gauge(bar, ((min(done, needed), Tone.OK),), needed, glyphs)
+        asked = f" {done} of {needed}" if done <= needed else f" {done}, {needed} asked for"
+        lines.append(line(_label("ok by hand" if rung.stage is Stage.MANUAL else "ok, approved"), *shown, asked))
+    lines.append(_share("p95 units", found.p95_units, found.budget, units, bar, glyphs))
+    lines.append(_share("p95 time", found.p95_ms, found.max_ms, elapsed, bar, glyphs))
+    lines.append(line(_label("watched"), f"{found.observed} of {found.ran} with a console"))
+    held = f"{found.guards_held} cut off, with proof" if found.guards_held else "none had to fire"
+    lines.append(line(_label("guards"), held))
+    since = f"since {at(found.since_ms, look.zone):%d %b %Y %H:%M}" if found.since_ms else "of all its runs"
+    lines.append(line(_label("counted"), Span(since, Tone.MUTED)))
     return lines
 
 
-def _share(name: str, value: int | None, limit: int | None, text: object, glyphs: Glyphs) -> Line:
-    written = text if callable(text) else str
-    label = Span(f" {left(name, 16)}", Tone.MUTED)
+def _share(
+    name: str, value: int | None, limit: int | None, written: Callable[[int], str], bar: int, glyphs: Glyphs
+) -> Line:
     if value is None or not limit:
-        return line(label, Span("nothing ran since the last step", Tone.FAINT))
+        return line(_label(name), Span("nothing ran yet", Tone.FAINT))
     tone = Tone.WARN if value * 10 > limit * 8 else Tone.BUSY
-    return line(label, *gauge(BAR, ((value, tone),), limit, glyphs), f"  {written(value)} of {written(limit)}")
+    return line(_label(name), *gauge(bar, ((value, tone),), limit, glyphs), f" {written(value)} of {written(limit)}")
 
 
-def _verdict(rung: Rung) -> list[Line]:
+def _verdict(rung: Rung, cells: int) -> list[Line]:
+    lines: list[Line] = []
+    if rung.effective < rung.stage:
+        lines.append(line(Span(f" counts as {rung.effective.word} while a run is unconfirmed ", Tone.LOUD)))
     if rung.stage is Stage.UNATTENDED:
-        return [line(Span(" runs by itself", Tone.OK))]
+        return [*lines, line(Span(" at the top: nobody is asked", Tone.OK))]
     higher = Stage(rung.stage + 1).word
     if not rung.missing:
-        return [line(Span(f" {higher} is earned: ", Tone.OK), Span("p", Tone.KEY), " promotes")]
-    return [
-        line(Span(f" {higher} takes ", Tone.MUTED), Span(missing, Tone.WARN)) for missing in map(foreign, rung.missing)
-    ]
+        return [*lines, line(Span(f" {higher} is earned: ", Tone.OK), Span("p", Tone.KEY), " promotes")]
+    pieces = wrapped(f"{higher} lacks {'; '.join(map(foreign, rung.missing))}", cells - 1)
+    return [*lines, *(line(Span(f" {piece}", Tone.WARN)) for piece in pieces)]
 
 
-def _coming(rung: Rung, look: Look) -> list[Line]:
+def _ahead(rung: Rung, look: Look, cells: int, glyphs: Glyphs) -> list[Line]:
+    return [*_coming(rung, glyphs), (), *_demotion(rung, look, cells)]
+
+
+def _coming(rung: Rung, glyphs: Glyphs) -> list[Line]:
     if rung.task.schedule is None:
-        return [line(Span("no schedule: launched by hand or from outside", Tone.MUTED))]
-    zone = ZoneInfo(rung.task.time_zone)
-    title = f"next launches, {foreign(rung.task.schedule)} in {rung.task.time_zone}"
-    return [line(Span(title, Tone.MUTED)), *(_instant(instant, zone) for instant in rung.next)]
+        return [line(Span("no schedule: by hand, or from outside", Tone.MUTED))]
+    where = zone(rung.task.time_zone)
+    title = line(Span(f"{foreign(rung.task.schedule)} in {rung.task.time_zone}", Tone.MUTED))
+    shift = next((instant for instant in rung.next if instant.shifts), None)
+    lines = [title, *(_instant(instant, where, glyphs) for instant in rung.next)]
+    if shift is not None:
+        name = zone_name(shift.at_ms, where)
+        lines.append(line(Span(f"{glyphs.near} the clocks change before it, to {name}", Tone.WARN)))
+    return lines
 
 
-def _instant(instant: Instant, zone: ZoneInfo) -> Line:
-    local, utc = at(instant.at_ms, zone), at(instant.at_ms, ZoneInfo("UTC"))
-    shift = Span("  clocks change before", Tone.WARN) if instant.shifts else Span("")
-    return line(
-        f"{local:%a %d %b %H:%M} {zone_name(instant.at_ms, zone)}", Span(f"   {utc:%d %b %H:%M} UTC", Tone.MUTED), shift
-    )
+def _instant(instant: Instant, where: ZoneInfo, glyphs: Glyphs) -> Line:
+    local, utc = at(instant.at_ms, where), at(instant.at_ms, ZoneInfo("UTC"))
+    mark = Span(f"{glyphs.near} " if instant.shifts else "  ", Tone.WARN)
+    here = f"{local:%a %d %b %H:%M} {zone_name(instant.at_ms, where)}"
+    if here.endswith(" UTC"):
+        return line(mark, here)
+    return line(mark, left(here, 23), Span(f"{utc:%d %b %H:%M} UTC", Tone.MUTED))
 
 
-def _demotion(rung: Rung, look: Look) -> list[Line]:
+def _demotion(rung: Rung, look: Look, cells: int) -> list[Line]:
     step = rung.last_demotion
     if step is None:
         return [line(Span("never demoted", Tone.MUTED))]
-    return [line(Span("last step down ", Tone.MUTED), Span(_when(step, look), Tone.BAD)), line(foreign(step.reason))]
-
-
-def _when(step: StageStep, look: Look) -> str:
-    return f"{at(step.at_ms, look.zone):%a %d %b %H:%M}"
+    head = line(
+        Span("last step down ", Tone.MUTED),
+        Span(f"{at(step.at_ms, look.zone):%a %d %b %H:%M}", Tone.BAD),
+        Span(f" to {step.after.word}", Tone.MUTED),
+    )
+    return [head, *(line(Span(piece)) for piece in wrapped(f"{step.by}: {step.reason}", cells))]
 
 
 def history_lines(rung: Rung, look: Look, cells: int, glyphs: Glyphs) -> list[Line]:
@@ -160,7 +212,7 @@ def _step(step: StageStep, look: Look, glyphs: Glyphs) -> Line:
     up = step.after > step.before
     forced = Span(" forced", Tone.WARN) if step.forced else Span("")
     return line(
-        Span(f"{_when(step, look)}  ", Tone.MUTED),
+        Span(f"{at(step.at_ms, look.zone):%Y-%m-%d %H:%M}  ", Tone.MUTED),
         Span(f"{right(step.before.word, 10)} {glyphs.to} {left(step.after.word, 10)}", Tone.OK if up else Tone.BAD),
         forced,
         Span(f"  {foreign(step.by, limit=24)}: ", Tone.MUTED),
@@ -169,7 +221,4 @@ def _step(step: StageStep, look: Look, glyphs: Glyphs) -> Line:
 
 
 def _next(rung: Rung, look: Look) -> str:
-    if not rung.next:
-        return "by hand"
-    first = at(rung.next[0].at_ms, look.zone)
-    return f"{first:%a %H:%M}"
+    return f"{at(rung.next[0].at_ms, look.zone):%a %H:%M}" if rung.next else "by hand"

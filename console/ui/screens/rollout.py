@@ -40,6 +40,7 @@ class RolloutScreen(Board):
         self._acts = acts
         self._rungs: tuple[Rung, ...] = ()
         self._trouble = ""
+        self._list_rows = 0
         self._read_soon = Soon(self._read, acts, name="rollout")
 
     def body(self) -> Iterable[Widget]:
@@ -91,7 +92,10 @@ class RolloutScreen(Board):
             return
         cells, glyphs, rules = self.app.size.width, self.context.glyphs, self.context.engine.settings.rollout
         rows = [(rung.task.name, rung_line(rung, look, rules, cells - 2, glyphs)) for rung in self._rungs]
-        self.query_one(RowList).show(header(cells - 2), rows)
+        rows_shown = self.query_one(RowList)
+        rows_shown.show(header(cells - 2), rows)
+        # The panel gets what a short list leaves; a long one scrolls in its half.
+        self._share_out(rows_shown, min(len(rows) + 1, max(4, (self.app.size.height - 4) // 2)))
         rung, panel = self.picked, self.query_one("#panel", Lines)
         name = foreign(rung.task.name) if rung else ""
         title = line(Span(f"{glyphs.rule * 2} ", Tone.FAINT), Span(f"{name} ", Tone.STRONG))
@@ -100,6 +104,11 @@ class RolloutScreen(Board):
         if self._trouble:
             lines = [line(Span(f" {self._trouble}", Tone.BAD))]
         panel.show([*lines, *([()] * (panel.size.height - len(lines)))][: max(0, panel.size.height)])
+
+    def _share_out(self, shown: RowList, rows: int) -> None:
+        if rows != self._list_rows:
+            self._list_rows = rows
+            shown.styles.height = rows
 
     def action_steps(self) -> None:
         """The history of stages of one task."""
