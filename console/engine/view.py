@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from console.domain.run import Run, RunId
+from console.domain.run import Run, RunId, State
 from console.domain.task import Fingerprint, Task
 from console.domain.text import safe
 from console.engine.desk import KINDS, Desk
@@ -29,6 +29,14 @@ from console.store.history import HistoryFilter, KeyStanding, Page, Place
 
 RECENT = 50
 
+ORDER = (State.PROPOSED, State.UNCONFIRMED)
+"""What waits for a person comes first."""
+
+
+def _urgency(run: Run) -> tuple[int, int]:
+    """Oldest first within each kind."""
+    return (ORDER.index(run.state) if run.state in ORDER else len(ORDER)), run.created_ms
+
 
 class View:
     """Reads only. Raises StoreError where the store does not answer."""
@@ -48,7 +56,7 @@ class View:
         scheduler = owners.get(self._lock.holder() or "")
         return Snapshot(
             taken=now,
-            live=await store.runs.open_runs(),
+            live=tuple(sorted(await store.runs.open_runs(), key=_urgency)),
             recent=await store.history.recent(RECENT),
             standings=await store.ledger.standings(settings.caps, now),
             paused=Pause(since_ms=pause.since_ms, by=safe(pause.by, limit=80)) if pause else None,
@@ -99,6 +107,7 @@ class View:
             changed_since=self._changed_since(run),
             worst_case_micro=price.worst_case(run.limits.budget, units) if price else None,
             currency=price.currency if price else None,
+            evidence=await store.evidence.of(run.task) if run.state is State.PROPOSED else None,
         )
 
     def _changed_since(self, run: Run) -> tuple[str, ...]:

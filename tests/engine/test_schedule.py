@@ -196,3 +196,17 @@ async def test_only_one_of_two_processes_schedules_and_the_other_takes_over(tmp_
                 return found is not None and found.mine
 
             await until(moved)
+
+
+async def test_what_waits_for_a_person_is_shown_first(tmp_path: Path) -> None:
+    clock, provider = ManualClock(NOW), FakeProvider()
+    task = replace(HOURLY, name="due", target="due")
+    use = replace(settings(a_task(max_ms=86_400_000), task, kind=Kind.SERVE), schedules=True)
+    async with house(tmp_path, provider, use, clock=clock) as here:
+        await here.engine.rollout.move("due", Stage.SEMI, by=BY, reason="for this test", forced=True)
+        await here.looked()
+        await here.reaches((await here.launch()).run.id, State.RUNNING)
+        clock.advance(3600)
+        await until(lambda: proposals(here))
+        live = (await here.engine.view.snapshot()).live
+        assert [run.state for run in live] == [State.PROPOSED, State.RUNNING]
