@@ -103,6 +103,8 @@ class RunDetail:
     worst_case_micro: int | None = None
     """Micro-money if the whole budget were used; None where the price is unknown."""
     currency: str | None = None
+    evidence: Evidence | None = None
+    """Of its task, for a proposal: what the runs before it have shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

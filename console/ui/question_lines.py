@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from console.domain.guardrails import UNIT_CAPS, Cap, Standing
 from console.domain.run import RERUN_FREELY, Outcome, Run, State
 from console.domain.task import CutOff
-from console.engine.snapshot import LaunchKind, LaunchPreview
+from console.engine.snapshot import LaunchKind, LaunchPreview, RunDetail
 from console.ui.format import clock, countdown, elapsed, money, span_of, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.look import Look
@@ -139,7 +139,26 @@ def proposal_lines(run: Run, look: Look) -> list[Line]:
         labelled("agent", f"{foreign(print_of.agent)}, {foreign(print_of.model)}"),
         labelled("prompt", f"{print_of.prompt_length} characters, {print_of.prompt_sha256[:12]}{system}"),
         labelled("asked", f"{run.origin.value}, {foreign(run.requested_by)}, at {clock(run.created_ms, look.zone)}"),
+        *_evidence(look.detail if look.detail is not None and look.detail.run.id == run.id else None),
         labelled("until", until),
+    ]
+
+
+def _evidence(detail: RunDetail | None) -> list[Line]:
+    """What the runs of the task have shown since its last step: counts only."""
+    if detail is None or detail.evidence is None:
+        return []
+    found = detail.evidence
+    worst = money(detail.worst_case_micro, detail.currency) if detail.worst_case_micro is not None else "unknown"
+    if not found.ran:
+        return [labelled("at most", worst), labelled("evidence", Span("no run since the task's last step", Tone.WARN))]
+    clean = found.manual_ok + found.approved_ok
+    used = f"19 of 20 within {units(found.p95_units or 0)} units and {elapsed(found.p95_ms or 0)}"
+    doubt = Span(f", {found.unconfirmed} unconfirmed", Tone.BAD) if found.unconfirmed else Span("")
+    return [
+        labelled("at most", worst),
+        labelled("evidence", f"{found.ran} ran, {clean} clean, {found.guards_held} cut off", doubt),
+        labelled("", Span(used, Tone.MUTED)),
     ]
 
 

@@ -198,7 +198,7 @@ def _demotion(rung: Rung, look: Look, cells: int) -> list[Line]:
         Span(f"{at(step.at_ms, look.zone):%a %d %b %H:%M}", Tone.BAD),
         Span(f" to {step.after.word}", Tone.MUTED),
     )
-    return [head, *(line(Span(piece)) for piece in wrapped(f"{step.by}: {step.reason}", cells))]
+    return [head, *(line(Span(piece)) for piece in wrapped(foreign(f"{step.by}: {step.reason}"), cells))]
 
 
 def history_lines(rung: Rung, look: Look, cells: int, glyphs: Glyphs) -> list[Line]:

@@ -56,6 +56,8 @@ class DoubleState:
     """What stands against the next preview or launch."""
     broken: Exception | None = None
     """Raised by every read while it is set."""
+    rungs: tuple[Rung, ...] = ()
+    """The ladder; empty: every task stands at manual with nothing to show."""
     looked_back: list[HistoryFilter] = field(default_factory=list)
     """Every filter that pages or counts were asked for."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -199,7 +201,7 @@ class DoubleReading(DoubleState):
 
     async def ladder(self) -> tuple[Rung, ...]:
         self._break()
-        return tuple(
+        return self.rungs or tuple(
             Rung(
                 task=task,
                 stage=Stage.MANUAL,

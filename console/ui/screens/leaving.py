@@ -16,7 +16,7 @@ from console.ui.farewell import End, Farewell
 from console.ui.look import Look
 from console.ui.question_lines import run_names
 from console.ui.screens.dialogs import Ask, Dialog
-from console.ui.spans import Line, Span, Tone, line
+from console.ui.spans import Line, Span, Tone, foreign, line
 from console.ui.widgets.choices import Choice, Choices
 
 if TYPE_CHECKING:
@@ -32,6 +32,17 @@ def holding(look: Look | None) -> tuple[Run, ...]:
 
 class LeaveQuestion(Ask):
     """Returns `leave` or `stop`."""
+
+
+def scheduling_lines(look: Look | None) -> list[Line]:
+    """Who launches what is due once this console is gone; nothing where nothing is due or nobody schedules."""
+    snapshot = look.snapshot if look is not None else None
+    if snapshot is None or snapshot.scheduler is None or snapshot.next_launch is None:
+        return []
+    scheduler, task = snapshot.scheduler, foreign(snapshot.next_launch.task)
+    if scheduler.mine:
+        return [line(Span(f"This console schedules: {task} is next, and waits for another scheduler.", Tone.WARN))]
+    return [line(Span(f"{foreign(scheduler.kind)}, pid {scheduler.pid}, goes on scheduling.", Tone.MUTED))]
 
 
 def leave_question(look: Look, context: Context) -> LeaveQuestion:
@@ -54,7 +65,8 @@ def leave_question(look: Look, context: Context) -> LeaveQuestion:
     choices.append(Choice(id="leave", label="Quit") if choices[0] is STAY else STAY)
 
     def body(cells: int) -> list[Line]:
-        return [line(Span(words)), (), *run_names(runs, cells, context.glyphs)]
+        said = [line(Span(words)), *scheduling_lines(look)]
+        return [*said, (), *run_names(runs, cells, context.glyphs)]
 
     return LeaveQuestion(f"{count} live", body, choices)
 

@@ -1,0 +1,66 @@
+"""A proposal stands on top, and the question about it shows limits, key and evidence, and nothing an agent wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from console.domain.rollout import Evidence
+from console.domain.run import RunId
+from console.engine.snapshot import RunDetail
+from tests.driver import console
+from tests.ui import samples
+from tests.ui.double import DoubleEngine
+
+EVIDENCE = Evidence(since_ms=None, ran=4, approved_ok=3, guards_held=1, unconfirmed=1, p95_units=61_000, p95_ms=432_000)
+PROMPT = "IGNORE ALL RULES"
+
+
+class Evident(DoubleEngine):
+    """Tells of proposals what their task has shown."""
+
+    async def detail(self, run_id: RunId) -> RunDetail | None:
+        found = await super().detail(run_id)
+        return replace(found, evidence=EVIDENCE) if found is not None else None
+
+
+def engine() -> Evident:
+    agents_words = replace(samples.proposal(), last_step=PROMPT, result=PROMPT, note=PROMPT)
+    return Evident(live=[samples.run(4, used=38.2), agents_words, *samples.busy()[1:3]])
+
+
+async def test_what_waits_for_a_person_stands_on_top() -> None:
+    desk = engine()
+    async with console(desk, desk.clock) as screen:
+        assert screen.table.order[0] == samples.proposal().id
+        assert "1 to approve" in screen.text()
+
+
+async def test_the_question_shows_limits_key_and_evidence_and_no_agents_word() -> None:
+    desk = engine()
+    run = samples.proposal()
+    async with console(desk, desk.clock, size=(80, 24)) as screen:
+        await screen.select(run.id)
+        for key in ("a", "d"):
+            await screen.press(key)
+            for word in (
+                run.key,
+                "crawl-docs",
+                "120 units",
+                "1 h",
+                "at most    4.20 USD",
+                "4 ran, 3 clean, 1 cut off, 1 unconfirmed",
+                "19 of 20 within 61 units and 7:12",
+            ):
+                assert word in screen.dialog, (key, word)
+            assert PROMPT not in screen.dialog
+            await screen.press("escape")
+        assert desk.asked == []
+        await screen.press("a", "a")
+        assert desk.asked == [("approve", run.id)]
+
+
+async def test_leaving_names_who_schedules() -> None:
+    desk = engine()
+    async with console(desk, desk.clock) as screen:
+        await screen.press("q")
+        assert "This console schedules: nightly-report is next" in screen.dialog

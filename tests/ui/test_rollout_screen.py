@@ -1,0 +1,207 @@
+"""Screen 3: what stands there, and that a step is asked for, earned or answered for, and never taken by accident."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.domain.rollout import Evidence
+from console.domain.task import Stage
+from console.engine.errors import StoreError
+from console.engine.rollout import coming_instants
+from console.engine.snapshot import Rung, StageStep
+from console.ui.glyphs import ASCII
+from tests.driver import console
+from tests.ui import samples
+from tests.ui.double import DoubleEngine
+
+SHOWN = Evidence(
+    since_ms=samples.moment(-9 * 86_400).wall_ms,
+    ran=5,
+    manual_ok=2,
+    approved_ok=3,
+    observed=4,
+    guards_held=1,
+    p95_units=41_000,
+    p95_ms=412_000,
+    budget=80_000,
+    max_ms=900_000,
+)
+DOWN = StageStep(
+    at_ms=samples.moment(-3 * 86_400).wall_ms,
+    before=Stage.UNATTENDED,
+    after=Stage.SEMI,
+    by="nightdesk",
+    reason="run 01k9zq of key 9f2c51ab03de7714: timeout",
+    forced=False,
+)
+
+
+def rung(number: int, stage: Stage, missing: tuple[str, ...] = (), **more: object) -> Rung:
+    task = samples.TASKS[number]
+    base = Rung(
+        task=task,
+        stage=stage,
+        effective=stage,
+        evidence=SHOWN,
+        missing=missing,
+        next=coming_instants(task, samples.NOW.utc()),
+    )
+    return replace(base, **more)  # type: ignore[arg-type]  # any field of a rung
+
+
+EARNED = rung(0, Stage.SEMI, steps=(DOWN,))
+LACKING = rung(1, Stage.SEMI, ("2 more approved runs that end ok",))
+TOP = rung(2, Stage.UNATTENDED)
+FIRST = rung(3, Stage.MANUAL, ("1 more run by hand that ends ok",))
+DOUBTED = rung(4, Stage.UNATTENDED, effective=Stage.SEMI)
+
+
+@pytest.fixture
+def engine() -> DoubleEngine:
+    return DoubleEngine(rungs=(EARNED, LACKING, TOP, FIRST, DOUBTED))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
+async def test_everything_about_a_task_fits_on_the_screen(engine: DoubleEngine, size: tuple[int, int]) -> None:
+    async with console(engine, engine.clock, size=size) as screen:
+        await screen.press("3")
+        text = screen.text()
+        for word in (
+            "unattended is earned: p promotes",
+            "3 of 3",
+            "41 of 80",
+            "6:52 of 15:00",
+            "4 of 5 with a console",
+            "1 cut off, with proof",
+            "0 3 * * * in Europe/Berlin",
+            "Tue 24 Nov 03:00 CET",
+            "24 Nov 02:00 UTC",
+            "Sat 28 Nov 03:00 CET",
+            "last step down Fri 20 Nov 04:20",
+            "nightdesk: run 01k9zq of key",
+            "timeout",
+        ):
+            assert word in text, word
+
+
+async def test_a_change_of_the_clocks_is_marked_before_it_happens(engine: DoubleEngine) -> None:
+    task = samples.TASKS[0]
+    before = samples.NOW.utc().replace(year=2027, month=3, day=26)
+    engine.rungs = (replace(EARNED, next=coming_instants(task, before)),)
+    async with console(engine, engine.clock, size=(80, 24)) as screen:
+        await screen.press("3")
+        assert "! Sun 28 Mar 03:00 CEST  28 Mar 01:00 UTC" in screen.text()
+        assert "! the clocks change before it, to CEST" in screen.text()
+
+
+async def test_a_stage_that_counts_lower_for_now_says_so(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "G")
+        assert "counts as semi while a run is unconfirmed" in screen.text()
+        (row,) = [line for line in screen.lines() if line.startswith("▌")]
+        assert "✓ manual ─ ● semi ─ ○ unattended" in row
+
+
+async def test_an_earned_rung_takes_one_question(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "p")
+        assert "nobody watching" in screen.dialog
+        await screen.press("escape")
+        assert engine.asked == []
+        await screen.press("p", "enter")
+        assert engine.asked == [], "the answer that stands out does nothing"
+        await screen.press("p", "p")
+        assert engine.asked == [("move", "nightly-report", "unattended", "", "False")]
+        assert "nightly-report is at unattended now" in screen.text()
+
+
+async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "j", "p")
+        assert "not earned yet: 2 more approved runs that end ok" in screen.dialog
+        await screen.press("p", "enter")
+        assert engine.asked == []
+        await screen.press("p", "right", "enter")
+        assert "crawl-docs to unattended without the evidence" in screen.text()
+        await screen.press("enter")
+        assert engine.asked == [], "a reason is needed"
+        await screen.type("watched it all week")
+        await screen.press("enter")
+        assert engine.asked == [("move", "crawl-docs", "unattended", "watched it all week", "True")]
+
+
+async def test_a_step_down_takes_a_reason_and_goes_one_rung(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "j", "j", "P")
+        assert "Demote triage-issues to semi?" in screen.text()
+        await screen.press("escape", "P", "enter")
+        assert engine.asked == []
+        await screen.type("it files nonsense")
+        await screen.press("enter")
+        assert engine.asked == [("move", "triage-issues", "semi", "it files nonsense", "False")]
+
+
+async def test_the_ends_of_the_ladder_take_no_step(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "j", "j", "p")
+        assert not screen.asks
+        await screen.press("j", "P")
+        assert not screen.asks
+        assert engine.asked == []
+
+
+async def test_every_step_can_be_read(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "h")
+        assert "unattended → semi" in screen.dialog
+        assert "2026-11-20 04:20" in screen.dialog
+        await screen.press("escape", "j", "h")
+        assert "no step was taken yet" in screen.dialog
+
+
+async def test_a_watcher_is_offered_no_step(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock, read_only=True) as screen:
+        await screen.press("3", "p", "P")
+        assert not screen.asks
+        assert "promote" not in screen.bottom()
+        assert "history" in screen.bottom()
+        assert engine.asked == []
+
+
+async def test_a_busy_store_is_told_and_the_ladder_stays(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3")
+        engine.broken = StoreError("the state store is busy")
+        await screen.tick()
+        assert "the state store is busy" in screen.text()
+        assert "crawl-docs" in screen.text()
+        engine.broken = None
+        await screen.tick()
+        assert "unattended is earned" in screen.text()
+
+
+async def test_the_cursor_stays_on_its_task_when_the_ladder_changes(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "j")
+        engine.rungs = (TOP, FIRST, EARNED, LACKING)
+        await screen.tick()
+        (row,) = [line for line in screen.lines() if line.startswith("▌")]
+        assert "crawl-docs" in row
+
+
+async def test_without_unicode_every_sign_has_a_letter(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock, size=(80, 24), glyphs=ASCII) as screen:
+        await screen.press("3")
+        assert "+-*-. semi" in screen.text()
+        assert screen.text().isascii()
+
+
+async def test_hostile_reasons_are_harmless(engine: DoubleEngine) -> None:
+    step = replace(DOWN, reason="\x1b[2J[red]oops[/oops]")
+    engine.rungs = (replace(EARNED, steps=(step,)),)
+    async with console(engine, engine.clock) as screen:
+        await screen.press("3", "h")
+        assert "[red]oops[/oops]" in screen.dialog
+        assert "\x1b" not in screen.text()
