@@ -149,6 +149,9 @@ async def _farewell(shell: Shell, house: House, answer: LaunchAnswer, run: Run, 
         shell.say(f"run {run.id} goes on, guarded by {guard}; to stop it: nightdesk cancel {short(run.id)}")
     with suppress(StoreError):
         run = await house.store.runs.get(run.id) or run
+        for change in await house.store.stages.changes(run.task):
+            if change.run_id == run.id:
+                shell.say(f"{safe(run.task)} went down from {change.before.word} to {change.after.word}: see its stage")
     if shell.json:
         shell.out_json(answer_json(answer, run, house.clock.now()))
     if leaving.code is not None:

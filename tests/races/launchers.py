@@ -1,0 +1,63 @@
+"""Processes that launch as fast as they can until somebody pauses them. Imported by name by each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from console.domain.guardrails import RefusalKind
+from console.engine.clock import SystemClock
+from console.store.errors import StaleRun
+from console.store.launches import ClaimKind
+from console.store.store import Store
+from tests.races.claimers import unlimited_but
+from tests.store.building import BY, Bench, a_task
+from tests.waiting import until
+
+Told = tuple[int, int, int]
+"""Launches sent, wall milliseconds of the last one, wall milliseconds at which the pause was met."""
+
+
+def launch_until_paused(folder: Path, name: str, start: Barrier, out: Queue[Told]) -> None:
+    """Claims and sends, over and over."""
+    out.put(asyncio.run(_launch(folder, name, start)))
+
+
+async def _launch(folder: Path, name: str, start: Barrier) -> Told:
+    clock = SystemClock()
+    store = await Store.open(folder, now=clock.now())
+    bench = Bench(store, clock, caps=unlimited_but())  # type: ignore[arg-type]  # only `now` is asked of it
+    start.wait(timeout=120)
+    sent = last_ms = 0
+    while True:
+        answer = await bench.claim(a_task(f"{name}-{sent}"))
+        if answer.kind is ClaimKind.REFUSED and answer.refusal and answer.refusal.kind is RefusalKind.PAUSED:
+            break
+        assert answer.run is not None
+        try:
+            run = await store.runs.mark_sending(answer.run, clock.now())
+        except StaleRun:
+            break
+        assert run.sent is not None
+        sent, last_ms = sent + 1, run.sent.wall_ms
+    met_ms = clock.now().wall_ms
+    await store.close()
+    return sent, last_ms, met_ms
+
+
+def pause_amid(folder: Path, start: Barrier, out: Queue[int]) -> None:
+    """Pauses while the others launch; tells when the pause was stored."""
+    out.put(asyncio.run(_pause(folder, start)))
+
+
+async def _pause(folder: Path, start: Barrier) -> int:
+    clock = SystemClock()
+    store = await Store.open(folder, now=clock.now())
+    start.wait(timeout=120)
+    await until(store.runs.open_runs, within=60, what="the first launch")
+    await store.controls.pause(by=BY, now=clock.now())
+    stored_ms = clock.now().wall_ms
+    await store.close()
+    return stored_ms
