@@ -32,6 +32,7 @@ class Looks:
     slow: bool = False
     mouse: bool | None = None
     """None: on, but not over SSH."""
+    bell: bool = True
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -43,6 +44,7 @@ async def shown(house: House, looks: Looks, leave: Leave | None = None) -> Farew
         theme=looks.theme,
         slow=looks.slow,
         mouse=looks.mouse,
+        bell=looks.bell,
         read_only=house.engine.settings.read_only,
         leave=leave,
         themes_folder=_folder(),

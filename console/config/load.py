@@ -103,7 +103,11 @@ class _Reader:
             poll_ms=provider.poll_seconds.scaled,
             console_schedules=scheduler.console,
             console=ConsoleSettings(
-                theme=console.theme, slow=console.slow, mouse=console.mouse, keys=dict(console.keys)
+                theme=console.theme,
+                slow=console.slow,
+                mouse=console.mouse,
+                bell=console.bell,
+                keys=dict(console.keys),
             ),
         )
 

@@ -145,6 +145,7 @@ class ConsoleTable(Table, frozen=True, kw_only=True):
     slow: bool = False
     mouse: bool | None = None
     """None: on, but not over SSH."""
+    bell: bool = True
     keys: Keys = {}
 
 

@@ -41,6 +41,8 @@ class ConsoleSettings:
     slow: bool = False
     mouse: bool | None = None
     """None: on, but not over SSH."""
+    bell: bool = True
+    """Rings where a person may be needed."""
     keys: Mapping[str, str] = field(default_factory=dict)
     """Key by the id of what it does."""
 

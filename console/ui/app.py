@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
@@ -21,6 +21,7 @@ from console.ui.crash import crash_text
 from console.ui.farewell import End, Farewell
 from console.ui.filters import OnlyText
 from console.ui.glyphs import ASCII
+from console.ui.herald import Herald
 from console.ui.keys import hints
 from console.ui.look import Look
 from console.ui.messages import LineDropped, LookAt, Told
@@ -33,6 +34,8 @@ from console.ui.spans import Span, Tone
 from console.ui.theme import Themes, wear
 
 NOTICE_MS = 6_000
+NEWS_MS = 15_000
+"""Nobody asked for it, so the eye may be elsewhere."""
 SLOW_S, FAST_S = 5.0, 1.0
 
 
@@ -61,6 +64,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         themes: Themes,
         theme: str,
         slow: bool = False,
+        bell: bool = True,
+        titles: bool = False,
         driver_class: type[Driver] | None = None,
     ) -> None:
         self.context = context
@@ -77,6 +82,7 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         self._slow = slow
         self._looked_at: RunId | None = None
         self._notice_until = 0
+        self._herald = Herald(self._write, bell=bell, titles=titles)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, then ours: nothing reaches the terminal past it."""
@@ -102,8 +108,22 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         if look is None:
             return
         self.look = look
-        if self.notice is not None and look.now.boot_ms >= self._notice_until:
+        heard = self._herald.hear(look)
+        if heard is not None:
+            self._notice_until = look.now.boot_ms + NEWS_MS
+            self.notice = heard
+        elif self.notice is not None and look.now.boot_ms >= self._notice_until:
             self.notice = None
+
+    async def on_event(self, event: events.Event) -> None:
+        """Whoever presses a key has seen what was told."""
+        if isinstance(event, events.Key | events.MouseDown):
+            self._herald.seen()
+        await super().on_event(event)
+
+    def _write(self, data: str) -> None:
+        if self._driver is not None:
+            self._driver.write(data)
 
     def _tell(self, span: Span) -> None:
         self.post_message(Told(span))

@@ -20,7 +20,7 @@ from textual.driver import Driver
 from textual.geometry import Size
 
 from console.ui.messages import LineDropped
-from console.ui.stream import SYNC, Painter
+from console.ui.stream import RESTORE_TITLE, SYNC, Painter
 from console.ui.tty import Tty, terminal_path
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class ScreenDriver(Driver):
         if self._tty is None:
             return
         self._tty.deaf()
-        self._tty.finish((MOUSE_OFF * self._mouse + LEAVE).encode(), within=LAST_WORDS_S)
+        last_words = MOUSE_OFF * self._mouse + RESTORE_TITLE * self._painter.entitled + LEAVE
+        self._tty.finish(last_words.encode(), within=LAST_WORDS_S)
         self._tty.close()
 
     def close(self) -> None:

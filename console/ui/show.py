@@ -14,7 +14,7 @@ from console.domain.moment import Clock
 from console.ui.context import Context, Leave
 from console.ui.farewell import End, Farewell
 from console.ui.ports import EngineLike
-from console.ui.terminal import fitting_glyphs, fitting_theme, prepare_environment, user, wants_mouse
+from console.ui.terminal import fitting_glyphs, fitting_theme, knows_titles, prepare_environment, user, wants_mouse
 
 LAST_ACTS_S = 5.0
 """How long the end waits for what the operator asked last, such as a cancel that a slow provider has not answered."""
@@ -30,6 +30,7 @@ async def show(
     theme: str | None = None,
     slow: bool = False,
     mouse: bool | None = None,
+    bell: bool = True,
     read_only: bool = False,
     leave: Leave | None = None,
     themes_folder: Path | None = None,
@@ -38,8 +39,9 @@ async def show(
     """The console until it ends; neither the engine nor its runs are touched by that.
 
     `theme`: by name, None for one that fits the terminal. `slow`: one look in five seconds. `mouse`: None is on,
-    but off over SSH. `read_only`: offers nothing that writes. `leave`: hands the runs to the background; None where
-    that is not possible. `themes_folder`: the operator's own themes. `keys`: key by the id of a binding.
+    but off over SSH. `bell`: rings where a person may be needed. `read_only`: offers nothing that writes. `leave`:
+    hands the runs to the background; None where that is not possible. `themes_folder`: the operator's own themes.
+    `keys`: key by the id of a binding.
 
     SIGTERM ends it with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`: descriptors 0 to 2 are
     /dev/null then and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises ValueError for an
@@ -54,7 +56,7 @@ async def show(
         read_only=read_only,
         leave=leave,
     )
-    app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow)
+    app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow, bell=bell)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.terminated)
     try:
@@ -65,11 +67,21 @@ async def show(
     return farewell or Farewell(end=End.CRASHED, message=app.crash)
 
 
-def _app(context: Context, theme: str, folder: Path | None, keys: Mapping[str, str], *, slow: bool) -> ConsoleApp:
+def _app(
+    context: Context, theme: str, folder: Path | None, keys: Mapping[str, str], *, slow: bool, bell: bool
+) -> ConsoleApp:
     from console.ui.app import ConsoleApp  # Textual reads its environment at import
     from console.ui.driver import ScreenDriver
     from console.ui.theme import load_themes
 
-    app = ConsoleApp(context, themes=load_themes(folder), theme=theme, slow=slow, driver_class=ScreenDriver)
+    app = ConsoleApp(
+        context,
+        themes=load_themes(folder),
+        theme=theme,
+        slow=slow,
+        bell=bell,
+        titles=knows_titles(os.environ),
+        driver_class=ScreenDriver,
+    )
     app.set_keymap(dict(keys))
     return app

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from console.ui.grid import Grid, Pen, changes
+from console.ui.news import QUIET_TITLE, TITLES
 
 _TOKEN = re.compile(
     r"\x1b\[(?P<private>[<-?]?)(?P<numbers>[\d;:]*)(?P<middle>[ -/]*)(?P<final>[@-~])"
@@ -21,6 +22,10 @@ SYNC = "2026"
 
 ERASE = "\x1b[m\x1b[2J"
 
+KEEP_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b]2;\x07\x1b[23;2t"
+"""The terminal's own title, put aside and back; where the terminal cannot do that, no title is left."""
+OUR_TITLES = frozenset({QUIET_TITLE, *TITLES.values()})
+
 
 class Painter:
     """Feeds on Textual's stream, gives the bytes that make the terminal follow."""
@@ -33,6 +38,8 @@ class Painter:
         self._x = self._y = 0
         self._through: list[str] = []
         self._synchronised = False
+        self.entitled = False
+        """True once a title of ours was sent."""
 
     def resize(self, width: int, height: int) -> None:
         """The terminal has another size; what it shows is not known any more."""
@@ -55,7 +62,7 @@ class Painter:
             elif kind == "osc":
                 self._osc(token["osc"])
             elif token["single"] == "\x07":
-                self._through.append("\x07")
+                self._once("\x07")
             else:
                 self._x = 0
                 self._y += token["single"] == "\n"
@@ -70,9 +77,20 @@ class Painter:
             self._synchronised = True
 
     def _osc(self, content: str) -> None:
-        """Copying to the clipboard, which an operator asked for with a key."""
+        """Copying to the clipboard, which an operator asked for with a key, and the few titles that are ours."""
         if re.fullmatch(r"52;c;[A-Za-z0-9+/=]*", content):
             self._through.append(f"\x1b]{content}\x07")
+        elif content.startswith("2;") and content[2:] in OUR_TITLES:
+            if not self.entitled:
+                self.entitled = True
+                self._through.append(KEEP_TITLE)
+            self._once(f"\x1b]{content}\x07")
+
+    def _once(self, sequence: str) -> None:
+        """A terminal that has not read for hours gets it once, not once for each time."""
+        if sequence in self._through:
+            self._through.remove(sequence)
+        self._through.append(sequence)
 
     def frame(self) -> str:
         """All that the terminal must get now; from here on it counts as sent. Empty when nothing changed."""

@@ -45,6 +45,11 @@ def wants_mouse(environ: Mapping[str, str], asked: bool | None) -> bool:
     return not is_remote(environ) if asked is None else asked
 
 
+def knows_titles(environ: Mapping[str, str]) -> bool:
+    """True where naming the window is no risk: a terminal without one may print the words."""
+    return environ.get("TERM", "").startswith(("xterm", "screen", "tmux", "rxvt", "alacritty", "foot", "wezterm"))
+
+
 def fitting_glyphs(environ: Mapping[str, str], encoding: str | None) -> Glyphs:
     """The signs that the terminal's encoding and font can show."""
     try:

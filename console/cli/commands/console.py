@@ -43,6 +43,7 @@ async def _console(shell: Shell, *, read_only: bool, slow: bool, mouse: bool, th
         theme=theme or wished.theme,
         slow=slow or wished.slow,
         mouse=True if mouse else wished.mouse,
+        bell=wished.bell,
         keys=wished.keys,
     )
     async with built(
