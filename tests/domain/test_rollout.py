@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from console.domain.rollout import Admission, admission, effective_stage
+from console.domain.rollout import (
+    Admission,
+    Evidence,
+    NotEarned,
+    RolloutRules,
+    admission,
+    check_step,
+    effective_stage,
+    missing,
+)
 from console.domain.task import Origin, Stage
+
+RULES = RolloutRules()
 
 
 @pytest.mark.parametrize(
@@ -41,3 +54,44 @@ def test_stages_are_known_by_their_words() -> None:
     assert all(Stage.of(stage.word) is stage for stage in Stage)
     with pytest.raises(ValueError, match="'auto' is none of manual, semi, unattended"):
         Stage.of("auto")
+
+
+OK_BY_HAND, OK_APPROVED = Evidence(since_ms=None, manual_ok=1), Evidence(since_ms=None, approved_ok=3)
+NOTHING = Evidence(since_ms=None)
+
+
+@pytest.mark.parametrize("origin", list(Origin))
+@pytest.mark.parametrize("stage", list(Stage))
+@pytest.mark.parametrize("trouble", [False, True])
+@pytest.mark.parametrize("evidence", [NOTHING, OK_BY_HAND, OK_APPROVED])
+def test_the_whole_policy_in_one_table(origin: Origin, stage: Stage, trouble: bool, evidence: Evidence) -> None:
+    """Evidence alone changes no launch, trouble lowers by one rung and blocks each way up, by hand always runs."""
+    launch = admission(origin, effective_stage(stage, unconfirmed=trouble))
+    table = {
+        (Stage.MANUAL, False): Admission.REFUSE,
+        (Stage.SEMI, False): Admission.PROPOSE,
+        (Stage.UNATTENDED, False): Admission.RUN,
+        (Stage.MANUAL, True): Admission.REFUSE,
+        (Stage.SEMI, True): Admission.REFUSE,
+        (Stage.UNATTENDED, True): Admission.PROPOSE,
+    }
+    assert launch is (Admission.RUN if origin is Origin.MANUAL else table[stage, trouble])
+    seen = replace(evidence, unconfirmed=int(trouble))
+    earned = {
+        Stage.MANUAL: evidence is OK_BY_HAND and not trouble,
+        Stage.SEMI: evidence is OK_APPROVED and not trouble,
+        Stage.UNATTENDED: True,
+    }
+    assert (missing(stage, seen, RULES) == ()) is earned[stage]
+
+
+@pytest.mark.parametrize("now", list(Stage))
+@pytest.mark.parametrize("to", list(Stage))
+@pytest.mark.parametrize("evidence", [NOTHING, OK_BY_HAND, OK_APPROVED])
+@pytest.mark.parametrize(("forced", "reason"), [(False, ""), (False, "why"), (True, ""), (True, " "), (True, "why")])
+def test_which_steps_may_be_taken(now: Stage, to: Stage, evidence: Evidence, forced: bool, reason: str) -> None:
+    earned = not missing(now, evidence, RULES)
+    answered_for = forced and bool(reason.strip())
+    allowed = (to - now == 1 and (earned or answered_for)) or (to - now == -1 and bool(reason.strip()))
+    with nullcontext() if allowed else pytest.raises(NotEarned):
+        check_step(now, to, evidence, RULES, forced=forced, reason=reason)
