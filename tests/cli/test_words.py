@@ -6,10 +6,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from console.domain.instants import parse_instant
 from console.cli.progress import change_key, progress_line, time_left
 from console.cli.run_table import LIVE_COLUMNS, PAST_COLUMNS, live_rows, past_rows, standing_line
 from console.domain.guardrails import Cap, Standing
+from console.domain.instants import parse_instant
 from console.domain.run import Outcome, Reason, State
 from tests.cli.runs import NOW, START_MS, ended, history_entry, run, stopping
 
