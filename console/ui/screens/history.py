@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from console.ui.screens.copying import COPY_WHAT, Copying
 from console.ui.screens.detail import DetailScreen
 from console.ui.screens.dialogs import Field, Form
 from console.ui.screens.launching import Launching
+from console.ui.shell_words import Words, history_words
 from console.ui.spans import Line, Span, Tone, foreign, line
 from console.ui.widgets.filter_line import FilterLine
 from console.ui.widgets.history_table import HistoryTable
@@ -102,6 +103,12 @@ class HistoryScreen(Copying, Launching):
                 return False
             return True if self.picked() is not None else None
         return super().check_action(action, parameters)
+
+    def shell_words(self) -> Sequence[Words]:
+        """The list that the filter shows, then the run under the cursor."""
+        run = self.picked()
+        listed = history_words(self.context.command, self._wanted)
+        return (*listed, *(super().shell_words() if run is not None else ()))
 
     def update(self, look: Look) -> None:
         """Draws what is known; looks for new entries where that is some time ago."""
@@ -198,7 +205,8 @@ class HistoryScreen(Copying, Launching):
         entry = self.query_one(FilterLine)
         entry.display = shown
         self.query_one("#offers").display = shown
-        (entry if shown else self.table).focus()
+        # At once: a letter typed on the heels of the slash must meet the line, never a key of the table.
+        self.set_focus(entry if shown else self.table)
         self._draw()
 
     @on(FilterLine.Closed)
