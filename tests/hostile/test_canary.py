@@ -1,0 +1,98 @@
+"""The API key and the prompt of a task are nowhere: no output, no log, no file of the state folder, no command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console.simulator.scenario import Ending, Scenario
+from console.simulator.server import SimulatorThread
+from tests.cli.nightdesk import CAPS, Nightdesk
+from tests.sitting import Sitting
+from tests.waiting import until_sync
+
+KEY = "AIzaCanary-7f3e5d1c9b2a4f60"
+PROMPT = "Canary prompt 51ab: tell nobody about the violet heron."
+PIECES = (KEY[:14], KEY[10:], PROMPT, PROMPT[:30], "violet heron")
+SCENARIOS = {
+    "well": Scenario(steps=2, step_seconds=0.02),
+    "broken": Scenario(steps=2, step_seconds=0.02, ending=Ending.FAILED),
+    "refused": Scenario(faults=("create.400",)),
+    "vanished": Scenario(faults=("create.lost_reply",)),
+    "torn": Scenario(faults=("create.503",)),
+    "lasting": Scenario(step_seconds=0.2, tokens_per_step=100, ending=Ending.NEVER),
+}
+COMMANDS = ("ps", "history", "log", "stage", "caps", "doctor", "paths")
+
+
+@pytest.fixture
+def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
+    with SimulatorThread() as simulator:
+        desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
+        desk.environment["GEMINI_API_KEY"] = KEY
+        tasks = "".join(
+            f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt(PROMPT)}'''\n"
+            for name, scenario in SCENARIOS.items()
+        )
+        desk.configure(CAPS + tasks)
+        yield desk
+        desk("cancel", "--all")
+        desk.close()
+
+
+def leaks(text: str) -> list[str]:
+    """The pieces of a canary in it."""
+    return [piece for piece in PIECES if piece in text]
+
+
+def test_they_are_nowhere(nightdesk: Nightdesk) -> None:
+    for name in ("well", "broken", "refused", "vanished", "torn"):
+        done = nightdesk.process("run", name, "--origin", "manual")
+        assert not leaks(done.out + done.err), name
+    left = nightdesk.process("run", "lasting", "--origin", "manual", "--no-wait")
+    assert left.code == 0
+    until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()), what="a live run")
+
+    assert not [words for words in command_lines() if leaks(words)]
+    told = nightdesk("run", "well", "--date", "someday").err
+    for entry in nightdesk("history", "--json").json:
+        told += nightdesk("show", entry["run"]).out + nightdesk("show", entry["run"], "--json").out
+    for command in COMMANDS:
+        for flags in ((), ("--json",)):
+            done = nightdesk(command, *flags)
+            told += done.out + done.err
+    assert not leaks(told)
+    assert not leaks(on_the_screen(nightdesk))
+    assert nightdesk("cancel", "--all").code == 7, "the unconfirmed one stays"
+
+    for path in nightdesk.state.rglob("*"):
+        if path.is_file():
+            assert not leaks(path.read_bytes().decode("utf-8", "replace")), path.name
+
+
+def command_lines() -> Iterator[str]:
+    """Of every process that the kernel lets us see."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            yield path.read_bytes().decode("utf-8", "replace")
+        except OSError:
+            continue
+
+
+def on_the_screen(nightdesk: Nightdesk) -> str:
+    """All bytes that a console sent while it showed each run, and the launch of each task."""
+    command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]
+    sitting = Sitting(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    try:
+        sitting.shows("lasting")
+        for keys in ("\r", "\x1b[27u", "j", "\r", "\x1b[27u", "2", "\r", "\x1b[27u", "1", "l", "broken", "\r"):
+            sitting.type(keys)
+            sitting.read(0.4)
+        sitting.shows("Launch broken")
+        sitting.read(0.5)
+    finally:
+        sitting.close()
+    return sitting.received.decode("utf-8", "replace")
