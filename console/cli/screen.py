@@ -33,6 +33,8 @@ class Looks:
     mouse: bool | None = None
     """None: on, but not over SSH."""
     bell: bool = True
+    command: tuple[str, ...] = ("nightdesk",)
+    """What reaches the same state folder from a shell."""
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -49,6 +51,7 @@ async def shown(house: House, looks: Looks, leave: Leave | None = None) -> Farew
         leave=leave,
         themes_folder=_folder(),
         keys=looks.keys,
+        command=looks.command,
     )
 
 

@@ -95,6 +95,15 @@ class Shell:
         """The state folder."""
         return state_folder(self.state_flag, self.environment, self.working).path
 
+    @property
+    def again(self) -> tuple[str, ...]:
+        """How another shell reaches the same state folder and config: with what was given on this command line."""
+        given = (("--state-dir", self.state_flag), ("--config", self.config_flag))
+        return ("nightdesk", *(word for option, value in given if value for word in (option, self._whole(value))))
+
+    def _whole(self, path: str) -> str:
+        return str(self.working / path)
+
     def settings(self) -> Settings:
         """The config, read. Raises ConfigError, Failure."""
         from console.config import load

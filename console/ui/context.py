@@ -28,6 +28,8 @@ class Context:
     """No key that writes is offered."""
     leave: Leave | None = None
     """None: this console cannot leave runs behind, as in the demo."""
+    command: tuple[str, ...] = ("nightdesk",)
+    """What a shell is to run to reach the same state folder."""
 
 
 EXPECTED = (ActRefused, LostRun, StaleRun, StoreError)

@@ -35,13 +35,14 @@ async def show(
     leave: Leave | None = None,
     themes_folder: Path | None = None,
     keys: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = ("nightdesk",),
 ) -> Farewell:
     """The console until it ends; neither the engine nor its runs are touched by that.
 
     `theme`: by name, None for one that fits the terminal. `slow`: one look in five seconds. `mouse`: None is on,
     but off over SSH. `bell`: rings where a person may be needed. `read_only`: offers nothing that writes. `leave`:
     hands the runs to the background; None where that is not possible. `themes_folder`: the operator's own themes.
-    `keys`: key by the id of a binding.
+    `keys`: key by the id of a binding. `command`: what reaches this state folder from a shell.
 
     SIGTERM ends it with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`: descriptors 0 to 2 are
     /dev/null then and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises ValueError for an
@@ -55,6 +56,7 @@ async def show(
         by=user(),
         read_only=read_only,
         leave=leave,
+        command=command,
     )
     app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow, bell=bell)
     loop = asyncio.get_running_loop()

@@ -45,6 +45,7 @@ async def _console(shell: Shell, *, read_only: bool, slow: bool, mouse: bool, th
         mouse=True if mouse else wished.mouse,
         bell=wished.bell,
         keys=wished.keys,
+        command=shell.again,
     )
     async with built(
         folder=shell.folder,

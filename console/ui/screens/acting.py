@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from textual.binding import Binding
@@ -13,6 +14,7 @@ from console.ui.context import Context
 from console.ui.look import can_settle, can_stop
 from console.ui.screens import questions
 from console.ui.screens.board import Board
+from console.ui.shell_words import Words, run_words
 from console.ui.spans import Span, Tone
 
 WRITES = frozenset({"stop", "approve", "decline", "settle", "kill_switch", "launch", "mark"})
@@ -68,6 +70,13 @@ class Acting(Board):
                 return True if run is not None else None
             case _:
                 return True
+
+    def shell_words(self) -> Sequence[Words]:
+        """The run under the cursor; the screen's own command where there is none."""
+        run = self.picked()
+        if run is None:
+            return super().shell_words()
+        return run_words(self.context.command, run, read_only=self.context.read_only)
 
     def refresh_changed_bindings(self) -> None:
         """Asks for new key hints where what can be done has changed, and only there: hints cost a repaint."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -14,6 +15,8 @@ from console.ui.context import Context
 from console.ui.header_lines import Tab, alarm_lines, header_lines
 from console.ui.keys import hints
 from console.ui.look import Look
+from console.ui.screens.shell import SHELL, show_words
+from console.ui.shell_words import Words, command
 from console.ui.spans import Line, Span, fit
 from console.ui.widgets.key_bar import KeyBar
 from console.ui.widgets.lines import Lines
@@ -26,6 +29,8 @@ class Board(Screen[None], inherit_bindings=False):
     """A full screen. Subclasses give `body` and `update`."""
 
     TITLE = "Nightdesk"
+
+    BINDINGS: ClassVar[list[BindingType]] = [SHELL]
 
     def __init__(self, context: Context) -> None:
         super().__init__()
@@ -43,6 +48,10 @@ class Board(Screen[None], inherit_bindings=False):
 
     def update(self, look: Look) -> None:
         """Shows another tick."""
+
+    def shell_words(self) -> Sequence[Words]:
+        """What is selected, as commands for a shell."""
+        return command(self.context.command, "this table", "ps")
 
     def compose(self) -> ComposeResult:
         yield Lines(id="header")
@@ -95,6 +104,10 @@ class Board(Screen[None], inherit_bindings=False):
             more = len(alarms) - ALARMS + 1
             alarms = [*alarms[: ALARMS - 1], (alarms[ALARMS - 1][0], Span(f" and {more} more"))]
         return [fit(alarm, cells, glyphs.ellipsis) for alarm in alarms]
+
+    def action_shell(self) -> None:
+        """The commands in a dialog that copies them."""
+        show_words(self, self.shell_words())
 
     def _notice_changed(self, notice: Span | None) -> None:
         self.query_one(KeyBar).notice = notice

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from console.ui.look import Look
 from console.ui.rollout_lines import details, header, history_lines, rung_line
 from console.ui.screens.board import Board
 from console.ui.screens.dialogs import BACK, Ask, Field, Form
+from console.ui.shell_words import Words, command, rung_words
 from console.ui.spans import Span, Tone, fit, foreign, line
 from console.ui.widgets.choices import Choice
 from console.ui.widgets.lines import Lines
@@ -70,6 +71,13 @@ class RolloutScreen(Board):
             rung, end = self.picked, Stage.UNATTENDED if action == "promote" else Stage.MANUAL
             return True if rung is not None and rung.stage is not end else None
         return True
+
+    def shell_words(self) -> Sequence[Words]:
+        """The task under the cursor."""
+        rung = self.picked
+        if rung is None:
+            return command(self.context.command, "all stages", "stage")
+        return rung_words(self.context.command, rung, read_only=self.context.read_only)
 
     @on(RowList.CursorMoved)
     def _moved(self, event: RowList.CursorMoved) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, TypeVar
 
@@ -16,6 +17,7 @@ from console.ui.glyphs import ASCII
 from console.ui.look import Look
 from console.ui.plot import Pen
 from console.ui.screens.board import Board
+from console.ui.shell_words import Words, usage_words
 from console.ui.spans import Span, Tone
 from console.ui.theme import MONO
 from console.ui.usage_lines import lines
@@ -58,6 +60,10 @@ class UsageScreen(Board):
     def on_screen_resume(self) -> None:
         """Fresh figures for whoever comes back."""
         self._read_soon()
+
+    def shell_words(self) -> Sequence[Words]:
+        """The chart that is shown."""
+        return usage_words(self.context.command, self.query_now)
 
     def action_range(self) -> None:
         """The next longer period."""
