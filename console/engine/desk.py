@@ -61,7 +61,7 @@ class Desk:
             date=date,
             origin=Origin.SCHEDULE if request.scheduled else Origin.MANUAL,
             by=request.by,
-            owner=self._parts.owner,
+            owner=self._owner,
             limits=limits_of(task, settings.units),
             caps=settings.caps,
             rollout=settings.rollout,
@@ -72,7 +72,7 @@ class Desk:
         )
 
     async def launch(self, request: LaunchRequest) -> LaunchAnswer:
-        """Claims the key and the hold, then guards the run from here.
+        """Claims the key and the hold, then guards the run from here, or, in a short command, leaves it to an engine.
 
         Skips and refusals are answers. Raises LookupError, ValueError (see `order`), StoreError.
         """
@@ -91,7 +91,7 @@ class Desk:
         answer = await self._parts.store.launches.approve(
             run_id,
             by=by,
-            owner=self._parts.owner if self._parts.settings.kind.guards else None,
+            owner=self._owner,
             task=task,
             caps=self._parts.settings.caps,
             expires_ms=now.wall_ms + self._parts.pacing.claim_window_ms,
@@ -210,6 +210,11 @@ class Desk:
             cap, task=task, amount=amount, caps=self._parts.settings.caps, by=by, reason=reason, now=now
         )
         await self._parts.scribe.flush()
+
+    @property
+    def _owner(self) -> str | None:
+        """Who guards what is claimed here; without a lock of its own a process guards nothing, and any other takes it."""
+        return self._parts.owner if self._parts.settings.kind.guards else None
 
     async def _take_up(self, answer: ClaimAnswer) -> LaunchAnswer:
         await self._parts.scribe.flush()

@@ -186,3 +186,15 @@ async def test_a_stuck_owner_cannot_disarm_the_timeout(tmp_path: Path) -> None:
         assert (row.stop.reason, row.owner) == (Reason.TIMEOUT, stuck.id)
         stuck.release()
         assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
+
+
+async def test_a_short_command_leaves_what_it_launches_to_an_engine(tmp_path: Path) -> None:
+    """It holds no lock: what it guarded would be taken from it in the middle of a launch."""
+    provider = FakeProvider(spent)
+    async with house(tmp_path, provider, settings(kind=Kind.COMMAND)) as command:
+        run = (await command.launch()).run
+        assert run.owner is None
+        assert not command.engine.guarded
+    async with house(tmp_path, provider) as here:
+        await here.reaches(run.id, State.RUNNING)
+    assert len(provider.orders) == 1
