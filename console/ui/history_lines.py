@@ -245,7 +245,7 @@ def help_line(text: str, trouble: str, given: Given, cells: int, glyphs: Glyphs)
     """Below the filter line: what is wrong with it, or what its last piece may become."""
     begun = text.rpartition(" ")[2]
     found = offers(text, given)
-    if trouble and not (":" in begun and found):
+    if trouble and begun not in ("since:", "until:") and not (":" in begun and found):
         return fit(line(Span("   "), Span(foreign(trouble), Tone.BAD)), cells, glyphs.ellipsis)
     if begun and found:
         choices = "  ".join(foreign(each) for each in found)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from console.domain.run import Outcome, RunId
 from console.domain.task import Origin, Stage
-from console.store.history import HistoryFilter, KeyStanding, KeyState, Place, match_text, p95
+from console.store.history import SELECT_PAGE, HistoryFilter, KeyStanding, KeyState, Place, _where, p95
+from console.store.statements import every
+from console.store.words import match_text
 from tests.store.building import Bench, a_task
 
 
@@ -141,3 +143,43 @@ def test_a_percentile_leaves_at_most_a_twentieth_above_it(values: list[int]) -> 
     bound = p95(values)
     assert bound in values
     assert sum(value > bound for value in values) * 20 <= len(values)
+
+
+async def test_folded_shows_the_newest_attempt_of_a_key_and_every_skip(bench: Bench) -> None:
+    first = await bench.ended(Outcome.FAILED)
+    bench.clock.advance(1)
+    second = await bench.ended(Outcome.OK, rerun=True, reason="again")
+    bench.clock.advance(1)
+    skipped = await bench.claim()
+    assert skipped.run is not None
+    history = bench.store.history
+    assert [run.id for run in (await history.page(HistoryFilter())).runs] == [skipped.run.id, second.id, first.id]
+    folded = HistoryFilter(folded=True)
+    assert [run.id for run in (await history.page(folded)).runs] == [skipped.run.id, second.id]
+    assert (await history.count(folded), await history.count(folded, at_most=1)) == (2, 1)
+    standing = (await history.keys([first.key]))[first.key]
+    assert (standing.attempts, standing.holder) == (2, second)
+    assert await history.keys([]) == {}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        HistoryFilter(tasks=("a",)),
+        HistoryFilter(tasks=("a",), folded=True),
+        HistoryFilter(outcomes=(Outcome.FAILED,)),
+        HistoryFilter(stages=(Stage.MANUAL,)),
+        HistoryFilter(origins=(Origin.MANUAL,)),
+        HistoryFilter(since_ms=0, until_ms=1),
+        HistoryFilter(folded=True),
+    ],
+)
+async def test_every_filter_walks_an_index_in_the_order_that_is_shown(bench: Bench, wanted: HistoryFilter) -> None:
+    """A scan or a sort would read a million rows to show fifty."""
+    where, parameters = _where(wanted)
+    sql = f"explain query plan {SELECT_PAGE.format(where=where)}"
+    plan = [
+        row["detail"] for row in await bench.store.database.read(lambda tx: every(tx, sql, {**parameters, "limit": 9}))
+    ]
+    assert "USING INDEX" in plan[0]
+    assert not [step for step in plan if "TEMP B-TREE" in step]

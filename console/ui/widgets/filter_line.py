@@ -15,7 +15,7 @@ class FilterLine(Input):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "let_go", "clear", id="filter.clear", tooltip="Empties the filter, then closes it"),
-        Binding("enter,down", "keep", "table", id="filter.keep", tooltip="Back to the table with this filter"),
+        Binding("down,enter", "keep", "table", id="filter.keep", tooltip="Back to the table with this filter"),
         Binding("tab", "complete", "complete", id="filter.complete", tooltip="Completes the word at the end"),
     ]
 

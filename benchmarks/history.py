@@ -1,0 +1,177 @@
+"""A million runs: what the History screen asks of the store, each question timed as the store answers it.
+
+`python -m benchmarks.history [RUNS]`. The rows go in by SQL, as copies of runs that the store itself made, with the
+same columns, words and checks; only the triggers rest meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import resource
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from console.domain.moment import Moment
+from console.domain.run import Outcome
+from console.domain.task import Origin, Stage
+from console.store.history import HistoryFilter, Place
+from console.store.store import Store
+from tests.store.building import open_bench
+
+RUNS = 1_000_000
+TASKS = 20
+ROUNDS = 7
+PAGE = 100
+COUNTED = 10_001
+END_MS = 1_795_402_800_000
+WORDS = ("summary", "errors", "draft", "invoice", "timeout", "sandbox", "merged", "reviewed")
+OUTCOMES = (("ok", 900), ("failed", 40), ("budget", 20), ("timeout", 15), ("cancelled", 24), ("written_off", 1))
+
+
+def rows(count: int, columns: list[str], sample: dict[str, object]) -> Iterator[tuple[object, ...]]:
+    """Copies of `sample` over three years; one attempt in twenty is the second of its key."""
+    chance = random.Random(7)
+    names, weights = zip(*OUTCOMES, strict=True)
+    step = 3 * 365 * 86_400_000 // count
+    places = {name: at for at, name in enumerate(columns)}
+    base = [sample[name] for name in columns]
+    key, attempt = "", 1
+    for number in range(count):
+        again = number % 20 == 19
+        key, attempt = (key, attempt + 1) if again else (f"{number:016x}", 1)
+        at = END_MS - (count - number) * step
+        task = f"task-{min(int(chance.expovariate(0.25)), TASKS - 1)}"
+        outcome = "ok" if again else str(chance.choices(names, weights)[0])
+        row = list(base)
+        for name, value in {
+            "seq": number + 1000,
+            "id": f"01b{number:023d}",
+            "key": key,
+            "attempt": attempt,
+            "task": task,
+            "target": f"acme/{task}",
+            "outcome": "failed" if number % 20 == 18 else outcome,
+            "stage": chance.choices(("manual", "semi", "unattended"), (1, 9, 90))[0],
+            "origin": "manual" if number % 50 == 0 else "schedule",
+            "created_ms": at,
+            "ended_ms": at + 60_000,
+            "result": " ".join(chance.choices(WORDS, k=12)) + (" needle" if number % 100_000 == 5 else ""),
+        }.items():
+            row[places[name]] = value
+        yield tuple(row)
+
+
+def fill(path: Path, count: int) -> None:
+    """Puts the rows beside the one run that is there."""
+    with sqlite3.connect(path) as db:
+        db.row_factory = sqlite3.Row
+        sample = dict(db.execute("select * from runs where outcome = 'ok'").fetchone())
+        triggers = db.execute("select name, sql from sqlite_master where type = 'trigger'").fetchall()
+        for trigger in triggers:
+            db.execute(f"drop trigger {trigger['name']}")
+        columns = list(sample)
+        marks = ", ".join("?" * len(columns))
+        db.executemany(f"insert into runs ({', '.join(columns)}) values ({marks})", rows(count, columns, sample))
+        db.execute("insert into runs_text (runs_text) values ('rebuild')")
+        for trigger in triggers:
+            db.execute(trigger["sql"])
+        db.commit()
+    db.close()
+
+
+FILTERS = {
+    "everything, folded": HistoryFilter(folded=True),
+    "everything": HistoryFilter(),
+    "task, common": HistoryFilter(tasks=("task-0",), folded=True),
+    "task, rare": HistoryFilter(tasks=("task-19",), folded=True),
+    "task, unknown": HistoryFilter(tasks=("nobody",), folded=True),
+    "outcome, common": HistoryFilter(outcomes=(Outcome.OK,)),
+    "outcome, rare": HistoryFilter(outcomes=(Outcome.WRITTEN_OFF,)),
+    "outcome, none": HistoryFilter(outcomes=(Outcome.DECLINED,)),
+    "two outcomes": HistoryFilter(outcomes=(Outcome.WRITTEN_OFF, Outcome.TIMEOUT)),
+    "task and outcome": HistoryFilter(tasks=("task-19",), outcomes=(Outcome.WRITTEN_OFF,)),
+    "stage, rare": HistoryFilter(stages=(Stage.MANUAL,)),
+    "stage, common": HistoryFilter(stages=(Stage.UNATTENDED,)),
+    "stage and rare outcome": HistoryFilter(stages=(Stage.MANUAL,), outcomes=(Outcome.WRITTEN_OFF,)),
+    "stage and rare task": HistoryFilter(stages=(Stage.MANUAL,), tasks=("task-19",)),
+    "origin": HistoryFilter(origins=(Origin.MANUAL,)),
+    "origin and stage": HistoryFilter(origins=(Origin.MANUAL,), stages=(Stage.MANUAL,)),
+    "two years ago": HistoryFilter(until_ms=END_MS - 2 * 365 * 86_400_000),
+    "one day of it": HistoryFilter(since_ms=END_MS - 700 * 86_400_000, until_ms=END_MS - 699 * 86_400_000),
+    "that day and a task": HistoryFilter(
+        tasks=("task-19",), since_ms=END_MS - 700 * 86_400_000, until_ms=END_MS - 690 * 86_400_000
+    ),
+    "word, in most": HistoryFilter(text="errors"),
+    "word, rare": HistoryFilter(text="needle"),
+    "word, none": HistoryFilter(text="haystack"),
+    "beginning of a word": HistoryFilter(text="err"),
+    "two words": HistoryFilter(text="errors invoice"),
+    "word and task": HistoryFilter(text="errors", tasks=("task-0",)),
+    "word and rare task": HistoryFilter(text="errors", tasks=("task-19",)),
+    "word and rare outcome": HistoryFilter(text="errors", outcomes=(Outcome.WRITTEN_OFF,)),
+    "word, two years ago": HistoryFilter(text="errors", until_ms=END_MS - 2 * 365 * 86_400_000),
+}
+
+
+async def timed(ask: Callable[[], Awaitable[object]]) -> float:
+    """Median milliseconds of ROUNDS."""
+    took = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        await ask()
+        took.append((time.perf_counter() - started) * 1000)
+    return statistics.median(took)
+
+
+async def measured(store: Store, count: int) -> None:
+    """Prints a line for each filter: a page, and the count that stops at COUNTED."""
+    history = store.history
+    worst = 0.0
+    base = await timed(lambda: history.page(FILTERS["everything"], limit=PAGE))
+    for name, wanted in FILTERS.items():
+
+        async def page(wanted: HistoryFilter = wanted) -> object:
+            return await history.page(wanted, limit=PAGE)
+
+        async def counted(wanted: HistoryFilter = wanted) -> object:
+            return await history.count(wanted, at_most=COUNTED)
+
+        first, number = await timed(page), await timed(counted)
+        worst = max(worst, first, number)
+        print(f"{name:24} page {first:8.2f} ms ({first / base:5.1f} x the first page)   count {number:8.2f} ms")
+    middle = Place(created_ms=END_MS - 3 * 365 * 43_200_000, seq=count // 2)
+    deep = await timed(lambda: history.page(FILTERS["everything, folded"], limit=PAGE, after=middle))
+    print(f"{'a page from the middle':24} page {deep:8.2f} ms ({deep / base:5.1f} x the first page)")
+    keys = [run.key for run in (await history.page(FILTERS["everything"], limit=PAGE)).runs]
+    states = await timed(lambda: history.keys(keys))
+    print(f"{'states of its keys':24}      {states:8.2f} ms")
+    print(f"the slowest: {max(worst, deep, states):.1f} ms; 50 are allowed")
+
+
+async def main(count: int) -> None:
+    """Makes the store, fills it, asks."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "state"
+        bench = await open_bench(folder)
+        await bench.ended(Outcome.OK)
+        await bench.store.close()
+        started = time.perf_counter()
+        fill(folder / "nightdesk.db", count)
+        size = (folder / "nightdesk.db").stat().st_size
+        print(f"{count:,} runs, {size / 1e6:.0f} MB, made in {time.perf_counter() - started:.0f} s")
+        store = await Store.open(folder, now=Moment(wall_ms=END_MS, boot_ms=1, boot_id="boot"))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        await measured(store, count)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(f"memory grew by {grown / 1024:.1f} MB while asking")
+        await store.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else RUNS))

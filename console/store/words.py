@@ -1,0 +1,64 @@
+"""What a search means: words that each begin a word of a run, said so that the index need not read a whole prefix."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+
+from console.store.database import Transaction
+from console.store.rows import Value
+from console.store.statements import every
+
+MOST_TERMS = 32
+"""A beginning that more words have is asked for as a prefix."""
+
+# Each term is found by a seek behind the one before it; U+0001 is in no term.
+SELECT_TERMS = """
+    with recursive found (term) as (
+        select (select term from runs_terms where term >= :begun limit 1)
+        union all
+        select (select term from runs_terms where term >= found.term || char(1) limit 1)
+        from found where found.term < :beyond
+        limit :limit
+    )
+    select term from found where term >= :begun and term < :beyond
+"""
+
+
+def match_text(text: str) -> str:
+    """An FTS5 query for words that all begin a word; nothing in `text` is taken for the query language."""
+    return " ".join(f'"{word}"*' for word in _pieces(text))
+
+
+async def match_words(tx: Transaction, text: str, tasks: Sequence[str] = ()) -> str:
+    """The same hits as `match_text` has, by the words that there are; empty for a text without words.
+
+    With `tasks` the index leaves out most hits of other tasks, so that a rare task is found among common words.
+    """
+    words = " AND ".join([await _meant(tx, piece) for piece in _pieces(text)])
+    names = [" ".join(_tokens(task)) for task in tasks]
+    if not words or not names or not all(names):
+        return words
+    quoted = " OR ".join(f'"{name}"' for name in names)
+    return f"{words} AND task : ({quoted})"
+
+
+async def _meant(tx: Transaction, piece: str) -> str:
+    *whole, begun = _tokens(piece) or [""]
+    if begun:
+        parameters: dict[str, Value] = {"begun": begun, "beyond": begun + "\U0010ffff", "limit": MOST_TERMS + 2}
+        terms = [str(row["term"]) for row in await every(tx, SELECT_TERMS, parameters)]
+        if 0 < len(terms) <= MOST_TERMS:
+            return "(" + " OR ".join(f'"{" ".join([*whole, term])}"' for term in terms) + ")"
+    # Also where the index folds letters by rules of its own: then no term was found, though there may be hits.
+    return f'"{piece}"*'
+
+
+def _pieces(text: str) -> list[str]:
+    return text.replace('"', " ").replace("\0", " ").split()
+
+
+def _tokens(piece: str) -> list[str]:
+    """The piece as the index cuts and folds it."""
+    plain = "".join(each for each in unicodedata.normalize("NFD", piece) if unicodedata.category(each) != "Mn")
+    return "".join(each if each.isalnum() else " " for each in plain.lower()).split()

@@ -1,0 +1,84 @@
+"""Property: however a search is said to the index, it finds what the plain prefix query finds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from console.domain.run import Outcome
+from console.store.database import Transaction
+from console.store.history import HistoryFilter
+from console.store.statements import every
+from console.store.words import match_text, match_words
+from tests.store.building import Bench, a_task
+
+TARGETS = ("acme/site", "ACME tracker", "café-au-lait", "log-digest", "errors erroring error", 'say "hi"', "naïve 日本")
+
+
+async def test_a_search_by_terms_finds_what_the_prefixes_find(bench: Bench) -> None:
+    for number, target in enumerate(TARGETS):
+        await bench.ended(Outcome.OK, task=a_task(f"task-{number}", target=target))
+    texts = [
+        "",
+        "a",
+        "ac",
+        "acme",
+        "acme/s",
+        "ACME",
+        "cafe",
+        "CAFÉ",
+        "err",
+        "errors",
+        "errors site",
+        "-",
+        '"',
+        "日",
+        "日本",
+    ]
+    texts += ["log-dig", "task", "task-3 log", "nothing", "naive", "hi", "AND", "err*", "NEAR(a b)", "acme OR site"]
+    for text in texts:
+        assert await hits(bench, text, by_terms=True) == await hits(bench, text, by_terms=False), text
+
+
+async def hits(bench: Bench, text: str, *, by_terms: bool) -> list[int]:
+    """Row ids, by the query that is made from the terms or by the prefixes."""
+
+    async def unit(tx: Transaction) -> list[int]:
+        words = await match_words(tx, text) if by_terms else match_text(text)
+        if not words:
+            return []
+        sql = "select rowid from runs_text where runs_text match :words order by rowid"
+        return [row["rowid"] for row in await every(tx, sql, {"words": words})]
+
+    return await bench.store.database.read(unit)
+
+
+async def test_words_and_other_filters_hold_together_page_by_page(bench: Bench) -> None:
+    for number in range(7):
+        await bench.ended(Outcome.OK, task=a_task(f"task-{number}", target=f"acme/{number % 2}/{number}"))
+        bench.clock.advance(60)
+    wanted = HistoryFilter(text="acme/1")
+    history, seen, after = bench.store.history, [], None
+    while True:
+        page = await history.page(wanted, limit=2, after=after)
+        seen += [run.task for run in page.runs]
+        after = page.after
+        if after is None:
+            break
+    assert seen == ["task-5", "task-3", "task-1"]
+    assert await history.count(wanted) == 3
+    assert await history.count(wanted, at_most=2) == 2
+    assert await history.count(replace(wanted, tasks=("task-3",))) == 1
+    assert await history.count(replace(wanted, until_ms=0)) == 0
+
+
+@given(text=st.text(max_size=40))
+@example(text='""')
+@example(text='\0 "*')
+def test_nothing_in_a_text_leaves_its_quotes(text: str) -> None:
+    query = match_text(text)
+    assert "\0" not in query
+    assert re.fullmatch(r'("[^"]*"\*( |\Z))*', query)
