@@ -15,6 +15,8 @@ from console.ui.look import Look
 from console.ui.run_cells import budget_tone, cut_off, kind_word
 from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, middle, right, width
 
+RATE_MS = 10_000
+"""A run is this old before its rate says anything."""
 KIND = 11
 """Cells of the kind of a step."""
 LABEL = 11
@@ -120,6 +122,21 @@ def _limits(run: Run, look: Look, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     )
     bar = min(16, max(0, cells - LABEL - width(words) - 1))
     yield labelled("budget", *gauge(bar, ((run.used, tone),), limits.budget, glyphs), Span(" " if bar else ""), *words)
+    if ahead := projection(run, look):
+        yield labelled("", ahead)
+
+
+def projection(run: Run, look: Look) -> Span | None:
+    """Where the budget is going at the rate of the run so far; None while there is too little to tell by."""
+    passed, cap = look.elapsed_ms(run), run.limits.budget
+    if run.state is not State.RUNNING or run.used <= 0 or run.used >= cap or passed < RATE_MS:
+        return None
+    left_ms = run.limits.max_ms - passed
+    reached_ms = (cap - run.used) * passed // run.used
+    if reached_ms < left_ms:
+        return Span(f"at this rate the cap is reached in {countdown(reached_ms)}", Tone.WARN)
+    end = run.used + run.used * max(0, left_ms) // passed
+    return Span(f"at this rate {units(end)} units when the time is up", Tone.MUTED)
 
 
 def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:

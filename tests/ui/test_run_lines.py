@@ -15,7 +15,7 @@ from console.engine.snapshot import Owner, Snapshot
 from console.ui.glyphs import UNICODE
 from console.ui.look import Look
 from console.ui.run_cells import kind_word
-from console.ui.run_lines import facts, result_lines, steps, wrapped
+from console.ui.run_lines import facts, projection, result_lines, steps, wrapped
 from console.ui.screens.detail import whole
 from console.ui.spans import Line, width
 from tests.ui import samples
@@ -150,3 +150,26 @@ def test_wrapping_loses_nothing_but_blanks(words: str, cells: int) -> None:
 def test_kinds_of_steps_are_words() -> None:
     assert kind_word("code_execution_result") == "code result"
     assert kind_word("thought") == "thought"
+
+
+@pytest.mark.parametrize(
+    ("used", "sent_ago", "words"),
+    [
+        (40.0, 300, "at this rate the cap is reached in 5:00"),
+        (20.0, 450, "at this rate 40 units when the time is up"),
+        (20.0, 9, None),
+        (0.0, 300, None),
+        (80.0, 300, None),
+        (96.2, 300, None),
+    ],
+)
+def test_where_the_budget_is_going(used: float, sent_ago: float, words: str | None) -> None:
+    run = samples.run(4, used=used, sent_ago=sent_ago)
+    found = projection(run, LOOK)
+    assert (found.text if found else None) == words
+    assert words is None or words in said(run)
+
+
+@pytest.mark.parametrize("run", [samples.stopping(), samples.proposal(), samples.unconfirmed(), *samples.ended()])
+def test_only_what_runs_on_has_a_rate(run: Run) -> None:
+    assert projection(run, LOOK) is None
