@@ -74,6 +74,12 @@ class Guard:
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=seconds)
 
+    async def drop_send(self) -> None:
+        """Ends a launch that is still on its way. It stays `sending`: what came of it cannot be known any more."""
+        if self._sending is not None and not self._sending.done():
+            self._sending.cancel()
+            await asyncio.wait({self._sending})
+
     async def _send(self) -> None:
         """In a task of its own: a cancelled guard does not tear the POST in two."""
         sender = Sender(self._parts, self._run)

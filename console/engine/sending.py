@@ -61,7 +61,10 @@ class Sender:
         return self.run
 
     async def _look_again(self) -> None:
-        """The store refused the record of the intent: somebody else acted. Raises LostRun where it is not ours."""
+        """The run as it is by now: somebody else may have acted. Raises LostRun where it is not ours any more.
+
+        The fence is never taken from the row: with the fence of a successor we would send in his place.
+        """
         store = self._parts.store
         fresh = await store.runs.get(self.run.id)
         if fresh is None or (fresh.owner, fresh.fence) != (self.run.owner, self.run.fence):
@@ -175,7 +178,7 @@ class Sender:
         if not final:
             wait = waits.pop(0)
             await asyncio.sleep(wait if retry_after_s is None else max(wait, retry_after_s))
-            self.run = await self._parts.store.runs.get(self.run.id) or self.run
+            await self._look_again()
 
     async def _end(self, outcome: Outcome, note: str) -> Run:
         """Ends a run of which nothing was sent."""

@@ -76,12 +76,16 @@ class Watch:
         await self._parts.scribe.flush()
 
     async def hand_over(self) -> None:
-        """Stops guarding without stopping a run; a launch on its way is waited for a little."""
+        """Stops guarding without stopping a run; a launch on its way is waited for a little.
+
+        Afterwards nothing of this process sends any more, so that a free lock means what it says.
+        """
         entries = list(self._guards.values())
         await asyncio.gather(*(guard.wait_sent(self._parts.pacing.handover_s) for guard, _ in entries))
         for _, task in entries:
             task.cancel()
         await asyncio.gather(*(task for _, task in entries), return_exceptions=True)
+        await asyncio.gather(*(guard.drop_send() for guard, _ in entries))
 
     async def _keep(self, guard: Guard) -> None:
         """A guard that breaks is begun again by the next look: its row still names this owner."""
