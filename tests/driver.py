@@ -122,11 +122,20 @@ async def console(
     theme: str = "night",
     glyphs: Glyphs = UNICODE,
     read_only: bool = False,
+    liftable: bool = False,
     leave: Leave | None = None,
     slow: bool = False,
 ) -> AsyncIterator[Console]:
     """A console over `engine`, without a terminal."""
-    context = Context(engine=engine, clock=clock, glyphs=glyphs, by="alice tty=yes", read_only=read_only, leave=leave)
+    context = Context(
+        engine=engine,
+        clock=clock,
+        glyphs=glyphs,
+        by="alice tty=yes",
+        read_only=read_only,
+        liftable=liftable,
+        leave=leave,
+    )
     app = ConsoleApp(context, themes=load_themes(), theme=theme, slow=slow)
     async with app.run_test(size=size) as pilot:
         driver = Console(app, pilot)

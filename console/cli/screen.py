@@ -48,6 +48,7 @@ async def shown(house: House, looks: Looks, leave: Leave | None = None) -> Farew
         mouse=looks.mouse,
         bell=looks.bell,
         read_only=house.engine.settings.read_only,
+        liftable=True,
         leave=leave,
         themes_folder=_folder(),
         keys=looks.keys,
@@ -59,14 +60,19 @@ def _folder() -> Path:
     return user_config_folder() / "themes"
 
 
-async def console(shell: Shell, house: House, looks: Looks) -> int:
-    """The screen, then whatever the runs need once it is gone; the exit code."""
+async def console(shell: Shell, house: House, looks: Looks) -> int | None:
+    """The screen, then whatever the runs need once it is gone; the exit code.
+
+    None: it was read-only, and the operator wants one that writes. A read-only one leaves runs as it found them.
+    """
+    if house.engine.settings.read_only:
+        return _told(shell, await shown(house, looks))
     left: list[str | None] = []
 
     async def leave() -> None:
         left.append(await hand_over(shell, house))
 
-    farewell = await shown(house, looks, None if house.engine.settings.read_only else leave)
+    farewell = await shown(house, looks, leave)
     if farewell.end is End.LINE_DROPPED:
         return await _headless(shell, house)
     if farewell.message:
@@ -74,6 +80,14 @@ async def console(shell: Shell, house: House, looks: Looks) -> int:
     guards = left[0] if left else await hand_over(shell, house)
     if guards:
         shell.say(f"guarded by {guards}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
+    return exit_of_farewell(farewell)
+
+
+def _told(shell: Shell, farewell: Farewell) -> Exit | None:
+    if farewell.end is End.WRITE:
+        return None
+    if farewell.message:
+        shell.say(*farewell.message.splitlines())
     return exit_of_farewell(farewell)
 
 
@@ -89,7 +103,7 @@ async def _headless(shell: Shell, house: House) -> int:
 def exit_of_farewell(farewell: Farewell) -> Exit:
     """What the end of the screen says to the shell."""
     match farewell.end:
-        case End.QUIT | End.LEFT | End.STOPPED:
+        case End.QUIT | End.LEFT | End.STOPPED | End.WRITE:
             return Exit.OK
         case End.LINE_DROPPED:
             return Exit.HUNG_UP

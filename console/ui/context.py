@@ -26,6 +26,8 @@ class Context:
     """`USER tty=yes`; recorded with every act."""
     read_only: bool = False
     """No key that writes is offered."""
+    liftable: bool = False
+    """The caller opens a console that writes where a read-only one ends with `End.WRITE`."""
     leave: Leave | None = None
     """None: this console cannot leave runs behind, as in the demo."""
     command: tuple[str, ...] = ("nightdesk",)

@@ -15,6 +15,8 @@ class End(StrEnum):
     """The operator left; the runs were handed to the background."""
     STOPPED = "stopped"
     """The operator stopped everything, and the provider showed every end."""
+    WRITE = "write"
+    """The operator of a read-only console wants one that writes; the caller opens it."""
     LINE_DROPPED = "line_dropped"
     """The terminal is gone; descriptors 0 to 2 are /dev/null now. Go on without a screen."""
     TERMINATED = "terminated"

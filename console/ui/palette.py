@@ -1,17 +1,23 @@
-"""The command palette: the keys that work here by name, and the themes. Textual's own animates while it searches."""
+"""The command palette: keys that work here by name, `write`, themes. Textual's own animates while it searches."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING
 
+from console.ui.farewell import End, Farewell
 from console.ui.keys import hints
-from console.ui.screens.dialogs import Chooser, Item
+from console.ui.run_lines import wrapped
+from console.ui.screens.dialogs import BACK, Ask, Chooser, Item
+from console.ui.spans import Line, Span, line
+from console.ui.widgets.choices import Choice
 
 if TYPE_CHECKING:
     from console.ui.app import ConsoleApp
 
 THEME = "theme."
+WRITE = Item(id="write", label="write", hint="Ends read-only, after a question")
+GUARDS = "It opens anew as any other console: it guards runs, takes over lost ones and may launch what is due."
 
 
 def palette(app: ConsoleApp) -> None:
@@ -19,6 +25,8 @@ def palette(app: ConsoleApp) -> None:
     here = [hint for hint in hints(app.screen.active_bindings) if hint.enabled]
     actions = {hint.id: hint.action for hint in here}
     items = [Item(id=hint.id, label=hint.label, hint=f"{hint.keys[0]:<8} {hint.tooltip}") for hint in here]
+    if app.context.read_only and app.context.liftable:
+        items.append(WRITE)
     items += [
         Item(id=f"{THEME}{name}", label=f"theme {name}", hint="in use" if name == app.theme else "")
         for name in sorted(app.available_themes)
@@ -32,5 +40,18 @@ async def _do(app: ConsoleApp, actions: dict[str, str], chosen: str | None) -> N
         return
     if chosen.startswith(THEME):
         app.theme = chosen.removeprefix(THEME)
+    elif chosen == WRITE.id:
+        choices = (BACK, Choice(id="write", label="Write"))
+        question = Ask("Write from this console?", _what_writing_means, choices, loud=True)
+        app.push_screen(question, partial(_lift, app))
     else:
         await app.screen.run_action(actions[chosen])
+
+
+def _what_writing_means(cells: int) -> list[Line]:
+    return [line(Span(piece)) for piece in wrapped(GUARDS, cells)]
+
+
+def _lift(app: ConsoleApp, answer: str | None) -> None:
+    if answer is not None:
+        app.exit(Farewell(end=End.WRITE))

@@ -32,6 +32,7 @@ async def show(
     mouse: bool | None = None,
     bell: bool = True,
     read_only: bool = False,
+    liftable: bool = False,
     leave: Leave | None = None,
     themes_folder: Path | None = None,
     keys: Mapping[str, str] | None = None,
@@ -40,9 +41,10 @@ async def show(
     """The console until it ends; neither the engine nor its runs are touched by that.
 
     `theme`: by name, None for one that fits the terminal. `slow`: one look in five seconds. `mouse`: None is on,
-    but off over SSH. `bell`: rings where a person may be needed. `read_only`: offers nothing that writes. `leave`:
-    hands the runs to the background; None where that is not possible. `themes_folder`: the operator's own themes.
-    `keys`: key by the id of a binding. `command`: what reaches this state folder from a shell.
+    but off over SSH. `bell`: rings where a person may be needed. `read_only`: offers nothing that writes; `liftable`:
+    the caller answers `End.WRITE` by one that does. `leave`: hands the runs to the background; None where that is not
+    possible. `themes_folder`: the operator's own themes. `keys`: key by the id of a binding. `command`: what reaches
+    this state folder from a shell.
 
     SIGTERM ends it with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`: descriptors 0 to 2 are
     /dev/null then and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises ValueError for an
@@ -55,6 +57,7 @@ async def show(
         glyphs=fitting_glyphs(os.environ, sys.stdout.encoding),
         by=user(),
         read_only=read_only,
+        liftable=liftable,
         leave=leave,
         command=command,
     )

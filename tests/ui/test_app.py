@@ -173,6 +173,19 @@ async def test_a_read_only_console_leaves_without_stopping_anything(busy: Double
         assert await left(screen) == End.LEFT
 
 
+async def test_write_is_offered_only_where_somebody_can_lift_read_only(busy: DoubleEngine) -> None:
+    for read_only, liftable in ((False, True), (True, False)):
+        async with console(busy, busy.clock, read_only=read_only, liftable=liftable) as screen:
+            await screen.press("colon")
+            await screen.type("write")
+            assert "Ends read-only" not in screen.text()
+    async with console(busy, busy.clock, read_only=True, liftable=True) as screen:
+        await screen.press("colon", *"write", "enter", "enter")
+        assert await left(screen) is None, "Enter alone lifts nothing"
+        await screen.press("colon", *"write", "enter", "right", "enter")
+        assert await left(screen) == End.WRITE
+
+
 async def test_a_dropped_line_ends_the_screen_whatever_is_open(busy: DoubleEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("l")

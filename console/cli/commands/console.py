@@ -47,9 +47,13 @@ async def _console(shell: Shell, *, read_only: bool, slow: bool, mouse: bool, th
         keys=wished.keys,
         command=shell.again,
     )
-    async with built(
-        folder=shell.folder,
-        settings=engine_settings(settings, Kind.CONSOLE, read_only=read_only),
-        make_provider=provider_of(settings.provider, shell.environment),
-    ) as house:
-        return await console(shell, house, looks)
+    while True:
+        async with built(
+            folder=shell.folder,
+            settings=engine_settings(settings, Kind.CONSOLE, read_only=read_only),
+            make_provider=provider_of(settings.provider, shell.environment),
+        ) as house:
+            code = await console(shell, house, looks)
+        if code is not None:
+            return code
+        read_only = False

@@ -119,7 +119,8 @@ class RunsScreen(Launching):
         run = look.run(self.table.cursor)
         self.query_one("#rule", Lines).show([self._rule(run, cells)])
         if run is None:
-            panel.show(_filled(EMPTY if not look.snapshot.live else (), panel.size.height))
+            hints = EMPTY[: 2 if self.context.read_only else None] if not look.snapshot.live else ()
+            panel.show(_filled(hints, panel.size.height))
             return
         panel.show(_filled(self._panel(run, look, cells - 2, panel.size.height), panel.size.height))
 

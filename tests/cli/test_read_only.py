@@ -1,0 +1,75 @@
+"""A console that only reads: nothing dangerous is offered, nothing is left running, and one command lifts it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.nightdesk import Nightdesk
+from tests.sitting import Sitting
+from tests.waiting import until_sync
+
+WITHOUT = ("launch", "cancel", "kill switch")
+
+
+@pytest.fixture
+def watching(nightdesk: Nightdesk) -> Iterator[Sitting]:
+    """A read-only console on a state folder that exists."""
+    assert nightdesk("pause").code == 0
+    assert nightdesk("resume").code == 0
+    command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--read-only"]
+    sitting = Sitting(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    yield sitting
+    sitting.close()
+
+
+def key_bar(sitting: Sitting) -> str:
+    return sitting.screen.splitlines()[-1]
+
+
+def ask_to_write(sitting: Sitting) -> None:
+    sitting.type(":")
+    sitting.shows("type to search")
+    sitting.type("write")
+    sitting.shows("Ends read-only")
+    sitting.type("\r")
+    sitting.shows("Write from this console")
+
+
+def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
+    nightdesk: Nightdesk, watching: Sitting
+) -> None:
+    watching.shows("read-only")
+    watching.shows(r"\? help")
+    assert not [word for word in WITHOUT if word in key_bar(watching)]
+    ask_to_write(watching)
+    watching.type("\r")
+    until_sync(lambda: "Write from this console" not in watching.screen, within=30)
+    assert "read-only" in watching.screen
+    ask_to_write(watching)
+    watching.type("\x1b[C\r")
+    watching.shows("l launch")
+    assert "read-only" not in watching.screen
+    watching.type("l")
+    watching.shows("Launch which task")
+    watching.type("endless")
+    watching.shows("1 of")
+    watching.type("\r")
+    watching.shows("Launch endless")
+    watching.type("\r")
+    watching.shows("running")
+    watching.type("q")
+    watching.shows("Leave them under guard")
+    watching.type("\r")
+    assert watching.ended() == 0
+    assert b"guarded by" in watching.received
+    assert nightdesk("cancel", "--all").code == 0
+
+
+def test_leaving_it_starts_nobody(nightdesk: Nightdesk, watching: Sitting) -> None:
+    watching.shows("read-only")
+    watching.type("q")
+    assert watching.ended() == 0
+    assert b"guarded by" not in watching.received
