@@ -9,6 +9,7 @@ from console.domain.moment import Moment
 from console.domain.run import Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.text import safe
+from console.domain.usage import units_text
 from console.store import records
 from console.store.controls import paused_in
 from console.store.database import Transaction
@@ -54,7 +55,9 @@ async def approve_in(tx: Transaction, approval: Approval, now: Moment) -> ClaimA
     }
     claimed = await change(tx, run, columns, to=State.CLAIMED)
     await take_hold(tx, claimed, now.wall_ms)
-    await write_event(tx, "approved", now.wall_ms, run=claimed, by=approval.by, owner=approval.owner)
+    hold = units_text(claimed.limits.budget)
+    at_ms, by, owner = now.wall_ms, approval.by, approval.owner
+    await write_event(tx, "approved", at_ms, run=claimed, by=by, owner=owner, day=claimed.day, hold=hold)
     return ClaimAnswer(kind=ClaimKind.CLAIMED, run=claimed, standings=standings)
 
 

@@ -14,6 +14,7 @@ from console.domain.moment import Moment
 from console.domain.rollout import Admission, admission, effective_stage
 from console.domain.run import Outcome, Run, RunId, State
 from console.domain.task import Stage, Task, canonical_json
+from console.domain.usage import units_text
 from console.store import records
 from console.store.database import Database, Transaction
 from console.store.decisions import Approval, approve_in, decline_in, expire_in, paused_refusal
@@ -180,6 +181,8 @@ class Launches:
             run=run,
             by=run.requested_by,
             owner=run.owner,
+            day=run.day,
+            hold=units_text(run.limits.budget),
             why=order.reason if order.rerun else None,
             differences="; ".join(judgement.key.differences) or None,
         )

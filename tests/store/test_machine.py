@@ -15,6 +15,7 @@ from console.store.launches import ClaimKind
 from console.store.rows import Ending, Progress
 from tests.store.building import BUDGET, BY
 from tests.store.machine import DATES, TASKS, TIGHT, Books, blocks_for_good, charged, expected_sums, overshoot
+from tests.store.replay import as_kept, replayed
 
 PICK = st.integers(min_value=0, max_value=10**6)
 USED = st.integers(min_value=0, max_value=2 * BUDGET)
@@ -79,6 +80,11 @@ class Audited(RuleBasedStateMachine):
         for entry in books.entries.values():
             sends = books.do(books.bench.sends(entry.run))
             assert sum(verdict not in ("not_sent", "rejected") for verdict in sends) <= 1
+
+    @invariant()
+    def the_events_alone_give_the_same_books_and_states(self) -> None:
+        store = self.books.store
+        assert self.books.do(replayed(store)) == self.books.do(as_kept(store))
 
     @invariant()
     def log_records_have_no_gap(self) -> None:

@@ -49,7 +49,7 @@ async def test_a_timeline_tells_a_run_from_claim_to_end(bench: Bench) -> None:
     run = await bench.ended(Outcome.OK)
     events = await bench.store.runs.timeline(run.id)
     assert [event.kind for event in events] == ["claimed", "sending", "running", "ok"]
-    assert events[0].text == "by: tester tty=no; owner: owner-1"
+    assert events[0].text == "by: tester tty=no; day: 2026-11-23; hold: 50.0; owner: owner-1"
     assert events[2].text == f"remote: remote-{run.id}"
 
 
