@@ -19,7 +19,7 @@ from console.ui.app import ConsoleApp
 from console.ui.context import Context
 from console.ui.farewell import Farewell
 from console.ui.glyphs import UNICODE
-from console.ui.theme import load_themes
+from console.ui.theme import Themes, load_themes
 
 FONTS = "'JetBrains Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 BY = "you tty=yes"
@@ -37,14 +37,25 @@ class Picture:
     theme: str = "night"
 
 
-PICTURES = (
-    Picture(name="runs", keys=("j", "j")),
-    Picture(name="runs-day", keys=("j", "j"), theme="day"),
+DOWN_TWICE = ("j", "j")
+SCREENS = (
+    Picture(name="runs", keys=DOWN_TWICE),
     Picture(name="runs-80x24", keys=("j",), size=(80, 24)),
-    Picture(name="runs-no-colour", keys=("j", "j"), theme="mono"),
-    Picture(name="detail", keys=("j", "j", "enter")),
+    Picture(name="detail", keys=(*DOWN_TWICE, "enter")),
     Picture(name="launch", keys=("l", "l", "o", "g", "enter")),
+    Picture(name="history", keys=("2", "j")),
+    Picture(name="rollout", keys=("3",)),
+    Picture(name="usage", keys=("4",)),
+    Picture(name="commands", keys=("j", "c")),
+    Picture(name="help", keys=("question_mark",)),
 )
+"""Every screen, as it comes up where the terminal has all colours."""
+
+
+def pictures(themes: Themes) -> tuple[Picture, ...]:
+    """Every screen, then the runs in every other theme."""
+    others = sorted(set(themes.by_name) - {picture.theme for picture in SCREENS})
+    return (*SCREENS, *(Picture(name=f"runs-{theme}", keys=DOWN_TWICE, theme=theme) for theme in others))
 
 
 async def take(house: House, picture: Picture, folder: Path) -> None:
@@ -80,7 +91,7 @@ async def main(folder: Path) -> None:
     """All pictures, on one demo."""
     async with demo_house(BY) as house:
         await asyncio.sleep(WARM_UP_S)
-        for picture in PICTURES:
+        for picture in pictures(load_themes()):
             await take(house, picture, folder)
         await house.engine.desk.stop_all(by=BY)
 

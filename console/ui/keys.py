@@ -21,7 +21,7 @@ DISPLAY = {
     "comma": ",",
 }
 
-LAST_GROUPS = ("table", "detail", "app")
+LAST_GROUPS = ("shell", "table", "detail", "app")
 
 
 def key_name(key: str) -> str:
