@@ -213,7 +213,7 @@ class Desk:
 
     @property
     def _owner(self) -> str | None:
-        """Who guards what is claimed here; without a lock of its own a process guards nothing, and any other takes it."""
+        """Who guards what is claimed here: nobody yet, where this process holds no lock of its own."""
         return self._parts.owner if self._parts.settings.kind.guards else None
 
     async def _take_up(self, answer: ClaimAnswer) -> LaunchAnswer:
