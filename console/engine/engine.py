@@ -39,6 +39,9 @@ SETTLED = frozenset({State.ENDED, State.UNCONFIRMED})
 class Engine:
     """One process's engine on a state folder. The parts are handed in open and are closed by whoever opened them."""
 
+    looks = 0
+    """Ticks that came to their end, with a working store or without: while it rises this engine is alive."""
+
     def __init__(
         self,
         *,
@@ -78,8 +81,6 @@ class Engine:
         self.usage = UsageBook(self._parts, folder / "runs.log")
         self._watching: asyncio.Task[None] | None = None
         self._handed_over = False
-        self.looks = 0
-        """Ticks that came to their end, with a working store or without: while it rises this engine is alive."""
 
     async def __aenter__(self) -> Self:
         """Announces this owner and begins to watch. Raises StoreError."""
