@@ -62,10 +62,14 @@ async def show(
         command=command,
     )
     app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow, bell=bell)
+    return await _ended(app, mouse=wants_mouse(os.environ, mouse))
+
+
+async def _ended(app: ConsoleApp, *, mouse: bool) -> Farewell:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.terminated)
     try:
-        farewell = await app.run_async(mouse=wants_mouse(os.environ, mouse))
+        farewell = await app.run_async(mouse=mouse)
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
     await app.acts.done(within=LAST_ACTS_S)
