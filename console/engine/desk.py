@@ -13,11 +13,11 @@ from console.engine.dates import date_for, next_instants
 from console.engine.errors import ActRefused, StaleRun
 from console.engine.limits import limits_of
 from console.engine.parts import Parts
+from console.engine.rulings import Rulings, needs
 from console.engine.sending import for_target
 from console.engine.snapshot import LaunchAnswer, LaunchKind, LaunchRequest
 from console.engine.stopping import try_cancel
 from console.engine.watch import Watch
-from console.provider.contract import ProviderError
 from console.store.launches import ClaimAnswer, ClaimKind, ClaimOrder
 
 KINDS = {
@@ -28,11 +28,11 @@ KINDS = {
 }
 
 
-class Desk:
+class Desk(Rulings):
     """Acts on the state folder; the guards of this process take up what it starts."""
 
     def __init__(self, parts: Parts, watch: Watch, randomness: Callable[[int], bytes]) -> None:
-        self._parts = parts
+        super().__init__(parts)
         self._watch = watch
         self._randomness = randomness
 
@@ -155,54 +155,9 @@ class Desk:
         await self._parts.store.controls.resume(by=by, now=self._parts.clock.now())
         await self._parts.scribe.flush()
 
-    async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
-        """An unconfirmed run is `remote_id`, which must carry its label. Raises ActRefused, LookupError."""
-        run = await self._unconfirmed(run_id, reason)
-        try:
-            remote = await self._parts.provider.get(remote_id)
-        except ProviderError as error:
-            raise ActRefused(f"the provider does not show {remote_id}: {error}") from error
-        if remote.labels.get("nightdesk-run") != run.id:
-            raise ActRefused(f"{remote_id} does not carry the label of run {run.id}: it is another launch")
-        now = self._parts.clock.now()
-        adopted = await self._parts.store.runs.adopt(run, remote_id=remote_id, by=by, reason=reason, now=now)
-        await self._parts.scribe.flush()
-        return adopted
-
-    async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """The operator rules that nothing runs. Its own sandbox is deleted first, so that a late packet finds none.
-
-        Raises ActRefused where that does not work, LookupError.
-        """
-        run = await self._unconfirmed(run_id, reason)
-        if run.sandbox_own and run.sandbox_id is not None:
-            try:
-                await self._parts.provider.delete_sandbox(run.sandbox_id)
-            except ProviderError as error:
-                raise ActRefused(f"its sandbox could not be deleted first: {error}") from error
-        now = self._parts.clock.now()
-        ruled = await self._parts.store.runs.rule_not_launched(run, by=by, reason=reason, now=now)
-        await self._parts.scribe.flush()
-        return ruled
-
-    async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """The books close at the hold. For unconfirmed runs, and for stops without proof after their alarm.
-
-        Raises ActRefused, LookupError.
-        """
-        run = await self._run(run_id)
-        alarmed = run.state is State.STOPPING and run.stop is not None and run.stop.alarmed
-        if not alarmed:
-            run = await self._unconfirmed(run_id, reason)
-        _needs(reason)
-        now = self._parts.clock.now()
-        written_off = await self._parts.store.runs.write_off(run, by=by, reason=reason, now=now)
-        await self._parts.scribe.flush()
-        return written_off
-
     async def raise_cap(self, cap: Cap, amount: int, *, task: str | None, by: str, reason: str) -> None:
         """Adds `amount` (milli-units, or launches) to a cap for its present window only. Raises ActRefused."""
-        _needs(reason)
+        needs(reason)
         if amount <= 0:
             raise ActRefused("a raise is more than nothing")
         now = self._parts.clock.now()
@@ -239,26 +194,8 @@ class Desk:
         following = next_instants(task, now.utc(), 1)
         return min(latest, int(following[0].timestamp() * 1000)) if following else latest
 
-    async def _run(self, run_id: RunId) -> Run:
-        run = await self._parts.store.runs.get(run_id)
-        if run is None:
-            raise LookupError(f"no run has the id {run_id}")
-        return run
-
     async def _proposal(self, run_id: RunId) -> Run:
         run = await self._run(run_id)
         if run.state is not State.PROPOSED:
             raise ActRefused(f"run {run_id} is {run.state}: only a proposal can be approved or declined")
         return run
-
-    async def _unconfirmed(self, run_id: RunId, reason: str) -> Run:
-        _needs(reason)
-        run = await self._run(run_id)
-        if run.state is not State.UNCONFIRMED:
-            raise ActRefused(f"run {run_id} is {run.state}: only an unconfirmed run is settled by hand")
-        return run
-
-
-def _needs(reason: str) -> None:
-    if not reason.strip():
-        raise ActRefused("this takes a reason")

@@ -132,7 +132,9 @@ async def test_a_run_that_finished_just_before_the_stop_keeps_its_real_ending(tm
     async with house(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
-        provider.agents["v1_0001"].status = "completed"
+        agent = provider.agents["v1_0001"]
+        await until(lambda: agent.gets > 0)
+        agent.status = "completed"
         await here.engine.desk.stop(run_id, by=BY)
         run = await here.engine.wait(run_id)
         assert run.outcome is Outcome.OK
