@@ -36,7 +36,7 @@ def test_the_plan_knows_every_crash_point() -> None:
 
 
 def test_two_thousand_kills_break_no_law() -> None:
-    _prove(per_cell=4, at_least=2_000, each=3)
+    _prove(per_cell=5, at_least=2_000, each=3)
 
 
 @pytest.mark.soak
