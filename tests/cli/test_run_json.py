@@ -102,7 +102,7 @@ def test_an_answer_names_the_holder_and_the_refusal() -> None:
     shown = answer_json(answer, entry, NOW)
 
     assert (shown["answer"], shown["holder"]) == ("refused", run().id)
-    assert shown["refusal"] == {"kind": "fingerprint", "sentence": "the task was edited"}
+    assert shown["refusal"] == {"kind": "fingerprint", "sentence": "the task was edited", "cap": None}
     assert shown["differences"] == ["model: a -> b"]
 
 
