@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from console.domain.guardrails import Caps
 from console.domain.record import LogRecord, parse_line
-from console.domain.run import HOLDING, NEXT, RERUN_FREELY, RunId, State
+from console.domain.run import LIVE, NEXT, RERUN_FREELY, RunId, State
 from console.provider.contract import LaunchOrder
 from console.store.records import from_json
 from tests.simulation.machine import EngineProcess, Machine, is_operator
@@ -66,12 +66,19 @@ class Judge:
         self._caps = caps
         self._rows: dict[str, Row] = {}
         self._changes = -1
+        self.broken: Broken | None = None
+        """The first one: the engine may take the exception for trouble of its own, and go on."""
         self._sent: dict[str, float] = {}
         """When each run was last recorded as sending, in seconds of the world."""
         self.ruled: set[str] = set()
         """Runs that an operator ruled on or wrote off: what they still do was accepted by a person."""
         machine.on_write = self.after_write
         machine.on_post = self.before_post
+
+    def _must(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.broken = self.broken or Broken(what)
+            raise self.broken
 
     @property
     def rows(self) -> Iterable[Row]:
@@ -84,10 +91,10 @@ class Judge:
         tries = self._machine.connection.execute(
             "select verdict from sends where run_id = ? order by n", (run_id,)
         ).fetchall()
-        _must(bool(tries) and tries[-1][0] == "open", f"I2: a POST of {run_id} left without its record: {tries}")
-        _must(self._rows[run_id].state == "sending", f"I2: a POST of {run_id} left as {self._rows[run_id].state}")
+        self._must(bool(tries) and tries[-1][0] == "open", f"I2: a POST of {run_id} left without its record: {tries}")
+        self._must(self._rows[run_id].state == "sending", f"I2: a POST of {run_id} left as {self._rows[run_id].state}")
         posts = self._machine.service.posts[run_id, order.labels["nightdesk-attempt"]]
-        _must(posts == 0, f"I1: a second POST of {run_id} left, and nothing proves what the first one did")
+        self._must(posts == 0, f"I1: a second POST of {run_id} left, and nothing proves what the first one did")
 
     def after_write(self, process: EngineProcess) -> None:
         """Compares every row with what it was."""
@@ -105,29 +112,31 @@ class Judge:
                 self._launched(row)
             else:
                 self._changed(before, row, process)
+            if row.state == "claimed" and (before is None or before.state == "proposed"):
+                self._has_room()
             self._true(row)
 
     def _launched(self, new: Row) -> None:
         """I8, I13: a key is taken again only after an ending that launched nothing, a retry, or by hand."""
         by_hand = new.note != ""
         earlier = [row for row in self._rows.values() if row.key == new.key and row.id != new.id]
-        _must(all(row.state == "ended" for row in earlier), f"I1: {new.key} was taken while a run of it is open")
+        self._must(all(row.state == "ended" for row in earlier), f"I1: {new.key} was taken while a run of it is open")
         for row in earlier:
             if row.outcome in UNLAUNCHED or by_hand or row.superseded_by is not None:
                 continue
             retry = row.outcome == "failed" and new.origin == "schedule"
-            _must(retry, f"I8: {new.key} was launched again after {row.outcome}, and not by hand")
-            _must(row.fingerprint == new.fingerprint, f"I13: {new.key} was launched with another fingerprint")
+            self._must(retry, f"I8: {new.key} was launched again after {row.outcome}, and not by hand")
+            self._must(row.fingerprint == new.fingerprint, f"I13: {new.key} was launched with another fingerprint")
 
     def _changed(self, before: Row, after: Row, process: EngineProcess) -> None:
         if before.state == "ended":
             same = before._replace(superseded_by=after.superseded_by)
-            _must(same == after, f"I8: an ended run changed: {before} became {after}")
+            self._must(same == after, f"I8: an ended run changed: {before} became {after}")
         if before.state != after.state:
             edge = State(after.state) in NEXT[State(before.state)] or (before.state, after.state) in TWO_STEPS
-            _must(edge, f"I8: {before.state} became {after.state}")
+            self._must(edge, f"I8: {before.state} became {after.state}")
             if before.state == "unconfirmed":
-                _must(is_operator(), f"I4: an unconfirmed run became {after.state} by itself")
+                self._must(is_operator(), f"I4: an unconfirmed run became {after.state} by itself")
                 self._ruled(after)
             if after.state == "sending":
                 self._sent[after.id] = self._machine.loop.time()
@@ -135,7 +144,7 @@ class Judge:
                 self.ruled.add(after.id)
         if after.stop_reason == "timeout" != before.stop_reason:
             self._timed_out(after)
-        _must(after.fence >= before.fence, "I8: a fence decreased")
+        self._must(after.fence >= before.fence, "I8: a fence decreased")
         if after.fence > before.fence:
             self._taken_over(before, process)
         elif process.owner != before.owner:
@@ -146,18 +155,18 @@ class Judge:
         self.ruled.add(row.id)
         if row.outcome == "not_sent" and row.sandbox_own:
             there = row.sandbox_id in self._machine.service.boxes
-            _must(not there, f"K17: {row.id} was ruled not launched, and its sandbox is there")
+            self._must(not there, f"K17: {row.id} was ruled not launched, and its sandbox is there")
 
     def _timed_out(self, row: Row) -> None:
         """Limits count real seconds, whatever the wall clock shows."""
         ran = self._machine.loop.time() - self._sent[row.id]
         early = ran < row.max_ms / 1000 - 0.5
-        _must(not (early and self._machine.clock.is_honest), f"2.3: {row.id} was cut off after {ran:.1f} s")
+        self._must(not (early and self._machine.clock.is_honest), f"2.3: {row.id} was cut off after {ran:.1f} s")
 
     def _taken_over(self, before: Row, process: EngineProcess) -> None:
         owners = [other for other in self._machine.processes if other.owner == before.owner]
         robbed = any(owner.holds_its_lock() for owner in owners)
-        _must(not robbed, f"2.2: {process} robbed {before.owner}, which lives")
+        self._must(not robbed, f"2.2: {process} robbed {before.owner}, which lives")
 
     def _by_another(self, before: Row, after: Row) -> None:
         """I9: what a process writes that does not own the run is a request, or an operator's act."""
@@ -166,29 +175,34 @@ class Judge:
         different = {name for name in Row._fields if getattr(before, name) != getattr(after, name)}
         if "stop_reason" in different and (before.state, after.state) == ("running", "stopping"):
             different.discard("state")
-        _must(different <= ANY_HAND, f"I9: a process that does not own {before.id} changed its {sorted(different)}")
+        self._must(
+            different <= ANY_HAND, f"I9: a process that does not own {before.id} changed its {sorted(different)}"
+        )
 
     def _true(self, row: Row) -> None:
         """I3, I10: what the row says of the service is so."""
         service = self._machine.service
         agents = service.of_run(RunId(row.id))
-        _must(len(agents) <= 1, f"I1: {len(agents)} agents carry the label of {row.id}")
+        self._must(len(agents) <= 1, f"I1: {len(agents)} agents carry the label of {row.id}")
         if row.id in self.ruled:
             return
         nothing = row.state == "claimed" or row.outcome in UNLAUNCHED
-        _must(not (nothing and agents), f"I3: {row.id} is {row.outcome or row.state}, and an agent was launched")
+        self._must(not (nothing and agents), f"I3: {row.id} is {row.outcome or row.state}, and an agent was launched")
         if row.outcome in BY_STOP and row.sent_ms is None:
-            _must(service.posts[row.id, str(row.attempt)] == 0, f"I10: {row.id} is {row.outcome}, a POST is on its way")
+            self._must(
+                service.posts[row.id, str(row.attempt)] == 0, f"I10: {row.id} is {row.outcome}, a POST is on its way"
+            )
         elif row.state == "ended" and row.outcome not in UNLAUNCHED:
             self._proven(row, agents)
 
     def _proven(self, row: Row, agents: list[Agent]) -> None:
         agent = next((agent for agent in agents if agent.remote_id == row.remote_id), None)
         if agent is None:
-            raise Broken(f"I10: {row.id} ended {row.outcome}, and its agent is unknown")
+            self._must(False, f"I10: {row.id} ended {row.outcome}, and its agent is unknown")
+            return
         ends = agent.shown & (TERMINAL | {"requires_action"})
-        _must(bool(ends), f"I10: {row.id} ended {row.outcome}, and the service never showed an end: {agent.shown}")
-        _must(
+        self._must(bool(ends), f"I10: {row.id} ended {row.outcome}, and the service never showed an end: {agent.shown}")
+        self._must(
             not agent.is_working(self._machine.service.now), f"I10: {row.id} ended {row.outcome}, and its agent works"
         )
 
@@ -197,31 +211,36 @@ class Judge:
         now, working = self._machine.service.now, set[str]()
         for agent in self._machine.service.agents.values():
             if agent.run_id not in self.ruled and agent.is_working(now):
-                _must(agent.key not in working, f"I1: two agents of {agent.key} work at once")
+                self._must(agent.key not in working, f"I1: two agents of {agent.key} work at once")
                 working.add(agent.key)
 
+    def _has_room(self) -> None:
+        """I6: at no instant is more held and spent than the cap, or more live than there are slots."""
+        for day, held, spent in self._machine.connection.execute(SUMS):
+            over = sum(used - amount for used, amount in self._machine.connection.execute(OVERSHOT, (day,)))
+            cap = (self._caps.daily_units or 0) + over
+            self._must(held + spent <= cap, f"I6: {held} held + {spent} spent on {day}, cap {cap}")
+        live = sum(State(row.state) in LIVE for row in self.rows)
+        slots = self._caps.concurrent_runs or 0
+        self._must(live <= slots + len(self.ruled), f"I6: {live} live runs in {slots} slots")
+
     def books(self) -> None:
-        """I5, I6, I7: the sums are those of the holds, the holds those of the runs, and no cap is passed."""
+        """I5, I7: the sums are those of the holds, and the holds those of the runs."""
         connection = self._machine.connection
         holds = {run: (day, amount, state, settled) for run, day, amount, state, settled in connection.execute(HOLDS)}
         for row in self.rows:
             held = holds.get(row.id)
             state = held[2] if held else None
             expected = _hold_of(row)
-            _must(state in expected, f"I7: the hold of {row.id}, {row.outcome or row.state}, is {state}")
+            self._must(state in expected, f"I7: the hold of {row.id}, {row.outcome or row.state}, is {state}")
         sums = {day: (held, spent) for day, held, spent in connection.execute(SUMS)}
         for day, (held, spent) in sums.items():
             of_day = [hold for hold in holds.values() if hold[0] == day]
             open_ones = sum(amount for _, amount, state, _ in of_day if state == "open")
             settled = [(amount, used) for _, amount, state, used in of_day if state == "settled"]
-            _must((held, spent) == (open_ones, sum(used for _, used in settled)), f"I5: the sums of {day} are wrong")
-            over = sum(max(0, used - amount) for amount, used in settled)
-            cap = self._caps.daily_units
-            _must(cap is None or held + spent <= cap + over, f"I6: {held} held + {spent} spent on {day}, cap {cap}")
-        live = sum(State(row.state) in HOLDING - {State.UNCONFIRMED} for row in self.rows)
-        slots = self._caps.concurrent_runs
-        adopted = len(self.ruled)
-        _must(slots is None or live <= slots + adopted, f"I6: {live} live runs in {slots} slots")
+            self._must(
+                (held, spent) == (open_ones, sum(used for _, used in settled)), f"I5: the sums of {day} are wrong"
+            )
 
     def unlogged(self) -> bool:
         """Are there events that are no lines yet?"""
@@ -233,21 +252,24 @@ class Judge:
             ev: from_json(ev, record) for ev, record in self._machine.connection.execute(EVENTS)
         }
         written = [parse_line(line) for line in self._machine.papers.lines]
-        _must(sorted(stored) == list(range(1, len(stored) + 1)), "I12: the numbers of events have gaps")
-        _must({record.ev for record in written} == set(stored), "I12: the log and the events differ")
+        self._must(sorted(stored) == list(range(1, len(stored) + 1)), "I12: the numbers of events have gaps")
+        self._must({record.ev for record in written} == set(stored), "I12: the log and the events differ")
         for record in written:
             told = stored[record.ev]
-            _must((record.key, record.status) == (told.key, told.status), f"I12: line {record.ev} is of another event")
+            self._must(
+                (record.key, record.status) == (told.key, told.status), f"I12: line {record.ev} is of another event"
+            )
 
     def all_over(self) -> None:
         """I11: every run has ended, or an alarm says that a person is needed."""
         for row in self.rows:
             loud = row.state == "unconfirmed" or (row.state == "stopping" and bool(row.stop_alarmed))
-            _must(row.state in ("ended", "proposed") or loud, f"I11: {row.id} is still {row.state}: {row}")
+            self._must(row.state in ("ended", "proposed") or loud, f"I11: {row.id} is still {row.state}: {row}")
 
 
 HOLDS = "select run_id, day, amount, state, settled from holds"
 SUMS = "select day, sum(held), sum(spent) from day_sums group by day"
+OVERSHOT = "select settled, amount from holds where day = ? and settled > amount"
 UNLOGGED = "select 1 from events where ev is not null and logged = 0"
 EVENTS = "select ev, record from events where ev is not null"
 
@@ -263,8 +285,3 @@ def _hold_of(row: Row) -> tuple[str | None, ...]:
     if row.outcome in ("declined", "expired"):
         return (None, "released")
     return ("settled", "released") if row.sent_ms is None else ("settled",)
-
-
-def _must(holds: bool, what: str) -> None:
-    if not holds:
-        raise Broken(what)

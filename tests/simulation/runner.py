@@ -91,7 +91,7 @@ def run_seeds(first: int, last: int, live: bool, stop_at_first: bool = False) ->
 def story(world: World, error: Exception) -> str:
     """What happened in a world that broke something."""
     troubles = "\n".join(f"  {trouble}" for trouble in world.machine.weather.troubles)
-    where = "".join(traceback.format_exception(error, limit=-4))
+    where = "".join(traceback.format_exception(error, limit=-6))
     return f"{error}\n{troubles}\n" + "\n".join(world.machine.history) + f"\n{where}"
 
 
