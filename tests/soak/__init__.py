@@ -1,0 +1,1 @@
+"""Long and ordinary: what only shows after minutes."""

@@ -1,0 +1,196 @@
+"""A night in small: a console that stays, one whose line drops, a supervisor that is killed, fifty runs of all kinds.
+
+`SOAK_SECONDS` says how long; ten minutes where it is not set.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from console.simulator.scenario import Ending, Scenario
+from console.simulator.server import SimulatorThread
+from tests.cli.nightdesk import Nightdesk
+from tests.sitting import Sitting
+from tests.soak.resources import Sample, growth, sample
+from tests.telling import tell
+from tests.waiting import until_sync
+
+SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
+RUNS = 50
+KILL_EVERY_S = 30.0
+DROP_EVERY_S = 20.0
+LATEST_S = 20.0
+"""Beyond its limit a run lives no longer than this: the take-over, the cancel and the proof."""
+LIMIT_S = 4
+CAPS = '[caps]\ndaily_units = "unlimited"\nmonthly_units = "unlimited"\ndaily_runs = 1000\nconcurrent_runs = 20\n'
+ENDLESS = Scenario(step_seconds=0.25, tokens_per_step=100, ending=Ending.NEVER)
+KINDS = {
+    "ok": (Scenario(steps=12, step_seconds=0.4), ""),
+    "failed": (Scenario(steps=8, step_seconds=0.4, ending=Ending.FAILED), ""),
+    "timeout": (ENDLESS, f"max_seconds = {LIMIT_S}"),
+    "budget": (Scenario(steps=99, step_seconds=0.4, tokens_per_step=20_000), "budget_units = 9"),
+    "cancelled": (ENDLESS, ""),
+}
+"""By the outcome that it must have: what the agent does, and what the task's table says."""
+
+
+class Night:
+    """Everything that lives on one state folder."""
+
+    def __init__(self, desk: Nightdesk, stack: ExitStack) -> None:
+        self.desk = desk
+        self._stack = stack
+        self.launched: dict[str, str] = {}
+        """The outcome that must come, by run id."""
+        self.samples: list[Sample] = []
+        self.kills = self.drops = 0
+        self.stays = self._console()
+        self._dropping = self._console()
+        self._serving = self._serve()
+
+    def _console(self) -> Sitting:
+        command = [sys.executable, "-m", "console", "--state-dir", str(self.desk.state)]
+        sitting = Sitting(command, environment=self.desk.environment, folder=self.desk.folder)
+        self._stack.callback(sitting.close)
+        return sitting
+
+    def _serve(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "console", "--state-dir", str(self.desk.state), "serve"]
+        return subprocess.Popen(
+            command,
+            cwd=self.desk.folder,
+            env=self.desk.environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def launch(self, number: int) -> None:
+        """One more run; those that only a person ends are ended at the next launch."""
+        self.cancel()
+        kind = list(KINDS)[number % len(KINDS)]
+        day = date(2026, 1, 1) + timedelta(days=number)
+        done = self.desk.launch(kind, "--no-wait", "--date", str(day))
+        assert done.code == 0, done.err
+        self.launched[done.json["run"]] = kind
+
+    def cancel(self) -> None:
+        """Stops the run that no guard ends, with proof."""
+        live = {run["run"] for run in self.desk.live()}
+        for run_id, kind in self.launched.items():
+            if kind == "cancelled" and run_id in live:
+                assert self.desk("cancel", run_id).code == 0
+
+    def kill_the_supervisor(self) -> None:
+        """As the out-of-memory killer does; then somebody starts it again."""
+        self._serving.kill()
+        self._serving.wait()
+        self._serving = self._serve()
+        self.kills += 1
+
+    def drop_a_line(self) -> None:
+        """A window is closed, and somebody logs in again."""
+        self._dropping.hang_up()
+        self._dropping = self._console()
+        self.drops += 1
+
+    def look(self) -> None:
+        """Reads the terminals and looks at what the console that stays holds."""
+        self.stays.read(0.05)
+        self._dropping.read(0.05)
+        self.samples.append(sample(self.stays.pid))
+
+    def _serves(self) -> bool:
+        told = [line["told"] for line in self.desk("doctor", "--json").json if line["check"] == "owners"]
+        return any(f"serve (pid {self._serving.pid})" in words for words in told)
+
+    def _is_over(self) -> bool:
+        self.look()
+        return self.desk.live() == []
+
+    def end(self) -> None:
+        """Nobody launches any more; everything comes to its end."""
+        self.cancel()
+        until_sync(self._is_over, within=90, what="the end of all runs")
+        until_sync(self._serves, within=60, what="the supervisor is up again")
+        self._serving.send_signal(signal.SIGTERM)
+        assert self._serving.wait(timeout=30) == 0
+        # Its picture is up to a second old, and with a live run on it the key asks.
+        self.stays.shows("0 live of")
+        self.stays.type("q")
+        assert self.stays.ended() == 0
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Iterator[Night]:
+    with SimulatorThread() as simulator, ExitStack() as stack:
+        desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
+        tasks = "".join(
+            f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt('Go.')}'''\n{more}\n"
+            for name, (scenario, more) in KINDS.items()
+        )
+        desk.configure(CAPS + tasks)
+        stack.callback(desk.close)
+        yield Night(desk, stack)
+
+
+@pytest.mark.soak
+def test_a_night(night: Night) -> None:
+    began, launched = time.monotonic(), 0
+    while (passed := time.monotonic() - began) < SECONDS or launched < RUNS:
+        if launched < RUNS and passed >= launched * SECONDS * 0.95 / RUNS:
+            night.launch(launched)
+            launched += 1
+        if passed >= (night.kills + 1) * KILL_EVERY_S:
+            night.kill_the_supervisor()
+        if passed >= (night.drops + 1) * DROP_EVERY_S:
+            night.drop_a_line()
+        night.look()
+    night.end()
+    _the_books(night)
+    _the_resources(night)
+
+
+def _the_books(night: Night) -> None:
+    """Server, history and log tell the same, and every run ended as it had to, once."""
+    desk, world = night.desk, night.desk.world
+    history = [run for run in desk("history", "--limit", "1000", "--json").json if run["attempt"]]
+    assert {run["run"]: run["outcome"] for run in history} == night.launched
+    assert len(history) == RUNS
+    assert [run["key"] for run in history if world.posts(run["key"]) != 1 or world.started(run["key"]) != 1] == []
+    assert world.live() == 0
+    late = max(run["elapsed"] - LIMIT_S for run in history if run["outcome"] == "timeout")
+    assert late < LATEST_S
+    examined = desk("doctor", "--json")
+    assert examined.code == 0, examined.out
+    troubles = [line["told"] for line in examined.json if line["level"] != "ok" and line["check"] != "scheduler"]
+    assert troubles == []
+    assert Counter(line["status"] for line in desk("log", "--json").json)["launched"] == RUNS
+    tell(
+        f"{SECONDS:g} s: {RUNS} runs, {night.kills} supervisors killed, {night.drops} lines dropped, "
+        f"the latest cut-off {late:.1f} s after its limit"
+    )
+
+
+def _the_resources(night: Night) -> None:
+    """The console that stays holds at the end what it held when it was warm."""
+    descriptors = growth(night.samples, lambda one: one.descriptors)
+    threads = growth(night.samples, lambda one: one.threads)
+    memory = growth(night.samples, lambda one: one.mebibytes)
+    tell(
+        f"{len(night.samples)} looks: descriptors {descriptors[0]:g} -> {descriptors[1]:g}, "
+        f"threads {threads[0]:g} -> {threads[1]:g}, memory {memory[0]:.1f} -> {memory[1]:.1f} MiB"
+    )
+    assert descriptors[1] <= descriptors[0] + 2
+    assert threads[1] <= threads[0] + 1
+    assert memory[1] <= memory[0] * 1.1 + 4
