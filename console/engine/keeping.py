@@ -44,16 +44,23 @@ class Keeper:
     async def _apply(self, change: Change) -> None:
         for _ in range(TRIES):
             try:
-                self.run = await change(self.run)
+                self.run = self._ours(await change(self.run))
             except StaleRun:
-                row = await self._parts.store.runs.get(self.run.id)
-                if row is None or (row.owner, row.fence) != (self.run.owner, self.run.fence):
-                    raise LostRun(self.run.id) from None
-                self.run = row
-                if row.state is State.ENDED:
+                self.run = self._ours(await self._parts.store.runs.get(self.run.id))
+                if self.run.state is State.ENDED:
                     return
             else:
                 return
+
+    def _ours(self, row: Run | None) -> Run:
+        """The row, if it is still under our owner and fence. Raises LostRun.
+
+        Some writes are open to any process and give back the row of a successor: whoever took that for his own
+        would go on writing under the fence of another.
+        """
+        if row is None or (row.owner, row.fence) != (self.run.owner, self.run.fence):
+            raise LostRun(self.run.id)
+        return row
 
     async def ask_stop(self, reason: Reason) -> None:
         """Intent first. Where it cannot be stored the stop goes ahead all the same, and is stored later."""
@@ -69,8 +76,7 @@ class Keeper:
 
     def see(self, row: Run) -> None:
         """Takes in what another process did to the row. Raises LostRun where the run is not ours any more."""
-        if (row.owner, row.fence) != (self.run.owner, self.run.fence):
-            raise LostRun(self.run.id)
+        self._ours(row)
         acted = row.state is State.ENDED or (row.stop is not None and self.run.stop is None)
         if acted and self._unstored is None:
             self.run = row
@@ -86,8 +92,6 @@ class Keeper:
     async def _catch_up(self) -> None:
         if self._unstored is None:
             return
-        stored = await self._parts.store.runs.get(self.run.id)
-        if stored is None:
-            raise LostRun(self.run.id)
-        self.run = await self._unstored(stored)
+        stored = self._ours(await self._parts.store.runs.get(self.run.id))
+        self.run = self._ours(await self._unstored(stored))
         self._unstored = None
