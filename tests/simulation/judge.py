@@ -19,7 +19,7 @@ from tests.simulation.service import TERMINAL, Agent
 
 SELECT = """
     select id, key, attempt, state, outcome, stop_reason, fingerprint, owner, fence, remote_id, sent_ms, superseded_by,
-           origin, note, stop_alarmed, used, max_ms, sandbox_id, sandbox_own
+           sent_boot_ms, origin, note, stop_alarmed, used, max_ms, sandbox_id, sandbox_own
     from runs where attempt > 0 order by seq
 """
 UNLAUNCHED = {str(outcome) for outcome in RERUN_FREELY}
@@ -49,6 +49,7 @@ class Row(NamedTuple):
     remote_id: str | None
     sent_ms: int | None
     superseded_by: str | None
+    sent_boot_ms: int | None
     origin: str
     note: str
     stop_alarmed: int
@@ -69,7 +70,7 @@ class Judge:
         self.broken: Broken | None = None
         """The first one: the engine may take the exception for trouble of its own, and go on."""
         self._sent: dict[str, float] = {}
-        """When each run was last recorded as sending, in seconds of the world."""
+        """The instant from which each run counts, in seconds of the world."""
         self.ruled: set[str] = set()
         """Runs that an operator ruled on or wrote off: what they still do was accepted by a person."""
         machine.on_write = self.after_write
@@ -138,8 +139,8 @@ class Judge:
             if before.state == "unconfirmed":
                 self._must(is_operator(), f"I4: an unconfirmed run became {after.state} by itself")
                 self._ruled(after)
-            if after.state == "sending":
-                self._sent[after.id] = self._machine.loop.time()
+            if after.state == "sending" and after.sent_boot_ms is not None:
+                self._sent[after.id] = self._machine.clock.world_time(after.sent_boot_ms)
             if after.outcome == "written_off":
                 self.ruled.add(after.id)
         if after.stop_reason == "timeout" != before.stop_reason:

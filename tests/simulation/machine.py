@@ -72,6 +72,10 @@ class MachineClock:
         self.was_stepped = True
         self._stepped_ms += int(seconds * 1000)
 
+    def world_time(self, boot_ms: int) -> float:
+        """The second of the world at which the boot clock of this boot showed that."""
+        return boot_ms / 1000 + self._booted_at
+
     @property
     def is_honest(self) -> bool:
         """Elapsed time can be known: not where the wall clock was set and the boot clock began anew."""
