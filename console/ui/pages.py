@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from console.domain.run import Run, RunId
 from console.engine.lookback import KeyStanding, Page, Place
@@ -21,6 +22,15 @@ class Entry:
 
     run: Run
     standing: KeyStanding
+
+
+class Sight(NamedTuple):
+    """What a reader looks at."""
+
+    first: int
+    last: int
+    is_top: bool = False
+    """New entries would move nothing from under the reader."""
 
 
 class Pages:
@@ -63,10 +73,10 @@ class Pages:
         page = self._kept.get(index // PAGE)
         return page[index % PAGE] if page is not None and index % PAGE < len(page) else None
 
-    def missing(self, first: int, last: int) -> int | None:
-        """The first page that a look at entries `first` to `last`, and some ahead, still needs."""
+    def missing(self, sight: Sight) -> int | None:
+        """The first page that is needed for what is in sight, and some ahead, and that is not in memory."""
         top = len(self._starts) - 1
-        for number in range(max(0, first) // PAGE, min((last + PAGE // 2) // PAGE, top) + 1):
+        for number in range(max(0, sight.first) // PAGE, min((sight.last + PAGE // 2) // PAGE, top) + 1):
             if number not in self._kept:
                 return number
             self._kept.move_to_end(number)

@@ -76,11 +76,15 @@ def columns(chart: Chart, cells: int, rows: int, pen: Pen, *, scale: str) -> lis
     stacks = [_stack(chart, group) for group in groups]
     held = chart.held
     top = _nice(max([sum(stack) for stack in stacks] + [sum(stacks[-1]) + held, 1]))
-    if chart.cap is not None and chart.cap <= 2 * top:
+    if chart.cap is not None and 3 * chart.cap <= 4 * top:
+        # A cap that is far above would press the bars flat; the title tells it too.
         top = max(top, _nice(chart.cap))
     wide = max(1, min(WIDEST, room // len(groups)))
+    # An even height, so that half of the scale has a row of its own.
+    blank = [fit((), cells)] * (height % 2)
+    height -= height % 2
     lines = [_row(row, height, top, stacks, wide, room, chart, pen, scale, held) for row in range(height - 1, -1, -1)]
-    return [*lines, _marks(chart, groups, wide, cells, pen), _dates(groups, wide, cells)]
+    return [*blank, *lines, _marks(chart, groups, wide, cells, pen), _dates(groups, wide, cells)]
 
 
 def _groups(days: Sequence[str], room: int) -> list[tuple[str, ...]]:
@@ -141,7 +145,7 @@ def _row(
 
 
 def _axis(row: int, height: int, top: int, scale: str) -> Span:
-    ticks = {height - 1: top, height // 2: top * (height // 2) // height}
+    ticks = {height - 1: top, height // 2 - 1: top // 2}
     label = amount(ticks[row], scale) if row in ticks else ("0" if row == 0 else "")
     return Span(f"{right(label, AXIS - 1)} ", Tone.MUTED)
 

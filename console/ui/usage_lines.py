@@ -13,6 +13,8 @@ from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, right
 NAME = 22
 PRINTED_ROWS = 16
 """Of the chart in a shell."""
+TALL = 40
+"""From so many rows on the course of the month has its own."""
 MONTH_CELLS, MONTH_ROWS = 44, 9
 """The course of the month needs so much room; without it, its sentence stands alone."""
 
@@ -82,7 +84,7 @@ def _change(member: MemberTotal) -> tuple[str, Tone]:
 
 
 def flags(report: UsageReport, cells: int) -> list[Line]:
-    """What stands out, newest first: two lines a day, the second one tells what was edited."""
+    """What stands out, newest first: three lines a day, by how much, who, and what was edited."""
     lines: list[Line] = []
     for flag in reversed(report.flags):
         lines.extend(fit(each, cells) for each in _flag(flag, report.query.measure))
@@ -92,16 +94,22 @@ def flags(report: UsageReport, cells: int) -> list[Line]:
 def _flag(flag: Flag, measure: Measure) -> list[Line]:
     found = flag.day
     times = f", {found.member_value / found.member_usual:.1f} times the usual" if found.member_usual else ""
-    told = (
-        Span(f" {_day(found.day)} ", Tone.BAD),
-        Span(f"{amount(found.value, measure)} where {amount(found.usual, measure)} is usual: "),
-        Span(foreign(found.member), Tone.STRONG),
+    edited = "; ".join(foreign(change, limit=120) for change in flag.changes)
+    why = f"edited then: {edited}" if edited else "nothing of the task was edited then"
+    used = (
+        Span("     "),
+        Span(foreign(found.member, limit=NAME), Tone.STRONG),
         Span(f" used {amount(found.member_value, measure)}{times}"),
         Span(f", since {_day(found.since)}" if found.since != found.day else "", Tone.MUTED),
     )
-    edited = "; ".join(foreign(change, limit=120) for change in flag.changes)
-    why = f"edited then: {edited}" if edited else "nothing of the task was edited then"
-    return [line(*told), (Span(f"        {why}", Tone.WARN if edited else Tone.MUTED),)]
+    return [
+        line(
+            Span(f" {left(_day(found.day), 6)} ", Tone.BAD),
+            Span(f"{amount(found.value, measure)} where {amount(found.usual, measure)} is usual"),
+        ),
+        line(*used),
+        (Span(f"     {why}", Tone.WARN if edited else Tone.MUTED),),
+    ]
 
 
 def _day(day: str) -> str:
@@ -115,10 +123,10 @@ def outlook(report: UsageReport) -> Line:
     if month is None:
         return (Span(" the month has no cap", Tone.MUTED),)
     spent, cap, daily = (amount(value, Measure.UNITS) for value in (month.spent, month.cap, month.per_day))
-    so_far = f" month: {spent} of {cap} units, {daily} a day lately; "
+    so_far = Span(f" month: {spent} of {cap} units, {daily} a day lately: ", Tone.MUTED)
     if month.reached_on is None:
-        return Span(so_far, Tone.MUTED), Span("at this rate its cap is not reached", Tone.OK)
-    return Span(so_far, Tone.MUTED), Span(f"at this rate its cap is reached on {_day(month.reached_on)}", Tone.BAD)
+        return so_far, Span("its cap is not reached", Tone.OK)
+    return so_far, Span(f"its cap is reached on {_day(month.reached_on)}", Tone.BAD)
 
 
 def log_trouble(report: UsageReport) -> Line | None:
@@ -143,11 +151,13 @@ def month_lines(report: UsageReport, cells: int, rows: int) -> list[Line]:
 
 def lines(report: UsageReport, cells: int, rows: int, pen: Pen) -> list[Line]:
     """The whole page: the chart above takes what table and findings leave it, at least eight rows."""
-    below: list[Line] = [outlook(report), *filter(None, [log_trouble(report)])]
+    below = [fit(each, cells) for each in (outlook(report), log_trouble(report)) if each is not None]
     wide = cells >= 110
     half = cells // 2 if wide else cells
     members, found = table(report, half, pen), flags(report, cells - half if wide else cells)
-    height = max(8, rows - 2 - len(below) - max(4, min(12, len(members) if wide else len(members) + len(found))))
+    month = MONTH_ROWS + 3 if wide and rows >= TALL else 0
+    needed = max(len(members), len(found) + month) if wide else len(members) + len(found)
+    height = max(8, rows - 2 - len(below) - max(4, min(12 + month, needed)))
     room = max(0, rows - 1 - height - len(below))
     chart = columns(chart_of(report), cells, height, pen, scale=report.query.measure)
     if not wide:

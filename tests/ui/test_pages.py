@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from console.domain.run import RunId, State
 from console.engine.lookback import KeyStanding, KeyState, Page, Place
-from console.ui.pages import KEPT, PAGE, Pages
+from console.ui.pages import KEPT, PAGE, Pages, Sight
 from tests.ui import samples
 
 FREE = KeyStanding(state=KeyState.FREE, attempts=1)
@@ -28,7 +28,7 @@ def page(total: int, after: Place | None) -> Page:
 def look_at(pages: Pages, total: int, first: int, last: int) -> int:
     """Reads what the look needs; how many pages that were."""
     read = 0
-    while (number := pages.missing(first, last)) is not None:
+    while (number := pages.missing(Sight(first, last))) is not None:
         pages.put(number, page(total, pages.start(number)), {SAMPLE.key: FREE})
         read += 1
     return read

@@ -115,6 +115,8 @@ class Board(Screen[None], inherit_bindings=False):
     def _bindings_changed(self, screen: Screen[Any]) -> None:
         if screen.is_mounted and screen is self:
             self.query_one(KeyBar).hints = hints(self.active_bindings)
+            if not self._known_tabs:
+                self._look_changed(self.look)
 
     @on(KeyBar.Clicked)
     async def _key_clicked(self, event: KeyBar.Clicked) -> None:

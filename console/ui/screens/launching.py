@@ -17,9 +17,24 @@ from console.ui.spans import Span, Tone, foreign
 
 LAUNCH = Binding("l", "launch", "launch", id="task.launch", tooltip="Launches a task, after showing what it would be")
 
+AGAIN = Binding("r", "again", "run again", id="history.again", tooltip="Runs this key again by hand, after a preview")
+
 
 class Launching(Acting):
-    """A board from which tasks can be launched."""
+    """A board from which tasks can be launched, and runs a second time."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A run is run again where there was one to run."""
+        if action == "again":
+            return False if self.context.read_only else True if self.picked() is not None else None
+        return super().check_action(action, parameters)
+
+    def action_again(self) -> None:
+        """The same task, date and target once more: what that would be, then the question."""
+        run = self.picked()
+        if run is not None:
+            request = LaunchRequest(task=run.task, date=run.date, target=run.target, by=self.context.by)
+            self.show_launch(request)
 
     def action_launch(self) -> None:
         """Asks which task."""

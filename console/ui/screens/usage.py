@@ -18,7 +18,7 @@ from console.ui.look import Look
 from console.ui.plot import Pen
 from console.ui.screens.board import Board
 from console.ui.shell_words import Words, usage_words
-from console.ui.spans import Span, Tone
+from console.ui.spans import Line, Span, Tone
 from console.ui.theme import MONO
 from console.ui.usage_lines import lines
 from console.ui.widgets.lines import Lines
@@ -41,6 +41,8 @@ class UsageScreen(Board):
         super().__init__(context)
         self.query_now = UsageQuery()
         self._report: UsageReport | None = None
+        self._drawn: tuple[UsageReport, int, int, Pen] | None = None
+        self._lines: list[Line] = []
         self._trouble = ""
         self._read_ms: int | None = None
         self._read_soon = Soon(self._read, acts, name="usage")
@@ -103,7 +105,12 @@ class UsageScreen(Board):
         else:
             ascii_only = self.context.glyphs is ASCII
             pen = Pen(patterned=ascii_only or self.app.theme == MONO, ascii_only=ascii_only)
-            chart.show(lines(self._report, cells, rows, pen))
+            picture = self._report, cells, rows, pen
+            if picture != self._drawn:
+                # Not at every tick: the course of the month takes plotext some milliseconds.
+                self._drawn = picture
+                self._lines = lines(*picture)
+            chart.show(self._lines)
 
 
 T = TypeVar("T")

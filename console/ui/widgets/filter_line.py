@@ -1,17 +1,31 @@
-"""The line to type a filter into: tab completes, enter goes back to the table, esc first empties and then closes."""
+"""The line to type a filter into, with its help below: tab completes, enter goes back, esc empties and then closes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from textual import on
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
+from console.engine.lookback import HistoryFilter
+from console.ui.glyphs import Glyphs
+from console.ui.history_lines import help_line
+from console.ui.history_query import BadFilter, Given, completed, settled, understood
+from console.ui.widgets.lines import Lines
 
-class FilterLine(Input):
-    """One line without a blinking cursor, which would send bytes all the time."""
+EVERYTHING = HistoryFilter(folded=True)
+SAME_MS = 60_000
+"""`7d` moves on with every letter that is typed; within a minute it is still the same filter."""
+
+
+class FilterLine(Vertical):
+    """Hidden until it is opened. `wanted` is the last text that was a filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "let_go", "clear", id="filter.clear", tooltip="Empties the filter, then closes it"),
@@ -20,28 +34,99 @@ class FilterLine(Input):
     ]
 
     @dataclass
-    class Closed(Message):
-        """The table wants the keyboard."""
+    class Asked(Message):
+        """Other entries are wanted, or the text has changed."""
+
+        wanted: HistoryFilter
+        is_other: bool
 
     @dataclass
-    class Completing(Message):
-        """The word at the end is to be completed."""
+    class Closed(Message):
+        """The table gets the keyboard."""
 
-    def __init__(self, *, id: str) -> None:
-        super().__init__(placeholder="task:… outcome:… since:7d and words", compact=True, id=id, select_on_focus=False)
-        self.cursor_blink = False
+    def __init__(self, given: Callable[[], Given], glyphs: Glyphs, *, id: str) -> None:
+        super().__init__(id=id)
+        self._given = given
+        self._glyphs = glyphs
+        self.wanted = EVERYTHING
+        self.trouble = ""
+
+    def compose(self) -> ComposeResult:
+        yield Input(compact=True, select_on_focus=False)
+        yield Lines(id="offers")
+
+    def on_mount(self) -> None:
+        """A blinking cursor would send bytes all the time."""
+        self._input.cursor_blink = False
+        self.display = False
+
+    @property
+    def _input(self) -> Input:
+        return self.query_one(Input)
+
+    @property
+    def text(self) -> str:
+        """As it was typed."""
+        return self._input.value if self.is_mounted else ""
+
+    def open(self) -> None:
+        """Takes the keyboard."""
+        self.display = True
+        # At once: a letter typed on the heels of the slash must meet the line, never a key of the table.
+        self.screen.set_focus(self._input)
+        self._help()
+
+    def clear(self) -> None:
+        """No filter."""
+        self._input.value = ""
 
     def action_let_go(self) -> None:
         """Empties, or closes where there is nothing to empty."""
-        if self.value:
-            self.value = ""
+        if self.text:
+            self.clear()
         else:
-            self.post_message(self.Closed())
+            self.action_keep()
 
     def action_keep(self) -> None:
-        """Closes and leaves the filter on."""
+        """Closes and leaves the filter on, its last word included."""
+        self._ask(self.text)
+        self.screen.set_focus(None)
+        self.display = False
         self.post_message(self.Closed())
 
     def action_complete(self) -> None:
-        """Asks for the rest of the word."""
-        self.post_message(self.Completing())
+        """The word at the end, as far as there is only one way."""
+        self._input.value = completed(self.text, self._given())
+        self._input.cursor_position = len(self.text)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._ask(settled(event.value) if self.display else event.value)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_keep()
+
+    def _ask(self, meant: str) -> None:
+        """Asks for what fits `meant`; while that is no filter, for what fitted before."""
+        before, self.trouble = self.wanted, ""
+        try:
+            self.wanted = understood(meant, self._given())
+        except BadFilter as error:
+            self.trouble = str(error)
+        if _alike(before, self.wanted):
+            self.wanted = before
+        self._help()
+        self.post_message(self.Asked(self.wanted, self.wanted is not before))
+
+    def _help(self) -> None:
+        line = help_line(self.text, self.trouble, self._given(), self.app.size.width, self._glyphs)
+        self.query_one("#offers", Lines).show([line])
+
+
+def _alike(one: HistoryFilter, other: HistoryFilter) -> bool:
+    moved = (one.since_ms or 0) - (other.since_ms or 0), (one.until_ms or 0) - (other.until_ms or 0)
+    same = replace(one, since_ms=other.since_ms, until_ms=other.until_ms) == other
+    return same and all(abs(each) < SAME_MS for each in moved)

@@ -16,7 +16,7 @@ from console.domain.run import RunId
 from console.ui.glyphs import Glyphs
 from console.ui.history_lines import head, row
 from console.ui.look import Look
-from console.ui.pages import Entry, Pages
+from console.ui.pages import Entry, Pages, Sight
 from console.ui.spans import Line, Span, Tone
 from console.ui.widgets.paint import TONES, paint
 from console.ui.widgets.run_table import RunTable
@@ -55,15 +55,11 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._pages
 
     @property
-    def in_sight(self) -> tuple[int, int]:
-        """The first and the last index that is scrolled into view, or where the cursor will be."""
+    def in_sight(self) -> Sight:
+        """What is scrolled into view, and where the cursor will be."""
         top = self.scroll_offset.y
-        return min(top, self._index), max(top + max(1, self.size.height - HEAD), self._index + 1)
-
-    @property
-    def at_top(self) -> bool:
-        """True where new entries may come in without rows moving away from under the reader."""
-        return self.scroll_offset.y == 0
+        last = max(top + max(1, self.size.height - HEAD), self._index + 1)
+        return Sight(min(top, self._index), last, is_top=top == 0)
 
     def show(self, pages: Pages, look: Look) -> None:
         """Shows these pages; the cursor stays on its entry, or stands on the first where the pages are other ones."""

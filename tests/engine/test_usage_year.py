@@ -1,0 +1,120 @@
+"""A year of the log with one planted change: the report names task, day and what was edited. In a quiet one: nothing.
+
+The log lines are written by the log's own writer format; the runs around the planted day live in a real store.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from console.domain.daily import Measure
+from console.domain.record import LogRecord, format_line
+from console.domain.task import Stage, Task
+from console.domain.usage import Usage
+from console.engine.usage import UsageQuery, UsageReport
+from tests.clock import START, ManualClock
+from tests.engine.building import BY, CAPS, House, a_task, house, settings
+from tests.engine.fake_provider import FakeAgent, FakeProvider
+
+YEAR = 365
+AGO = 3
+"""Days before today on which something was edited."""
+BASE = {"report": 40_000, "triage": 90_000, "digest": 15_000}
+"""Milli-units a day."""
+PLAIN_CAPS = replace(CAPS, time_zone="UTC", daily_units=None, monthly_units=None)
+
+
+def quick() -> FakeProvider:
+    def ends(agent: FakeAgent) -> None:
+        agent.status, agent.usage = "completed", Usage(total=100)
+
+    return FakeProvider(ends)
+
+
+def a_year(seed: int, factor: float, ago: int) -> Iterator[LogRecord]:
+    """An ending a day and task, with noise of up to 15 %; `digest` uses `factor` times as much from `ago` days on."""
+    source = random.Random(seed)
+    ev = 1_000_000
+    for back in range(YEAR, -1, -1):
+        at = START - timedelta(days=back)
+        for task, base in BASE.items():
+            ev += 1
+            units = base * source.uniform(0.85, 1.15) * (factor if task == "digest" and back <= ago else 1)
+            fields = {"task": task, "run": f"r{ev}", "attempt": "1", "stage": "manual", "origin": "manual"}
+            fields |= {"day": f"{at:%Y-%m-%d}", "tokens": "0", "cost": f"{units / 1e6:.6f}", "currency": "USD"}
+            yield LogRecord(
+                ev=ev,
+                at_ms=int(at.timestamp() * 1000),
+                key=f"{ev:016x}",
+                status="ok",
+                elapsed_ms=round(units),
+                units=round(units),
+                fields=fields,
+            )
+
+
+async def launched(folder: Path, clock: ManualClock, task: Task, stage: Stage | None = None) -> None:
+    """One run of the task at the time of the clock."""
+    async with house(folder, quick(), settings(task, caps=PLAIN_CAPS), clock=clock) as here:
+        if stage is not None:
+            await promoted(here, task, stage, clock)
+        await here.engine.wait((await here.launch(task.name)).run.id)
+
+
+async def promoted(here: House, task: Task, stage: Stage, clock: ManualClock) -> None:
+    """The next rung, without the evidence."""
+    await here.store.stages.change(
+        task.name, stage, by=BY, reason="for the test", forced=True, evidence={}, now=clock.now()
+    )
+
+
+async def report(folder: Path, seed: int, factor: float, query: UsageQuery, ago: int = AGO) -> UsageReport:
+    """What is told today."""
+    with (folder / "runs.log").open("ab") as log:
+        log.writelines(format_line(record) for record in a_year(seed, factor, ago))
+    async with house(folder, quick(), settings(a_task("digest"), caps=PLAIN_CAPS), clock=ManualClock()) as here:
+        return await here.engine.usage.report(query)
+
+
+DIGEST = a_task("digest")
+EDITS = {
+    "model": (replace(DIGEST, model="gemini-9-huge"), None, "model: gemini-3.8-flash -> gemini-9-huge"),
+    "prompt": (replace(DIGEST, prompt="Read everything twice, and then once more."), None, "prompt"),
+    "budget": (
+        replace(DIGEST, guardrails=replace(DIGEST.guardrails, budget=400_000)),
+        None,
+        "budget: 50.0 units -> 400.0 units",
+    ),
+    "time": (replace(DIGEST, guardrails=replace(DIGEST.guardrails, max_ms=7_200_000)), None, "max_ms:"),
+    "stage": (DIGEST, Stage.SEMI, "stage: manual -> semi"),
+    "nothing": (DIGEST, None, None),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+async def test_a_planted_change_is_found_with_its_day_its_task_and_what_was_edited(tmp_path: Path, edit: str) -> None:
+    after, stage, told = EDITS[edit]
+    folder = tmp_path / "state"
+    await launched(folder, ManualClock(START - timedelta(days=AGO + 2)), DIGEST)
+    await launched(folder, ManualClock(START - timedelta(days=AGO)), after, stage)
+    found = await report(folder, 7, 12, UsageQuery(days=30))
+    planted = f"{START - timedelta(days=AGO):%Y-%m-%d}"
+    assert {flag.day.member for flag in found.flags} == {"digest"}
+    assert {flag.day.since for flag in found.flags} == {planted}
+    assert found.flags[0].day.day == planted
+    changes = " ".join(found.flags[0].changes)
+    assert told in changes if told else not changes
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("measure", [Measure.UNITS, Measure.SECONDS, Measure.COST, Measure.RUNS])
+async def test_in_a_quiet_year_nothing_is_found(tmp_path: Path, seed: int, measure: Measure) -> None:
+    folder = tmp_path / "state"
+    await launched(folder, ManualClock(START - timedelta(days=YEAR)), DIGEST)
+    assert (await report(folder, seed, 1, UsageQuery(days=365, measure=measure))).flags == ()
