@@ -187,6 +187,9 @@ async def test_the_panel_shows_what_a_stop_has_come_to(busy: DoubleEngine) -> No
         busy.change(samples.stopping(3, alarmed=True))
         await screen.tick()
         assert "STOP NOT PROVEN" in screen.text()
+        assert "no proof of a stop" in screen.bottom(), "the news first, then the keys again"
+        busy.clock.advance(16)
+        await screen.tick()
         assert "settle" in screen.bottom()
 
 
