@@ -9,7 +9,7 @@ import sqlite3
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from console.domain.admission import holder_of
 from console.domain.run import Outcome, Run
@@ -49,6 +49,11 @@ SELECT_WORDS = """
     order by runs_text.rowid desc
     limit :limit
 """
+# Each row is looked up in the index of words: for words that stand nearly everywhere, beside a filter that does not.
+AMONG_ROWS = " and exists (select 1 from runs_text where runs_text.rowid = runs.seq and runs_text match :words)"
+COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :few)"
+FEW_HITS = 2_000
+"""So many hits are judged one by one in less time than a frame takes."""
 COUNT = "select count(*) as n from (select 1 from runs where {where} limit :limit)"
 COUNT_WORDS = """
     select count(*) as n from (
@@ -129,22 +134,29 @@ class TypicalRow:
     p95_ms: int
 
 
+class _Shape(Enum):
+    """What is asked, by rows and by words."""
+
+    PAGE = (SELECT_PAGE, SELECT_WORDS)
+    COUNT = (COUNT, COUNT_WORDS)
+
+
 class History:
     """Reads only."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, few_hits: int = FEW_HITS) -> None:
         self._database = database
+        self._few_hits = few_hits
 
     async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
         """The newest `limit` entries that fit, or those after `after`; newest by the clock, with words by the claim."""
         where, parameters = _where(wanted)
+        parameters["limit"] = limit + 1
         if after is not None:
-            by_clock = "(runs.created_ms, runs.seq) < (:after_ms, :after_seq)"
-            where += f" and {'runs_text.rowid < :after_seq' if wanted.text.strip() else by_clock}"
             parameters |= {"after_ms": after.created_ms, "after_seq": after.seq}
 
         async def unit(tx: Transaction) -> Page:
-            rows = await _fitting(tx, wanted, (SELECT_PAGE, SELECT_WORDS), where, {**parameters, "limit": limit + 1})
+            rows = await self._fitting(tx, wanted, _Shape.PAGE, where, parameters)
             more, rows = len(rows) > limit, rows[:limit]
             last = Place(created_ms=rows[-1]["created_ms"], seq=rows[-1]["seq"]) if more and rows else None
             return Page(runs=tuple(run_of(row) for row in rows), after=last)
@@ -157,10 +169,35 @@ class History:
         parameters["limit"] = -1 if at_most is None else at_most
 
         async def unit(tx: Transaction) -> int:
-            rows = await _fitting(tx, wanted, (COUNT, COUNT_WORDS), where, parameters)
+            rows = await self._fitting(tx, wanted, _Shape.COUNT, where, parameters)
             return int(rows[0]["n"]) if rows else 0
 
         return await self._database.read(unit)
+
+    async def _fitting(
+        self, tx: Transaction, wanted: HistoryFilter, shape: _Shape, where: str, parameters: dict[str, Value]
+    ) -> list[sqlite3.Row]:
+        """The rows of the question; none where no word can be meant."""
+        by_rows, by_words = shape.value
+        rows_after = " and (runs.created_ms, runs.seq) < (:after_ms, :after_seq)" if "after_ms" in parameters else ""
+        if not wanted.text.strip():
+            return await every(tx, by_rows.format(where=where + rows_after), parameters)
+        words = await match_words(tx, wanted.text, wanted.tasks)
+        if not words:
+            return []
+        parameters = {**parameters, "words": words}
+        if await self._words_are_common(tx, wanted, words):
+            return await every(tx, by_rows.format(where=where + rows_after + AMONG_ROWS), parameters)
+        words_after = " and runs_text.rowid < :after_seq" if rows_after else ""
+        return await every(tx, by_words.format(where=where + words_after), parameters)
+
+    async def _words_are_common(self, tx: Transaction, wanted: HistoryFilter, words: str) -> bool:
+        """True where the other filters are the better guide; a task is known to the index of words too."""
+        others = (wanted.outcomes, wanted.stages, wanted.origins, wanted.since_ms, wanted.until_ms)
+        if not any(each or each == 0 for each in others):
+            return False
+        row = await one(tx, COUNT_HITS, {"words": words, "few": self._few_hits})
+        return row is not None and int(row["n"]) >= self._few_hits
 
     async def recent(self, limit: int = 50) -> tuple[Run, ...]:
         """The runs that ended last, newest first; skips and refusals left out."""
@@ -224,16 +261,6 @@ def _key_standing(runs: list[Run]) -> KeyStanding:
     if holder is None or holder.outcome is Outcome.OK:
         state = KeyState.DONE if holder else KeyState.FREE
     return KeyStanding(state=state, attempts=max((run.attempt for run in runs), default=0), holder=holder)
-
-
-async def _fitting(
-    tx: Transaction, wanted: HistoryFilter, forms: tuple[str, str], where: str, parameters: dict[str, Value]
-) -> list[sqlite3.Row]:
-    """The rows of the first form, or with words of the second; none where no word can be meant."""
-    if not wanted.text.strip():
-        return await every(tx, forms[0].format(where=where), parameters)
-    words = await match_words(tx, wanted.text, wanted.tasks)
-    return await every(tx, forms[1].format(where=where), {**parameters, "words": words}) if words else []
 
 
 def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:

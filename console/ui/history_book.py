@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from console.engine.lookback import HistoryFilter
-from console.ui.history_lines import COUNTED
 from console.ui.pages import PAGE, Pages, Sight
 from console.ui.ports import View
+
+COUNTED = 10_000
+"""Counting goes no further."""
+COUNTED_WORDS = 1_000
+"""Beside words each entry may have to be looked up in their index."""
 
 
 class Reader(Protocol):
@@ -35,7 +39,8 @@ class HistoryBook:
         self._counted: HistoryFilter | None = None
         self.pages = Pages()
         self.count: int | None = None
-        """How many entries fit, up to one more than are counted; None while that is not known."""
+        """How many entries fit, up to one more than `most`; None while that is not known."""
+        self.most = COUNTED
 
     def forget(self) -> None:
         """Other entries are wanted."""
@@ -50,9 +55,10 @@ class HistoryBook:
             self._reader.draw()
         wanted = self._reader.wanted()
         if self._counted is not wanted:
-            count = await self._view.count(wanted, at_most=COUNTED + 1)
+            most = COUNTED_WORDS if wanted.text else COUNTED
+            count = await self._view.count(wanted, at_most=most + 1)
             if wanted is self._reader.wanted():
-                self.count, self._counted = count, wanted
+                self.count, self.most, self._counted = count, most, wanted
         self._reader.draw()
 
     async def read_newest(self) -> None:

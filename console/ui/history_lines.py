@@ -18,9 +18,6 @@ from console.ui.pages import Entry
 from console.ui.run_lines import labelled, result_lines
 from console.ui.spans import Line, Span, Tone, clip, fit, foreign, left, line, middle, right, width
 
-COUNTED = 10_000
-"""Counting goes no further."""
-
 
 class Name(StrEnum):
     """The columns from left to right."""
@@ -227,12 +224,10 @@ def _attempt(run: Run, is_shown: bool, look: Look, glyphs: Glyphs) -> Line:
     )
 
 
-def what_is_shown(text: str, count: int | None, folded: bool, cells: int, glyphs: Glyphs) -> Line:
-    """The line above the table: the filter, and how much fits it."""
-    if count is None:
-        number = "counting"
-    else:
-        number = f"{COUNTED:,}+".replace(",", " ") if count > COUNTED else f"{count:,}".replace(",", " ")
+def what_is_shown(text: str, count: int | None, most: int, folded: bool, cells: int, glyphs: Glyphs) -> Line:
+    """The line above the table: the filter, and how much fits it, or that it is more than `most`."""
+    more = "+" if count is not None and count > most else ""
+    number = "counting" if count is None else f"{min(count, most):,}{more}".replace(",", " ")
     noun = "entry" if count == 1 else "entries"
     ending = (Span(f"{number} {noun}", Tone.STRONG), Span(", attempts of a key folded " if folded else " ", Tone.MUTED))
     room = max(0, cells - width(ending) - 12)

@@ -9,8 +9,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from console.domain.run import Outcome
+from console.domain.task import Origin, Stage
 from console.store.database import Transaction
-from console.store.history import HistoryFilter
+from console.store.history import History, HistoryFilter
 from console.store.statements import every
 from console.store.words import match_text, match_words
 from tests.store.building import Bench, a_task
@@ -73,6 +74,35 @@ async def test_words_and_other_filters_hold_together_page_by_page(bench: Bench) 
     assert await history.count(wanted, at_most=2) == 2
     assert await history.count(replace(wanted, tasks=("task-3",))) == 1
     assert await history.count(replace(wanted, until_ms=0)) == 0
+
+
+async def test_common_words_are_found_the_same_by_rows_as_by_words(bench: Bench) -> None:
+    for number, outcome in enumerate((Outcome.OK, Outcome.FAILED, Outcome.OK, Outcome.TIMEOUT, Outcome.OK)):
+        await bench.ended(outcome, task=a_task(f"task-{number}", target=f"acme/{number}"))
+        bench.clock.advance(60)
+    by_words, by_rows = bench.store.history, History(bench.store.database, few_hits=1)
+    middle = bench.now.wall_ms - 150_000
+    for wanted in (
+        HistoryFilter(text="acme", outcomes=(Outcome.OK,)),
+        HistoryFilter(text="acme", outcomes=(Outcome.OK,), until_ms=middle),
+        HistoryFilter(text="acme", since_ms=middle),
+        HistoryFilter(text="acme task-3", outcomes=(Outcome.OK, Outcome.TIMEOUT)),
+        HistoryFilter(text="nothing", stages=(Stage.MANUAL,)),
+        HistoryFilter(text="acme", tasks=("task-2",), origins=(Origin.MANUAL,), folded=True),
+    ):
+        assert await by_rows.count(wanted) == await by_words.count(wanted)
+        assert await all_of(by_rows, wanted) == await all_of(by_words, wanted)
+
+
+async def all_of(history: History, wanted: HistoryFilter) -> list[str]:
+    """The tasks, page by page."""
+    seen: list[str] = []
+    page = await history.page(wanted, limit=1)
+    while True:
+        seen += [run.task for run in page.runs]
+        if page.after is None:
+            return seen
+        page = await history.page(wanted, limit=1, after=page.after)
 
 
 @given(text=st.text(max_size=40))

@@ -264,3 +264,12 @@ async def test_it_fits_every_terminal(engine: DoubleEngine, size: tuple[int, int
         await screen.press("2")
         assert "ok" in screen.text()
         assert len(screen.lines()) == size[1]
+
+
+async def test_a_count_stops_where_counting_would_take_long() -> None:
+    engine = DoubleEngine(recent=[past(number, note="again") for number in range(1_200)])
+    async with console(engine, engine.clock) as screen:
+        await screen.press("2")
+        assert "1 200 entries" in screen.text()
+        await typed(screen, "again")
+        assert "1 000+ entries" in screen.text()

@@ -123,7 +123,8 @@ class HistoryScreen(Copying, Exporting, Launching):
         cells, glyphs = self.app.size.width, self.context.glyphs
         self.table.show(self._book.pages, look)
         text, wanted = self.shown()
-        self.query_one("#shown", Lines).show([what_is_shown(text, self._book.count, wanted.folded, cells, glyphs)])
+        shown = what_is_shown(text, self._book.count, self._book.most, wanted.folded, cells, glyphs)
+        self.query_one("#shown", Lines).show([shown])
         self._show_panel(look, cells)
         self.refresh_changed_bindings()
 
