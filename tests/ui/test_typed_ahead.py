@@ -36,3 +36,24 @@ def test_letters_on_the_heels_of_an_opening_key_stop_no_run(
         pseudo.shows("6 runs are live")
         pseudo.press(b"\r")
         assert pseudo.end()["asked"] == []
+
+
+def test_a_key_on_the_heels_of_enter_is_no_letter_of_the_filter(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as pseudo:
+        pseudo.shows("nightly-report")
+        pseudo.press(b"2")
+        pseudo.shows("everything, newest first")
+        pseudo.press(b"/")
+        pseudo.shows("and words")
+        pseudo.press(b"outcome:ok ")
+        pseudo.shows("nothing fits this filter")
+        pseudo.press(b"\r")
+        pseudo.press(b"4")
+        pseudo.shows("units a day by task")
+        pseudo.press(b"2")
+        pseudo.until(lambda: "outcome:ok" in pseudo.terminal.lines()[2], "the filter is as it was")
+        assert "outcome:ok 4" not in pseudo.terminal.lines()[2]
+        pseudo.press(b"\x11")
+        pseudo.shows("6 runs are live")
+        pseudo.press(b"\r")
+        pseudo.end()

@@ -28,9 +28,15 @@ class FilterLine(Vertical):
     """Hidden until it is opened. `wanted` is the last text that was a filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "let_go", "clear", id="filter.clear", tooltip="Empties the filter, then closes it"),
-        Binding("down,enter", "keep", "table", id="filter.keep", tooltip="Back to the table with this filter"),
-        Binding("tab", "complete", "complete", id="filter.complete", tooltip="Completes the word at the end"),
+        Binding(
+            "escape", "let_go", "clear", id="filter.clear", tooltip="Empties the filter, then closes it", priority=True
+        ),
+        Binding(
+            "down,enter", "keep", "table", id="filter.keep", tooltip="Back to the table with this filter", priority=True
+        ),
+        Binding(
+            "tab", "complete", "complete", id="filter.complete", tooltip="Completes the word at the end", priority=True
+        ),
     ]
 
     @dataclass
