@@ -70,6 +70,7 @@ class Engine:
             settings=settings,
             owner=self._lock.id if self._lock else NOBODY,
             problems=problems,
+            holds_lock=self._lock.is_held if self._lock else lambda: False,
             pacing=pacing or Pacing(),
         )
         self._watch = Watch(self._parts, owners)

@@ -26,8 +26,8 @@ class Keeper:
         self.run = run
         self._turn = asyncio.Lock()
         """Several tasks of one guard write; each starts from what the last one left."""
-        self._unstored = unstored
-        """Brings the store to where `run` is already; None while they agree."""
+        self._unstored = [unstored] if unstored else []
+        """Bring the store, one after the other, to where `run` is already; empty while they agree."""
 
     async def write(self, change: Change) -> bool:
         """Applies `change`; False where the store did not take it now. Raises LostRun where it is not ours any more."""
@@ -72,26 +72,20 @@ class Keeper:
         if not await self.write(change):
             stop = StopRequest(reason=reason, by="nightdesk", at_ms=now.wall_ms)
             self.run = replace(self.run, state=State.STOPPING, stop=stop)
-            self._owe(change)
+            self._unstored.append(change)
 
     def see(self, row: Run) -> None:
         """Takes in what another process did to the row. Raises LostRun where the run is not ours any more."""
         self._ours(row)
         acted = row.state is State.ENDED or (row.stop is not None and self.run.stop is None)
-        if acted and self._unstored is None:
+        if acted and not self._unstored:
             self.run = row
 
-    def _owe(self, change: Change) -> None:
-        before = self._unstored
-
-        async def both(run: Run) -> Run:
-            return await change(await before(run) if before else run)
-
-        self._unstored = both
-
     async def _catch_up(self) -> None:
-        if self._unstored is None:
-            return
-        stored = self._ours(await self._parts.store.runs.get(self.run.id))
-        self.run = self._ours(await self._unstored(stored))
-        self._unstored = None
+        """What is stored is not owed any more, also where the next change fails: none is made twice."""
+        run = self.run
+        while self._unstored:
+            stored = self._ours(await self._parts.store.runs.get(run.id))
+            run = self._ours(await self._unstored[0](stored))
+            del self._unstored[0]
+        self.run = run

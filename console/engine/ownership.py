@@ -27,6 +27,15 @@ class OwnerLock:
         # Blocking: somebody may be probing the new file at this instant, and will let go at once.
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
+    def is_held(self) -> bool:
+        """False once released, and where somebody removed the file: all others then take this process for dead."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.stat(self._path).st_ino == os.fstat(self._descriptor).st_ino
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Gives the lock back; the runs of this owner may now be taken over."""
         if self._descriptor is None:

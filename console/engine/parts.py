@@ -77,6 +77,8 @@ class Parts:
     settings: EngineSettings
     owner: str
     problems: Problems
+    holds_lock: Callable[[], bool] = field(default=lambda: True)
+    """False where others take this process for dead: then it launches nothing."""
     pacing: Pacing = field(default_factory=Pacing)
     jitter: Callable[[float], float] = field(default=lambda longest: random.uniform(0.0, longest))
     """A random wait between 0 and `longest` seconds."""

@@ -121,6 +121,9 @@ class Sender:
         if parts.clock.now().since(run.sent) > parts.pacing.fresh_send_ms:
             # The process was held up after the record: nothing has left it, and it must not leave late.
             return NotSent(why="held up between the record and the launch")
+        if not parts.holds_lock():
+            # Somebody may have taken the run over and ruled on it already.
+            return NotSent(why="the lock file of this process was removed: restart it")
         return await parts.provider.create(order_for(run, task))
 
     async def _record(self, verdict: Verdict) -> None:

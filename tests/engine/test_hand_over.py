@@ -91,3 +91,14 @@ async def test_a_sender_that_was_robbed_while_it_waited_does_not_send(tmp_path: 
         await sending
     assert len(provider.orders) == 1
     await bench.store.close()
+
+
+async def test_a_process_whose_lock_file_was_removed_launches_nothing(tmp_path: Path) -> None:
+    """All others take it for dead, and may have ruled on its run: it ends what was never sent."""
+    provider = FakeProvider(done)
+    async with house(tmp_path, provider) as here:
+        (lock,) = (tmp_path / "owners").iterdir()
+        lock.unlink()
+        answer = await here.launch()
+        assert (await here.engine.wait(answer.run.id)).outcome is Outcome.NOT_SENT
+        assert not provider.orders

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import Reason, Run, State
-from console.engine.errors import LostRun
+from console.engine.errors import LostRun, StoreBusy
 from console.engine.keeping import Change, Keeper
 from console.engine.parts import Parts, Problems, Scribe
 from console.journal.launches import LaunchJournal
@@ -16,6 +16,7 @@ from console.journal.writer import LogWriter
 from tests.clock import ManualClock
 from tests.engine.building import QUICK, settings
 from tests.engine.fake_provider import FakeProvider
+from tests.inline import inline_connection, inline_store
 from tests.store.building import Bench, open_bench
 
 NEXT_OWNER = "b" * 32
@@ -78,3 +79,30 @@ async def test_what_could_not_be_stored_is_not_stored_for_a_successor(bench: Ben
     with pytest.raises(LostRun):
         await keeper.write(lambda r: bench.store.runs.record_alarm(r, bench.now))
     assert (await bench.run(run)).state is State.RUNNING
+
+
+async def test_what_is_owed_is_stored_once_though_the_next_write_fails(tmp_path: Path) -> None:
+    """First the launch, then the stop: the store takes one write and fails again."""
+    works = [True, True]
+    connection = inline_connection()
+
+    async def between(what: str) -> None:
+        if what == "before write" and not (works.pop(0) if works else True):
+            raise StoreBusy("the state store is busy")
+
+    bench = Bench(inline_store(tmp_path, connection, between), ManualClock())
+    run = await bench.sending()
+
+    async def launch(row: Run) -> Run:
+        return await bench.launch(row)
+
+    keeper = keeper_of(bench, run, tmp_path, launch)
+    works += [False]
+    await keeper.ask_stop(Reason.TIMEOUT)
+    assert keeper.run.state is State.STOPPING, "it is stopped, stored or not"
+    works += [True, False]
+    assert not await keeper.write(lambda row: bench.store.runs.record_alarm(row, bench.now))
+    assert (await bench.run(run)).state is State.RUNNING
+    assert await keeper.write(lambda row: bench.store.runs.record_alarm(row, bench.now))
+    assert (await bench.run(run)).state is State.STOPPING
+    connection.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.engine.ownership import OwnerLock, bury, if_dead, is_alive
+from console.engine.ownership import OwnerLock, bury, if_dead, is_alive, lock_path
 from tests.waiting import until
 
 HOLDER = """
@@ -80,3 +80,14 @@ def test_only_one_taker_at_a_time(tmp_path: Path) -> None:
 def test_an_owner_id_names_no_other_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an owner id"):
         is_alive(tmp_path, "../../etc/passwd")
+
+
+def test_a_lock_whose_file_was_removed_is_held_no_more(tmp_path: Path) -> None:
+    lock = OwnerLock(tmp_path / "owners")
+    assert lock.is_held()
+    lock_path(tmp_path / "owners", lock.id).unlink()
+    assert not lock.is_held()
+    lock_path(tmp_path / "owners", lock.id).touch()
+    assert not lock.is_held(), "another file under its name is not the lock"
+    lock.release()
+    assert not lock.is_held()

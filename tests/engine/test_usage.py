@@ -11,7 +11,7 @@ import pytest
 from console.domain.daily import Group, Measure
 from console.domain.run import State
 from console.domain.usage import Usage
-from console.engine.usage import UsageQuery
+from console.engine.consumption import UsageQuery
 from tests.clock import START, ManualClock
 from tests.engine.building import CAPS, a_task, house, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider

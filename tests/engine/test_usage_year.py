@@ -17,7 +17,7 @@ from console.domain.daily import Measure
 from console.domain.record import LogRecord, format_line
 from console.domain.task import Stage, Task
 from console.domain.usage import Usage
-from console.engine.usage import UsageQuery, UsageReport
+from console.engine.consumption import UsageQuery, UsageReport
 from tests.clock import START, ManualClock
 from tests.engine.building import BY, CAPS, House, a_task, house, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
