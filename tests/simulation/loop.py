@@ -12,7 +12,6 @@ import weakref
 from asyncio import events
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
@@ -26,19 +25,12 @@ class Process:
         self.name = name
         self.is_dead = False
         self.is_stuck = False
-        self.held: list[tuple[Callable[[], object], contextvars.Context]] = []
+        self.held: list[tuple[_Owned, tuple[Any, ...]]] = []
         """What came while it was stuck."""
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return self.name
-
-    def run(self, context: contextvars.Context, callback: Callable[[*Ts], object], *args: *Ts) -> None:
-        """Calls it (in `context` already), unless the process is dead; keeps it while the process is stuck."""
-        if self.is_stuck and not self.is_dead:
-            self.held.append((partial(callback, *args), context))
-        elif not self.is_dead:
-            callback(*args)
 
     def end(self) -> None:
         """Nothing of it runs again; files that its tasks have open are closed, as the kernel would."""
@@ -52,6 +44,25 @@ class Process:
 
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
+
+
+class _Owned:
+    """A callback of a process: not called where it is dead, kept where it is stuck, dropped where it was cancelled."""
+
+    def __init__(self, process: Process, context: contextvars.Context, callback: Callable[..., object]) -> None:
+        self.process = process
+        self.context = context
+        self.callback = callback
+        self.handle: events.Handle | None = None
+
+    def __call__(self, *args: object) -> None:
+        if self.process.is_dead or (self.handle is not None and self.handle.cancelled()):
+            return
+        if self.process.is_stuck:
+            self.process.held.append((self, args))
+        else:
+            self.handle = None
+            self.callback(*args)
 
 
 class Stuck(Exception):
@@ -77,6 +88,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._selector = _Time()
+        self.complaints: list[str] = []
+        """Errors that nobody took."""
         self._clock_resolution = 1e-6
 
     def time(self) -> float:
@@ -88,7 +101,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> events.Handle:
         """As ever, but the callback belongs to the process in whose context it is."""
         context = contextvars.copy_context() if context is None else context
-        return super().call_soon(_owned(callback, context), *args, context=context)
+        process = context.get(PROCESS)
+        if process is None:
+            return super().call_soon(callback, *args, context=context)
+        owned = _Owned(process, context, callback)
+        owned.handle = super().call_soon(owned, *args, context=context)
+        return owned.handle
 
     def call_at(
         self,
@@ -99,7 +117,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
     ) -> events.TimerHandle:
         """As ever, but the callback belongs to the process in whose context it is."""
         context = contextvars.copy_context() if context is None else context
-        return super().call_at(when, _owned(callback, context), *args, context=context)
+        process = context.get(PROCESS)
+        if process is None:
+            return super().call_at(when, callback, *args, context=context)
+        owned = _Owned(process, context, callback)
+        owned.handle = timer = super().call_at(when, owned, *args, context=context)
+        return timer
 
     def create_task(
         self,
@@ -119,8 +142,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """A stuck process goes on, with all that came meanwhile."""
         process.is_stuck = False
         held, process.held = process.held, []
-        for callback, context in held:
-            self.call_soon(callback, context=context)
+        for owned, args in held:
+            super().call_soon(owned, *args, context=owned.context)
 
     def start(self, process: Process | None, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task of `process`; None: of nobody, so that it outlives all of them."""
@@ -130,9 +153,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         """Tasks of dead processes are dropped unfinished: that is their death, and no complaint."""
-        task = context.get("task")
-        if task is None or "destroyed" not in context["message"]:
-            super().call_exception_handler(context)
+        if "destroyed" not in context["message"]:
+            self.complaints.append(f"{context['message']}: {context.get('exception')!r}")
 
     def _process_events(self, event_list: list[Any]) -> None:
         """There are no files."""
@@ -145,14 +167,3 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
         """Nor are these."""
-
-
-def _owned(callback: Callable[[*Ts], object], context: contextvars.Context) -> Callable[[*Ts], object]:
-    process = context.get(PROCESS)
-    if process is None:
-        return callback
-
-    def owned(*args: *Ts) -> None:
-        process.run(context, callback, *args)
-
-    return owned

@@ -223,7 +223,7 @@ class EngineProcess(Process):
                 await asyncio.Event().wait()
         except StoreError:
             self.machine.note(f"{self} could not start")
-            self.die()
+            self._drop_dead()
 
     def act(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Something an operator does in this process."""
@@ -270,9 +270,14 @@ class EngineProcess(Process):
         if self.machine.papers.writing is self:
             self.machine.papers.writing = None
 
-    async def _found_dead(self) -> None:
-        """Between two steps, since a running coroutine cannot be closed."""
-        self.die()
+    def _drop_dead(self) -> None:
+        """Dies of itself: what it leaves is closed between two steps, since a running coroutine cannot be."""
+        self.is_dead = True
+
+        async def find() -> None:
+            self.die()
+
+        self.machine.service.keep(self.machine.loop.start(None, find()))
 
     async def _between(self, what: str) -> None:
         """Before and after every unit of the store: others get their turn, the store fails, the process dies."""
@@ -282,8 +287,7 @@ class EngineProcess(Process):
         self._steps += 1
         if self._steps == self.dies_at:
             machine.note(f"{self} dies {what}")
-            self.is_dead = True
-            machine.loop.start(None, self._found_dead())
+            self._drop_dead()
         if self.is_dead:
             await asyncio.Event().wait()
         if rng.random() < 0.2:

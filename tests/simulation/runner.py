@@ -110,7 +110,9 @@ def run_many(first: int, count: int, *, live: bool) -> Tally:
 
 def _hush() -> None:
     """Processes that die in the middle of something leave coroutines behind; that is their point."""
-    logging.disable(logging.CRITICAL)
+    diary = logging.getLogger("nightdesk")
+    diary.propagate = False
+    diary.addHandler(logging.NullHandler())
     warnings.simplefilter("ignore")
     sys.unraisablehook = lambda _: None
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from console.domain.task import Stage
 from tests.inline import inline_store
 from tests.simulation.happenings import BY, Happenings
+from tests.simulation.judge import Broken
 
 LIMIT_S = 900.0
 """Once nothing goes wrong any more, everything is over or alarmed within this."""
@@ -29,13 +31,18 @@ class World(Happenings):
 
     def run(self) -> Seen:
         """The world to its end. Raises Broken where an invariant does not hold."""
+        diary = _Diary()
+        logging.getLogger("nightdesk").addHandler(diary)
         try:
             self.loop.run_until_complete(self._all())
         finally:
+            logging.getLogger("nightdesk").removeHandler(diary)
             self.machine.throw_away()
             self.loop.close()
         if self.judge.broken:
             raise self.judge.broken
+        if complaints := diary.lines + self.loop.complaints:
+            raise Broken("the engine broke: " + "\n".join(complaints[:3]))
         service = self.machine.service
         return Seen(
             posts=sum(service.posts.values()),
@@ -102,3 +109,16 @@ class World(Happenings):
         for task in self.tasks:
             for rung in range(1, self.rng.choice((1, 2, 3, 3))):
                 await store.stages.change(task.name, Stage(rung), by=BY, reason="-", forced=True, evidence={}, now=now)
+
+
+class _Diary(logging.Handler):
+    """What the engines did not expect. Coroutines of the dead are closed in the middle, and complain of that."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = logging.Formatter().format(record)
+        if "GeneratorExit" not in line:
+            self.lines.append(line)
