@@ -58,7 +58,7 @@ class Course(StrEnum):
         if self is Course.BLIND:
             faults = {**faults, "create.lost_reply": 1}
         return Scenario(
-            ending=Ending.NEVER, step_seconds=0.01, tokens_per_step=10, cancel_seconds=0.01, faults=dict(faults)
+            ending=Ending.NEVER, step_seconds=0.1, tokens_per_step=10, cancel_seconds=0.01, faults=dict(faults)
         )
 
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from console.domain.record import BadLine, LogRecord, parse_line
 from console.domain.run import Run
 from console.journal.launches import LaunchJournal
-from console.simulator.remote import Remote
 from console.store.database import location
 from console.store.rows import run_of
 
@@ -76,7 +76,19 @@ class Evidence:
     """Agents of the key at one time."""
 
 
-def gather(folder: Path, service: Remote) -> Evidence:
+class Service(Protocol):
+    """The one who knows what really ran: a world, or the control calls of one elsewhere."""
+
+    def stats(self) -> Mapping[str, object]:
+        """All counts."""
+        ...
+
+    def runs(self) -> list[Mapping[str, object]]:
+        """Every run that ever started."""
+        ...
+
+
+def gather(folder: Path, service: Service) -> Evidence:
     """Reads everything. The processes of the trial are dead by now."""
     with closing(sqlite3.connect(location(folder), uri=True, isolation_level=None)) as database:
         database.row_factory = sqlite3.Row

@@ -1,0 +1,174 @@
+"""One cell: a world, a server and an engine of its own, all in one event loop, so that many run at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.domain.run import Run, RunId, State
+from console.engine.pacing import Pacing
+from console.engine.settings import Kind
+from console.provider.exchange import Bounds
+from console.provider.interactions import InteractionsProvider
+from console.provider.secret import Secret
+from console.simulator.address import bind, url_of
+from console.simulator.control import truth
+from console.simulator.faults import Call
+from console.simulator.listener import serve
+from console.simulator.world import World
+from tests.engine.building import BY, House, a_task, house, settings
+from tests.faults.matrix import Cell, Position, expected
+from tests.kills.evidence import gather
+from tests.kills.laws import broken_laws
+from tests.waiting import until
+
+PACING = Pacing(
+    tick_s=0.05,
+    save_ms=200,
+    not_sent_waits_s=(0.01, 0.01),
+    rate_limit_waits_s=(0.01, 0.01, 0.01),
+    usage_waits_s=(0.01, 0.01),
+    stream_waits_s=(0.05,),
+    cancel_first_s=0.02,
+    cancel_longest_s=0.1,
+    sandbox_after_ms=300,
+    alarm_after_ms=600,
+    overdue_ms=60_000,
+    fresh_send_ms=60_000,
+    handover_s=5.0,
+)
+PATIENCE_S = 60.0
+"""Far longer than anything takes, beside many other cells on a busy machine too."""
+SILENCE_S = 1.0
+"""How long a client waits where nothing is said."""
+STRUCK = 3
+"""So many calls meet a fault that is there for every call, before it ends."""
+WITHOUT_END = frozenset({Call.GET, Call.STREAM, Call.CANCEL, Call.ENV_DELETE})
+"""Calls that are repeated for as long as they do not work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The truth of one world, in the words of its control calls."""
+
+    world: World
+
+    def stats(self) -> Mapping[str, object]:
+        """All counts."""
+        return self.world.stats()
+
+    def runs(self) -> list[Mapping[str, object]]:
+        """Every run that ever started."""
+        return [truth(self.world, run) for run in self.world.runs()]
+
+
+@asynccontextmanager
+async def served(world: World) -> AsyncIterator[str]:
+    """The world on a port of its own, in this event loop."""
+    stop, ready = asyncio.Event(), asyncio.Event()
+    listening = bind(0)
+    serving = asyncio.create_task(serve(world, listening, stop, ready.set))
+    await ready.wait()
+    try:
+        yield url_of(listening)
+    finally:
+        stop.set()
+        await serving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A cell at work."""
+
+    cell: Cell
+    folder: Path
+    world: World
+    url: str
+    client: type[InteractionsProvider] = InteractionsProvider
+
+    @asynccontextmanager
+    async def engine(self, kind: Kind = Kind.RUN) -> AsyncIterator[House]:
+        """A process's engine on the folder of the case."""
+        silent = self.cell.is_silent
+        bounds = Bounds(
+            create_s=SILENCE_S if silent and self.cell.call is Call.CREATE else PATIENCE_S,
+            call_s=SILENCE_S if silent and self.cell.call is not Call.CREATE else PATIENCE_S,
+            silence_s=SILENCE_S if silent else PATIENCE_S,
+            pause_s=0.005,
+        )
+        provider = self.client(base_url=self.url, secret=Secret("kept-in-mind-only"), bounds=bounds)
+        use = settings(a_task(prompt=self.cell.scenario.prompt()), kind=kind, poll_ms=30)
+        async with house(self.folder, provider, use, pacing=PACING) as here:
+            yield here
+        await provider.aclose()
+
+    async def reaches_rest(self, here: House, run_id: RunId) -> Run:
+        """The run once nothing more happens to it without a person; the fault ends when it struck often enough."""
+
+        async def at_rest() -> bool:
+            run = await here.engine.look_at(run_id)
+            if run.state is State.RUNNING and run.stop is None and self.cell.call in (Call.CANCEL, Call.ENV_DELETE):
+                await here.engine.desk.stop(run_id, by=BY)
+            if self.cell.call in WITHOUT_END and self.world.calls(self.cell.call) >= STRUCK:
+                self.world.clear_faults()
+            is_alarm = expected(self.cell).state is State.STOPPING and run.stop is not None and run.stop.alarmed
+            return run.state in (State.ENDED, State.UNCONFIRMED) or is_alarm
+
+        await until(at_rest, within=PATIENCE_S, what=f"rest of {self.cell}")
+        run = await here.run(run_id)
+        # What waits for the end of a run waits for its line too.
+        return run if run.state is State.STOPPING else await here.engine.wait(run_id)
+
+
+async def _played(case: Case) -> Run:
+    """The run at rest."""
+    if case.cell.position is not Position.RECOVERY:
+        case.world.set_faults(case.cell.faults)
+        async with case.engine() as here:
+            return await case.reaches_rest(here, (await here.launch()).run.id)
+    run_id = await _left_behind(case)
+    case.world.set_faults(case.cell.faults)
+    async with case.engine() as here:
+        return await case.reaches_rest(here, run_id)
+
+
+async def _left_behind(case: Case) -> RunId:
+    """A run whose engine is gone: just claimed where its launch is looked at, else running."""
+    if case.cell.call in (Call.CREATE, Call.ENV_CREATE):
+        async with case.engine(Kind.COMMAND) as here:
+            return (await here.launch()).run.id
+    async with case.engine() as here:
+        run_id = (await here.launch()).run.id
+        await until(_has_id(here, run_id), within=PATIENCE_S, what="running")
+        return run_id
+
+
+def _has_id(here: House, run_id: RunId) -> Callable[[], Awaitable[bool]]:
+    async def has_id() -> bool:
+        return (await here.run(run_id)).remote_id is not None
+
+    return has_id
+
+
+async def run_cell(cell: Cell, folder: Path, client: type[InteractionsProvider] = InteractionsProvider) -> list[str]:
+    """What was wrong; nothing where all came as it must."""
+    world = World()
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(served(world))
+        case = Case(cell=cell, folder=folder, world=world, url=url, client=client)
+        try:
+            run = await _played(case)
+        except AssertionError as error:
+            return [f"{cell}: {error}"]
+    wrong = [f"{cell}: {breach}" for breach in broken_laws(gather(folder, Service(world=world)))]
+    verdict = expected(cell)
+    if run.state is not verdict.state or (run.outcome is not None and run.outcome not in verdict.outcomes):
+        wrong.append(f"{cell}: the run is {run.state} {run.outcome} {run.note}, not {verdict}")
+    if world.posts() != verdict.posts:
+        wrong.append(f"{cell}: {world.posts()} POSTs, not {verdict.posts}")
+    if world.calls("elsewhere"):
+        wrong.append(f"{cell}: a redirect was followed")
+    return wrong

@@ -1,0 +1,72 @@
+"""T8: every kind of call with every kind of wrong answer: one POST at most, and the verdict that the design demands."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from console.provider.contract import LaunchOrder, NotSent, Unknown, Verdict
+from console.provider.interactions import InteractionsProvider
+from console.simulator.faults import Call
+from tests.faults.cell import run_cell
+from tests.faults.matrix import Cell, Position, cells
+from tests.telling import tell
+
+AT_A_TIME = 16
+
+# A connection that is cut off at the instant it stands is closed by the collector, which says so.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <(socket.socket|function _SelectorTransport):pytest.PytestUnraisableExceptionWarning"
+)
+
+
+async def _all(
+    planned: Sequence[Cell], folder: Path, client: type[InteractionsProvider] = InteractionsProvider
+) -> list[list[str]]:
+    """What was wrong in each of them."""
+    turns = asyncio.Semaphore(AT_A_TIME)
+
+    async def one(number: int, cell: Cell) -> list[str]:
+        async with turns:
+            return await run_cell(cell, folder / f"{number}", client)
+
+    return await asyncio.gather(*(one(number, cell) for number, cell in enumerate(planned)))
+
+
+async def test_every_cell_comes_to_its_verdict(tmp_path: Path) -> None:
+    planned, began = list(cells()), time.monotonic()
+    found = await _all(planned, tmp_path)
+    tell(f"{len(planned)} cells, {time.monotonic() - began:.0f} s")
+    assert len(planned) >= 400
+    assert not any(found), "\n".join(line for lines in found for line in lines)
+
+
+class TriesAgain(InteractionsProvider):
+    """Takes no answer for no launch, and sends the same once more."""
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        verdict = await super().create(order)
+        return await super().create(order) if isinstance(verdict, Unknown) else verdict
+
+
+class TakesSilenceForNo(InteractionsProvider):
+    """Takes no answer for a launch that never left."""
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        verdict = await super().create(order)
+        return NotSent(why="no answer") if isinstance(verdict, Unknown) else verdict
+
+
+@pytest.mark.parametrize("client", [TriesAgain, TakesSilenceForNo])
+async def test_a_client_with_a_bug_is_found_by_every_cell_that_can_see_it(
+    client: type[InteractionsProvider], tmp_path: Path
+) -> None:
+    planned = [
+        Cell(call=Call.CREATE, manner=manner, position=Position.FIRST)
+        for manner in ("lost_reply", "half_body", "garbage", "503_but_done", "no_id")
+    ]
+    assert all(await _all(planned, tmp_path, client))
