@@ -221,18 +221,18 @@ async def test_a_database_that_goes_while_it_is_open_is_missed_at_the_next_write
 
 async def test_every_connection_has_the_settings_that_make_a_commit_last(folder: Path) -> None:
     for journal, synchronous in ((JournalMode.DELETE, 3), (JournalMode.WAL, 2)):
-        place = folder / journal.value
-        opened = await Store.open(place, now=NOW, journal=journal)
-        for door in (opened.database.transaction, opened.database.read):
-            assert await _pragmas(door) == {
-                "journal_mode": journal.value,
-                "synchronous": synchronous,
-                "foreign_keys": 1,
-                "trusted_schema": 0,
-                "cell_size_check": 1,
-                "busy_timeout": 30_000,
-            }
+        opened = await Store.open(folder / journal.value, now=NOW, journal=journal)
+        found = [await _pragmas(door) for door in (opened.database.transaction, opened.database.read)]
         await opened.close()
+        wanted = {
+            "journal_mode": journal.value,
+            "synchronous": synchronous,
+            "foreign_keys": 1,
+            "trusted_schema": 0,
+            "cell_size_check": 1,
+            "busy_timeout": 30_000,
+        }
+        assert found == [wanted, wanted]
 
 
 async def _pragmas(door: object) -> dict[str, object]:
