@@ -1,0 +1,1 @@
+"""The program with one bug in it, again and again: the suites must find each, or their silence means nothing."""
