@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import re
 import stat
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from console.journal.errors import JournalUnsafe
-from console.journal.writer import rotated_names
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -83,6 +83,20 @@ def read_some(file: BinaryIO, size: int) -> bytes:
         return file.read(size)
     except _UNREADABLE:
         return b""
+
+
+def read_into(file: BinaryIO, view: memoryview) -> int:
+    """The same into `view`; how many bytes."""
+    try:
+        return cast(io.RawIOBase, file).readinto(view) or 0
+    except _UNREADABLE:
+        return 0
+
+
+def rotated_names(path: Path) -> tuple[Path, ...]:
+    """The rotated files of a log: ours (`runs.log.1`) and logrotate's (`runs.log-20261123`, either one also `.gz`)."""
+    form = re.compile(re.escape(path.name) + r"[.-]\d+(\.gz)?\Z", re.ASCII)
+    return tuple(sorted(found for found in path.parent.iterdir() if form.match(found.name)))
 
 
 class _Unpacked(gzip.GzipFile):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -18,6 +17,7 @@ from pathlib import Path
 from console.domain.record import LogRecord, format_line
 from console.journal.appendfile import AppendFile, Write, create, sync_folder
 from console.journal.errors import JournalBusy, JournalError, translated
+from console.journal.files import rotated_names
 
 WAIT_SECONDS = 5.0
 """How long a process waits for the lock: a stopped holder must not stop the others."""
@@ -162,9 +162,3 @@ class LogWriter:
     def _unlock(self, descriptor: int) -> None:
         self._held = False
         os.close(descriptor)
-
-
-def rotated_names(path: Path) -> tuple[Path, ...]:
-    """The rotated files of a log: ours (`runs.log.1`) and logrotate's (`runs.log-20261123`, either one also `.gz`)."""
-    form = re.compile(re.escape(path.name) + r"[.-]\d+(\.gz)?\Z", re.ASCII)
-    return tuple(sorted(found for found in path.parent.iterdir() if form.match(found.name)))

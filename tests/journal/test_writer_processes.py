@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from console.journal.writer import LogWriter, rotated_names
+from console.journal.files import rotated_names
+from console.journal.writer import LogWriter
 from tests.journal.processes import LINES, append_and_rotate, append_thousands, in_processes
 from tests.journal.samples import evs, record
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from console.journal.errors import JournalBusy, JournalFull
-from console.journal.writer import LogWriter, rotated_names
+from console.journal.files import rotated_names
+from console.journal.writer import LogWriter
 from tests.journal.samples import evs, no_space, record
 
 
