@@ -6,24 +6,32 @@ any other stretch is halved until the odd line stands alone, which the strict pa
 
 from __future__ import annotations
 
+import re
 import struct
 from zlib import crc32
 
 from console.domain.record import BadLine, LogRecord, parse_line
 from console.journal.seen import Seen
-from console.journal.series import ENDINGS, NEVER_RAN, OPENINGS, Cell, Series, Sums, is_day
+from console.journal.series import ENDINGS, NEVER_RAN, OPENINGS, Cell, Series, Sums
 
 _FEW = 8
 """Lines at which halving a stretch no longer pays."""
-_LAUNCHED = b"status=launched "
 _STATUS_AT = 49
-"""Where `status=` stands in a line with a key of 16 digits; seven further on is the first letter of the status."""
+"""Where `status=` stands in a line with a key of 16 digits."""
+_STATUS, _LAUNCHED = slice(_STATUS_AT, _STATUS_AT + 16), b"status=launched "
+_TASK_AT, _RUN = 88, 30
+"""Where `task=` stands in such a line of a launch; bytes of `run=` and an id."""
 _NOTE, _NOTE_AT = b"status=note ", 34
 """Notes count nowhere; many belong to no key, which stands as one dash."""
-_NAMES = (b"status=", b"task=", b"stage=", b"day=", b"currency=")
+_FORM = re.compile(r"status=(\S+) task=(\S+) stage=(\S+) day=(\d{4}-\d{2}-\d{2}) currency=(\S+)\Z", re.ASCII)
+"""What of an ending tells its cell and currency, put together."""
 _LAST = 15
 """Number of the field after `currency` in an ending; the rest is left in one piece."""
-_QUOTE, _L = b'"l'
+_QUOTE = ord('"')
+_BODY = slice(None, -13)
+"""What the end mark proves."""
+_SECONDS, _UNITS = slice(8, -1), slice(6, None)
+"""The figures in `elapsed=412.3s` and `units=38.2`."""
 _EXACT, _EXACT_MONEY = 1e9, 1e6
 """A stretch of floats below it adds up exactly to the last digit that a line can have: thousandths, millionths."""
 
@@ -93,12 +101,14 @@ def _first_of_proven(lines: list[bytes]) -> int:
     text = line[line.rfind(b"=", 0, -13) + 1 : -13]
     if not text.isdigit():
         return 0
-    marks = struct.pack(f">{count}I", *[crc32(line[:-13]) for line in lines]).hex(" ", 4).encode("ascii")
-    if b" ".join([line[-8:] for line in lines]) != marks:
-        return 0
-    first, width = int(text), len(text) + 14
+    first, width = int(text), len(text) + 6
     numbers = (b"=%d end=" * count) % tuple(range(first, first + count))
-    return first if b"".join([line[-width:-8] for line in lines]) == numbers else 0
+    marks = struct.pack(f">{count}I", *[crc32(line[_BODY]) for line in lines]).hex().encode("ascii")
+    # Column by column: every line ends alike, so that nothing need be cut out of each of them once more.
+    wanted = [numbers[at::width] for at in range(width)] + [marks[at::8] for at in range(8)]
+    end = slice(-width - 8, None)
+    ends = b"".join([line[end] for line in lines])
+    return first if [ends[at :: width + 8] for at in range(width + 8)] == wanted else 0
 
 
 class _Endings:
@@ -124,14 +134,11 @@ class _Endings:
 
 def _form_of(key: Key) -> Form | None:
     """None where these are not the fields of an ending, each in its place."""
-    status, task, stage, day, currency = key
-    if (status[:7], task[:5], stage[:6], day[:4], currency[:9]) != _NAMES:
+    match = _FORM.match(b" ".join(key).decode("ascii"))
+    if match is None or match[1] not in ENDINGS:
         return None
-    outcome = status[7:].decode("ascii")
-    if outcome not in ENDINGS or not is_day(day[4:].decode("ascii")):
-        return None
-    cell = (day[4:].decode("ascii"), task[5:].decode("ascii"), stage[6:].decode("ascii"), outcome)
-    return cell, "" if currency == b"currency=-" else currency[9:].decode("ascii")
+    status, task, stage, day, currency = match.groups()
+    return (day, task, stage, status), "" if currency == "-" else currency
 
 
 class _Stretch:
@@ -146,14 +153,15 @@ class _Stretch:
 
     def take(self, lines: list[bytes], quoted: bool) -> bool:
         """Sums `lines` up. False where they are too odd, or their figures too large, to do it exactly."""
-        endings = self._endings
+        endings, launched = self._endings, self._launched
         try:
             for line in lines:
                 if quoted and _QUOTE in line:
                     self._take_odd(line)
                     continue
-                if line[_STATUS_AT + 7] == _L and line.startswith(_LAUNCHED, _STATUS_AT):
-                    self._launched[line.partition(b" run=")[2].partition(b" ")[0]] = line
+                if line[_STATUS] == _LAUNCHED:
+                    end = line.find(b" attempt=", _TASK_AT)
+                    launched[line[end - _RUN : end]] = line
                     continue
                 fields = line.split(b" ", _LAST)
                 if len(fields) <= _LAST:
@@ -163,28 +171,36 @@ class _Stretch:
                 ending = endings.get((status, task, stage, day, currency))
                 if ending is None:
                     ending = self._begin((status, task, stage, day, currency))
-                if ending is None:
-                    self._take_odd(line)
-                    continue
+                    if ending is None:
+                        self._take_odd(line)
+                        continue
                 ending.runs.append(run)
-                ending.units += float(units[6:])
-                ending.seconds += float(elapsed[8:-1])
+                ending.units += float(units[_UNITS])
+                ending.seconds += float(elapsed[_SECONDS])
                 if ending.currency:
-                    ending.money += float(cost.partition(b"cost=")[2])
+                    ending.money += float(cost.removeprefix(b"cost="))
                 elif units != b"units=0.0":
                     ending.unpriced += 1
-        except ValueError:
+        except (IndexError, ValueError):
             return False
-        return all(ending.is_exact() for ending in endings.values())
+        return all([ending.is_exact() for ending in endings.values()]) and self._has_runs()
+
+    def _has_runs(self) -> bool:
+        """True where each line has its run in the place and, in a launch, of the length that ours have."""
+        runs = [*self._launched]
+        for ending in self._endings.values():
+            runs += ending.runs
+        text = b" " + b" ".join(runs)
+        return text.count(b" run=") == len(runs) and (text.count(b" ") == len(runs) or not runs)
 
     def pour_into(self, series: Series) -> None:
         """Now it counts."""
-        for run, line in self._launched.items():
-            series.open(run, line)
+        closed: list[bytes] = []
         for ending in self._endings.values():
             series.put(ending.cell, ending.sums())
             if ending.cell[3] not in NEVER_RAN:
-                series.close([run[4:] for run in ending.runs])
+                closed += ending.runs
+        series.follow(self._launched, closed)
         for record in self._odd:
             series.add(record)
 

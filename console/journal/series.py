@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from console.domain.daily import NOTHING_LAUNCHED, Bucket, Figures, OpenHold
@@ -73,7 +73,7 @@ class Series:
 
     def add(self, record: LogRecord) -> None:
         """Folds one record in. Notes, and endings of no day, count nowhere."""
-        run = record.fields.get("run", "").encode("utf-8", "surrogatepass")
+        run = f"run={record.fields.get('run', '')}".encode("utf-8", "surrogatepass")
         if record.status in OPENINGS:
             self.open(run, record)
         elif record.status in ENDINGS:
@@ -92,7 +92,7 @@ class Series:
         self._frozen.pop(cell[0], None)
 
     def open(self, run: bytes, launched: LogRecord | bytes) -> None:
-        """`run` holds units from here on; `launched` is its record, or the whole line of it."""
+        """`run` (the field as it stands bare, `run=01k…`) holds units from here on; `launched`: its record or line."""
         if run not in self._early:
             self._open[run] = launched
 
@@ -103,6 +103,21 @@ class Series:
                 self._early[run] = None
                 if len(self._early) > _MAX_EARLY:
                     del self._early[next(iter(self._early))]
+
+    def follow(self, launched: Mapping[bytes, bytes], closed: Sequence[bytes]) -> None:
+        """The same as `open` for all of `launched`, then `close` for all of `closed`, without a step for each pair."""
+        pairs = launched.keys() & closed
+        rest = [run for run in closed if run not in pairs] if len(pairs) < len(closed) else []
+        if len(pairs) + len(rest) < len(closed):
+            # One of them ends twice: its second end is remembered.
+            pairs, rest = set(), list(closed)
+        if len(pairs) < len(launched):
+            for run, line in launched.items():
+                if run not in pairs:
+                    self.open(run, line)
+        for run in pairs & self._open.keys():
+            del self._open[run]
+        self.close(rest)
 
     def days(self) -> tuple[str, ...]:
         """The days that have figures, in their order."""

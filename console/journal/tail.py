@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 from console.domain.record import MAX_LINE
 from console.journal.errors import translated
-from console.journal.files import Identity, LogFile, log_files, look_up, open_log, read_some
+from console.journal.files import Identity, LogFile, log_files, look_up, open_log, read_into, read_some
 
-BLOCK = 1 << 19
+BLOCK = 1 << 20
 """Bytes read at once: large enough to be fast, small enough that a screen can draw between two."""
 _MAX_TORN = 16 * MAX_LINE
 _RESTARTS = 3
@@ -49,6 +49,7 @@ class LogTail:
         self._packed = False
         self._read = 0
         self._rest = b""
+        self._buffer = bytearray(BLOCK)
         self._begun = False
 
     @property
@@ -110,16 +111,18 @@ class LogTail:
             yield Block(data=torn + b"\n")
 
     def _new_lines(self) -> Iterator[Block]:
-        while self._file is not None and (chunk := read_some(self._file, BLOCK)):
-            self._read += len(chunk)
-            data = self._rest + chunk
-            cut = data.rfind(b"\n") + 1
-            self._rest = data[cut:]
+        view = memoryview(self._buffer)
+        while self._file is not None and (size := read_into(self._file, view)):
+            self._read += size
+            cut = self._buffer.rfind(b"\n", 0, size) + 1
+            before, self._rest = self._rest, bytes(view[cut:size])
             if cut:
-                yield Block(data=data[:cut])
-            elif len(data) > _MAX_TORN:
-                self._rest = b""
-                yield Block(data=data + b"\n")
+                yield Block(data=b"".join((before, view[:cut])))
+            elif len(before) + size > _MAX_TORN:
+                torn, self._rest = before + self._rest + b"\n", b""
+                yield Block(data=torn)
+            else:
+                self._rest = before + self._rest
 
     def _shrank(self) -> bool:
         """True where somebody cut the file off, as logrotate's copytruncate does."""

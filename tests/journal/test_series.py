@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from console.domain.daily import Bucket, Figures, total
-from console.domain.record import LogRecord
+from console.domain.record import LogRecord, format_line
 from console.journal.series import Series
 from tests.journal.lines import logs
 
@@ -152,3 +153,24 @@ def test_every_ending_of_a_day_is_in_exactly_one_bucket(records: list[LogRecord]
     assert entries == told
     endings = [record for record in records if (record.fields.get("day", ""), record.status) in told]
     assert total(series.buckets()).units == sum(record.units for record in endings)
+
+
+_runs = st.lists(st.sampled_from([b"run=a", b"run=b", b"run=c", b"run=d"]), max_size=6)
+
+
+@given(stretches=st.lists(st.tuples(_runs, _runs), max_size=5))
+def test_launches_and_ends_at_once_are_as_one_after_the_other(stretches: list[tuple[list[bytes], list[bytes]]]) -> None:
+    """Whatever ends twice, before its launch, or is launched again."""
+    at_once, one_by_one = Series(), Series()
+    for number, (launched, closed) in enumerate(stretches):
+        lines = {
+            run: format_line(
+                LogRecord(ev=number, at_ms=number, key="-", status="launched", fields={"run": run[4:].decode()})
+            )
+            for run in launched
+        }
+        at_once.follow(lines, closed)
+        for run, line in lines.items():
+            one_by_one.open(run, line)
+        one_by_one.close(closed)
+        assert at_once.holds() == one_by_one.holds()
