@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from console.domain.moment import Moment
@@ -66,9 +67,10 @@ class Watch:
     async def look(self) -> None:
         """One look. Raises StoreError where the store does not answer."""
         now = self._parts.clock.now()
-        for row in await self._parts.store.runs.open_runs():
+        rows = await self._parts.store.runs.open_runs()
+        for row in rows:
             await self._consider(row, now)
-            await self._observe(row, now)
+        await self._observe(rows, now)
         await self._clock_watch.look(now)
         if self._beaten is None or now.since(self._beaten) >= self._parts.pacing.beat_ms:
             self._beaten = now
@@ -114,11 +116,14 @@ class Watch:
         except (StaleRun, LostRun):
             log.info("another process was quicker with %s", row.id)
 
-    async def _observe(self, row: Run, now: Moment) -> None:
-        """A person could watch this run: part of the evidence for its rollout."""
-        if self._parts.settings.kind is Kind.CONSOLE and row.is_live and row.id not in self._observed:
-            self._observed.add(row.id)
-            await self._parts.store.runs.record_observed(row, by=self._parts.owner, now=now)
+    async def _observe(self, rows: Sequence[Run], now: Moment) -> None:
+        """A person could watch these runs: part of the evidence for their rollout."""
+        if self._parts.settings.kind is not Kind.CONSOLE:
+            return
+        seen = [row for row in rows if row.is_live and row.id not in self._observed]
+        if seen:
+            self._observed |= {row.id for row in seen}
+            await self._parts.store.runs.record_observed(seen, by=self._parts.owner, now=now)
 
     async def _consider_others(self, row: Run, now: Moment) -> None:
         if row.state is State.PROPOSED:

@@ -70,12 +70,13 @@ class Following(Sending):
         except StaleRun:
             return None
 
-    async def record_observed(self, run: Run, *, by: str, now: Moment) -> None:
-        """A console was open while the run was under way; evidence for its rollout. Once per run."""
+    async def record_observed(self, runs: Sequence[Run], *, by: str, now: Moment) -> None:
+        """A console was open while these runs were under way; evidence for their rollout. Once per run."""
 
         async def unit(tx: Transaction) -> None:
-            if await one(tx, OBSERVED, {"run_id": run.id}) is None:
-                await write_event(tx, "observed", now.wall_ms, run=run, by=by)
+            for run in runs:
+                if await one(tx, OBSERVED, {"run_id": run.id}) is None:
+                    await write_event(tx, "observed", now.wall_ms, run=run, by=by)
 
         await self._database.transaction(unit)
 
