@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from console.cli.style import Style
-from console.engine.usage import UsageReport
+from console.engine.consumption import UsageReport
 from console.ui.plot import Pen
 from console.ui.spans import Line, Tone
 from console.ui.usage_lines import printed

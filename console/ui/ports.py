@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from console.domain.run import Reason, Run, RunId
-from console.domain.task import Stage
-from console.engine.lookback import HistoryFilter, KeyStanding, Page, Place
-from console.engine.settings import EngineSettings
-from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Rung, Snapshot
-from console.engine.usage import UsageQuery, UsageReport
+
+if TYPE_CHECKING:
+    from console.domain.task import Stage
+    from console.engine.consumption import UsageQuery, UsageReport
+    from console.engine.lookback import HistoryFilter, KeyStanding, Page, Place
+    from console.engine.settings import EngineSettings
+    from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Rung, Snapshot
 
 
 class View(Protocol):

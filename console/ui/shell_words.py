@@ -9,14 +9,17 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from console.domain.run import Run, State
 from console.domain.task import Stage
 from console.domain.text import is_unsafe
-from console.engine.lookback import HistoryFilter
-from console.engine.snapshot import Rung
-from console.engine.usage import UsageQuery
 from console.ui.look import can_stop
+
+if TYPE_CHECKING:
+    from console.engine.consumption import UsageQuery
+    from console.engine.lookback import HistoryFilter
+    from console.engine.snapshot import Rung
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

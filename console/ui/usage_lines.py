@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from console.domain.daily import Group, Measure
-from console.engine.usage import Flag, MemberTotal, UsageReport
+from console.engine.consumption import Flag, MemberTotal, UsageReport
 from console.ui.plot import OTHERS, SERIES, Chart, Pen, amount, columns, drawn_members, month_course
 from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, right
 

@@ -11,6 +11,7 @@ from console.domain.moment import Moment
 from console.domain.rollout import Evidence
 from console.domain.run import HOLDING, RERUN_FREELY, Outcome, Reason, Run, RunId, State, StopRequest
 from console.domain.task import Stage
+from console.engine.consumption import UsageQuery, UsageReport
 from console.engine.lookback import HistoryFilter, KeyStanding, KeyState, Page, Place
 from console.engine.settings import EngineSettings
 from console.engine.snapshot import (
@@ -26,7 +27,6 @@ from console.engine.snapshot import (
     Snapshot,
     Typical,
 )
-from console.engine.usage import UsageQuery, UsageReport
 from tests.clock import ManualClock
 from tests.ui import samples
 

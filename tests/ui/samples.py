@@ -11,9 +11,9 @@ from console.domain.run import LIVE, Limits, Outcome, Reason, Run, RunId, State,
 from console.domain.standout import BurnDown, StandOut
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
 from console.domain.usage import Units, Usage
+from console.engine.consumption import Flag, MemberTotal, UsageQuery, UsageReport
 from console.engine.settings import EngineSettings
 from console.engine.snapshot import RunDetail, StepLine, TimelineEvent
-from console.engine.usage import Flag, MemberTotal, UsageQuery, UsageReport
 
 NOW = Moment(wall_ms=1_795_404_000_000, boot_ms=50_000_000, boot_id="boot-1")
 """2026-11-23 04:20:00 in Berlin."""

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.domain.daily import Group, Measure
-from console.engine.usage import UsageQuery
+from console.engine.consumption import UsageQuery
 from console.ui.plot import OTHERS, PATTERNS, SERIES, Chart, Pen, amount, columns, drawn_members
 from console.ui.spans import Line, Tone, width
 from console.ui.usage_lines import lines, printed

@@ -14,9 +14,9 @@ from console.domain.instants import parse_instant
 from console.domain.rollout import Evidence
 from console.domain.run import Outcome, Run, State
 from console.domain.task import Origin, Stage
+from console.engine.consumption import UsageQuery
 from console.engine.lookback import HistoryFilter
 from console.engine.snapshot import Rung
-from console.engine.usage import UsageQuery
 from console.ui.format import zone
 from console.ui.shell_words import Words, command, history_words, run_words, rung_words, usage_words
 from tests.driver import console

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.engine.usage import UsageQuery
+from console.engine.consumption import UsageQuery
 from console.ui.glyphs import ASCII
 from tests.driver import console
 from tests.ui.double import DoubleEngine

@@ -12,7 +12,7 @@ from console.cli.shell import Shell, pass_shell, with_json
 from console.domain.daily import Group, Measure, rolled_up
 
 if TYPE_CHECKING:
-    from console.engine.usage import UsageQuery, UsageReport
+    from console.engine.consumption import UsageQuery, UsageReport
 
 PIPED = 100
 """Cells of a chart that goes into a file."""
@@ -27,7 +27,7 @@ PIPED = 100
 @pass_shell
 def usage_command(shell: Shell, days: int, by: str, measure: str, as_csv: bool) -> int:
     """What was used, by day. --json and --csv have one row per day and task, whatever the chart shows."""
-    from console.engine.usage import UsageQuery
+    from console.engine.consumption import UsageQuery
 
     query = UsageQuery(days=days, group=Group(by), measure=Measure(measure))
     report = asyncio.run(_report(shell, query))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, TypeVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from console.domain.daily import Group, Measure
-from console.engine.usage import UsageQuery, UsageReport
+from console.engine.consumption import UsageQuery, UsageReport
 from console.ui.acts import Acts, Soon
 from console.ui.context import Context, trouble_line
 from console.ui.glyphs import ASCII
@@ -59,7 +60,7 @@ class UsageScreen(Board):
             self._read_ms = now
             self._read_soon()
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Fresh figures for whoever comes back."""
         self._read_soon()
 
