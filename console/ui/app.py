@@ -13,6 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.reactive import reactive
+from textual.theme import Theme
 
 from console.domain.run import RunId
 from console.ui.acts import Acts, Soon
@@ -26,23 +27,24 @@ from console.ui.keys import hints
 from console.ui.look import Look
 from console.ui.messages import LineDropped, LookAt, Told
 from console.ui.modes import DIGITS, FIRST, SCREENS
-from console.ui.palette import palette
 from console.ui.poll import Poll
-from console.ui.screens.help import HelpScreen
-from console.ui.screens.leaving import leave
 from console.ui.spans import Span, Tone
 from console.ui.theme import Themes, wear
+from console.ui.widgets.paint import repaint
 
 NOTICE_MS = 6_000
 NEWS_MS = 15_000
 """Nobody asked for it, so the eye may be elsewhere."""
 SLOW_S, FAST_S = 5.0, 1.0
+FIRST_LOOK_S = 0.3
+"""How long the first frame waits for what it is to show."""
 
 
 class ConsoleApp(App[Farewell], inherit_bindings=False):
     """`Farewell` says how it ended; None after a crash, which `crash` then describes."""
 
     CSS_PATH = "app.tcss"
+    DEFAULT_MODE = FIRST
     ENABLE_COMMAND_PALETTE = False
     TITLE = "Nightdesk"
 
@@ -83,20 +85,26 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         self._looked_at: RunId | None = None
         self._notice_until = 0
         self._herald = Herald(self._write, bell=bell, titles=titles)
+        for mode, (screen, _) in SCREENS.items():
+            self.add_mode(mode, partial(screen, context, self.acts))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, then ours: nothing reaches the terminal past it."""
         return (*super().get_line_filters(), self._only_text)
 
     async def on_mount(self) -> None:
-        """Every screen is a mode; the tick begins with the next whole second of the wall clock."""
-        for mode, (screen, _) in SCREENS.items():
-            self.add_mode(mode, partial(screen, self.context, self.acts))
-        await self.switch_mode(FIRST)
-        self._look_soon()
+        """The tick begins with the next whole second of the wall clock."""
+        if self.look is None:
+            self._look_soon()
+        self.theme_changed_signal.subscribe(self, self._wear)
         if self._theme_problems:
             self._tell(Span("; ".join(self._theme_problems), Tone.WARN))
         self.set_timer(1.02 - self.context.clock.now().wall_ms % 1000 / 1000, self._begin_to_tick)
+
+    async def look_first(self) -> None:
+        """The look that the first frame shows, before there is a screen; where the store is slow it comes later."""
+        self._look_soon()
+        await self.acts.done(within=FIRST_LOOK_S)
 
     async def _begin_to_tick(self) -> None:
         self.set_interval(SLOW_S if self._slow else FAST_S, self.refresh_look)
@@ -108,6 +116,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         if look is None:
             return
         self.look = look
+        if self._looked_at is None and look.detail is not None:
+            self._looked_at = look.detail.run.id
         heard = self._herald.hear(look)
         if heard is not None:
             self._notice_until = look.now.boot_ms + NEWS_MS
@@ -121,6 +131,10 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
             self._herald.seen()
         await super().on_event(event)
 
+    def _wear(self, _theme: Theme) -> None:
+        for screen in self.screen_stack:
+            repaint(screen)
+
     def _write(self, data: str) -> None:
         if self._driver is not None:
             self._driver.write(data)
@@ -132,7 +146,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
     def _look_at(self, event: LookAt) -> None:
         if event.run_id != self._looked_at:
             self._looked_at = event.run_id
-            self._look_soon()
+            if event.run_id is not None:
+                self._look_soon()
 
     @on(Told)
     def _told(self, event: Told) -> None:
@@ -151,14 +166,20 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
 
     def action_help(self) -> None:
         """The keys of the screen that is shown."""
+        from console.ui.screens.help import HelpScreen
+
         self.push_screen(HelpScreen(hints(self.screen.active_bindings), self.context.glyphs))
 
     def action_palette(self) -> None:
         """All commands by name."""
+        from console.ui.palette import palette
+
         palette(self)
 
     def action_leave(self) -> None:
         """Leaves at once where nothing is live, else asks."""
+        from console.ui.screens.leaving import leave
+
         leave(self)
 
     def _fatal_error(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Name(StrEnum):
@@ -73,6 +74,7 @@ def gap(total: int) -> int:
     return 2 if total >= ROOMY else 1
 
 
+@lru_cache(maxsize=8)
 def place(total: int, columns: tuple[Column, ...] = COLUMNS) -> tuple[Placed, ...]:
     """The columns that fit into `total` cells, with their widths; the least important left out.
 

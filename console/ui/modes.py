@@ -1,20 +1,39 @@
-"""The full screens and their digits. A screen is registered here and nowhere else."""
+"""The full screens and their digits. A screen is registered here and nowhere else; the others load when shown."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from console.ui.acts import Acts
-from console.ui.context import Context
-from console.ui.screens.board import Board
-from console.ui.screens.history import HistoryScreen
-from console.ui.screens.rollout import RolloutScreen
 from console.ui.screens.runs import RunsScreen
-from console.ui.screens.usage import UsageScreen
+
+if TYPE_CHECKING:
+    from console.ui.acts import Acts
+    from console.ui.context import Context
+    from console.ui.screens.board import Board
 
 FIRST = "runs"
+
+
+def _history(context: Context, acts: Acts) -> Board:
+    from console.ui.screens.history import HistoryScreen
+
+    return HistoryScreen(context, acts)
+
+
+def _rollout(context: Context, acts: Acts) -> Board:
+    from console.ui.screens.rollout import RolloutScreen
+
+    return RolloutScreen(context, acts)
+
+
+def _usage(context: Context, acts: Acts) -> Board:
+    from console.ui.screens.usage import UsageScreen
+
+    return UsageScreen(context, acts)
+
 
 SCREENS: Mapping[str, tuple[Callable[[Context, Acts], Board], Binding]] = {
     FIRST: (
@@ -22,17 +41,17 @@ SCREENS: Mapping[str, tuple[Callable[[Context, Acts], Board], Binding]] = {
         Binding("1", "switch_mode('runs')", "runs", id="screen.runs", tooltip="What is live now", show=False),
     ),
     "history": (
-        HistoryScreen,
+        _history,
         Binding("2", "switch_mode('history')", "history", id="screen.history", tooltip="What happened", show=False),
     ),
     "rollout": (
-        RolloutScreen,
+        _rollout,
         Binding(
             "3", "switch_mode('rollout')", "rollout", id="screen.rollout", tooltip="How far tasks run alone", show=False
         ),
     ),
     "usage": (
-        UsageScreen,
+        _usage,
         Binding("4", "switch_mode('usage')", "usage", id="screen.usage", tooltip="What was used, by day", show=False),
     ),
 }

@@ -8,6 +8,7 @@ from console.domain.run import RunId
 from console.engine.snapshot import Snapshot
 from console.ui.context import Context, trouble_line
 from console.ui.look import Look
+from console.ui.order import Order
 
 
 class Poll:
@@ -19,7 +20,10 @@ class Poll:
         self._last: Look | None = None
 
     async def take(self, run_id: RunId | None) -> Look | None:
-        """The state of things with the detail of `run_id`; None where a later question was answered meanwhile."""
+        """The state of things with the detail of `run_id`; None where a later question was answered meanwhile.
+
+        The first look brings the detail of the run that a cursor will stand on, so that the first frame is whole.
+        """
         self._asked += 1
         asked, clock = self._asked, self._context.clock
         try:
@@ -36,5 +40,7 @@ class Poll:
     async def _read(self, run_id: RunId | None) -> Look:
         engine = self._context.engine
         snapshot = await engine.view.snapshot()
+        if run_id is None and self._last is None:
+            run_id = Order.of(snapshot, Order(), frozen=False).first()
         detail = await engine.view.detail(run_id) if run_id is not None else None
         return Look(snapshot=snapshot, now=self._context.clock.now(), detail=detail, guarded=engine.guarded)

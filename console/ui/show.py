@@ -69,6 +69,7 @@ async def _ended(app: ConsoleApp, *, mouse: bool) -> Farewell:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.terminated)
     try:
+        await app.look_first()
         farewell = await app.run_async(mouse=mouse)
     finally:
         loop.remove_signal_handler(signal.SIGTERM)

@@ -130,7 +130,7 @@ def _textual_variables(colours: Mapping[str, str], variables: Mapping[str, str])
 
 
 def _style_variables(variable: str, key: str, value: object) -> dict[str, str]:
-    """`bold #ffffff on #c02b2b` as three variables of the style sheet."""
+    """`bold #ffffff on #c02b2b` as variables: its colours for the style sheet, the whole as Rich reads it."""
     if not isinstance(value, str):
         raise ThemeError(f"{key} is not a text such as 'bold #c5cfdd'")
     front, back, styles = "", "transparent", []
@@ -144,11 +144,18 @@ def _style_variables(variable: str, key: str, value: object) -> dict[str, str]:
             raise ThemeError(f"{key} has two colours, {front} and {foreign(word)}; a background follows 'on'")
         else:
             front = _colour(key, word)
+    front = front or "ansi_default"
+    painted = [*styles, _for_rich(front), *(["on", _for_rich(back)] if back != "transparent" else [])]
     return {
-        f"{variable}-color": front or "ansi_default",
+        f"{variable}-color": front,
         f"{variable}-back": back,
-        f"{variable}-style": " ".join(styles) or "none",
+        f"paint-{variable.removeprefix('tone-')}": " ".join(painted),
     }
+
+
+def _for_rich(colour: str) -> str:
+    name = colour.removeprefix("ansi_")
+    return name if name != colour else Color.parse(colour).hex6.lower()
 
 
 def _colour(key: str, value: object) -> str:

@@ -1,4 +1,7 @@
-"""What can be done with runs, the same on every screen that shows them. A key acts on the run it was pressed on."""
+"""What can be done with runs, the same on every screen that shows them. A key acts on the run it was pressed on.
+
+What only a question needs is loaded when the first one is asked.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,6 @@ from console.ui import deeds
 from console.ui.acts import Acts
 from console.ui.context import Context
 from console.ui.look import can_settle, can_stop
-from console.ui.screens import questions
 from console.ui.screens.board import Board
 from console.ui.shell_words import Words, run_words
 from console.ui.spans import Span, Tone
@@ -91,6 +93,8 @@ class Acting(Board):
         if run is not None and can_stop(run) and [each.id for each in marked] in ([], [run.id]):
             self.acts.start(deeds.stop(self.context, (run.id,)), name=f"stop {run.id}")
         elif marked:
+            from console.ui.screens import questions
+
             question = questions.stop_question(marked, self.context.glyphs)
             self.app.push_screen(question, partial(self._stop_decided, marked))
 
@@ -103,6 +107,8 @@ class Acting(Board):
         """Shows what would run, then lets it go."""
         run, look = self.picked(), self.look
         if run is not None and look is not None:
+            from console.ui.screens import questions
+
             self.app.push_screen(questions.approve_question(run, look), partial(self._approve_decided, run))
 
     def _approve_decided(self, run: Run, answer: str | None) -> None:
@@ -113,6 +119,8 @@ class Acting(Board):
         """Asks why not."""
         run, look = self.picked(), self.look
         if run is not None and look is not None:
+            from console.ui.screens import questions
+
             self.app.push_screen(questions.decline_question(run, look), partial(self._decline_decided, run))
 
     def _decline_decided(self, run: Run, values: tuple[str, ...] | None) -> None:
@@ -123,10 +131,14 @@ class Acting(Board):
         """Asks what became of the run, then for the reason."""
         run = self.picked()
         if run is not None:
+            from console.ui.screens import questions
+
             self.app.push_screen(questions.ruling_question(run), partial(self._ruled, run))
 
     def _ruled(self, run: Run, ruling: str | None) -> None:
         if ruling is not None:
+            from console.ui.screens import questions
+
             self.app.push_screen(questions.reason_question(run, ruling), partial(self._settle, run, ruling))
 
     def _settle(self, run: Run, ruling: str, values: tuple[str, ...] | None) -> None:
@@ -143,6 +155,8 @@ class Acting(Board):
     def action_kill_switch(self) -> None:
         """Pause, pause and cancel all, or resume."""
         if self.look is not None:
+            from console.ui.screens import questions
+
             self.app.push_screen(questions.kill_question(self.look, self.context.glyphs), self._switch_decided)
 
     def _switch_decided(self, answer: str | None) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -15,12 +15,15 @@ from console.ui.context import Context
 from console.ui.header_lines import Tab, alarm_lines, header_lines
 from console.ui.keys import hints
 from console.ui.look import Look
-from console.ui.screens.shell import SHELL, show_words
 from console.ui.shell_words import Words, command
 from console.ui.spans import Line, Span, fit
 from console.ui.widgets.key_bar import KeyBar
 from console.ui.widgets.lines import Lines
+from console.ui.widgets.paint import repaint
 
+SHELL = Binding(
+    "c", "shell", "as command", id="shell.words", tooltip="Shows what is selected as shell commands", show=False
+)
 ALARMS = 3
 """Alarm lines at most; the last one counts the rest."""
 
@@ -37,7 +40,7 @@ class Board(Screen[None], inherit_bindings=False):
         self.context = context
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]
         self.look: Look | None = None
-        self._mode = ""
+        self._mode = self._worn = ""
         self._known_tabs: tuple[Tab, ...] = ()
         self.has_body = False
         """True once the widgets are there."""
@@ -66,6 +69,12 @@ class Board(Screen[None], inherit_bindings=False):
         self.watch(self.app, "look", self._look_changed)
         self.watch(self.app, "notice", self._notice_changed)
         self.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """What was painted before another theme was put on is painted again."""
+        if self._worn != self.app.theme:
+            self._worn = self.app.theme
+            repaint(self)
 
     def on_resize(self) -> None:
         self._look_changed(self.look)
@@ -107,6 +116,8 @@ class Board(Screen[None], inherit_bindings=False):
 
     def action_shell(self) -> None:
         """The commands in a dialog that copies them."""
+        from console.ui.screens.shell import show_words
+
         show_words(self, self.shell_words())
 
     def _notice_changed(self, notice: Span | None) -> None:

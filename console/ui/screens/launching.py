@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from console.domain.task import Task
-from console.engine.snapshot import LaunchPreview, LaunchRequest
+from console.engine.snapshot import LaunchRequest
 from console.ui import deeds
 from console.ui.format import span_of, units
 from console.ui.screens.acting import Acting
-from console.ui.screens.dialogs import Chooser, Item
-from console.ui.screens.questions import launch_question
 from console.ui.spans import Span, Tone, foreign
+
+if TYPE_CHECKING:
+    from console.domain.task import Task
+    from console.engine.snapshot import LaunchPreview
+    from console.ui.screens.dialogs import Item
 
 LAUNCH = Binding("l", "launch", "launch", id="task.launch", tooltip="Launches a task, after showing what it would be")
 
@@ -38,6 +41,8 @@ class Launching(Acting):
 
     def action_launch(self) -> None:
         """Asks which task."""
+        from console.ui.screens.dialogs import Chooser
+
         tasks = self.context.engine.settings.tasks
         if not tasks:
             self.tell(Span("the config file has no task to launch", Tone.WARN))
@@ -56,6 +61,8 @@ class Launching(Acting):
         self.acts.start(self._preview(request), name=f"preview {request.task}")
 
     async def _preview(self, request: LaunchRequest) -> None:
+        from console.ui.screens.questions import launch_question
+
         preview = await self.context.engine.view.preview(request)
         if self.look is not None and self.is_current:
             question = launch_question(preview, self.look, self.context.glyphs)
@@ -81,6 +88,8 @@ def request_of(preview: LaunchPreview, *, by: str, reason: str = "") -> LaunchRe
 
 
 def _item(task: Task) -> Item:
+    from console.ui.screens.dialogs import Item
+
     rails = task.guardrails
     hint = f"{foreign(task.target, limit=30)}  {span_of(rails.max_ms)}, {units(rails.budget)} units"
     return Item(id=task.name, label=foreign(task.name, limit=40), hint=hint)

@@ -14,7 +14,6 @@ from console.ui.look import Look
 from console.ui.messages import LookAt
 from console.ui.run_lines import facts, steps
 from console.ui.screens.acting import APPROVE, CANCEL, COPY, DECLINE, KILL, SETTLE
-from console.ui.screens.detail import DetailScreen
 from console.ui.screens.launching import LAUNCH, Launching
 from console.ui.spans import Line, Span, Tone, fit, foreign, line, middle, width
 from console.ui.widgets.lines import Lines
@@ -83,7 +82,8 @@ class RunsScreen(Launching):
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """The cursor's run is looked at again."""
         self.table.frozen = False
-        self.post_message(LookAt(self.table.cursor))
+        if self.table.cursor is not None:
+            self.post_message(LookAt(self.table.cursor))
 
     @on(RunTable.CursorMoved)
     def _cursor_moved(self, event: RunTable.CursorMoved) -> None:
@@ -112,6 +112,8 @@ class RunsScreen(Launching):
         """The run under the cursor over the whole screen."""
         run = self.picked()
         if run is not None:
+            from console.ui.screens.detail import DetailScreen
+
             self.app.push_screen(DetailScreen(self.context, self.acts, run.id))
 
     def _show_panel(self, look: Look) -> None:

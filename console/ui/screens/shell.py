@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual.binding import Binding
-
 from console.ui.run_lines import wrapped
 from console.ui.screens.dialogs import BACK, Ask
 from console.ui.shell_words import Words
@@ -17,9 +15,6 @@ from console.ui.widgets.choices import Choice
 if TYPE_CHECKING:
     from console.ui.screens.board import Board
 
-SHELL = Binding(
-    "c", "shell", "as command", id="shell.words", tooltip="Shows what is selected as shell commands", show=False
-)
 KEYS = "y23456789"
 """The first command is what `y` copies, as everywhere; the others have their number."""
 

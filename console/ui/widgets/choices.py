@@ -16,7 +16,7 @@ from textual.widget import Widget
 
 from console.ui.spans import Line, Span, Tone
 from console.ui.spans import width as cells_of
-from console.ui.widgets.paint import TONES, paint
+from console.ui.widgets.paint import paint
 
 GAP = 2
 """Cells between two answers."""
@@ -34,8 +34,6 @@ class Choice:
 
 class Choices(Widget, can_focus=True, inherit_bindings=False):
     """A row of answers; the first one is taken by Enter unless another was moved to."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,down,tab,l,j", "move(1)", "next", id="choices.next", tooltip="To the next answer", show=False),

@@ -18,7 +18,7 @@ from console.ui.history_lines import head, row
 from console.ui.look import Look
 from console.ui.pages import Entry, Pages, Sight
 from console.ui.spans import Line, Span, Tone
-from console.ui.widgets.paint import TONES, paint
+from console.ui.widgets.paint import paint
 from console.ui.widgets.run_table import RunTable
 
 HEAD = 1
@@ -28,7 +28,6 @@ HEAD = 1
 class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
     """Newest on top."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
     BINDINGS: ClassVar[list[BindingType]] = [*RunTable.BINDINGS]
 
     @dataclass

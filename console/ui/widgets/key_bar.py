@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual import events
 from textual.message import Message
@@ -13,13 +12,11 @@ from textual.widget import Widget
 
 from console.ui.keys import Hint, bar
 from console.ui.spans import Span, fit
-from console.ui.widgets.paint import TONES, paint
+from console.ui.widgets.paint import paint
 
 
 class KeyBar(Widget):
     """One line."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
 
     @dataclass
     class Clicked(Message):

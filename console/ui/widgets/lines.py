@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
@@ -11,13 +10,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from console.ui.spans import Line
-from console.ui.widgets.paint import TONES, paint
+from console.ui.widgets.paint import paint
 
 
 class Lines(Widget):
     """As many lines as were given; the height follows where the style sheet says `auto`."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
 
     def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -51,8 +48,6 @@ class Lines(Widget):
 
 class ScrollLines(ScrollView, can_focus=True):
     """Lines that scroll, for text longer than the screen."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)

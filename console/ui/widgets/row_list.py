@@ -14,13 +14,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.ui.spans import Line, Span, Tone
-from console.ui.widgets.paint import TONES, paint
+from console.ui.widgets.paint import paint
 
 
 class RowList(ScrollView, can_focus=True, inherit_bindings=False):
     """A head line and one line per name."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "down", id="list.down", tooltip="To the next entry", show=False),

@@ -20,7 +20,7 @@ from console.ui.look import Look
 from console.ui.order import SEPARATOR, Order, marked_in_order
 from console.ui.run_cells import header, row
 from console.ui.spans import Line, Span, Tone
-from console.ui.widgets.paint import TONES, paint
+from console.ui.widgets.paint import paint
 
 HEADER = 1
 """Rows of column names, which do not scroll."""
@@ -28,8 +28,6 @@ HEADER = 1
 
 class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
     """What is live on top, what ended lately below; painted line by line, only where a line changed."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = set(TONES)
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "down", id="table.down", tooltip="To the next run", show=False),
@@ -64,6 +62,8 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._order = Order()
         self._runs: dict[RunId, Run] = {}
         self._shown: dict[int, tuple[Line, bool]] = {}
+        self._made: dict[int, tuple[Line, bool]] = {}
+        """Rows by their index, for as long as nothing changes that they show."""
         self._last_row = 0
         self._had_cursor = False
 
@@ -86,6 +86,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         if look is None:
             return
         snapshot = look.snapshot
+        self._made.clear()
         self._order = Order.of(snapshot, self._order, frozen=self.frozen)
         self._runs = {run.id: run for run in (*snapshot.live, *snapshot.recent)}
         gone = self.marks - self._runs.keys()
@@ -108,10 +109,12 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             self._had_cursor = True
             self._last_row = index
             self._bring_into_view(index)
+        self._made.clear()
         self._repaint_changed()
         self.post_message(self.CursorMoved(cursor))
 
     def watch_marks(self) -> None:
+        self._made.clear()
         self._repaint_changed()
         self.post_message(self.MarksChanged(self.marked))
 
@@ -145,6 +148,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def on_resize(self) -> None:
         self._shown.clear()
+        self._made.clear()
         self.refresh()
 
     def _bring_into_view(self, index: int) -> None:
@@ -177,6 +181,11 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _line(self, index: int, placed: tuple[Placed, ...]) -> tuple[Line, bool]:
         """The spans of one row and whether the cursor is on it."""
+        if index not in self._made:
+            self._made[index] = self._make(index, placed)
+        return self._made[index]
+
+    def _make(self, index: int, placed: tuple[Placed, ...]) -> tuple[Line, bool]:
         look, ids = self.look, self._order.ids
         if look is None or index >= len(ids):
             return (), False
