@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
@@ -77,7 +78,7 @@ def decode(table_type: type[T], raw: object, where: KeyPath, problems: Problems)
     if not isinstance(raw, Mapping):
         problems.add(where, f"is {described(raw)}", accepted="a table")
         return None
-    fields = {field.encode_name: field for field in msgspec.structs.fields(table_type)}
+    fields = _fields(table_type)
     values: dict[str, Any] = {}
     sound = True
     for name in raw.keys() - fields.keys():
@@ -95,6 +96,12 @@ def decode(table_type: type[T], raw: object, where: KeyPath, problems: Problems)
             problems.add((*where, name), "is missing", accepted=accepted_by(field.type))
             sound = False
     return table_type(**values) if sound else None
+
+
+@cache
+def _fields(table_type: type[Any]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    """By the name in the file. Asked for once: msgspec evaluates every annotation each time."""
+    return {field.encode_name: field for field in msgspec.structs.fields(table_type)}
 
 
 def _read_kind(kind: type[Any], value: object) -> Any:
