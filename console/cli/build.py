@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +22,9 @@ from console.journal.writer import LogWriter
 from console.provider.contract import Provider
 from console.store.store import Store
 
+STARTED_S = 3.0
+USUAL = (700, 10, 10)
+"""When garbage is looked for, as Python has it by itself."""
 MakeProvider = Callable[[], Provider]
 
 
@@ -43,6 +48,8 @@ async def built(
     Raises StoreError.
     """
     async with AsyncExitStack() as stack:
+        # At its start a process makes much and drops little; from then on it may run for months.
+        asyncio.get_running_loop().call_later(STARTED_S, gc.set_threshold, *USUAL)
         clock = SystemClock()
         store = await Store.open(folder, now=clock.now(), read_only=settings.read_only)
         stack.push_async_callback(store.close)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from console.cli.exits import Exit, exit_of_answer, exit_of_outcome, exit_of_run
+from console.cli.exits import Exit
+from console.cli.verdicts import exit_of_answer, exit_of_outcome, exit_of_run
 from console.domain.guardrails import Refusal, RefusalKind
 from console.domain.run import Outcome, State
 from console.engine.snapshot import LaunchAnswer, LaunchKind

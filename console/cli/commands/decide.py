@@ -6,8 +6,9 @@ import asyncio
 
 import click
 
-from console.cli.exits import Exit, exit_of_answer
+from console.cli.exits import Exit
 from console.cli.shell import Shell, pass_shell, with_json
+from console.cli.verdicts import exit_of_answer
 from console.domain.text import safe
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from console.cli.completing import task_names
-from console.cli.exits import Exit, exit_of_answer, exit_of_run
+from console.cli.exits import Exit
 from console.cli.shell import Shell, pass_shell, with_json
+from console.cli.verdicts import exit_of_answer, exit_of_run
 from console.domain.text import safe
 
 if TYPE_CHECKING:
