@@ -7,7 +7,7 @@ from textual.widgets import DataTable, Footer, Header
 
 
 class BareTable(App[None]):
-    """A header, a table of 39 rows, a footer."""
+    """A header, a table of 40 rows, a footer."""
 
     TITLE = "bare"
 
@@ -19,8 +19,8 @@ class BareTable(App[None]):
     def on_mount(self) -> None:
         table = self.query_one(DataTable)
         table.add_columns("state", "task", "target", "units")
-        for row in range(39):
-            table.add_row("running", f"task-{row}", "acme/site", "12.5 / 50")
+        for row in range(1, 41):
+            table.add_row("running", f"task-{row:02}", f"acme/site-{row:02}", "12.5 / 50")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pyte
 
-COLUMNS, ROWS = 120, 40
+COLUMNS, ROWS = 120, 72
+"""High enough for 40 rows above the panel of the run that is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

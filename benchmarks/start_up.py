@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import sys
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
+from benchmarks._live_runs import CONFIG, LIVE, live_runs
 from benchmarks._terminal import COLUMNS, ROWS, Cost, cost_of, cost_until_shown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,7 +46,7 @@ def medians(measured: Mapping[str, Callable[[], Cost]]) -> dict[str, Cost]:
 
 
 def measured(folder: Path) -> dict[str, Callable[[], Cost]]:
-    """What is started, by name, in a folder with a configuration."""
+    """What is started, by name, in a folder with a configuration and live runs."""
     own = environment(folder)
     python, nightdesk = [sys.executable], [sys.executable, "-m", "console"]
 
@@ -54,10 +56,9 @@ def measured(folder: Path) -> dict[str, Callable[[], Cost]]:
     def screen(arguments: list[str], *marks: str) -> Callable[[], Cost]:
         return lambda: cost_until_shown(arguments, marks=marks, cwd=folder, environment=own)
 
-    command(*nightdesk, "init")()
     return {
-        "bare table": screen([*python, "-m", "benchmarks._bare_table"], "bare", "task-20", "palette"),
-        "console": screen(nightdesk, *CONSOLE_MARKS),
+        "bare table": screen([*python, "-m", "benchmarks._bare_table"], "bare", "palette", *TASKS),
+        "console": screen(nightdesk, "cut-off", "help", f"{LIVE} live of", *TASKS),
         "imports": command(*python, "-c", "import asyncio, sqlite3"),
         "ps --json": command(*nightdesk, "ps", "--json"),
         "--version": command(*nightdesk, "--version"),
@@ -67,7 +68,12 @@ def measured(folder: Path) -> dict[str, Callable[[], Cost]]:
 def main() -> None:
     """Prints the medians and the ratios."""
     with tempfile.TemporaryDirectory() as name:
-        costs = medians(measured(Path(name)))
+        folder = Path(name)
+        config = folder / "nightdesk.toml"
+        config.write_text(CONFIG, encoding="utf-8")
+        compileall.compile_dir(ROOT / "console", quiet=1)
+        with live_runs(folder / "state", config):
+            costs = medians(measured(folder))
     for what, cost in costs.items():
         print(f"{what:12} {cost.wall * 1000:6.0f} ms, of which CPU {cost.cpu * 1000:6.0f} ms")
     for above, below in (("console", "bare table"), ("ps --json", "imports"), ("--version", "imports")):
@@ -75,8 +81,8 @@ def main() -> None:
         print(f"{above} / {below}: {one.wall / other.wall:.2f}, by CPU {one.cpu / other.cpu:.2f}")
 
 
-CONSOLE_MARKS = ("live of", "cut-off", "help")
-"""What stands on the first whole frame of the console."""
+TASKS = tuple(f"task-{number:02}" for number in range(1, LIVE + 1))
+"""What stands in the rows of a whole frame."""
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,108 @@
+"""A state folder with runs under way, guarded by a process that lives: what an operator finds who comes to look."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from console.config import load
+from console.domain.moment import Clock
+from console.domain.rollout import RolloutRules
+from console.domain.run import Run, new_run_id
+from console.domain.task import Origin
+from console.domain.usage import Usage
+from console.engine.clock import SystemClock
+from console.engine.limits import limits_of
+from console.engine.ownership import OwnerLock
+from console.store.orders import ClaimOrder
+from console.store.rows import Progress
+from console.store.store import Store
+
+LIVE = 40
+
+CONFIG = f"""
+[provider]
+base_url = "http://127.0.0.1:9"
+
+[units]
+tokens_per_unit = 10000
+
+[caps]
+daily_units = 10000
+monthly_units = 100000
+daily_runs = 1000
+concurrent_runs = {LIVE + 10}
+time_zone = "UTC"
+
+[defaults]
+max_seconds = 7200
+""" + "".join(
+    f"""
+[[tasks]]
+name = "task-{number:02}"
+target = "acme/site-{number:02}"
+prompt = "Look after site {number}."
+"""
+    for number in range(1, LIVE + 1)
+)
+"""One task for each run, and none that a schedule would launch."""
+
+
+@contextmanager
+def live_runs(folder: Path, config: Path) -> Iterator[None]:
+    """The store in `folder` with a run of every task in `config`, in this process's care until the block ends."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = OwnerLock(folder / "owners")
+    try:
+        asyncio.run(_launch_all(folder, config, lock.id))
+        yield
+    finally:
+        lock.release()
+
+
+async def _launch_all(folder: Path, config: Path, owner: str) -> None:
+    settings, clock, chance = load(config), SystemClock(), random.Random(40)
+    store = await Store.open(folder, now=clock.now())
+    try:
+        await store.controls.announce(owner, kind="serve", pid=os.getpid(), now=clock.now())
+        for task in settings.tasks:
+            order = ClaimOrder(
+                run_id=new_run_id(clock.now().wall_ms, chance.randbytes(10)),
+                task=task,
+                target=task.target,
+                date="2026-01-01",
+                origin=Origin.MANUAL,
+                by="bench tty=no",
+                owner=owner,
+                limits=limits_of(task, settings.units),
+                caps=settings.caps,
+                rollout=RolloutRules(),
+            )
+            answer = await store.launches.claim(order, clock.now())
+            assert answer.run is not None
+            await _launch(store, answer.run, clock, tokens=chance.randrange(20_000, 400_000))
+    finally:
+        await store.close()
+
+
+async def _launch(store: Store, run: Run, clock: Clock, *, tokens: int) -> None:
+    run = await store.runs.record_sandbox(run, sandbox_id="own-1", own=True, note="", now=clock.now())
+    run = await store.runs.mark_sending(run, clock.now())
+    run = await store.runs.record_launched(
+        run, remote_id=f"v1_{run.task}", status="in_progress", sandbox_id=None, now=clock.now()
+    )
+    progress = Progress(
+        usage=Usage(total=tokens, input=tokens),
+        used=tokens * 1000 // run.limits.tokens_per_unit,
+        usage_known=True,
+        remote_status="in_progress",
+        polled_ms=clock.now().wall_ms,
+        last_step="code_execution_call pytest -q",
+        last_step_ms=clock.now().wall_ms,
+        steps=7,
+    )
+    await store.runs.record_progress(run, progress, clock.now())
