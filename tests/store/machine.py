@@ -8,14 +8,16 @@ import tempfile
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from console.domain.guardrails import Cap, Caps
+from console.domain.moment import Moment
 from console.domain.run import HOLDING, LIVE, RERUN_FREELY, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.store.store import Store
 from console.store.windows import month_of
 from tests.clock import ManualClock
+from tests.inline import inline_connection, inline_store, run_inline
 from tests.store.building import BUDGET, Bench, a_task
 
 T = TypeVar("T")
@@ -38,12 +40,61 @@ class Entry:
     """How often its hold has ended."""
 
 
+class Shelf(Protocol):
+    """Where the store under test stands, and how its answers are had."""
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives, run to its end."""
+        ...
+
+    def open(self, now: Moment) -> Store:
+        """A new process comes to the store."""
+        ...
+
+    def throw_away(self) -> None:
+        """The end of one example; the store is closed."""
+        ...
+
+
+class OnDisk:
+    """A real state folder."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._folder = Path(tempfile.mkdtemp(prefix="books-"))
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def open(self, now: Moment) -> Store:
+        return self.do(Store.open(self._folder / "state", now=now))
+
+    def throw_away(self) -> None:
+        self._runner.close()
+        shutil.rmtree(self._folder)
+
+
+class InMemory:
+    """The same schema, statements and units, without files and threads: for many thousands of lives."""
+
+    def __init__(self) -> None:
+        self._connection = inline_connection()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return run_inline(work)
+
+    def open(self, now: Moment) -> Store:
+        return inline_store(Path(tempfile.gettempdir()), self._connection)
+
+    def throw_away(self) -> None:
+        self._connection.close()
+
+
 @dataclass(slots=True)
 class Books:
-    """The store under test, the loop it runs in, and the second books."""
+    """The store under test, where it stands, and the second books."""
 
-    runner: asyncio.Runner = field(default_factory=asyncio.Runner)
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="books-")) / "state")
+    shelf: Shelf
     clock: ManualClock = field(default_factory=ManualClock)
     entries: dict[RunId, Entry] = field(default_factory=dict)
     stale: list[Run] = field(default_factory=list)
@@ -56,11 +107,11 @@ class Books:
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         """What `work` gives, run to its end."""
-        return self.runner.run(work)
+        return self.shelf.do(work)
 
     def open(self) -> None:
-        """A new process comes to the state folder."""
-        self.store = self.do(Store.open(self.folder, now=self.clock.now()))
+        """A new process comes to the store."""
+        self.store = self.shelf.open(self.clock.now())
 
     def leave(self) -> None:
         """The process ends; what it knew is gone."""
@@ -69,8 +120,7 @@ class Books:
     def throw_away(self) -> None:
         """The end of one example."""
         self.leave()
-        self.runner.close()
-        shutil.rmtree(self.folder.parent)
+        self.shelf.throw_away()
 
     @property
     def bench(self) -> Bench:

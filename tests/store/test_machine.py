@@ -14,20 +14,34 @@ from console.store.errors import StaleRun
 from console.store.launches import ClaimKind
 from console.store.rows import Ending, Progress
 from tests.store.building import BUDGET, BY
-from tests.store.machine import DATES, TASKS, TIGHT, Books, blocks_for_good, charged, expected_sums, overshoot
+from tests.store.machine import (
+    DATES,
+    TASKS,
+    TIGHT,
+    Books,
+    InMemory,
+    OnDisk,
+    blocks_for_good,
+    charged,
+    expected_sums,
+    overshoot,
+)
 from tests.store.replay import as_kept, replayed
 
 PICK = st.integers(min_value=0, max_value=10**6)
 USED = st.integers(min_value=0, max_value=2 * BUDGET)
+PARTS = 4
 REAL_ENDINGS = (Outcome.OK, Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEOUT, Outcome.CANCELLED)
 
 
 class Audited(RuleBasedStateMachine):
     """A store beside its second books, and what must hold after every act."""
 
+    shelf: type[InMemory | OnDisk] = InMemory
+
     def __init__(self) -> None:
         super().__init__()
-        self.books = Books()
+        self.books = Books(self.shelf())
         self.ended: dict[str, Run] = {}
         self.fences: dict[str, int] = {}
 
@@ -249,7 +263,13 @@ class Lives(Audited):
         self.books.open()
 
 
-def _lives(examples: int, steps: int) -> None:
+class LivesOnDisk(Lives):
+    """The same on real files, where each step costs its flushes."""
+
+    shelf = OnDisk
+
+
+def _lives(kind: type[Lives], examples: int, steps: int) -> None:
     checks = settings(
         max_examples=examples,
         stateful_step_count=steps,
@@ -257,13 +277,24 @@ def _lives(examples: int, steps: int) -> None:
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
-    run_state_machine_as_test(Lives, settings=checks)
+    run_state_machine_as_test(kind, settings=checks)
 
 
-def test_the_books_are_right_through_any_life() -> None:
-    _lives(examples=12, steps=30)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_the_books_are_right_through_any_life(part: int) -> None:
+    """In parts, so that several processes share them."""
+    _lives(Lives, examples=3_000 // PARTS, steps=50)
+
+
+def test_the_books_are_right_on_disk() -> None:
+    _lives(LivesOnDisk, examples=12, steps=30)
+
+
+@pytest.mark.soak
+def test_the_books_are_right_on_disk_through_very_many_lives() -> None:
+    _lives(LivesOnDisk, examples=1_000, steps=50)
 
 
 @pytest.mark.soak
 def test_the_books_are_right_through_very_many_lives() -> None:
-    _lives(examples=1_000, steps=50)
+    _lives(Lives, examples=100_000, steps=50)
