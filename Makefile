@@ -1,6 +1,8 @@
 # Needs Python 3.11 or later with venv and pip, and GNU make. Everything else comes from the pinned requirements.
-PYTHON ?= python3
-VENV   ?= .venv
+PYTHON  ?= python3
+VENV    ?= .venv
+# Processes that share the tests. More than there are cores make the tests of deadlines wait for each other.
+WORKERS ?= 2
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/.stamp-run
 DEV    := $(VENV)/.stamp-dev
@@ -16,7 +18,7 @@ demo: $(RUN) ## the console on the built-in simulator: no key, no config, nothin
 	@$(BIN)/python -m console demo
 
 test: lint ## every check, then every test, warnings as errors
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: lint ## format, lint, types, floors and the rules of the house
 	$(BIN)/python -m pytest -q tests/test_house.py
