@@ -63,7 +63,7 @@ def test_nobody_to_tell_is_no_trouble(named: str) -> None:
     ("asked", "pid", "seconds"),
     [
         ("30000000", None, 30.0),
-        ("30000000", str(os.getpid()), 30.0),
+        ("30000000", "mine", 30.0),
         ("30000000", "1", None),
         ("0", None, None),
         ("soon", None, None),
@@ -71,7 +71,8 @@ def test_nobody_to_tell_is_no_trouble(named: str) -> None:
     ],
 )
 def test_the_watchdog_is_ours_or_nobodys(asked: str | None, pid: str | None, seconds: float | None) -> None:
-    given = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": asked, "WATCHDOG_PID": pid}
+    named = str(os.getpid()) if pid == "mine" else pid
+    given = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": asked, "WATCHDOG_PID": named}
     environment = {name: value for name, value in given.items() if value is not None}
     assert ServiceManager.of(environment).watchdog_s == seconds
     assert ServiceManager.of({**environment, "NOTIFY_SOCKET": ""}).watchdog_s is None
