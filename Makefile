@@ -3,10 +3,10 @@ PYTHON  ?= python3
 VENV    ?= .venv
 # Processes that share the tests. More than there are cores make the tests of deadlines wait for each other.
 WORKERS ?= 2
-BIN    := $(VENV)/bin
-RUN    := $(VENV)/.stamp-run
-DEV    := $(VENV)/.stamp-dev
-PIP    := $(BIN)/python -m pip install -qq --disable-pip-version-check
+BIN     := $(VENV)/bin
+RUN     := $(VENV)/.stamp-run
+DEV     := $(VENV)/.stamp-dev
+PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check lint screenshots bench soak clean
