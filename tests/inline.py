@@ -14,7 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from console.store.database import Database, JournalMode, Transaction
+from console.store.connecting import JournalMode
+from console.store.database import Database, Transaction
 from console.store.errors import translated
 from console.store.files import DATABASE
 from console.store.prepare import prepare

@@ -29,6 +29,12 @@ sys.stdout.write("\\n" + "\\n".join(sys.modules))
 sys.exit(code)
 """
 
+_OPEN = """
+import sys
+import console.cli.build, console.cli.screen, console.ui.app, console.ui.driver
+print("\\n".join(sys.modules))
+"""
+
 SCREEN = {"textual", "plotext"}
 SERVERS = {"starlette", "uvicorn"}
 SQL = {"sqlite3", "aiosqlite"}
@@ -80,3 +86,26 @@ def configured(tmp_path: Path) -> Path:
 def test_plain_commands_stay_light(command: tuple[str, ...], configured: Path) -> None:
     """cron and scripts pay for what they use: no screen, no server, no HTTP client."""
     assert (SCREEN | SERVERS | HTTP - {"click"}) & _modules_of(_RUN, *command, cwd=configured) == set()
+
+
+def test_a_script_that_asks_what_is_live_pays_for_no_engine(configured: Path) -> None:
+    """It may ask every few seconds: no loop, no threads, nothing that launches."""
+    loaded = _modules_of(_RUN, "ps", "--json", cwd=configured)
+    assert "sqlite3" in loaded
+    assert {"asyncio", "aiosqlite", "console.provider.contract", "console.engine.engine"} & loaded == set()
+
+
+LATER = {
+    *(
+        f"console.ui.screens.{name}"
+        for name in ("history", "rollout", "usage", "detail", "dialogs", "help", "questions")
+    ),
+    *("console.ui.plot", "console.ui.palette", "console.engine.consumption", "console.journal.series"),
+}
+"""What the first frame of the console does not show."""
+
+
+def test_the_console_opens_with_what_it_shows_first(tmp_path: Path) -> None:
+    loaded = _modules_of(_OPEN, cwd=tmp_path)
+    assert "console.ui.screens.runs" in loaded
+    assert (LATER | SERVERS | {"httpx", "plotext"}) & loaded == set()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from console.cli.examining import Case, Check, Found, Level, Part
 from console.store.checkup import checkup, latest_schema
-from console.store.database import JournalMode, safe_journal_mode, sqlite_version
+from console.store.connecting import JournalMode, safe_journal_mode, sqlite_version
 from console.store.files import (
     BESIDE,
     DATABASE,

@@ -31,8 +31,10 @@ def config_file(flag: str | None, environment: Mapping[str, str], working: Path)
     if named := environment.get(CONFIG_VARIABLE):
         return _found(working, named, CONFIG_VARIABLE)
     here = _found(working, CONFIG_NAME, "the working folder")
+    if here.exists:
+        return here
     home = _found(user_config_folder(), CONFIG_NAME, "the config folder")
-    return home if home.exists and not here.exists else here
+    return home if home.exists else here
 
 
 def state_folder(flag: str | None, environment: Mapping[str, str], working: Path) -> Found:

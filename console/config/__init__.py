@@ -1,8 +1,7 @@
 """nightdesk.toml becomes frozen settings, or an error that names file, key and what would be accepted."""
 
-from console.config.example import example_text
 from console.config.load import load
 from console.config.problems import ConfigError
 from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings
 
-__all__ = ["ConfigError", "ConsoleSettings", "KeySource", "ProviderSettings", "Settings", "example_text", "load"]
+__all__ = ["ConfigError", "ConsoleSettings", "KeySource", "ProviderSettings", "Settings", "load"]

@@ -5,7 +5,6 @@ A number is read as the decimal that was written, never as a binary fraction: 0.
 
 from __future__ import annotations
 
-import difflib
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -178,6 +177,8 @@ class Zone(Kind):
             ZoneInfo(value)
         # ZoneInfo reads a file of that name: besides "not found" it may meet a folder or a name too long.
         except (KeyError, ValueError, OSError):
+            import difflib  # only where something is wrong
+
             near = next(iter(difflib.get_close_matches(value, available_timezones(), n=1)), None)
             raise NotKnown(f"{quoted(value)} is not a known time zone", near) from None
         return cls(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -70,6 +69,8 @@ def dotted(where: KeyPath) -> str:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that was probably meant."""
+    import difflib  # only where something is wrong; a sound file pays for nothing of it
+
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 

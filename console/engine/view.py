@@ -9,6 +9,7 @@ from console.domain.run import Run, RunId, State
 from console.domain.task import Fingerprint, Task
 from console.domain.text import safe
 from console.engine.desk import KINDS, Desk
+from console.engine.glance import by_urgency
 from console.engine.ownership import is_alive
 from console.engine.parts import Parts
 from console.engine.rollout import Rollout
@@ -29,14 +30,6 @@ from console.store.history import HistoryFilter, KeyStanding, Page, Place
 
 RECENT = 50
 
-ORDER = (State.PROPOSED, State.UNCONFIRMED)
-"""What waits for a person comes first."""
-
-
-def _urgency(run: Run) -> tuple[int, int]:
-    """Oldest first within each kind."""
-    return (ORDER.index(run.state) if run.state in ORDER else len(ORDER)), run.created_ms
-
 
 class View:
     """Reads only. Raises StoreError where the store does not answer."""
@@ -56,7 +49,7 @@ class View:
         scheduler = owners.get(self._lock.holder() or "")
         return Snapshot(
             taken=now,
-            live=tuple(sorted(await store.runs.open_runs(), key=_urgency)),
+            live=by_urgency(await store.runs.open_runs()),
             recent=await store.history.recent(RECENT),
             standings=await store.ledger.standings(settings.caps, now),
             paused=Pause(since_ms=pause.since_ms, by=safe(pause.by, limit=80)) if pause else None,

@@ -12,14 +12,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from console.domain.run import Run
+from console.store.connecting import JournalMode, location, settings_of
 from console.store.controls import SELECT_META, SELECT_OWNERS
-from console.store.database import JournalMode, location, settings_of
 from console.store.errors import StoreDamaged, StoreMissing, translated
 from console.store.files import DATABASE
 from console.store.migrate import packaged_migrations, version_of
+from console.store.peek import SELECT_OPEN
 from console.store.prepare import ID
-from console.store.reading import SELECT_OPEN
-from console.store.rows import OwnerRow, run_of
+from console.store.rows import OwnerRow
+from console.store.run_row import run_of
 
 BUSY_MS = 2_000
 """A diagnosis does not wait long."""

@@ -15,7 +15,8 @@ from console.domain.admission import holder_of
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
 from console.store.database import Database, Transaction
-from console.store.rows import Value, run_of
+from console.store.rows import Value
+from console.store.run_row import run_of
 from console.store.statements import every, one
 from console.store.words import match_words
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from console.domain.run import Run
 from console.store.database import Database, Transaction
-from console.store.rows import run_of
+from console.store.run_row import run_of
 from console.store.statements import every, one
 
 NAMES = "select name, value from meta where name like 'instant:%'"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from console.domain.text import safe
 from console.store import integrity_probe
-from console.store.database import location
+from console.store.connecting import location
 from console.store.errors import StoreError
 from console.store.files import DATABASE
 

@@ -22,7 +22,8 @@ from console.store.errors import StoreFull, StoreRefused
 from console.store.files import FREE_BYTES, free_bytes
 from console.store.ledger import claim_day, standings_in, take_hold, today
 from console.store.orders import ClaimAnswer, ClaimKind, ClaimOrder, entry_of_order, run_of_order
-from console.store.rows import new_run_columns, run_of
+from console.store.rows import new_run_columns
+from console.store.run_row import run_of
 from console.store.stages import has_unconfirmed, stage_in
 from console.store.statements import every, insert_run, one, write_event
 

@@ -6,10 +6,11 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 from console.store.errors import StoreNewer
 
+MIGRATIONS = Path(__file__).with_name("migrations")
 _NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql\Z", re.ASCII)
 
 
@@ -25,7 +26,7 @@ class Migration:
 def packaged_migrations() -> tuple[Migration, ...]:
     """The steps that come with the program, in order. Raises ValueError where a number is missing or doubled."""
     steps = []
-    for entry in resources.files("console.store").joinpath("migrations").iterdir():
+    for entry in MIGRATIONS.iterdir():
         if match := _NAME.match(entry.name):
             steps.append(Migration(number=int(match[1]), name=entry.name, script=entry.read_text(encoding="utf-8")))
     steps.sort(key=lambda step: step.number)

@@ -6,14 +6,14 @@ the folder's lock; all others see either nothing or a whole store.
 
 from __future__ import annotations
 
-import secrets
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from console.domain.moment import Moment
-from console.store.database import JournalMode, location, safe_journal_mode, settings_of
+from console.store.connecting import JournalMode, location, safe_journal_mode, settings_of
 from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, translated
 from console.store.files import (
     DATABASE,
@@ -95,7 +95,7 @@ def _make(folder: Path, steps: Sequence[Migration], now: Moment, busy_ms: int, w
         connection.execute(f"pragma synchronous = {mode.synchronous:d}")
         migrate(connection, steps)
         connection.execute("begin immediate")
-        for name, value in ((ID, secrets.token_hex(16)), (JOURNAL, mode.value), (MADE, str(now.wall_ms))):
+        for name, value in ((ID, os.urandom(16).hex()), (JOURNAL, mode.value), (MADE, str(now.wall_ms))):
             connection.execute("insert into meta (name, value) values (?, ?) on conflict do nothing", (name, value))
         connection.execute("commit")
         if state_id is None:

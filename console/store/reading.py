@@ -8,14 +8,14 @@ import re
 from console.domain.key import is_key
 from console.domain.run import Run, RunId
 from console.store.database import Database, Transaction
-from console.store.rows import EventRow, StepRow, Value, run_of
+from console.store.peek import SELECT_OPEN
+from console.store.rows import EventRow, StepRow, Value
+from console.store.run_row import run_of
 from console.store.statements import current, every
 
 MOST_FOUND = 20
 """A prefix that fits more runs than this is of no use to anybody."""
 
-# Without the hint the planner reads all runs in order, to save sorting the few that are open.
-SELECT_OPEN = "select * from runs indexed by runs_open where state <> 'ended' order by seq"
 SELECT_BY_KEY = "select * from runs where key = :key and attempt > 0 order by seq"
 SELECT_BY_PREFIX = "select * from runs where id >= :prefix and id < :prefix || '~' order by id limit :limit"
 SELECT_EVENTS = "select id, at_ms, kind, detail from events where run_id = :id order by id"

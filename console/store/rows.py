@@ -10,13 +10,14 @@ import json
 import re
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 
 from console.domain.guardrails import Cap
 from console.domain.moment import Moment, iso_ms
-from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, StopRequest
-from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
+from console.domain.run import Outcome, Run, RunId
+from console.domain.task import Stage, canonical_json
 from console.domain.usage import Usage
+from console.store.run_row import LIMITS, PLAIN, USAGE
 
 Value = str | int | None
 """What a column holds."""
@@ -164,57 +165,6 @@ class RaiseRow:
     """The day, or for the monthly cap the month, that it was given for."""
 
 
-_PLAIN = (
-    *("key", "task", "type", "target", "date", "attempt", "note", "day", "created_ms", "deadline_ms", "expires_ms"),
-    *("ended_ms", "elapsed_ms", "sandbox_id", "sandbox_deleted_ms", "remote_id", "remote_status", "used"),
-    *("largest_step", "cost_micro", "currency", "steps", "last_step", "last_step_ms", "polled_ms", "trouble"),
-    *("result", "retry_at_ms", "owner", "fence", "requested_by"),
-)
-_LIMITS = ("max_ms", "budget", "belt_tokens", "tokens_per_unit", "cached_weight_milli", "stall_ms")
-_USAGE = tuple(f.name for f in fields(Usage))
-
-
-def run_of(row: sqlite3.Row) -> Run:
-    """The run of one row. Raises ValueError, KeyError, TypeError for a row that no program of ours wrote."""
-    return Run(
-        id=RunId(row["id"]),
-        stage=Stage.of(row["stage"]),
-        origin=Origin(row["origin"]),
-        state=State(row["state"]),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-        stop=_stop_of(row),
-        fingerprint=Fingerprint.from_fields(json.loads(row["fingerprint"])),
-        limits=Limits(cut_off=CutOff(row["cut_off"]), **{name: row[name] for name in _LIMITS}),
-        claimed=_moment_of(row, "claimed"),
-        sent=_moment_of(row, "sent"),
-        usage=Usage(**{name: row[f"tokens_{name}"] for name in _USAGE}),
-        superseded_by=RunId(row["superseded_by"]) if row["superseded_by"] else None,
-        sandbox_own=bool(row["sandbox_own"]),
-        usage_known=bool(row["usage_known"]),
-        stalled=bool(row["stalled"]),
-        **{name: row[name] for name in _PLAIN},
-    )
-
-
-def _stop_of(row: sqlite3.Row) -> StopRequest | None:
-    if row["stop_reason"] is None:
-        return None
-    return StopRequest(
-        reason=Reason(row["stop_reason"]),
-        by=row["stop_by"],
-        at_ms=row["stop_at_ms"],
-        tries=row["stop_tries"],
-        answer=row["stop_answer"],
-        alarmed=bool(row["stop_alarmed"]),
-    )
-
-
-def _moment_of(row: sqlite3.Row, name: str) -> Moment | None:
-    if row[f"{name}_ms"] is None:
-        return None
-    return Moment(wall_ms=row[f"{name}_ms"], boot_ms=row[f"{name}_boot_ms"], boot_id=row[f"{name}_boot_id"])
-
-
 def moment_columns(name: str, moment: Moment | None) -> Columns:
     """The three columns of a moment."""
     return {
@@ -226,7 +176,7 @@ def moment_columns(name: str, moment: Moment | None) -> Columns:
 
 def usage_columns(usage: Usage) -> Columns:
     """Token figures, each at most MOST."""
-    return {f"tokens_{name}": at_most(getattr(usage, name)) for name in _USAGE}
+    return {f"tokens_{name}": at_most(getattr(usage, name)) for name in USAGE}
 
 
 def new_run_columns(run: Run) -> Columns:
@@ -239,9 +189,9 @@ def new_run_columns(run: Run) -> Columns:
         "outcome": run.outcome.value if run.outcome else None,
         "fingerprint": canonical_json(run.fingerprint.as_fields()),
         "cut_off": run.limits.cut_off.value,
-        **{name: min(getattr(run.limits, name), _LARGEST) for name in _LIMITS},
+        **{name: min(getattr(run.limits, name), _LARGEST) for name in LIMITS},
         **moment_columns("claimed", run.claimed),
-        **{name: getattr(run, name) for name in _PLAIN},
+        **{name: getattr(run, name) for name in PLAIN},
     }
 
 

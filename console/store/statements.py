@@ -14,7 +14,8 @@ from console.domain.run import Run, RunId, State, check_transition
 from console.store.database import Transaction
 from console.store.errors import StaleRun
 from console.store.records import details, to_json
-from console.store.rows import Columns, Value, run_of, storable
+from console.store.rows import Columns, Value, storable
+from console.store.run_row import run_of
 
 SELECT_RUN = "select * from runs where id = :id"
 WORDS_IN = """

@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 
 from console.domain.moment import Moment
+from console.store.connecting import BUSY_MS, JournalMode
 from console.store.controls import Controls
-from console.store.database import BUSY_MS, Database, JournalMode
+from console.store.database import Database
 from console.store.evidence import EvidenceBook
 from console.store.history import History
 from console.store.instants import Instants

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from console.store.database import location
+from console.store.connecting import location
 from tests.cli.nightdesk import Done, Nightdesk
 from tests.store.unprivileged import as_nobody
 from tests.waiting import until_sync

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.config import KeySource, Settings, example_text, load
+from console.config import KeySource, Settings, load
+from console.config.example import example_text
 from console.config.kinds import Number, PollSeconds, Seconds, Units
 from console.domain.guardrails import Caps
 from console.domain.rollout import RolloutRules

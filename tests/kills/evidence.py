@@ -14,8 +14,8 @@ from typing import Protocol
 from console.domain.record import BadLine, LogRecord, parse_line
 from console.domain.run import Run
 from console.journal.launches import LaunchJournal
-from console.store.database import location
-from console.store.rows import run_of
+from console.store.connecting import location
+from console.store.run_row import run_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

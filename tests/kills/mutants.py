@@ -14,7 +14,7 @@ from console.domain.record import LogRecord
 from console.domain.run import Run, RunId, State
 from console.journal.launches import LaunchJournal
 from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StatusClass, Unknown, Verdict
-from console.store.database import location
+from console.store.connecting import location
 from console.store.outbox import Outbox
 from console.store.runs import Runs
 from console.store.store import Store

@@ -16,7 +16,8 @@ from typing import TypeVar
 import httpx
 
 from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StreamEvent, Verdict
-from console.store.database import Database, Transaction, safe_journal_mode
+from console.store.connecting import safe_journal_mode
+from console.store.database import Database, Transaction
 
 T = TypeVar("T")
 

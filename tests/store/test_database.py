@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from console.domain.moment import Moment
-from console.store.database import Database, JournalMode, Transaction, location, safe_journal_mode
+from console.store.connecting import JournalMode, location, safe_journal_mode
+from console.store.database import Database, Transaction
 from console.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreRefused
 from console.store.store import Store
 from tests.clock import ManualClock

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import Outcome
-from console.store.database import location
+from console.store.connecting import location
 from console.store.errors import StoreError
 from console.store.integrity import check_integrity
 from console.store.integrity_probe import problems_of

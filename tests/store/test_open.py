@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.moment import Moment
-from console.store.database import JournalMode, location
+from console.store.connecting import JournalMode, location
 from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, StoreUnsafe
 from console.store.files import folder_lock
 from console.store.migrate import packaged_migrations
@@ -198,7 +198,7 @@ def test_what_is_committed_outlives_the_process_that_was_killed(folder: Path, jo
     script = f"""
 import asyncio, os, signal
 from pathlib import Path
-from console.store.database import JournalMode
+from console.store.connecting import JournalMode
 from console.store.store import Store
 from tests.clock import ManualClock
 async def main():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import NEXT, Outcome, Run, State
-from console.store.database import location
+from console.store.connecting import location
 from tests.store.building import OPEN_STATES, Bench, run_in
 
 A_RAISE = """

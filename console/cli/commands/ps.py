@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -19,7 +18,23 @@ if TYPE_CHECKING:
 @pass_shell
 def ps_command(shell: Shell) -> int:
     """What is live, proposed and unconfirmed included."""
+    if shell.json:
+        return _print_json(shell)
+    import asyncio
+
     return asyncio.run(print_live(shell))
+
+
+def _print_json(shell: Shell) -> int:
+    """What scripts ask again and again: from the store alone, without an engine and its loop."""
+    from console.engine.clock import SystemClock
+    from console.engine.glance import live_runs
+    from console.engine.run_json import run_json
+
+    shell.settings()
+    now = SystemClock().now()
+    shell.out_json([run_json(run, now) for run in live_runs(shell.folder, now)])
+    return Exit.OK
 
 
 async def print_live(shell: Shell) -> int:

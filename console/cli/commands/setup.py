@@ -25,7 +25,7 @@ def init_command(shell: Shell, file: str | None) -> int:
 
     FILE is where to; otherwise --config, NIGHTDESK_CONFIG or ./nightdesk.toml. Never overwrites.
     """
-    from console.config import example_text
+    from console.config.example import example_text
 
     named = file or shell.config_flag or shell.environment.get("NIGHTDESK_CONFIG") or CONFIG_NAME
     path = shell.working / Path(named).expanduser()
