@@ -20,7 +20,7 @@ class BareTable(App[None]):
         table = self.query_one(DataTable)
         table.add_columns("state", "task", "target", "units")
         for row in range(1, 41):
-            table.add_row("running", f"task-{row:02}", f"acme/site-{row:02}", "12.5 / 50")
+            table.add_row("running", f"look-after-{row % 8 + 1}", f"acme/site-{row:02}", "12.5 / 50")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 from console.config import load
@@ -23,6 +25,8 @@ from console.store.rows import Progress
 from console.store.store import Store
 
 LIVE = 40
+
+TASKS = 8
 
 CONFIG = f"""
 [provider]
@@ -43,18 +47,20 @@ max_seconds = 7200
 """ + "".join(
     f"""
 [[tasks]]
-name = "task-{number:02}"
-target = "acme/site-{number:02}"
-prompt = "Look after site {number}."
+name = "look-after-{number}"
+target = "acme/all-{number}"
+prompt = "Look after the site."
 """
-    for number in range(1, LIVE + 1)
+    for number in range(1, TASKS + 1)
 )
-"""One task for each run, and none that a schedule would launch."""
+"""No task that a schedule would launch."""
+TARGETS = tuple(f"acme/site-{number:02}" for number in range(1, LIVE + 1))
+"""One for each run."""
 
 
 @contextmanager
 def live_runs(folder: Path, config: Path) -> Iterator[None]:
-    """The store in `folder` with a run of every task in `config`, in this process's care until the block ends."""
+    """The store in `folder` with a run for every target, in this process's care until the block ends."""
     folder.mkdir(mode=0o700, exist_ok=True)
     lock = OwnerLock(folder / "owners")
     try:
@@ -69,11 +75,11 @@ async def _launch_all(folder: Path, config: Path, owner: str) -> None:
     store = await Store.open(folder, now=clock.now())
     try:
         await store.controls.announce(owner, kind="serve", pid=os.getpid(), now=clock.now())
-        for task in settings.tasks:
+        for task, target in zip(cycle(settings.tasks), TARGETS, strict=False):
             order = ClaimOrder(
                 run_id=new_run_id(clock.now().wall_ms, chance.randbytes(10)),
-                task=task,
-                target=task.target,
+                task=replace(task, target=target),
+                target=target,
                 date="2026-01-01",
                 origin=Origin.MANUAL,
                 by="bench tty=no",
@@ -93,7 +99,7 @@ async def _launch(store: Store, run: Run, clock: Clock, *, tokens: int) -> None:
     run = await store.runs.record_sandbox(run, sandbox_id="own-1", own=True, note="", now=clock.now())
     run = await store.runs.mark_sending(run, clock.now())
     run = await store.runs.record_launched(
-        run, remote_id=f"v1_{run.task}", status="in_progress", sandbox_id=None, now=clock.now()
+        run, remote_id=f"v1_{run.target}", status="in_progress", sandbox_id=None, now=clock.now()
     )
     progress = Progress(
         usage=Usage(total=tokens, input=tokens),

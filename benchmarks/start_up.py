@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 
-from benchmarks._live_runs import CONFIG, LIVE, live_runs
+from benchmarks._live_runs import CONFIG, LIVE, TARGETS, live_runs
 from benchmarks._terminal import COLUMNS, ROWS, Cost, cost_of, cost_until_shown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -57,8 +57,8 @@ def measured(folder: Path) -> dict[str, Callable[[], Cost]]:
         return lambda: cost_until_shown(arguments, marks=marks, cwd=folder, environment=own)
 
     return {
-        "bare table": screen([*python, "-m", "benchmarks._bare_table"], "bare", "palette", *TASKS),
-        "console": screen(nightdesk, "cut-off", "help", f"{LIVE} live of", *TASKS),
+        "bare table": screen([*python, "-m", "benchmarks._bare_table"], "bare", "palette", *TARGETS),
+        "console": screen(nightdesk, "cut-off", "help", f"{LIVE} live of", *TARGETS),
         "imports": command(*python, "-c", "import asyncio, sqlite3"),
         "ps --json": command(*nightdesk, "ps", "--json"),
         "--version": command(*nightdesk, "--version"),
@@ -80,9 +80,6 @@ def main() -> None:
         one, other = costs[above], costs[below]
         print(f"{above} / {below}: {one.wall / other.wall:.2f}, by CPU {one.cpu / other.cpu:.2f}")
 
-
-TASKS = tuple(f"task-{number:02}" for number in range(1, LIVE + 1))
-"""What stands in the rows of a whole frame."""
 
 if __name__ == "__main__":
     main()
