@@ -47,8 +47,18 @@ COMMANDS = {
 """Every command and the module of `console.cli.commands` that holds it, in the order of the help page."""
 
 
+class ReaderLeft(Exception):
+    """Whoever read our output went away. No OSError: click would end the process by itself, as if a run had failed."""
+
+
 class LazyGroup(click.Group):
     """Finds commands by name without importing the others."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -106,14 +116,14 @@ def entry(arguments: Sequence[str]) -> int:
     )
     try:
         return run(arguments, shell)
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderLeft):
         # What is still buffered must not fail once more when the interpreter closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.PIPE
 
 
 def run(arguments: Sequence[str], shell: Shell) -> int:
-    """Runs one command line on any streams; the exit code. Raises BrokenPipeError where stdout is gone."""
+    """Runs one command line on any streams; the exit code. Raises BrokenPipeError or ReaderLeft: stdout is gone."""
     try:
         code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=shell)
         shell.stdout.flush()
@@ -122,7 +132,7 @@ def run(arguments: Sequence[str], shell: Shell) -> int:
         return Exit.USAGE
     except (click.Abort, KeyboardInterrupt):
         return Exit.INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderLeft):
         raise
     except Exception as error:
         failure = failure_of(error)

@@ -27,14 +27,25 @@ def print_log(shell: Shell, *, follows: bool, last: int | None, fits: Fits) -> i
     try:
         if follows:
             asyncio.run(_follow(shell, reader, fits))
-        elif shell.json:
-            shell.out_json([record_json(line.record) for line in reader.read() if fits(line.record)])
         else:
-            shell.out(*(line.text for line in reader.read() if fits(line.record)))
+            _print_lines(shell, reader, fits)
     finally:
         reader.close()
     shell.say(*_complaints(reader))
     return Exit.OK
+
+
+def _print_lines(shell: Shell, reader: LogReader, fits: Fits) -> None:
+    """Line by line: a long log is never in memory whole, and a reader who leaves ends it at once."""
+    fitting = (line for line in reader.read() if fits(line.record))
+    if shell.json:
+        with shell.out_json_array() as add:
+            for line in fitting:
+                add(record_json(line.record))
+    else:
+        for line in fitting:
+            shell.stdout.write(f"{line.text}\n")
+        shell.stdout.flush()
 
 
 async def _follow(shell: Shell, reader: LogReader, fits: Fits) -> None:

@@ -6,7 +6,8 @@ import getpass
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -55,6 +56,20 @@ class Shell:
     def out_json(self, value: object) -> None:
         """One object or array. ASCII only, so no text in it acts on a terminal."""
         self.out(json.dumps(value, ensure_ascii=True, indent=2, allow_nan=False))
+
+    @contextmanager
+    def out_json_array(self) -> Iterator[Callable[[object], None]]:
+        """One array with an element on each line; call what this gives with each, so that none is kept in memory."""
+        before = "[\n"
+
+        def add(element: object) -> None:
+            nonlocal before
+            self.stdout.write(before + json.dumps(element, ensure_ascii=True, allow_nan=False))
+            before = ",\n"
+
+        yield add
+        self.stdout.write("\n]\n" if before.startswith(",") else "[]\n")
+        self.stdout.flush()
 
     def out_json_line(self, value: object) -> None:
         """One object on one line, for streams."""

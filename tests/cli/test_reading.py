@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
+import pytest
+
+from console.cli.exits import Exit
+from console.domain.record import LogRecord, format_line
 from tests.cli.nightdesk import Nightdesk
 
 
@@ -64,3 +69,31 @@ def test_following_the_log_ends_with_ctrl_c(nightdesk: Nightdesk) -> None:
 
     following.send_signal(signal.SIGINT)
     assert nightdesk.ended(following).code == 0
+
+
+@pytest.mark.parametrize("arguments", [("log",), ("log", "--json"), ("log", "-f")])
+def test_a_reader_who_leaves_ends_a_long_log_at_once_and_without_a_word(
+    nightdesk: Nightdesk, arguments: tuple[str, ...]
+) -> None:
+    nightdesk.state.mkdir(mode=0o700)
+    with (nightdesk.state / "runs.log").open("wb") as log:
+        for number in range(5_000):
+            fields = {"event": "stall", "why": "longer than a pipe holds"}
+            log.write(format_line(LogRecord(ev=number + 1, at_ms=number, key="-", status="note", fields=fields)))
+    printing = nightdesk.start(*arguments)
+    assert printing.stdout is not None
+    assert printing.stdout.readline()
+    printing.stdout.close()
+    assert printing.wait(timeout=60) == Exit.PIPE
+    assert printing.stderr is not None
+    assert printing.stderr.read() == ""
+    printing.stderr.close()
+
+
+def test_arrays_are_printed_element_by_element(nightdesk: Nightdesk) -> None:
+    assert nightdesk("log", "--json").out == "[]\n"
+    assert nightdesk("history", "--json").out == "[]\n"
+    nightdesk.launch("good")
+    first, *elements, last = nightdesk("log", "--json").out.splitlines()
+    assert (first, last) == ("[", "]")
+    assert [json.loads(element.removesuffix(","))["status"] for element in elements] == ["launched", "ok"]

@@ -41,12 +41,13 @@ async def _print(shell: Shell, filters: Filters, limit: int, *, as_csv: bool) ->
         pages = _pages(house.store, filters.understood(now.wall_ms, time_zone), limit)
         if as_csv:
             await _print_csv(shell, pages, now)
-            return Exit.OK
-        runs = [run async for page in pages for run in page]
-    if shell.json:
-        shell.out_json([run_json(run, now) for run in runs])
-    else:
-        _print_table(shell, runs, now, time_zone)
+        elif shell.json:
+            with shell.out_json_array() as add:
+                async for page in pages:
+                    for run in page:
+                        add(run_json(run, now))
+        else:
+            _print_table(shell, [run async for page in pages for run in page], now, time_zone)
     return Exit.OK
 
 
