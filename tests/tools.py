@@ -29,5 +29,12 @@ def need_mounts() -> None:
     need(shutil.which("unshare") is not None and _succeeds("unshare", "-m", "sh", "-c", made), "unshare -m and mount")
 
 
+def need_clocks() -> None:
+    """A wall clock of our own, and a boot clock and an id of the boot as root has them in namespaces."""
+    apart = ("unshare", "--time", "--boottime", "3600", "--fork", "--mount", "true")
+    need(shutil.which("faketime") is not None and _succeeds("faketime", "-f", "+0", "true"), "faketime")
+    need(shutil.which("unshare") is not None and _succeeds(*apart), "unshare --time --mount")
+
+
 def _succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, timeout=30, check=False).returncode == 0
