@@ -5,10 +5,11 @@ Pages go by key, never by offset: the millionth row costs what the first does.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
 from console.domain.admission import holder_of
@@ -18,7 +19,7 @@ from console.store.database import Database, Transaction
 from console.store.rows import Value
 from console.store.run_row import run_of
 from console.store.statements import every, one
-from console.store.words import match_words
+from console.store.words import match_words, row_test
 
 TYPICAL_OF = 200
 """The newest runs that say what is typical."""
@@ -50,11 +51,14 @@ SELECT_WORDS = """
     order by runs_text.rowid desc
     limit :limit
 """
-# Each row is looked up in the index of words: for words that stand nearly everywhere, beside a filter that does not.
-AMONG_ROWS = " and exists (select 1 from runs_text where runs_text.rowid = runs.seq and runs_text match :words)"
-COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :few)"
-FEW_HITS = 2_000
-"""So many hits are judged one by one in less time than a frame takes."""
+COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :most)"
+LAST_SEQ = "select coalesce(max(seq), 0) as n from runs"
+# Rows that are few enough are put beside the hits, so that no row need be fetched to judge a hit.
+AMONG = " and +runs_text.rowid in (select runs.seq from runs where {where})"
+MOST_HITS, MOST_ROWS = 100_000, 100_000
+"""Counting to find the better guide goes no further: it takes some milliseconds."""
+ROW_PRICE, HIT_PRICE, PUT_PRICE = 10.0, 2.5, 0.25
+"""Microseconds to judge a row by its text, to judge a hit by its row, and to put a row or a hit beside the others."""
 COUNT = "select count(*) as n from (select 1 from runs where {where} limit :limit)"
 COUNT_WORDS = """
     select count(*) as n from (
@@ -135,6 +139,14 @@ class TypicalRow:
     p95_ms: int
 
 
+class Guide(Enum):
+    """What is read to find what fits both words and other filters."""
+
+    WORDS = "hits, each judged by its row"
+    BOTH = "hits that are among the rows that fit otherwise"
+    ROWS = "rows that fit otherwise, each judged by its text"
+
+
 class _Shape(Enum):
     """What is asked, by rows and by words."""
 
@@ -145,9 +157,10 @@ class _Shape(Enum):
 class History:
     """Reads only."""
 
-    def __init__(self, database: Database, *, few_hits: int = FEW_HITS) -> None:
+    def __init__(self, database: Database, *, guide: Guide | None = None) -> None:
+        """`guide`: the one way to take beside words and other filters; None: the cheapest."""
         self._database = database
-        self._few_hits = few_hits
+        self._only_guide = guide
 
     async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
         """The newest `limit` entries that fit, or those after `after`; newest by the clock, with words by the claim."""
@@ -187,18 +200,44 @@ class History:
         if not words:
             return []
         parameters = {**parameters, "words": words}
-        if await self._words_are_common(tx, wanted, words):
-            return await every(tx, by_rows.format(where=where + rows_after + AMONG_ROWS), parameters)
+        guide = self._only_guide or await self._guide(tx, wanted, parameters)
+        if guide is Guide.ROWS:
+            test, needed = row_test(wanted.text)
+            return await every(tx, by_rows.format(where=f"{where}{rows_after} and {test}"), {**parameters, **needed})
+        if guide is Guide.BOTH:
+            where += AMONG.format(where=_where(replace(wanted, folded=False))[0])
         words_after = " and runs_text.rowid < :after_seq" if rows_after else ""
         return await every(tx, by_words.format(where=where + words_after), parameters)
 
-    async def _words_are_common(self, tx: Transaction, wanted: HistoryFilter, words: str) -> bool:
-        """True where the other filters are the better guide; a task is known to the index of words too."""
-        others = (wanted.outcomes, wanted.stages, wanted.origins, wanted.since_ms, wanted.until_ms)
-        if not any(each or each == 0 for each in others):
-            return False
-        row = await one(tx, COUNT_HITS, {"words": words, "few": self._few_hits})
-        return row is not None and int(row["n"]) >= self._few_hits
+    async def _guide(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> Guide:
+        """The cheapest way to what fits; a task is known to the index of words too.
+
+        By words the hits are read from the newest on, by rows the rows that fit otherwise, until enough fit both.
+        """
+        dated = wanted.since_ms is not None or wanted.until_ms is not None
+        if not (dated or wanted.outcomes or wanted.stages or wanted.origins):
+            return Guide.WORDS
+        where, _ = _where(replace(wanted, folded=False))
+        hits = await self._number(tx, COUNT_HITS, {"words": parameters["words"], "most": MOST_HITS})
+        rows = await self._number(tx, COUNT.format(where=where), {**parameters, "limit": MOST_ROWS})
+        whole = await self._number(tx, LAST_SEQ, {})
+        if not hits or not rows:
+            return Guide.WORDS
+        limit = int(str(parameters["limit"]))
+        needed = whole if limit < 0 else limit
+        all_hits = whole if hits >= MOST_HITS else hits
+        judged_hits = all_hits if dated else min(all_hits, needed * whole / rows)
+        prices = {
+            Guide.WORDS: HIT_PRICE * judged_hits,
+            Guide.ROWS: ROW_PRICE * min(rows, needed * whole / hits),
+            Guide.BOTH: PUT_PRICE * (rows + judged_hits) if rows < MOST_ROWS else math.inf,
+        }
+        return min(prices, key=prices.__getitem__)
+
+    @staticmethod
+    async def _number(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> int:
+        row = await one(tx, sql, parameters)
+        return int(row["n"]) if row else 0
 
     async def recent(self, limit: int = 50) -> tuple[Run, ...]:
         """The runs that ended last, newest first; skips and refusals left out."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 from hypothesis import example, given
@@ -11,9 +13,10 @@ from hypothesis import strategies as st
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
 from console.store.database import Transaction
-from console.store.history import History, HistoryFilter
+from console.store.history import Guide, History, HistoryFilter
+from console.store.rows import storable
 from console.store.statements import every
-from console.store.words import match_text, match_words
+from console.store.words import match_text, match_words, row_test
 from tests.store.building import Bench, a_task
 
 TARGETS = ("acme/site", "ACME tracker", "café-au-lait", "log-digest", "errors erroring error", 'say "hi"', "naïve 日本")
@@ -76,11 +79,11 @@ async def test_words_and_other_filters_hold_together_page_by_page(bench: Bench) 
     assert await history.count(replace(wanted, until_ms=0)) == 0
 
 
-async def test_common_words_are_found_the_same_by_rows_as_by_words(bench: Bench) -> None:
+async def test_common_words_are_found_the_same_whatever_guides(bench: Bench) -> None:
     for number, outcome in enumerate((Outcome.OK, Outcome.FAILED, Outcome.OK, Outcome.TIMEOUT, Outcome.OK)):
         await bench.ended(outcome, task=a_task(f"task-{number}", target=f"acme/{number}"))
         bench.clock.advance(60)
-    by_words, by_rows = bench.store.history, History(bench.store.database, few_hits=1)
+    by_words, *others = (History(bench.store.database, guide=guide) for guide in (*Guide, None))
     middle = bench.now.wall_ms - 150_000
     for wanted in (
         HistoryFilter(text="acme", outcomes=(Outcome.OK,)),
@@ -90,8 +93,36 @@ async def test_common_words_are_found_the_same_by_rows_as_by_words(bench: Bench)
         HistoryFilter(text="nothing", stages=(Stage.MANUAL,)),
         HistoryFilter(text="acme", tasks=("task-2",), origins=(Origin.MANUAL,), folded=True),
     ):
-        assert await by_rows.count(wanted) == await by_words.count(wanted)
-        assert await all_of(by_rows, wanted) == await all_of(by_words, wanted)
+        for history in others:
+            assert await history.count(wanted) == await by_words.count(wanted)
+            assert await all_of(history, wanted) == await all_of(by_words, wanted)
+
+
+LETTERS = "aAbB1é\u0301ßÅI\u0131\u0130日_-/.:'\"*^() \t\n\0\x1c\x7f\u2028"
+said = st.text(st.sampled_from(LETTERS), max_size=12) | st.text(max_size=8)
+
+
+@given(notes=st.lists(said, min_size=1, max_size=6), text=st.lists(said, min_size=1, max_size=3).map(" ".join))
+@example(notes=["error", "terror", "er ror", "e\u0301rror", "x/error", "\0error", "ERRORS"], text="error")
+@example(notes=["acme/site", "acme site", "acme-sit", "xacme/si", "acme", "site acme"], text="acme/si")
+@example(notes=["a b", "b a", "ab", "a"], text="a b")
+def test_a_row_judged_by_its_text_is_a_hit_where_the_index_says_so(notes: list[str], text: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("create table runs (seq integer primary key, task, target, key, note, result)")
+        db.execute(
+            "create virtual table runs_text using fts5"
+            " (task, target, key, note, result, content = 'runs', content_rowid = 'seq')"
+        )
+        insert = "insert into runs (task, target, key, note, result) values ('t', 'a', '0f', ?, ?)"
+        db.executemany(insert, [(storable(note), storable(note[::-1])) for note in notes])
+        db.execute("insert into runs_text (runs_text) values ('rebuild')")
+        query = storable(match_text(text))
+        if not query:
+            return
+        test, needed = row_test(str(storable(text)))
+        by_rows = db.execute(f"select seq from runs where {test} order by seq", {"words": query, **needed})
+        by_words = db.execute("select rowid from runs_text where runs_text match ? order by rowid", [query])
+        assert by_rows.fetchall() == by_words.fetchall()
 
 
 async def all_of(history: History, wanted: HistoryFilter) -> list[str]:
