@@ -101,14 +101,30 @@ async def _launch(store: Store, run: Run, clock: Clock, *, tokens: int) -> None:
     run = await store.runs.record_launched(
         run, remote_id=f"v1_{run.target}", status="in_progress", sandbox_id=None, now=clock.now()
     )
-    progress = Progress(
+    await store.runs.record_progress(run, _progress(run, tokens, steps=7), clock.now())
+
+
+async def move_on(folder: Path) -> None:
+    """Each run has used a little more and taken another step."""
+    clock, chance = SystemClock(), random.Random()
+    store = await Store.open(folder, now=clock.now())
+    try:
+        for run in await store.runs.open_runs():
+            progress = _progress(run, run.usage.total + chance.randrange(4_000), steps=run.steps + 1)
+            await store.runs.record_progress(run, progress, clock.now())
+    finally:
+        await store.close()
+
+
+def _progress(run: Run, tokens: int, *, steps: int) -> Progress:
+    now_ms = SystemClock().now().wall_ms
+    return Progress(
         usage=Usage(total=tokens, input=tokens),
         used=tokens * 1000 // run.limits.tokens_per_unit,
         usage_known=True,
         remote_status="in_progress",
-        polled_ms=clock.now().wall_ms,
-        last_step="code_execution_call pytest -q",
-        last_step_ms=clock.now().wall_ms,
-        steps=7,
+        polled_ms=now_ms,
+        last_step=f"code_execution_call: pytest -q tests/test_{steps}.py",
+        last_step_ms=now_ms,
+        steps=steps,
     )
-    await store.runs.record_progress(run, progress, clock.now())

@@ -19,6 +19,9 @@ import pyte
 COLUMNS, ROWS = 120, 72
 """High enough for 40 rows above the panel of the run that is looked at."""
 
+SETTLES = 3
+"""Seconds until a program that was just opened does nothing but tick."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
@@ -46,22 +49,46 @@ def cost_until_shown(
 ) -> Cost:
     """From fork to the frame that holds all of `marks`. Raises TimeoutError with the screen as it stood."""
     started = time.perf_counter()
+    pid, terminal = _start(command, cwd, environment)
+    try:
+        shown_after = _shown(terminal, marks, started, within)
+    finally:
+        cpu = _end(pid, terminal)
+    return Cost(wall=shown_after, cpu=cpu)
+
+
+def bytes_by_second(
+    command: Sequence[str], seconds: int, *, marks: Sequence[str], cwd: Path, environment: Mapping[str, str]
+) -> list[int]:
+    """What the program writes in each second, beginning a few seconds after the frame that holds all of `marks`."""
+    pid, terminal = _start(command, cwd, environment)
+    try:
+        _shown(terminal, marks, time.perf_counter(), 20.0)
+        counts = [_read_for(terminal, 1.0) for _ in range(SETTLES + seconds)]
+    finally:
+        _end(pid, terminal)
+    return counts[SETTLES:]
+
+
+def _start(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> tuple[int, int]:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
         os.execvpe(command[0], list(command), dict(environment))
-    screen = pyte.Screen(COLUMNS, ROWS)
-    try:
-        shown_after = _shown(terminal, screen, marks, started, within)
-    finally:
-        cpu = _end(pid, terminal)
-    if shown_after is None:
-        raise TimeoutError(f"never showed {marks}:\n" + "\n".join(line.rstrip() for line in screen.display))
-    return Cost(wall=shown_after, cpu=cpu)
-
-
-def _shown(terminal: int, screen: pyte.Screen, marks: Sequence[str], started: float, within: float) -> float | None:
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    return pid, terminal
+
+
+def _read_for(terminal: int, seconds: float) -> int:
+    deadline, count = time.perf_counter() + seconds, 0
+    while (left := deadline - time.perf_counter()) > 0:
+        if select.select([terminal], [], [], left)[0]:
+            count += len(os.read(terminal, 65536))
+    return count
+
+
+def _shown(terminal: int, marks: Sequence[str], started: float, within: float) -> float:
+    screen = pyte.Screen(COLUMNS, ROWS)
     stream = pyte.ByteStream(screen)
     while time.perf_counter() - started < within:
         if not select.select([terminal], [], [], 0.05)[0]:
@@ -69,11 +96,11 @@ def _shown(terminal: int, screen: pyte.Screen, marks: Sequence[str], started: fl
         try:
             stream.feed(os.read(terminal, 65536))
         except OSError:
-            return None
+            break
         text = "\n".join(screen.display)
         if all(mark in text for mark in marks):
             return time.perf_counter() - started
-    return None
+    raise TimeoutError(f"never showed {marks}:\n" + "\n".join(line.rstrip() for line in screen.display))
 
 
 def _end(pid: int, terminal: int) -> float:

@@ -122,7 +122,8 @@ def _run_end(row: list[Cell], old: list[Cell], start: int) -> int:
 class Pen:
     """Turns runs into the bytes of a terminal, moving and styling as little as it can."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: int) -> None:
+        self._width = width
         self._style: str | None = None
         self._at: tuple[int, int] | None = None
 
@@ -137,25 +138,42 @@ class Pen:
             if style != self._style:
                 pieces.append(f"\x1b[0;{style}m" if style else "\x1b[m")
                 self._style = style
-            for run in runs:
-                pieces.append(self._move(run.x, run.y))
-                pieces.append(self._text(run))
-        if pieces:
-            pieces.append(self._move(*cursor))
+            pieces.append(self._drawn(runs))
+        if pieces and self._at != cursor:
+            # In full: whatever a terminal drew wider than we think, the next frame begins where it should.
+            pieces.append(f"\x1b[{cursor[1] + 1};{cursor[0] + 1}H")
             self._at = cursor
         return "".join(pieces)
 
+    def _drawn(self, runs: list[Run]) -> str:
+        """The runs row by row, or column by column where that is shorter: columns of figures that tick."""
+        start = self._at
+        across = "".join(self._move(run.x, run.y) + self._text(run) for run in runs)
+        end, self._at = self._at, start
+        down = "".join(self._move(run.x, run.y) + self._text(run) for run in sorted(runs, key=lambda run: run.x))
+        if len(down) < len(across):
+            return down
+        self._at = end
+        return across
+
     def _move(self, x: int, y: int) -> str:
+        """The shortest way from where the cursor is, if that is known."""
         if self._at == (x, y):
             return ""
-        if self._at is not None and self._at[1] == y and 0 < x - self._at[0] < 10:
-            return f"\x1b[{x - self._at[0]}C"
-        return f"\x1b[{y + 1};{x + 1}H"
+        there = f"\x1b[{y + 1};{x + 1}H"
+        if self._at is None:
+            return there
+        beside = x - self._at[0]
+        below = y - self._at[1]
+        step = (f"\x1b[{_count(below)}B" if below > 0 else f"\x1b[{_count(-below)}A" if below else "") + (
+            f"\x1b[{_count(beside)}C" if beside > 0 else "\b" if beside == -1 else f"\x1b[{-beside}D" if beside else ""
+        )
+        return min(step, there, key=len)
 
     def _text(self, run: Run) -> str:
         """The run's text; the place is asked for anew behind each character that some terminals draw wider."""
         if run.text.isascii():
-            self._at = (run.x + run.cells, run.y)
+            self._at = self._behind(run.x + run.cells, run.y)
             return run.text
         pieces: list[str] = []
         spans, _ = split_graphemes(run.text)
@@ -166,5 +184,14 @@ class Pen:
             pieces.append(run.text[start:stop])
             x += cells
             sure = stop - start == 1 and any(ord(run.text[start]) in certain for certain in _CERTAIN)
-        self._at = (x, run.y) if sure else None
+        self._at = self._behind(x, run.y) if sure else None
         return "".join(pieces)
+
+    def _behind(self, x: int, y: int) -> tuple[int, int] | None:
+        """Where the cursor is behind a run. At the right edge terminals differ in where that is."""
+        return (x, y) if x < self._width else None
+
+
+def _count(cells: int) -> str:
+    """One is what a terminal takes for no number."""
+    return "" if cells == 1 else str(cells)

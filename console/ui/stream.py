@@ -33,7 +33,7 @@ class Painter:
     def __init__(self, width: int, height: int) -> None:
         self._wanted = Grid(width, height)
         self._sent: Grid | None = None
-        self._pen = Pen()
+        self._pen = Pen(width)
         self._style = ""
         self._x = self._y = 0
         self._through: list[str] = []
@@ -44,6 +44,7 @@ class Painter:
     def resize(self, width: int, height: int) -> None:
         """The terminal has another size; what it shows is not known any more."""
         self._wanted = self._wanted.resized(width, height)
+        self._pen = Pen(width)
         self.forget()
 
     def forget(self) -> None:

@@ -109,6 +109,26 @@ def test_where_a_width_is_not_certain_the_place_is_told_again() -> None:
     assert painter.frame().endswith("\x1b[1;1H●\x1b[1;2Ha毎\x1b[1;5Hb\x1b[1;1H")
 
 
+def test_a_column_that_ticks_costs_little_more_than_its_figures() -> None:
+    painter, terminal = Painter(40, 30), Terminal(40, 30)
+    for second in range(3):
+        for row in range(25):
+            painter.feed(f"\x1b[{row + 1};10H9:5{second}\x1b[{row + 1};30H0:0{second}")
+        painter.feed("\x1b[1;1H")
+        frame = painter.frame()
+        terminal.feed(frame)
+    assert len(frame) <= 50 * 5 + 20
+    assert terminal.lines()[7] == f"{'':9}9:52{'':16}0:02"
+
+
+def test_behind_the_right_edge_the_place_is_told_in_full() -> None:
+    painter, terminal = Painter(6, 3), Terminal(6, 3)
+    painter.frame()
+    painter.feed("\x1b[1;6Ha\x1b[2;6Hb\x1b[3;6Hc\x1b[1;1H")
+    terminal.feed(painter.frame())
+    assert terminal.lines() == ["     a", "     b", "     c"]
+
+
 def test_frames_are_wrapped_where_the_terminal_can_show_them_in_one_piece() -> None:
     painter = Painter(10, 1)
     painter.feed("\x1b[?2026h\x1b[1;1Hab\x1b[?2026l")
