@@ -9,18 +9,27 @@ from console.ui.context import trouble_line
 from console.ui.spans import Span, Tone
 
 Tell = Callable[[Span], None]
+Hold = Callable[[], Callable[[], None]]
+"""Keys wait until what it gives is called."""
 
 
 class Acts:
     """Asyncio tasks of the app's own; Textual would cancel its workers at exit without waiting for them."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, hold: Hold) -> None:
         self._tell = tell
+        self._hold = hold
         self._open: set[asyncio.Task[None]] = set()
 
-    def start(self, work: Coroutine[None, None, Span | None], *, name: str) -> None:
-        """Begins `work`; its span is told when it is done, an error as one line in its place."""
+    def start(self, work: Coroutine[None, None, Span | None], *, name: str, asks: bool = False) -> None:
+        """Begins `work`; its span is told when it is done, an error as one line in its place.
+
+        `asks`: it ends with a question, and keys wait for that.
+        """
         task = asyncio.create_task(self._follow(work), name=f"act {name}")
+        if asks:
+            release = self._hold()
+            task.add_done_callback(lambda _: release())
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 

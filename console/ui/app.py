@@ -30,6 +30,7 @@ from console.ui.modes import DIGITS, FIRST, SCREENS
 from console.ui.poll import Poll
 from console.ui.spans import Span, Tone
 from console.ui.theme import Themes, wear
+from console.ui.typed import Through, Typed
 from console.ui.widgets.paint import repaint
 
 NOTICE_MS = 6_000
@@ -77,7 +78,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         wear(self, themes, theme)
         self._theme_problems = themes.problems
-        self.acts = Acts(self._tell)
+        self._typed = Typed(self, super().on_event)
+        self.acts = Acts(self._tell, self._typed.hold)
         self._poll = Poll(context)
         # Never awaited by a handler: keys come through the same queue, and a store may be slow.
         self._look_soon = Soon(self.refresh_look, self.acts, name="look")
@@ -126,10 +128,17 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
             self.notice = None
 
     async def on_event(self, event: events.Event) -> None:
-        """Whoever presses a key has seen what was told."""
+        """Whoever presses a key has seen what was told; keys come one after the other."""
         if isinstance(event, events.Key | events.MouseDown):
             self._herald.seen()
-        await super().on_event(event)
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            await self._typed.put(event)
+        else:
+            await super().on_event(event)
+
+    @on(Through)
+    async def _key_went_through(self, event: Through) -> None:
+        await self._typed.through(event.number)
 
     def _wear(self, _theme: Theme) -> None:
         for screen in self.screen_stack:

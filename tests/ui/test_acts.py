@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from console.engine.errors import ActRefused
 from console.ui.acts import Acts, Soon
 from console.ui.spans import Span, Tone
 
 
+def no_hold() -> Callable[[], None]:
+    return lambda: None
+
+
 async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
     told: list[Span] = []
-    acts = Acts(told.append)
+    acts = Acts(told.append, no_hold)
 
     async def good() -> Span:
         return Span("done")
@@ -29,7 +34,7 @@ async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
 
 
 async def test_waiting_for_acts_has_an_end_and_stops_none() -> None:
-    acts = Acts(lambda _: None)
+    acts = Acts(lambda _: None, no_hold)
     answered, ended = asyncio.Event(), asyncio.Event()
 
     async def slow() -> None:
@@ -45,7 +50,7 @@ async def test_waiting_for_acts_has_an_end_and_stops_none() -> None:
 
 
 async def test_asked_many_times_while_it_runs_it_runs_once_more() -> None:
-    acts = Acts(lambda _: None)
+    acts = Acts(lambda _: None, no_hold)
     go, runs = asyncio.Event(), 0
 
     async def work() -> None:

@@ -58,7 +58,7 @@ class Launching(Acting):
 
     def show_launch(self, request: LaunchRequest) -> None:
         """Shows what a launch would be, and asks."""
-        self.acts.start(self._preview(request), name=f"preview {request.task}")
+        self.acts.start(self._preview(request), name=f"preview {request.task}", asks=True)
 
     async def _preview(self, request: LaunchRequest) -> None:
         from console.ui.screens.questions import launch_question
