@@ -131,6 +131,28 @@ async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: 
         assert await left(screen) is None
 
 
+async def test_the_question_counts_what_is_live_now_and_ends_with_it(idle: DoubleEngine) -> None:
+    idle.live = [samples.run(1), samples.run(2)]
+    idle.guarded = frozenset(run.id for run in idle.live)
+    first, second = idle.live
+
+    async def leave() -> None:
+        raise AssertionError("there is nothing to leave behind")
+
+    async with console(idle, idle.clock, leave=leave) as screen:
+        await screen.press("q")
+        assert "2 runs are live" in screen.text()
+        idle.end(first.id, Outcome.OK)
+        await screen.tick()
+        assert "1 run is live" in screen.text()
+        idle.end(second.id, Outcome.OK)
+        await screen.tick()
+        assert "Nothing is live any more" in screen.text()
+        assert "Stop all" not in screen.text()
+        await screen.press("enter")
+        assert await left(screen) == End.QUIT
+
+
 async def test_stop_all_waits_for_proof(idle: DoubleEngine) -> None:
     idle.live = [samples.run(1), samples.run(2), samples.unconfirmed(3)]
     idle.guarded = frozenset(run.id for run in idle.live)

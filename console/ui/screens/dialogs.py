@@ -75,6 +75,11 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         text = shortened(self._body(cells), self.app.size.height - 5 - self.answer_rows)
         self.query_one("#text", Lines).show([*(fit(each, cells) for each in text), ()] if text else [])
 
+    def say(self, title: str, body: Body) -> None:
+        """Other words, for what has changed meanwhile."""
+        self._title, self._body = title, body
+        self.lay_out()
+
     def action_back(self) -> None:
         """Nothing happens."""
         self.dismiss(None)
@@ -108,6 +113,11 @@ class Ask(Dialog[str]):
     def answer_rows(self) -> int:
         """One row, or one for each answer where they do not fit beside each other."""
         return self.query_one(Choices).rows_for(min(WIDEST, self.app.size.width - 2) - 4)
+
+    def offer(self, choices: Sequence[Choice]) -> None:
+        """Other answers, for what has changed meanwhile."""
+        self._choices = choices
+        self.query_one(Choices).replace(choices)
 
     @on(Choices.Taken)
     def _taken(self, event: Choices.Taken) -> None:

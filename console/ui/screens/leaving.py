@@ -15,7 +15,7 @@ from console.ui.context import Context
 from console.ui.farewell import End, Farewell
 from console.ui.look import Look
 from console.ui.question_lines import run_names
-from console.ui.screens.dialogs import Ask, Dialog
+from console.ui.screens.dialogs import Ask, Body, Dialog
 from console.ui.spans import Line, Span, Tone, foreign, line
 from console.ui.widgets.choices import Choice, Choices
 
@@ -31,7 +31,20 @@ def holding(look: Look | None) -> tuple[Run, ...]:
 
 
 class LeaveQuestion(Ask):
-    """Returns `leave` or `stop`."""
+    """Returns `leave` or `stop`, which may become `quit` while it stands: it counts only what is live now."""
+
+    def __init__(self, look: Look, context: Context) -> None:
+        self._given = context
+        super().__init__(*leaving(look, context))
+
+    def on_mount(self) -> None:
+        self.watch(self.app, "look", self._look_changed)
+
+    def _look_changed(self, look: Look | None) -> None:
+        if look is not None and self.is_mounted:
+            title, body, choices = leaving(look, self._given)
+            self.offer(choices)
+            self.say(title, body)
 
 
 def scheduling_lines(look: Look | None) -> list[Line]:
@@ -45,9 +58,12 @@ def scheduling_lines(look: Look | None) -> list[Line]:
     return [line(Span(f"{foreign(scheduler.kind)}, pid {scheduler.pid}, goes on scheduling.", Tone.MUTED))]
 
 
-def leave_question(look: Look, context: Context) -> LeaveQuestion:
-    """The question that q, ctrl+q and ctrl+c ask alike."""
+def leaving(look: Look, context: Context) -> tuple[str, Body, Sequence[Choice]]:
+    """What q, ctrl+q and ctrl+c ask alike: title, text and answers."""
     runs = holding(look)
+    if not runs:
+        ended = line(Span("All that was live has ended."))
+        return "Nothing is live any more", lambda cells: [ended], (Choice(id="quit", label="Quit"), STAY)
     elsewhere = sum(run.id not in look.guarded for run in runs)
     count = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
     choices: list[Choice] = []
@@ -68,7 +84,7 @@ def leave_question(look: Look, context: Context) -> LeaveQuestion:
         said = [line(Span(words)), *scheduling_lines(look)]
         return [*said, (), *run_names(runs, cells, context.glyphs)]
 
-    return LeaveQuestion(f"{count} live", body, choices)
+    return f"{count} live", body, choices
 
 
 class Waiting(Dialog[str]):
@@ -113,11 +129,13 @@ def leave(app: ConsoleApp) -> None:
     if look is None or not holding(look):
         app.exit(Farewell(end=End.QUIT))
     elif not any(isinstance(screen, (LeaveQuestion, Waiting)) for screen in app.screen_stack):
-        app.push_screen(leave_question(look, app.context), partial(_decided, app))
+        app.push_screen(LeaveQuestion(look, app.context), partial(_decided, app))
 
 
 def _decided(app: ConsoleApp, answer: str | None) -> None:
-    if answer == "leave":
+    if answer == "quit":
+        app.exit(Farewell(end=End.QUIT))
+    elif answer == "leave":
         app.acts.start(_hand_over(app), name="hand over")
     elif answer == "stop":
         app.push_screen(Waiting(app.context), partial(_decided, app))

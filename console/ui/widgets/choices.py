@@ -59,10 +59,13 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
         return self._choices
 
     def replace(self, choices: Sequence[Choice]) -> None:
-        """Other answers; the first one stands out again."""
+        """Other answers; the one that stood out still does where it is among them, else the first."""
+        if self._choices == tuple(choices):
+            return
+        taken = self._choices[self.index].id
         self._choices = tuple(choices)
-        self.index = 0
-        self.refresh()
+        self.index = next((at for at, choice in enumerate(self._choices) if choice.id == taken), 0)
+        self.refresh(layout=True)
 
     def action_move(self, step: int) -> None:
         """To the next answer or back, round the end."""
