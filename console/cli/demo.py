@@ -8,9 +8,11 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from console.cli.build import House, built
+from console.cli.demo_config import KEY, write_config
 from console.cli.demo_history import CRON, seed
 from console.cli.demo_tasks import BY_HAND, PROPOSED, demo_settings
 from console.domain.moment import Moment
@@ -28,19 +30,29 @@ ROOM = 256 << 20
 """Bytes that must be free there: the store refuses launches on a disk that is nearly full."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What is running."""
+
+    house: House
+    options: tuple[str, ...]
+    """With these, a command of another terminal reaches it, for as long as it lives."""
+
+
 @asynccontextmanager
-async def demo_house(by: str) -> AsyncIterator[House]:
-    """Everything of the demo, running; on leaving nothing of it stays. Raises StoreError, RuntimeError."""
+async def running_demo(by: str) -> AsyncIterator[Demo]:
+    """Everything of the demo; on leaving nothing of it stays. Raises StoreError, RuntimeError."""
     with (
         tempfile.TemporaryDirectory(prefix="nightdesk-demo-", dir=quick_folder()) as name,
         SimulatorProcess(seed=SEED) as simulator,
     ):
         folder = Path(name) / "state"
         await prepare(folder, SystemClock().now())
-        make = simulator_provider(simulator.url)
-        async with built(folder=folder, settings=demo_settings(), make_provider=make) as house:
+        settings, make = demo_settings(), simulator_provider(simulator.url)
+        config = write_config(Path(name), settings, simulator.url)
+        async with built(folder=folder, settings=settings, make_provider=make) as house:
             await launch_samples(house, by)
-            yield house
+            yield Demo(house=house, options=("--config", str(config), "--state-dir", str(folder)))
 
 
 def quick_folder(memory: Path = MEMORY) -> Path | None:
@@ -70,7 +82,7 @@ def simulator_provider(url: str) -> Callable[[], Provider]:
         from console.provider.interactions import InteractionsProvider
         from console.provider.secret import Secret
 
-        return InteractionsProvider(base_url=url, secret=Secret("demo"))
+        return InteractionsProvider(base_url=url, secret=Secret(KEY))
 
     return make
 

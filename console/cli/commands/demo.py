@@ -30,21 +30,25 @@ def demo_command(shell: Shell, slow: bool, mouse: bool, theme: str | None) -> in
 
 async def _demo(shell: Shell, *, slow: bool, mouse: bool, theme: str | None) -> int:
     from console.cli.commands.ps import print_snapshot
-    from console.cli.demo import demo_house
+    from console.cli.demo import running_demo
     from console.ui.terminal import why_no_screen
 
     why = why_no_screen(shell.environment, shell.stdin, shell.stdout)
     if why is None:
         shell.say("making a week of history...")
-    async with demo_house(shell.by) as house:
+    async with running_demo(shell.by) as demo:
         if why is not None:
             shell.say(why)
             await asyncio.sleep(BEGIN_SECONDS)
-            print_snapshot(shell, await house.engine.view.snapshot())
+            print_snapshot(shell, await demo.house.engine.view.snapshot())
             return Exit.OK
+        from console.cli.program import program
         from console.cli.screen import Looks, exit_of_farewell, shown
 
-        farewell = await shown(house, Looks(theme=theme, slow=slow, mouse=True if mouse else None))
+        command = (*program(shell.environment), *demo.options)
+        farewell = await shown(
+            demo.house, Looks(theme=theme, slow=slow, mouse=True if mouse else None, command=command)
+        )
     if farewell.message:
         shell.say(*farewell.message.splitlines())
     return exit_of_farewell(farewell)

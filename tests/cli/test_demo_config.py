@@ -1,0 +1,29 @@
+"""The demo's config file says what the demo runs on, and a command of another terminal reaches it with that."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from console.cli.build import engine_settings
+from console.cli.demo_config import write_config
+from console.cli.demo_tasks import demo_settings
+from console.cli.program import program
+from console.config import load
+from console.engine.settings import Kind
+
+
+def test_the_file_is_read_as_what_the_demo_runs_on(tmp_path: Path) -> None:
+    config = write_config(tmp_path, demo_settings(), "http://127.0.0.1:4711")
+    settings = load(config)
+    assert engine_settings(settings, Kind.CONSOLE) == demo_settings()
+    assert settings.provider.base_url == "http://127.0.0.1:4711"
+    assert settings.provider.api_key.file == tmp_path / "key"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_the_program_is_named_so_that_a_shell_finds_it(tmp_path: Path) -> None:
+    assert program({"PATH": str(tmp_path)})[0] != "nightdesk"
+    assert Path(program({})[0]).is_absolute()
+    (tmp_path / "nightdesk").touch(mode=0o755)
+    assert program({"PATH": str(tmp_path)}) == ("nightdesk",)
