@@ -101,6 +101,13 @@ def bar(shown: Iterable[Hint], cells: int, ellipsis: str) -> tuple[Line, tuple[t
     return fit(tuple(spans), cells, ellipsis), tuple(places)
 
 
+def beside(notice: Span, shown: Iterable[Hint], cells: int, ellipsis: str) -> Line:
+    """The notice in exactly `cells`, and behind it, at the right edge, the last hint, which says where the keys are."""
+    wanted = [hint for hint in shown if hint.show and hint.enabled]
+    last: Line = (Span("   "), *_pieces(wanted[-1]), Span(" ")) if wanted else ()
+    return (*fit((Span(" "), notice), max(0, cells - width(last)), ellipsis), *last)
+
+
 def _pieces(hint: Hint) -> Line:
     tones = (Tone.KEY, Tone.PLAIN) if hint.enabled else (Tone.FAINT, Tone.FAINT)
     return Span(hint.keys[0], tones[0]), Span(f" {hint.label}", tones[1])

@@ -168,7 +168,24 @@ async def test_the_console_tells_it_on_its_last_line_for_a_while(busy: DoubleEng
         running = next(run for run in busy.live if run.state is State.RUNNING)
         busy.end(running.id, Outcome.BUDGET)
         await screen.tick()
-        assert screen.bottom() == f"{running.task} was cut off: budget"
+        assert screen.bottom().startswith(f"{running.task} was cut off: budget ")
         busy.clock.advance(16)
         await screen.tick()
         assert "kill switch" in screen.bottom()
+
+
+async def test_a_notice_leaves_with_the_next_key_once_it_could_be_read(busy: DoubleEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("space")
+        assert "1 marked" in screen.bottom()
+        await screen.press("j")
+        assert "1 marked" in screen.bottom(), "a key typed ahead does not wipe it away unread"
+        busy.clock.advance(2)
+        await screen.press("j")
+        assert "1 marked" not in screen.bottom()
+        assert "kill switch" in screen.bottom()
+        await screen.press("space")
+        assert "2 marked" in screen.bottom()
+        busy.clock.advance(6)
+        await screen.tick()
+        assert "kill switch" in screen.bottom(), "and goes by itself"

@@ -15,6 +15,7 @@ from console.ui.context import Context
 from console.ui.header_lines import Tab, alarm_lines, header_lines
 from console.ui.keys import hints
 from console.ui.look import Look
+from console.ui.messages import Told
 from console.ui.shell_words import Words, command
 from console.ui.spans import Line, Span, fit
 from console.ui.widgets.key_bar import KeyBar
@@ -81,7 +82,7 @@ class Board(Screen[None], inherit_bindings=False):
 
     def tell(self, span: Span) -> None:
         """Shows a line at the bottom for some seconds."""
-        self.query_one(KeyBar).notice = span
+        self.post_message(Told(span))
 
     def _look_changed(self, look: Look | None) -> None:
         if look is None or not self.has_body:

@@ -1,4 +1,4 @@
-"""The line at the bottom: the keys that work here, or for some seconds what came of the last one."""
+"""The line at the bottom: the keys that work here, or until the next key what came of the last one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.ui.keys import Hint, bar
-from console.ui.spans import Span, fit
+from console.ui.keys import Hint, bar, beside
+from console.ui.spans import Span
 from console.ui.widgets.paint import paint
 
 
@@ -40,8 +40,8 @@ class KeyBar(Widget):
                     self.post_message(self.Clicked(action))
 
     def render_line(self, y: int) -> Strip:
-        """The notice while there is one, else the hints."""
+        """The notice while there is one, with the way to the help beside it, else the hints."""
         cells = self.size.width
         if self.notice is not None:
-            return paint(self, fit((Span(" "), self.notice), cells, self._ellipsis), cells)
+            return paint(self, beside(self.notice, self.hints, cells, self._ellipsis), cells)
         return paint(self, bar(self.hints, cells, self._ellipsis)[0], cells)
