@@ -41,6 +41,8 @@ class Glyphs:
     """Before the chosen entry of a list."""
     to: str
     """From one thing to another."""
+    branch: str
+    """Before what belongs to the line above."""
 
 
 UNICODE = Glyphs(
@@ -85,6 +87,7 @@ UNICODE = Glyphs(
     ellipsis="…",
     pointer="\u203a",
     to="→",
+    branch="└",
 )
 
 ASCII = Glyphs(
@@ -129,6 +132,7 @@ ASCII = Glyphs(
     ellipsis="~",
     pointer=">",
     to=">",
+    branch="`",
 )
 
 _STATE_TONES = {

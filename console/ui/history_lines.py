@@ -80,11 +80,13 @@ def head(cells: int) -> Line:
     return (Span(" ".join(names), Tone.MUTED),)
 
 
-def row(entry: Entry, look: Look, cells: int, glyphs: Glyphs) -> Line:
-    """One entry."""
+def row(entry: Entry, look: Look, cells: int, glyphs: Glyphs, *, below: bool = False) -> Line:
+    """One entry; `below`: another attempt of the key that stands above."""
     spans: list[Span] = []
     for column in columns(cells):
         span = _cell(column, entry, look, glyphs)
+        if below and column.name is Name.TASK:
+            span = Span(f" {glyphs.branch} attempt {entry.run.attempt}", Tone.MUTED)
         place = right if column.flush_right else left
         spans += [Span(place(span.text, column.cells, glyphs.ellipsis), span.tone), Span(" ")]
     return tuple(spans[:-1])

@@ -122,7 +122,11 @@ class DoubleReading(DoubleState):
     async def detail(self, run_id: RunId) -> RunDetail | None:
         self._break()
         run = self.all().get(run_id)
-        return samples.detail(run) if run is not None else None
+        if run is None:
+            return None
+        same = [each for each in self.all().values() if each.key == run.key and each.attempt > 0]
+        attempts = tuple(sorted(same, key=lambda each: each.attempt)) or (run,)
+        return replace(samples.detail(run), attempts=attempts)
 
     async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
         self._break()

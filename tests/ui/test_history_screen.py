@@ -178,6 +178,39 @@ async def test_s_settles_an_unconfirmed_run_where_it_stands(busy: DoubleEngine) 
         assert "What became of this run?" in screen.text()
 
 
+async def test_space_shows_the_other_attempts_of_a_key_and_folds_them_again(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("2", "space")
+        assert len(entries(screen)) == 5, "a skip has no attempts to show"
+        await screen.press("j")
+        assert "space attempts" in screen.bottom()
+        await screen.press("space")
+        rows = entries(screen)
+        assert [row.split()[1] for row in rows] == ["skipped", "ok", "failed", "refused", "timeout", "budget"]
+        assert "└ attempt 1" in rows[2]
+        assert "the sandbox broke" in rows[2]
+        await screen.press("j", "y", "y")
+        assert screen.app.clipboard == engine.recent[2].id, "keys act on the attempt that is looked at"
+        await screen.press("j")
+        await screen.tick()
+        assert len(entries(screen)) == 6, "it stays while others are looked at"
+        await screen.press("k", "space")
+        assert [row.split()[1] for row in entries(screen)] == ["skipped", "ok", "refused", "timeout", "budget"]
+        await screen.press("y", "y")
+        assert screen.app.clipboard == engine.recent[1].id, "folded, the key's newest attempt is looked at"
+
+
+async def test_a_list_of_single_attempts_has_nothing_to_unfold(engine: DoubleEngine) -> None:
+    async with console(engine, engine.clock) as screen:
+        await screen.press("2", "j", "space")
+        assert len(entries(screen)) == 6
+        await typed(screen, "outcome:ok,failed ")
+        await screen.press("enter")
+        assert [row.split()[1] for row in entries(screen)] == ["ok", "failed"]
+        await screen.press("space")
+        assert [row.split()[1] for row in entries(screen)] == ["ok", "failed"]
+
+
 async def select(screen: Console, run: Run) -> None:
     """Moves the cursor there, with keys."""
     await screen.press("g")

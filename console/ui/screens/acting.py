@@ -22,7 +22,7 @@ from console.ui.spans import Span, Tone
 WRITES = frozenset({"stop", "approve", "decline", "settle", "kill_switch", "launch", "mark"})
 """Actions that a read-only console does not offer."""
 
-DEPENDS_ON_THE_RUN = ("stop", "approve", "decline", "settle", "detail", "mark")
+DEPENDS_ON_THE_RUN = ("stop", "approve", "decline", "settle", "detail", "mark", "unfold")
 
 CANCEL = Binding(
     "x", "stop", "cancel", id="run.cancel", tooltip="Cancels this run at once; marked ones after one question"

@@ -20,7 +20,7 @@ from console.ui.history_lines import panel, what_is_shown
 from console.ui.history_query import Given
 from console.ui.look import Look
 from console.ui.messages import LookAt
-from console.ui.pages import Sight
+from console.ui.pages import Entry, Sight
 from console.ui.screens.acting import CANCEL, KILL, SETTLE
 from console.ui.screens.copying import COPY_WHAT, Copying
 from console.ui.screens.detail import DetailScreen
@@ -43,6 +43,13 @@ class HistoryScreen(Copying, Exporting, Launching):
         Binding("slash", "filter", "filter", id="history.filter", tooltip="Filters by task, outcome, date, words, …"),
         Binding("enter", "detail", "detail", id="run.detail", tooltip="The run whole, with its timeline"),
         AGAIN,
+        Binding(
+            "space",
+            "unfold",
+            "attempts",
+            id="history.attempts",
+            tooltip="Shows the other attempts of this key below it, or folds them again",
+        ),
         CANCEL,
         SETTLE,
         COPY_WHAT,
@@ -157,6 +164,30 @@ class HistoryScreen(Copying, Exporting, Launching):
     def action_filter(self) -> None:
         """Opens the line to type into."""
         self.filter.open()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Attempts can be unfolded where there are several and the list folds them."""
+        if action == "unfold":
+            entry = self.table.cursor if self.has_body else None
+            folds = entry is not None and entry.run.attempt > 0 and self.filter.wanted.folded
+            return True if folds and entry is not None and entry.standing.attempts > 1 else None
+        return super().check_action(action, parameters)
+
+    def action_unfold(self) -> None:
+        """The other attempts of the key under the cursor, or none."""
+        table, entry = self.table, self.table.cursor
+        shown = table.find(table.unfolded) if table.unfolded is not None else None
+        if entry is not None and shown is not None and shown.run.key == entry.run.key:
+            table.unfold(None)
+        elif entry is not None:
+            self.acts.start(self._unfold(entry), name=f"attempts of {entry.run.key}")
+
+    async def _unfold(self, entry: Entry) -> None:
+        detail = await self.context.engine.view.detail(entry.run.id)
+        others = [run for run in reversed(detail.attempts) if run.id != entry.run.id] if detail is not None else []
+        if self.table.find(entry.run.id) is not None:
+            self.table.unfold(entry.run.id, tuple(Entry(run=run, standing=entry.standing) for run in others))
+            self.draw()
 
     def action_everything(self) -> None:
         """No filter."""

@@ -17,6 +17,7 @@ from console.ui.glyphs import Glyphs
 from console.ui.history_lines import head, row
 from console.ui.look import Look
 from console.ui.pages import Entry, Pages, Sight
+from console.ui.rows import Rows
 from console.ui.spans import Line, Span, Tone
 from console.ui.widgets.paint import paint
 from console.ui.widgets.run_table import RunTable
@@ -37,8 +38,9 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._glyphs = glyphs
-        self._pages = Pages()
+        self._rows = Rows(Pages())
         self._look: Look | None = None
+        self._other_attempts: tuple[Entry, ...] = ()
         self._entry: Entry | None = None
         self._index = 0
         self._painted: tuple[Line, ...] = ()
@@ -51,29 +53,43 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
     @property
     def pages(self) -> Pages:
         """What is shown."""
-        return self._pages
+        return self._rows.pages
+
+    @property
+    def unfolded(self) -> RunId | None:
+        """The run below which the other attempts of its key stand; None where all are folded."""
+        return self._rows.head
 
     @property
     def in_sight(self) -> Sight:
         """What is scrolled into view, and where the cursor will be."""
         top = self.scroll_offset.y
         last = max(top + max(1, self.size.height - HEAD), self._index + 1)
-        return Sight(min(top, self._index), last, is_top=top == 0)
+        return Sight(self._rows.place(min(top, self._index)), self._rows.place(last), is_top=top == 0)
 
     def show(self, pages: Pages, look: Look) -> None:
         """Shows these pages; the cursor stays on its entry, or stands on the first where the pages are other ones."""
-        is_new = pages is not self._pages
-        self._pages, self._look = pages, look
+        is_new = pages is not self._rows.pages
+        self._rows, self._look = Rows(pages, self._rows.head, self._other_attempts), look
         if is_new:
             self._found_again()
-        entry = pages.entry(self._index)
+        entry = self._rows.entry(self._index)
         if self._entry is None or (entry is not None and entry.run.id == self._entry.run.id):
             self._take(entry)
-        self.virtual_size = Size(0, len(pages) + HEAD)
+        self.virtual_size = Size(0, len(self._rows) + HEAD)
         self._repaint()
 
+    def unfold(self, head: RunId | None, below: tuple[Entry, ...] = ()) -> None:
+        """Shows these attempts below the run `head`, and no others. A cursor whose row goes stands on the run above."""
+        looked_at = self._entry.run.id if self._entry is not None else None
+        before, self._other_attempts = self._rows.head, below
+        self._rows = Rows(self._rows.pages, head, below)
+        index = self._rows.index(looked_at)
+        self._go(index if index is not None else self._rows.index(before) or 0)
+        self.virtual_size = Size(0, len(self._rows) + HEAD)
+
     def _found_again(self) -> None:
-        index = self._pages.index(self._entry.run.id) if self._entry is not None else 0
+        index = self._rows.index(self._entry.run.id) if self._entry is not None else 0
         self._index = index or 0
         if index is None:
             self._take(None)
@@ -83,12 +99,13 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
     def forget(self) -> None:
         """Other entries are asked for: the cursor will stand on the first."""
         self._entry, self._index = None, 0
+        self._rows, self._other_attempts = Rows(self._rows.pages), ()
         self.scroll_to(y=0, animate=False)
 
     def find(self, run_id: RunId) -> Entry | None:
         """The entry of that run, where it is in memory."""
-        index = self._pages.index(run_id)
-        return self._pages.entry(index) if index is not None else None
+        index = self._rows.index(run_id)
+        return self._rows.entry(index) if index is not None else None
 
     def action_move(self, rows: int) -> None:
         """Moves the cursor by `rows`."""
@@ -100,7 +117,7 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def action_edge(self, side: int) -> None:
         """Moves the cursor to the newest entry, or to the oldest that is known."""
-        self._go(0 if side < 0 else len(self._pages) - 1)
+        self._go(0 if side < 0 else len(self._rows) - 1)
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor, and does nothing else."""
@@ -118,9 +135,9 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def _go(self, index: int) -> None:
-        index = max(0, min(index, len(self._pages) - 1))
+        index = max(0, min(index, len(self._rows) - 1))
         self._index = index
-        self._take(self._pages.entry(index))
+        self._take(self._rows.entry(index))
         top, room = self.scroll_offset.y, max(1, self.size.height - HEAD)
         if index < top:
             self.scroll_to(y=index, animate=False)
@@ -150,11 +167,12 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         if y < HEAD:
             return (Span("  "), *head(cells)), False
         index = y - HEAD + self.scroll_offset.y
-        if self._look is None or index >= len(self._pages):
+        if self._look is None or index >= len(self._rows):
             return (), False
-        entry = self._pages.entry(index)
+        entry = self._rows.entry(index)
         here = index == self._index
         sign = Span(f"{self._glyphs.cursor if here else ' '} ", Tone.KEY)
         if entry is None:
             return (sign, Span(self._glyphs.ellipsis, Tone.FAINT)), here
-        return (sign, *row(entry, self._look, cells, self._glyphs)), here
+        below = self._rows.is_below(index)
+        return (sign, *row(entry, self._look, cells, self._glyphs, below=below)), here
