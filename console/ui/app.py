@@ -27,6 +27,7 @@ from console.ui.keys import hints
 from console.ui.look import Look
 from console.ui.messages import LineDropped, LookAt, Told
 from console.ui.modes import DIGITS, FIRST, SCREENS
+from console.ui.noticing import Noticing
 from console.ui.poll import Poll
 from console.ui.spans import Span, Tone
 from console.ui.theme import Themes, wear
@@ -36,8 +37,6 @@ from console.ui.widgets.paint import repaint
 NOTICE_MS = 6_000
 NEWS_MS = 12_000
 """Nobody asked for it, so the eye may be elsewhere."""
-LEAST_MS = 1_200
-"""So long a notice stays though keys are pressed; from then on the next key takes it away."""
 SLOW_S, FAST_S = 5.0, 1.0
 FIRST_LOOK_S = 0.3
 """How long the first frame waits for what it is to show."""
@@ -87,7 +86,7 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         self._look_soon = Soon(self.refresh_look, self.acts, name="look")
         self._slow = slow
         self._looked_at: RunId | None = None
-        self._notice_since = self._notice_until = 0
+        self._noticing = Noticing(context.clock)
         self._herald = Herald(self._write, bell=bell, titles=titles)
         for mode, (screen, _) in SCREENS.items():
             self.add_mode(mode, partial(screen, context, self.acts))
@@ -125,14 +124,15 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         heard = self._herald.hear(look)
         if heard is not None:
             self._show(heard, NEWS_MS)
-        elif self.notice is not None and look.now.boot_ms >= self._notice_until:
+        elif self.notice is not None and self._noticing.is_over:
             self.notice = None
 
     async def on_event(self, event: events.Event) -> None:
         """Whoever presses a key has seen what was told; keys come one after the other."""
         if isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded:
             self._herald.seen()
-            self._notice_was_read()
+            if self._noticing.read():
+                self.notice = None
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             await self._typed.put(event)
         else:
@@ -155,14 +155,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         self._look_soon()
 
     def _show(self, notice: Span, for_ms: int) -> None:
-        self._notice_since = self.context.clock.now().boot_ms
-        self._notice_until = self._notice_since + for_ms
+        self._noticing.show(for_ms)
         self.notice = notice
-
-    def _notice_was_read(self) -> None:
-        self._notice_until = min(self._notice_until, self._notice_since + LEAST_MS)
-        if self.notice is not None and self.context.clock.now().boot_ms >= self._notice_until:
-            self.notice = None
 
     @on(LookAt)
     def _look_at(self, event: LookAt) -> None:

@@ -141,7 +141,7 @@ async def test_esc_clears_then_closes_and_outside_the_line_shows_everything(engi
 async def test_enter_shows_the_run_whole(engine: DoubleEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j", "enter")
-        for word in ("timeline", "what was launched", engine.recent[1].id):
+        for word in ("timeline", "attempts of this key", engine.recent[1].id):
             assert word in screen.text()
         await screen.press("end")
         assert "All is well." in screen.text()

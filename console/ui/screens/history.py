@@ -20,12 +20,13 @@ from console.ui.history_lines import panel, what_is_shown
 from console.ui.history_query import Given
 from console.ui.look import Look
 from console.ui.messages import LookAt
-from console.ui.pages import Entry, Sight
+from console.ui.pages import Sight
 from console.ui.screens.acting import CANCEL, KILL, SETTLE
 from console.ui.screens.copying import COPY_WHAT, Copying
 from console.ui.screens.detail import DetailScreen
 from console.ui.screens.exporting import EXPORT, Exporting
 from console.ui.screens.launching import AGAIN, Launching
+from console.ui.screens.unfolding import ATTEMPTS, Unfolding
 from console.ui.shell_words import Words, history_words
 from console.ui.spans import Line, Span, Tone, foreign, line
 from console.ui.widgets.filter_line import FilterLine
@@ -36,20 +37,14 @@ EVERY_MS = 2_000
 """The newest page is read no more often than this while nobody scrolls."""
 
 
-class HistoryScreen(Copying, Exporting, Launching):
+class HistoryScreen(Copying, Exporting, Launching, Unfolding):
     """The long table over the panel of one entry."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="history.filter", tooltip="Filters by task, outcome, date, words, …"),
         Binding("enter", "detail", "detail", id="run.detail", tooltip="The run whole, with its timeline"),
         AGAIN,
-        Binding(
-            "space",
-            "unfold",
-            "attempts",
-            id="history.attempts",
-            tooltip="Shows the other attempts of this key below it, or folds them again",
-        ),
+        ATTEMPTS,
         CANCEL,
         SETTLE,
         COPY_WHAT,
@@ -78,17 +73,16 @@ class HistoryScreen(Copying, Exporting, Launching):
         self.table.focus()
 
     @property
-    def table(self) -> HistoryTable:
-        """The long table."""
-        return self.query_one(HistoryTable)
-
-    @property
     def filter(self) -> FilterLine:
         """What is asked for."""
         return self.query_one(FilterLine)
 
     def shown(self) -> tuple[str, HistoryFilter]:
         return self.filter.text, self.filter.wanted
+
+    @property
+    def folds(self) -> bool:
+        return self.filter.wanted.folded
 
     def wanted(self) -> HistoryFilter:
         """What is asked for now."""
@@ -164,30 +158,6 @@ class HistoryScreen(Copying, Exporting, Launching):
     def action_filter(self) -> None:
         """Opens the line to type into."""
         self.filter.open()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Attempts can be unfolded where there are several and the list folds them."""
-        if action == "unfold":
-            entry = self.table.cursor if self.has_body else None
-            folds = entry is not None and entry.run.attempt > 0 and self.filter.wanted.folded
-            return True if folds and entry is not None and entry.standing.attempts > 1 else None
-        return super().check_action(action, parameters)
-
-    def action_unfold(self) -> None:
-        """The other attempts of the key under the cursor, or none."""
-        table, entry = self.table, self.table.cursor
-        shown = table.find(table.unfolded) if table.unfolded is not None else None
-        if entry is not None and shown is not None and shown.run.key == entry.run.key:
-            table.unfold(None)
-        elif entry is not None:
-            self.acts.start(self._unfold(entry), name=f"attempts of {entry.run.key}")
-
-    async def _unfold(self, entry: Entry) -> None:
-        detail = await self.context.engine.view.detail(entry.run.id)
-        others = [run for run in reversed(detail.attempts) if run.id != entry.run.id] if detail is not None else []
-        if self.table.find(entry.run.id) is not None:
-            self.table.unfold(entry.run.id, tuple(Entry(run=run, standing=entry.standing) for run in others))
-            self.draw()
 
     def action_everything(self) -> None:
         """No filter."""

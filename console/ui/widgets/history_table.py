@@ -51,14 +51,9 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._entry
 
     @property
-    def pages(self) -> Pages:
+    def rows(self) -> Rows:
         """What is shown."""
-        return self._rows.pages
-
-    @property
-    def unfolded(self) -> RunId | None:
-        """The run below which the other attempts of its key stand; None where all are folded."""
-        return self._rows.head
+        return self._rows
 
     @property
     def in_sight(self) -> Sight:
@@ -101,11 +96,6 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._entry, self._index = None, 0
         self._rows, self._other_attempts = Rows(self._rows.pages), ()
         self.scroll_to(y=0, animate=False)
-
-    def find(self, run_id: RunId) -> Entry | None:
-        """The entry of that run, where it is in memory."""
-        index = self._rows.index(run_id)
-        return self._rows.entry(index) if index is not None else None
 
     def action_move(self, rows: int) -> None:
         """Moves the cursor by `rows`."""
