@@ -13,6 +13,7 @@ from console.simulator.server import SimulatorThread
 from tests.cli.nightdesk import Nightdesk
 from tests.sitting import WIDE, Sitting, Size
 from tests.ssh.daemon import Sshd, sshd
+from tests.ssh.processes import end_all
 
 KEPT = ("HOME", "XDG_RUNTIME_DIR", "LC_ALL", "PATH", "GEMINI_API_KEY", "PYTHONPATH")
 """What a session gets of our environment; TERM comes over the line."""
@@ -22,10 +23,14 @@ Login = Callable[..., Sitting]
 
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
+    """A desk; when the test is over, however it ended, nothing of it runs any more."""
     with SimulatorThread() as simulator:
         desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
-        yield desk
-        desk.close()
+        try:
+            yield desk
+        finally:
+            end_all(tmp_path)
+            desk.close()
 
 
 @pytest.fixture
@@ -51,9 +56,11 @@ def login(nightdesk: Nightdesk, machine: Sshd) -> Iterator[Login]:
         opened.append(sitting)
         return sitting
 
-    yield log_in
-    for sitting in opened:
-        sitting.close()
+    try:
+        yield log_in
+    finally:
+        for sitting in opened:
+            sitting.close()
 
 
 def command(nightdesk: Nightdesk, *arguments: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +20,35 @@ def of_state(state: Path) -> dict[int, str]:
                 if str(state) in words and words[0].rpartition("/")[2].startswith("python") and _lives(entry):
                     found[int(entry.name)] = " ".join(words)
     return found
+
+
+def of_folder(folder: Path) -> list[int]:
+    """Every living process but our own that names `folder`, or a file in it, on its command line or stands in it.
+
+    Consoles and supervisors whose line dropped, and terminal servers, outlive whoever started them.
+    """
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
+                places = [*words, os.readlink(entry / "cwd")]
+                if any(Path(place).is_relative_to(folder) for place in places if place.startswith("/")) and _lives(
+                    entry
+                ):
+                    found.append(int(entry.name))
+    return found
+
+
+def end_all(folder: Path) -> None:
+    """Kills what `of_folder` finds, and what that started meanwhile."""
+    for _ in range(5):
+        left = of_folder(folder)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if not left:
+            return
 
 
 def console_of(state: Path) -> int:
