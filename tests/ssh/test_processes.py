@@ -16,7 +16,7 @@ from tests.waiting import until_sync
 ORPHAN = """
 import subprocess, sys
 words = [sys.executable, "-c", "import time; time.sleep(60)", sys.argv[1]]
-print(subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL).pid)
+print(subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid)
 """
 
 
