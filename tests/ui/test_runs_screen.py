@@ -325,3 +325,13 @@ async def test_a_stopped_unconfirmed_run_keeps_its_state(busy: DoubleEngine) -> 
         await screen.press("x")
         assert busy.live[1].state is State.UNCONFIRMED
         assert "unconfirmed" in screen.row(busy.live[1].id)
+
+
+async def test_rows_stand_below_their_heads_also_beside_a_scrollbar(busy: DoubleEngine) -> None:
+    busy.live = [samples.run(100 + number, sent_ago=60) for number in range(30)]
+    async with console(busy, busy.clock, size=(80, 24)) as screen:
+        for _ in range(2):
+            lines = screen.lines()
+            end = lines[2].index("cut-off") + len("cut-off")
+            assert [line[end - 5 : end] for line in lines[3:9]] == ["14:00"] * 6
+            await screen.press("j")

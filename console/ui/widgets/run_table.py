@@ -64,6 +64,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._shown: dict[int, tuple[Line, bool]] = {}
         self._made: dict[int, tuple[Line, bool]] = {}
         """Rows by their index, for as long as nothing changes that they show."""
+        self._made_for: tuple[Placed, ...] = ()
         self._last_row = 0
         self._had_cursor = False
 
@@ -181,6 +182,10 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _line(self, index: int, placed: tuple[Placed, ...]) -> tuple[Line, bool]:
         """The spans of one row and whether the cursor is on it."""
+        if placed != self._made_for:
+            # A scrollbar comes and goes without a word to the table.
+            self._made_for = placed
+            self._made.clear()
         if index not in self._made:
             self._made[index] = self._make(index, placed)
         return self._made[index]
