@@ -17,7 +17,7 @@ async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
     task = foreign(runs[0].task)
     if runs[0].outcome is not None:
         return Span(f"{task} had ended: {outcome_word(runs[0].outcome)}", Tone.MUTED)
-    return Span(f"stop asked for {task}; it counts as cancelled once the provider shows it")
+    return Span(f"stop asked for {task}; cancelled once the provider shows it")
 
 
 async def stop_all(context: Context) -> Span:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -61,14 +61,17 @@ COLUMNS = (
     Column(name=Name.ELAPSED, cells=8, since=100, flush_right=True),
     Column(name=Name.UNITS, cells=6, since=0, flush_right=True),
 )
-"""What is left of the width is the note's."""
+"""What is left of the width is the note's, or the task's where a note would say nothing."""
+NOTE_LEAST = 12
 
 
 def columns(cells: int) -> tuple[Column, ...]:
     """Those that a screen of that width has; a name or a target is wide where there is room."""
     chosen = [column for column in COLUMNS if column.since <= cells]
     room = cells - sum(column.cells + 1 for column in chosen)
-    return (*chosen, Column(name=Name.NOTE, cells=room, since=0)) if room >= 6 else tuple(chosen)
+    if room >= NOTE_LEAST:
+        return (*chosen, Column(name=Name.NOTE, cells=room, since=0))
+    return tuple(replace(each, cells=each.cells + room) if each.name is Name.TASK else each for each in chosen)
 
 
 def head(cells: int) -> Line:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from textual.binding import ActiveBinding
 
-from console.ui.spans import Line, Span, Tone, fit, line, width
+from console.ui.spans import Line, Span, Tone, fit, line, width, wrapped
 
 DISPLAY = {
     "question_mark": "?",
@@ -91,12 +91,12 @@ def bar(shown: Iterable[Hint], cells: int, ellipsis: str) -> tuple[Line, tuple[t
     spans: list[Span] = [Span(" ")]
     places: list[tuple[int, int, str]] = []
     at = 1
-    for hint in wanted:
+    for number, hint in enumerate(wanted):
         pieces = _pieces(hint)
         size = width(pieces)
         if hint.enabled:
             places.append((at, at + size, hint.action))
-        spans.extend((*pieces, Span("   ")))
+        spans.extend((*([Span("   ")] if number else ()), *pieces))
         at += size + 3
     return fit(tuple(spans), cells, ellipsis), tuple(places)
 
@@ -120,16 +120,32 @@ def _needed(wanted: list[Hint]) -> int:
 def help_lines(shown: Iterable[Hint], cells: int, ellipsis: str) -> list[Line]:
     """Every key with what it does, grouped by the first part of its id; moving about comes after acting."""
     groups: dict[str, list[Hint]] = {}
-    for hint in shown:
-        groups.setdefault(hint.id.partition(".")[0], []).append(hint)
+    for hint in in_groups(shown):
+        groups.setdefault(_group(hint), []).append(hint)
     lines: list[Line] = []
-    for name in sorted(groups, key=lambda name: LAST_GROUPS.index(name) if name in LAST_GROUPS else -1):
+    for name in groups:
         lines.extend([(), line(Span(name, Tone.STRONG))] if lines else [line(Span(name, Tone.STRONG))])
-        lines.extend(fit(_explained(hint), cells, ellipsis) for hint in groups[name])
+        for hint in groups[name]:
+            lines.extend(fit(each, cells, ellipsis) for each in _explained(hint, cells))
     return lines
 
 
-def _explained(hint: Hint) -> Line:
+def in_groups(shown: Iterable[Hint]) -> list[Hint]:
+    """In their order, but moving about and leaving behind what acts on something."""
+    return sorted(shown, key=lambda hint: LAST_GROUPS.index(_group(hint)) if _group(hint) in LAST_GROUPS else -1)
+
+
+def _group(hint: Hint) -> str:
+    return hint.id.partition(".")[0]
+
+
+KEYS, LABEL = 18, 14
+"""Cells of the columns before what a key does."""
+
+
+def _explained(hint: Hint, cells: int) -> list[Line]:
     tone = Tone.KEY if hint.enabled else Tone.MUTED
-    keys = Span(f"  {', '.join(hint.keys):<18} ", tone)
-    return line(keys, Span(f"{hint.label:<14} "), Span(hint.tooltip, Tone.MUTED))
+    indent = 2 + KEYS + 1 + LABEL + 1
+    first, *more = wrapped(hint.tooltip, max(12, cells - indent))
+    start = line(Span(f"  {', '.join(hint.keys):<{KEYS}} ", tone), Span(f"{hint.label:<{LABEL}} "))
+    return [(*start, Span(first, Tone.MUTED)), *(line(Span(" " * indent + each, Tone.MUTED)) for each in more)]

@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from console.ui.farewell import End, Farewell
-from console.ui.keys import hints
-from console.ui.run_lines import wrapped
+from console.ui.keys import hints, in_groups
 from console.ui.screens.dialogs import BACK, Ask, Chooser, Item
-from console.ui.spans import Line, Span, line
+from console.ui.spans import Line, Span, line, wrapped
 from console.ui.widgets.choices import Choice
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ GUARDS = "It opens anew as any other console: it guards runs, takes over lost on
 
 def palette(app: ConsoleApp) -> None:
     """Asks which command, and does it."""
-    here = [hint for hint in hints(app.screen.active_bindings) if hint.enabled]
+    here = in_groups([hint for hint in hints(app.screen.active_bindings) if hint.enabled])
     actions = {hint.id: hint.action for hint in here}
     items = [Item(id=hint.id, label=hint.label, hint=f"{hint.keys[0]:<8} {hint.tooltip}") for hint in here]
     if app.context.read_only and app.context.liftable:

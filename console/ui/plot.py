@@ -243,5 +243,15 @@ def month_course(daily: Sequence[int], cap: int, last_day: int, cells: int, rows
     ):
         signal = figure.signal(list(days), list(values), marker=marker)
         figure.draw(signal.lines() or signal)
-    text = plotext.uncolorize(str(figure.build()))
-    return [fit((Span(each, Tone.BUSY),), cells) for each in text.splitlines()]
+    drawn = plotext.uncolorize(str(figure.build())).splitlines()
+    return [fit((Span(each, Tone.BUSY),), cells) for each in (*drawn[:-1], _days_below(drawn[-2], last_day))]
+
+
+def _days_below(axis: str, last_day: int) -> str:
+    """Whole days below the ticks of `axis`; plotext would write 5.8."""
+    ticks = [at for at, sign in enumerate(axis) if sign == "\u252c"]
+    text = ""
+    for tick in ticks:
+        day = str(round(1 + (last_day - 1) * (tick - ticks[0]) / max(1, ticks[-1] - ticks[0])))
+        text += day.rjust(tick + 1 - len(text) + len(day) // 2)
+    return text

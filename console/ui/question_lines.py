@@ -12,8 +12,8 @@ from console.ui.format import clock, countdown, elapsed, money, span_of, units, 
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.look import Look
 from console.ui.run_cells import budget_tone
-from console.ui.run_lines import LABEL, labelled, wrapped
-from console.ui.spans import Line, Span, Tone, foreign, left, line, width
+from console.ui.run_lines import LABEL, labelled
+from console.ui.spans import Line, Span, Tone, foreign, left, line, width, wrapped
 
 CAP_NAMES = {
     Cap.TASK_DAILY_RUNS: "task today",
@@ -162,6 +162,10 @@ def _evidence(detail: RunDetail | None) -> list[Line]:
     ]
 
 
+RULING = 14
+"""Cells of the name of a ruling."""
+
+
 def settle_lines(run: Run, cells: int) -> list[Line]:
     """What is not known about a run, and what each ruling does."""
     if run.state is State.UNCONFIRMED:
@@ -181,5 +185,12 @@ def settle_lines(run: Run, cells: int) -> list[Line]:
         labelled("key", run.key, Span(f"  {foreign(run.task)}", Tone.MUTED)),
         labelled("hold", f"{units(run.limits.budget)} units"),
         (),
-        *(line(Span(f"{name:<14}", Tone.STRONG), Span(does, Tone.MUTED)) for name, does in rulings),
+        *(each for name, does in rulings for each in _explained(name, does, cells)),
     ]
+
+
+def _explained(name: str, does: str, cells: int) -> list[Line]:
+    """What a ruling does decides: it is wrapped, never cut."""
+    first, *more = wrapped(does, max(20, cells - RULING))
+    start = line(Span(f"{name:<{RULING}}", Tone.STRONG), Span(first, Tone.MUTED))
+    return [start, *(line(Span(" " * RULING + each, Tone.MUTED)) for each in more)]

@@ -11,8 +11,7 @@ from console.engine.snapshot import Instant, Rung, StageStep
 from console.ui.format import at, elapsed, units, when, zone, zone_name
 from console.ui.glyphs import ASCII, Glyphs, gauge
 from console.ui.look import Look
-from console.ui.run_lines import wrapped
-from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, right
+from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, right, wrapped
 
 WIDE = 100
 """From here on stages are written out and bars are long."""

@@ -111,8 +111,8 @@ def last_step(run: Run, look: Look) -> Span:
     """What it does now, or what it waits for. Agent text comes out cleaned."""
     match run.state:
         case State.PROPOSED:
-            until = f" until {when(run.expires_ms, look.now_ms, look.zone)}" if run.expires_ms else ""
-            return Span(f"waits for approval{until}", Tone.WAIT)
+            until = f"waits till {when(run.expires_ms, look.now_ms, look.zone)}" if run.expires_ms else "waits for you"
+            return Span(until, Tone.WAIT)
         case State.CLAIMED:
             return Span("about to be sent", Tone.MUTED)
         case State.SENDING:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.cells import cell_len, chop_cells
-
 from console.domain.run import Run, State
 from console.domain.task import CutOff
 from console.engine.snapshot import RunDetail, StepLine
@@ -13,7 +11,7 @@ from console.ui.format import age, clock, count, countdown, elapsed, money, perc
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.look import Look
 from console.ui.run_cells import budget_tone, cut_off, kind_word
-from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, middle, right, width
+from console.ui.spans import Line, Span, Tone, fit, foreign, left, line, middle, right, width, wrapped
 
 RATE_MS = 10_000
 """A run is this old before its rate says anything."""
@@ -224,19 +222,3 @@ def result_lines(run: Run, cells: int, glyphs: Glyphs) -> list[Line]:
         cleaned = foreign(paragraph, limit=2000)
         lines.extend((Span(piece),) for piece in wrapped(cleaned, cells))
     return [fit(each, cells, glyphs.ellipsis) for each in lines]
-
-
-def wrapped(text: str, cells: int) -> list[str]:
-    """`text` in pieces of at most `cells`, broken at blanks where there are any."""
-    pieces: list[str] = []
-    current = ""
-    for word in text.split(" "):
-        longer = f"{current} {word}" if current else word
-        if cell_len(longer) <= cells:
-            current = longer
-            continue
-        if current:
-            pieces.append(current)
-        *full, current = chop_cells(word, cells) or [""]
-        pieces.extend(full)
-    return [*pieces, current] if current or not pieces else pieces

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
-from rich.cells import cell_len, set_cell_size, split_text
+from rich.cells import cell_len, chop_cells, set_cell_size, split_text
 
 from console.domain.text import safe
 
@@ -123,3 +123,19 @@ def spread(start: Line, end: Line, cells: int, ellipsis: str = "…") -> Line:
     """One line of exactly `cells` with `start` at the left and `end` at the right; `start` is cut first."""
     room = max(0, cells - width(end))
     return (*fit(start, room, ellipsis), *fit(end, cells - room, ellipsis))
+
+
+def wrapped(text: str, cells: int) -> list[str]:
+    """`text` in pieces of at most `cells`, broken at blanks where there are any."""
+    pieces: list[str] = []
+    current = ""
+    for word in text.split(" "):
+        longer = f"{current} {word}" if current else word
+        if cell_len(longer) <= cells:
+            current = longer
+            continue
+        if current:
+            pieces.append(current)
+        *full, current = chop_cells(word, cells) or [""]
+        pieces.extend(full)
+    return [*pieces, current] if current or not pieces else pieces

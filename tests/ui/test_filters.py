@@ -51,8 +51,9 @@ def test_random_text_comes_out_printable_and_of_the_same_width() -> None:
         assert cell_len(passed) == cell_len(text), f"seed {SEED}: {text!r}"
 
 
-def test_with_ascii_only_every_other_character_is_a_question_mark_of_its_width() -> None:
+def test_with_ascii_only_frames_are_drawn_alike_and_the_rest_is_a_question_mark_of_its_width() -> None:
     assert through("a毎é●\x1bz", ascii_only=True) == "a????z"
+    assert through("╭──╮│x…│╰→─╯▆", ascii_only=True) == "+--+|x~|+>-+ "
 
 
 def test_control_segments_are_left_out() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from console.ui.keys import Hint, bar, help_lines, key_name
+from console.ui.keys import Hint, bar, help_lines, in_groups, key_name
 from console.ui.spans import Tone, width
 
 
@@ -53,3 +55,26 @@ def test_help_groups_and_lists_hidden_keys_too() -> None:
     assert text[0] == "run"
     assert "app" in text
     assert any("y" in each and "copy it" in each for each in text)
+
+
+def test_help_wraps_what_a_key_does_and_cuts_nothing() -> None:
+    told = "Marks the run, so that several can be cancelled together, after one question that names how many they are"
+    lines = help_lines((replace(HINTS[0], tooltip=told),), 70, "…")
+    text = ["".join(span.text for span in each) for each in lines]
+    assert " ".join(" ".join(each[36:].split()) for each in text[1:]) == told
+    assert all(width(each) == 70 for each in lines[1:])
+
+
+def test_the_palette_begins_with_what_acts() -> None:
+    moving, acting = hint("j", "down", group="table"), hint("x", "cancel")
+    assert in_groups((moving, hint("?", "help", group="app"), acting)) == [
+        acting,
+        moving,
+        hint("?", "help", group="app"),
+    ]
+
+
+def test_behind_the_last_hint_nothing_is_cut() -> None:
+    for cells in range(30, 50):
+        spans, _ = bar(HINTS, cells, "…")
+        assert "…" not in "".join(span.text for span in spans)

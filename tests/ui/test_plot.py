@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from console.domain.daily import Group, Measure
 from console.engine.consumption import UsageQuery
-from console.ui.plot import OTHERS, PATTERNS, SERIES, Chart, Pen, amount, columns, drawn_members
+from console.ui.plot import OTHERS, PATTERNS, SERIES, Chart, Pen, amount, columns, drawn_members, month_course
 from console.ui.spans import Line, Tone, width
 from console.ui.usage_lines import lines, printed
 from tests.ui.samples import usage_report
@@ -132,3 +133,14 @@ if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
     for name, picture in pictures().items():
         (PICTURES / name).write_text(picture, encoding="utf-8")
+
+
+@pytest.mark.parametrize(("last_day", "cells"), [(30, 60), (31, 48), (28, 36)])
+def test_the_course_of_the_month_names_whole_days(last_day: int, cells: int) -> None:
+    *_, axis, days = (each[0].text for each in month_course([10_000] * 20, 900_000, last_day, cells, 9))
+    named = [int(day) for day in days.split()]
+    assert named[0] == 1
+    assert named[-1] == last_day
+    assert named == sorted(set(named))
+    for day, at in zip(re.finditer(r"\d+", days), re.finditer("┬", axis), strict=True):
+        assert day.start() <= at.start() <= day.end()

@@ -79,7 +79,7 @@ def test_elapsed_counts_real_time_from_the_launch() -> None:
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        (samples.proposal(), "waits for approval until 07:32"),
+        (samples.proposal(), "waits till 07:32"),
         (samples.run(1, State.CLAIMED, sent_ago=None), "about to be sent"),
         (samples.run(1, State.SENDING, sent_ago=1), "sent, no id yet"),
         (samples.unconfirmed(), "may be running: settle it"),

@@ -15,9 +15,9 @@ from console.engine.snapshot import Owner, Snapshot
 from console.ui.glyphs import UNICODE
 from console.ui.look import Look
 from console.ui.run_cells import kind_word
-from console.ui.run_lines import facts, projection, result_lines, steps, wrapped
+from console.ui.run_lines import facts, projection, result_lines, steps
 from console.ui.screens.detail import whole
-from console.ui.spans import Line, width
+from console.ui.spans import Line, width, wrapped
 from tests.ui import samples
 
 ME = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)

@@ -256,10 +256,10 @@ class Chooser(Dialog[str]):
     def _show(self) -> None:
         matching = self.matching
         top = max(0, min(self._at - self.ROWS // 2, len(matching) - self.ROWS))
+        cells = self.query_one("#items").size.width or WIDEST
         widest = max((len(item.label) for item in self._items), default=0) + 2
-        lines = [
-            self._entry(item, top + at == self._at, widest) for at, item in enumerate(matching[top : top + self.ROWS])
-        ]
+        shown = enumerate(matching[top : top + self.ROWS], top)
+        lines = [fit(self._entry(item, at == self._at, widest), cells) for at, item in shown]
         rest = [()] * (min(self.ROWS, len(self._items)) - len(lines))
         count = f"{len(matching)} of {len(self._items)}" if matching else "nothing matches"
         self.query_one("#items", Lines).show([(), *lines, *rest, (), line(Span(count, Tone.MUTED))])

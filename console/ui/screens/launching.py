@@ -11,7 +11,7 @@ from console.engine.snapshot import LaunchRequest
 from console.ui import deeds
 from console.ui.format import span_of, units
 from console.ui.screens.acting import Acting
-from console.ui.spans import Span, Tone, foreign
+from console.ui.spans import Span, Tone, foreign, left, width
 
 if TYPE_CHECKING:
     from console.domain.task import Task
@@ -47,7 +47,8 @@ class Launching(Acting):
         if not tasks:
             self.tell(Span("the config file has no task to launch", Tone.WARN))
             return
-        items = [_item(task) for task in tasks]
+        widest = max(width((Span(foreign(task.target, limit=30)),)) for task in tasks)
+        items = [_item(task, widest) for task in tasks]
         pointer = self.context.glyphs.pointer
         chooser = Chooser("Launch which task?", items, hint="type to search", pointer=pointer)
         self.app.push_screen(chooser, self._task_chosen)
@@ -87,9 +88,9 @@ def request_of(preview: LaunchPreview, *, by: str, reason: str = "") -> LaunchRe
     )
 
 
-def _item(task: Task) -> Item:
+def _item(task: Task, widest: int) -> Item:
     from console.ui.screens.dialogs import Item
 
     rails = task.guardrails
-    hint = f"{foreign(task.target, limit=30)}  {span_of(rails.max_ms)}, {units(rails.budget)} units"
+    hint = f"{left(foreign(task.target, limit=30), widest)}  {span_of(rails.max_ms)}, {units(rails.budget)} units"
     return Item(id=task.name, label=foreign(task.name, limit=40), hint=hint)

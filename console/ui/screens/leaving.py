@@ -16,7 +16,7 @@ from console.ui.farewell import End, Farewell
 from console.ui.look import Look
 from console.ui.question_lines import run_names
 from console.ui.screens.dialogs import Ask, Body, Dialog
-from console.ui.spans import Line, Span, Tone, foreign, line
+from console.ui.spans import Line, Span, Tone, foreign, line, wrapped
 from console.ui.widgets.choices import Choice, Choices
 
 if TYPE_CHECKING:
@@ -47,14 +47,15 @@ class LeaveQuestion(Ask):
             self.say(title, body)
 
 
-def scheduling_lines(look: Look | None) -> list[Line]:
+def scheduling_lines(look: Look | None, cells: int) -> list[Line]:
     """Who launches what is due once this console is gone; nothing where nothing is due or nobody schedules."""
     snapshot = look.snapshot if look is not None else None
     if snapshot is None or snapshot.scheduler is None or snapshot.next_launch is None:
         return []
     scheduler, task = snapshot.scheduler, foreign(snapshot.next_launch.task)
     if scheduler.mine:
-        return [line(Span(f"This console schedules: {task} is next, and waits for another scheduler.", Tone.WARN))]
+        words = f"This console schedules: {task} is next, and waits for another scheduler."
+        return [line(Span(each, Tone.WARN)) for each in wrapped(words, cells)]
     return [line(Span(f"{foreign(scheduler.kind)}, pid {scheduler.pid}, goes on scheduling.", Tone.MUTED))]
 
 
@@ -81,7 +82,7 @@ def leaving(look: Look, context: Context) -> tuple[str, Body, Sequence[Choice]]:
     choices.append(Choice(id="leave", label="Quit") if choices[0] is STAY else STAY)
 
     def body(cells: int) -> list[Line]:
-        said = [line(Span(words)), *scheduling_lines(look)]
+        said = [*(line(Span(each)) for each in wrapped(words, cells)), *scheduling_lines(look, cells)]
         return [*said, (), *run_names(runs, cells, context.glyphs)]
 
     return f"{count} live", body, choices

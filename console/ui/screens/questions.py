@@ -9,9 +9,8 @@ from console.engine.snapshot import LaunchKind, LaunchPreview
 from console.ui.glyphs import Glyphs
 from console.ui.look import Look
 from console.ui.question_lines import can_rerun, launch_lines, proposal_lines, run_names, settle_lines
-from console.ui.run_lines import wrapped
 from console.ui.screens.dialogs import BACK, Ask, Dialog, Field, Form
-from console.ui.spans import Line, Span, Tone, foreign, line
+from console.ui.spans import Line, Span, Tone, foreign, line, wrapped
 from console.ui.widgets.choices import Choice
 
 

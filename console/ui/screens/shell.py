@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from console.ui.run_lines import wrapped
 from console.ui.screens.dialogs import BACK, Ask
 from console.ui.shell_words import Words
-from console.ui.spans import Line, Span, Tone, foreign, line
+from console.ui.spans import Line, Span, Tone, foreign, line, wrapped
 from console.ui.widgets.choices import Choice
 
 if TYPE_CHECKING:
