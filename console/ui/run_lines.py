@@ -48,7 +48,7 @@ def _where_it_stands(run: Run, look: Look, glyphs: Glyphs) -> Iterator[Line]:
         more = f" at {clock(run.ended_ms, look.zone)} after {elapsed(run.elapsed_ms)}" if run.sent else ""
     elif run.state is State.PROPOSED:
         still = f", {countdown(run.expires_ms - look.now_ms)} left" if run.expires_ms else ""
-        more = f": a approves, d declines{still}"
+        more = f": waits for a person{still}" if look.snapshot.read_only else f": a approves, d declines{still}"
     elif run.owner is not None:
         more = f", guarded by {_owner(run, look)}"
     elif run.state is not State.UNCONFIRMED:
@@ -74,9 +74,11 @@ def _doubt(run: Run, look: Look, cells: int) -> Iterator[Line]:
     if run.state is not State.UNCONFIRMED:
         return
     yield line(Span(" IT MAY BE RUNNING ", Tone.LOUD))
-    words = "The launch was sent and no id came back. Key and hold stay taken until you settle it (s)."
+    # A read-only console has no key for it; another one, or the command line, does.
+    by_key, sooner = ("", "") if look.snapshot.read_only else (" (s)", ", or with x")
+    words = f"The launch was sent and no id came back. Key and hold stay taken until somebody settles it{by_key}."
     if run.deadline_ms is not None and run.sandbox_own:
-        words += f" Its sandbox is deleted at {clock(run.deadline_ms, look.zone)}, or with x."
+        words += f" Its sandbox is deleted at {clock(run.deadline_ms, look.zone)}{sooner}."
     yield from (line(Span(piece)) for piece in wrapped(words, cells))
 
 
@@ -91,7 +93,10 @@ def _stop(run: Run, look: Look) -> Iterator[Line]:
         return
     since = f"since {clock(stop.at_ms, look.zone)} ({elapsed(look.now_ms - stop.at_ms)}), {_tries(stop.tries)}"
     if stop.alarmed:
-        yield line(Span(" STOP NOT PROVEN ", Tone.LOUD), Span(f" {since}; s settles it", Tone.BAD))
+        yield line(
+            Span(" STOP NOT PROVEN ", Tone.LOUD),
+            Span(f" {since}{'' if look.snapshot.read_only else '; s settles it'}", Tone.BAD),
+        )
     else:
         yield labelled("stopping", Span(since, Tone.WARN))
     yield labelled("", f"{reason}{by}")

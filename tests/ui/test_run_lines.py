@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -79,7 +80,7 @@ def test_who_guards_it(owners: dict[str, Owner], guarded: bool, words: str) -> N
 def test_an_unconfirmed_run_says_what_may_be_and_what_to_do() -> None:
     shown = said(samples.unconfirmed())
     assert "IT MAY BE RUNNING" in shown
-    assert "Key and hold stay taken until you settle it (s)" in shown.replace("\n", " ")
+    assert "Key and hold stay taken until somebody settles it (s)" in shown.replace("\n", " ")
     assert "the connection broke after the request was sent" in shown
 
 
@@ -173,3 +174,13 @@ def test_where_the_budget_is_going(used: float, sent_ago: float, words: str | No
 @pytest.mark.parametrize("run", [samples.stopping(), samples.proposal(), samples.unconfirmed(), *samples.ended()])
 def test_only_what_runs_on_has_a_rate(run: Run) -> None:
     assert projection(run, LOOK) is None
+
+
+@pytest.mark.parametrize("run", [samples.proposal(), samples.unconfirmed(), samples.stopping(alarmed=True)])
+def test_a_read_only_console_names_no_key_that_it_does_not_have(run: Run) -> None:
+    def shown(look: Look) -> str:
+        return " ".join("".join(span.text for span in each).strip() for each in facts(run, look, 60, UNICODE))
+
+    keys = re.compile(r"\b[ads] (approves|declines|settles)|\(s\)|with x")
+    assert keys.search(shown(LOOK))
+    assert not keys.search(shown(replace(LOOK, snapshot=replace(SNAPSHOT, read_only=True))))
