@@ -94,9 +94,9 @@ def _stop(run: Run, look: Look) -> Iterator[Line]:
     since = f"since {clock(stop.at_ms, look.zone)} ({elapsed(look.now_ms - stop.at_ms)}), {_tries(stop.tries)}"
     if stop.alarmed:
         yield line(
-            Span(" STOP NOT PROVEN ", Tone.LOUD),
-            Span(f" {since}{'' if look.snapshot.read_only else '; s settles it'}", Tone.BAD),
+            Span(" STOP NOT PROVEN ", Tone.LOUD), *(() if look.snapshot.read_only else (Span("  s settles it"),))
         )
+        yield labelled("", Span(since, Tone.BAD))
     else:
         yield labelled("stopping", Span(since, Tone.WARN))
     yield labelled("", f"{reason}{by}")
