@@ -16,6 +16,7 @@ import click
 from console.cli.exits import Exit
 from console.cli.failures import Failure
 from console.cli.folders import Found, config_file, state_folder
+from console.cli.program import program
 from console.cli.style import Style
 from console.domain.text import safe
 
@@ -114,7 +115,10 @@ class Shell:
     def again(self) -> tuple[str, ...]:
         """How another shell reaches the same state folder and config: with what was given on this command line."""
         given = (("--state-dir", self.state_flag), ("--config", self.config_flag))
-        return ("nightdesk", *(word for option, value in given if value for word in (option, self._whole(value))))
+        return (
+            *program(self.environment),
+            *(word for option, value in given if value for word in (option, self._whole(value))),
+        )
 
     def _whole(self, path: str) -> str:
         return str(self.working / path)
