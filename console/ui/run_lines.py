@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from console.domain.run import Run, State
-from console.domain.task import CutOff
+from console.domain.task import CutOff, Origin
 from console.engine.snapshot import RunDetail, StepLine
 from console.ui.format import age, clock, count, countdown, elapsed, money, percent, span_of, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
@@ -177,8 +177,9 @@ def _provider(run: Run, look: Look, cells: int, glyphs: Glyphs) -> Iterator[Line
 
 def _launch(run: Run, look: Look, glyphs: Glyphs) -> Iterator[Line]:
     asked = when(run.created_ms, look.now_ms, look.zone)
+    how = "by hand" if run.origin is Origin.MANUAL else "by schedule"
     yield labelled(
-        "launch", f"{run.origin.value}, {run.stage.word}, {asked}", Span(f"  {foreign(run.requested_by)}", Tone.MUTED)
+        "launch", f"{how} at stage {run.stage.word}, {asked}", Span(f"  {foreign(run.requested_by)}", Tone.MUTED)
     )
     attempt = f"  attempt {run.attempt}" if run.attempt else ""
     yield labelled("key", run.key, Span(f"  {foreign(run.date)}{attempt}", Tone.MUTED))

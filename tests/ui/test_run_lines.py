@@ -55,7 +55,7 @@ def test_everything_an_operator_asks_about_a_live_run_is_there() -> None:
         "0.8786 USD, at most 4.20 USD",
         "in_progress, 2 s ago",
         "own sandbox env-0004",
-        "schedule, unattended, 04:14  cron tty=no",
+        "by schedule at stage unattended, 04:14  cron tty=no",
         "attempt 1",
         "gemini-3.8-flash",
     ):
