@@ -13,8 +13,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from console.cli.build import House
-from console.cli.demo import demo_house
+from console.cli.demo import Demo, running_demo
 from console.ui.app import ConsoleApp
 from console.ui.context import Context
 from console.ui.farewell import Farewell
@@ -58,9 +57,9 @@ def pictures(themes: Themes) -> tuple[Picture, ...]:
     return (*SCREENS, *(Picture(name=f"runs-{theme}", keys=DOWN_TWICE, theme=theme) for theme in others))
 
 
-async def take(house: House, picture: Picture, folder: Path) -> None:
+async def take(demo: Demo, picture: Picture, folder: Path) -> None:
     """Opens a console of its own on the running engine, presses the keys, saves what is shown."""
-    context = Context(engine=house.engine, clock=house.clock, glyphs=UNICODE, by=BY)
+    context = Context(engine=demo.house.engine, clock=demo.house.clock, glyphs=UNICODE, by=BY)
     app = ConsoleApp(context, themes=load_themes(), theme=picture.theme)
 
     async def press(pilot: Pilot[Farewell]) -> None:
@@ -89,11 +88,11 @@ def self_contained(svg: str) -> str:
 
 async def main(folder: Path) -> None:
     """All pictures, on one demo."""
-    async with demo_house(BY) as house:
+    async with running_demo(BY) as demo:
         await asyncio.sleep(WARM_UP_S)
         for picture in pictures(load_themes()):
-            await take(house, picture, folder)
-        await house.engine.desk.stop_all(by=BY)
+            await take(demo, picture, folder)
+        await demo.house.engine.desk.stop_all(by=BY)
 
 
 if __name__ == "__main__":
