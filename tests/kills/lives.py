@@ -73,6 +73,11 @@ class Life:
         """What the processes of the trial say on stderr; beside the state folder, which may not be there yet."""
         return self.folder.with_suffix(".stderr")
 
+    @property
+    def dark(self) -> Path:
+        """There once a process of the trial died in the middle of a launch."""
+        return self.folder.with_suffix(".dark")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
@@ -152,7 +157,7 @@ class Refusing:
 @asynccontextmanager
 async def born(life: Life, ports: Ports) -> AsyncIterator[Alive]:
     """An engine on the state folder, put together as the command does it."""
-    reaper, clock = Reaper(life.point), ShiftedClock(life.shift_ms)
+    reaper, clock = Reaper(life.point, life.dark), ShiftedClock(life.shift_ms)
     prepare(life.folder, now=clock.now(), read_only=False, busy_ms=30_000)
     database = await ports.database(life.folder, reaper)
     store = ports.store(database)

@@ -44,18 +44,39 @@ class Point:
         return f"{self.step}:{self.when}" + (f"#{self.nth}" if self.nth > 1 else "")
 
 
+INTO_THE_DARK = ("mark_sending", When.INSIDE)
+TO_LIGHT = frozenset(
+    {
+        ("journal", When.AFTER),
+        ("record_launched", When.BEFORE),
+        ("record_rejected", When.AFTER),
+        ("record_not_sent", When.AFTER),
+    }
+)
+"""From the one to one of the others, a death leaves a run of which nobody knows whether it was launched."""
+
+
 class Reaper:
     """Kills this process, without a word, when it comes to its point. One per process."""
 
-    def __init__(self, point: Point | None) -> None:
+    def __init__(self, point: Point | None, dark: Path = Path(os.devnull)) -> None:
+        """`dark` is made by a death in the middle of a launch, whatever the step that brought it: many run at once."""
         self._point = point
+        self._dark = dark
+        self._launching = False
         self._seen: Counter[tuple[str, When]] = Counter()
 
     def at(self, step: str, when: When) -> None:
         """This process is there; it does not return from its point."""
         self._seen[step, when] += 1
+        if (step, when) in TO_LIGHT:
+            self._launching = False
         if self._point == Point(step=step, when=when, nth=self._seen[step, when]):
+            if self._launching:
+                self._dark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if (step, when) == INTO_THE_DARK:
+            self._launching = True
 
     async def around(self, step: str, call: Awaitable[T]) -> T:
         """`call`, with a chance to die before and after it."""

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from tests.kills.counting import WORKERS, counted
+from tests.telling import tell
 from tests.tools import need_strace
 
 
@@ -23,7 +24,7 @@ def _prove(*, every: int, errors_every: int, kills: int, errors: int) -> None:
     seed, began = random.randrange(2**32), time.monotonic()
     words = ("--calls", "--every", str(every), "--errors-every", str(errors_every))
     count = counted(seed, *words, workers=WORKERS)
-    print(  # noqa: T201  # the figures of this run
+    tell(
         f"seed {seed}: {count.trials} strikes, {count.kills} kills, {count.cells}, "
         f"{len(count.missed)} calls that did not come, {time.monotonic() - began:.0f} s"
     )

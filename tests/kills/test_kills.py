@@ -13,6 +13,7 @@ import pytest
 from tests.kills.counting import WORKERS, counted
 from tests.kills.mutants import MUTANTS
 from tests.kills.plan import PLAN, cells, trials
+from tests.telling import tell
 from tests.tools import need_strace
 
 
@@ -20,7 +21,7 @@ def _prove(*, per_cell: int, at_least: int, each: int) -> None:
     seed, began = random.randrange(2**32), time.monotonic()
     count = counted(seed, "--per-cell", str(per_cell), workers=WORKERS)
     again = f"python -m tests.kills.worker --seed {seed} --per-cell {per_cell} --only NUMBER"
-    print(  # noqa: T201  # the figures of this run
+    tell(
         f"seed {seed}: {count.trials} trials, {count.kills} kills, {len(count.cells)} cells, "
         f"{len(count.missed)} deaths that did not come, {time.monotonic() - began:.0f} s"
     )
@@ -52,5 +53,5 @@ def test_a_mistake_is_caught(mutant: str) -> None:
         need_strace()
     seed = random.randrange(2**32)
     count = counted(seed, "--mutant", mutant, *(["--calls"] if at_calls else []))
-    print(f"seed {seed}: {mutant}: caught at trial {count.trials}")  # noqa: T201  # the figure of this run
+    tell(f"seed {seed}: {mutant}: caught at trial {count.trials}")
     assert count.breaches

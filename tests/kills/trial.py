@@ -22,14 +22,11 @@ from tests.kills.evidence import Evidence, complaints, gather
 from tests.kills.laws import broken_laws, standing
 from tests.kills.lives import Life, Ports, live
 from tests.kills.plan import Trial
-from tests.kills.reaper import REQUEST, Point, When
 
 ALARM_S = 40
 """A process that hangs is ended by the kernel."""
 AGAIN_EVERY = 5
 """So many trials, and once the recovery is repeated: it must change nothing."""
-IN_THE_DARK = frozenset({"mark_sending", "create", REQUEST, "journal", "record_not_sent", "record_rejected"})
-"""Steps at which a death can leave a run of which nobody knows; from its line in the journal on it is known."""
 
 
 @dataclass(slots=True)
@@ -109,7 +106,7 @@ class Bench:
     def _second_thoughts(self, trial: Trial, life: Life) -> list[str]:
         """Was anybody left in the dark without a cause? Does another recovery change anything?"""
         found = gather(life.folder, self.service)
-        breaches = _unexpected(trial, found)
+        breaches = _unexpected(trial, life, found)
         if trial.number % AGAIN_EVERY == 0:
             again = replace(life, asks=False, shift_ms=trial.shifts_ms[-1])
             if in_child(again, self.ports) != 0 or standing(gather(life.folder, self.service)) != standing(found):
@@ -119,7 +116,8 @@ class Bench:
     def tidy(self, life: Life) -> None:
         """Throws away what a trial left."""
         shutil.rmtree(life.folder)
-        life.words.unlink(missing_ok=True)
+        for left in (life.words, life.dark):
+            left.unlink(missing_ok=True)
 
     def _live_on(self, trial: Trial, life: Life, count: Count) -> list[str]:
         """Every life of the trial; what was wrong with their ends."""
@@ -168,13 +166,12 @@ def forked(life: Life, ports: Ports, wait: Callable[[], object]) -> int:
         os._exit(code)
 
 
-def _unexpected(trial: Trial, found: Evidence) -> list[str]:
+def _unexpected(trial: Trial, life: Life, found: Evidence) -> list[str]:
     """Nobody is left in the dark without a cause, and a run that was launched is seen to its end."""
-    deaths = set(trial.deaths) - {Point(step="journal", when=When.AFTER)}
-    dark = trial.course is Course.BLIND or any(point.step in IN_THE_DARK for point in deaths)
+    has_cause = trial.course is Course.BLIND or trial.trouble.proof is Proof.NOTHING or life.dark.exists()
     unknown = any("unknown" in verdicts for verdicts in found.sends.values())
     breaches = []
-    if unknown and not dark and trial.trouble.proof is not Proof.NOTHING:
+    if unknown and not has_cause:
         breaches.append(f"unconfirmed without a cause: {found.sends}")
     for run in found.runs:
         if run.state not in (State.ENDED, State.UNCONFIRMED):
