@@ -123,7 +123,7 @@ BUGS = (
         name="a commit is not flushed to the disk",
         edits=(
             Edit(
-                file="console/store/database.py",
+                file="console/store/connecting.py",
                 old="        return 3 if self is JournalMode.DELETE else 2\n",
                 new="        return 0\n",
             ),
