@@ -165,10 +165,7 @@ class Pen:
             return there
         beside = x - self._at[0]
         below = y - self._at[1]
-        step = (f"\x1b[{_count(below)}B" if below > 0 else f"\x1b[{_count(-below)}A" if below else "") + (
-            f"\x1b[{_count(beside)}C" if beside > 0 else "\b" if beside == -1 else f"\x1b[{-beside}D" if beside else ""
-        )
-        return min(step, there, key=len)
+        return min(_vertically(below) + _horizontally(beside, moved=below != 0), there, key=len)
 
     def _text(self, run: Run) -> str:
         """The run's text; the place is asked for anew behind each character that some terminals draw wider."""
@@ -190,6 +187,21 @@ class Pen:
     def _behind(self, x: int, y: int) -> tuple[int, int] | None:
         """Where the cursor is behind a run. At the right edge terminals differ in where that is."""
         return (x, y) if x < self._width else None
+
+
+def _vertically(cells: int) -> str:
+    if cells == 0:
+        return ""
+    return f"\x1b[{_count(abs(cells))}{'B' if cells > 0 else 'A'}"
+
+
+def _horizontally(cells: int, *, moved: bool) -> str:
+    """A backspace only stands behind a move to another line, where it cannot have come from any text."""
+    if cells == 0:
+        return ""
+    if cells == -1 and moved:
+        return "\b"
+    return f"\x1b[{_count(abs(cells))}{'C' if cells > 0 else 'D'}"
 
 
 def _count(cells: int) -> str:

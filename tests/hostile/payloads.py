@@ -58,8 +58,9 @@ MARKUP = (
     "]8;;",
 )
 
-_OURS = re.compile(r"\x1b\[[?>=<]?[0-9;]*(?:\$p|[ABCDHJKhlmpu])")
-"""What the driver and a coloured table may send: moves, erasures, modes, colours, the keyboard of kitty."""
+_OURS = re.compile(r"\x1b\[[0-9]*[AB]\x08|\x1b\[[?>=<]?[0-9;]*(?:\$p|[ABCDHJKhlmpu])")
+"""What the driver and a coloured table may send: moves, one step back behind them, erasures, modes, colours, the
+keyboard of kitty."""
 
 
 def acting(received: bytes) -> Iterator[str]:
