@@ -57,6 +57,13 @@ class Sitting:
         except AssertionError:
             raise AssertionError(f"not within {within:g} s: {text!r} on\n{self.screen}") from None
 
+    def hides(self, text: str, *, within: float = 30) -> None:
+        """Returns once the screen does not show `text`. Fails, with the screen, where it goes on to."""
+        try:
+            until_sync(lambda: text not in self.screen, within=within)
+        except AssertionError:
+            raise AssertionError(f"still after {within:g} s: {text!r} on\n{self.screen}") from None
+
     def read(self, seconds: float = 0) -> None:
         """Takes what there is; waits for something for at most `seconds`."""
         if self._master < 0:

@@ -24,6 +24,7 @@ ESCAPE = "\x1b[27u"
 TEXTS = (*CONTROL, *MARKUP)
 GROUPS = tuple(" ".join(TEXTS[first : first + GROUP]) for first in range(0, len(TEXTS), GROUP))
 ENDINGS = (Ending.NEVER, Ending.FAILED, Ending.COMPLETED)
+DIALOGS = {"l": "Launch which task", "X": "Kill switch", "q": "Leave", ":": "Commands", "?": "Keys"}
 COMMANDS = ("ps", "history", "log", "usage", "stage", "caps", "doctor", "paths")
 
 
@@ -78,7 +79,8 @@ def on_screens(nightdesk: Nightdesk) -> bytes:
         sitting.shows(r"in_progress|running\s+never-0")
         _everywhere(sitting)
         _click_on_every_line(sitting)
-        sitting.shows(r"running\s+never-0")
+        sitting.type("1g")
+        sitting.shows(r"▌ . running\s+never-0")
         assert len(nightdesk.live()) == len(GROUPS), "no text stopped a run"
         sitting.type("q")
         sitting.shows("Leave")
@@ -103,14 +105,15 @@ def _everywhere(sitting: Sitting) -> None:
         for keys in ("j", "k", "\r", ESCAPE):
             sitting.type(keys)
             sitting.read(0.2)
-    for keys in ("l", "X", "q", ":", "?"):
+    for keys, title in DIALOGS.items():
         sitting.type(keys)
-        sitting.read(0.5)
+        sitting.shows(title)
         sitting.type(ESCAPE)
-        sitting.read(0.2)
+        sitting.hides(title)
 
 
 def _click_on_every_line(sitting: Sitting) -> None:
+    """A click takes the cursor to its line."""
     for row in range(4, 34):
         for column in (20, 60, 105):
             sitting.type(f"\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")
