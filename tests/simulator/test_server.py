@@ -176,13 +176,22 @@ def test_it_runs_by_hand_and_stops_at_ctrl_c() -> None:
         cwd=ROOT,
         text=True,
         start_new_session=True,
+        preexec_fn=_at_a_terminal,
     ) as process:
-        assert process.stdout is not None
-        url = process.stdout.readline().split(" at ")[1].split()[0]
-        assert httpx.get(f"{url}/_sim/stats", trust_env=False, verify=False).json()["posts"] == 0
-        process.send_signal(signal.SIGINT)
-        _, complaints = process.communicate(timeout=10)
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().split(" at ")[1].split()[0]
+            assert httpx.get(f"{url}/_sim/stats", trust_env=False, verify=False).json()["posts"] == 0
+            process.send_signal(signal.SIGINT)
+            _, complaints = process.communicate(timeout=10)
+        finally:
+            process.kill()
     assert (process.returncode, complaints) == (0, "")
+
+
+def _at_a_terminal() -> None:
+    """ctrl+c is heard, also where the tests themselves were started in the background, which does not hear it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(
