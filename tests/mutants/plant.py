@@ -27,9 +27,12 @@ class Finding:
 
 
 def grow(bug: Bug | None, folder: Path) -> Path:
-    """A copy of the program and its tests in `folder`, with the bug. Raises ValueError where an edit does not fit."""
+    """A copy of the program and its tests in `folder`, with the bug. Raises ValueError where an edit does not fit.
+
+    What is compiled comes with it, which saves compiling it for each bug; an edited file is newer than that.
+    """
     for part in ("console", "tests"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.svg"))
+        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("*.svg"))
     shutil.copy(ROOT / "pyproject.toml", folder)
     for edit in bug.edits if bug is not None else ():
         path = folder / edit.file
