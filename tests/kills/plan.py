@@ -132,7 +132,7 @@ class Trial:
     course: Course
     trouble: Trouble
     deaths: tuple[Point, ...]
-    """Of the first process, the second, …"""
+    """Of the first process, the second, … until one comes to rest before its own."""
     shifts_ms: tuple[int, ...]
     """How far the clocks are ahead in each life, that of the last process included."""
 

@@ -89,23 +89,23 @@ class Bench:
         breaches = self._live_on(trial, life, count)
         if trial.trouble.name == "create.late":
             time.sleep(LATE_S)
-        breaches += self.breaches(life) or self._second_thoughts(trial, life)
+        breaches += self.breaches(life, lambda found: self._second_thoughts(trial, life, found))
         if said := complaints(life.words):
             breaches.append(f"the processes said: {said[-3000:]}")
         count.trials += 1
         count.breaches += [f"{trial}: {breach}" for breach in breaches]
         self.tidy(life)
 
-    def breaches(self, life: Life) -> list[str]:
-        """Every law that the folder of `life` and the service break together."""
+    def breaches(self, life: Life, more: Callable[[Evidence], list[str]] = lambda found: []) -> list[str]:
+        """Every law that the folder of `life` and the service break together; where there is none, what `more` says."""
         try:
-            return broken_laws(gather(life.folder, self.service))
+            found = gather(life.folder, self.service)
         except sqlite3.Error as error:
             return [f"the database is broken: {error}"]
+        return broken_laws(found) or more(found)
 
-    def _second_thoughts(self, trial: Trial, life: Life) -> list[str]:
+    def _second_thoughts(self, trial: Trial, life: Life, found: Evidence) -> list[str]:
         """Was anybody left in the dark without a cause? Does another recovery change anything?"""
-        found = gather(life.folder, self.service)
         breaches = _unexpected(trial, life, found)
         if trial.number % AGAIN_EVERY == 0:
             again = replace(life, asks=False, shift_ms=trial.shifts_ms[-1])
@@ -120,7 +120,7 @@ class Bench:
             left.unlink(missing_ok=True)
 
     def _live_on(self, trial: Trial, life: Life, count: Count) -> list[str]:
-        """Every life of the trial; what was wrong with their ends."""
+        """Every life of the trial up to one that comes to rest; what was wrong with their ends."""
         about = 1 if trial.row.then else 0
         died = []
         for point, shift in zip((*trial.deaths, None), trial.shifts_ms, strict=True):
@@ -130,6 +130,8 @@ class Bench:
             count.kills += killed
             if not killed and status != 0:
                 return [f"a process with the point {point} ended with the status {status}"]
+            if not killed:
+                break
         if all(died[: about + 1]):
             count.cells[trial.cell] = count.cells.get(trial.cell, 0) + 1
         else:
