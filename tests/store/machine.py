@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import tempfile
 from collections.abc import Coroutine, Iterable
@@ -51,6 +52,10 @@ class Shelf(Protocol):
         """A new process comes to the store."""
         ...
 
+    def written(self) -> int:
+        """Another number whenever the store may have been written to."""
+        ...
+
     def throw_away(self) -> None:
         """The end of one example; the store is closed."""
         ...
@@ -62,12 +67,16 @@ class OnDisk:
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
         self._folder = Path(tempfile.mkdtemp(prefix="books-"))
+        self._looks = itertools.count()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
 
     def open(self, now: Moment) -> Store:
         return self.do(Store.open(self._folder / "state", now=now))
+
+    def written(self) -> int:
+        return next(self._looks)
 
     def throw_away(self) -> None:
         self._runner.close()
@@ -86,6 +95,9 @@ class InMemory:
     def open(self, now: Moment) -> Store:
         return inline_store(Path(tempfile.gettempdir()), self._connection)
 
+    def written(self) -> int:
+        return self._connection.total_changes
+
     def throw_away(self) -> None:
         self._connection.close()
 
@@ -101,6 +113,8 @@ class Books:
     """Runs as somebody saw them once."""
     last_day: str = ""
     store: Store = field(init=False)
+    _rows: tuple[int, dict[RunId, Run]] = field(default=(-1, {}), init=False)
+    """The rows after so much had been written."""
 
     def __post_init__(self) -> None:
         self.open()
@@ -112,6 +126,13 @@ class Books:
     def open(self) -> None:
         """A new process comes to the store."""
         self.store = self.shelf.open(self.clock.now())
+
+    def rows(self) -> dict[RunId, Run]:
+        """The rows of all runs that took a hold, by id; read anew where they may have changed."""
+        written = self.shelf.written()
+        if written != self._rows[0]:
+            self._rows = (written, self.do(self.bench.rows()))
+        return self._rows[1]
 
     def leave(self) -> None:
         """The process ends; what it knew is gone."""

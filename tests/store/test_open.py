@@ -188,6 +188,13 @@ async def test_reading_only_makes_nothing(folder: Path) -> None:
     assert (folder / "nightdesk.db").stat().st_size == 0
 
 
+async def test_reading_only_upgrades_nothing(folder: Path) -> None:
+    await _made(folder)
+    _execute(folder, "pragma user_version = 1")
+    with pytest.raises(StoreMissing, match="of version 1, older than this program's"):
+        await Store.open(folder, now=NOW, read_only=True)
+
+
 async def test_a_maker_that_hangs_does_not_hang_the_others_for_ever(folder: Path) -> None:
     with folder_lock(_empty(folder)), pytest.raises(StoreBusy, match="is making"):
         await Store.open(folder, now=NOW, busy_ms=30)
