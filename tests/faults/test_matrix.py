@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +35,11 @@ async def _all(
         async with turns:
             return await run_cell(cell, folder / f"{number}", client)
 
-    return await asyncio.gather(*(one(number, cell) for number, cell in enumerate(planned)))
+    try:
+        return await asyncio.gather(*(one(number, cell) for number, cell in enumerate(planned)))
+    finally:
+        # Here, where it is expected, and not in the middle of another test.
+        gc.collect()
 
 
 async def test_every_cell_comes_to_its_verdict(tmp_path: Path) -> None:
