@@ -50,27 +50,30 @@ def prepare(
         raise StoreMissing(f"there is no state store in {folder} yet, and nothing is written in read-only use")
     with translated():
         if state_id is not None or read_only:
-            mode = _look(folder, state_id, steps, busy_ms, wanted)
+            version, mode = _look(folder, state_id, steps, busy_ms, wanted)
             if mode is not None:
                 return mode
-        if read_only:
-            raise StoreMissing(f"the state store in {folder} is not complete, and nothing is written in read-only use")
+            if read_only:
+                lacks = (
+                    f"is of version {version}, older than this program's {len(steps)}" if version else "is not complete"
+                )
+                raise StoreMissing(f"the state store in {folder} {lacks}, and nothing is written in read-only use")
         with folder_lock(folder, wait_s=busy_ms / 1000):
             return _make(folder, steps, now, busy_ms, wanted)
 
 
 def _look(
     folder: Path, state_id: str | None, steps: Sequence[Migration], busy_ms: int, wanted: JournalMode
-) -> JournalMode | None:
-    """The mode of a store that needs nothing more; None where steps are missing."""
+) -> tuple[int, JournalMode | None]:
+    """The version of a store, and its mode; None where steps are missing."""
     with _database(folder, busy_ms) as connection:
         version = version_of(connection)
         check_version(version, len(steps))
         if version == 0:
             _nothing_in_it(folder, state_id)
-            return None
+            return version, None
         _check_identity(connection, folder, state_id)
-        return _journal_of(connection, wanted) if version == len(steps) else None
+        return version, _journal_of(connection, wanted) if version == len(steps) else None
 
 
 def _nothing_in_it(folder: Path, state_id: str | None) -> None:
