@@ -8,6 +8,8 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 
+import pytest
+
 from console.domain.record import parse_line
 from tests.cli.nightdesk import Nightdesk
 from tests.tree import ROOT
@@ -42,6 +44,23 @@ def test_chart_json_and_csv_tell_the_same(nightdesk: Nightdesk) -> None:
     assert "failed" in runs
     assert nightdesk("usage", "--days", "0").code == 2
     assert nightdesk("usage", "--by", "colour").code == 2
+
+
+def test_every_breakdown_has_the_sums_of_the_history(nightdesk: Nightdesk) -> None:
+    for task in ("good", "good", "failing", "rejected", "lost"):
+        nightdesk.launch(task)
+    runs = nightdesk("history", "--json").json
+    for group, members in {
+        "task": {"good", "failing", "rejected"},
+        "outcome": {"ok", "failed", "skipped", "rejected"},
+        "stage": {"manual"},
+        "day": {runs[0]["day"]},
+    }.items():
+        rows = nightdesk("usage", "--by", group, "--json").json
+        assert {row[group] for row in rows} == members
+        assert list(rows[0]) == list(dict.fromkeys(("day", group, "units", "cost", "runs", "seconds")))
+        assert sum(row["runs"] for row in rows) == 2, "what was launched and has ended"
+        assert sum(row["units"] for row in rows) == pytest.approx(sum(run["units"] or 0 for run in runs))
 
 
 def test_an_empty_desk_has_an_empty_chart(nightdesk: Nightdesk) -> None:

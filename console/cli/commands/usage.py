@@ -22,11 +22,11 @@ PIPED = 100
 @click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="Up to today.")
 @click.option("--by", type=click.Choice([g.value for g in Group]), default="task", show_default=True)
 @click.option("--measure", type=click.Choice([m.value for m in Measure]), default="units", show_default=True)
-@click.option("--csv", "as_csv", is_flag=True, help="One row per day and task.")
+@click.option("--csv", "as_csv", is_flag=True, help="One row per day and member of --by.")
 @with_json
 @pass_shell
 def usage_command(shell: Shell, days: int, by: str, measure: str, as_csv: bool) -> int:
-    """What was used, by day. --json and --csv have one row per day and task, whatever the chart shows."""
+    """What was used, by day. --json and --csv have one row per day and member of --by, with every measure."""
     from console.engine.consumption import UsageQuery
 
     query = UsageQuery(days=days, group=Group(by), measure=Measure(measure))
@@ -48,18 +48,19 @@ async def _report(shell: Shell, query: UsageQuery) -> UsageReport:
 
 
 def rows(report: UsageReport) -> list[dict[str, object]]:
-    """One per day and task, oldest first; a cost that is not known is None."""
+    """One per day and member of the group, oldest first; a cost that is not known is None."""
+    group = report.query.group
     return [
         {
             "day": day,
-            "task": task,
+            group.value: member,
             "units": figures.units / 1000,
             "cost": None if (cost := figures.cost_in(report.currency or "")) is None else cost / 1_000_000,
             "runs": figures.runs,
             "seconds": figures.ms / 1000,
         }
-        for day, tasks in rolled_up(report.buckets, Group.TASK).items()
-        for task, figures in sorted(tasks.items())
+        for day, members in rolled_up(report.buckets, group).items()
+        for member, figures in sorted(members.items())
     ]
 
 
