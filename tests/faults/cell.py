@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.domain.run import Run, RunId, State
-from console.engine.pacing import Pacing
 from console.engine.settings import Kind
 from console.provider.exchange import Bounds
 from console.provider.interactions import InteractionsProvider
@@ -19,27 +18,13 @@ from console.simulator.control import truth
 from console.simulator.faults import Call
 from console.simulator.listener import serve
 from console.simulator.world import World
-from tests.engine.building import BY, House, a_task, house, settings
+from tests.engine.building import BY, QUICK, House, a_task, house, settings
 from tests.faults.matrix import Cell, Position, expected
 from tests.kills.evidence import gather
 from tests.kills.laws import broken_laws
 from tests.waiting import until
 
-PACING = Pacing(
-    tick_s=0.05,
-    save_ms=200,
-    not_sent_waits_s=(0.01, 0.01),
-    rate_limit_waits_s=(0.01, 0.01, 0.01),
-    usage_waits_s=(0.01, 0.01),
-    stream_waits_s=(0.05,),
-    cancel_first_s=0.02,
-    cancel_longest_s=0.1,
-    sandbox_after_ms=300,
-    alarm_after_ms=600,
-    overdue_ms=60_000,
-    fresh_send_ms=60_000,
-    handover_s=5.0,
-)
+PACING = replace(QUICK, save_ms=200, overdue_ms=60_000, fresh_send_ms=60_000, handover_s=5.0)
 PATIENCE_S = 60.0
 """Far longer than anything takes, beside many other cells on a busy machine too."""
 SILENCE_S = 1.0

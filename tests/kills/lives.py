@@ -14,7 +14,6 @@ from console.domain.run import RERUN_FREELY, Outcome, Run, State
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
 from console.engine.errors import ActRefused, StaleRun
-from console.engine.pacing import Pacing
 from console.engine.snapshot import LaunchRequest
 from console.journal.launches import LaunchJournal
 from console.journal.writer import LogWriter
@@ -26,7 +25,7 @@ from console.simulator.remote import Remote
 from console.store.launches import ClaimKind
 from console.store.prepare import prepare
 from console.store.store import Store
-from tests.engine.building import BY, a_task, settings
+from tests.engine.building import BY, QUICK, a_task, settings
 from tests.kills.courses import SHORT_MS, Course, Trouble
 from tests.kills.reaper import REQUEST, DyingTransport, MortalDatabase, MortalProvider, Point, Reaper, mortal_database
 from tests.waiting import until
@@ -34,19 +33,16 @@ from tests.waiting import until
 DATE = "2026-11-23"
 WITHIN_S = 15.0
 """Far longer than any recovery takes, on a busy machine too."""
-PACING = Pacing(
+PACING = replace(
+    QUICK,
     tick_s=0.03,
     save_ms=100,
-    not_sent_waits_s=(0.01, 0.01),
-    rate_limit_waits_s=(0.01, 0.01, 0.01),
-    usage_waits_s=(0.01, 0.01),
     stream_waits_s=(0.02,),
     cancel_first_s=0.01,
     cancel_longest_s=0.05,
     sandbox_after_ms=60,
     alarm_after_ms=5_000,
     overdue_ms=1_000,
-    handover_s=1.0,
 )
 
 
