@@ -11,12 +11,11 @@ from console.domain.guardrails import Caps, Standing
 from console.domain.moment import Moment
 from console.domain.record import LogRecord
 from console.domain.rollout import RolloutRules
-from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, new_run_id
+from console.domain.run import Limits, Outcome, Reason, Run, State, new_run_id
 from console.domain.task import CutOff, Guardrails, Origin, Stage, Task
 from console.domain.usage import Usage
 from console.store.launches import ClaimAnswer, ClaimKind, ClaimOrder
 from console.store.rows import Ending
-from console.store.run_row import run_of
 from console.store.store import Store
 from tests.clock import ManualClock
 
@@ -179,16 +178,6 @@ class Bench:
         sql = "select verdict from sends where run_id = ? order by n"
         rows = await self.store.database.read(lambda tx: tx.execute_fetchall(sql, (run.id,)))
         return [row["verdict"] for row in rows]
-
-    async def verdicts(self) -> list[tuple[str, str]]:
-        """Run and verdict of every try of a POST, in order."""
-        rows = await self.store.database.read(lambda tx: tx.execute_fetchall("select run_id, verdict from sends"))
-        return [(row["run_id"], row["verdict"]) for row in rows]
-
-    async def rows(self) -> dict[RunId, Run]:
-        """Every run that took a hold as it is now, by id; skips and refusals left out."""
-        rows = await self.store.database.read(lambda tx: tx.execute_fetchall("select * from runs where attempt > 0"))
-        return {run.id: run for run in map(run_of, rows)}
 
     async def hold(self, run: Run) -> tuple[str, int | None] | None:
         """State and settled amount of its hold; None where it never took one."""

@@ -15,6 +15,7 @@ from console.domain.guardrails import Cap, Caps
 from console.domain.moment import Moment
 from console.domain.run import HOLDING, LIVE, RERUN_FREELY, Outcome, Run, RunId, State
 from console.domain.task import Task
+from console.store.run_row import run_of
 from console.store.store import Store
 from console.store.windows import month_of
 from tests.clock import ManualClock
@@ -131,8 +132,16 @@ class Books:
         """The rows of all runs that took a hold, by id; read anew where they may have changed."""
         written = self.shelf.written()
         if written != self._rows[0]:
-            self._rows = (written, self.do(self.bench.rows()))
+            runs = map(run_of, self._read("select * from runs where attempt > 0"))
+            self._rows = (written, {run.id: run for run in runs})
         return self._rows[1]
+
+    def verdicts(self) -> list[tuple[str, str]]:
+        """Run and verdict of every try of a POST."""
+        return [(row["run_id"], row["verdict"]) for row in self._read("select run_id, verdict from sends")]
+
+    def _read(self, sql: str) -> Iterable[Any]:
+        return self.do(self.store.database.read(lambda tx: tx.execute_fetchall(sql)))
 
     def leave(self) -> None:
         """The process ends; what it knew is gone."""
