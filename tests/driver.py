@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from unittest.mock import patch
 
 from textual.pilot import Pilot
 
@@ -17,6 +19,7 @@ from console.ui.ports import EngineLike
 from console.ui.screens.dialogs import Dialog
 from console.ui.theme import load_themes
 from console.ui.widgets.run_table import RunTable
+from tests.waiting import until
 
 SIZE = (120, 36)
 
@@ -52,8 +55,13 @@ class Console:
         """All that is under way is done and painted."""
         await self._pilot.pause()
         if self.app.is_running:
+            await until(self._has_taken_every_key, within=30, what="every key is taken")
             await self.app.acts.done()
             await self._pilot.pause()
+
+    def _has_taken_every_key(self) -> bool:
+        typed = self.app._typed
+        return not (typed._is_busy or typed._waiting) or not self.app.is_running
 
     async def resize(self, width: int, height: int) -> None:
         """Another size of the terminal."""
@@ -137,7 +145,13 @@ async def console(
         leave=leave,
     )
     app = ConsoleApp(context, themes=load_themes(), theme=theme, slow=slow)
-    async with app.run_test(size=size) as pilot:
-        driver = Console(app, pilot)
-        await driver.settle()
-        yield driver
+    # Keys come as fast as from a terminal: whoever presses them waits for what they did, not after each of them.
+    with patch("textual.app.wait_for_idle", _no_pause):
+        async with app.run_test(size=size) as pilot:
+            driver = Console(app, pilot)
+            await driver.settle()
+            yield driver
+
+
+async def _no_pause(_: float = 0) -> None:
+    await asyncio.sleep(0)
