@@ -169,7 +169,7 @@ def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, trouble
     deaths = [row.points[turn % len(row.points)]]
     if row.then:
         deaths.append(row.then[turn % len(row.then)])
-    deaths += [_anywhere(dice) for _ in range(dice.choice((0, 1, 2, 2, 2)) + 1 - len(deaths))]
+    deaths += [_anywhere(dice) for _ in range(dice.choice((1, 2, 3, 3)) + 1 - len(deaths))]
     shift = HOUR_MS if row.shifts or dice.random() < 0.1 else 0
     return Trial(
         number=number,
