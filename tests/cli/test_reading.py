@@ -30,6 +30,10 @@ def test_history_show_and_log_tell_the_same(nightdesk: Nightdesk) -> None:
     told = nightdesk("show", good["key"]).out
     assert good["run"] in told
     assert "timeline:" in told
+    assert "of 50.0, cut off when it is reached" in told
+    skipped = nightdesk("show", runs[1]["run"]).out
+    assert "no attempt" in skipped
+    assert "units" not in skipped
 
     lines = nightdesk("log", "--json").json
     assert [line["status"] for line in lines] == ["launched", "ok", "skipped", "launched", "failed"]

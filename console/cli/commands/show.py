@@ -12,6 +12,7 @@ from console.cli.shell import Shell, pass_shell, with_json
 
 if TYPE_CHECKING:
     from console.domain.moment import Moment
+    from console.domain.run import Run
     from console.engine.snapshot import RunDetail
 
 
@@ -65,17 +66,15 @@ def _lines(detail: RunDetail, now: Moment) -> list[str]:
 
 def _facts(detail: RunDetail, now: Moment) -> list[tuple[str, str]]:
     from console.cli.progress import time_left
-    from console.cli.run_json import elapsed_ms, instant, tokens
-    from console.domain.usage import units_text
-    from console.ui.format import elapsed, money, span_of
+    from console.cli.run_json import instant
+    from console.ui.format import span_of
 
     run = detail.run
-    counted = tokens(run)
-    cost = "nothing" if run.sent is None else money(run.cost_micro, run.currency)
+    attempt = f"attempt {run.attempt}" if run.attempt else "no attempt"
     return [
         ("run", run.id),
         ("task", run.task),
-        ("key", f"{run.key}  ({run.type}:{run.target}:{run.date}), attempt {run.attempt}"),
+        ("key", f"{run.key}  ({run.type}:{run.target}:{run.date}), {attempt}"),
         ("state", f"{run.state}" + (f", {run.outcome}" if run.outcome else "")),
         ("note", run.note),
         ("stop", f"{run.stop.reason} by {run.stop.by}, {run.stop.tries} tries; {run.stop.answer}" if run.stop else ""),
@@ -85,13 +84,27 @@ def _facts(detail: RunDetail, now: Moment) -> list[tuple[str, str]]:
         ("deadline", f"{instant(run.deadline_ms)}  ({span_of(run.limits.max_ms)})" if run.deadline_ms else ""),
         ("left", time_left(run, now.wall_ms)),
         ("ended", instant(run.ended_ms) or ""),
-        ("elapsed", elapsed(elapsed_ms(run, now))),
-        ("units", f"{units_text(run.units)} of {units_text(run.limits.budget)} ({run.limits.cut_off})"),
-        ("tokens", "unknown" if counted is None else str(counted)),
-        ("cost", cost),
+        *(_figures(run, now) if run.attempt else ()),
         ("agent", f"{run.fingerprint.agent}, model {run.fingerprint.model}"),
         ("remote", f"{run.remote_id} ({run.remote_status or 'not looked at yet'})" if run.remote_id else ""),
         ("sandbox", run.sandbox_id or ""),
         ("superseded", run.superseded_by or ""),
         ("tries again", instant(run.retry_at_ms) or ""),
+    ]
+
+
+def _figures(run: Run, now: Moment) -> list[tuple[str, str]]:
+    """What a run that took a hold has used."""
+    from console.cli.run_json import elapsed_ms, tokens
+    from console.domain.task import CutOff
+    from console.domain.usage import units_text
+    from console.ui.format import elapsed, money
+
+    rule = "before it would pass" if run.limits.cut_off is CutOff.BEFORE else "when it is reached"
+    counted = tokens(run)
+    return [
+        ("elapsed", elapsed(elapsed_ms(run, now))),
+        ("units", f"{units_text(run.units)} of {units_text(run.limits.budget)}, cut off {rule}"),
+        ("tokens", "unknown" if counted is None else str(counted)),
+        ("cost", "nothing" if run.sent is None else money(run.cost_micro, run.currency)),
     ]
