@@ -94,7 +94,7 @@ def scheduler(case: Case) -> Found:
     if row is not None and is_alive(case.folder / "owners", row.id):
         yield Level.OK, f"{safe(row.kind)} process {row.pid} launches what is due"
     elif wanted:
-        told = f"nobody launches the {len(wanted)} scheduled tasks"
+        told = f"nobody launches {len(wanted)} scheduled task{'s' * (len(wanted) > 1)}"
         yield Level.WARN, f"{told}; start `nightdesk serve`, or keep the console open"
     else:
         yield Level.OK, "nobody, and no task has a schedule"
