@@ -40,6 +40,10 @@ class Bug:
     """What the finding says, so that another failure is not taken for it."""
 
 
+def _one(file: str, *, old: str, new: str) -> tuple[Edit, ...]:
+    return (Edit(file=file, old=old, new=new),)
+
+
 def _sending(old: str, new: str) -> Edit:
     return Edit(file="console/engine/sending.py", old=old, new=new)
 
@@ -79,13 +83,10 @@ BUGS = (
     ),
     Bug(
         name="an unknown answer gives the hold back",
-        edits=(
-            Edit(
-                file="console/store/sending.py",
-                old='await decide_send(tx, run, "unknown", why, now)',
-                new='await decide_send(tx, run, "unknown", why, now)\n'
-                "            await release_hold(tx, run, now.wall_ms)",
-            ),
+        edits=_one(
+            "console/store/sending.py",
+            old='await decide_send(tx, run, "unknown", why, now)',
+            new='await decide_send(tx, run, "unknown", why, now)\n            await release_hold(tx, run, now.wall_ms)',
         ),
         tells="I7",
     ),
@@ -109,152 +110,128 @@ BUGS = (
     ),
     Bug(
         name="5xx is taken for a refusal",
-        edits=(
-            Edit(
-                file="console/provider/verdict.py",
-                old="    if reply.status in REFUSALS:\n",
-                new="    if reply.status in REFUSALS or reply.status >= 500:\n",
-            ),
+        edits=_one(
+            "console/provider/verdict.py",
+            old="    if reply.status in REFUSALS:\n",
+            new="    if reply.status in REFUSALS or reply.status >= 500:\n",
         ),
         found_by=Suite.VERDICTS,
         tells="failed",
     ),
     Bug(
         name="a commit is not flushed to the disk",
-        edits=(
-            Edit(
-                file="console/store/connecting.py",
-                old="        return 3 if self is JournalMode.DELETE else 2\n",
-                new="        return 0\n",
-            ),
+        edits=_one(
+            "console/store/connecting.py",
+            old="        return 3 if self is JournalMode.DELETE else 2\n",
+            new="        return 0\n",
         ),
         found_by=Suite.PRAGMAS,
         tells="synchronous",
     ),
     Bug(
         name="writes carry no owner and no fence",
-        edits=(
-            Edit(
-                file="console/store/statements.py",
-                old='believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"',
-                new='believed = "id = :_id and state = :_state and :_owner is :_owner and :_fence = :_fence"',
-            ),
+        edits=_one(
+            "console/store/statements.py",
+            old='believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"',
+            new='believed = "id = :_id and state = :_state and :_owner is :_owner and :_fence = :_fence"',
         ),
         tells="I9",
     ),
     Bug(
         name="a 200 on a cancel is taken for an end",
-        edits=(
-            Edit(
-                file="console/engine/stopping.py",
-                old="        await self._keeper.write(change)\n        return retry_after\n",
-                new="        await self._keeper.write(change)\n"
-                "        if answer:\n"
-                "            from console.domain.run import Outcome\n"
-                "            from console.store.rows import Ending\n"
-                "            ending, now = Ending(outcome=Outcome.CANCELLED), self._parts.clock.now()\n"
-                "            await self._keeper.write(lambda run: self._parts.store.runs.settle(run, ending, now))\n"
-                "        return retry_after\n",
-            ),
+        edits=_one(
+            "console/engine/stopping.py",
+            old="        await self._keeper.write(change)\n        return retry_after\n",
+            new="        await self._keeper.write(change)\n"
+            "        if answer:\n"
+            "            from console.domain.run import Outcome\n"
+            "            from console.store.rows import Ending\n"
+            "            ending, now = Ending(outcome=Outcome.CANCELLED), self._parts.clock.now()\n"
+            "            await self._keeper.write(lambda run: self._parts.store.runs.settle(run, ending, now))\n"
+            "        return retry_after\n",
         ),
         tells="I10",
     ),
     Bug(
         name="a 404 on a GET is taken for an end",
-        edits=(
-            Edit(
-                file="console/engine/following.py",
-                old="            except ProviderError as error:\n                self._figures.trouble",
-                new="            except ProviderError as error:\n"
-                "                if 'not found' in str(error):\n"
-                "                    gone = StatusClass.TERMINAL\n"
-                "                    remote_id = self._keeper.run.remote_id\n"
-                "                    self._end = RemoteRun(\n"
-                "                        remote_id=remote_id, status='failed', status_class=gone, usage=None\n"
-                "                    )\n"
-                "                self._figures.trouble",
-            ),
+        edits=_one(
+            "console/engine/following.py",
+            old="            except ProviderError as error:\n                self._figures.trouble",
+            new="            except ProviderError as error:\n"
+            "                if 'not found' in str(error):\n"
+            "                    gone = StatusClass.TERMINAL\n"
+            "                    remote_id = self._keeper.run.remote_id\n"
+            "                    self._end = RemoteRun(\n"
+            "                        remote_id=remote_id, status='failed', status_class=gone, usage=None\n"
+            "                    )\n"
+            "                self._figures.trouble",
         ),
         tells="I10",
     ),
     Bug(
         name="the deadline counts by the wall clock",
-        edits=(
-            Edit(
-                file="console/domain/moment.py",
-                old="        if self.boot_id == earlier.boot_id:\n",
-                new="        if False:\n",
-            ),
+        edits=_one(
+            "console/domain/moment.py",
+            old="        if self.boot_id == earlier.boot_id:\n",
+            new="        if False:\n",
         ),
         tells="2.3",
     ),
     Bug(
         name="the key is made from now",
-        edits=(
-            Edit(
-                file="console/engine/dates.py",
-                old="    due = latest_instant(task, now) if scheduled else None\n",
-                new="    due = None\n",
-            ),
+        edits=_one(
+            "console/engine/dates.py",
+            old="    due = latest_instant(task, now) if scheduled else None\n",
+            new="    due = None\n",
         ),
         found_by=Suite.DATES,
         tells="failed",
     ),
     Bug(
         name="a key is free again some time after its end",
-        edits=(
-            Edit(
-                file="console/domain/admission.py",
-                old="    blocking = [run for run in real if run.outcome not in RERUN_FREELY]\n",
-                new="    blocking = [run for run in real if run.outcome not in RERUN_FREELY]\n"
-                "    blocking = [run for run in blocking if run.elapsed_ms < 15_000]\n",
-            ),
+        edits=_one(
+            "console/domain/admission.py",
+            old="    blocking = [run for run in real if run.outcome not in RERUN_FREELY]\n",
+            new="    blocking = [run for run in real if run.outcome not in RERUN_FREELY]\n"
+            "    blocking = [run for run in blocking if run.elapsed_ms < 15_000]\n",
         ),
         tells="I8",
     ),
     Bug(
         name="recovery sends what was being sent",
-        edits=(
-            Edit(
-                file="console/engine/watch.py",
-                old="self.guard(await runs.record_unconfirmed(mine, why=why, now=now))",
-                new="self.guard(await runs.record_not_sent(mine, why=why, final=False, now=now))",
-            ),
+        edits=_one(
+            "console/engine/watch.py",
+            old="self.guard(await runs.record_unconfirmed(mine, why=why, now=now))",
+            new="self.guard(await runs.record_not_sent(mine, why=why, final=False, now=now))",
         ),
         tells="I1",
     ),
     Bug(
         name="a living owner is robbed",
-        edits=(
-            Edit(
-                file="console/engine/ownership.py",
-                old="        except BlockingIOError:\n            yield False\n            return\n",
-                new="        except BlockingIOError:\n            pass\n",
-            ),
+        edits=_one(
+            "console/engine/ownership.py",
+            old="        except BlockingIOError:\n            yield False\n            return\n",
+            new="        except BlockingIOError:\n            pass\n",
         ),
         tells="2.2",
     ),
     Bug(
         name="ruled not launched, the sandbox left",
-        edits=(
-            Edit(
-                file="console/engine/rulings.py",
-                old="        if run.sandbox_own and run.sandbox_id is not None:\n            try:\n",
-                new="        if run.id == '' and run.sandbox_id is not None:\n            try:\n",
-            ),
+        edits=_one(
+            "console/engine/rulings.py",
+            old="        if run.sandbox_own and run.sandbox_id is not None:\n            try:\n",
+            new="        if run.id == '' and run.sandbox_id is not None:\n            try:\n",
         ),
         tells="K17",
     ),
     Bug(
         name="log lines are marked before they are written",
-        edits=(
-            Edit(
-                file="console/engine/parts.py",
-                old="                    self._log.append(records, sync=True)\n"
-                "                    await self._store.outbox.mark_logged([record.ev for record in records])\n",
-                new="                    await self._store.outbox.mark_logged([record.ev for record in records])\n"
-                "                    self._log.append(records, sync=True)\n",
-            ),
+        edits=_one(
+            "console/engine/parts.py",
+            old="                    self._log.append(records, sync=True)\n"
+            "                    await self._store.outbox.mark_logged([record.ev for record in records])\n",
+            new="                    await self._store.outbox.mark_logged([record.ev for record in records])\n"
+            "                    self._log.append(records, sync=True)\n",
         ),
         tells="I12",
     ),
