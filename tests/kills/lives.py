@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -118,7 +119,7 @@ def provider_of(life: Life, reaper: Reaper) -> Provider:
     """The real one, over the real network as far as this life's troubles leave it."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None
     if life.point is not None and life.point.step == REQUEST:
-        transport = lambda: DyingTransport(reaper)  # noqa: E731  # a factory beside another
+        transport = partial(DyingTransport, reaper)
     elif life.trouble.refuses:
         transport = Refusing(life.trouble.refuses).transport
     inner = InteractionsProvider(

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.provider.sse import MAX_EVENT, MAX_LINE, Frame, SseDecoder
+from tests.telling import tell
 
 
 def decoded(*chunks: bytes) -> list[Frame]:
@@ -111,7 +112,7 @@ def test_a_well_formed_stream_is_read_as_httpx_sse_reads_it(events: list[tuple[s
 
 def test_random_cuts_of_a_long_stream() -> None:
     seed = random.randrange(1 << 32)
-    print(f"seed {seed}")  # noqa: T201 - a failure must be repeatable
+    tell(f"seed {seed}")
     chance = random.Random(seed)
     stream = SAMPLE * 50
     for _ in range(50):

@@ -18,6 +18,7 @@ from console.store.store import Store
 from tests.clock import ManualClock
 from tests.store.building import BUDGET
 from tests.store.racing import FREE, Answers, check_then_insert, claim_all
+from tests.telling import tell
 from tests.waiting import until_sync
 
 PROCESSES = 4
@@ -31,7 +32,7 @@ def _race(target: Callable[..., None], *arguments: object, seeded: bool = True) 
     context = multiprocessing.get_context("spawn")
     start, out = context.Barrier(PROCESSES), context.Queue()
     seed = random.randrange(2**32)
-    print(f"seed {seed}")  # noqa: T201  # shown with a failure, to run the same orders again
+    tell(f"seed {seed}")
     workers = [
         context.Process(target=target, args=(*arguments, *([seed + number] if seeded else []), start, out))
         for number in range(PROCESSES)
