@@ -6,7 +6,7 @@ Between the judgement and the taking nobody else can act. The index on the key h
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.domain.admission import Asking, KeyAnswer, KeyVerdict, judge_key
 from console.domain.guardrails import Caps, Refusal, RefusalKind, Standing, admit
@@ -84,9 +84,14 @@ class Launches:
             return await self._database.transaction(lambda tx: self._outrun(tx, order, now))
 
     async def look(self, order: ClaimOrder, now: Moment) -> ClaimAnswer:
-        """What `claim` would answer now. Writes nothing; `run` is None."""
-        judgement = await self._database.read(lambda tx: self._judged(tx, order, now))
-        return judgement.answer(None)
+        """What `claim` would answer now, with the standings in any case. Writes nothing; `run` is None."""
+
+        async def unit(tx: Transaction) -> ClaimAnswer:
+            judgement = await self._judged(tx, order, now)
+            standings = judgement.standings or await standings_in(tx, order.caps, now, order.task)
+            return replace(judgement, standings=standings).answer(None)
+
+        return await self._database.read(unit)
 
     async def approve(
         self, run_id: RunId, *, by: str, owner: str | None, task: Task, caps: Caps, expires_ms: int, now: Moment
@@ -145,12 +150,15 @@ class Launches:
         return judgement.answer(run)
 
     async def _judged(self, tx: Transaction, order: ClaimOrder, now: Moment) -> _Judgement:
-        """Pause, key, stage, caps: the first that says no is the answer."""
+        """Pause, key, stage, caps: the first that says no is the answer, and none behind it is asked.
+
+        Whoever comes second to a key holds up the others no longer than that takes.
+        """
         runs = [run_of(row) for row in await every(tx, SELECT_KEY, {"key": order.key})]
         key = self._judge(runs, order.asking)
         unconfirmed = await has_unconfirmed(tx, order.task.name)
         stage = effective_stage(await stage_in(tx, order.task.name), unconfirmed=unconfirmed)
-        standings = await standings_in(tx, order.caps, now, order.task)
+        standings: tuple[Standing, ...] = ()
         refusal = await paused_refusal(tx) or key.refusal
         kind = ClaimKind.CLAIMED
         if refusal is None and key.answer in (KeyAnswer.DONE, KeyAnswer.RUNNING):
@@ -163,6 +171,7 @@ class Launches:
             elif proposes:
                 kind = ClaimKind.PROPOSED
             else:
+                standings = await standings_in(tx, order.caps, now, order.task)
                 refusal = admit(standings, order.limits.budget)
         if refusal is not None:
             kind = ClaimKind.REFUSED

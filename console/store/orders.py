@@ -82,7 +82,7 @@ class ClaimAnswer:
     differences: tuple[str, ...] = ()
     """From the holder's fingerprint to the one that was asked for."""
     standings: tuple[Standing, ...] = ()
-    """As they were before this launch."""
+    """As they were before this launch; of a claim only where the caps were asked."""
 
 
 def run_of_order(order: ClaimOrder, state: State, *, attempt: int, stage: Stage, day: str, now: Moment) -> Run:
