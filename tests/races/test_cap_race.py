@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
-import os
 import sqlite3
-import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -16,46 +11,16 @@ import pytest
 
 from console.domain.guardrails import Caps, Standing
 from console.store.launches import ClaimKind
+from console.store.prepare import prepare
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.races.claimers import Counts, claim_each, look_then_hold, unlimited_but
+from tests.races.claimers import claim_each, look_then_hold, unlimited_but
+from tests.races.heat import race
 from tests.store.building import BUDGET
-from tests.waiting import until_sync
 
 PROCESSES = 8
 WANTED = 10_000
 ROOM = 1_000
-WITHIN = 400
-"""Seconds; far more than it takes."""
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A state folder in memory where there is such a place: what is raced for here is the cap, not the disk."""
-    memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
-        yield Path(made) / "state"
-
-
-def race(target: Callable[..., None], each: Sequence[tuple[object, ...]]) -> Counts:
-    """What the processes were answered in all, started at one instant; `each` are the arguments of one process."""
-    context = multiprocessing.get_context("spawn")
-    start, out = context.Barrier(len(each)), context.Queue()
-    workers = [context.Process(target=target, args=(*arguments, start, out)) for arguments in each]
-    for worker in workers:
-        worker.start()
-    answers: list[Counts] = []
-
-    def all_in() -> bool:
-        while not out.empty():
-            answers.append(out.get())
-        assert not [worker.exitcode for worker in workers if worker.exitcode], "a process broke; see stderr"
-        return len(answers) == len(each)
-
-    until_sync(all_in, within=WITHIN)
-    for worker in workers:
-        worker.join(timeout=WITHIN)
-    return dict(sum((Counter(answer) for answer in answers), Counter()))
 
 
 async def books(folder: Path, caps: Caps) -> dict[str, Standing]:
@@ -78,8 +43,9 @@ async def books(folder: Path, caps: Caps) -> dict[str, Standing]:
 def test_exactly_as_many_as_there_is_room_for(folder: Path, caps: Caps, cap: str) -> None:
     wanted = WANTED if cap == "daily_units" else WANTED // 10
     room = ROOM if wanted == WANTED else ROOM // 10
-    keys = [f"target-{number}" for number in range(wanted)]
-    answers = race(claim_each, [(folder, keys[number::PROCESSES], caps) for number in range(PROCESSES)])
+    targets = [f"target-{number}" for number in range(wanted)]
+    prepare(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
+    answers = race(claim_each, [(folder, targets[number::PROCESSES], caps) for number in range(PROCESSES)])
     assert answers == {ClaimKind.CLAIMED.value: room, ClaimKind.REFUSED.value: wanted - room}
     standings = asyncio.run(books(folder, caps))
     assert (standings[cap].held, standings[cap].left) == (room * (BUDGET if cap == "daily_units" else 1), 0)

@@ -1,0 +1,43 @@
+"""Processes that start at one instant, and what they were answered in all."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections import Counter
+from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerContext, SpawnContext
+
+from tests.races.claimers import Counts
+from tests.waiting import until_sync
+
+WITHIN = 400
+"""Seconds; far more than it takes."""
+FRESH = multiprocessing.get_context("spawn")
+"""Each process is an interpreter of its own."""
+FORKED = multiprocessing.get_context("forkserver")
+"""Each process is forked from one that has imported what they need, and done nothing: much cheaper."""
+FORKED.set_forkserver_preload(["tests.races.claimers"])
+
+
+def race(
+    target: Callable[..., None],
+    each: Sequence[tuple[object, ...]],
+    context: SpawnContext | ForkServerContext = FRESH,
+) -> Counts:
+    """What the processes were answered in all, started at one instant; `each` are the arguments of one process."""
+    start, out = context.Barrier(len(each)), context.Queue()
+    workers = [context.Process(target=target, args=(*arguments, start, out)) for arguments in each]
+    for worker in workers:
+        worker.start()
+    answers: list[Counts] = []
+
+    def all_in() -> bool:
+        while not out.empty():
+            answers.append(out.get())
+        assert not [worker.exitcode for worker in workers if worker.exitcode], "a process broke; see stderr"
+        return len(answers) == len(each)
+
+    until_sync(all_in, within=WITHIN)
+    for worker in workers:
+        worker.join(timeout=WITHIN)
+    return dict(sum((Counter(answer) for answer in answers), Counter()))

@@ -1,0 +1,61 @@
+"""T6: eight processes want the same ten thousand keys in orders of their own, or one key at the first use: one wins."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from contextlib import closing
+from multiprocessing.context import ForkServerContext, SpawnContext
+from pathlib import Path
+
+import pytest
+
+from console.store.launches import ClaimKind
+from console.store.prepare import prepare
+from tests.clock import ManualClock
+from tests.races.claimers import claim_at_first_use, claim_shuffled
+from tests.races.heat import FORKED, FRESH, race
+from tests.telling import tell
+
+PROCESSES = 8
+KEYS = 10_000
+ROUNDS = 60
+LAUNCHED = "select count(*), count(distinct key) from runs where state = 'claimed'"
+
+
+def test_ten_thousand_keys_are_launched_ten_thousand_times(folder: Path) -> None:
+    prepare(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
+    seed, began = random.randrange(2**32), time.monotonic()
+
+    answers = race(claim_shuffled, [(folder, KEYS, seed + number) for number in range(PROCESSES)])
+
+    tell(f"seed {seed}: {PROCESSES} processes, {KEYS} keys, {answers}, {time.monotonic() - began:.0f} s")
+    assert answers == {ClaimKind.CLAIMED.value: KEYS, ClaimKind.SKIPPED.value: (PROCESSES - 1) * KEYS}
+    assert _launched(folder) == (KEYS, KEYS)
+
+
+def test_at_the_first_use_of_a_folder_one_of_eight_wins(tmp_path: Path) -> None:
+    _rounds(tmp_path, FORKED)
+
+
+@pytest.mark.soak
+def test_at_the_first_use_of_a_folder_one_of_eight_fresh_interpreters_wins(tmp_path: Path) -> None:
+    _rounds(tmp_path, FRESH)
+
+
+def _rounds(base: Path, context: SpawnContext | ForkServerContext) -> None:
+    began = time.monotonic()
+    for number in range(ROUNDS):
+        folder = base / f"round-{number}"
+        answers = race(claim_at_first_use, [(folder,)] * PROCESSES, context)
+        assert answers == {ClaimKind.CLAIMED.value: 1, ClaimKind.SKIPPED.value: PROCESSES - 1}, f"round {number}"
+        assert _launched(folder) == (1, 1)
+    tell(f"{ROUNDS} rounds of {PROCESSES} processes: one winner in each, {time.monotonic() - began:.0f} s")
+
+
+def _launched(folder: Path) -> tuple[int, int]:
+    """Runs that were claimed, and keys of them."""
+    with closing(sqlite3.connect(folder / "nightdesk.db")) as database:
+        runs, keys = database.execute(LAUNCHED).fetchone()
+    return runs, keys
