@@ -57,6 +57,7 @@ class Console:
         if self.app.is_running:
             await until(self._has_taken_every_key, within=30, what="every key is taken")
             await self.app.acts.done()
+            await self.app.animator.wait_until_complete()
             await self._pilot.pause()
 
     def _has_taken_every_key(self) -> bool:
