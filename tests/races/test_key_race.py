@@ -35,13 +35,13 @@ def test_ten_thousand_keys_are_launched_ten_thousand_times(folder: Path) -> None
     assert _launched(folder) == (KEYS, KEYS)
 
 
-def test_at_the_first_use_of_a_folder_one_of_eight_wins(tmp_path: Path) -> None:
-    _rounds(tmp_path, FORKED)
+def test_at_the_first_use_of_a_folder_one_of_eight_wins(folder: Path) -> None:
+    _rounds(folder.parent, FORKED)
 
 
 @pytest.mark.soak
-def test_at_the_first_use_of_a_folder_one_of_eight_fresh_interpreters_wins(tmp_path: Path) -> None:
-    _rounds(tmp_path, FRESH)
+def test_at_the_first_use_of_a_folder_one_of_eight_fresh_interpreters_wins(folder: Path) -> None:
+    _rounds(folder.parent, FRESH)
 
 
 def _rounds(base: Path, context: SpawnContext | ForkServerContext) -> None:
