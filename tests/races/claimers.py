@@ -67,9 +67,9 @@ def claim_each(folder: Path, targets: Sequence[str], caps: Caps, start: Barrier,
         out.put(_claimed(bench, targets))
 
 
-def claim_shuffled(folder: Path, keys: int, seed: int, start: Barrier, out: Queue[Counts]) -> None:
-    """Claims each of so many keys once, in an order of its own: in the same order one process wins them all."""
-    numbers = random.Random(seed).sample(range(keys), keys)
+def claim_shuffled(folder: Path, keys: Sequence[int], seed: int, start: Barrier, out: Queue[Counts]) -> None:
+    """Claims each of the keys once, in an order of its own: in the same order one process wins them all."""
+    numbers = random.Random(seed).sample(keys, len(keys))
     with bench_on_file(folder, unlimited_but()) as bench:
         start.wait(timeout=120)
         out.put(_claimed(bench, [f"target-{number}" for number in numbers]))
