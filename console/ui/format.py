@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from console.domain.task import CutOff
 from console.domain.usage import money_text
 
 SECOND = 1000
@@ -47,6 +48,11 @@ def span_of(milliseconds: int) -> str:
     hours, rest = divmod(rest, 3600)
     parts = [(days, "d"), (hours, "h"), (rest // 60, "min")]
     return " ".join(f"{value} {unit}" for value, unit in parts if value)
+
+
+def cut_off_rule(cut_off: CutOff) -> str:
+    """When the budget stops a run, to be read behind "cut off"."""
+    return "before it would pass" if cut_off is CutOff.BEFORE else "when it is reached"
 
 
 def decimals(value: int, scale: int, places: int = 1) -> str:

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from console.domain.guardrails import UNIT_CAPS, Cap, Standing
 from console.domain.run import RERUN_FREELY, Outcome, Run, State
-from console.domain.task import CutOff
 from console.engine.snapshot import LaunchKind, LaunchPreview, RunDetail
-from console.ui.format import clock, countdown, elapsed, money, span_of, units, when
+from console.ui.format import clock, countdown, cut_off_rule, elapsed, money, span_of, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.look import Look
 from console.ui.run_cells import budget_tone
@@ -40,7 +39,7 @@ def can_rerun(preview: LaunchPreview) -> bool:
 def launch_lines(preview: LaunchPreview, look: Look, cells: int, glyphs: Glyphs) -> list[Line]:
     """What a launch would be: limits, key, usual use, the worst it can cost, the caps, and what stands against it."""
     limits = preview.limits
-    rule = "before it would pass" if limits.cut_off is CutOff.BEFORE else "when it is reached"
+    rule = cut_off_rule(limits.cut_off)
     worst = money(preview.worst_case_micro, preview.currency)
     known = preview.worst_case_micro is not None
     return [

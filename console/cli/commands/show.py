@@ -96,11 +96,10 @@ def _facts(detail: RunDetail, now: Moment) -> list[tuple[str, str]]:
 def _figures(run: Run, now: Moment) -> list[tuple[str, str]]:
     """What a run that took a hold has used."""
     from console.cli.run_json import elapsed_ms, tokens
-    from console.domain.task import CutOff
     from console.domain.usage import units_text
-    from console.ui.format import elapsed, money
+    from console.ui.format import cut_off_rule, elapsed, money
 
-    rule = "before it would pass" if run.limits.cut_off is CutOff.BEFORE else "when it is reached"
+    rule = cut_off_rule(run.limits.cut_off)
     counted = tokens(run)
     return [
         ("elapsed", elapsed(elapsed_ms(run, now))),
