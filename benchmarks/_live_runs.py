@@ -12,15 +12,15 @@ from itertools import cycle
 from pathlib import Path
 
 from console.config import load
-from console.domain.moment import Clock
 from console.domain.rollout import RolloutRules
 from console.domain.run import Run, new_run_id
 from console.domain.task import Origin
+from console.domain.timestamps import Clock
 from console.domain.usage import Usage
 from console.engine.clock import SystemClock
-from console.engine.limits import limits_of
 from console.engine.ownership import OwnerLock
-from console.store.orders import ClaimOrder
+from console.engine.settings import limits_of
+from console.store.claims import ClaimOrder
 from console.store.rows import Progress
 from console.store.store import Store
 

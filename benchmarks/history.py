@@ -17,13 +17,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from console.domain.moment import Moment
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
-from console.store.history import HistoryFilter, Place
+from console.domain.timestamps import Timestamp
+from console.store.history import Cursor, HistoryFilter
 from console.store.store import Store
-from console.ui.history_book import COUNTED, COUNTED_WORDS
-from tests.store.building import open_bench
+from console.ui.history.pages import COUNTED, COUNTED_WORDS
+from tests.store.harness import open_harness
 
 RUNS = 1_000_000
 TASKS = 20
@@ -158,7 +158,7 @@ async def measured(store: Store, count: int) -> None:
         first, number = await timed(page), await timed(counted)
         worst = max(worst, first, number, key=lambda took: took[1])
         print(f"{name:24} page {shown(first)}   count {shown(number)}")
-    middle = Place(created_ms=END_MS - 3 * 365 * 43_200_000, seq=count // 2)
+    middle = Cursor(created_ms=END_MS - 3 * 365 * 43_200_000, seq=count // 2)
     deep = await timed(lambda: history.page(FILTERS["everything, folded"], limit=PAGE, after=middle))
     print(f"{'a page from the middle':24} page {shown(deep)}")
     keys = [run.key for run in (await history.page(FILTERS["everything"], limit=PAGE)).runs]
@@ -171,14 +171,14 @@ async def main(count: int) -> None:
     """Makes the store, fills it, asks."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "state"
-        bench = await open_bench(folder)
+        bench = await open_harness(folder)
         await bench.ended(Outcome.OK)
         await bench.store.close()
         started = time.perf_counter()
         fill(folder / "nightdesk.db", count)
         size = (folder / "nightdesk.db").stat().st_size
         print(f"{count:,} runs, {size / 1e6:.0f} MB, made in {time.perf_counter() - started:.0f} s")
-        store = await Store.open(folder, now=Moment(wall_ms=END_MS, boot_ms=1, boot_id="boot"))
+        store = await Store.open(folder, now=Timestamp(wall_ms=END_MS, boot_ms=1, boot_id="boot"))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         await measured(store, count)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

@@ -19,10 +19,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from console.domain.daily import total
-from console.domain.record import LogRecord, format_line
+from console.domain.log_record import LogRecord, format_line
 from console.domain.run import new_run_id
-from console.journal.usage import UsageLog
+from console.domain.usage_stats import sum_totals
+from console.journal.aggregate import UsageLog
 
 ROOT = Path(__file__).resolve().parent.parent
 LINES = 1_000_000
@@ -161,7 +161,7 @@ def main(arguments: list[str]) -> None:
     """`--sum FILE` is what the measured process does."""
     if arguments[:1] == ["--sum"]:
         with UsageLog(Path(arguments[1])) as usage:
-            print(f"{total(usage.refresh().buckets()).units / 1000:.3f}")
+            print(f"{sum_totals(usage.refresh().buckets()).units / 1000:.3f}")
         return
     lines = int(arguments[0]) if arguments else LINES
     with tempfile.TemporaryDirectory() as folder:

@@ -16,18 +16,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, median
 
-from console.cli.build import built
-from console.domain.guardrails import Caps
+from console.app import open_app
+from console.domain.limits import Caps
 from console.domain.run import Outcome, Run
 from console.domain.task import CutOff, Guardrails, Task
 from console.domain.usage import Units
-from console.engine.settings import EngineSettings, Kind
-from console.engine.snapshot import LaunchRequest
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
+from console.engine.models import LaunchRequest
+from console.engine.settings import EngineSettings, ProcessKind
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.secret import Secret
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.server import SimulatorThread
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 
 AT_ONCE = 8
 BUDGET = 20_000
@@ -64,18 +64,20 @@ def tasks(runs: int, cut_off: CutOff) -> tuple[Task, ...]:
 
 async def measured(url: str, folder: Path, runs: int, cut_off: CutOff) -> list[Run]:
     """Every run at its end."""
-    settings = EngineSettings(tasks=tasks(runs, cut_off), caps=UNLIMITED, units=UNITS, poll_ms=1000, kind=Kind.RUN)
+    settings = EngineSettings(
+        tasks=tasks(runs, cut_off), caps=UNLIMITED, units=UNITS, poll_ms=1000, kind=ProcessKind.RUN
+    )
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async with built(
+    async with open_app(
         folder=folder,
         settings=settings,
-        make_provider=lambda: InteractionsProvider(base_url=url, secret=Secret("not-used")),
+        make_provider=lambda: GeminiProvider(base_url=url, secret=Secret("not-used")),
     ) as house:
 
         async def one(task: Task) -> Run:
             async with slots:
-                answer = await house.engine.desk.launch(LaunchRequest(task=task.name, by="benchmark tty=no"))
+                answer = await house.engine.operations.launch(LaunchRequest(task=task.name, by="benchmark tty=no"))
                 return await house.engine.wait(answer.run.id)
 
         return list(await asyncio.gather(*map(one, settings.tasks)))
@@ -107,7 +109,7 @@ def main() -> None:
     )
     with (
         tempfile.TemporaryDirectory(prefix="overshoot-") as made,
-        SimulatorThread(World(seed=arguments.seed)) as service,
+        SimulatorThread(SimulatorState(seed=arguments.seed)) as service,
     ):
         for cut_off in CutOff:
             runs = asyncio.run(measured(service.url, Path(made) / cut_off.value, arguments.runs, cut_off))

@@ -16,16 +16,16 @@ def main() -> None:
     os.umask(0o077)
     gc.set_threshold(AT_START)
     sys.excepthook = _told_without_values
-    from console.cli.app import entry
+    from console.cli.main import entry
 
     sys.exit(entry(sys.argv[1:]))
 
 
 def _told_without_values(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
     # The usual hook prints messages, and a message may hold a prompt or a key.
-    from console.cli.failures import crash_lines
+    from console.cli.exit_codes import crash_summary
 
-    sys.stderr.write(f"nightdesk: {crash_lines(error)}\n")
+    sys.stderr.write(f"nightdesk: {crash_summary(error)}\n")
 
 
 if __name__ == "__main__":

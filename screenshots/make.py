@@ -13,10 +13,9 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from console.cli.demo import Demo, running_demo
+from console.demo.runner import Demo, running_demo
 from console.ui.app import ConsoleApp
-from console.ui.context import Context
-from console.ui.farewell import Farewell
+from console.ui.context import Context, ExitResult
 from console.ui.glyphs import UNICODE
 from console.ui.theme import Themes, load_themes
 
@@ -62,14 +61,14 @@ async def take(demo: Demo, picture: Picture, folder: Path) -> None:
     context = Context(engine=demo.house.engine, clock=demo.house.clock, glyphs=UNICODE, by=BY)
     app = ConsoleApp(context, themes=load_themes(), theme=picture.theme)
 
-    async def press(pilot: Pilot[Farewell]) -> None:
+    async def press(pilot: Pilot[ExitResult]) -> None:
         await settle(pilot)
         for key in picture.keys:
             await pilot.press(key)
             await settle(pilot)
         (folder / f"{picture.name}.svg").write_text(self_contained(app.export_screenshot()), encoding="utf-8")
 
-    async def settle(pilot: Pilot[Farewell]) -> None:
+    async def settle(pilot: Pilot[ExitResult]) -> None:
         await pilot.pause()
         await app.acts.done()
         await pilot.pause()
@@ -92,7 +91,7 @@ async def main(folder: Path) -> None:
         await asyncio.sleep(WARM_UP_S)
         for picture in pictures(load_themes()):
             await take(demo, picture, folder)
-        await demo.house.engine.desk.stop_all(by=BY)
+        await demo.house.engine.operations.stop_all(by=BY)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from console.domain.moment import Moment
+from console.domain.timestamps import Timestamp
 
 START = datetime(2026, 11, 23, 3, 0, 0, tzinfo=UTC)
 """Where a new clock stands."""
@@ -18,11 +18,11 @@ class ManualClock:
         self._boot_ms = boot_ms
         self._boot_id = boot_id
 
-    def now(self) -> Moment:
+    def now(self) -> Timestamp:
         """Both hands as they stand."""
-        return Moment(wall_ms=self._wall_ms, boot_ms=self._boot_ms, boot_id=self._boot_id)
+        return Timestamp(wall_ms=self._wall_ms, boot_ms=self._boot_ms, boot_id=self._boot_id)
 
-    def advance(self, seconds: float) -> Moment:
+    def advance(self, seconds: float) -> Timestamp:
         """Real time passes, awake or suspended: both hands move. Raises ValueError for less than 0 seconds."""
         if seconds < 0:
             raise ValueError("real time never goes back; step_wall does")
@@ -30,17 +30,17 @@ class ManualClock:
         self._boot_ms += round(seconds * 1000)
         return self.now()
 
-    def step_wall(self, seconds: float) -> Moment:
+    def step_wall(self, seconds: float) -> Timestamp:
         """Somebody sets the wall clock, forward or back; no real time passes."""
         self._wall_ms += round(seconds * 1000)
         return self.now()
 
-    def set_wall(self, instant: datetime) -> Moment:
+    def set_wall(self, instant: datetime) -> Timestamp:
         """Sets the wall clock to `instant` (aware); no real time passes."""
         self._wall_ms = int(instant.timestamp() * 1000)
         return self.now()
 
-    def reboot(self, *, away_seconds: float = 30.0) -> Moment:
+    def reboot(self, *, away_seconds: float = 30.0) -> Timestamp:
         """The machine comes back `away_seconds` later with a new boot id and a young boot clock."""
         name, _, number = self._boot_id.rpartition("-")
         self._boot_id = f"{name}-{int(number) + 1}"

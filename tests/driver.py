@@ -9,16 +9,15 @@ from unittest.mock import patch
 
 from textual.pilot import Pilot
 
-from console.domain.moment import Clock
 from console.domain.run import RunId
+from console.domain.timestamps import Clock
 from console.ui.app import ConsoleApp
-from console.ui.context import Context, Leave
-from console.ui.farewell import Farewell
+from console.ui.context import Context, ExitResult, Leave
+from console.ui.dialogs.dialog import Dialog
 from console.ui.glyphs import UNICODE, Glyphs
-from console.ui.ports import EngineLike
-from console.ui.screens.dialogs import Dialog
+from console.ui.ports import EnginePort
+from console.ui.runs.table import RunTable
 from console.ui.theme import load_themes
-from console.ui.widgets.run_table import RunTable
 from tests.waiting import until
 
 SIZE = (120, 36)
@@ -27,7 +26,7 @@ SIZE = (120, 36)
 class Console:
     """A page object over Textual's pilot."""
 
-    def __init__(self, app: ConsoleApp, pilot: Pilot[Farewell]) -> None:
+    def __init__(self, app: ConsoleApp, pilot: Pilot[ExitResult]) -> None:
         self.app = app
         self._pilot = pilot
 
@@ -124,7 +123,7 @@ class Console:
 
 @asynccontextmanager
 async def console(
-    engine: EngineLike,
+    engine: EnginePort,
     clock: Clock,
     *,
     size: tuple[int, int] = SIZE,

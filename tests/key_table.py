@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from textual.binding import Binding
 
 import console.ui
-from console.ui.keys import key_name
+from console.ui.widgets.key_bar import key_name
 from tests.tree import ROOT
 
 README = ROOT / "README.md"

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from console.cli.app import COMMANDS, cli
-from console.cli.exits import Exit
+from console.cli.exit_codes import ExitCode
+from console.cli.main import COMMANDS, cli
 from console.config import load
 from console.config.schema import (
     SECTIONS,
@@ -25,7 +25,7 @@ from console.config.schema import (
     TaskTable,
     UnitsTable,
 )
-from console.domain.record import LogRecord, format_line
+from console.domain.log_record import LogRecord, format_line
 from tests.tree import ROOT, tracked_files
 
 PAGES = [path for path in tracked_files() if path.suffix == ".md"]
@@ -87,7 +87,7 @@ def test_the_readme_tells_every_exit_code_and_no_other() -> None:
     told = [
         int(code) for row in re.findall(r"^\| ([\d, ]+) \|", section, flags=re.MULTILINE) for code in row.split(",")
     ]
-    assert sorted(told) == sorted(Exit)
+    assert sorted(told) == sorted(ExitCode)
 
 
 def test_the_readme_names_every_command_and_no_other() -> None:

@@ -23,7 +23,7 @@ print("\\n".join(sys.modules))
 
 _RUN = """
 import sys
-from console.cli.app import entry
+from console.cli.main import entry
 code = entry(sys.argv[1:])
 sys.stdout.write("\\n" + "\\n".join(sys.modules))
 sys.exit(code)
@@ -31,7 +31,7 @@ sys.exit(code)
 
 _OPEN = """
 import sys
-import console.cli.build, console.cli.screen, console.ui.app, console.ui.driver
+import console.app, console.cli.screen, console.ui.app, console.ui.terminal.driver
 print("\\n".join(sys.modules))
 """
 
@@ -97,15 +97,15 @@ def test_a_script_that_asks_what_is_live_pays_for_no_engine(configured: Path) ->
 
 LATER = {
     *(
-        f"console.ui.screens.{name}"
+        f"console.ui.dialogs.{name}"
         for name in ("history", "rollout", "usage", "detail", "dialogs", "help", "questions")
     ),
-    *("console.ui.plot", "console.ui.palette", "console.engine.consumption", "console.journal.series"),
+    *("console.ui.usage.chart", "console.ui.dialogs.palette", "console.engine.usage", "console.journal.daily_totals"),
 }
 """What the first frame of the console does not show."""
 
 
 def test_the_console_opens_with_what_it_shows_first(tmp_path: Path) -> None:
     loaded = _modules_of(_OPEN, cwd=tmp_path)
-    assert "console.ui.screens.runs" in loaded
+    assert "console.ui.runs.screen" in loaded
     assert (LATER | SERVERS | {"httpx", "plotext"}) & loaded == set()

@@ -51,7 +51,7 @@ def test_the_installed_program_starts_from_an_empty_folder(installed: Path, tmp_
 def test_the_installed_program_loads_its_palettes_and_migrations(installed: Path, tmp_path: Path) -> None:
     loading = (
         "from console.ui.theme import load_themes, packaged_folder as folder;"
-        "from console.store.migrate import packaged_migrations;"
+        "from console.store.bootstrap import packaged_migrations;"
         "import json;"
         "themes = load_themes();"
         "print(json.dumps([sorted(themes.by_name), themes.problems, str(folder()), len(packaged_migrations())]))"

@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from console.cli.completing import task_names
+from console.cli.arguments import task_names
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
 
 if TYPE_CHECKING:
-    from console.domain.record import LogRecord
+    from console.domain.log_record import LogRecord
     from console.store.history import HistoryFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 OPTIONS = (
     click.option("--task", multiple=True, shell_complete=task_names, help="Only of this task; may be given again."),
     click.option("--outcome", multiple=True, type=click.Choice([o.value for o in Outcome]), help="May be given again."),
-    click.option("--stage", multiple=True, type=click.Choice([s.word for s in Stage]), help="May be given again."),
+    click.option("--stage", multiple=True, type=click.Choice([s.label for s in Stage]), help="May be given again."),
     click.option("--origin", multiple=True, type=click.Choice([o.value for o in Origin]), help="May be given again."),
     click.option("--since", metavar="WHEN", help="2026-11-23, 2026-11-23T03:00Z, or 7d for how long ago."),
     click.option("--until", metavar="WHEN", help="The same forms; a day is included."),
@@ -30,7 +30,7 @@ OPTIONS = (
 )
 
 
-def with_filters(command: F) -> F:
+def filter_options(command: F) -> F:
     """Adds the options; their values make a `Filters`."""
     for option in reversed(OPTIONS):
         command = option(command)
@@ -56,7 +56,7 @@ class Filters:
 
     def bounds(self, now_ms: int, time_zone: str) -> tuple[int | None, int | None]:
         """From this instant on, and before that one, in UTC milliseconds. Raises ValueError."""
-        from console.domain.instants import parse_instant
+        from console.domain.timestamps import parse_instant
 
         zone = ZoneInfo(time_zone)
         since = parse_instant(self.since, now_ms=now_ms, zone=zone) if self.since else None

@@ -7,20 +7,20 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from console.cli.build import House
-    from console.cli.shell import Shell
+    from console.app import App
+    from console.cli.invocation import Invocation
 
 
 @asynccontextmanager
-async def opened(shell: Shell) -> AsyncIterator[House]:
+async def opened(shell: Invocation) -> AsyncIterator[App]:
     """The house for a command that guards nothing. Raises ConfigError, StoreError, Failure."""
-    from console.cli.build import built, engine_settings, provider_of
-    from console.engine.settings import Kind
+    from console.app import engine_settings, open_app, provider_factory
+    from console.engine.settings import ProcessKind
 
     settings = shell.settings()
-    async with built(
+    async with open_app(
         folder=shell.folder,
-        settings=engine_settings(settings, Kind.COMMAND),
-        make_provider=provider_of(settings.provider, shell.environment),
+        settings=engine_settings(settings, ProcessKind.COMMAND),
+        make_provider=provider_factory(settings.provider, shell.environment),
     ) as house:
         yield house

@@ -8,23 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from console.cli.exits import Exit
-from console.cli.folders import user_config_folder
-from console.cli.leave import hand_over
-from console.cli.signals import leaving_on_signals
-from console.ui.farewell import End, Farewell
-from console.ui.show import show
+from console.cli.exit_codes import ExitCode
+from console.cli.handover import hand_over
+from console.cli.locations import user_config_folder
+from console.cli.signals import shutdown_on_signals
+from console.ui.context import ExitReason, ExitResult
+from console.ui.run_console import run_console
 
 if TYPE_CHECKING:
-    from console.cli.build import House
-    from console.cli.shell import Shell
+    from console.app import App
+    from console.cli.invocation import Invocation
     from console.ui.context import Leave
 
 LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looks:
+class ScreenOptions:
     """How the screen is to be."""
 
     theme: str | None = None
@@ -38,9 +38,9 @@ class Looks:
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
-async def shown(house: House, looks: Looks, leave: Leave | None = None) -> Farewell:
+async def run_screen(house: App, looks: ScreenOptions, leave: Leave | None = None) -> ExitResult:
     """The screen until it ends. Raises ValueError for an unknown theme."""
-    return await show(
+    return await run_console(
         house.engine,
         clock=house.clock,
         theme=looks.theme,
@@ -60,56 +60,56 @@ def _folder() -> Path:
     return user_config_folder() / "themes"
 
 
-async def console(shell: Shell, house: House, looks: Looks) -> int | None:
+async def console(shell: Invocation, house: App, looks: ScreenOptions) -> int | None:
     """The screen, then whatever the runs need once it is gone; the exit code.
 
     None: it was read-only, and the operator wants one that writes. A read-only one leaves runs as it found them.
     """
     if house.engine.settings.read_only:
-        return _told(shell, await shown(house, looks))
+        return _told(shell, await run_screen(house, looks))
     left: list[str | None] = []
 
     async def leave() -> None:
         left.append(await hand_over(shell, house))
 
-    farewell = await shown(house, looks, leave)
-    if farewell.end is End.LINE_DROPPED:
+    farewell = await run_screen(house, looks, leave)
+    if farewell.end is ExitReason.LINE_DROPPED:
         return await _headless(shell, house)
     if farewell.message:
         shell.say(*farewell.message.splitlines())
     guards = left[0] if left else await hand_over(shell, house)
     if guards:
         shell.say(f"guarded by {guards}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
-    return exit_of_farewell(farewell)
+    return exit_code_of_screen(farewell)
 
 
-def _told(shell: Shell, farewell: Farewell) -> Exit | None:
-    if farewell.end is End.WRITE:
+def _told(shell: Invocation, farewell: ExitResult) -> ExitCode | None:
+    if farewell.end is ExitReason.WRITE:
         return None
     if farewell.message:
         shell.say(*farewell.message.splitlines())
-    return exit_of_farewell(farewell)
+    return exit_code_of_screen(farewell)
 
 
-async def _headless(shell: Shell, house: House) -> int:
+async def _headless(shell: Invocation, house: App) -> int:
     """Goes on without a terminal until the runs have ended or another process has taken them."""
-    with leaving_on_signals(signal.SIGTERM, signal.SIGINT) as leaving:
+    with shutdown_on_signals(signal.SIGTERM, signal.SIGINT) as leaving:
         while house.engine.guarded and leaving.code is None:
             await leaving.wait(LOOK_SECONDS)
     await hand_over(shell, house)
-    return leaving.code or Exit.HUNG_UP
+    return leaving.code or ExitCode.HUNG_UP
 
 
-def exit_of_farewell(farewell: Farewell) -> Exit:
+def exit_code_of_screen(farewell: ExitResult) -> ExitCode:
     """What the end of the screen says to the shell."""
     match farewell.end:
-        case End.QUIT | End.LEFT | End.STOPPED | End.WRITE:
-            return Exit.OK
-        case End.LINE_DROPPED:
-            return Exit.HUNG_UP
-        case End.TERMINATED:
-            return Exit.TERMINATED
-        case End.CRASHED:
-            return Exit.INTERNAL
+        case ExitReason.QUIT | ExitReason.LEFT | ExitReason.STOPPED | ExitReason.WRITE:
+            return ExitCode.OK
+        case ExitReason.LINE_DROPPED:
+            return ExitCode.HUNG_UP
+        case ExitReason.TERMINATED:
+            return ExitCode.TERMINATED
+        case ExitReason.CRASHED:
+            return ExitCode.INTERNAL
         case _:
             assert_never(farewell.end)

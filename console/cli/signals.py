@@ -7,21 +7,21 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from console.cli.exits import Exit
+from console.cli.exit_codes import ExitCode
 
 EXITS = {
-    signal.SIGINT: Exit.INTERRUPTED,
-    signal.SIGTERM: Exit.TERMINATED,
-    signal.SIGHUP: Exit.HUNG_UP,
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.HUNG_UP,
 }
 
 
-class Leaving:
+class ShutdownRequest:
     """Whether somebody asked this process to go, and how."""
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
-        self.code: Exit | None = None
+        self.code: ExitCode | None = None
         """What the process then says; None while nobody asked."""
 
     async def wait(self, seconds: float | None = None) -> None:
@@ -30,7 +30,7 @@ class Leaving:
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
 
-    def ask(self, code: Exit) -> None:
+    def ask(self, code: ExitCode) -> None:
         """The first one counts."""
         if self.code is None:
             self.code = code
@@ -38,9 +38,9 @@ class Leaving:
 
 
 @contextmanager
-def leaving_on_signals(*numbers: signal.Signals) -> Iterator[Leaving]:
+def shutdown_on_signals(*numbers: signal.Signals) -> Iterator[ShutdownRequest]:
     """While it lasts, these signals (none given: all of EXITS) only set the flag. Needs a running event loop."""
-    loop, leaving = asyncio.get_running_loop(), Leaving()
+    loop, leaving = asyncio.get_running_loop(), ShutdownRequest()
     heard = numbers or tuple(EXITS)
     for number in heard:
         loop.add_signal_handler(number, leaving.ask, EXITS[number])

@@ -10,9 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from console.config.files import OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
-from console.config.lines import KeyPath, lines_of
-from console.config.problems import ConfigError, Problems, decode
+from console.config.errors import ConfigError, ErrorCollector, decode
 from console.config.schema import (
     SECTIONS,
     CapsTable,
@@ -28,10 +26,12 @@ from console.config.schema import (
 )
 from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings
 from console.config.tasks import TaskReader, check_distinct
-from console.domain.guardrails import Caps
+from console.config.toml_positions import KeyPath, lines_of
+from console.config.trusted_files import OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
+from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task
-from console.domain.text import safe
+from console.domain.text import sanitize
 from console.domain.usage import Price, Units
 
 MAX_FILE = 16 << 20
@@ -47,29 +47,29 @@ def load(path: Path) -> Settings:
         content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
     except Unreadable as error:
         accepted = "accepted: a readable file of yours that nobody else may write (mode 0600 or 0644)"
-        raise ConfigError([f"{safe(str(path))}: the file {error}; {accepted}"]) from None
+        raise ConfigError([f"{sanitize(str(path))}: the file {error}; {accepted}"]) from None
     try:
         text = content.decode().replace("\r\n", "\n")
         document = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError:
-        raise ConfigError([f"{safe(str(path))}: the file is not UTF-8; accepted: TOML 1.0"]) from None
+        raise ConfigError([f"{sanitize(str(path))}: the file is not UTF-8; accepted: TOML 1.0"]) from None
     # Whatever the parser trips over (a number of a million digits, brackets a thousand deep) is the file's fault.
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise ConfigError([_not_toml(path, error)]) from None
-    return _Reader(path, document, Problems(path, lines_of(text))).settings()
+    return _Reader(path, document, ErrorCollector(path, lines_of(text))).settings()
 
 
 def _not_toml(path: Path, error: Exception) -> str:
     where = re.search(r"\s*\(at line (\d+), column (\d+)\)", str(error))
-    place = f"{safe(str(path))}:{where[1]}" if where else safe(str(path))
-    told = safe(str(error).replace(where[0], "") if where else str(error), limit=200)
+    place = f"{sanitize(str(path))}:{where[1]}" if where else sanitize(str(path))
+    told = sanitize(str(error).replace(where[0], "") if where else str(error), limit=200)
     return f"{place}: not TOML: {told}; accepted: TOML 1.0"
 
 
 class _Reader:
     """One pass over one document."""
 
-    def __init__(self, path: Path, document: Mapping[str, Any], problems: Problems) -> None:
+    def __init__(self, path: Path, document: Mapping[str, Any], problems: ErrorCollector) -> None:
         self._path = path
         self._document = document
         self._problems = problems

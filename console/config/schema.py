@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from console.config.kinds import (
+from console.config.field_types import (
     BaseUrl,
     Money,
     PollSeconds,
@@ -17,7 +17,7 @@ from console.config.kinds import (
     Schedule,
     Seconds,
     UnitCap,
-    Units,
+    UnitCount,
     Weight,
     Zone,
 )
@@ -32,7 +32,7 @@ Name = Annotated[
 TaskType = Annotated[
     str, Meta(pattern=r"^[^:\x00-\x1f\x7f]{1,256}\Z", description="a text of 1 to 256 characters without a colon")
 ]
-Line = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,1024}\Z", description="one line of 1 to 1024 characters")]
+OneLine = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,1024}\Z", description="one line of 1 to 1024 characters")]
 Word = Annotated[str, Meta(pattern=r"^[!-~]{1,256}\Z", description="1 to 256 ASCII characters without spaces")]
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, description="a text of at most 1 MiB")]
 EnvName = Annotated[
@@ -74,7 +74,7 @@ class ProviderTable(Table, frozen=True, kw_only=True):
     base_url: BaseUrl = BaseUrl("https://generativelanguage.googleapis.com")
     api_version: Version = "v1beta"
     api_key_env: EnvName | None = None
-    api_key_file: Line | None = None
+    api_key_file: OneLine | None = None
     agent: Word = "antigravity-preview-09-2026"
     model: Word = "gemini-3.8-flash"
     poll_seconds: PollSeconds = PollSeconds(5_000)
@@ -115,7 +115,7 @@ class DefaultsTable(Table, frozen=True, kw_only=True):
     """`[defaults]`"""
 
     max_seconds: Seconds = Seconds(600_000)
-    budget_units: Units = Units(50_000)
+    budget_units: UnitCount = UnitCount(50_000)
     cut_off: CutOffWord = "reached"
     stall_seconds: Seconds = Seconds(300_000)
     max_attempts: Attempts = 1
@@ -154,9 +154,9 @@ class TaskTable(Table, frozen=True, kw_only=True):
 
     name: Name
     type: TaskType = "task"
-    target: Line | None = None
+    target: OneLine | None = None
     prompt: Text | None = None
-    prompt_file: Line | None = None
+    prompt_file: OneLine | None = None
     schedule: Schedule | None = None
     time_zone: Zone | None = None
     window: WindowWord | None = None
@@ -164,7 +164,7 @@ class TaskTable(Table, frozen=True, kw_only=True):
     daily_runs: RunCap | None = None
     daily_units: UnitCap | None = None
     max_seconds: Seconds | None = None
-    budget_units: Units | None = None
+    budget_units: UnitCount | None = None
     cut_off: CutOffWord | None = None
     stall_seconds: Seconds | None = None
     max_attempts: Attempts | None = None

@@ -7,11 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
-from console.config.files import Unreadable, read_bounded
-from console.config.lines import KeyPath
-from console.config.problems import Problems
+from console.config.errors import ErrorCollector
 from console.config.schema import MAX_TEXT, DefaultsTable, ProviderTable, TaskTable
-from console.domain.task import CutOff, Guardrails, Missed, Task, canonical_json
+from console.config.toml_positions import KeyPath
+from console.config.trusted_files import Unreadable, read_bounded
+from console.domain.task import CutOff, Guardrails, MissedPolicy, Task, canonical_json
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class TaskReader:
     """Turns task tables into tasks. Holds what all tasks of one file share."""
 
     def __init__(
-        self, *, folder: Path, provider: ProviderTable, defaults: DefaultsTable, zone: str, problems: Problems
+        self, *, folder: Path, provider: ProviderTable, defaults: DefaultsTable, zone: str, problems: ErrorCollector
     ) -> None:
         self._folder = folder
         self._provider = provider
@@ -51,7 +51,7 @@ class TaskReader:
             schedule=table.schedule.expression if table.schedule else None,
             time_zone=table.time_zone.name if table.time_zone else self._zone,
             window=window,
-            missed=Missed(table.missed),
+            missed=MissedPolicy(table.missed),
         )
 
     def _guardrails(self, table: TaskTable) -> Guardrails:
@@ -120,7 +120,7 @@ class TaskReader:
             return None
 
 
-def check_distinct(tasks: Sequence[tuple[Task, KeyPath]], problems: Problems) -> None:
+def check_distinct(tasks: Sequence[tuple[Task, KeyPath]], problems: ErrorCollector) -> None:
     """Adds a problem for each name, and each pair of type and target, that stands twice."""
     names: dict[str, KeyPath] = {}
     targets: dict[tuple[str, str], str] = {}

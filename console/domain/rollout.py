@@ -20,7 +20,7 @@ class RolloutRules:
     approval_ms: int = 43_200_000
 
 
-class Admission(StrEnum):
+class LaunchPath(StrEnum):
     """What a stage makes of a launch."""
 
     RUN = "run"
@@ -33,14 +33,14 @@ def effective_stage(stage: Stage, *, unconfirmed: bool) -> Stage:
     return Stage(max(Stage.MANUAL, stage - 1)) if unconfirmed else stage
 
 
-def admission(origin: Origin, stage: Stage) -> Admission:
+def launch_path(origin: Origin, stage: Stage) -> LaunchPath:
     """By hand always runs; a schedule is refused at manual, proposed at semi, runs at unattended."""
     if origin is Origin.MANUAL:
-        return Admission.RUN
+        return LaunchPath.RUN
     return {
-        Stage.MANUAL: Admission.REFUSE,
-        Stage.SEMI: Admission.PROPOSE,
-        Stage.UNATTENDED: Admission.RUN,
+        Stage.MANUAL: LaunchPath.REFUSE,
+        Stage.SEMI: LaunchPath.PROPOSE,
+        Stage.UNATTENDED: LaunchPath.RUN,
     }[stage]
 
 
@@ -71,7 +71,7 @@ class Evidence:
     """The limit that `p95_ms` stands against, of the newest run."""
 
 
-def missing(stage: Stage, evidence: Evidence, rules: RolloutRules) -> tuple[str, ...]:
+def unmet_criteria(stage: Stage, evidence: Evidence, rules: RolloutRules) -> tuple[str, ...]:
     """What a task at `stage` lacks for the next rung, one phrase each; empty: it may be promoted, or is at the top."""
     lacks: list[str] = []
     if stage is Stage.UNATTENDED:
@@ -94,20 +94,20 @@ def _ends(count: int) -> str:
     return "ends" if count == 1 else "end"
 
 
-class NotEarned(ValueError):
+class PromotionDenied(ValueError):
     """The step is not one that may be taken; `str()` is one clear line."""
 
 
 def check_step(now: Stage, to: Stage, evidence: Evidence, rules: RolloutRules, *, forced: bool, reason: str) -> None:
     """Raises NotEarned unless `now` to `to` is one rung, and up only on evidence or forced with a reason."""
     if abs(to - now) != 1:
-        raise NotEarned(f"the task is at {now.word}; one rung at a time, {to.word} is not next to it")
+        raise PromotionDenied(f"the task is at {now.label}; one rung at a time, {to.label} is not next to it")
     if to < now:
         if not reason.strip():
-            raise NotEarned("a step down takes a reason")
+            raise PromotionDenied("a step down takes a reason")
         return
-    lacks = missing(now, evidence, rules)
+    lacks = unmet_criteria(now, evidence, rules)
     if lacks and not forced:
-        raise NotEarned(f"not earned yet: {'; '.join(lacks)}")
+        raise PromotionDenied(f"not earned yet: {'; '.join(lacks)}")
     if lacks and not reason.strip():
-        raise NotEarned("a forced step takes a reason")
+        raise PromotionDenied("a forced step takes a reason")

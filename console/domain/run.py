@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
-from console.domain.moment import Moment
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
+from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
 
 RunId = NewType("RunId", str)
@@ -64,7 +64,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"
 
 
-class Reason(StrEnum):
+class StopReason(StrEnum):
     """Why a stop was asked. The first one wins; it is a request, not a state."""
 
     OPERATOR = "operator"
@@ -90,10 +90,10 @@ NEXT: dict[State, frozenset[State]] = {
 }
 """The whole machine. `sending -> claimed` only where it is proven that nothing was sent."""
 
-RERUN_FREELY = frozenset({Outcome.NOT_SENT, Outcome.REJECTED, Outcome.DECLINED, Outcome.EXPIRED})
+KEY_FREEING_OUTCOMES = frozenset({Outcome.NOT_SENT, Outcome.REJECTED, Outcome.DECLINED, Outcome.EXPIRED})
 """Endings after which a later launch of any origin may take the key again."""
 
-NEVER_A_RUN = frozenset({Outcome.SKIPPED, Outcome.REFUSED})
+NON_RUN_OUTCOMES = frozenset({Outcome.SKIPPED, Outcome.REFUSED})
 """Outcomes of history entries that took neither key nor hold."""
 
 
@@ -107,7 +107,7 @@ def check_transition(before: State, after: State) -> None:
         raise IllegalTransition(f"a run cannot go from {before} to {after}")
 
 
-def settled_outcome(provider_status: str, *, reason: Reason | None, belt_hit: bool) -> Outcome | None:
+def settled_outcome(provider_status: str, *, reason: StopReason | None, belt_hit: bool) -> Outcome | None:
     """The outcome that a terminal provider status means; None where the status is not terminal.
 
     A run that finished just before a stop keeps its real ending; `cancelled` by the provider is told by
@@ -123,8 +123,8 @@ def settled_outcome(provider_status: str, *, reason: Reason | None, belt_hit: bo
         case "incomplete":
             return Outcome.BUDGET if belt_hit else Outcome.INCOMPLETE
         case "cancelled":
-            return {Reason.TIMEOUT: Outcome.TIMEOUT, Reason.BUDGET: Outcome.BUDGET}.get(
-                reason or Reason.OPERATOR, Outcome.CANCELLED
+            return {StopReason.TIMEOUT: Outcome.TIMEOUT, StopReason.BUDGET: Outcome.BUDGET}.get(
+                reason or StopReason.OPERATOR, Outcome.CANCELLED
             )
         case _:
             return None
@@ -149,7 +149,7 @@ class Limits:
 class StopRequest:
     """A stop that was asked and how far it came."""
 
-    reason: Reason
+    reason: StopReason
     by: str
     at_ms: int
     """Wall clock."""
@@ -187,8 +187,8 @@ class Run:
     day: str
     """The caps-zone day of the hold, `2026-11-23`."""
     created_ms: int
-    claimed: Moment | None = None
-    sent: Moment | None = None
+    claimed: Timestamp | None = None
+    sent: Timestamp | None = None
     """When `sending` was recorded: elapsed and the deadline count from here."""
     deadline_ms: int | None = None
     expires_ms: int | None = None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 
 from console.domain.key import key_of
-from console.domain.text import safe
+from console.domain.text import sanitize
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z", re.ASCII)
 _MAX_SHOWN = 120
@@ -28,7 +28,7 @@ class Stage(IntEnum):
     """It runs."""
 
     @property
-    def word(self) -> str:
+    def label(self) -> str:
         """`manual`, `semi`, `unattended`."""
         return self.name.lower()
 
@@ -36,7 +36,7 @@ class Stage(IntEnum):
     def of(cls, word: str) -> Stage:
         """The stage of that word. Raises ValueError naming the three."""
         for stage in cls:
-            if stage.word == word:
+            if stage.label == word:
                 return stage
         raise ValueError(f"stage {word!r} is none of manual, semi, unattended")
 
@@ -57,7 +57,7 @@ class CutOff(StrEnum):
     """Used units plus the largest step so far would pass the cap."""
 
 
-class Missed(StrEnum):
+class MissedPolicy(StrEnum):
     """What becomes of scheduled instants that passed while nobody scheduled."""
 
     SKIP = "skip"
@@ -108,7 +108,7 @@ class Task:
     time_zone: str = "UTC"
     window: str = "day"
     """`day` or `slot`: what the key's date stands for."""
-    missed: Missed = Missed.SKIP
+    missed: MissedPolicy = MissedPolicy.SKIP
 
     def key(self, date_text: str) -> str:
         """The idempotency key for `date_text`."""
@@ -179,4 +179,4 @@ def _sha256(text: str) -> str:
 
 def _short(value: str | int) -> str:
     text = str(value) or "none"
-    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{64}", text) else safe(text, limit=_MAX_SHOWN)
+    return text[:12] + "…" if re.fullmatch(r"[0-9a-f]{64}", text) else sanitize(text, limit=_MAX_SHOWN)

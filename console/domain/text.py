@@ -33,7 +33,7 @@ def _visible(character: str) -> str:
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
-def safe(text: str, *, limit: int | None = None, newlines: bool = False) -> str:
+def sanitize(text: str, *, limit: int | None = None, newlines: bool = False) -> str:
     """`text` with nothing in it that a terminal would obey.
 
     Tabs become a space; newlines stay only where `newlines` is true. `limit` is in characters of the
@@ -45,9 +45,9 @@ def safe(text: str, *, limit: int | None = None, newlines: bool = False) -> str:
     return cleaned[: limit - 1] + "…" if limit > 0 else ""
 
 
-def is_safe(text: str, *, newlines: bool = False) -> bool:
+def is_sanitized(text: str, *, newlines: bool = False) -> bool:
     """True where `safe` would change nothing."""
-    return safe(text, newlines=newlines) == text
+    return sanitize(text, newlines=newlines) == text
 
 
 def _cleaned(text: str, limit: int | None, newlines: bool) -> str:

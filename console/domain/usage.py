@@ -97,7 +97,7 @@ class Price:
         return _up(worst, 1_000_000)
 
 
-PriceTable = Mapping[str, Price]
+PriceList = Mapping[str, Price]
 """Prices by model name; a missing model means: cost unknown, never 0."""
 
 

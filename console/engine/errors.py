@@ -14,8 +14,8 @@ from console.store.errors import (
 )
 
 __all__ = [
-    "ActRefused",
-    "LostRun",
+    "OperationRefused",
+    "OwnershipLost",
     "StaleRun",
     "StoreBusy",
     "StoreDamaged",
@@ -27,9 +27,9 @@ __all__ = [
 ]
 
 
-class LostRun(Exception):
+class OwnershipLost(Exception):
     """Another process guards this run now; whatever we still wanted to write is its to write."""
 
 
-class ActRefused(Exception):
+class OperationRefused(Exception):
     """What the operator asked cannot be done as things stand; `str()` is one clear line. Nothing was changed."""

@@ -14,6 +14,42 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+class SchedulerLock:
+    """Held by the one process that schedules. The file names its owner, for all others to show."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "scheduler.lock"
+        self._descriptor: int | None = None
+
+    def take(self, owner: str) -> bool:
+        """True where the lock is ours from here on (or was already). Raises OSError."""
+        if self._descriptor is not None:
+            return True
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, owner.encode("ascii"), 0)
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        """Another process may schedule."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def holder(self) -> str | None:
+        """The owner id in the file; whether that process lives, its own lock tells."""
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            return self._path.read_text("ascii") or None
+        return None
+
+
 class OwnerLock:
     """The lock of this process, held for as long as it guards."""
 

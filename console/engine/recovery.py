@@ -10,7 +10,7 @@ from enum import StrEnum
 from console.domain.run import State
 
 
-class Act(StrEnum):
+class RecoveryAction(StrEnum):
     """What becomes of the run."""
 
     LEAVE = "leave"
@@ -27,7 +27,7 @@ class Act(StrEnum):
     """Go on where the other one stopped."""
 
 
-def judge(state: State, *, id_in_journal: bool, window_open: bool) -> Act:
+def recovery_action(state: State, *, id_in_journal: bool, window_open: bool) -> RecoveryAction:
     """The recovery table.
 
     | found       | and                      | then     | crash points |
@@ -44,10 +44,10 @@ def judge(state: State, *, id_in_journal: bool, window_open: bool) -> Act:
     """
     match state:
         case State.CLAIMED:
-            return Act.CONTINUE if window_open else Act.EXPIRE
+            return RecoveryAction.CONTINUE if window_open else RecoveryAction.EXPIRE
         case State.SENDING:
-            return Act.ADOPT if id_in_journal else Act.BLOCK
+            return RecoveryAction.ADOPT if id_in_journal else RecoveryAction.BLOCK
         case State.RUNNING | State.STOPPING | State.UNCONFIRMED:
-            return Act.GUARD
+            return RecoveryAction.GUARD
         case State.PROPOSED | State.ENDED:
-            return Act.LEAVE
+            return RecoveryAction.LEAVE

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from console.domain.guardrails import Caps
+from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
-from console.domain.run import Run
+from console.domain.run import Limits, Run
 from console.domain.task import Task
 from console.domain.usage import Price, Units
 
 
-class Kind(StrEnum):
+class ProcessKind(StrEnum):
     """What sort of process an engine lives in; shown beside its runs."""
 
     CONSOLE = "console"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
     @property
     def guards(self) -> bool:
         """True where the process lives long enough to guard runs."""
-        return self is not Kind.COMMAND
+        return self is not ProcessKind.COMMAND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class EngineSettings:
     prices: dict[str, Price] = field(default_factory=dict)
     rollout: RolloutRules = field(default_factory=RolloutRules)
     poll_ms: int = 5000
-    kind: Kind = Kind.CONSOLE
+    kind: ProcessKind = ProcessKind.CONSOLE
     read_only: bool = False
     """Never schedules, takes over or writes."""
     schedules: bool = False
@@ -56,3 +56,62 @@ class EngineSettings:
     def task(self, name: str) -> Task | None:
         """The task of that name."""
         return next((task for task in self.tasks if task.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds where the name ends in `_s`, real milliseconds where it ends in `_ms`."""
+
+    tick_s: float = 1.0
+    """How often every engine looks at the state folder: stops, take-overs, overdue runs."""
+    save_ms: int = 1_000
+    """Live figures are stored at most this often."""
+    beat_ms: int = 10_000
+    """Heartbeat of an owner; for an alarm only, never for a take-over."""
+    fresh_send_ms: int = 2_000
+    """A POST that could not start within this after its record is not started at all."""
+    claim_window_ms: int = 60_000
+    """A run still `claimed` goes on only within this."""
+    not_sent_waits_s: tuple[float, ...] = (1.0, 4.0)
+    """Between tries that provably sent nothing: three tries in all."""
+    rate_limit_waits_s: tuple[float, ...] = (5.0, 20.0, 60.0)
+    """Between tries after a 429, unless the provider names a time; three more tries."""
+    longest_rate_limit_s: float = 120.0
+    """A longer Retry-After ends the run as not sent; whoever launched it tries later."""
+    usage_waits_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    """Between the last looks for usage that comes late."""
+    stream_waits_s: tuple[float, ...] = (1.0, 5.0, 15.0, 30.0)
+    """Before the stream is opened again; the last one repeats."""
+    cancel_first_s: float = 1.0
+    cancel_longest_s: float = 60.0
+    """Cancel back-off doubles from the first to the longest, with full jitter, for ever."""
+    sandbox_after_ms: int = 120_000
+    """A stop without proof for this long deletes the run's own sandbox."""
+    alarm_after_ms: int = 600_000
+    """A stop without proof for this long raises the alarm."""
+    alarm_again_ms: int = 3_600_000
+    overdue_ms: int = 15_000
+    """After this any engine cancels a run that its living owner should have stopped."""
+    parked_polls: int = 3
+    """A run that waits for input is taken as failed after this many looks that show no end."""
+    clock_note_ms: int = 5_000
+    clock_pause_ms: int = 300_000
+    """A wall clock that steps by more pauses all launches."""
+    handover_s: float = 8.0
+    """How long a launch on its way is waited for when the process must go."""
+    retry_waits_ms: tuple[int, ...] = (60_000, 300_000, 900_000)
+    """Before an unattended task tries a failed key again; the last one repeats."""
+
+
+def limits_of(task: Task, units: Units) -> Limits:
+    """What the run is held to from its claim to its end, whatever is edited meanwhile."""
+    guardrails = task.guardrails
+    return Limits(
+        max_ms=guardrails.max_ms,
+        budget=guardrails.budget,
+        belt_tokens=units.belt_tokens(guardrails.budget),
+        tokens_per_unit=units.tokens_per_unit,
+        cached_weight_milli=units.cached_weight_milli,
+        cut_off=guardrails.cut_off,
+        stall_ms=guardrails.stall_ms,
+    )

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 
 
-async def heard(event: asyncio.Event, seconds: float) -> None:
+async def wait_event(event: asyncio.Event, seconds: float) -> None:
     """Until `event` is set, for at most `seconds`."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

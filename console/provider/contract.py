@@ -149,7 +149,7 @@ class Unreachable(ProviderError):
     """No connection: offline, DNS, TLS, refused."""
 
 
-class Gone(ProviderError):
+class NotFound(ProviderError):
     """404. In this API no proof that a run ended: see python-genai#2985."""
 
 

@@ -10,10 +10,10 @@ import socket
 import sys
 from collections.abc import Sequence
 
-from console.simulator.address import bind, url_of
-from console.simulator.listener import serve
+from console.simulator.process import bind, url_of
 from console.simulator.scenario import PRESETS, Scenario, from_json
-from console.simulator.world import World
+from console.simulator.server import serve
+from console.simulator.state import SimulatorState
 
 
 def _scenario(text: str) -> Scenario:
@@ -74,26 +74,26 @@ class _Lifeline:
             self._stop.set()
 
 
-async def _serve(world: World, listening: socket.socket, lifeline: int | None) -> None:
+async def _serve(state: SimulatorState, listening: socket.socket, lifeline: int | None) -> None:
     stop = asyncio.Event()
     if lifeline is None:
-        await serve(world, listening, stop, lambda: _welcome(url_of(listening)))
+        await serve(state, listening, stop, lambda: _welcome(url_of(listening)))
     else:
-        await serve(world, listening, stop, _Lifeline(lifeline, stop).ready)
+        await serve(state, listening, stop, _Lifeline(lifeline, stop).ready)
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Serves until ctrl+c or the parent's end. Returns the exit code."""
     parser = _parser()
     given = parser.parse_args(words)
-    world = World(seed=given.seed, default=given.scenario, api_key=given.api_key)
+    state = SimulatorState(seed=given.seed, default=given.scenario, api_key=given.api_key)
     try:
-        world.set_faults(given.faults)
+        state.set_faults(given.faults)
         listening = bind(given.port) if given.fd is None else socket.socket(fileno=given.fd)
     except (ValueError, TypeError, OSError) as exc:
         parser.error(str(exc))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(world, listening, given.lifeline))
+        asyncio.run(_serve(state, listening, given.lifeline))
     return 0
 
 

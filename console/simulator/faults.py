@@ -14,12 +14,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-Limits = Mapping[str, float]
-FaultSpec = Mapping[str, bool | float | Limits] | Collection[str]
+FaultLimits = Mapping[str, float]
+FaultSpec = Mapping[str, bool | float | FaultLimits] | Collection[str]
 """`["zombie"]`, `{"create.lost_reply": 1}` or `{"get.503": {"skip": 2, "first": 3, "share": 0.5, "value": 1.0}}`."""
 
 
-class Call(StrEnum):
+class CallKind(StrEnum):
     """The kinds of call a fault can be limited to."""
 
     CREATE = "create"
@@ -36,7 +36,7 @@ class Call(StrEnum):
     AGENT = "agent"
 
 
-class Manner(StrEnum):
+class ReplyFault(StrEnum):
     """How one reply goes wrong. `…_before`: nothing was done; without it the call took effect."""
 
     LOST_REPLY = "lost_reply"
@@ -175,15 +175,15 @@ _ALIASES: Mapping[str, tuple[str, ...]] = {
     "get.403_grace": ("get.403",),
     "get.404_forever": ("get.404", "stream.404"),
 }
-_VALUE_DEFAULTS: Mapping[Manner | Switch, float] = {
-    Manner.SLOW: 1.0,
-    Manner.LATE: 1.0,
-    Manner.DRIP: 0.001,
-    Manner.HUGE: 32.0,
-    Manner.RETRY_AFTER: 1.0,
-    Manner.RETRY_AFTER_MS: 1.0,
-    Manner.RETRY_AFTER_DATE: 1.0,
-    Manner.RETRY_INFO: 1.0,
+_VALUE_DEFAULTS: Mapping[ReplyFault | Switch, float] = {
+    ReplyFault.SLOW: 1.0,
+    ReplyFault.LATE: 1.0,
+    ReplyFault.DRIP: 0.001,
+    ReplyFault.HUGE: 32.0,
+    ReplyFault.RETRY_AFTER: 1.0,
+    ReplyFault.RETRY_AFTER_MS: 1.0,
+    ReplyFault.RETRY_AFTER_DATE: 1.0,
+    ReplyFault.RETRY_INFO: 1.0,
     Switch.USAGE_LATE: 2.0,
     Switch.BUDGET_HIT: 2.0,
     Switch.BUDGET_OVERSHOOT: 50.0,
@@ -207,8 +207,8 @@ class Fault:
     """One switch that is on."""
 
     name: str
-    kind: Manner | Switch
-    call: Call | None = None
+    kind: ReplyFault | Switch
+    call: CallKind | None = None
     """None: every call."""
     status: int = 0
     """The HTTP status of Manner.STATUS and STATUS_BUT_DONE."""
@@ -221,22 +221,22 @@ class Fault:
     value: float = 0.0
 
 
-def _kind_of(name: str) -> tuple[Call | None, Manner | Switch, int]:
+def _kind_of(name: str) -> tuple[CallKind | None, ReplyFault | Switch, int]:
     if name in set(Switch):
         return None, Switch(name), 0
     head, dot, rest = name.partition(".")
-    call = Call(head) if dot and head in set(Call) else None
+    call = CallKind(head) if dot and head in set(CallKind) else None
     manner = rest if call else name
     if match := _STATUS.match(manner):
-        return call, Manner.STATUS_BUT_DONE if match[2] else Manner.STATUS, int(match[1])
-    if manner in set(Manner) - {Manner.STATUS, Manner.STATUS_BUT_DONE}:
-        return call, Manner(manner), 0
-    known = [switch.value for switch in Switch] + [f"{call}.{manner}" for call in Call for manner in Manner]
+        return call, ReplyFault.STATUS_BUT_DONE if match[2] else ReplyFault.STATUS, int(match[1])
+    if manner in set(ReplyFault) - {ReplyFault.STATUS, ReplyFault.STATUS_BUT_DONE}:
+        return call, ReplyFault(manner), 0
+    known = [switch.value for switch in Switch] + [f"{call}.{manner}" for call in CallKind for manner in ReplyFault]
     near = difflib.get_close_matches(name, [*known, *_ALIASES], n=1)
     raise ValueError(f"no fault is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
 
 
-def _fault(name: str, setting: bool | float | Limits) -> Fault:
+def _fault(name: str, setting: bool | float | FaultLimits) -> Fault:
     call, kind, status = _kind_of(name)
     numbers = dict(setting) if isinstance(setting, Mapping) else {}
     if unknown := set(numbers) - set(_LIMITS):
@@ -277,7 +277,7 @@ def plain_faults(spec: FaultSpec) -> dict[str, object] | list[str]:
     return {name: dict(setting) if isinstance(setting, Mapping) else setting for name, setting in spec.items()}
 
 
-class FaultBoard:
+class FaultSet:
     """The faults that are on for one run, or for everybody, and how often each had its chance."""
 
     def __init__(self, faults: Iterable[Fault] = (), *, seed: str = "") -> None:
@@ -301,11 +301,11 @@ class FaultBoard:
         """What is on, spent ones too."""
         return tuple(self._faults)
 
-    def reply_fault(self, call: Call) -> Fault | None:
+    def reply_fault(self, call: CallKind) -> Fault | None:
         """The fault that strikes this call's reply; each one that could counts it. The first one wins."""
         struck: Fault | None = None
         for fault in self._faults.values():
-            if isinstance(fault.kind, Manner) and fault.call in (None, call) and self._strikes(fault):
+            if isinstance(fault.kind, ReplyFault) and fault.call in (None, call) and self._strikes(fault):
                 struck = struck or fault
         return struck
 
@@ -320,3 +320,49 @@ class FaultBoard:
         if chance <= fault.skip or (fault.first is not None and chance > fault.skip + fault.first):
             return False
         return fault.share >= 1.0 or random.Random(f"{self._seed}/{fault.name}/{chance}").random() < fault.share
+
+
+class FaultRegistry:
+    """The boards of one world. Its owner holds the world's lock."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._common = FaultSet(seed=str(seed))
+        self._launches: dict[str, FaultSet] = {}
+
+    def reset(self) -> None:
+        """Switches everything off and forgets how often anything struck."""
+        self._common.clear()
+        self._launches.clear()
+
+    def put(self, spec: FaultSpec) -> None:
+        """Switches on for everybody. Raises ValueError for an unknown fault."""
+        self._common.put(parse_faults(spec))
+
+    def clear(self) -> None:
+        """Switches off what is on for everybody."""
+        self._common.clear()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is on for everybody, spent faults too."""
+        return self._common.names
+
+    def of_launch(self, faults: Iterable[Fault], labels: object, prompt: str) -> FaultSet:
+        """One launch's board: repeated creates with the same `nightdesk-run`, or prompt, count together."""
+        label = labels.get("nightdesk-run") if isinstance(labels, dict) else None
+        scope = label if isinstance(label, str) else prompt
+        if scope not in self._launches:
+            self._launches[scope] = FaultSet(faults, seed=f"{self._seed}/{scope}")
+        return self._launches[scope]
+
+    def reply_fault(self, call: CallKind, own: FaultSet | None) -> Fault | None:
+        """What strikes this reply, counting one chance on both boards."""
+        fault = own.reply_fault(call) if own is not None else None
+        common = self._common.reply_fault(call)
+        return fault or common
+
+    def take(self, switch: Switch, own: FaultSet | None = None) -> Fault | None:
+        """The switch where it is on, counting one chance."""
+        fault = own.take(switch) if own is not None else None
+        return fault or self._common.take(switch)

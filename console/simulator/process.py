@@ -15,9 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from console.simulator.address import bind, url_of
+from console.simulator.control_client import ControlClient
 from console.simulator.faults import FaultSpec, parse_faults, plain_faults
-from console.simulator.remote import Remote
 from console.simulator.scenario import Scenario
 
 START_S = 20.0
@@ -37,7 +36,7 @@ class SimulatorProcess:
         parse_faults(faults)
         self.url = ""
         """`http://127.0.0.1:PORT`, from the start on."""
-        self.control = Remote(self.url)
+        self.control = ControlClient(self.url)
         """The control calls, from the start on."""
         self._words = ["--seed", str(seed), "--faults", json.dumps(plain_faults(faults))]
         if scenario is not None:
@@ -88,7 +87,7 @@ class SimulatorProcess:
         # Both are closed here once the child has its own: a listening copy would hold the calls of a dead child.
         with theirs, bind() as listening:
             self.url = url_of(listening)
-            self.control = Remote(self.url)
+            self.control = ControlClient(self.url)
             handed_down = (listening.fileno(), theirs.fileno())
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "console.simulator", *self._words, *_handed(*handed_down)],
@@ -117,3 +116,26 @@ def _handed(listening: int, lifeline: int) -> tuple[str, ...]:
 def _where_we_are() -> str:
     """The folder that holds the package, so that the child runs the same code from any working folder."""
     return str(Path(__file__).resolve().parents[2])
+
+
+BACKLOG = 512
+
+
+def bind(port: int = 0) -> socket.socket:
+    """A listening socket on 127.0.0.1; port 0 is any free one. Raises OSError where the port is taken."""
+    # Named, since asyncio turns Nagle's delay off (40 ms a reply) only where the socket says that it is TCP.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
+        listening.listen(BACKLOG)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """`http://127.0.0.1:PORT`."""
+    host, port = listening.getsockname()[:2]
+    return f"http://{host}:{port}"

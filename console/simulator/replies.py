@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from email.utils import formatdate
+from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from console.simulator.errors import ApiError, ErrorForm, retry_info
-from console.simulator.faults import Fault, Manner
-from console.simulator.line import Line
+from console.simulator.faults import Fault, ReplyFault
+from console.simulator.gemini.bodies import ApiError, ErrorForm, retry_info
 
-Act = Callable[[], Awaitable[Response]]
+Action = Callable[[], Awaitable[Response]]
 """Does a call; raises ApiError where it is refused."""
 Refuse = Callable[[ApiError], Response]
 """Writes a refusal."""
@@ -26,15 +29,15 @@ GARBAGE_BYTES = b"\x16\x03\x01\x02\x00\x01\x00garbage\xff\xfe\r\n\r\n"
 _JSON = {"content-type": "application/json"}
 UNDONE = frozenset(
     {
-        Manner.DROPPED,
-        Manner.RESET_BEFORE,
-        Manner.SILENCE_BEFORE,
-        Manner.STATUS,
-        Manner.RETRY_AFTER,
-        Manner.RETRY_AFTER_MS,
-        Manner.RETRY_AFTER_DATE,
-        Manner.RETRY_INFO,
-        Manner.RETRY_BARE,
+        ReplyFault.DROPPED,
+        ReplyFault.RESET_BEFORE,
+        ReplyFault.SILENCE_BEFORE,
+        ReplyFault.STATUS,
+        ReplyFault.RETRY_AFTER,
+        ReplyFault.RETRY_AFTER_MS,
+        ReplyFault.RETRY_AFTER_DATE,
+        ReplyFault.RETRY_INFO,
+        ReplyFault.RETRY_BARE,
     }
 )
 """Of these the call has no effect."""
@@ -51,15 +54,15 @@ def error_reply(error: ApiError, form: ErrorForm) -> Response:
     return Response(error.body(form), status_code=error.http_status, media_type=media_type, headers=error.headers)
 
 
-async def answer(act: Act, fault: Fault | None, refuse: Refuse) -> Response:
+async def reply_with_fault(act: Action, fault: Fault | None, refuse: Refuse) -> Response:
     """What `act` answers, or what the fault makes of it; `act` is called only where the call takes effect."""
     if fault is None:
         return await _said(act, refuse)
     match fault.kind:
-        case Manner.LATE:
+        case ReplyFault.LATE:
             await asyncio.sleep(fault.value)
             return await _said(act, refuse)
-        case Manner.SLOW:
+        case ReplyFault.SLOW:
             said = await _said(act, refuse)
             await asyncio.sleep(fault.value)
             return said
@@ -70,7 +73,7 @@ async def answer(act: Act, fault: Fault | None, refuse: Refuse) -> Response:
     return _other_words(fault, inner) or BrokenReply(fault, inner)
 
 
-async def _said(act: Act, refuse: Refuse) -> Response:
+async def _said(act: Action, refuse: Refuse) -> Response:
     try:
         return await act()
     except ApiError as error:
@@ -81,18 +84,18 @@ def _refusal(fault: Fault) -> ApiError | None:
     seconds = fault.value
     busy = "Resource has been exhausted (e.g. check quota)."
     match fault.kind:
-        case Manner.STATUS | Manner.STATUS_BUT_DONE:
+        case ReplyFault.STATUS | ReplyFault.STATUS_BUT_DONE:
             headers = {"location": ELSEWHERE} if fault.status < 400 else {}
             return ApiError(fault.status, f"Simulated answer {fault.status}.", headers=headers)
-        case Manner.RETRY_AFTER:
+        case ReplyFault.RETRY_AFTER:
             return ApiError(429, busy, headers={"retry-after": f"{seconds:g}"})
-        case Manner.RETRY_AFTER_MS:
+        case ReplyFault.RETRY_AFTER_MS:
             return ApiError(429, busy, headers={"retry-after-ms": f"{seconds * 1000:g}"})
-        case Manner.RETRY_AFTER_DATE:
+        case ReplyFault.RETRY_AFTER_DATE:
             return ApiError(429, busy, headers={"retry-after": formatdate(time.time() + seconds, usegmt=True)})
-        case Manner.RETRY_INFO:
+        case ReplyFault.RETRY_INFO:
             return ApiError(429, busy, details=(retry_info(seconds),))
-        case Manner.RETRY_BARE:
+        case ReplyFault.RETRY_BARE:
             return ApiError(429, busy)
         case _:
             return None
@@ -100,11 +103,11 @@ def _refusal(fault: Fault) -> ApiError | None:
 
 def _other_words(fault: Fault, inner: Response) -> Response | None:
     match fault.kind:
-        case Manner.GARBAGE:
+        case ReplyFault.GARBAGE:
             return Response(GARBAGE_PAGE, media_type="text/html")
-        case Manner.EMPTY:
+        case ReplyFault.EMPTY:
             return Response(b"", media_type="application/json")
-        case Manner.NO_ID:
+        case ReplyFault.NO_ID:
             return json_reply(_without_id(bytes(inner.body)))
         case _:
             return None
@@ -120,28 +123,28 @@ class BrokenReply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Breaks the line. Raises TypeError for a fault that breaks none."""
-        line = Line(scope, receive, send)
+        line = RawConnection(scope, receive, send)
         body = bytes(self._inner.body)
         match self._fault.kind:
-            case Manner.LOST_REPLY | Manner.DROPPED:
+            case ReplyFault.LOST_REPLY | ReplyFault.DROPPED:
                 await line.hang_up()
-            case Manner.RESET | Manner.RESET_BEFORE:
+            case ReplyFault.RESET | ReplyFault.RESET_BEFORE:
                 await line.reset()
-            case Manner.SILENCE | Manner.SILENCE_BEFORE:
+            case ReplyFault.SILENCE | ReplyFault.SILENCE_BEFORE:
                 await line.left()
-            case Manner.HALF_HEADERS:
+            case ReplyFault.HALF_HEADERS:
                 await line.hang_up(b"HTTP/1.1 200 OK\r\ncontent-type: applic")
-            case Manner.GARBAGE_BYTES:
+            case ReplyFault.GARBAGE_BYTES:
                 await line.hang_up(GARBAGE_BYTES)
-            case Manner.HALF_BODY:
+            case ReplyFault.HALF_BODY:
                 await line.open(self._inner.status_code, {"content-length": str(max(len(body), 2))})
                 await line.write(body[: len(body) // 2])
                 await line.hang_up()
-            case Manner.DRIP:
+            case ReplyFault.DRIP:
                 await line.open(self._inner.status_code, _JSON)
                 await line.drip(body, self._fault.value)
                 await line.finish()
-            case Manner.HUGE:
+            case ReplyFault.HUGE:
                 await line.open(self._inner.status_code, _JSON)
                 await self._pad(line)
                 await line.write(body)
@@ -149,7 +152,7 @@ class BrokenReply(Response):
             case _:
                 raise TypeError(f"{self._fault.name} breaks no line")
 
-    async def _pad(self, line: Line) -> None:
+    async def _pad(self, line: RawConnection) -> None:
         """JSON may begin with any amount of white space."""
         left = int(self._fault.value * 1_000_000)
         while left > 0:
@@ -163,3 +166,65 @@ def _without_id(body: bytes) -> dict[str, object]:
     except ValueError:
         data = None
     return {name: value for name, value in data.items() if name != "id"} if isinstance(data, dict) else {}
+
+
+_TRANSPORT = "simulator.transport"
+
+
+class RawConnectionProtocol(H11Protocol):
+    """uvicorn's own protocol, whose requests know their transport."""
+
+    def connection_made(  # type: ignore[override]  # uvicorn narrows the base class's argument in the same way
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Every request of this connection carries the transport in its ASGI state."""
+        self.app_state = {**self.app_state, _TRANSPORT: transport}
+        super().connection_made(transport)
+
+
+class RawConnection:
+    """One request's way back to its client."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asgi_state: Mapping[str, Any] = scope["state"]
+        self._transport: asyncio.Transport = asgi_state[_TRANSPORT]
+        self._receive, self._send = receive, send
+
+    async def open(self, status: int, headers: Mapping[str, str]) -> None:
+        """Sends status line and headers."""
+        raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def write(self, data: bytes) -> None:
+        """Sends a piece of the body; says nothing where the client has left."""
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self) -> None:
+        """Ends the body."""
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def drip(self, data: bytes, pause_s: float) -> None:
+        """Sends a piece of the body byte by byte, until the client has left."""
+        for byte in data:
+            if self._transport.is_closing():
+                return
+            await self.write(bytes([byte]))
+            await asyncio.sleep(pause_s)
+
+    async def left(self) -> None:
+        """Waits until the connection is gone."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def hang_up(self, last_words: bytes = b"") -> None:
+        """Sends raw bytes and closes the connection, whatever was announced before."""
+        self._transport.write(last_words)
+        self._transport.close()
+        await self.left()
+
+    async def reset(self) -> None:
+        """Closes the connection with a TCP reset."""
+        raw: socket.socket = self._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._transport.abort()
+        await self.left()

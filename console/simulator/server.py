@@ -8,12 +8,20 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
+from collections.abc import Callable
 from types import TracebackType
 
-from console.simulator.address import bind, url_of
-from console.simulator.listener import serve
-from console.simulator.process import SimulatorProcess
-from console.simulator.world import World
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount, Route, Router
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from console.simulator.control import control_routes
+from console.simulator.gemini.api import EnvironmentsApi, InteractionsApi, RequestPipeline
+from console.simulator.process import BACKLOG, SimulatorProcess, bind, url_of
+from console.simulator.replies import RawConnectionProtocol
+from console.simulator.state import SimulatorState
 
 __all__ = ["SimulatorProcess", "SimulatorThread"]
 
@@ -24,9 +32,9 @@ START_S = 20.0
 class SimulatorThread:
     """`with SimulatorThread(world) as simulator:` serves `simulator.world` at `simulator.url`."""
 
-    def __init__(self, world: World | None = None, *, port: int = 0) -> None:
+    def __init__(self, state: SimulatorState | None = None, *, port: int = 0) -> None:
         """`port` 0 is any free one."""
-        self.world = world if world is not None else World()
+        self.state = state if state is not None else SimulatorState()
         self.url = ""
         """`http://127.0.0.1:PORT`, from the start on."""
         self._port = port
@@ -69,4 +77,59 @@ class SimulatorThread:
 
     async def _serve(self, listening: socket.socket) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self.world, listening, self._stop, self._ready.set)
+        await serve(self.state, listening, self._stop, self._ready.set)
+
+
+async def serve(
+    state: SimulatorState, listening: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Answers on `listening` until `stop` is set, then cuts every connection and closes the socket.
+
+    uvicorn's server loop is not used: it looks for its end only ten times a second and waits for open streams.
+    """
+    config = Config(
+        build_app(state),
+        http=RawConnectionProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+    )
+    config.load()
+    server_state = ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: RawConnectionProtocol(config=config, server_state=server_state, app_state={}),
+        sock=listening,
+        backlog=BACKLOG,
+    )
+    ready()
+    await stop.wait()
+    server.close()
+    for connection in tuple(server_state.connections):
+        connection.transport.abort()
+    tasks = tuple(server_state.tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await server.wait_closed()
+
+
+def build_app(state: SimulatorState) -> Starlette:
+    """The whole service of `world`. Needs `LineProtocol` below it for the faults of the transport."""
+    gate = RequestPipeline(state)
+    service, catalogue = InteractionsApi(state, gate), EnvironmentsApi(state, gate)
+    routes = [
+        Route("/interactions", service.create, methods=["POST"]),
+        Route("/interactions/{name}", service.get, methods=["GET"]),
+        Route("/interactions/{name}", service.post, methods=["POST"]),
+        Route("/interactions/{name}", service.delete, methods=["DELETE"]),
+        Route("/interactions/{name}/cancel", service.cancel, methods=["POST"]),
+        *catalogue.routes(),
+    ]
+    versioned = Router(routes=routes, redirect_slashes=False)
+    return Starlette(
+        routes=[Mount("/v1", app=versioned), Mount("/v1beta", app=versioned), *control_routes(state)],
+        exception_handlers={HTTPException: gate.no_such_method},
+    )

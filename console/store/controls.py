@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from console.domain.moment import Moment
+from dataclasses import dataclass
+
+from console.domain.timestamps import Timestamp
 from console.store.database import Database, Transaction
-from console.store.records import note
-from console.store.rows import OwnerRow, PauseRow
-from console.store.statements import every, one, write_event
+from console.store.events import write_event
+from console.store.log_records import note
+from console.store.statements import fetch_all, fetch_one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerRow:
+    """A process that announced itself."""
+
+    id: str
+    kind: str
+    pid: int
+    started_ms: int
+    beat_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRow:
+    """The kill switch is on."""
+
+    by: str
+    since_ms: int
+
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
 INSERT_PAUSE = """
@@ -35,22 +57,22 @@ class Controls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pause(self, *, by: str, now: Moment) -> bool:
+    async def pause(self, *, by: str, now: Timestamp) -> bool:
         """No launch from here on. False where it was paused already; the first one stays named."""
 
         async def unit(tx: Transaction) -> bool:
-            row = await one(tx, INSERT_PAUSE, {"by": by, "since_ms": now.wall_ms})
+            row = await fetch_one(tx, INSERT_PAUSE, {"by": by, "since_ms": now.wall_ms})
             if row is not None:
                 await write_event(tx, "pause", now.wall_ms, record=note("pause", {"by": by}, None, now.wall_ms))
             return row is not None
 
         return await self._database.transaction(unit)
 
-    async def resume(self, *, by: str, now: Moment) -> bool:
+    async def resume(self, *, by: str, now: Timestamp) -> bool:
         """Launches are possible again. False where nothing was paused."""
 
         async def unit(tx: Transaction) -> bool:
-            row = await one(tx, DELETE_PAUSE, {})
+            row = await fetch_one(tx, DELETE_PAUSE, {})
             if row is not None:
                 await write_event(tx, "resume", now.wall_ms, record=note("resume", {"by": by}, None, now.wall_ms))
             return row is not None
@@ -61,7 +83,7 @@ class Controls:
         """Who pulled the kill switch, and when; None where it is not pulled."""
         return await self._database.read(paused_in)
 
-    async def announce(self, owner_id: str, *, kind: str, pid: int, now: Moment) -> None:
+    async def announce(self, owner_id: str, *, kind: str, pid: int, now: Timestamp) -> None:
         """This process is there. For diagnosis only: who is alive is told by kernel locks."""
         await self._write(ANNOUNCE, id=owner_id, kind=kind, pid=pid, now=now.wall_ms)
 
@@ -69,7 +91,7 @@ class Controls:
         """It has left, or was found dead."""
         await self._write(WITHDRAW, id=owner_id)
 
-    async def beat(self, owner_id: str, now: Moment) -> None:
+    async def beat(self, owner_id: str, now: Timestamp) -> None:
         """It is not stuck."""
         await self._write(BEAT, id=owner_id, now=now.wall_ms)
 
@@ -77,7 +99,7 @@ class Controls:
         """Every process that announced itself and has not left, oldest first."""
 
         async def unit(tx: Transaction) -> tuple[OwnerRow, ...]:
-            return tuple(OwnerRow(**dict(row)) for row in await every(tx, SELECT_OWNERS, {}))
+            return tuple(OwnerRow(**dict(row)) for row in await fetch_all(tx, SELECT_OWNERS, {}))
 
         return await self._database.read(unit)
 
@@ -85,7 +107,7 @@ class Controls:
         """The fact of that name; None where it was never set."""
 
         async def unit(tx: Transaction) -> str | None:
-            row = await one(tx, SELECT_META, {"name": name})
+            row = await fetch_one(tx, SELECT_META, {"name": name})
             return row["value"] if row else None
 
         return await self._database.read(unit)
@@ -96,12 +118,12 @@ class Controls:
 
     async def _write(self, sql: str, **parameters: str | int) -> None:
         async def unit(tx: Transaction) -> None:
-            await every(tx, sql, parameters)
+            await fetch_all(tx, sql, parameters)
 
         await self._database.transaction(unit)
 
 
 async def paused_in(tx: Transaction) -> PauseRow | None:
     """The kill switch as the open transaction sees it."""
-    row = await one(tx, SELECT_PAUSE, {})
+    row = await fetch_one(tx, SELECT_PAUSE, {})
     return PauseRow(by=row["by"], since_ms=row["since_ms"]) if row else None

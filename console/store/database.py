@@ -15,9 +15,9 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from console.store.connecting import BUSY_MS, JournalMode, location, settings_of
-from console.store.errors import StoreBusy, StoreError, StoreMissing, translated
-from console.store.files import DATABASE, inode
+from console.store.errors import StoreBusy, StoreError, StoreMissing, translate_sqlite_errors
+from console.store.files import DATABASE, database_inode
+from console.store.pragmas import BUSY_MS, JournalMode, connection_pragmas, database_uri
 
 T = TypeVar("T")
 Transaction = aiosqlite.Connection
@@ -33,7 +33,7 @@ class Database:
         self._reader = reader
         self._write_turn = asyncio.Lock()
         self._read_turn = asyncio.Lock()
-        self._file = inode(folder)
+        self._file = database_inode(folder)
 
     @classmethod
     async def connect(
@@ -60,7 +60,7 @@ class Database:
             raise StoreError("the state store was opened for reading only")
         async with self._write_turn:
             self._check_present()
-            return await to_its_end(self._whole(self._writer, "begin immediate", unit), "store write")
+            return await run_uncancelled(self._whole(self._writer, "begin immediate", unit), "store write")
 
     async def read(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
         """What `unit` gives from one unchanging view of the database. Raises StoreError, and what `unit` raises.
@@ -68,14 +68,14 @@ class Database:
         In DELETE mode no other process commits meanwhile: read, and leave.
         """
         async with self._read_turn:
-            return await to_its_end(self._whole(self._reader, "begin", unit), "store read")
+            return await run_uncancelled(self._whole(self._reader, "begin", unit), "store read")
 
     async def close(self) -> None:
         """Closes both connections, after the units that run. The database's threads would keep the process alive."""
         for turn, connection in ((self._write_turn, self._writer), (self._read_turn, self._reader)):
             if connection is not None:
                 async with turn:
-                    await to_its_end(connection.close(), "store close")
+                    await run_uncancelled(connection.close(), "store close")
 
     @property
     def in_transaction(self) -> bool:
@@ -85,7 +85,7 @@ class Database:
     async def _whole(
         self, connection: aiosqlite.Connection, begin: str, unit: Callable[[Transaction], Awaitable[T]]
     ) -> T:
-        with translated():
+        with translate_sqlite_errors():
             try:
                 await connection.execute_fetchall(begin)
                 result = await unit(connection)
@@ -97,11 +97,11 @@ class Database:
 
     def _check_present(self) -> None:
         """SQLite would go on writing to a file that was deleted or replaced, where nobody reads it."""
-        if inode(self.folder) != self._file:
+        if database_inode(self.folder) != self._file:
             raise StoreMissing(f"{self.folder / DATABASE} was removed or replaced while it was in use")
 
 
-async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
+async def run_uncancelled(work: Coroutine[Any, Any, T], name: str) -> T:
     """What `work` gives. It runs to its end also where the caller is cancelled, who is told only then."""
     task = asyncio.create_task(work, name=name)
     cancelled: asyncio.CancelledError | None = None
@@ -118,13 +118,13 @@ async def to_its_end(work: Coroutine[Any, Any, T], name: str) -> T:
 
 
 async def _connect(folder: Path, journal: JournalMode, busy_ms: int) -> aiosqlite.Connection:
-    with translated():
+    with translate_sqlite_errors():
         connection = await aiosqlite.connect(
-            location(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000, cached_statements=256
+            database_uri(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000, cached_statements=256
         )
         try:
             connection.row_factory = sqlite3.Row
-            for setting in settings_of(journal, busy_ms):
+            for setting in connection_pragmas(journal, busy_ms):
                 await connection.execute_fetchall(setting)
             await _check_settings(connection, journal)
         except BaseException:

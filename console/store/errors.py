@@ -51,7 +51,7 @@ _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translate_sqlite_errors() -> Iterator[None]:
     """Inside it, what SQLite raises comes out as a StoreError.
 
     UnicodeDecodeError counts as damage: a flipped byte in a text can raise it instead of any error of SQLite.

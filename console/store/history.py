@@ -12,14 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
-from console.domain.admission import holder_of
+from console.domain.key_decision import blocking_run
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
 from console.store.database import Database, Transaction
-from console.store.rows import Value
-from console.store.run_row import run_of
-from console.store.statements import every, one
-from console.store.words import match_words, row_test
+from console.store.full_text import match_words, row_test
+from console.store.rows import Value, run_of
+from console.store.statements import fetch_all, fetch_one
 
 TYPICAL_OF = 200
 """The newest runs that say what is typical."""
@@ -74,7 +73,7 @@ NEWEST_OF_KEY = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Cursor:
     """Where a page ended."""
 
     created_ms: int
@@ -106,7 +105,7 @@ class Page:
     """One page, newest first."""
 
     runs: tuple[Run, ...]
-    after: Place | None
+    after: Cursor | None
     """Where the next page begins; None: this was the last."""
 
 
@@ -120,7 +119,7 @@ class KeyState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyStanding:
+class KeyStatus:
     """One key."""
 
     state: KeyState
@@ -139,7 +138,7 @@ class TypicalRow:
     p95_ms: int
 
 
-class Guide(Enum):
+class QueryPlan(Enum):
     """What is read to find what fits both words and other filters."""
 
     WORDS = "hits, each judged by its row"
@@ -157,12 +156,12 @@ class _Shape(Enum):
 class History:
     """Reads only."""
 
-    def __init__(self, database: Database, *, guide: Guide | None = None) -> None:
+    def __init__(self, database: Database, *, guide: QueryPlan | None = None) -> None:
         """`guide`: the one way to take beside words and other filters; None: the cheapest."""
         self._database = database
         self._only_guide = guide
 
-    async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
+    async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
         """The newest `limit` entries that fit, or those after `after`; newest by the clock, with words by the claim."""
         where, parameters = _where(wanted)
         parameters["limit"] = limit + 1
@@ -172,7 +171,7 @@ class History:
         async def unit(tx: Transaction) -> Page:
             rows = await self._fitting(tx, wanted, _Shape.PAGE, where, parameters)
             more, rows = len(rows) > limit, rows[:limit]
-            last = Place(created_ms=rows[-1]["created_ms"], seq=rows[-1]["seq"]) if more and rows else None
+            last = Cursor(created_ms=rows[-1]["created_ms"], seq=rows[-1]["seq"]) if more and rows else None
             return Page(runs=tuple(run_of(row) for row in rows), after=last)
 
         return await self._database.read(unit)
@@ -195,70 +194,72 @@ class History:
         by_rows, by_words = shape.value
         rows_after = " and (runs.created_ms, runs.seq) < (:after_ms, :after_seq)" if "after_ms" in parameters else ""
         if not wanted.text.strip():
-            return await every(tx, by_rows.format(where=where + rows_after), parameters)
+            return await fetch_all(tx, by_rows.format(where=where + rows_after), parameters)
         words = await match_words(tx, wanted.text, wanted.tasks)
         if not words:
             return []
         parameters = {**parameters, "words": words}
         guide = self._only_guide or await self._guide(tx, wanted, parameters)
-        if guide is Guide.ROWS:
+        if guide is QueryPlan.ROWS:
             test, needed = row_test(wanted.text)
-            return await every(tx, by_rows.format(where=f"{where}{rows_after} and {test}"), {**parameters, **needed})
-        if guide is Guide.BOTH:
+            return await fetch_all(
+                tx, by_rows.format(where=f"{where}{rows_after} and {test}"), {**parameters, **needed}
+            )
+        if guide is QueryPlan.BOTH:
             where += AMONG.format(where=_where(replace(wanted, folded=False))[0])
         words_after = " and runs_text.rowid < :after_seq" if rows_after else ""
-        return await every(tx, by_words.format(where=where + words_after), parameters)
+        return await fetch_all(tx, by_words.format(where=where + words_after), parameters)
 
-    async def _guide(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> Guide:
+    async def _guide(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> QueryPlan:
         """The cheapest way to what fits; a task is known to the index of words too.
 
         By words the hits are read from the newest on, by rows the rows that fit otherwise, until enough fit both.
         """
         dated = wanted.since_ms is not None or wanted.until_ms is not None
         if not (dated or wanted.outcomes or wanted.stages or wanted.origins):
-            return Guide.WORDS
+            return QueryPlan.WORDS
         where, _ = _where(replace(wanted, folded=False))
         hits = await self._number(tx, COUNT_HITS, {"words": parameters["words"], "most": MOST_HITS})
         rows = await self._number(tx, COUNT.format(where=where), {**parameters, "limit": MOST_ROWS})
         whole = await self._number(tx, LAST_SEQ, {})
         if not hits or not rows:
-            return Guide.WORDS
+            return QueryPlan.WORDS
         limit = int(str(parameters["limit"]))
         needed = whole if limit < 0 else limit
         all_hits = whole if hits >= MOST_HITS else hits
         judged_hits = all_hits if dated else min(all_hits, needed * whole / rows)
         prices = {
-            Guide.WORDS: HIT_PRICE * judged_hits,
-            Guide.ROWS: ROW_PRICE * min(rows, needed * whole / hits),
-            Guide.BOTH: PUT_PRICE * (rows + judged_hits) if rows < MOST_ROWS else math.inf,
+            QueryPlan.WORDS: HIT_PRICE * judged_hits,
+            QueryPlan.ROWS: ROW_PRICE * min(rows, needed * whole / hits),
+            QueryPlan.BOTH: PUT_PRICE * (rows + judged_hits) if rows < MOST_ROWS else math.inf,
         }
         return min(prices, key=prices.__getitem__)
 
     @staticmethod
     async def _number(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> int:
-        row = await one(tx, sql, parameters)
+        row = await fetch_one(tx, sql, parameters)
         return int(row["n"]) if row else 0
 
     async def recent(self, limit: int = 50) -> tuple[Run, ...]:
         """The runs that ended last, newest first; skips and refusals left out."""
 
         async def unit(tx: Transaction) -> tuple[Run, ...]:
-            return tuple(run_of(row) for row in await every(tx, SELECT_RECENT, {"limit": limit}))
+            return tuple(run_of(row) for row in await fetch_all(tx, SELECT_RECENT, {"limit": limit}))
 
         return await self._database.read(unit)
 
-    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
         """What each key would meet, and how many attempts it had."""
 
         wanted = list(dict.fromkeys(keys))
         names = {f"key_{number}": key for number, key in enumerate(wanted)}
         sql = SELECT_OF_KEYS.format(keys=", ".join(f":{name}" for name in names))
 
-        async def unit(tx: Transaction) -> Mapping[str, KeyStanding]:
+        async def unit(tx: Transaction) -> Mapping[str, KeyStatus]:
             runs: dict[str, list[Run]] = {key: [] for key in wanted}
-            for row in await every(tx, sql, names):
+            for row in await fetch_all(tx, sql, names):
                 runs[row["key"]].append(run_of(row))
-            return {key: _key_standing(each) for key, each in runs.items()}
+            return {key: _key_status(each) for key, each in runs.items()}
 
         return await self._database.read(unit)
 
@@ -266,8 +267,8 @@ class History:
         """The last run of the task before the caps day `day`, and its first one on it or after."""
 
         async def unit(tx: Transaction) -> tuple[Run | None, Run | None]:
-            before = await one(tx, SELECT_BEFORE, {"task": task, "day": day})
-            after = await one(tx, SELECT_FROM, {"task": task, "day": day})
+            before = await fetch_one(tx, SELECT_BEFORE, {"task": task, "day": day})
+            after = await fetch_one(tx, SELECT_FROM, {"task": task, "day": day})
             return (run_of(before) if before else None), (run_of(after) if after else None)
 
         return await self._database.read(unit)
@@ -276,7 +277,7 @@ class History:
         """Median and 95th percentile over the newest TYPICAL_OF runs that ended ok; None where there is none."""
 
         async def unit(tx: Transaction) -> TypicalRow | None:
-            rows = await every(tx, SELECT_TYPICAL, {"task": task, "limit": TYPICAL_OF})
+            rows = await fetch_all(tx, SELECT_TYPICAL, {"task": task, "limit": TYPICAL_OF})
             units, times = [row["used"] for row in rows], [row["elapsed_ms"] for row in rows]
             if not rows:
                 return None
@@ -295,12 +296,12 @@ def p95(values: list[int]) -> int:
     return sorted(values)[-(-len(values) * 95 // 100) - 1]
 
 
-def _key_standing(runs: list[Run]) -> KeyStanding:
-    holder = holder_of(runs)
+def _key_status(runs: list[Run]) -> KeyStatus:
+    holder = blocking_run(runs)
     state = KeyState.HELD
     if holder is None or holder.outcome is Outcome.OK:
         state = KeyState.DONE if holder else KeyState.FREE
-    return KeyStanding(state=state, attempts=max((run.attempt for run in runs), default=0), holder=holder)
+    return KeyStatus(state=state, attempts=max((run.attempt for run in runs), default=0), holder=holder)
 
 
 def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
@@ -311,7 +312,7 @@ def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
         ("task", wanted.tasks),
         ("outcome", tuple(outcome.value for outcome in wanted.outcomes)),
         ("origin", tuple(origin.value for origin in wanted.origins)),
-        ("stage", tuple(stage.word for stage in wanted.stages)),
+        ("stage", tuple(stage.label for stage in wanted.stages)),
     )
     narrowest = next((column for column, values in lists if values), "")
     for column, values in lists:

@@ -10,25 +10,25 @@ import json
 import re
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-from console.domain.guardrails import Cap
-from console.domain.moment import Moment, iso_ms
-from console.domain.run import Outcome, Run, RunId
-from console.domain.task import Stage, canonical_json
+from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
+from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
+from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store.run_row import LIMITS, PLAIN, USAGE
+
+NOTE_LIMIT = 400
+"""Characters of a note."""
+
 
 Value = str | int | None
 """What a column holds."""
 Columns = Mapping[str, Value]
 
-MOST = 10**15
+MAX_AMOUNT = 10**15
 """The largest amount that is stored: 10^12 units. Sums of thousands of them stay within 64 bits."""
 _LARGEST = 2**62
 """A limit beyond it is none."""
-_INSTANT_MS = 10**11
-"""From here on (1973) milliseconds are an instant, below it a span (three years)."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -53,7 +53,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class RunResult:
     """How a run ended, as far as the engine knows."""
 
     outcome: Outcome
@@ -71,7 +71,7 @@ class Ending:
     remote_status: str | None = None
 
     @classmethod
-    def of_nothing_sent(cls, outcome: Outcome, note: str) -> Ending:
+    def of_nothing_sent(cls, outcome: Outcome, note: str) -> RunResult:
         """For a run of which no byte left: nothing used, the hold goes back."""
         return cls(outcome=outcome, note=note, usage_known=True)
 
@@ -90,82 +90,7 @@ class StepRow:
     done: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventRow:
-    """One thing that happened."""
-
-    id: int
-    at_ms: int
-    kind: str
-    detail: Mapping[str, Value]
-    """Facts by name; texts in it may be a provider's own, raw."""
-
-    @property
-    def text(self) -> str:
-        """The facts in one line; raw, as they are."""
-        return "; ".join(_told(name, value) for name, value in self.detail.items())
-
-
-def _told(name: str, value: Value) -> str:
-    """`remote id: v1_…`; instants as one reads them, spans in seconds."""
-    label = name.removesuffix("_ms").replace("_", " ")
-    if name == label.replace(" ", "_") or not isinstance(value, int):
-        return f"{name.replace('_', ' ')}: {value}"
-    return f"{label}: {iso_ms(value) if value >= _INSTANT_MS else f'{value / 1000:g} s'}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageChange:
-    """One rung up or down."""
-
-    id: int
-    task: str
-    before: Stage
-    after: Stage
-    by: str
-    """`nightdesk` where it was automatic."""
-    reason: str
-    forced: bool
-    evidence: Mapping[str, object]
-    run_id: RunId | None
-    """The run that cost the trust; None where a person decided."""
-    at_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnerRow:
-    """A process that announced itself."""
-
-    id: str
-    kind: str
-    pid: int
-    started_ms: int
-    beat_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseRow:
-    """The kill switch is on."""
-
-    by: str
-    since_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseRow:
-    """A cap that was raised once."""
-
-    cap: Cap
-    task: str | None
-    amount: int
-    by: str
-    reason: str
-    at_ms: int
-    window: str
-    """The day, or for the monthly cap the month, that it was given for."""
-
-
-def moment_columns(name: str, moment: Moment | None) -> Columns:
+def moment_columns(name: str, moment: Timestamp | None) -> Columns:
     """The three columns of a moment."""
     return {
         f"{name}_ms": moment.wall_ms if moment else None,
@@ -176,14 +101,14 @@ def moment_columns(name: str, moment: Moment | None) -> Columns:
 
 def usage_columns(usage: Usage) -> Columns:
     """Token figures, each at most MOST."""
-    return {f"tokens_{name}": at_most(getattr(usage, name)) for name in USAGE}
+    return {f"tokens_{name}": clamp_amount(getattr(usage, name)) for name in USAGE}
 
 
 def new_run_columns(run: Run) -> Columns:
     """Every column of a run that is inserted; it has no stop, no send and no figures yet."""
     return {
         "id": run.id,
-        "stage": run.stage.word,
+        "stage": run.stage.label,
         "origin": run.origin.value,
         "state": run.state.value,
         "outcome": run.outcome.value if run.outcome else None,
@@ -195,27 +120,62 @@ def new_run_columns(run: Run) -> Columns:
     }
 
 
-def stage_change_of(row: sqlite3.Row) -> StageChange:
-    """The change of one row."""
-    return StageChange(
-        id=row["id"],
-        task=row["task"],
-        before=Stage.of(row["before"]),
-        after=Stage.of(row["after"]),
-        by=row["by"],
-        reason=row["reason"],
-        forced=bool(row["forced"]),
-        evidence=json.loads(row["evidence"]),
-        run_id=RunId(row["run_id"]) if row["run_id"] else None,
-        at_ms=row["at_ms"],
-    )
-
-
-def storable(value: Value) -> Value:
+def to_sqlite_text(value: Value) -> Value:
     """`value` as a column can hold it: text without surrogates."""
     return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
 
 
-def at_most(amount: int) -> int:
+def clamp_amount(amount: int) -> int:
     """`amount` within what is stored: 0 to MOST."""
-    return max(0, min(amount, MOST))
+    return max(0, min(amount, MAX_AMOUNT))
+
+
+PLAIN = (
+    *("key", "task", "type", "target", "date", "attempt", "note", "day", "created_ms", "deadline_ms", "expires_ms"),
+    *("ended_ms", "elapsed_ms", "sandbox_id", "sandbox_deleted_ms", "remote_id", "remote_status", "used"),
+    *("largest_step", "cost_micro", "currency", "steps", "last_step", "last_step_ms", "polled_ms", "trouble"),
+    *("result", "retry_at_ms", "owner", "fence", "requested_by"),
+)
+LIMITS = ("max_ms", "budget", "belt_tokens", "tokens_per_unit", "cached_weight_milli", "stall_ms")
+USAGE = tuple(f.name for f in fields(Usage))
+
+
+def run_of(row: sqlite3.Row) -> Run:
+    """The run of one row. Raises ValueError, KeyError, TypeError for a row that no program of ours wrote."""
+    return Run(
+        id=RunId(row["id"]),
+        stage=Stage.of(row["stage"]),
+        origin=Origin(row["origin"]),
+        state=State(row["state"]),
+        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
+        stop=_stop_of(row),
+        fingerprint=Fingerprint.from_fields(json.loads(row["fingerprint"])),
+        limits=Limits(cut_off=CutOff(row["cut_off"]), **{name: row[name] for name in LIMITS}),
+        claimed=_moment_of(row, "claimed"),
+        sent=_moment_of(row, "sent"),
+        usage=Usage(**{name: row[f"tokens_{name}"] for name in USAGE}),
+        superseded_by=RunId(row["superseded_by"]) if row["superseded_by"] else None,
+        sandbox_own=bool(row["sandbox_own"]),
+        usage_known=bool(row["usage_known"]),
+        stalled=bool(row["stalled"]),
+        **{name: row[name] for name in PLAIN},
+    )
+
+
+def _stop_of(row: sqlite3.Row) -> StopRequest | None:
+    if row["stop_reason"] is None:
+        return None
+    return StopRequest(
+        reason=StopReason(row["stop_reason"]),
+        by=row["stop_by"],
+        at_ms=row["stop_at_ms"],
+        tries=row["stop_tries"],
+        answer=row["stop_answer"],
+        alarmed=bool(row["stop_alarmed"]),
+    )
+
+
+def _moment_of(row: sqlite3.Row, name: str) -> Timestamp | None:
+    if row[f"{name}_ms"] is None:
+        return None
+    return Timestamp(wall_ms=row[f"{name}_ms"], boot_ms=row[f"{name}_boot_ms"], boot_id=row[f"{name}_boot_id"])

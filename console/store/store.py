@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from console.domain.moment import Moment
-from console.store.connecting import BUSY_MS, JournalMode
+from console.domain.timestamps import Timestamp
+from console.store.bootstrap import prepare_store
+from console.store.claims import ClaimRepository
 from console.store.controls import Controls
+from console.store.cursors import ScheduleCursors
 from console.store.database import Database
-from console.store.evidence import EvidenceBook
+from console.store.events import Outbox
 from console.store.history import History
-from console.store.instants import Instants
-from console.store.launches import Launches
 from console.store.ledger import Ledger
-from console.store.outbox import Outbox
-from console.store.prepare import prepare
-from console.store.runs import Runs
-from console.store.stages import Stages
+from console.store.pragmas import BUSY_MS, JournalMode
+from console.store.rollout import RolloutEvidence, Stages
+from console.store.runs import RunRepository
 
 
 class Store:
@@ -25,22 +24,22 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.launches = Launches(database)
-        self.runs = Runs(database)
+        self.launches = ClaimRepository(database)
+        self.runs = RunRepository(database)
         self.ledger = Ledger(database)
         self.stages = Stages(database)
         self.controls = Controls(database)
         self.outbox = Outbox(database)
         self.history = History(database)
-        self.evidence = EvidenceBook(database)
-        self.instants = Instants(database)
+        self.evidence = RolloutEvidence(database)
+        self.instants = ScheduleCursors(database)
 
     @classmethod
     async def open(
         cls,
         folder: Path,
         *,
-        now: Moment,
+        now: Timestamp,
         read_only: bool = False,
         busy_ms: int = BUSY_MS,
         journal: JournalMode | None = None,
@@ -50,7 +49,9 @@ class Store:
         `busy_ms`: how long a write waits for other processes. `journal`: what a new store gets, for tests of both
         modes; None is the safe one for this SQLite. Raises StoreError.
         """
-        mode = await asyncio.to_thread(prepare, folder, now=now, read_only=read_only, busy_ms=busy_ms, journal=journal)
+        mode = await asyncio.to_thread(
+            prepare_store, folder, now=now, read_only=read_only, busy_ms=busy_ms, journal=journal
+        )
         return cls(await Database.connect(folder, journal=mode, busy_ms=busy_ms, read_only=read_only))
 
     async def close(self) -> None:

@@ -1,11 +1,12 @@
-"""The screen over an engine that outlives it: modes, themes, the one tick, the ways out. It owns no run."""
+"""The full screens and their digits. A screen is registered here and nowhere else; the others load when shown."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
 from textual.app import App
@@ -16,23 +17,80 @@ from textual.reactive import reactive
 from textual.theme import Theme
 
 from console.domain.run import RunId
-from console.ui.acts import Acts, Soon
-from console.ui.context import Context
-from console.ui.crash import crash_text
-from console.ui.farewell import End, Farewell
-from console.ui.filters import OnlyText
+from console.domain.text import sanitize
+from console.ui.base_screen import NoticePosted, RunSelected
+from console.ui.context import Context, ExitReason, ExitResult
 from console.ui.glyphs import ASCII
-from console.ui.herald import Herald
-from console.ui.keys import hints
-from console.ui.look import Look
-from console.ui.messages import LineDropped, LookAt, Told
-from console.ui.modes import DIGITS, FIRST, SCREENS
-from console.ui.noticing import Noticing
-from console.ui.poll import Poll
+from console.ui.runs.screen import RunsScreen
 from console.ui.spans import Span, Tone
-from console.ui.theme import Themes, wear
-from console.ui.typed import Through, Typed
-from console.ui.widgets.paint import repaint
+from console.ui.state.background import BackgroundWork, CoalescedWork
+from console.ui.state.notifications import NoticeTimer, Notifier
+from console.ui.state.view_state import StatePoller, ViewState
+from console.ui.terminal.driver import TerminalLost
+from console.ui.terminal.keys import KeyProcessed, KeyQueue
+from console.ui.terminal.sanitize import SanitizingFilter
+from console.ui.theme import Themes, apply_theme
+from console.ui.widgets.key_bar import hints
+from console.ui.widgets.lines import repaint
+
+if TYPE_CHECKING:
+    from console.ui.base_screen import BaseScreen
+
+FIRST = "runs"
+
+
+def _history(context: Context, acts: BackgroundWork) -> BaseScreen:
+    from console.ui.history.screen import HistoryScreen
+
+    return HistoryScreen(context, acts)
+
+
+def _rollout(context: Context, acts: BackgroundWork) -> BaseScreen:
+    from console.ui.rollout.screen import RolloutScreen
+
+    return RolloutScreen(context, acts)
+
+
+def _usage(context: Context, acts: BackgroundWork) -> BaseScreen:
+    from console.ui.usage.screen import UsageScreen
+
+    return UsageScreen(context, acts)
+
+
+SCREENS: Mapping[str, tuple[Callable[[Context, BackgroundWork], BaseScreen], Binding]] = {
+    FIRST: (
+        RunsScreen,
+        Binding("1", "switch_mode('runs')", "runs", id="screen.runs", tooltip="What is live now", show=False),
+    ),
+    "history": (
+        _history,
+        Binding("2", "switch_mode('history')", "history", id="screen.history", tooltip="What happened", show=False),
+    ),
+    "rollout": (
+        _rollout,
+        Binding(
+            "3", "switch_mode('rollout')", "rollout", id="screen.rollout", tooltip="How far tasks run alone", show=False
+        ),
+    ),
+    "usage": (
+        _usage,
+        Binding("4", "switch_mode('usage')", "usage", id="screen.usage", tooltip="What was used, by day", show=False),
+    ),
+}
+"""By mode: what makes the screen, and the key that shows it."""
+
+DIGITS = [binding for _, binding in SCREENS.values()]
+
+
+MOST = 6000
+"""Characters."""
+
+
+def crash_text(error: BaseException) -> str:
+    """The traceback without locals, cleaned line by line, its end kept where it is long."""
+    frames = traceback.TracebackException.from_exception(error, capture_locals=False)
+    return sanitize("".join(frames.format())[-MOST:].rstrip(), newlines=True)
+
 
 NOTICE_MS = 6_000
 NEWS_MS = 12_000
@@ -42,7 +100,7 @@ FIRST_LOOK_S = 0.3
 """How long the first frame waits for what it is to show."""
 
 
-class ConsoleApp(App[Farewell], inherit_bindings=False):
+class ConsoleApp(App[ExitResult], inherit_bindings=False):
     """`Farewell` says how it ended; None after a crash, which `crash` then describes."""
 
     CSS_PATH = "app.tcss"
@@ -58,7 +116,7 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
     ]
 
-    look: reactive[Look | None] = reactive(None)
+    look: reactive[ViewState | None] = reactive(None)
     notice: reactive[Span | None] = reactive(None)
 
     def __init__(
@@ -74,20 +132,20 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
     ) -> None:
         self.context = context
         self.crash = ""
-        self._only_text = OnlyText(ascii_only=context.glyphs is ASCII)
+        self._only_text = SanitizingFilter(ascii_only=context.glyphs is ASCII)
         # Under NO_COLOR Textual would turn colours into greys, black ones of the terminal's own palette included.
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
-        wear(self, themes, theme)
+        apply_theme(self, themes, theme)
         self._theme_problems = themes.problems
-        self._typed = Typed(self, super().on_event)
-        self.acts = Acts(self._tell, self._typed.hold)
-        self._poll = Poll(context)
+        self._typed = KeyQueue(self, super().on_event)
+        self.acts = BackgroundWork(self._tell, self._typed.hold)
+        self._poll = StatePoller(context)
         # Never awaited by a handler: keys come through the same queue, and a store may be slow.
-        self._look_soon = Soon(self.refresh_look, self.acts, name="look")
+        self._look_soon = CoalescedWork(self.refresh_look, self.acts, name="look")
         self._slow = slow
         self._looked_at: RunId | None = None
-        self._noticing = Noticing(context.clock)
-        self._herald = Herald(self._write, bell=bell, titles=titles)
+        self._noticing = NoticeTimer(context.clock)
+        self._herald = Notifier(self._write, bell=bell, titles=titles)
         for mode, (screen, _) in SCREENS.items():
             self.add_mode(mode, partial(screen, context, self.acts))
 
@@ -138,8 +196,8 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
         else:
             await super().on_event(event)
 
-    @on(Through)
-    async def _key_went_through(self, event: Through) -> None:
+    @on(KeyProcessed)
+    async def _key_went_through(self, event: KeyProcessed) -> None:
         await self._typed.through(event.number)
 
     def _wear(self, _theme: Theme) -> None:
@@ -151,48 +209,48 @@ class ConsoleApp(App[Farewell], inherit_bindings=False):
             self._driver.write(data)
 
     def _tell(self, span: Span) -> None:
-        self.post_message(Told(span))
+        self.post_message(NoticePosted(span))
         self._look_soon()
 
     def _show(self, notice: Span, for_ms: int) -> None:
         self._noticing.show(for_ms)
         self.notice = notice
 
-    @on(LookAt)
-    def _look_at(self, event: LookAt) -> None:
+    @on(RunSelected)
+    def _look_at(self, event: RunSelected) -> None:
         if event.run_id != self._looked_at:
             self._looked_at = event.run_id
             if event.run_id is not None:
                 self._look_soon()
 
-    @on(Told)
-    def _told(self, event: Told) -> None:
+    @on(NoticePosted)
+    def _told(self, event: NoticePosted) -> None:
         self._show(event.span, NOTICE_MS)
 
-    @on(LineDropped)
+    @on(TerminalLost)
     def line_dropped(self) -> None:
         """The terminal is gone: the screen goes too, the engine does not."""
-        self.exit(Farewell(end=End.LINE_DROPPED))
+        self.exit(ExitResult(end=ExitReason.LINE_DROPPED))
 
     def terminated(self) -> None:
         """SIGTERM."""
-        self.exit(Farewell(end=End.TERMINATED))
+        self.exit(ExitResult(end=ExitReason.TERMINATED))
 
     def action_help(self) -> None:
         """The keys of the screen that is shown."""
-        from console.ui.screens.help import HelpScreen
+        from console.ui.dialogs.help import HelpScreen
 
         self.push_screen(HelpScreen(hints(self.screen.active_bindings), self.context.glyphs))
 
     def action_palette(self) -> None:
         """All commands by name."""
-        from console.ui.palette import palette
+        from console.ui.dialogs.palette import palette
 
         palette(self)
 
     def action_leave(self) -> None:
         """Leaves at once where nothing is live, else asks."""
-        from console.ui.screens.leaving import leave
+        from console.ui.dialogs.quit import leave
 
         leave(self)
 

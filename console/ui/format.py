@@ -39,7 +39,7 @@ def age(milliseconds: int) -> str:
     return f"{value // SECOND} s"
 
 
-def span_of(milliseconds: int) -> str:
+def format_duration(milliseconds: int) -> str:
     """A limit in words: `15 min`, `90 s`, `2 h 30 min`, `3 d`."""
     seconds = milliseconds // SECOND
     if seconds < 120 or (seconds % 60 and seconds < 600):

@@ -5,17 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from console.domain.run import Reason, Run, RunId
+from console.domain.run import Run, RunId, StopReason
 
 if TYPE_CHECKING:
     from console.domain.task import Stage
-    from console.engine.consumption import UsageQuery, UsageReport
-    from console.engine.lookback import HistoryFilter, KeyStanding, Page, Place
+    from console.engine.models import (
+        Cursor,
+        HistoryFilter,
+        KeyStatus,
+        LaunchAnswer,
+        LaunchPreview,
+        LaunchRequest,
+        Page,
+        RunDetail,
+        Snapshot,
+        TaskRollout,
+    )
     from console.engine.settings import EngineSettings
-    from console.engine.snapshot import LaunchAnswer, LaunchPreview, LaunchRequest, RunDetail, Rung, Snapshot
+    from console.engine.usage import UsageQuery, UsageReport
 
 
-class View(Protocol):
+class QueriesPort(Protocol):
     """Reading. Everything may raise StoreError."""
 
     async def snapshot(self) -> Snapshot:
@@ -30,7 +40,7 @@ class View(Protocol):
         """What a launch by hand would be now. Raises LookupError for an unknown task, ValueError for a bad date."""
         ...
 
-    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Place | None = None) -> Page:
+    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
         """The newest `limit` entries that fit, skips and refusals too, or those after `after`."""
         ...
 
@@ -38,19 +48,19 @@ class View(Protocol):
         """How many entries fit; counting ends at `at_most`."""
         ...
 
-    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStanding]:
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
         """What a launch of each key would meet, and how many attempts it had."""
         ...
 
 
-class Desk(Protocol):
+class OperationsPort(Protocol):
     """Acting. Each returns once what was asked is stored and in the log; everything may raise StoreError."""
 
     async def launch(self, request: LaunchRequest) -> LaunchAnswer:
         """Launches, or says why not. Raises LookupError for an unknown task, ValueError for a bad date."""
         ...
 
-    async def stop(self, run_id: RunId, *, by: str, reason: Reason = Reason.OPERATOR) -> Run:
+    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
         """Stores the wish and sends the first cancel."""
         ...
 
@@ -87,19 +97,19 @@ class Desk(Protocol):
         ...
 
 
-class Rollout(Protocol):
+class RolloutPort(Protocol):
     """Stages and schedules."""
 
-    async def ladder(self) -> tuple[Rung, ...]:
+    async def tasks(self) -> tuple[TaskRollout, ...]:
         """Every task of the config."""
         ...
 
-    async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> Rung:
+    async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
         """One rung. Raises ActRefused for a step that may not be taken."""
         ...
 
 
-class Usage(Protocol):
+class UsagePort(Protocol):
     """What was used, from the log."""
 
     async def report(self, query: UsageQuery) -> UsageReport:
@@ -107,7 +117,7 @@ class Usage(Protocol):
         ...
 
 
-class EngineLike(Protocol):
+class EnginePort(Protocol):
     """The facade."""
 
     @property
@@ -116,22 +126,22 @@ class EngineLike(Protocol):
         ...
 
     @property
-    def view(self) -> View:
+    def queries(self) -> QueriesPort:
         """Reading."""
         ...
 
     @property
-    def desk(self) -> Desk:
+    def operations(self) -> OperationsPort:
         """Acting."""
         ...
 
     @property
-    def rollout(self) -> Rollout:
+    def rollout(self) -> RolloutPort:
         """Stages and schedules."""
         ...
 
     @property
-    def usage(self) -> Usage:
+    def usage(self) -> UsagePort:
         """What was used."""
         ...
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len, chop_cells, set_cell_size, split_text
 
-from console.domain.text import safe
+from console.domain.text import sanitize
 
 VARIATION_SELECTORS = str.maketrans("", "", "\ufe0e\ufe0f")
 """They change a character's width on some terminals and not on others, so they never get on the screen."""
@@ -67,9 +67,9 @@ def line(*pieces: Span | str) -> Line:
     return tuple(span for span in spans if span.text)
 
 
-def foreign(text: str, *, limit: int = 400) -> str:
+def sanitize_cell(text: str, *, limit: int = 400) -> str:
     """Text from outside, one line of it, harmless and of a width that every terminal agrees on."""
-    return safe(text.translate(VARIATION_SELECTORS), limit=limit)
+    return sanitize(text.translate(VARIATION_SELECTORS), limit=limit)
 
 
 def width(spans: Iterable[Span]) -> int:

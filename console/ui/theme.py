@@ -13,7 +13,7 @@ from textual.app import App
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
-from console.ui.spans import Tone, foreign
+from console.ui.spans import Tone, sanitize_cell
 
 DEFAULT = "night"
 SIXTEEN = "sixteen"
@@ -41,7 +41,7 @@ class Themes:
             return self.by_name[name]
         near = difflib.get_close_matches(name, self.by_name, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        raise ValueError(f"theme {foreign(name)!r} is none of {', '.join(sorted(self.by_name))}{hint}")
+        raise ValueError(f"theme {sanitize_cell(name)!r} is none of {', '.join(sorted(self.by_name))}{hint}")
 
 
 def packaged_folder() -> Path:
@@ -58,7 +58,7 @@ def load_themes(user_folder: Path | None = None) -> Themes:
             try:
                 themes[path.stem] = read_theme(path)
             except (ThemeError, OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-                problems.append(foreign(f"theme {path.name}: {error}"))
+                problems.append(sanitize_cell(f"theme {path.name}: {error}"))
     return Themes(by_name=themes, problems=tuple(problems))
 
 
@@ -141,7 +141,7 @@ def _style_variables(variable: str, key: str, value: object) -> dict[str, str]:
         elif word == "on":
             back = _colour(key, next(words, ""))
         elif front:
-            raise ThemeError(f"{key} has two colours, {front} and {foreign(word)}; a background follows 'on'")
+            raise ThemeError(f"{key} has two colours, {front} and {sanitize_cell(word)}; a background follows 'on'")
         else:
             front = _colour(key, word)
     front = front or "ansi_default"
@@ -166,7 +166,7 @@ def _colour(key: str, value: object) -> str:
     except ColorParseError:
         pass
     accepted = "#rrggbb, a colour name or ansi_blue and the like"
-    raise ThemeError(f"{key}: {foreign(str(value))!r} is no colour; accepted are {accepted}")
+    raise ThemeError(f"{key}: {sanitize_cell(str(value))!r} is no colour; accepted are {accepted}")
 
 
 def _table(content: Mapping[str, object], name: str) -> Mapping[str, object]:
@@ -180,10 +180,12 @@ def _only(table: Mapping[str, object], known: Iterable[str], where: str) -> None
     for name in table:
         if name not in known:
             near = difflib.get_close_matches(name, list(known), n=1)
-            raise ThemeError(f"{where} has no {foreign(name)!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            raise ThemeError(
+                f"{where} has no {sanitize_cell(name)!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+            )
 
 
-def wear(app: App[Any], themes: Themes, name: str) -> None:
+def apply_theme(app: App[Any], themes: Themes, name: str) -> None:
     """Gives the app our themes in place of Textual's, and puts one on. Raises ValueError as `Themes.pick` does."""
     chosen = themes.pick(name)
     for theme in themes.by_name.values():

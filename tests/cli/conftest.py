@@ -14,6 +14,6 @@ from tests.cli.nightdesk import Nightdesk
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     with SimulatorThread() as simulator:
-        desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
-        yield desk
-        desk.close()
+        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
+        yield operations
+        operations.close()

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from console.cli.app import run
-from console.cli.shell import Shell
+from console.cli.invocation import Invocation
+from console.cli.main import run
 from console.simulator.scenario import Ending, Scenario
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.tree import ROOT
 
 QUICK = Scenario(steps=2, step_seconds=0.05)
@@ -62,7 +62,7 @@ class Nightdesk:
 
     folder: Path
     url: str
-    world: World
+    world: SimulatorState
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -108,7 +108,7 @@ class Nightdesk:
     def __call__(self, *arguments: str) -> Done:
         """A command from its start to its end, here: the same code as in a process, without the time to load it."""
         stdin, stdout, stderr = io.StringIO(), io.StringIO(), io.StringIO()
-        shell = Shell(environment=self.environment, stdin=stdin, stdout=stdout, stderr=stderr, working=self.folder)
+        shell = Invocation(environment=self.environment, stdin=stdin, stdout=stdout, stderr=stderr, working=self.folder)
         code = run(["--state-dir", str(self.state), *arguments], shell)
         return Done(code=code, out=stdout.getvalue(), err=stderr.getvalue())
 

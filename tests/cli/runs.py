@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from console.domain.moment import Moment
-from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, StopRequest
+from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
+from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
 
 START_MS = 1_795_402_800_000
 """2026-11-23T03:00:00Z"""
-NOW = Moment(wall_ms=START_MS + 65_500, boot_ms=165_500, boot_id="boot-1")
+NOW = Timestamp(wall_ms=START_MS + 65_500, boot_ms=165_500, boot_id="boot-1")
 
 TASK = Task(
     name="report",
@@ -48,8 +48,8 @@ RUNNING = Run(
     ),
     day="2026-11-23",
     created_ms=START_MS,
-    claimed=Moment(wall_ms=START_MS, boot_ms=100_000, boot_id="boot-1"),
-    sent=Moment(wall_ms=START_MS, boot_ms=100_000, boot_id="boot-1"),
+    claimed=Timestamp(wall_ms=START_MS, boot_ms=100_000, boot_id="boot-1"),
+    sent=Timestamp(wall_ms=START_MS, boot_ms=100_000, boot_id="boot-1"),
     deadline_ms=START_MS + 600_000,
     remote_id="v1_abc",
     remote_status="in_progress",
@@ -87,7 +87,7 @@ def history_entry(outcome: Outcome, note: str) -> Run:
     )
 
 
-def stopping(reason: Reason = Reason.OPERATOR, *, alarmed: bool = False) -> Run:
+def stopping(reason: StopReason = StopReason.OPERATOR, *, alarmed: bool = False) -> Run:
     """A run that was asked to stop."""
     stop = StopRequest(reason=reason, by="ada tty=yes", at_ms=START_MS + 1000, tries=2, answer="ok", alarmed=alarmed)
     return run(state=State.STOPPING, stop=stop)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.nightdesk import Nightdesk
-from tests.telling import tell
+from tests.reporting import report
 from tests.tools import need_clocks
 from tests.waiting import until_sync
 
@@ -57,7 +57,7 @@ def test_no_limit_moves_with_a_wall_clock(nightdesk: Nightdesk, tmp_path: Path, 
     until_sync(lambda: nightdesk.world.live() == 0, what="the cut-off")
     took = time.monotonic() - began
     done = nightdesk.ended(running)
-    tell(f"{words}: cut off {took:.2f} s after the launch, at a limit of {LIMIT_S} s")
+    report(f"{words}: cut off {took:.2f} s after the launch, at a limit of {LIMIT_S} s")
     assert LIMIT_S - 0.2 < took < LIMIT_S + SLACK_S
     assert (done.code, done.json["outcome"]) == (3, "timeout")
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.demo import prepare, quick_folder
-from console.cli.demo_history import LOUD_DAY, week
-from console.cli.demo_tasks import BY_HAND, DIGEST, PROPOSED, TASKS
-from console.domain.moment import Moment
+from console.demo.history import LOUD_DAY, week
+from console.demo.runner import prepare, quick_folder
+from console.demo.tasks import BY_HAND, DIGEST, PROPOSED, TASKS
 from console.domain.run import Outcome
 from console.domain.task import Stage
-from console.engine.dates import date_for
-from console.journal.reader import LogReader
+from console.domain.timestamps import Timestamp
+from console.engine.scheduling.cron import date_for
+from console.journal.log_reader import LogReader
 from console.simulator.scenario import Scenario, from_prompt
 from console.store.history import HistoryFilter
 from console.store.store import Store
@@ -33,9 +33,9 @@ SEEN = {
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def moment(instant: datetime) -> Moment:
+def moment(instant: datetime) -> Timestamp:
     wall_ms = int(instant.timestamp() * 1000)
-    return Moment(wall_ms=wall_ms, boot_ms=wall_ms, boot_id="now")
+    return Timestamp(wall_ms=wall_ms, boot_ms=wall_ms, boot_id="now")
 
 
 async def test_books_log_and_history_agree(tmp_path: Path) -> None:

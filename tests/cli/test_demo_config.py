@@ -5,18 +5,18 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from console.cli.build import engine_settings
-from console.cli.demo_config import write_config
-from console.cli.demo_tasks import demo_settings
-from console.cli.program import program
+from console.app import engine_settings
 from console.config import load
-from console.engine.settings import Kind
+from console.demo.config_file import write_config
+from console.demo.tasks import demo_settings
+from console.engine.settings import ProcessKind
+from console.program import program
 
 
 def test_the_file_is_read_as_what_the_demo_runs_on(tmp_path: Path) -> None:
     config = write_config(tmp_path, demo_settings(), "http://127.0.0.1:4711")
     settings = load(config)
-    assert engine_settings(settings, Kind.CONSOLE) == demo_settings()
+    assert engine_settings(settings, ProcessKind.CONSOLE) == demo_settings()
     assert settings.provider.base_url == "http://127.0.0.1:4711"
     assert settings.provider.api_key.file == tmp_path / "key"
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}

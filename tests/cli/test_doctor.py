@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from console.store.connecting import location
+from console.store.pragmas import database_uri
 from tests.cli.nightdesk import Done, Nightdesk
 from tests.store.unprivileged import as_nobody
 from tests.waiting import until_sync
@@ -66,7 +66,7 @@ def examined(nightdesk: Nightdesk) -> Done:
 
 def change(nightdesk: Nightdesk, sql: str) -> None:
     """A hand in the database."""
-    with closing(sqlite3.connect(location(nightdesk.state), uri=True, isolation_level=None)) as foreign:
+    with closing(sqlite3.connect(database_uri(nightdesk.state), uri=True, isolation_level=None)) as foreign:
         foreign.execute(sql)
 
 
@@ -143,18 +143,22 @@ Harm = Callable[[Nightdesk], object]
 @pytest.mark.parametrize(
     ("check", "words", "harm"),
     [
-        ("folder", "others may look into", lambda desk: desk.state.chmod(0o755)),
-        ("files", "others may use", lambda desk: _database(desk).chmod(0o644)),
+        ("folder", "others may look into", lambda operations: operations.state.chmod(0o755)),
+        ("files", "others may use", lambda operations: _database(operations).chmod(0o644)),
         ("files", "is a symbolic link", _link),
-        ("files", "others may write", lambda desk: (desk.state / "runs.log").chmod(0o622)),
-        ("identity", "is missing, though state.id", lambda desk: _database(desk).unlink()),
-        ("identity", "is empty, though state.id", lambda desk: os.truncate(_database(desk), 0)),
-        ("identity", "not the one that state.id names", lambda desk: (desk.state / "state.id").write_text("f" * 32)),
-        ("schema", "is of version 99", lambda desk: change(desk, "pragma user_version = 99")),
-        ("durability", "journal mode", lambda desk: change(desk, "pragma journal_mode = wal")),
+        ("files", "others may write", lambda operations: (operations.state / "runs.log").chmod(0o622)),
+        ("identity", "is missing, though state.id", lambda operations: _database(operations).unlink()),
+        ("identity", "is empty, though state.id", lambda operations: os.truncate(_database(operations), 0)),
+        (
+            "identity",
+            "not the one that state.id names",
+            lambda operations: (operations.state / "state.id").write_text("f" * 32),
+        ),
+        ("schema", "is of version 99", lambda operations: change(operations, "pragma user_version = 99")),
+        ("durability", "journal mode", lambda operations: change(operations, "pragma journal_mode = wal")),
         ("integrity", "", _scribble),
         ("integrity", "refers to no row of runs", _orphan),
-        ("schema", "not a database", lambda desk: _database(desk).write_bytes(b"no database " * 1000)),
+        ("schema", "not a database", lambda operations: _database(operations).write_bytes(b"no database " * 1000)),
         ("log", "it is older than its log and forgot runs", _log_line_from_the_future),
         ("launches", "1 launched runs are not in the database", _log_line_from_the_future),
     ],
@@ -265,12 +269,12 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
         """,
         first="""
         import io
-        from console.cli.app import run
-        from console.cli.shell import Shell
+        from console.cli.main import run
+        from console.cli.invocation import Invocation
 
         def doctor(folder):
             out, streams = io.StringIO(), {"stdin": io.StringIO(), "stderr": io.StringIO()}
-            shell = Shell(environment={}, stdout=out, working=place, **streams)
+            shell = Invocation(environment={}, stdout=out, working=place, **streams)
             return [run(["--state-dir", str(folder), "doctor"], shell), out.getvalue()]
 
         doctor(place / "none")

@@ -8,19 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.background import needs_a_guard, orphans
-from console.cli.diag import diagnosing, logger
-from console.cli.exits import Exit
-from console.cli.failures import Failure, failure_of
-from console.cli.lazy_provider import LazyProvider
-from console.cli.screen import exit_of_farewell
+from console.app import LazyProvider
+from console.cli.exit_codes import CommandError, ExitCode, command_error
+from console.cli.handover import needs_a_guard, unguarded_runs
+from console.cli.screen import exit_code_of_screen
 from console.config import ConfigError
+from console.diag_log import diag_log, logger
 from console.domain.run import Outcome, State
-from console.engine.errors import ActRefused, StaleRun, StoreBusy
-from console.engine.snapshot import Owner, Snapshot
-from console.journal.errors import JournalError
+from console.engine.errors import OperationRefused, StaleRun, StoreBusy
+from console.engine.models import Owner, Snapshot
+from console.journal.log_files import JournalError
 from console.provider.contract import Denied, LaunchOrder, NotSent, Provider
-from console.ui.farewell import End, Farewell
+from console.ui.context import ExitReason, ExitResult
 from tests.cli.runs import NOW, ended, run, stopping
 from tests.clock import ManualClock
 
@@ -49,28 +48,28 @@ async def test_a_missing_key_sends_nothing_and_is_told_in_the_words_of_the_port(
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (ConfigError(["a", "b"]), Exit.USAGE),
-        (LookupError("no task is named 'x'"), Exit.USAGE),
-        (ValueError("date 'x' is not of the form"), Exit.USAGE),
-        (ActRefused("nothing runs yet"), Exit.REFUSED),
-        (StaleRun("changed"), Exit.REFUSED),
-        (StoreBusy("busy"), Exit.STORE),
-        (JournalError("full"), Exit.STORE),
-        (Failure(Exit.UNCONFIRMED, "x"), Exit.UNCONFIRMED),
-        (KeyError("x"), Exit.INTERNAL),
-        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"), Exit.INTERNAL),
-        (RuntimeError("canary"), Exit.INTERNAL),
+        (ConfigError(["a", "b"]), ExitCode.USAGE),
+        (LookupError("no task is named 'x'"), ExitCode.USAGE),
+        (ValueError("date 'x' is not of the form"), ExitCode.USAGE),
+        (OperationRefused("nothing runs yet"), ExitCode.REFUSED),
+        (StaleRun("changed"), ExitCode.REFUSED),
+        (StoreBusy("busy"), ExitCode.STORE),
+        (JournalError("full"), ExitCode.STORE),
+        (CommandError(ExitCode.UNCONFIRMED, "x"), ExitCode.UNCONFIRMED),
+        (KeyError("x"), ExitCode.INTERNAL),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "x"), ExitCode.INTERNAL),
+        (RuntimeError("canary"), ExitCode.INTERNAL),
     ],
 )
-def test_what_an_error_means_to_the_shell(error: Exception, code: Exit) -> None:
-    failure = failure_of(error)
+def test_what_an_error_means_to_the_shell(error: Exception, code: ExitCode) -> None:
+    failure = command_error(error)
 
     assert failure.code is code
     assert "canary" not in str(failure)
 
 
 def test_the_words_of_an_error_are_cleaned() -> None:
-    assert "\x1b" not in str(failure_of(LookupError("no task is named \x1b[2J")))
+    assert "\x1b" not in str(command_error(LookupError("no task is named \x1b[2J")))
 
 
 def test_who_needs_a_guard() -> None:
@@ -87,22 +86,22 @@ def test_an_orphan_is_a_run_whose_owner_is_dead_or_unknown() -> None:
     guarded, widowed, free = run(owner=ALIVE.id), run(owner=DEAD.id), run(owner=None)
     snapshot = Snapshot(taken=NOW, live=(guarded, widowed, free), owners={ALIVE.id: ALIVE, DEAD.id: DEAD})
 
-    assert orphans(snapshot) == (widowed, free)
+    assert unguarded_runs(snapshot) == (widowed, free)
 
 
 @pytest.mark.parametrize(
     ("end", "code"),
     [
-        (End.QUIT, 0),
-        (End.LEFT, 0),
-        (End.STOPPED, 0),
-        (End.LINE_DROPPED, 129),
-        (End.TERMINATED, 143),
-        (End.CRASHED, 70),
+        (ExitReason.QUIT, 0),
+        (ExitReason.LEFT, 0),
+        (ExitReason.STOPPED, 0),
+        (ExitReason.LINE_DROPPED, 129),
+        (ExitReason.TERMINATED, 143),
+        (ExitReason.CRASHED, 70),
     ],
 )
-def test_how_the_screen_ended(end: End, code: int) -> None:
-    assert exit_of_farewell(Farewell(end=end)) == code
+def test_how_the_screen_ended(end: ExitReason, code: int) -> None:
+    assert exit_code_of_screen(ExitResult(end=end)) == code
 
 
 def fail(secret: str) -> None:
@@ -111,7 +110,7 @@ def fail(secret: str) -> None:
 
 def test_diag_log_holds_places_and_no_values(tmp_path: Path) -> None:
     path = tmp_path / "diag.log"
-    with diagnosing(path, ManualClock()):
+    with diag_log(path, ManualClock()):
         logger().info("run %s \x1b[2J", "01k")
         try:
             fail("canary")
@@ -129,14 +128,14 @@ def test_diag_log_holds_places_and_no_values(tmp_path: Path) -> None:
 
 
 def test_diag_log_never_disturbs_the_work(tmp_path: Path) -> None:
-    with diagnosing(tmp_path / "missing" / "diag.log", ManualClock()):
+    with diag_log(tmp_path / "missing" / "diag.log", ManualClock()):
         logger().error("nobody hears this")
 
 
 def test_diag_log_is_begun_anew_when_it_is_large(tmp_path: Path, size: Callable[[Path, int], None]) -> None:
     path = tmp_path / "diag.log"
     size(path, (4 << 20) + 1)
-    with diagnosing(path, ManualClock()):
+    with diag_log(path, ManualClock()):
         logger().info("fresh")
 
     assert path.stat().st_size < 200

@@ -8,28 +8,28 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.nightdesk import Nightdesk
-from tests.sitting import Sitting
+from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
 WITHOUT = ("launch", "cancel", "kill switch")
 
 
 @pytest.fixture
-def watching(nightdesk: Nightdesk) -> Iterator[Sitting]:
+def watching(nightdesk: Nightdesk) -> Iterator[TerminalSession]:
     """A read-only console on a state folder that exists."""
     assert nightdesk("pause").code == 0
     assert nightdesk("resume").code == 0
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--read-only"]
-    sitting = Sitting(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    sitting = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
     yield sitting
     sitting.close()
 
 
-def key_bar(sitting: Sitting) -> str:
+def key_bar(sitting: TerminalSession) -> str:
     return sitting.screen.splitlines()[-1]
 
 
-def ask_to_write(sitting: Sitting) -> None:
+def ask_to_write(sitting: TerminalSession) -> None:
     sitting.type(":")
     sitting.shows("type to search")
     sitting.type("write")
@@ -39,7 +39,7 @@ def ask_to_write(sitting: Sitting) -> None:
 
 
 def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
-    nightdesk: Nightdesk, watching: Sitting
+    nightdesk: Nightdesk, watching: TerminalSession
 ) -> None:
     watching.shows("read-only")
     watching.shows(r"\? help")
@@ -68,7 +68,7 @@ def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
     assert nightdesk("cancel", "--all").code == 0
 
 
-def test_leaving_it_starts_nobody(nightdesk: Nightdesk, watching: Sitting) -> None:
+def test_leaving_it_starts_nobody(nightdesk: Nightdesk, watching: TerminalSession) -> None:
     watching.shows("read-only")
     watching.type("q")
     assert watching.ended() == 0

@@ -7,8 +7,8 @@ import signal
 
 import pytest
 
-from console.cli.exits import Exit
-from console.domain.record import LogRecord, format_line
+from console.cli.exit_codes import ExitCode
+from console.domain.log_record import LogRecord, format_line
 from tests.cli.nightdesk import Nightdesk
 
 
@@ -88,7 +88,7 @@ def test_a_reader_who_leaves_ends_a_long_log_at_once_and_without_a_word(
     assert printing.stdout is not None
     assert printing.stdout.readline()
     printing.stdout.close()
-    assert printing.wait(timeout=60) == Exit.PIPE
+    assert printing.wait(timeout=60) == ExitCode.PIPE
     assert printing.stderr is not None
     assert printing.stderr.read() == ""
     printing.stderr.close()

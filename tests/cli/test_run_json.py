@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from console.cli.run_json import answer_json, detail_json, run_json
-from console.domain.guardrails import Refusal, RefusalKind
-from console.domain.run import Outcome, Reason, State
+from console.cli.render.run_json import answer_json, detail_json, run_json
+from console.domain.limits import Refusal, RefusalKind
+from console.domain.run import Outcome, State, StopReason
 from console.domain.usage import Usage
-from console.engine.snapshot import LaunchAnswer, LaunchKind, RunDetail, StepLine, TimelineEvent
+from console.engine.models import LaunchAnswer, LaunchKind, RunDetail, StepLine, TimelineEvent
 from tests.cli.runs import NOW, START_MS, ended, history_entry, run, stopping
 
 PROMISED = [
@@ -72,7 +72,7 @@ def test_an_ended_run_tells_its_own_time_and_cost() -> None:
 
 
 def test_the_reason_is_that_of_the_stop() -> None:
-    assert run_json(stopping(Reason.KILL_SWITCH), NOW)["reason"] == "kill_switch"
+    assert run_json(stopping(StopReason.KILL_SWITCH), NOW)["reason"] == "kill_switch"
 
 
 def test_figures_that_never_came_are_null_and_not_nought() -> None:

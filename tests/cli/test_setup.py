@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.folders import config_file, state_folder
+from console.cli.locations import config_file, state_folder
 from console.config import load
 from tests.cli.nightdesk import Nightdesk
 from tests.tree import ROOT

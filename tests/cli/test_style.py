@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from console.cli.style import Style, Tone
+from console.cli.render.table import Style, Tone
 
 
 class Terminal(io.StringIO):

@@ -7,9 +7,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.cli.style import Style, Tone
-from console.cli.table import Cell, Column, cells, clipped, laid_out
-from console.domain.text import is_safe
+from console.cli.render.table import Cell, Column, Style, Tone, cells, clipped, render_table
+from console.domain.text import is_sanitized
 
 PLAIN = Style(enabled=False)
 COLUMNS = (Column(title="TASK", gives=2), Column(title="UNITS", right=True), Column(title="NOTE", gives=3))
@@ -18,7 +17,7 @@ COLUMNS = (Column(title="TASK", gives=2), Column(title="UNITS", right=True), Col
 def test_columns_are_aligned_and_nothing_is_cut_when_piped() -> None:
     rows = [[Cell("a"), Cell("5"), Cell("")], [Cell("long-name"), Cell("38.2"), Cell("x" * 200)]]
 
-    assert laid_out(COLUMNS, rows, PLAIN, None) == [
+    assert render_table(COLUMNS, rows, PLAIN, None) == [
         "TASK       UNITS  NOTE",
         "a              5",
         "long-name   38.2  " + "x" * 200,
@@ -28,7 +27,7 @@ def test_columns_are_aligned_and_nothing_is_cut_when_piped() -> None:
 def test_the_column_of_least_worth_gives_way_first() -> None:
     rows = [[Cell("nightly-report"), Cell("38.2"), Cell("x" * 200)]]
 
-    head, line = laid_out(COLUMNS, rows, PLAIN, 40)
+    head, line = render_table(COLUMNS, rows, PLAIN, 40)
 
     assert line == "nightly-report   38.2  " + "x" * 16 + "…"
     assert len(line) == 40
@@ -38,24 +37,24 @@ def test_the_column_of_least_worth_gives_way_first() -> None:
 def test_wide_characters_keep_the_columns_straight() -> None:
     rows = [[Cell("日本"), Cell("1"), Cell("")], [Cell("ab"), Cell("2"), Cell("")]]
 
-    assert laid_out(COLUMNS, rows, PLAIN, None)[1:] == ["日本      1", "ab        2"]
+    assert render_table(COLUMNS, rows, PLAIN, None)[1:] == ["日本      1", "ab        2"]
 
 
 def test_colour_moves_nothing() -> None:
     rows = [[Cell("a", Tone.GOOD), Cell("5", Tone.BAD), Cell("n")]]
-    painted = laid_out(COLUMNS, rows, Style(enabled=True), 40)
+    painted = render_table(COLUMNS, rows, Style(enabled=True), 40)
 
     assert "\x1b[32ma\x1b[0m" in painted[1]
-    assert [re.sub(r"\x1b\[\d*m", "", line) for line in painted] == laid_out(COLUMNS, rows, PLAIN, 40)
+    assert [re.sub(r"\x1b\[\d*m", "", line) for line in painted] == render_table(COLUMNS, rows, PLAIN, 40)
 
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), max_size=5), st.integers(20, 60))
 def test_no_text_breaks_a_line_or_reaches_the_terminal_raw(values: list[tuple[str, str]], width: int) -> None:
     columns = (Column(title="A", gives=1), Column(title="B", gives=2))
-    lines = laid_out(columns, [[Cell(a), Cell(b)] for a, b in values], PLAIN, width)
+    lines = render_table(columns, [[Cell(a), Cell(b)] for a, b in values], PLAIN, width)
 
     assert len(lines) == len(values) + 1
-    assert all(is_safe(line) for line in lines)
+    assert all(is_sanitized(line) for line in lines)
     assert all(cells(line) <= width for line in lines)
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.domain.record import parse_line
+from console.domain.log_record import parse_line
 from tests.cli.nightdesk import Nightdesk
 from tests.tree import ROOT
 
@@ -112,7 +112,7 @@ def test_a_rebuilt_log_is_the_log_and_gives_the_same_charts(nightdesk: Nightdesk
 
 
 def test_usage_loads_no_screen(nightdesk: Nightdesk) -> None:
-    script = "import sys; from console.cli.app import entry; entry(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    script = "import sys; from console.cli.main import entry; entry(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", script, "--state-dir", str(nightdesk.state), "usage", "--json"],
         cwd=nightdesk.folder,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from console.config import KeySource, Settings, load
 from console.config.example import example_text
-from console.config.kinds import Number, PollSeconds, Seconds, Units
-from console.domain.guardrails import Caps
+from console.config.field_types import Number, PollSeconds, Seconds, UnitCount
+from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
-from console.domain.task import CutOff, Guardrails, Missed
+from console.domain.task import CutOff, Guardrails, MissedPolicy
 from console.domain.usage import Price
 from console.domain.usage import Units as UnitRule
 from tests.config.files import CAPS, EVERY_TABLE, FULL_TASK, TASK, written
@@ -79,7 +79,7 @@ def test_a_task_overrides_the_defaults_and_what_is_launched(folder: Path) -> Non
         "0 3 * * *",
         "Asia/Tokyo",
         "slot",
-        Missed.LATEST,
+        MissedPolicy.LATEST,
     )
     assert task.guardrails == Guardrails(
         max_ms=900_000,
@@ -141,7 +141,7 @@ def test_the_file_that_init_writes_loads_as_it_is(folder: Path) -> None:
     assert settings.prices == {}, "nobody else's prices are taken for ours"
 
 
-@given(st.integers(1000, 2_592_000_000), st.sampled_from([Seconds, Units]))
+@given(st.integers(1000, 2_592_000_000), st.sampled_from([Seconds, UnitCount]))
 def test_what_is_written_in_thousandths_is_kept_exactly(scaled: int, kind: type[Number]) -> None:
     assert kind.read(Decimal(scaled) / 1000).scaled == scaled
 

@@ -9,14 +9,14 @@ from itertools import product
 import pytest
 
 from console.domain.rollout import (
-    Admission,
     Evidence,
-    NotEarned,
+    LaunchPath,
+    PromotionDenied,
     RolloutRules,
-    admission,
     check_step,
     effective_stage,
-    missing,
+    launch_path,
+    unmet_criteria,
 )
 from console.domain.task import Origin, Stage
 
@@ -26,16 +26,16 @@ RULES = RolloutRules()
 @pytest.mark.parametrize(
     ("origin", "stage", "answer"),
     [
-        (Origin.MANUAL, Stage.MANUAL, Admission.RUN),
-        (Origin.MANUAL, Stage.SEMI, Admission.RUN),
-        (Origin.MANUAL, Stage.UNATTENDED, Admission.RUN),
-        (Origin.SCHEDULE, Stage.MANUAL, Admission.REFUSE),
-        (Origin.SCHEDULE, Stage.SEMI, Admission.PROPOSE),
-        (Origin.SCHEDULE, Stage.UNATTENDED, Admission.RUN),
+        (Origin.MANUAL, Stage.MANUAL, LaunchPath.RUN),
+        (Origin.MANUAL, Stage.SEMI, LaunchPath.RUN),
+        (Origin.MANUAL, Stage.UNATTENDED, LaunchPath.RUN),
+        (Origin.SCHEDULE, Stage.MANUAL, LaunchPath.REFUSE),
+        (Origin.SCHEDULE, Stage.SEMI, LaunchPath.PROPOSE),
+        (Origin.SCHEDULE, Stage.UNATTENDED, LaunchPath.RUN),
     ],
 )
-def test_what_a_stage_makes_of_a_launch(origin: Origin, stage: Stage, answer: Admission) -> None:
-    assert admission(origin, stage) is answer
+def test_what_a_stage_makes_of_a_launch(origin: Origin, stage: Stage, answer: LaunchPath) -> None:
+    assert launch_path(origin, stage) is answer
 
 
 def test_one_rung_is_lost_while_a_run_is_unconfirmed_and_none_below_the_first() -> None:
@@ -50,8 +50,8 @@ def test_the_effective_stage_is_never_higher(stage: Stage, unconfirmed: bool) ->
 
 
 def test_stages_are_known_by_their_words() -> None:
-    assert [stage.word for stage in sorted(Stage)] == ["manual", "semi", "unattended"]
-    assert all(Stage.of(stage.word) is stage for stage in Stage)
+    assert [stage.label for stage in sorted(Stage)] == ["manual", "semi", "unattended"]
+    assert all(Stage.of(stage.label) is stage for stage in Stage)
     with pytest.raises(ValueError, match="'auto' is none of manual, semi, unattended"):
         Stage.of("auto")
 
@@ -66,23 +66,23 @@ NOTHING = Evidence(since_ms=None)
 @pytest.mark.parametrize("evidence", [NOTHING, OK_BY_HAND, OK_APPROVED])
 def test_the_whole_policy_in_one_table(origin: Origin, stage: Stage, trouble: bool, evidence: Evidence) -> None:
     """Evidence alone changes no launch, trouble lowers by one rung and blocks each way up, by hand always runs."""
-    launch = admission(origin, effective_stage(stage, unconfirmed=trouble))
+    launch = launch_path(origin, effective_stage(stage, unconfirmed=trouble))
     table = {
-        (Stage.MANUAL, False): Admission.REFUSE,
-        (Stage.SEMI, False): Admission.PROPOSE,
-        (Stage.UNATTENDED, False): Admission.RUN,
-        (Stage.MANUAL, True): Admission.REFUSE,
-        (Stage.SEMI, True): Admission.REFUSE,
-        (Stage.UNATTENDED, True): Admission.PROPOSE,
+        (Stage.MANUAL, False): LaunchPath.REFUSE,
+        (Stage.SEMI, False): LaunchPath.PROPOSE,
+        (Stage.UNATTENDED, False): LaunchPath.RUN,
+        (Stage.MANUAL, True): LaunchPath.REFUSE,
+        (Stage.SEMI, True): LaunchPath.REFUSE,
+        (Stage.UNATTENDED, True): LaunchPath.PROPOSE,
     }
-    assert launch is (Admission.RUN if origin is Origin.MANUAL else table[stage, trouble])
+    assert launch is (LaunchPath.RUN if origin is Origin.MANUAL else table[stage, trouble])
     seen = replace(evidence, unconfirmed=int(trouble))
     earned = {
         Stage.MANUAL: evidence is OK_BY_HAND and not trouble,
         Stage.SEMI: evidence is OK_APPROVED and not trouble,
         Stage.UNATTENDED: True,
     }
-    assert (missing(stage, seen, RULES) == ()) is earned[stage]
+    assert (unmet_criteria(stage, seen, RULES) == ()) is earned[stage]
 
 
 @pytest.mark.parametrize("now", list(Stage))
@@ -90,8 +90,8 @@ def test_the_whole_policy_in_one_table(origin: Origin, stage: Stage, trouble: bo
 @pytest.mark.parametrize("evidence", [NOTHING, OK_BY_HAND, OK_APPROVED])
 @pytest.mark.parametrize(("forced", "reason"), [(False, ""), (False, "why"), (True, ""), (True, " "), (True, "why")])
 def test_which_steps_may_be_taken(now: Stage, to: Stage, evidence: Evidence, forced: bool, reason: str) -> None:
-    earned = not missing(now, evidence, RULES)
+    earned = not unmet_criteria(now, evidence, RULES)
     answered_for = forced and bool(reason.strip())
     allowed = (to - now == 1 and (earned or answered_for)) or (to - now == -1 and bool(reason.strip()))
-    with nullcontext() if allowed else pytest.raises(NotEarned):
+    with nullcontext() if allowed else pytest.raises(PromotionDenied):
         check_step(now, to, evidence, RULES, forced=forced, reason=reason)

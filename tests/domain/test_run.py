@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from console.domain.run import (
     HOLDING,
+    KEY_FREEING_OUTCOMES,
     LIVE,
-    NEVER_A_RUN,
     NEXT,
-    RERUN_FREELY,
+    NON_RUN_OUTCOMES,
     IllegalTransition,
     Outcome,
-    Reason,
     State,
+    StopReason,
     check_transition,
     new_run_id,
     settled_outcome,
@@ -70,13 +70,13 @@ def test_which_states_hold_units_and_take_a_slot() -> None:
 
 
 def test_which_endings_free_the_key_by_themselves() -> None:
-    assert {str(outcome) for outcome in RERUN_FREELY} == {"not_sent", "rejected", "declined", "expired"}
-    assert not RERUN_FREELY & NEVER_A_RUN
+    assert {str(outcome) for outcome in KEY_FREEING_OUTCOMES} == {"not_sent", "rejected", "declined", "expired"}
+    assert not KEY_FREEING_OUTCOMES & NON_RUN_OUTCOMES
 
 
-@pytest.mark.parametrize("reason", [None, *Reason])
+@pytest.mark.parametrize("reason", [None, *StopReason])
 @pytest.mark.parametrize("belt_hit", [False, True])
-def test_a_real_ending_is_kept_whatever_was_asked(reason: Reason | None, belt_hit: bool) -> None:
+def test_a_real_ending_is_kept_whatever_was_asked(reason: StopReason | None, belt_hit: bool) -> None:
     def meaning(status: str) -> Outcome | None:
         return settled_outcome(status, reason=reason, belt_hit=belt_hit)
 
@@ -91,14 +91,14 @@ def test_a_real_ending_is_kept_whatever_was_asked(reason: Reason | None, belt_hi
     ("reason", "outcome"),
     [
         (None, Outcome.CANCELLED),
-        (Reason.OPERATOR, Outcome.CANCELLED),
-        (Reason.KILL_SWITCH, Outcome.CANCELLED),
-        (Reason.TIMEOUT, Outcome.TIMEOUT),
-        (Reason.BUDGET, Outcome.BUDGET),
+        (StopReason.OPERATOR, Outcome.CANCELLED),
+        (StopReason.KILL_SWITCH, Outcome.CANCELLED),
+        (StopReason.TIMEOUT, Outcome.TIMEOUT),
+        (StopReason.BUDGET, Outcome.BUDGET),
     ],
 )
 def test_cancelled_is_told_by_the_reason_that_was_asked(
-    reason: Reason | None, outcome: Outcome, belt_hit: bool
+    reason: StopReason | None, outcome: Outcome, belt_hit: bool
 ) -> None:
     assert settled_outcome("cancelled", reason=reason, belt_hit=belt_hit) is outcome
 
@@ -109,7 +109,7 @@ def test_cancelled_is_told_by_the_reason_that_was_asked(
 def test_any_other_word_is_no_end(status: str) -> None:
     if status in {"completed", "failed", "budget_exceeded", "incomplete", "cancelled"}:
         return
-    for reason, belt_hit in product([None, *Reason], [False, True]):
+    for reason, belt_hit in product([None, *StopReason], [False, True]):
         assert settled_outcome(status, reason=reason, belt_hit=belt_hit) is None
 
 

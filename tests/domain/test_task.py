@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from console.domain.key import key_of
 from console.domain.task import NAME, Fingerprint, Guardrails, Task, canonical_json
-from console.domain.text import is_safe
+from console.domain.text import is_sanitized
 
 TASK = Task(
     name="nightly-report",
@@ -79,7 +79,7 @@ def test_any_text_has_a_fingerprint_that_comes_back_and_shows_cleaned(prompt: st
     stored = json.loads(canonical_json(fingerprint.as_fields()))
     assert Fingerprint.from_fields(stored) == fingerprint
     for phrase in Fingerprint.of(TASK).differences(fingerprint):
-        assert is_safe(phrase)
+        assert is_sanitized(phrase)
         assert len(phrase) < 300
 
 

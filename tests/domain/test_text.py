@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.text import UNSAFE_CATEGORIES, is_safe, is_unsafe, safe
+from console.domain.text import UNSAFE_CATEGORIES, is_sanitized, is_unsafe, sanitize
 
 ANY_TEXT = st.text(st.characters())
 
@@ -33,7 +33,7 @@ def test_the_test_knows_every_category() -> None:
 @pytest.mark.parametrize("category", sorted(UNSAFE_CATEGORIES))
 def test_every_character_of_an_unsafe_category_is_made_visible(category: str) -> None:
     characters = CATEGORIES[category]
-    shown = safe("|".join(characters)).split("|")
+    shown = sanitize("|".join(characters)).split("|")
     assert all(map(is_unsafe, characters))
     assert all(map(str.isprintable, shown))
     assert all(one != other for one, other in zip(shown, characters, strict=True))
@@ -43,7 +43,7 @@ def test_every_character_of_an_unsafe_category_is_made_visible(category: str) ->
 def test_every_other_character_stays_as_it_is(category: str) -> None:
     for character in CATEGORIES[category]:
         assert not is_unsafe(character)
-        assert safe(f"a{character}b") == f"a{character}b"
+        assert sanitize(f"a{character}b") == f"a{character}b"
 
 
 @pytest.mark.parametrize(
@@ -63,35 +63,35 @@ def test_every_other_character_stays_as_it_is(category: str) -> None:
     ],
 )
 def test_what_hostile_text_looks_like(text: str, shown: str) -> None:
-    assert safe(text) == shown
+    assert sanitize(text) == shown
 
 
 def test_newlines_stay_only_where_they_are_wanted() -> None:
-    assert safe("a\nb\r\nc", newlines=True) == "a\nb␍\nc"
-    assert safe("a\nb") == "a b"
-    assert is_safe("a\nb", newlines=True)
-    assert not is_safe("a\nb")
+    assert sanitize("a\nb\r\nc", newlines=True) == "a\nb␍\nc"
+    assert sanitize("a\nb") == "a b"
+    assert is_sanitized("a\nb", newlines=True)
+    assert not is_sanitized("a\nb")
 
 
 @pytest.mark.parametrize("mark", ["\u0301", "\u0489", "\u0e47", "\u0ecd", "\ufe0f"])
 def test_marks_do_not_pile_up_whatever_their_combining_class(mark: str) -> None:
-    assert safe("a" + mark * 50 + "b") == "a" + mark * 3 + "b"
-    assert safe(mark * 50) == mark * 3
+    assert sanitize("a" + mark * 50 + "b") == "a" + mark * 3 + "b"
+    assert sanitize(mark * 50) == mark * 3
 
 
 @given(ANY_TEXT, st.booleans())
 def test_safe_text_stays_as_it_is(text: str, newlines: bool) -> None:
-    once = safe(text, newlines=newlines)
-    assert safe(once, newlines=newlines) == once
-    assert is_safe(once, newlines=newlines)
+    once = sanitize(text, newlines=newlines)
+    assert sanitize(once, newlines=newlines) == once
+    assert is_sanitized(once, newlines=newlines)
     assert not {unicodedata.category(c) for c in once.replace("\n", "")} & UNSAFE_CATEGORIES
     assert newlines or "\n" not in once
-    assert is_safe(text, newlines=newlines) == (once == text)
+    assert is_sanitized(text, newlines=newlines) == (once == text)
 
 
 @given(ANY_TEXT, st.integers(0, 20))
 def test_a_limit_holds_and_says_that_something_is_missing(text: str, limit: int) -> None:
-    whole, cut = safe(text), safe(text, limit=limit)
+    whole, cut = sanitize(text), sanitize(text, limit=limit)
     assert len(cut) <= limit
     if len(whole) <= limit:
         assert cut == whole
@@ -100,5 +100,5 @@ def test_a_limit_holds_and_says_that_something_is_missing(text: str, limit: int)
 
 
 def test_a_limit_is_cheap_for_megabytes() -> None:
-    assert safe("\x1b" * 5_000_000, limit=10) == "␛" * 9 + "…"
-    assert safe("a" * 5_000_000, limit=10) == "a" * 9 + "…"
+    assert sanitize("\x1b" * 5_000_000, limit=10) == "␛" * 9 + "…"
+    assert sanitize("a" * 5_000_000, limit=10) == "a" * 9 + "…"

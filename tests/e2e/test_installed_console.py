@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.record import parse_line
+from console.domain.log_record import parse_line
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.server import SimulatorThread
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.e2e.tmux import Tmux, needs_tmux
 from tests.waiting import until_sync
 
@@ -63,12 +63,12 @@ class Sitting:
 
 
 @pytest.fixture
-def world() -> World:
-    return World(seed=5)
+def world() -> SimulatorState:
+    return SimulatorState(seed=5)
 
 
 @pytest.fixture
-def sitting(tmp_path: Path, installed: Path, world: World) -> Iterator[Sitting]:
+def sitting(tmp_path: Path, installed: Path, world: SimulatorState) -> Iterator[Sitting]:
     needs_tmux()
     with SimulatorThread(world) as simulator:
         here = Sitting(tmp_path, installed / "bin" / "nightdesk", simulator.url)
@@ -76,7 +76,7 @@ def sitting(tmp_path: Path, installed: Path, world: World) -> Iterator[Sitting]:
         here.terminal.close()
 
 
-def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, world: World) -> None:
+def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, world: SimulatorState) -> None:
     terminal = sitting.terminal
     terminal.run(sitting.nightdesk)
     terminal.reads("l to launch", "0 live of 8")
@@ -101,7 +101,9 @@ def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, world:
 @pytest.mark.parametrize(
     ("task", "code", "status"), [("report", 0, "ok"), ("timed", 3, "timeout"), ("greedy", 4, "budget")]
 )
-def test_the_shell_is_told_how_it_ended(sitting: Sitting, world: World, task: str, code: int, status: str) -> None:
+def test_the_shell_is_told_how_it_ended(
+    sitting: Sitting, world: SimulatorState, task: str, code: int, status: str
+) -> None:
     sitting.terminal.run(sitting.nightdesk, "run", task)
     sitting.terminal.reads(f"rc={code}.")
     assert sitting.statuses() == ["launched", status]
@@ -110,7 +112,7 @@ def test_the_shell_is_told_how_it_ended(sitting: Sitting, world: World, task: st
     sitting.terminal.reads(task, status)
 
 
-def test_the_same_key_is_skipped_the_second_time(sitting: Sitting, world: World) -> None:
+def test_the_same_key_is_skipped_the_second_time(sitting: Sitting, world: SimulatorState) -> None:
     sitting.terminal.run(sitting.nightdesk, "run", "report")
     sitting.terminal.reads("rc=0.")
     sitting.terminal.run("clear;", sitting.nightdesk, "run", "report")

@@ -7,26 +7,25 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console.domain.guardrails import Caps
-from console.domain.moment import Clock
-from console.domain.record import LogRecord, parse_line
+from console.domain.limits import Caps
+from console.domain.log_record import LogRecord, parse_line
 from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task
+from console.domain.timestamps import Clock
 from console.domain.usage import Price, Units
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
-from console.engine.pacing import Pacing
-from console.engine.settings import EngineSettings, Kind
-from console.engine.snapshot import LaunchAnswer, LaunchRequest
-from console.journal.launches import LaunchJournal
-from console.journal.writer import LogWriter
+from console.engine.models import LaunchAnswer, LaunchRequest
+from console.engine.settings import EngineSettings, ProcessKind, Timings
+from console.journal.launch_journal import LaunchJournal
+from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
 from console.store.store import Store
 from tests.waiting import until
 
 BY = "tester tty=no"
 MODEL = "gemini-3.8-flash"
-QUICK = Pacing(
+QUICK = Timings(
     tick_s=0.05,
     save_ms=0,
     not_sent_waits_s=(0.01, 0.01),
@@ -74,7 +73,9 @@ def a_task(
     )
 
 
-def settings(*tasks: Task, kind: Kind = Kind.CONSOLE, caps: Caps = CAPS, poll_ms: int = 20) -> EngineSettings:
+def settings(
+    *tasks: Task, kind: ProcessKind = ProcessKind.CONSOLE, caps: Caps = CAPS, poll_ms: int = 20
+) -> EngineSettings:
     """An engine's settings with a price and few milliseconds between polls."""
     return EngineSettings(
         tasks=tasks or (a_task(),),
@@ -87,7 +88,7 @@ def settings(*tasks: Task, kind: Kind = Kind.CONSOLE, caps: Caps = CAPS, poll_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class EngineHarness:
     """An engine with its open parts, for tests to look behind the desk."""
 
     engine: Engine
@@ -97,7 +98,7 @@ class House:
     async def launch(self, task: str = "report", **more: object) -> LaunchAnswer:
         """By hand, unless told otherwise."""
         request = replace(LaunchRequest(task=task, by=BY), **more)  # type: ignore[arg-type]  # any field of the request
-        return await self.engine.desk.launch(request)
+        return await self.engine.operations.launch(request)
 
     async def run(self, run_id: RunId) -> Run:
         """The row in the store."""
@@ -116,8 +117,8 @@ class House:
 
     async def looked(self) -> None:
         """A whole tick of this engine, scheduler included, began and ended after this was called."""
-        before = self.engine.looks
-        await until(lambda: self.engine.looks >= before + 2, what="two ticks")
+        before = self.engine.ticks
+        await until(lambda: self.engine.ticks >= before + 2, what="two ticks")
 
     def log(self) -> list[LogRecord]:
         """Every line of runs.log."""
@@ -130,14 +131,14 @@ class House:
 
 
 @asynccontextmanager
-async def house(
+async def engine_harness(
     folder: Path,
     provider: Provider,
     use: EngineSettings | None = None,
     *,
     clock: Clock | None = None,
-    pacing: Pacing = QUICK,
-) -> AsyncIterator[House]:
+    timings: Timings = QUICK,
+) -> AsyncIterator[EngineHarness]:
     """An engine on `folder`, handed over and closed at the end."""
     clock = clock or SystemClock()
     store = await Store.open(folder, now=clock.now())
@@ -151,11 +152,11 @@ async def house(
         clock=clock,
         settings=use or settings(),
         folder=folder,
-        pacing=pacing,
+        timings=timings,
     )
     try:
         async with engine:
-            yield House(engine=engine, store=store, folder=folder)
+            yield EngineHarness(engine=engine, store=store, folder=folder)
     finally:
         log.close()
         await store.close()

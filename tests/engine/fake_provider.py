@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from console.domain.usage import Usage
 from console.provider.contract import (
     CancelAnswer,
-    Gone,
     Launched,
     LaunchOrder,
+    NotFound,
     ProviderError,
     RemoteRun,
     StatusClass,
@@ -45,7 +45,7 @@ class FakeAgent:
     cancel_error: ProviderError | None = None
     events: asyncio.Queue[StreamEvent] = field(default_factory=asyncio.Queue)
 
-    def view(self) -> RemoteRun:
+    def queries(self) -> RemoteRun:
         """What a GET shows."""
         known = StatusClass.TERMINAL if self.status in TERMINAL else StatusClass.UNKNOWN
         return RemoteRun(
@@ -118,7 +118,7 @@ class FakeProvider:
         agent.gets += 1
         if agent.get_error is not None:
             raise agent.get_error
-        return agent.view()
+        return agent.queries()
 
     async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         self._reach()
@@ -148,5 +148,5 @@ class FakeProvider:
     def _agent(self, remote_id: str) -> FakeAgent:
         agent = self.agents.get(remote_id)
         if agent is None:
-            raise Gone("404 not found")
+            raise NotFound("404 not found")
         return agent

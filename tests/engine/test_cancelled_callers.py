@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from console.domain.guardrails import Cap, Standing
+from console.domain.limits import Cap, CapUsage
 from console.domain.run import HOLDING, Outcome, Run, State
 from console.engine.clock import SystemClock
-from console.engine.snapshot import LaunchRequest
+from console.engine.models import LaunchRequest
 from console.provider.contract import Unknown
-from tests.engine.building import BY, CAPS, House, house
+from tests.engine.building import BY, CAPS, EngineHarness, engine_harness
 from tests.engine.fake_provider import FakeProvider
-from tests.telling import tell
+from tests.reporting import report
 from tests.waiting import until
 
 MOST_AWAITS = 90
@@ -60,7 +60,7 @@ class CancelledAt(Coroutine[Any, Any, Any]):
 class Scene:
     """A house with the service behind it, and one run of a key of its own for each act."""
 
-    here: House
+    here: EngineHarness
     provider: FakeProvider
 
     def request(self, number: int) -> LaunchRequest:
@@ -69,22 +69,22 @@ class Scene:
 
     async def runs(self, number: int) -> tuple[Run, ...]:
         """Every run of the key."""
-        return await self.here.store.runs.by_key(self.here.engine.desk.order(self.request(number)).key)
+        return await self.here.store.runs.by_key(self.here.engine.operations.order(self.request(number)).key)
 
     async def launched(self, number: int, state: State) -> Run:
         """A run of the key, in this state."""
-        answer = await self.here.engine.desk.launch(self.request(number))
+        answer = await self.here.engine.operations.launch(self.request(number))
         return await self.here.reaches(answer.run.id, state)
 
-    async def standing(self, cap: Cap) -> Standing:
+    async def cap_usage(self, cap: Cap) -> CapUsage:
         """How full a cap is."""
-        found = await self.here.store.ledger.standings(CAPS, SystemClock().now())
-        return next(standing for standing in found if standing.cap is cap)
+        found = await self.here.store.ledger.cap_usages(CAPS, SystemClock().now())
+        return next(cap_usage for cap_usage in found if cap_usage.cap is cap)
 
     async def is_whole(self) -> None:
         """No transaction is open, every hold has its run, no run has two POSTs, every event its line."""
         await until(lambda: not self.here.store.database.in_transaction, what="the end of each transaction")
-        held = await self.standing(Cap.DAILY_RUNS)
+        held = await self.cap_usage(Cap.DAILY_RUNS)
         assert held.held == sum(run.state in HOLDING for run in await self.here.store.runs.open_runs())
         orders = [order.labels["nightdesk-run"] for order in self.provider.orders]
         assert len(orders) == len(set(orders))
@@ -95,7 +95,7 @@ class Scene:
 
 async def _launch(scene: Scene, number: int) -> Work:
     scene.provider.prepare = lambda agent: setattr(agent, "status", "completed")
-    return scene.here.engine.desk.launch(scene.request(number))
+    return scene.here.engine.operations.launch(scene.request(number))
 
 
 async def _launched(scene: Scene, number: int) -> bool:
@@ -109,7 +109,7 @@ async def _launched(scene: Scene, number: int) -> bool:
 
 async def _stop(scene: Scene, number: int) -> Work:
     run = await scene.launched(number, State.RUNNING)
-    return scene.here.engine.desk.stop(run.id, by=BY)
+    return scene.here.engine.operations.stop(run.id, by=BY)
 
 
 async def _stopped(scene: Scene, number: int) -> bool:
@@ -117,7 +117,7 @@ async def _stopped(scene: Scene, number: int) -> bool:
     (run,) = await scene.runs(number)
     if run.state is State.RUNNING and run.stop is None:
         assert scene.provider.agents[str(run.remote_id)].cancels == 0
-        await scene.here.engine.desk.stop(run.id, by=BY)
+        await scene.here.engine.operations.stop(run.id, by=BY)
         await scene.here.reaches(run.id, State.ENDED)
         return False
     assert (await scene.here.reaches(run.id, State.ENDED)).outcome is Outcome.CANCELLED
@@ -127,7 +127,7 @@ async def _stopped(scene: Scene, number: int) -> bool:
 async def _settle(scene: Scene, number: int) -> Work:
     scene.provider.verdicts.append(Unknown(why="no answer"))
     run = await scene.launched(number, State.UNCONFIRMED)
-    return scene.here.engine.desk.settle_not_launched(run.id, by=BY, reason="looked")
+    return scene.here.engine.operations.settle_not_launched(run.id, by=BY, reason="looked")
 
 
 async def _settled(scene: Scene, number: int) -> bool:
@@ -137,19 +137,19 @@ async def _settled(scene: Scene, number: int) -> bool:
         assert (run.outcome, run.sandbox_id in scene.provider.deleted) == (Outcome.NOT_SENT, True)
         return True
     assert run.state is State.UNCONFIRMED
-    await scene.here.engine.desk.settle_not_launched(run.id, by=BY, reason="looked")
+    await scene.here.engine.operations.settle_not_launched(run.id, by=BY, reason="looked")
     return False
 
 
 async def _raise(scene: Scene, number: int) -> Work:
-    return scene.here.engine.desk.raise_cap(Cap.DAILY_RUNS, 1, task=None, by=BY, reason=f"{number}")
+    return scene.here.engine.operations.raise_cap(Cap.DAILY_RUNS, 1, task=None, by=BY, reason=f"{number}")
 
 
 async def _raised(scene: Scene, number: int) -> bool:
     """A raise counts once it is told of, and only then."""
     await scene.here.looked()
     told = [record for record in scene.here.log() if record.fields.get("event") == "raise"]
-    assert (await scene.standing(Cap.DAILY_RUNS)).limit == (CAPS.daily_runs or 0) + len(told)
+    assert (await scene.cap_usage(Cap.DAILY_RUNS)).limit == (CAPS.daily_runs or 0) + len(told)
     return any(record.fields["why"] == f"{number}" for record in told)
 
 
@@ -166,7 +166,7 @@ ACTS: dict[str, tuple[Prepare, Check]] = {
 async def test_an_act_is_done_or_not_done_wherever_its_caller_is_cancelled(tmp_path: Path, name: str) -> None:
     prepare, check = ACTS[name]
     provider = FakeProvider()
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         scene = Scene(here=here, provider=provider)
         done = []
         for number in range(1, MOST_AWAITS):
@@ -177,6 +177,6 @@ async def test_an_act_is_done_or_not_done_wherever_its_caller_is_cancelled(tmp_p
             if not task.cancelled():
                 await task
                 break
-        tell(f"{name}: cancelled at {len(done) - 1} awaits, done all the same at {sum(done) - 1} of them")
+        report(f"{name}: cancelled at {len(done) - 1} awaits, done all the same at {sum(done) - 1} of them")
     assert done[-1], "what nobody cancels is done"
     assert len(done) > 2, "an act that never waits proves nothing"

@@ -15,8 +15,8 @@ import pytest
 from croniter import croniter
 
 from console.domain.task import Task
-from console.engine.dates import instants_after, latest_instant, next_instants
-from console.engine.rollout import coming_instants
+from console.engine.rollout import upcoming_times
+from console.engine.scheduling.cron import latest_time, next_times, times_after
 from tests.engine.building import a_task
 
 BERLIN, NEW_YORK, LORD_HOWE, SANTIAGO = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago"
@@ -32,7 +32,7 @@ def task(schedule: str, zone: str) -> Task:
 
 
 def ours(schedule: str, zone: str, first: datetime = FIRST, last: datetime = LAST) -> list[datetime]:
-    return list(takewhile(lambda instant: instant < last, instants_after(task(schedule, zone), first)))
+    return list(takewhile(lambda instant: instant < last, times_after(task(schedule, zone), first)))
 
 
 def minutes(first: datetime, last: datetime) -> Iterator[datetime]:
@@ -101,13 +101,13 @@ def test_in_the_second_turn_of_an_hour_nothing_of_the_first_is_due_again() -> No
     nightly = task("30 2 * * *", BERLIN)
     ran = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     again = datetime(2026, 10, 25, 1, 15, tzinfo=UTC)
-    assert latest_instant(nightly, again) == ran
-    assert next_instants(nightly, again, 1) == (datetime(2026, 10, 26, 1, 30, tzinfo=UTC),)
+    assert latest_time(nightly, again) == ran
+    assert next_times(nightly, again, 1) == (datetime(2026, 10, 26, 1, 30, tzinfo=UTC),)
 
 
 def test_two_times_that_a_change_leaves_out_are_one_launch() -> None:
     before = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
-    found = next_instants(task("10,40 2 * * *", BERLIN), before, 2)
+    found = next_times(task("10,40 2 * * *", BERLIN), before, 2)
     assert found == (datetime(2026, 3, 29, 1, 0, tzinfo=UTC), datetime(2026, 3, 30, 0, 10, tzinfo=UTC))
 
 
@@ -118,10 +118,10 @@ def test_the_latest_instant_is_the_last_of_those_up_to_now(zone: str, schedule: 
         found = ours(schedule, zone, change - timedelta(days=3), change + timedelta(hours=7))
         for now in minutes(change - timedelta(hours=3), change + timedelta(hours=3)):
             if now.minute % 5 == 0:
-                assert latest_instant(task(schedule, zone), now) == max(at for at in found if at <= now), now
+                assert latest_time(task(schedule, zone), now) == max(at for at in found if at <= now), now
 
 
 def test_a_change_is_marked_before_it_happens() -> None:
     now = datetime(2026, 10, 22, 12, 0, tzinfo=UTC)
-    coming = coming_instants(task("0 3 * * *", BERLIN), now)
+    coming = upcoming_times(task("0 3 * * *", BERLIN), now)
     assert [instant.shifts for instant in coming] == [False, False, True, False, False]

@@ -10,16 +10,18 @@ import pytest
 
 from console.domain.run import Outcome, State
 from console.domain.usage import Usage
-from console.engine.errors import LostRun
-from console.engine.parts import Parts, Problems, Scribe
-from console.engine.sending import Sender
-from console.journal.launches import LaunchJournal
-from console.journal.writer import LogWriter
+from console.engine.context import EngineContext
+from console.engine.errors import OwnershipLost
+from console.engine.log_flush import LogFlusher
+from console.engine.problems import Problems
+from console.engine.run.launch import Launcher
+from console.journal.launch_journal import LaunchJournal
+from console.journal.runs_log import LogWriter
 from console.provider.contract import NotSent, RateLimited
 from tests.clock import ManualClock
-from tests.engine.building import QUICK, house, settings
+from tests.engine.building import QUICK, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
-from tests.store.building import open_bench
+from tests.store.harness import open_harness
 from tests.waiting import until
 
 NEXT_OWNER = "b" * 32
@@ -33,7 +35,7 @@ def done(agent: FakeAgent) -> None:
 async def test_a_launch_that_does_not_come_back_in_time_is_dropped_and_found_unconfirmed(tmp_path: Path) -> None:
     provider = FakeProvider(done)
     provider.hold_create.clear()
-    async with house(tmp_path, provider, pacing=BRIEF) as first:
+    async with engine_harness(tmp_path, provider, timings=BRIEF) as first:
         run_id = (await first.launch()).run.id
         await until(lambda: provider.orders)
         assert await first.engine.hand_over() == 1
@@ -41,7 +43,7 @@ async def test_a_launch_that_does_not_come_back_in_time_is_dropped_and_found_unc
         await asyncio.sleep(0)
         assert not provider.agents, "the POST was dropped before the lock was free"
         assert (await first.run(run_id)).state is State.SENDING
-    async with house(tmp_path, provider) as second:
+    async with engine_harness(tmp_path, provider) as second:
         await second.reaches(run_id, State.UNCONFIRMED)
     assert len(provider.orders) == 1
 
@@ -49,54 +51,54 @@ async def test_a_launch_that_does_not_come_back_in_time_is_dropped_and_found_unc
 async def test_a_launch_that_waits_for_its_next_try_is_left_to_the_successor(tmp_path: Path) -> None:
     provider = FakeProvider(done)
     provider.verdicts.append(RateLimited(why="429", retry_after_s=60.0))
-    async with house(tmp_path, provider, pacing=BRIEF) as first:
+    async with engine_harness(tmp_path, provider, timings=BRIEF) as first:
         run_id = (await first.launch()).run.id
         await until(lambda: provider.orders)
         await first.reaches(run_id, State.CLAIMED)
         await first.engine.hand_over()
-        async with house(tmp_path, provider) as second:
+        async with engine_harness(tmp_path, provider) as second:
             assert (await second.engine.wait(run_id)).outcome is Outcome.OK
     assert len(provider.orders) == 2
 
 
 async def test_a_sender_that_was_robbed_while_it_waited_does_not_send(tmp_path: Path) -> None:
     """Somebody took its lock file away: the successor has the next fence, and only he may use it."""
-    bench = await open_bench(tmp_path / "state", ManualClock())
+    harness = await open_harness(tmp_path / "state", ManualClock())
     provider, problems = FakeProvider(done), Problems()
     provider.verdicts.append(NotSent(why="refused"))
-    run = await bench.claimed(bench.task)
-    parts = Parts(
-        store=bench.store,
-        scribe=Scribe(bench.store, LogWriter(tmp_path / "runs.log"), problems),
+    run = await harness.claimed(harness.task)
+    context = EngineContext(
+        store=harness.store,
+        log_flusher=LogFlusher(harness.store, LogWriter(tmp_path / "runs.log"), problems),
         launches=LaunchJournal(tmp_path / "launch.journal"),
         provider=provider,
-        clock=bench.clock,
-        settings=settings(bench.task),
+        clock=harness.clock,
+        settings=settings(harness.task),
         owner=run.owner or "",
         problems=problems,
-        pacing=replace(QUICK, not_sent_waits_s=(1.0, 1.0)),
+        timings=replace(QUICK, not_sent_waits_s=(1.0, 1.0)),
     )
-    sending = asyncio.create_task(Sender(parts, run).send())
+    sending = asyncio.create_task(Launcher(context, run).send())
     await until(lambda: provider.orders)
 
     async def rob() -> bool:
-        row = await bench.run(run)
+        row = await harness.run(run)
         return (
             row.state is State.CLAIMED
-            and await bench.store.runs.take_over(row, owner=NEXT_OWNER, now=bench.clock.now()) is not None
+            and await harness.store.runs.take_over(row, owner=NEXT_OWNER, now=harness.clock.now()) is not None
         )
 
     await until(rob, within=5)
-    with pytest.raises(LostRun):
+    with pytest.raises(OwnershipLost):
         await sending
     assert len(provider.orders) == 1
-    await bench.store.close()
+    await harness.store.close()
 
 
 async def test_a_process_whose_lock_file_was_removed_launches_nothing(tmp_path: Path) -> None:
     """All others take it for dead, and may have ruled on its run: it ends what was never sent."""
     provider = FakeProvider(done)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         (lock,) = (tmp_path / "owners").iterdir()
         lock.unlink()
         answer = await here.launch()

@@ -8,9 +8,9 @@ import pytest
 
 from console.domain.run import Outcome, State
 from console.domain.usage import Usage
-from console.engine.snapshot import LaunchKind
+from console.engine.models import LaunchKind
 from console.provider.contract import NotSent, RateLimited, Rejected, Step, StreamEvent, Unsupported
-from tests.engine.building import PRICE, a_task, house, settings
+from tests.engine.building import PRICE, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
 
@@ -23,7 +23,7 @@ def finished(agent: FakeAgent) -> None:
 
 async def test_a_run_that_ends_ok(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         answer = await here.launch()
         assert answer.kind is LaunchKind.LAUNCHED
         run = await here.engine.wait(answer.run.id)
@@ -38,7 +38,7 @@ async def test_a_run_that_ends_ok(tmp_path: Path) -> None:
 
 async def test_the_belt_the_labels_and_the_own_sandbox_are_on_the_one_order(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
     (order,) = provider.orders
     assert order.max_total_tokens == 500_000
@@ -49,7 +49,7 @@ async def test_the_belt_the_labels_and_the_own_sandbox_are_on_the_one_order(tmp_
 async def test_the_intent_is_stored_before_the_post_and_the_id_in_the_journal_after(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.hold_create.clear()
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
         await until(lambda: provider.orders)
         before = await here.run(run_id)
@@ -63,7 +63,7 @@ async def test_the_intent_is_stored_before_the_post_and_the_id_in_the_journal_af
 
 async def test_the_same_key_is_done_or_running_and_never_launched_twice(tmp_path: Path) -> None:
     provider = FakeProvider()
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         first = await here.launch()
         second = await here.launch()
         assert second.kind is LaunchKind.SKIPPED
@@ -80,9 +80,9 @@ async def test_the_same_key_is_done_or_running_and_never_launched_twice(tmp_path
 
 async def test_an_edited_task_does_not_take_the_key_of_a_run(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         await here.engine.wait((await here.launch()).run.id)
-    async with house(tmp_path, provider, settings(a_task(prompt="Something else."))) as here:
+    async with engine_harness(tmp_path, provider, settings(a_task(prompt="Something else."))) as here:
         answer = await here.launch()
         assert answer.kind is LaunchKind.REFUSED
         assert answer.refusal is not None
@@ -96,7 +96,7 @@ async def test_an_edited_task_does_not_take_the_key_of_a_run(tmp_path: Path) -> 
 async def test_what_provably_was_not_sent_is_tried_three_times(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.verdicts.extend([NotSent(why="refused")] * 2)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert (run.outcome, len(provider.orders)) == (Outcome.OK, 3)
 
@@ -104,18 +104,18 @@ async def test_what_provably_was_not_sent_is_tried_three_times(tmp_path: Path) -
 async def test_not_sent_in_the_end_frees_key_and_hold(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.verdicts.extend([NotSent(why="refused")] * 3)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert (run.outcome, run.used, len(provider.orders)) == (Outcome.NOT_SENT, 0, 3)
-        snapshot = await here.engine.view.snapshot()
-        assert all(standing.held == 0 for standing in snapshot.standings)
+        snapshot = await here.engine.queries.snapshot()
+        assert all(cap_usage.held == 0 for cap_usage in snapshot.cap_usages)
         assert (await here.launch()).kind is LaunchKind.LAUNCHED
 
 
 async def test_a_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.verdicts.append(RateLimited(why="429", retry_after_s=0.01))
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         assert (await here.engine.wait((await here.launch()).run.id)).outcome is Outcome.OK
         provider.verdicts.append(RateLimited(why="429", retry_after_s=3600))
         answer = await here.launch(rerun=True, reason="again")
@@ -126,20 +126,20 @@ async def test_a_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: Path) 
 async def test_a_rejected_launch_ends_with_the_reason_and_gives_the_hold_back(tmp_path: Path) -> None:
     provider = FakeProvider()
     provider.verdicts.append(Rejected(why="parameter_unknown", http_status=400))
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert (run.outcome, run.note) == (Outcome.REJECTED, "parameter_unknown")
         assert here.statuses() == ["rejected"]
-        assert all(s.held == 0 and s.spent == 0 for s in (await here.engine.view.snapshot()).standings)
+        assert all(s.held == 0 and s.spent == 0 for s in (await here.engine.queries.snapshot()).cap_usages)
 
 
 async def test_a_service_without_sandboxes_launches_with_a_remote_one(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.sandbox_errors.append(Unsupported("501"))
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert run.outcome is Outcome.OK
-        detail = await here.engine.view.detail(run.id)
+        detail = await here.engine.queries.detail(run.id)
         assert detail is not None
         assert any("501" in event.text for event in detail.timeline)
     assert provider.orders[0].environment == "remote"
@@ -147,7 +147,7 @@ async def test_a_service_without_sandboxes_launches_with_a_remote_one(tmp_path: 
 
 async def test_live_steps_and_usage_come_from_the_stream(tmp_path: Path) -> None:
     provider = FakeProvider()
-    async with house(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
+    async with engine_harness(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         agent = provider.agents["v1_0001"]
@@ -155,7 +155,7 @@ async def test_live_steps_and_usage_come_from_the_stream(tmp_path: Path) -> None
         agent.events.put_nowait(StreamEvent(usage=Usage(total=10_000)))
 
         async def seen() -> bool:
-            detail = await here.engine.view.detail(run_id)
+            detail = await here.engine.queries.detail(run_id)
             return detail is not None and detail.run.used == 1000 and len(detail.steps) == 1
 
         await until(seen)
@@ -177,7 +177,7 @@ async def test_endings(tmp_path: Path, status: str, usage: Usage, outcome: Outco
     def ends(agent: FakeAgent) -> None:
         agent.status, agent.usage = status, usage
 
-    async with house(tmp_path, FakeProvider(ends)) as here:
+    async with engine_harness(tmp_path, FakeProvider(ends)) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert run.outcome is outcome
 
@@ -186,7 +186,7 @@ async def test_usage_that_never_comes_is_booked_at_the_hold_and_says_so(tmp_path
     def ends(agent: FakeAgent) -> None:
         agent.status = "completed"
 
-    async with house(tmp_path, FakeProvider(ends)) as here:
+    async with engine_harness(tmp_path, FakeProvider(ends)) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert (run.used, run.usage_known, run.cost_micro) == (50_000, False, None)
         assert "booked at the hold" in run.note
@@ -197,7 +197,7 @@ async def test_a_run_that_waits_for_input_is_cancelled_and_failed(tmp_path: Path
         agent.status, agent.obeys, agent.usage = "requires_action", False, Usage(total=10)
 
     provider = FakeProvider(waits)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert run.outcome is Outcome.FAILED
         assert "needs input" in run.note
@@ -208,7 +208,7 @@ async def test_an_unknown_status_is_shown_raw_and_followed(tmp_path: Path) -> No
     def odd(agent: FakeAgent) -> None:
         agent.status = "dreaming\x1b[2J"
 
-    async with house(tmp_path, FakeProvider(odd)) as here:
+    async with engine_harness(tmp_path, FakeProvider(odd)) as here:
         run_id = (await here.launch()).run.id
 
         async def shown() -> bool:
@@ -220,7 +220,7 @@ async def test_an_unknown_status_is_shown_raw_and_followed(tmp_path: Path) -> No
 
 async def test_cached_tokens_told_at_the_end_lower_what_is_booked(tmp_path: Path) -> None:
     provider = FakeProvider()
-    async with house(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
+    async with engine_harness(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         agent = provider.agents["v1_0001"]
@@ -231,5 +231,5 @@ async def test_cached_tokens_told_at_the_end_lower_what_is_booked(tmp_path: Path
 
         await until(counted)
         finished(agent)
-        await here.engine.desk.stop(run_id, by="tester")
+        await here.engine.operations.stop(run_id, by="tester")
         assert (await here.engine.wait(run_id)).used == 750

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.guardrails import must_cut_off
-from console.domain.run import Outcome, Reason, State
+from console.domain.limits import is_over_budget
+from console.domain.run import Outcome, State, StopReason
 from console.domain.task import CutOff, Guardrails
 from console.domain.usage import Usage
-from console.engine.errors import ActRefused
-from console.engine.snapshot import LaunchKind
-from console.provider.contract import Gone, StreamEvent, Unavailable, Unknown
+from console.engine.errors import OperationRefused
+from console.engine.models import LaunchKind
+from console.provider.contract import NotFound, StreamEvent, Unavailable, Unknown
 from tests.clock import ManualClock
-from tests.engine.building import BY, QUICK, a_task, house, settings
+from tests.engine.building import BY, QUICK, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
 
@@ -26,19 +26,19 @@ def spent(agent: FakeAgent) -> None:
 
 async def test_the_wall_clock_stops_an_agent_that_never_ends(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider, settings(a_task(max_ms=300))) as here:
+    async with engine_harness(tmp_path, provider, settings(a_task(max_ms=300))) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert run.outcome is Outcome.TIMEOUT
         assert provider.agents["v1_0001"].cancels >= 1
         assert run.stop is not None
-        assert run.stop.reason is Reason.TIMEOUT
+        assert run.stop.reason is StopReason.TIMEOUT
         assert run.elapsed_ms >= 300
         assert here.statuses() == ["launched", "timeout"]
 
 
 async def test_live_usage_stops_a_greedy_agent(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider, settings(a_task(budget=2_000), poll_ms=3_600_000)) as here:
+    async with engine_harness(tmp_path, provider, settings(a_task(budget=2_000), poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         agent = provider.agents["v1_0001"]
@@ -58,48 +58,48 @@ async def test_live_usage_stops_a_greedy_agent(tmp_path: Path) -> None:
 async def test_cut_off_before_stops_while_one_more_step_would_pass(tmp_path: Path) -> None:
     guardrails = Guardrails(max_ms=60_000, budget=2_000, cut_off=CutOff.BEFORE)
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider, settings(a_task(guardrails=guardrails), poll_ms=3_600_000)) as here:
+    async with engine_harness(tmp_path, provider, settings(a_task(guardrails=guardrails), poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         provider.agents["v1_0001"].events.put_nowait(StreamEvent(usage=Usage(total=11_000)))
         run = await here.engine.wait(run_id)
         assert run.outcome is Outcome.BUDGET
-        assert must_cut_off(used=run.used, largest_step=run.largest_step, budget=2_000, before=True)
+        assert is_over_budget(used=run.used, largest_step=run.largest_step, budget=2_000, before=True)
 
 
 async def test_an_operator_stops_at_once_and_by_id(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
-        await here.engine.desk.stop(run_id, by=BY)
+        await here.engine.operations.stop(run_id, by=BY)
         run = await here.engine.wait(run_id)
         assert (run.outcome, run.stop.by if run.stop else "") == (Outcome.CANCELLED, BY)
 
 
 async def test_the_first_reason_wins_and_a_stopped_run_is_not_stopped_again(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         provider.agents["v1_0001"].obeys = False
-        await here.engine.desk.stop(run_id, by=BY)
-        again = await here.engine.desk.stop(run_id, by="other", reason=Reason.KILL_SWITCH)
+        await here.engine.operations.stop(run_id, by=BY)
+        again = await here.engine.operations.stop(run_id, by="other", reason=StopReason.KILL_SWITCH)
         assert again.stop is not None
-        assert (again.stop.reason, again.stop.by) == (Reason.OPERATOR, BY)
+        assert (again.stop.reason, again.stop.by) == (StopReason.OPERATOR, BY)
         provider.agents["v1_0001"].status = "cancelled"
         ended = await here.engine.wait(run_id)
-        assert (await here.engine.desk.stop(run_id, by="late")).outcome is ended.outcome
+        assert (await here.engine.operations.stop(run_id, by="late")).outcome is ended.outcome
 
 
 async def test_stopping_is_not_stopped_whatever_the_cancel_call_says(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         agent = provider.agents["v1_0001"]
         agent.obeys = False
-        await here.engine.desk.stop(run_id, by=BY)
+        await here.engine.operations.stop(run_id, by=BY)
         await until(lambda: agent.cancels >= 4)
         run = await here.run(run_id)
         assert run.state is State.STOPPING
@@ -111,15 +111,17 @@ async def test_stopping_is_not_stopped_whatever_the_cancel_call_says(tmp_path: P
         assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
 
 
-@pytest.mark.parametrize("error", [Gone("404"), Unavailable("503")])
-async def test_a_cancel_that_fails_is_repeated_and_a_404_is_no_proof(tmp_path: Path, error: Gone | Unavailable) -> None:
+@pytest.mark.parametrize("error", [NotFound("404"), Unavailable("503")])
+async def test_a_cancel_that_fails_is_repeated_and_a_404_is_no_proof(
+    tmp_path: Path, error: NotFound | Unavailable
+) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         agent = provider.agents["v1_0001"]
         agent.cancel_error = agent.get_error = error
-        await here.engine.desk.stop(run_id, by=BY)
+        await here.engine.operations.stop(run_id, by=BY)
         await until(lambda: agent.cancels >= 3)
         run = await here.run(run_id)
         assert (run.state, run.trouble) == (State.STOPPING, str(error))
@@ -129,13 +131,13 @@ async def test_a_cancel_that_fails_is_repeated_and_a_404_is_no_proof(tmp_path: P
 
 async def test_a_run_that_finished_just_before_the_stop_keeps_its_real_ending(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
+    async with engine_harness(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         agent = provider.agents["v1_0001"]
         await until(lambda: agent.gets > 0)
         agent.status = "completed"
-        await here.engine.desk.stop(run_id, by=BY)
+        await here.engine.operations.stop(run_id, by=BY)
         run = await here.engine.wait(run_id)
         assert run.outcome is Outcome.OK
         assert run.stop is not None
@@ -143,13 +145,13 @@ async def test_a_run_that_finished_just_before_the_stop_keeps_its_real_ending(tm
 
 async def test_without_proof_the_sandbox_goes_then_the_alarm_then_the_operator_may_write_off(tmp_path: Path) -> None:
     provider, clock = FakeProvider(spent), ManualClock()
-    async with house(tmp_path, provider, clock=clock) as here:
+    async with engine_harness(tmp_path, provider, clock=clock) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         provider.agents["v1_0001"].obeys = False
-        await here.engine.desk.stop(run_id, by=BY)
-        with pytest.raises(ActRefused):
-            await here.engine.desk.settle_write_off(run_id, by=BY, reason="too early")
+        await here.engine.operations.stop(run_id, by=BY)
+        with pytest.raises(OperationRefused):
+            await here.engine.operations.settle_write_off(run_id, by=BY, reason="too early")
         assert provider.deleted == []
         clock.advance(QUICK.sandbox_after_ms / 1000)
         await until(lambda: provider.deleted == ["box-1"])
@@ -162,20 +164,20 @@ async def test_without_proof_the_sandbox_goes_then_the_alarm_then_the_operator_m
         await until(alarmed)
         run = await here.run(run_id)
         assert (run.state, run.outcome) == (State.STOPPING, None)
-        await here.engine.desk.settle_write_off(run_id, by=BY, reason="gone for good")
+        await here.engine.operations.settle_write_off(run_id, by=BY, reason="gone for good")
         run = await here.reaches(run_id, State.ENDED)
         assert (run.outcome, run.used) == (Outcome.WRITTEN_OFF, run.limits.budget)
 
 
 async def test_a_deadline_reached_while_offline_is_stored_and_cancelled_after(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider, settings(a_task(max_ms=400))) as here:
+    async with engine_harness(tmp_path, provider, settings(a_task(max_ms=400))) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
         provider.offline = True
         run = await here.reaches(run_id, State.STOPPING)
         assert run.stop is not None
-        assert run.stop.reason is Reason.TIMEOUT
+        assert run.stop.reason is StopReason.TIMEOUT
         provider.offline = False
         assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
 
@@ -183,12 +185,12 @@ async def test_a_deadline_reached_while_offline_is_stored_and_cancelled_after(tm
 async def test_a_reply_that_was_lost_blocks_the_key_and_keeps_the_hold(tmp_path: Path) -> None:
     provider = FakeProvider()
     provider.verdicts.append(Unknown(why="the connection broke"))
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert (run.state, here.statuses()) == (State.UNCONFIRMED, ["unconfirmed"])
         assert (await here.launch()).kind is LaunchKind.REFUSED
         assert len(provider.orders) == 1
-        held = {s.cap.value: s.held for s in (await here.engine.view.snapshot()).standings}
+        held = {s.cap.value: s.held for s in (await here.engine.queries.snapshot()).cap_usages}
         assert held["daily_units"] == 50_000
 
 
@@ -197,10 +199,10 @@ async def test_an_unconfirmed_run_loses_its_sandbox_but_keeps_key_and_hold(tmp_p
     provider = FakeProvider()
     provider.verdicts.append(Unknown(why="silence"))
     task = a_task(max_ms=300 if how == "deadline" else 60_000)
-    async with house(tmp_path, provider, settings(task)) as here:
+    async with engine_harness(tmp_path, provider, settings(task)) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         if how == "operator":
-            await here.engine.desk.stop(run.id, by=BY)
+            await here.engine.operations.stop(run.id, by=BY)
         await until(lambda: provider.deleted == ["box-1"])
 
         async def recorded() -> bool:
@@ -214,14 +216,14 @@ async def test_an_unconfirmed_run_loses_its_sandbox_but_keeps_key_and_hold(tmp_p
 async def test_an_unconfirmed_run_is_adopted_only_by_its_label(tmp_path: Path) -> None:
     provider = FakeProvider()
     provider.verdicts.append(Unknown(why="silence"))
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         other = provider.launch_unseen(replace(provider.orders[0], labels={"nightdesk-run": "another"}))
         mine = provider.launch_unseen(provider.orders[0])
         for remote_id, line in ((other.remote_id, "another launch"), ("v1_none", "does not show")):
-            with pytest.raises(ActRefused, match=line):
-                await here.engine.desk.settle_adopt(run.id, remote_id, by=BY, reason="seen in the console")
-        await here.engine.desk.settle_adopt(run.id, mine.remote_id, by=BY, reason="seen in the console")
+            with pytest.raises(OperationRefused, match=line):
+                await here.engine.operations.settle_adopt(run.id, remote_id, by=BY, reason="seen in the console")
+        await here.engine.operations.settle_adopt(run.id, mine.remote_id, by=BY, reason="seen in the console")
         mine.status, mine.usage = "completed", Usage(total=10)
         run = await here.reaches(run.id, State.ENDED)
         assert (run.outcome, run.remote_id) == (Outcome.OK, mine.remote_id)
@@ -230,14 +232,14 @@ async def test_an_unconfirmed_run_is_adopted_only_by_its_label(tmp_path: Path) -
 async def test_ruled_not_launched_deletes_the_sandbox_first_and_frees_the_key(tmp_path: Path) -> None:
     provider = FakeProvider(lambda agent: setattr(agent, "status", "completed"))
     provider.verdicts.append(Unknown(why="silence"))
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         provider.delete_error = Unavailable("503")
-        with pytest.raises(ActRefused, match="could not be deleted"):
-            await here.engine.desk.settle_not_launched(run.id, by=BY, reason="nothing in the provider's log")
+        with pytest.raises(OperationRefused, match="could not be deleted"):
+            await here.engine.operations.settle_not_launched(run.id, by=BY, reason="nothing in the provider's log")
         assert (await here.run(run.id)).state is State.UNCONFIRMED
         provider.delete_error = None
-        await here.engine.desk.settle_not_launched(run.id, by=BY, reason="nothing in the provider's log")
+        await here.engine.operations.settle_not_launched(run.id, by=BY, reason="nothing in the provider's log")
         assert provider.deleted == ["box-1"]
         assert (await here.run(run.id)).outcome is Outcome.NOT_SENT
         assert (await here.launch()).kind is LaunchKind.LAUNCHED
@@ -246,22 +248,22 @@ async def test_ruled_not_launched_deletes_the_sandbox_first_and_frees_the_key(tm
 async def test_the_kill_switch_stops_all_and_lets_nothing_start(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     tasks = (a_task("a"), a_task("b"))
-    async with house(tmp_path, provider, settings(*tasks)) as here:
+    async with engine_harness(tmp_path, provider, settings(*tasks)) as here:
         runs = [(await here.launch(name)).run.id for name in ("a", "b")]
         for run_id in runs:
             await here.reaches(run_id, State.RUNNING)
-        await here.engine.desk.pause(by=BY, cancel=True)
+        await here.engine.operations.pause(by=BY, cancel=True)
         outcomes = [(await here.engine.wait(run_id)).outcome for run_id in runs]
         assert outcomes == [Outcome.CANCELLED, Outcome.CANCELLED]
         refused = await here.launch("a", rerun=True, reason="now")
         assert refused.kind is LaunchKind.REFUSED
-        await here.engine.desk.resume(by=BY)
+        await here.engine.operations.resume(by=BY)
         assert (await here.launch("a", rerun=True, reason="now")).kind is LaunchKind.LAUNCHED
 
 
 async def test_a_stall_is_noted_before_the_timeout(tmp_path: Path) -> None:
     guardrails = Guardrails(max_ms=60_000, budget=50_000, stall_ms=200)
-    async with house(tmp_path, FakeProvider(spent), settings(a_task(guardrails=guardrails))) as here:
+    async with engine_harness(tmp_path, FakeProvider(spent), settings(a_task(guardrails=guardrails))) as here:
         run_id = (await here.launch()).run.id
         await until(lambda: "note" in here.statuses())
         assert (await here.run(run_id)).stalled

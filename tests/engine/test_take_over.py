@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.run import Outcome, Reason, Run, State
+from console.domain.run import Outcome, Run, State, StopReason
 from console.domain.usage import Usage
 from console.engine.clock import SystemClock
+from console.engine.models import LaunchKind, LaunchRequest
 from console.engine.ownership import OwnerLock
-from console.engine.settings import Kind
-from console.engine.snapshot import LaunchKind, LaunchRequest
-from console.journal.launches import LaunchJournal
+from console.engine.settings import ProcessKind
+from console.journal.launch_journal import LaunchJournal
 from tests.clock import ManualClock
-from tests.engine.building import BY, House, a_task, house, settings
+from tests.engine.building import BY, EngineHarness, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
 
@@ -30,12 +30,12 @@ def spent(agent: FakeAgent) -> None:
 
 async def leave(folder: Path, provider: FakeProvider, *states: State) -> Run:
     """A run in one of `states` whose engine has gone without a word."""
-    async with house(folder, provider) as here:
+    async with engine_harness(folder, provider) as here:
         run_id = (await here.launch()).run.id
         return await here.reaches(run_id, *states)
 
 
-async def disown(here: House, run: Run) -> Run:
+async def disown(here: EngineHarness, run: Run) -> Run:
     """The row as a dead owner would have left it."""
     taken = await here.store.runs.take_over(run, owner=DEAD, now=SystemClock().now())
     assert taken is not None
@@ -45,7 +45,7 @@ async def disown(here: House, run: Run) -> Run:
 async def test_a_running_run_is_taken_over_and_followed_to_its_end(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     run = await leave(tmp_path, provider, State.RUNNING)
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         await until(lambda: run.id in here.engine.guarded)
         taken = await here.run(run.id)
         assert taken.fence > run.fence
@@ -59,11 +59,11 @@ async def test_a_deadline_that_passed_while_nobody_looked_is_the_first_act(tmp_p
     provider = FakeProvider(spent)
     clock = ManualClock()
     use = settings(a_task(max_ms=60_000))
-    async with house(tmp_path, provider, use, clock=clock) as here:
+    async with engine_harness(tmp_path, provider, use, clock=clock) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
     clock.advance(3600)
-    async with house(tmp_path, provider, use, clock=clock) as here:
+    async with engine_harness(tmp_path, provider, use, clock=clock) as here:
         run = await here.engine.wait(run_id)
         assert run.outcome is Outcome.TIMEOUT
         assert run.elapsed_ms >= 3_600_000, "real time, also of the hour in which nobody looked"
@@ -72,23 +72,23 @@ async def test_a_deadline_that_passed_while_nobody_looked_is_the_first_act(tmp_p
 async def test_a_reboot_does_not_stretch_the_deadline(tmp_path: Path) -> None:
     provider, clock = FakeProvider(spent), ManualClock()
     use = settings(a_task(max_ms=60_000))
-    async with house(tmp_path, provider, use, clock=clock) as here:
+    async with engine_harness(tmp_path, provider, use, clock=clock) as here:
         run_id = (await here.launch()).run.id
         await here.reaches(run_id, State.RUNNING)
     clock.reboot(away_seconds=120)
-    async with house(tmp_path, provider, use, clock=clock) as here:
+    async with engine_harness(tmp_path, provider, use, clock=clock) as here:
         assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
 
 
 async def test_a_stepped_wall_clock_cuts_nothing_short_and_pauses_launches(tmp_path: Path) -> None:
     provider, clock = FakeProvider(spent), ManualClock()
-    async with house(tmp_path, provider, settings(a_task("a"), a_task("b")), clock=clock) as here:
+    async with engine_harness(tmp_path, provider, settings(a_task("a"), a_task("b")), clock=clock) as here:
         run_id = (await here.launch("a")).run.id
         await here.reaches(run_id, State.RUNNING)
         clock.step_wall(86_400)
 
         async def paused() -> bool:
-            return (await here.engine.view.snapshot()).paused is not None
+            return (await here.engine.queries.snapshot()).paused is not None
 
         await until(paused)
         assert (await here.run(run_id)).state is State.RUNNING
@@ -99,14 +99,14 @@ async def test_an_id_in_the_journal_is_adopted_without_another_post(tmp_path: Pa
     provider = FakeProvider(spent)
     provider.hold_create.clear()
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(house(tmp_path, provider))
+        here = await stack.enter_async_context(engine_harness(tmp_path, provider))
         run_id = (await here.launch()).run.id
         await until(lambda: provider.orders)
         agent = provider.launch_unseen(provider.orders[0])
         journal = LaunchJournal(tmp_path / "launch.journal")
         journal.append(run_id, 1, agent.remote_id)
         await disown(here, await here.run(run_id))
-        second = await stack.enter_async_context(house(tmp_path, provider))
+        second = await stack.enter_async_context(engine_harness(tmp_path, provider))
         run = await second.reaches(run_id, State.RUNNING)
         assert run.remote_id == agent.remote_id
         agent.status = "completed"
@@ -119,11 +119,11 @@ async def test_a_launch_of_a_dead_owner_without_an_id_is_unconfirmed(tmp_path: P
     provider = FakeProvider(spent)
     provider.hold_create.clear()
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(house(tmp_path, provider))
+        here = await stack.enter_async_context(engine_harness(tmp_path, provider))
         run_id = (await here.launch()).run.id
         await until(lambda: provider.orders)
         await disown(here, await here.run(run_id))
-        second = await stack.enter_async_context(house(tmp_path, provider))
+        second = await stack.enter_async_context(engine_harness(tmp_path, provider))
         run = await second.reaches(run_id, State.UNCONFIRMED)
         assert "died" in run.trouble
         provider.hold_create.set()
@@ -135,34 +135,34 @@ async def test_a_claim_goes_on_only_within_its_minute(
     tmp_path: Path, seconds: float, outcome: Outcome, posts: int
 ) -> None:
     provider, clock = FakeProvider(lambda agent: setattr(agent, "status", "completed")), ManualClock()
-    async with house(tmp_path, provider, settings(kind=Kind.COMMAND), clock=clock) as here:
-        order = here.engine.desk.order(LaunchRequest(task="report", by=BY))
+    async with engine_harness(tmp_path, provider, settings(kind=ProcessKind.COMMAND), clock=clock) as here:
+        order = here.engine.operations.order(LaunchRequest(task="report", by=BY))
         claimed = await here.store.launches.claim(replace(order, owner=DEAD), clock.now())
         assert claimed.run is not None
     clock.advance(seconds)
-    async with house(tmp_path, provider, clock=clock) as here:
+    async with engine_harness(tmp_path, provider, clock=clock) as here:
         ended = await here.engine.wait(claimed.run.id)
         assert (ended.outcome, len(provider.orders)) == (outcome, posts)
-        assert all(s.held == 0 for s in (await here.engine.view.snapshot()).standings)
+        assert all(s.held == 0 for s in (await here.engine.queries.snapshot()).cap_usages)
 
 
 async def test_a_living_owner_is_not_robbed(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider) as first, house(tmp_path, provider) as second:
+    async with engine_harness(tmp_path, provider) as first, engine_harness(tmp_path, provider) as second:
         run_id = (await first.launch()).run.id
         run = await first.reaches(run_id, State.RUNNING)
         for _ in range(3):
-            await second.engine.look()
+            await second.engine.tick()
         assert (await second.run(run_id)).owner == run.owner
         assert second.engine.guarded == frozenset()
 
 
 async def test_any_engine_can_ask_for_a_stop(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider) as first, house(tmp_path, provider) as second:
+    async with engine_harness(tmp_path, provider) as first, engine_harness(tmp_path, provider) as second:
         run_id = (await first.launch()).run.id
         await first.reaches(run_id, State.RUNNING)
-        await second.engine.desk.stop(run_id, by=BY)
+        await second.engine.operations.stop(run_id, by=BY)
         assert provider.agents["v1_0001"].cancels >= 1, "the one who asks sends the first cancel itself"
         assert (await second.engine.wait(run_id)).outcome is Outcome.CANCELLED
 
@@ -170,20 +170,20 @@ async def test_any_engine_can_ask_for_a_stop(tmp_path: Path) -> None:
 async def test_a_stuck_owner_cannot_disarm_the_timeout(tmp_path: Path) -> None:
     """The owner lives (its lock is held) but does nothing: another engine cancels, and the row stays the owner's."""
     provider, clock = FakeProvider(spent), ManualClock()
-    async with house(tmp_path, provider, clock=clock) as here:
+    async with engine_harness(tmp_path, provider, clock=clock) as here:
         run_id = (await here.launch()).run.id
         run = await here.reaches(run_id, State.RUNNING)
         stuck = OwnerLock(tmp_path / "owners")
         assert await here.store.runs.take_over(run, owner=stuck.id, now=clock.now()) is not None
         await until(lambda: not here.engine.guarded)
         clock.advance(60.1)
-        await here.engine.look()
+        await here.engine.tick()
         assert provider.agents["v1_0001"].cancels == 0, "the owner has time of its own"
         clock.advance(15)
         await until(lambda: provider.agents["v1_0001"].cancels >= 1)
         row = await here.run(run_id)
         assert row.stop is not None
-        assert (row.stop.reason, row.owner) == (Reason.TIMEOUT, stuck.id)
+        assert (row.stop.reason, row.owner) == (StopReason.TIMEOUT, stuck.id)
         stuck.release()
         assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
 
@@ -191,10 +191,10 @@ async def test_a_stuck_owner_cannot_disarm_the_timeout(tmp_path: Path) -> None:
 async def test_a_short_command_leaves_what_it_launches_to_an_engine(tmp_path: Path) -> None:
     """It holds no lock: what it guarded would be taken from it in the middle of a launch."""
     provider = FakeProvider(spent)
-    async with house(tmp_path, provider, settings(kind=Kind.COMMAND)) as command:
+    async with engine_harness(tmp_path, provider, settings(kind=ProcessKind.COMMAND)) as command:
         run = (await command.launch()).run
         assert run.owner is None
         assert not command.engine.guarded
-    async with house(tmp_path, provider) as here:
+    async with engine_harness(tmp_path, provider) as here:
         await here.reaches(run.id, State.RUNNING)
     assert len(provider.orders) == 1

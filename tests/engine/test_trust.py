@@ -19,17 +19,19 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from console.domain.rollout import RolloutRules
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
-from console.engine.errors import ActRefused
-from console.engine.parts import Parts, Problems, Scribe
+from console.engine.context import EngineContext
+from console.engine.errors import OperationRefused
+from console.engine.log_flush import LogFlusher
+from console.engine.problems import Problems
 from console.engine.rollout import Rollout
-from console.journal.launches import LaunchJournal
-from console.journal.writer import LogWriter
-from console.store.launches import ClaimKind
+from console.journal.launch_journal import LaunchJournal
+from console.journal.runs_log import LogWriter
+from console.store.claims import ClaimKind
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.engine.building import a_task, settings
 from tests.engine.fake_provider import FakeProvider
-from tests.store.building import BY, Bench
+from tests.store.harness import BY, StoreHarness
 
 T = TypeVar("T")
 RULES = RolloutRules()
@@ -49,9 +51,9 @@ class Trust(RuleBasedStateMachine):
         self.log = LogWriter(self.folder / "state" / "runs.log")
         problems = Problems()
         self.rollout = Rollout(
-            Parts(
+            EngineContext(
                 store=self.store,
-                scribe=Scribe(self.store, self.log, problems),
+                log_flusher=LogFlusher(self.store, self.log, problems),
                 launches=LaunchJournal(self.folder / "state" / "launch.journal"),
                 provider=FakeProvider(),
                 clock=self.clock,
@@ -87,19 +89,19 @@ class Trust(RuleBasedStateMachine):
         """A launch on its way, through a proposal where the stage asks for one; None where it is refused."""
         self.clock.advance(5)
         self.number += 1
-        bench = Bench(self.store, self.clock, task=TASK)
-        answer = await bench.claim(date=f"2026-{self.number // 28 + 1:02d}-{self.number % 28 + 1:02d}", origin=origin)
+        harness = StoreHarness(self.store, self.clock, task=TASK)
+        answer = await harness.claim(date=f"2026-{self.number // 28 + 1:02d}-{self.number % 28 + 1:02d}", origin=origin)
         assert answer.kind is self.expected(origin)
         if answer.kind is ClaimKind.REFUSED or answer.run is None:
             return None
         run = answer.run
         if answer.kind is ClaimKind.PROPOSED:
             approved = await self.store.launches.approve(
-                run.id, by=BY, owner="owner-1", task=TASK, caps=bench.caps, expires_ms=10**15, now=bench.now
+                run.id, by=BY, owner="owner-1", task=TASK, caps=harness.caps, expires_ms=10**15, now=harness.now
             )
             assert approved.run is not None
             run = approved.run
-        return await self.store.runs.mark_sending(run, bench.now)
+        return await self.store.runs.mark_sending(run, harness.now)
 
     def expected(self, origin: Origin) -> ClaimKind:
         counts_as = max(Stage.MANUAL, self.stage - 1) if self.doubts else self.stage
@@ -113,8 +115,8 @@ class Trust(RuleBasedStateMachine):
         run = self.do(self.sending(origin))
         if run is None:
             return
-        bench = Bench(self.store, self.clock, task=TASK)
-        self.do(bench.settle(self.do(bench.launch(run)), outcome))
+        harness = StoreHarness(self.store, self.clock, task=TASK)
+        self.do(harness.settle(self.do(harness.launch(run)), outcome))
         if outcome is Outcome.OK and (origin is Origin.MANUAL or was_proposed):
             self.clean[origin] += 1
         self.lost(outcome.value)
@@ -149,12 +151,12 @@ class Trust(RuleBasedStateMachine):
             assert self.do(self.rollout.move(TASK.name, to, by=BY, reason=reason, forced=forced)).stage is to
             self.moved(to)
         else:
-            with pytest.raises(ActRefused):
+            with pytest.raises(OperationRefused):
                 self.do(self.rollout.move(TASK.name, to, by=BY, reason=reason, forced=forced))
 
     @invariant()
     def the_rung_is_as_told(self) -> None:
-        rung = self.do(self.rollout.rung(TASK.name))
+        rung = self.do(self.rollout.task(TASK.name))
         assert (rung.stage, rung.evidence.manual_ok, rung.evidence.approved_ok, rung.evidence.unconfirmed) == (
             self.stage,
             self.clean[Origin.MANUAL],

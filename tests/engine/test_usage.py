@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.daily import Group, Measure
 from console.domain.run import State
 from console.domain.usage import Usage
-from console.engine.consumption import UsageQuery
+from console.domain.usage_stats import Group, Measure
+from console.engine.usage import UsageQuery
 from tests.clock import START, ManualClock
-from tests.engine.building import CAPS, a_task, house, settings
+from tests.engine.building import CAPS, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 
 USE = settings(a_task("a"), a_task("b"), caps=replace(CAPS, time_zone="UTC"))
@@ -28,7 +28,7 @@ def used(tokens: int) -> FakeProvider:
 
 
 async def test_what_runs_used_is_what_the_chart_shows(tmp_path: Path) -> None:
-    async with house(tmp_path, used(20_000), USE, clock=ManualClock()) as here:
+    async with engine_harness(tmp_path, used(20_000), USE, clock=ManualClock()) as here:
         for name in ("a", "b"):
             await here.engine.wait((await here.launch(name)).run.id)
         report = await here.engine.usage.report(UsageQuery(days=7))
@@ -44,14 +44,14 @@ async def test_what_runs_used_is_what_the_chart_shows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("measure", "value"), [(Measure.RUNS, 1), (Measure.COST, 45_000), (Measure.UNITS, 2_000)])
 async def test_measures(tmp_path: Path, measure: Measure, value: int) -> None:
-    async with house(tmp_path, used(20_000), USE, clock=ManualClock()) as here:
+    async with engine_harness(tmp_path, used(20_000), USE, clock=ManualClock()) as here:
         await here.engine.wait((await here.launch("a")).run.id)
         report = await here.engine.usage.report(UsageQuery(days=1, measure=measure, group=Group.OUTCOME))
         assert report.bars == {"2026-11-23": {"ok": value}}
 
 
 async def test_a_live_run_is_shown_as_held(tmp_path: Path) -> None:
-    async with house(tmp_path, FakeProvider(), USE, clock=ManualClock()) as here:
+    async with engine_harness(tmp_path, FakeProvider(), USE, clock=ManualClock()) as here:
         await here.reaches((await here.launch("a")).run.id, State.RUNNING)
         assert (await here.engine.usage.report(UsageQuery())).held == 50_000
 
@@ -59,12 +59,12 @@ async def test_a_live_run_is_shown_as_held(tmp_path: Path) -> None:
 async def test_a_rise_names_the_task_and_what_was_edited(tmp_path: Path) -> None:
     clock = ManualClock(START - timedelta(days=20))
     for _ in range(20):
-        async with house(tmp_path, used(20_000), USE, clock=clock) as here:
+        async with engine_harness(tmp_path, used(20_000), USE, clock=clock) as here:
             for name in ("a", "b"):
                 await here.engine.wait((await here.launch(name)).run.id)
         clock.advance(86_400)
     edited = settings(a_task("a"), replace(a_task("b"), model="gemini-9-huge"), caps=USE.caps)
-    async with house(tmp_path, used(400_000), edited, clock=clock) as here:
+    async with engine_harness(tmp_path, used(400_000), edited, clock=clock) as here:
         await here.engine.wait((await here.launch("b")).run.id)
         (flag,) = (await here.engine.usage.report(UsageQuery(days=7))).flags
         assert (flag.day.day, flag.day.member) == ("2026-11-23", "b")
@@ -72,6 +72,6 @@ async def test_a_rise_names_the_task_and_what_was_edited(tmp_path: Path) -> None
 
 
 async def test_a_chart_of_no_days_is_refused(tmp_path: Path) -> None:
-    async with house(tmp_path, FakeProvider(), USE) as here:
+    async with engine_harness(tmp_path, FakeProvider(), USE) as here:
         with pytest.raises(ValueError, match="at least one day"):
             await here.engine.usage.report(UsageQuery(days=0))

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.daily import Measure
-from console.domain.record import LogRecord, format_line
+from console.domain.log_record import LogRecord, format_line
 from console.domain.task import Stage, Task
 from console.domain.usage import Usage
-from console.engine.consumption import UsageQuery, UsageReport
+from console.domain.usage_stats import Measure
+from console.engine.usage import UsageQuery, UsageReport
 from tests.clock import START, ManualClock
-from tests.engine.building import BY, CAPS, House, a_task, house, settings
+from tests.engine.building import BY, CAPS, EngineHarness, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 
 YEAR = 365
@@ -61,13 +61,13 @@ def a_year(seed: int, factor: float, ago: int) -> Iterator[LogRecord]:
 
 async def launched(folder: Path, clock: ManualClock, task: Task, stage: Stage | None = None) -> None:
     """One run of the task at the time of the clock."""
-    async with house(folder, quick(), settings(task, caps=PLAIN_CAPS), clock=clock) as here:
+    async with engine_harness(folder, quick(), settings(task, caps=PLAIN_CAPS), clock=clock) as here:
         if stage is not None:
             await promoted(here, task, stage, clock)
         await here.engine.wait((await here.launch(task.name)).run.id)
 
 
-async def promoted(here: House, task: Task, stage: Stage, clock: ManualClock) -> None:
+async def promoted(here: EngineHarness, task: Task, stage: Stage, clock: ManualClock) -> None:
     """The next rung, without the evidence."""
     await here.store.stages.change(
         task.name, stage, by=BY, reason="for the test", forced=True, evidence={}, now=clock.now()
@@ -78,7 +78,9 @@ async def report(folder: Path, seed: int, factor: float, query: UsageQuery, ago:
     """What is told today."""
     with (folder / "runs.log").open("ab") as log:
         log.writelines(format_line(record) for record in a_year(seed, factor, ago))
-    async with house(folder, quick(), settings(a_task("digest"), caps=PLAIN_CAPS), clock=ManualClock()) as here:
+    async with engine_harness(
+        folder, quick(), settings(a_task("digest"), caps=PLAIN_CAPS), clock=ManualClock()
+    ) as here:
         return await here.engine.usage.report(query)
 
 

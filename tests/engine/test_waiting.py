@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from console.engine.waiting import heard
+from console.engine.waiting import wait_event
 
 
 async def test_a_cancellation_is_not_lost_to_an_event_of_the_same_instant() -> None:
     event = asyncio.Event()
-    waiter = asyncio.create_task(heard(event, 60))
+    waiter = asyncio.create_task(wait_event(event, 60))
     await asyncio.sleep(0)
 
     event.set()
@@ -23,8 +23,8 @@ async def test_a_cancellation_is_not_lost_to_an_event_of_the_same_instant() -> N
 
 async def test_it_ends_with_the_event_or_with_the_time() -> None:
     event = asyncio.Event()
-    await heard(event, 0.001)
+    await wait_event(event, 0.001)
     assert not event.is_set()
 
     event.set()
-    await asyncio.wait_for(heard(event, 60), 5)
+    await asyncio.wait_for(wait_event(event, 60), 5)

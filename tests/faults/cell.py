@@ -9,19 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.domain.run import Run, RunId, State
-from console.engine.settings import Kind
-from console.provider.exchange import Bounds
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
-from console.simulator.address import bind, url_of
-from console.simulator.control import truth
-from console.simulator.faults import Call
-from console.simulator.listener import serve
-from console.simulator.world import World
-from tests.engine.building import BY, QUICK, House, a_task, house, settings
+from console.engine.settings import ProcessKind
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.clients import Bounds
+from console.provider.http.secret import Secret
+from console.simulator.control import run_facts
+from console.simulator.faults import CallKind
+from console.simulator.process import bind, url_of
+from console.simulator.server import serve
+from console.simulator.state import SimulatorState
+from tests.engine.building import BY, QUICK, EngineHarness, a_task, engine_harness, settings
+from tests.evidence import gather
 from tests.faults.matrix import Cell, Position, expected
-from tests.kills.evidence import gather
-from tests.kills.laws import broken_laws
+from tests.invariants import violations
 from tests.waiting import until
 
 PACING = replace(QUICK, save_ms=200, overdue_ms=60_000, fresh_send_ms=60_000, handover_s=5.0)
@@ -31,7 +31,7 @@ SILENCE_S = 1.0
 """How long a client waits where nothing is said."""
 STRUCK = 3
 """So many calls meet a fault that is there for every call, before it ends."""
-WITHOUT_END = frozenset({Call.GET, Call.STREAM, Call.CANCEL, Call.ENV_DELETE})
+WITHOUT_END = frozenset({CallKind.GET, CallKind.STREAM, CallKind.CANCEL, CallKind.ENV_DELETE})
 """Calls that are repeated for as long as they do not work."""
 
 
@@ -39,7 +39,7 @@ WITHOUT_END = frozenset({Call.GET, Call.STREAM, Call.CANCEL, Call.ENV_DELETE})
 class Service:
     """The truth of one world, in the words of its control calls."""
 
-    world: World
+    world: SimulatorState
 
     def stats(self) -> Mapping[str, object]:
         """All counts."""
@@ -47,11 +47,11 @@ class Service:
 
     def runs(self) -> list[Mapping[str, object]]:
         """Every run that ever started."""
-        return [truth(self.world, run) for run in self.world.runs()]
+        return [run_facts(self.world, run) for run in self.world.runs()]
 
 
 @asynccontextmanager
-async def served(world: World) -> AsyncIterator[str]:
+async def served(world: SimulatorState) -> AsyncIterator[str]:
     """The world on a port of its own, in this event loop."""
     stop, ready = asyncio.Event(), asyncio.Event()
     listening = bind(0)
@@ -70,33 +70,37 @@ class Case:
 
     cell: Cell
     folder: Path
-    world: World
+    world: SimulatorState
     url: str
-    client: type[InteractionsProvider] = InteractionsProvider
+    client: type[GeminiProvider] = GeminiProvider
 
     @asynccontextmanager
-    async def engine(self, kind: Kind = Kind.RUN) -> AsyncIterator[House]:
+    async def engine(self, kind: ProcessKind = ProcessKind.RUN) -> AsyncIterator[EngineHarness]:
         """A process's engine on the folder of the case."""
         silent = self.cell.is_silent
         bounds = Bounds(
-            create_s=SILENCE_S if silent and self.cell.call is Call.CREATE else PATIENCE_S,
-            call_s=SILENCE_S if silent and self.cell.call is not Call.CREATE else PATIENCE_S,
+            create_s=SILENCE_S if silent and self.cell.call is CallKind.CREATE else PATIENCE_S,
+            call_s=SILENCE_S if silent and self.cell.call is not CallKind.CREATE else PATIENCE_S,
             silence_s=SILENCE_S if silent else PATIENCE_S,
             pause_s=0.005,
         )
         provider = self.client(base_url=self.url, secret=Secret("kept-in-mind-only"), bounds=bounds)
         use = settings(a_task(prompt=self.cell.scenario.prompt()), kind=kind, poll_ms=30)
-        async with house(self.folder, provider, use, pacing=PACING) as here:
+        async with engine_harness(self.folder, provider, use, timings=PACING) as here:
             yield here
         await provider.aclose()
 
-    async def reaches_rest(self, here: House, run_id: RunId) -> Run:
+    async def reaches_rest(self, here: EngineHarness, run_id: RunId) -> Run:
         """The run once nothing more happens to it without a person; the fault ends when it struck often enough."""
 
         async def at_rest() -> bool:
-            run = await here.engine.look_at(run_id)
-            if run.state is State.RUNNING and run.stop is None and self.cell.call in (Call.CANCEL, Call.ENV_DELETE):
-                await here.engine.desk.stop(run_id, by=BY)
+            run = await here.engine.get_run(run_id)
+            if (
+                run.state is State.RUNNING
+                and run.stop is None
+                and self.cell.call in (CallKind.CANCEL, CallKind.ENV_DELETE)
+            ):
+                await here.engine.operations.stop(run_id, by=BY)
             if self.cell.call in WITHOUT_END and self.world.calls(self.cell.call) >= STRUCK:
                 self.world.clear_faults()
             is_alarm = expected(self.cell).state is State.STOPPING and run.stop is not None and run.stop.alarmed
@@ -122,8 +126,8 @@ async def _played(case: Case) -> Run:
 
 async def _left_behind(case: Case) -> RunId:
     """A run whose engine is gone: just claimed where its launch is looked at, else running."""
-    if case.cell.call in (Call.CREATE, Call.ENV_CREATE):
-        async with case.engine(Kind.COMMAND) as here:
+    if case.cell.call in (CallKind.CREATE, CallKind.ENV_CREATE):
+        async with case.engine(ProcessKind.COMMAND) as here:
             return (await here.launch()).run.id
     async with case.engine() as here:
         run_id = (await here.launch()).run.id
@@ -131,16 +135,16 @@ async def _left_behind(case: Case) -> RunId:
         return run_id
 
 
-def _has_id(here: House, run_id: RunId) -> Callable[[], Awaitable[bool]]:
+def _has_id(here: EngineHarness, run_id: RunId) -> Callable[[], Awaitable[bool]]:
     async def has_id() -> bool:
         return (await here.run(run_id)).remote_id is not None
 
     return has_id
 
 
-async def run_cell(cell: Cell, folder: Path, client: type[InteractionsProvider] = InteractionsProvider) -> list[str]:
+async def run_cell(cell: Cell, folder: Path, client: type[GeminiProvider] = GeminiProvider) -> list[str]:
     """What was wrong; nothing where all came as it must."""
-    world = World()
+    world = SimulatorState()
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(served(world))
         case = Case(cell=cell, folder=folder, world=world, url=url, client=client)
@@ -148,7 +152,7 @@ async def run_cell(cell: Cell, folder: Path, client: type[InteractionsProvider] 
             run = await _played(case)
         except AssertionError as error:
             return [f"{cell}: {error}"]
-    wrong = [f"{cell}: {breach}" for breach in broken_laws(gather(folder, Service(world=world)))]
+    wrong = [f"{cell}: {breach}" for breach in violations(gather(folder, Service(world=world)))]
     verdict = expected(cell)
     if run.state is not verdict.state or (run.outcome is not None and run.outcome not in verdict.outcomes):
         wrong.append(f"{cell}: the run is {run.state} {run.outcome} {run.note}, not {verdict}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from console.domain.run import Outcome, State
-from console.simulator.faults import Call, FaultSpec, Limits
+from console.simulator.faults import CallKind, FaultLimits, FaultSpec
 from console.simulator.scenario import Ending, Scenario
 
 
@@ -53,14 +53,14 @@ VALUES = {"slow": 0.03, "late": 0.03, "drip": 0.0002, "huge": 17.5}
 """Seconds or megabytes."""
 
 POSITIONS = {
-    Call.ENV_CREATE: (Position.FIRST, Position.SECOND, Position.EVERY, Position.RECOVERY),
-    Call.CREATE: (Position.FIRST, Position.SECOND, Position.EVERY, Position.RECOVERY),
-    Call.GET: (Position.FIRST, Position.SECOND, Position.EVERY, Position.RECOVERY),
-    Call.STREAM: (Position.FIRST, Position.EVERY),
-    Call.CANCEL: (Position.FIRST, Position.EVERY, Position.RECOVERY),
-    Call.ENV_DELETE: (Position.FIRST, Position.EVERY),
+    CallKind.ENV_CREATE: (Position.FIRST, Position.SECOND, Position.EVERY, Position.RECOVERY),
+    CallKind.CREATE: (Position.FIRST, Position.SECOND, Position.EVERY, Position.RECOVERY),
+    CallKind.GET: (Position.FIRST, Position.SECOND, Position.EVERY, Position.RECOVERY),
+    CallKind.STREAM: (Position.FIRST, Position.EVERY),
+    CallKind.CANCEL: (Position.FIRST, Position.EVERY, Position.RECOVERY),
+    CallKind.ENV_DELETE: (Position.FIRST, Position.EVERY),
 }
-FIRSTS = {Call.CREATE: "create.429.retryinfo", Call.ENV_CREATE: "env_create.502"}
+FIRSTS = {CallKind.CREATE: "create.429.retryinfo", CallKind.ENV_CREATE: "env_create.502"}
 """What makes a second call of those that else are made once."""
 SLOW = Scenario(steps=2, step_seconds=0.1)
 QUICK = Scenario(steps=2, step_seconds=0.01)
@@ -71,7 +71,7 @@ ENDLESS = Scenario(ending=Ending.NEVER, step_seconds=1.0, tokens_per_step=10, ca
 class Cell:
     """One cell of the matrix."""
 
-    call: Call
+    call: CallKind
     manner: str
     position: Position
 
@@ -87,9 +87,9 @@ class Cell:
     def scenario(self) -> Scenario:
         """What the agent does: where a stop is looked at it works for ever."""
         match self.call:
-            case Call.CANCEL:
+            case CallKind.CANCEL:
                 return ENDLESS
-            case Call.ENV_DELETE:
+            case CallKind.ENV_DELETE:
                 return replace(ENDLESS, faults=("cancel.never",))
             case _:
                 return QUICK if self.position is not Position.RECOVERY else SLOW
@@ -112,7 +112,7 @@ class Cell:
                 limits["first"] = 2
             case Position.EVERY:
                 pass
-        manner: dict[str, Limits] = {f"{self.call}.{self.manner}": limits}
+        manner: dict[str, FaultLimits] = {f"{self.call}.{self.manner}": limits}
         if self.position is Position.SECOND and self.call in FIRSTS:
             # A name that no manner has here: of two faults of one name the later would stand alone.
             return {FIRSTS[self.call]: {"first": 1, "value": 0.005}, **manner}
@@ -136,18 +136,18 @@ def _ended(*outcomes: Outcome, posts: int = 1) -> Verdict:
 def expected(cell: Cell) -> Verdict:
     """The verdict of the design on this cell."""
     match cell.call:
-        case Call.CREATE:
+        case CallKind.CREATE:
             return _of_create(cell)
-        case Call.ENV_CREATE if cell.position is Position.EVERY:
+        case CallKind.ENV_CREATE if cell.position is Position.EVERY:
             return _of_no_sandbox(cell)
-        case Call.ENV_CREATE if cell.manner == "401":
+        case CallKind.ENV_CREATE if cell.manner == "401":
             return _ended(Outcome.REJECTED, posts=0)
-        case Call.CANCEL:
+        case CallKind.CANCEL:
             return _ended(Outcome.CANCELLED, Outcome.FAILED)
-        case Call.ENV_DELETE if cell.manner == "404":
+        case CallKind.ENV_DELETE if cell.manner == "404":
             # A sandbox that is told to be gone is gone for us; the stop stays unproven, and an alarm says so.
             return Verdict(state=State.STOPPING, outcomes=frozenset(), posts=1)
-        case Call.ENV_DELETE:
+        case CallKind.ENV_DELETE:
             return _ended(Outcome.FAILED)
         case _:
             return _ended(Outcome.OK)
@@ -182,4 +182,4 @@ def cells() -> Iterator[Cell]:
             for manner in MANNERS:
                 yield Cell(call=call, manner=manner, position=position)
     for manner in MORE_OF_CREATE:
-        yield Cell(call=Call.CREATE, manner=manner, position=Position.FIRST)
+        yield Cell(call=CallKind.CREATE, manner=manner, position=Position.FIRST)

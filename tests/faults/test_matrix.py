@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from console.provider.contract import LaunchOrder, NotSent, Unknown, Verdict
-from console.provider.interactions import InteractionsProvider
-from console.simulator.faults import Call
+from console.provider.gemini.adapter import GeminiProvider
+from console.simulator.faults import CallKind
 from tests.faults.cell import run_cell
 from tests.faults.matrix import Cell, Position, cells
-from tests.telling import tell
+from tests.reporting import report
 
 AT_A_TIME = 16
 
@@ -25,9 +25,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-async def _all(
-    planned: Sequence[Cell], folder: Path, client: type[InteractionsProvider] = InteractionsProvider
-) -> list[list[str]]:
+async def _all(planned: Sequence[Cell], folder: Path, client: type[GeminiProvider] = GeminiProvider) -> list[list[str]]:
     """What was wrong in each of them."""
     turns = asyncio.Semaphore(AT_A_TIME)
 
@@ -45,12 +43,12 @@ async def _all(
 async def test_every_cell_comes_to_its_verdict(tmp_path: Path) -> None:
     planned, began = list(cells()), time.monotonic()
     found = await _all(planned, tmp_path)
-    tell(f"{len(planned)} cells, {time.monotonic() - began:.0f} s")
+    report(f"{len(planned)} cells, {time.monotonic() - began:.0f} s")
     assert len(planned) >= 400
     assert not any(found), "\n".join(line for lines in found for line in lines)
 
 
-class TriesAgain(InteractionsProvider):
+class TriesAgain(GeminiProvider):
     """Takes no answer for no launch, and sends the same once more."""
 
     async def create(self, order: LaunchOrder) -> Verdict:
@@ -58,7 +56,7 @@ class TriesAgain(InteractionsProvider):
         return await super().create(order) if isinstance(verdict, Unknown) else verdict
 
 
-class TakesSilenceForNo(InteractionsProvider):
+class TakesSilenceForNo(GeminiProvider):
     """Takes no answer for a launch that never left."""
 
     async def create(self, order: LaunchOrder) -> Verdict:
@@ -68,10 +66,10 @@ class TakesSilenceForNo(InteractionsProvider):
 
 @pytest.mark.parametrize("client", [TriesAgain, TakesSilenceForNo])
 async def test_a_client_with_a_bug_is_found_by_every_cell_that_can_see_it(
-    client: type[InteractionsProvider], tmp_path: Path
+    client: type[GeminiProvider], tmp_path: Path
 ) -> None:
     planned = [
-        Cell(call=Call.CREATE, manner=manner, position=Position.FIRST)
+        Cell(call=CallKind.CREATE, manner=manner, position=Position.FIRST)
         for manner in ("lost_reply", "half_body", "garbage", "503_but_done", "no_id")
     ]
     assert all(await _all(planned, tmp_path, client))

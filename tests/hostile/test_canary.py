@@ -11,7 +11,7 @@ import pytest
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.server import SimulatorThread
 from tests.cli.nightdesk import CAPS, Nightdesk
-from tests.sitting import Sitting
+from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
 KEY = "AIzaCanary-7f3e5d1c9b2a4f60"
@@ -31,16 +31,16 @@ COMMANDS = ("ps", "history", "log", "stage", "caps", "doctor", "paths")
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     with SimulatorThread() as simulator:
-        desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
-        desk.environment["GEMINI_API_KEY"] = KEY
+        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
+        operations.environment["GEMINI_API_KEY"] = KEY
         tasks = "".join(
             f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt(PROMPT)}'''\n"
             for name, scenario in SCENARIOS.items()
         )
-        desk.configure(CAPS + tasks)
-        yield desk
-        desk("cancel", "--all")
-        desk.close()
+        operations.configure(CAPS + tasks)
+        yield operations
+        operations("cancel", "--all")
+        operations.close()
 
 
 def leaks(text: str) -> list[str]:
@@ -85,7 +85,7 @@ def command_lines() -> Iterator[str]:
 def on_the_screen(nightdesk: Nightdesk) -> str:
     """All bytes that a console sent while it showed each run, and the launch of each task."""
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]
-    sitting = Sitting(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    sitting = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
     try:
         sitting.shows("lasting")
         for keys in ("\r", "\x1b[27u", "j", "\r", "\x1b[27u", "2", "\r", "\x1b[27u", "1", "l", "broken", "\r"):

@@ -15,7 +15,7 @@ from console.simulator.scenario import Ending, Scenario
 from console.simulator.server import SimulatorThread
 from tests.cli.nightdesk import CAPS, Nightdesk
 from tests.hostile.payloads import CONTROL, MARKUP, acting
-from tests.sitting import Sitting
+from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
 GROUP = 7
@@ -47,15 +47,15 @@ def tasks() -> str:
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     """A desk whose history and live runs are full of it."""
     with SimulatorThread() as simulator:
-        desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
-        desk.configure(CAPS + tasks())
+        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
+        operations.configure(CAPS + tasks())
         for ending in reversed(ENDINGS):
             for number in range(len(GROUPS)):
-                desk.launch(f"{ending.value}-{number}", "--no-wait")
-        until_sync(lambda: len(desk.live()) == len(GROUPS), within=60, what="only the endless ones are live")
-        yield desk
-        desk("cancel", "--all")
-        desk.close()
+                operations.launch(f"{ending.value}-{number}", "--no-wait")
+        until_sync(lambda: len(operations.live()) == len(GROUPS), within=60, what="only the endless ones are live")
+        yield operations
+        operations("cancel", "--all")
+        operations.close()
 
 
 def test_no_screen_and_no_output_obeys_it(nightdesk: Nightdesk) -> None:
@@ -74,7 +74,7 @@ def test_no_screen_and_no_output_obeys_it(nightdesk: Nightdesk) -> None:
 def on_screens(nightdesk: Nightdesk) -> bytes:
     """What a terminal gets of the console, with every run under the cursor and a mouse that clicks on all of it."""
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--mouse"]
-    sitting = Sitting(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    sitting = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
     try:
         sitting.shows(r"in_progress|running\s+never-0")
         _everywhere(sitting)
@@ -91,7 +91,7 @@ def on_screens(nightdesk: Nightdesk) -> bytes:
     return sitting.received
 
 
-def _everywhere(sitting: Sitting) -> None:
+def _everywhere(sitting: TerminalSession) -> None:
     """Each run under the cursor, whole; each screen; each dialog."""
     for _ in range(len(GROUPS) * len(ENDINGS)):
         sitting.type("\r")
@@ -112,7 +112,7 @@ def _everywhere(sitting: Sitting) -> None:
         sitting.hides(title)
 
 
-def _click_on_every_line(sitting: Sitting) -> None:
+def _click_on_every_line(sitting: TerminalSession) -> None:
     """A click takes the cursor to its line."""
     for row in range(4, 34):
         for column in (20, 60, 105):
@@ -125,7 +125,7 @@ def in_a_pty(nightdesk: Nightdesk) -> bytes:
     ours = shlex.join([sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)])
     typed = (*map(str.split, COMMANDS), ["run", TEXTS[4]], ["show", TEXTS[5]], ["--config", TEXTS[8], "ps"])
     lines = "; ".join(f"{ours} {shlex.join(words)}" for words in typed)
-    sitting = Sitting(["/bin/sh", "-c", lines], environment=nightdesk.environment, folder=nightdesk.folder)
+    sitting = TerminalSession(["/bin/sh", "-c", lines], environment=nightdesk.environment, folder=nightdesk.folder)
     try:
         sitting.ended(within=120)
     finally:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from console.domain.record import LogRecord
-from console.journal.series import ENDINGS, OPENINGS
+from console.domain.log_record import LogRecord
+from console.journal.daily_totals import ENDINGS, OPENINGS
 
 DAYS = ("2026-11-22", "2026-11-23", "-", "", "2026-11-23 ")
 TASKS = ("nightly-report", "fix", "a b", 'x" day=2020-01-01 cost=5 currency=USD stage=semi "', "日本", "")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from console.journal.writer import LogWriter
+from console.journal.runs_log import LogWriter
 from tests.journal.samples import ending, record
 
 _FRESH = multiprocessing.get_context("spawn")

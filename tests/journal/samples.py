@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from console.domain.record import LogRecord, parse_line
+from console.domain.log_record import LogRecord, parse_line
 
 NOON_MS = 1_795_435_200_000
 """2026-11-23T12:00:00Z."""

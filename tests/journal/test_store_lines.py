@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from console.domain.daily import total
-from console.domain.record import format_line
+from console.domain.log_record import format_line
 from console.domain.run import Limits, Outcome, Run, State, new_run_id
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
-from console.journal.fold import LogFold
-from console.store import records
+from console.domain.usage_stats import sum_totals
+from console.journal.aggregate import LogAggregator
+from console.store import log_records as records
 
 LIMITS = Limits(
     max_ms=600_000,
@@ -58,9 +58,9 @@ def test_the_lines_of_the_store_go_the_short_way() -> None:
         lines += [records.launched(run(number), number), records.ended(run(number), number)]
         skipped = replace(run(number), outcome=Outcome.SKIPPED, used=0, cost_micro=None)
         lines += [records.not_run(skipped, number, "running"), records.note("stall", {"why": "a b"}, None, number)]
-    fold = LogFold()
+    fold = LogAggregator()
     fold.add(b"".join(format_line(replace(line, ev=ev)) for ev, line in enumerate(lines, 1)))
-    figures = total(fold.series.buckets())
+    figures = sum_totals(fold.series.buckets())
     assert (figures.runs, figures.unlaunched, figures.units) == (300, 300, 300 * 1500)
     assert (figures.cost, figures.unpriced) == ((("USD", 200 * 10_000),), 100)
     assert fold.series.holds() == ()

@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from tests.kills.courses import (
+from tests.kills.crash_injector import REQUEST, Point, When
+from tests.kills.scenarios import (
     ADOPTABLE,
     CANCEL,
     CREATE,
@@ -20,20 +21,19 @@ from tests.kills.courses import (
     SLOW,
     STREAM,
     UNPROVEN,
-    Course,
-    Trouble,
+    FaultClass,
+    RunScenario,
 )
-from tests.kills.reaper import REQUEST, Point, When
 
 HOUR_MS = 3_600_000
 BEFORE, INSIDE, AFTER = When.BEFORE, When.INSIDE, When.AFTER
 ALL = (BEFORE, INSIDE, AFTER)
 
-HOME = (Course.PLAIN,)
-CUT = (Course.OVERDUE, Course.STOPPED)
-STUBBORN = (Course.STUBBORN,)
-LOST = (Course.BLIND,)
-RULED = (Course.NOT_LAUNCHED, Course.ADOPTED, Course.WRITTEN_OFF)
+HOME = (RunScenario.PLAIN,)
+CUT = (RunScenario.OVERDUE, RunScenario.STOPPED)
+STUBBORN = (RunScenario.STUBBORN,)
+LOST = (RunScenario.BLIND,)
+RULED = (RunScenario.NOT_LAUNCHED, RunScenario.ADOPTED, RunScenario.WRITTEN_OFF)
 FROM_THE_START = (NONE, *SANDBOX, *CREATE, *GET, *STREAM)
 WHILE_IT_RUNS = (NONE, *GET, *STREAM, *CANCEL)
 WHILE_IT_STOPS = (NONE, *GET, *CANCEL)
@@ -47,8 +47,8 @@ class CrashPoint:
     """K1 to K18."""
     points: tuple[Point, ...]
     """Where the first process dies."""
-    courses: tuple[Course, ...]
-    troubles: tuple[Trouble, ...]
+    courses: tuple[RunScenario, ...]
+    troubles: tuple[FaultClass, ...]
     then: tuple[Point, ...] = ()
     """Where the second process dies; empty: anywhere, or it lives."""
     shifts: bool = False
@@ -63,8 +63,8 @@ def at(step: str, *whens: When, nth: int = 1) -> tuple[Point, ...]:
 def _row(
     name: str,
     points: tuple[Point, ...],
-    courses: tuple[Course, ...],
-    troubles: tuple[Trouble, ...],
+    courses: tuple[RunScenario, ...],
+    troubles: tuple[FaultClass, ...],
     then: tuple[Point, ...] = (),
     *,
     shifts: bool = False,
@@ -78,14 +78,14 @@ PLAN = (
     _row("K2", at("mark_sending", BEFORE, INSIDE), HOME, FROM_THE_START),
     _row("K3", at("make_sandbox", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), HOME, FROM_THE_START),
     _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), HOME + RULED, (NONE, *SANDBOX)),
-    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
     _row("K5", at(REQUEST, BEFORE), HOME + RULED, (NONE, *SANDBOX)),
-    _row("K5", at(REQUEST, BEFORE), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K5", at(REQUEST, BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
     _row("K6", at(REQUEST, INSIDE, AFTER), HOME + RULED, (NONE, *SANDBOX, *UNPROVEN)),
-    _row("K6", at(REQUEST, INSIDE, AFTER), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K6", at(REQUEST, INSIDE, AFTER), (RunScenario.NOT_LAUNCHED,), DELETE),
     _row("K6", at("record_unconfirmed", *ALL), HOME + RULED, UNPROVEN),
     _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), HOME + RULED, (NONE, SLOW, *SANDBOX)),
-    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), (Course.NOT_LAUNCHED,), DELETE),
+    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), (RunScenario.NOT_LAUNCHED,), DELETE),
     _row("K7", at("record_rejected", *ALL) + at("create", AFTER), HOME, (REFUSED,)),
     _row("K7", at("record_not_sent", *ALL) + at("create", AFTER), HOME, CREATE[-2:]),
     _row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), HOME, (NONE, SLOW, *SANDBOX, *STREAM)),
@@ -97,14 +97,14 @@ PLAN = (
     _row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, WHILE_IT_STOPS),
     _row("K12", at("log", INSIDE, AFTER) + at("log", AFTER, nth=2), CUT, WHILE_IT_STOPS),
     _row("K12", at("mark_logged", *ALL), CUT + HOME, (NONE, *GET)),
-    _row("K13", at("record_launched", AFTER) + at("get", AFTER), (Course.ENDLESS,), WHILE_IT_STOPS, shifts=True),
+    _row("K13", at("record_launched", AFTER) + at("get", AFTER), (RunScenario.ENDLESS,), WHILE_IT_STOPS, shifts=True),
     _row("K14", at("request_stop", *ALL) + at("cancel", BEFORE), CUT, WHILE_IT_STOPS),
     _row("K15", at("cancel", AFTER) + at("record_stop_try", *ALL), CUT, WHILE_IT_STOPS),
     _row("K16", at("delete_sandbox", BEFORE, AFTER) + at("record_sandbox_deleted", *ALL), LOST, (NONE, *DELETE)),
     _row("K16", at("delete_sandbox", BEFORE) + at("record_sandbox_deleted", BEFORE), STUBBORN, (*GET, *CANCEL)),
-    _row("K17", at("delete_sandbox", AFTER) + at("rule_not_launched", *ALL), (Course.NOT_LAUNCHED,), UNPROVEN),
-    _row("K17", at("adopt", *ALL), (Course.ADOPTED,), ADOPTABLE),
-    _row("K17", at("write_off", *ALL), (Course.WRITTEN_OFF,), UNPROVEN),
+    _row("K17", at("delete_sandbox", AFTER) + at("rule_not_launched", *ALL), (RunScenario.NOT_LAUNCHED,), UNPROVEN),
+    _row("K17", at("adopt", *ALL), (RunScenario.ADOPTED,), ADOPTABLE),
+    _row("K17", at("write_off", *ALL), (RunScenario.WRITTEN_OFF,), UNPROVEN),
     _row("K18", at("claim", AFTER), HOME, FROM_THE_START, at("take_over", *ALL)),
     _row("K18", at("claim", AFTER), HOME, (NONE, *SANDBOX), at("expire", *ALL), shifts=True),
     _row("K18", at("create", BEFORE), HOME, (NONE, *SANDBOX), at("take_over", AFTER) + at("record_unconfirmed", *ALL)),
@@ -129,8 +129,8 @@ class Trial:
     number: int
     cell: str
     row: CrashPoint
-    course: Course
-    trouble: Trouble
+    course: RunScenario
+    trouble: FaultClass
     deaths: tuple[Point, ...]
     """Of the first process, the second, … until one comes to rest before its own."""
     shifts_ms: tuple[int, ...]
@@ -141,9 +141,9 @@ class Trial:
         return f"trial {self.number}: {self.cell} {self.course} deaths {deaths}"
 
 
-def cells() -> dict[str, list[tuple[CrashPoint, Trouble]]]:
+def cells() -> dict[str, list[tuple[CrashPoint, FaultClass]]]:
     """By `K4 create.503`: the rows that have this crash point and this trouble."""
-    found: dict[str, list[tuple[CrashPoint, Trouble]]] = {}
+    found: dict[str, list[tuple[CrashPoint, FaultClass]]] = {}
     for row in PLAN:
         for trouble in row.troubles:
             found.setdefault(f"{row.name} {trouble.name}", []).append((row, trouble))
@@ -165,7 +165,7 @@ def trials(seed: int, per_cell: int) -> list[Trial]:
     return planned
 
 
-def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, trouble: Trouble, turn: int) -> Trial:
+def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, trouble: FaultClass, turn: int) -> Trial:
     deaths = [row.points[turn % len(row.points)]]
     if row.then:
         deaths.append(row.then[turn % len(row.then)])

@@ -11,9 +11,9 @@ import time
 import pytest
 
 from tests.kills.counting import WORKERS, counted
-from tests.kills.mutants import MUTANTS
 from tests.kills.plan import PLAN, cells, trials
-from tests.telling import tell
+from tests.kills.planted_bugs import PLANTED_BUGS
+from tests.reporting import report
 from tests.tools import need_strace
 
 
@@ -21,7 +21,7 @@ def _prove(*, per_cell: int, at_least: int, each: int) -> None:
     seed, began = random.randrange(2**32), time.monotonic()
     count = counted(seed, "--per-cell", str(per_cell), workers=WORKERS)
     again = f"python -m tests.kills.worker --seed {seed} --per-cell {per_cell} --only NUMBER"
-    tell(
+    report(
         f"seed {seed}: {count.trials} trials, {count.kills} kills, {len(count.cells)} cells, "
         f"{len(count.missed)} deaths that did not come, {time.monotonic() - began:.0f} s"
     )
@@ -45,13 +45,13 @@ def test_twenty_thousand_kills_break_no_law() -> None:
     _prove(per_cell=40, at_least=20_000, each=10)
 
 
-@pytest.mark.parametrize("mutant", sorted(MUTANTS))
+@pytest.mark.parametrize("mutant", sorted(PLANTED_BUGS))
 def test_a_mistake_is_caught(mutant: str) -> None:
     """Laws that no mistake breaks would be no laws."""
-    at_calls = MUTANTS[mutant].at_calls
+    at_calls = PLANTED_BUGS[mutant].at_calls
     if at_calls:
         need_strace()
     seed = random.randrange(2**32)
     count = counted(seed, "--mutant", mutant, *(["--calls"] if at_calls else []))
-    tell(f"seed {seed}: {mutant}: caught at trial {count.trials}")
+    report(f"seed {seed}: {mutant}: caught at trial {count.trials}")
     assert count.breaches

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from console.domain.run import State
 from console.engine.clock import SystemClock
-from console.simulator.remote import Remote
+from console.simulator.control_client import ControlClient
 from console.store.store import Store
-from tests.kills.courses import LATE_S, STREAM, Course, Proof
-from tests.kills.evidence import Evidence, complaints, gather
-from tests.kills.laws import broken_laws, standing
-from tests.kills.lives import Life, Ports, live
+from tests.evidence import Evidence, complaints, gather
+from tests.invariants import standing, violations
 from tests.kills.plan import Trial
+from tests.kills.process_lives import EnginePorts, ProcessLife, live
+from tests.kills.scenarios import LATE_S, STREAM, Proof, RunScenario
 
 ALARM_S = 40
 """A process that hangs is ended by the kernel."""
@@ -52,13 +52,13 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bench:
+class TrialRunner:
     """Where trials take place: one service, one folder for all state folders. No thread runs beside it."""
 
-    service: Remote
+    service: ControlClient
     url: str
     base: Path
-    ports: Ports = field(default_factory=Ports)
+    ports: EnginePorts = field(default_factory=EnginePorts)
 
     @property
     def template(self) -> Path:
@@ -70,8 +70,8 @@ class Bench:
         asyncio.run(_make(self.template))
         folder = self.base / "warm"
         shutil.copytree(self.template, folder)
-        life = Life(folder=folder, url=self.url, target="warm", course=Course.STOPPED, trouble=STREAM[0])
-        asyncio.run(live(life, Ports()))
+        life = ProcessLife(folder=folder, url=self.url, target="warm", course=RunScenario.STOPPED, trouble=STREAM[0])
+        asyncio.run(live(life, EnginePorts()))
 
     def run(self, trial: Trial, count: Count) -> None:
         """Adds what comes of `trial` to `count`."""
@@ -79,7 +79,7 @@ class Bench:
         shutil.copytree(self.template, folder)
         self.service.reset()
         self.service.set_faults(trial.trouble.of_all)
-        life = Life(
+        life = ProcessLife(
             folder=folder,
             url=self.url,
             target=f"trial-{trial.number}",
@@ -96,15 +96,15 @@ class Bench:
         count.breaches += [f"{trial}: {breach}" for breach in breaches]
         self.tidy(life)
 
-    def breaches(self, life: Life, more: Callable[[Evidence], list[str]] = lambda found: []) -> list[str]:
+    def breaches(self, life: ProcessLife, more: Callable[[Evidence], list[str]] = lambda found: []) -> list[str]:
         """Every law that the folder of `life` and the service break together; where there is none, what `more` says."""
         try:
             found = gather(life.folder, self.service)
         except sqlite3.Error as error:
             return [f"the database is broken: {error}"]
-        return broken_laws(found) or more(found)
+        return violations(found) or more(found)
 
-    def _second_thoughts(self, trial: Trial, life: Life, found: Evidence) -> list[str]:
+    def _second_thoughts(self, trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
         """Was anybody left in the dark without a cause? Does another recovery change anything?"""
         breaches = _unexpected(trial, life, found)
         if trial.number % AGAIN_EVERY == 0:
@@ -113,13 +113,13 @@ class Bench:
                 breaches.append("another recovery changed something")
         return breaches
 
-    def tidy(self, life: Life) -> None:
+    def tidy(self, life: ProcessLife) -> None:
         """Throws away what a trial left."""
         shutil.rmtree(life.folder)
         for left in (life.words, life.dark):
             left.unlink(missing_ok=True)
 
-    def _live_on(self, trial: Trial, life: Life, count: Count) -> list[str]:
+    def _live_on(self, trial: Trial, life: ProcessLife, count: Count) -> list[str]:
         """Every life of the trial up to one that comes to rest; what was wrong with their ends."""
         about = 1 if trial.row.then else 0
         died = []
@@ -144,12 +144,12 @@ async def _make(folder: Path) -> None:
     await store.close()
 
 
-def in_child(life: Life, ports: Ports) -> int:
+def in_child(life: ProcessLife, ports: EnginePorts) -> int:
     """The wait status of a process that lived it."""
     return os.waitpid(forked(life, ports, lambda: None), 0)[1]
 
 
-def forked(life: Life, ports: Ports, wait: Callable[[], object]) -> int:
+def forked(life: ProcessLife, ports: EnginePorts, wait: Callable[[], object]) -> int:
     """The id of a process that lives it, after `wait`."""
     child = os.fork()
     if child != 0:
@@ -168,9 +168,9 @@ def forked(life: Life, ports: Ports, wait: Callable[[], object]) -> int:
         os._exit(code)
 
 
-def _unexpected(trial: Trial, life: Life, found: Evidence) -> list[str]:
+def _unexpected(trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
     """Nobody is left in the dark without a cause, and a run that was launched is seen to its end."""
-    has_cause = trial.course is Course.BLIND or trial.trouble.proof is Proof.NOTHING or life.dark.exists()
+    has_cause = trial.course is RunScenario.BLIND or trial.trouble.proof is Proof.NOTHING or life.dark.exists()
     unknown = any("unknown" in verdicts for verdicts in found.sends.values())
     breaches = []
     if unknown and not has_cause:

@@ -16,11 +16,11 @@ from pathlib import Path
 import msgspec
 
 from console.simulator.process import SimulatorProcess
-from tests.kills.calls import Calls, errors, kills
-from tests.kills.lives import Ports
-from tests.kills.mutants import MUTANTS
 from tests.kills.plan import trials
-from tests.kills.trial import Bench, Count
+from tests.kills.planted_bugs import PLANTED_BUGS
+from tests.kills.process_lives import EnginePorts
+from tests.kills.system_calls import Calls, errors, kills
+from tests.kills.trial import Count, TrialRunner
 from tests.waiting import until_sync
 
 MEMORY = Path("/dev/shm")
@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--share", default="0/1", help="which of how many shares of the trials")
-    parser.add_argument("--mutant", choices=sorted(MUTANTS), help="until the first breach")
+    parser.add_argument("--mutant", choices=sorted(PLANTED_BUGS), help="until the first breach")
     parser.add_argument("--only", type=int, help="the number of one trial")
     parser.add_argument("--per-cell", type=int, default=1)
     parser.add_argument("--calls", action="store_true", help="strikes at system calls in place of named steps")
@@ -43,16 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _named_steps(bench: Bench, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
+def _named_steps(runner: TrialRunner, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
     for trial in trials(given.seed, given.per_cell):
         if given.only in (None, trial.number):
-            yield trial.row.name, partial(bench.run, trial)
+            yield trial.row.name, partial(runner.run, trial)
 
 
-def _system_calls(bench: Bench, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
+def _system_calls(runner: TrialRunner, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
     dice = random.Random(given.seed)
     for first_use in (False, True):
-        calls = Calls(bench=bench, first_use=first_use)
+        calls = Calls(runner=runner, first_use=first_use)
         numbers = calls.numbers()
         planned = [*kills(numbers, dice, every=given.every), *errors(numbers, dice, every=given.errors_every)]
         for number, strike in enumerate(planned):
@@ -63,17 +63,17 @@ def main() -> None:
     """Prints a `Count`."""
     given = _parser().parse_args()
     part, parts = map(int, given.share.split("/"))
-    mutant = MUTANTS.get(given.mutant or "")
+    mutant = PLANTED_BUGS.get(given.mutant or "")
     count = Count()
     base = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place, SimulatorProcess(seed=given.seed) as service:
-        ports = mutant.ports if mutant is not None else Ports()
-        bench = Bench(service=service.control, url=service.url, base=Path(place), ports=ports)
-        bench.prepare()
+        ports = mutant.ports if mutant is not None else EnginePorts()
+        runner = TrialRunner(service=service.control, url=service.url, base=Path(place), ports=ports)
+        runner.prepare()
         until_sync(lambda: threading.active_count() == 1, what="no thread, since it would not be in the children")
         gc.collect()
         gc.freeze()
-        planned = (_system_calls if given.calls else _named_steps)(bench, given)
+        planned = (_system_calls if given.calls else _named_steps)(runner, given)
         acts = (act for near, act in planned if mutant is None or near == mutant.near)
         for act in itertools.islice(acts, part, None, parts):
             act(count)

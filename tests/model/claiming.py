@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from console.domain.admission import Asking, KeyAnswer, judge_key
-from console.domain.run import Limits, Outcome, Reason, Run, RunId, State, StopRequest
+from console.domain.key_decision import KeyDecisionKind, KeyRequest, decide_key
+from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
 from tests.model.guarding import ended, moved
 from tests.model.world import Actor, Around, At, Hold, KeyWorld, Life, Local, Move, Remote, Row, Scene
@@ -92,16 +92,16 @@ def _taken(key: KeyWorld, process: int, row: Row) -> KeyWorld:
 def is_free(rows: tuple[Row, ...], prompt: str, origin: Origin, *, rerun: bool, retry: bool) -> bool:
     """What the engine's admission says of these rows."""
     facts = tuple((row.state, row.outcome, row.prompt, row.superseded) for row in rows)
-    return _judged(facts, prompt, origin, rerun, retry) is KeyAnswer.FREE
+    return _judged(facts, prompt, origin, rerun, retry) is KeyDecisionKind.FREE
 
 
 @cache
 def _judged(
     facts: tuple[tuple[State, Outcome | None, str, bool], ...], prompt: str, origin: Origin, rerun: bool, retry: bool
-) -> KeyAnswer:
+) -> KeyDecisionKind:
     runs = [_as_run(number, *fact) for number, fact in enumerate(facts)]
-    asking = Asking(fingerprint=_fingerprint(prompt), origin=origin, rerun=rerun, automatic_retry=retry)
-    return judge_key(runs, asking).answer
+    asking = KeyRequest(fingerprint=_fingerprint(prompt), origin=origin, rerun=rerun, automatic_retry=retry)
+    return decide_key(runs, asking).answer
 
 
 def _fingerprint(prompt: str) -> Fingerprint:
@@ -131,7 +131,7 @@ def _as_run(number: int, state: State, outcome: Outcome | None, prompt: str, sup
         requested_by="",
         state=state,
         outcome=outcome,
-        stop=StopRequest(reason=Reason.OPERATOR, by="", at_ms=0) if state is State.STOPPING else None,
+        stop=StopRequest(reason=StopReason.OPERATOR, by="", at_ms=0) if state is State.STOPPING else None,
         fingerprint=_fingerprint(prompt),
         limits=LIMITS,
         day="2026-11-23",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from console.domain.run import HOLDING, Outcome, Reason, State, check_transition, settled_outcome
+from console.domain.run import HOLDING, Outcome, State, StopReason, check_transition, settled_outcome
 from tests.model.world import (
     NOWHERE,
     Actor,
@@ -85,7 +85,7 @@ def ended(row: Row, outcome: Outcome, hold: Hold) -> Row:
     return moved(row, State.ENDED)._replace(outcome=outcome, hold=hold)
 
 
-def stopped(row: Row, reason: Reason) -> Row:
+def stopped(row: Row, reason: StopReason) -> Row:
     """`request_stop`: the first reason wins, and only a running run changes its state."""
     if row.stop is not None or row.state in (State.ENDED, State.PROPOSED):
         return row
@@ -207,7 +207,7 @@ def _guarding(g: Guarding) -> Iterator[Way]:
         if not (g.scene.mutations.no_fence and g.row.state in (State.RUNNING, State.STOPPING)):
             return
     if g.row.state is State.RUNNING:
-        yield "request_stop timeout", g.with_row(stopped(g.row, Reason.TIMEOUT))
+        yield "request_stop timeout", g.with_row(stopped(g.row, StopReason.TIMEOUT))
     if g.row.state in (State.STOPPING, State.UNCONFIRMED) and g.row.box and g.remote.box is Box.THERE:
         yield "delete_sandbox", g.with_remote(without_box(g.remote))
     if g.row.state is State.STOPPING:

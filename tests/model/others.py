@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from console.domain.run import Outcome, Reason, State
-from console.engine.recovery import Act, judge
+from console.domain.run import Outcome, State, StopReason
+from console.engine.recovery import RecoveryAction, recovery_action
 from tests.model.guarding import ended, moved, running, stopped, unconfirmed, without_box
 from tests.model.world import (
     Actor,
@@ -54,7 +54,7 @@ def _considered(scene: Scene, key: KeyWorld, process: int, around: Around, attem
         yield Move(Actor.WATCH, "take_over", process, None, after)
     if around.lives[row.owner] is not Life.DEAD:
         if row.state in OVERDUE:
-            after = key.with_row(attempt, stopped(row, Reason.TIMEOUT))
+            after = key.with_row(attempt, stopped(row, StopReason.TIMEOUT))
             yield Move(Actor.WATCH, "request_stop overdue", process, None, after)
         if row.state is State.STOPPING and key.remotes[attempt].live:
             remote = key.remotes[attempt]._replace(live=0, shows="cancelled")
@@ -64,21 +64,21 @@ def _considered(scene: Scene, key: KeyWorld, process: int, around: Around, attem
 def recovered(mutations: Mutations, row: Row, *, journalled: bool, window_open: bool) -> tuple[At, Row]:
     """What the recovery table of the engine makes of a row that was taken over."""
     known = journalled and not mutations.recovery_forgets_journal
-    act = judge(row.state, id_in_journal=known, window_open=window_open)
+    act = recovery_action(row.state, id_in_journal=known, window_open=window_open)
     if row.state is State.SENDING and mutations.recovery_resends:
         return At.CLAIMED, moved(row, State.CLAIMED)._replace(sends=row.decided(Verdict.NOT_SENT))
     match act:
-        case Act.CONTINUE:
+        case RecoveryAction.CONTINUE:
             return At.CLAIMED, row
-        case Act.EXPIRE:
+        case RecoveryAction.EXPIRE:
             return At.NOWHERE, ended(row, Outcome.EXPIRED, Hold.RELEASED)
-        case Act.ADOPT:
+        case RecoveryAction.ADOPT:
             return At.GUARDING, running(row)
-        case Act.BLOCK:
+        case RecoveryAction.BLOCK:
             return At.GUARDING, unconfirmed(row)
-        case Act.GUARD:
+        case RecoveryAction.GUARD:
             return At.GUARDING, row
-        case Act.LEAVE:
+        case RecoveryAction.LEAVE:
             return At.NOWHERE, row
         case _:
             assert_never(act)
@@ -107,7 +107,7 @@ def operator_moves(scene: Scene, key: KeyWorld) -> Iterator[Move]:
 
 def _acts(scene: Scene, key: KeyWorld, attempt: int, row: Row) -> Iterator[tuple[str, KeyWorld]]:
     if row.stop is None and row.state not in (State.ENDED, State.PROPOSED):
-        yield "request_stop operator", key.with_row(attempt, stopped(row, Reason.OPERATOR))
+        yield "request_stop operator", key.with_row(attempt, stopped(row, StopReason.OPERATOR))
     if row.state is State.UNCONFIRMED:
         yield from _rulings(scene, key, attempt, row)
     if row.state is State.UNCONFIRMED or (row.state is State.STOPPING and row.alarmed):

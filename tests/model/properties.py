@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 
-from console.domain.run import HOLDING, NEXT, RERUN_FREELY, Outcome, State
+from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, NEXT, Outcome, State
 from tests.model.others import recovered
 from tests.model.world import (
     Actor,
@@ -28,7 +28,7 @@ from tests.model.world import (
     Verdict,
 )
 
-UNLAUNCHED = RERUN_FREELY
+UNLAUNCHED = KEY_FREEING_OUTCOMES
 """Endings that say: no agent was launched."""
 SENDS = {At.MARKED, At.WAITING}
 """Where a process may still send or be answered, whatever became of its run."""
@@ -124,7 +124,7 @@ def _of_launch(earlier: tuple[Row, ...], new: Row) -> Iterator[str]:
         retried = row.outcome is Outcome.FAILED and new.origin is not row.origin.MANUAL
         if row.state is not State.ENDED:
             yield f"I8: a key was taken while a run of it is {row.state}"
-        elif row.outcome not in RERUN_FREELY and not retried and not row.superseded:
+        elif row.outcome not in KEY_FREEING_OUTCOMES and not retried and not row.superseded:
             yield f"I8: a key that ended {row.outcome} was launched again, and not by hand"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.model.search import Walk, Walked
 from tests.model.world import Bounds, Mutations
-from tests.telling import tell
+from tests.reporting import report
 
 DEEP = Bounds(attempts=1, deaths=2)
 AGAIN = Bounds(processes=2, tries=1, deaths=1)
@@ -49,6 +49,6 @@ def test_without_a_sandbox_of_its_own_a_ruling_may_overlap_with_a_late_launch() 
 def refuted(name: str, bounds: Bounds, mutations: Mutations) -> Walked:
     """The walk to the counter-example, which is printed."""
     found = Walk(bounds, mutations).run()
-    tell(f"{name}: {found.broken}", *(f"  {line}" for line in found.trace))
+    report(f"{name}: {found.broken}", *(f"  {line}" for line in found.trace))
     assert found.broken is not None, "the bug was not found"
     return found

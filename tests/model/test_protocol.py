@@ -7,7 +7,7 @@ import pytest
 from console.domain.run import NEXT, State
 from tests.model.search import Walk, Walked
 from tests.model.world import Bounds
-from tests.telling import tell
+from tests.reporting import report
 
 WALKS = {
     "one key, two of three processes die or lose their lock": Bounds(deaths=2, attempts=1),
@@ -31,7 +31,7 @@ def walked(bounds: Bounds) -> Walked:
     found = Walk(bounds).run()
     trace = "\n".join(found.trace)
     assert found.broken is None, f"{found.broken}\n{trace}"
-    tell(f"{found.states} states, {found.steps} steps, {found.key_states} states of one key")
+    report(f"{found.states} states, {found.steps} steps, {found.key_states} states of one key")
     return found
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from console.domain.run import Outcome, Reason, State
+from console.domain.run import Outcome, State, StopReason
 from console.domain.task import Origin
 
 
@@ -96,7 +96,7 @@ class Row(NamedTuple):
     owner: int | None
     fence: int = 1
     outcome: Outcome | None = None
-    stop: Reason | None = None
+    stop: StopReason | None = None
     alarmed: bool = False
     box: bool = False
     """The id of its own sandbox is stored."""

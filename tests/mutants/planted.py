@@ -15,9 +15,9 @@ class Suite(StrEnum):
 
     WORLDS = "the simulated worlds"
     VERDICTS = "tests/provider/test_verdict.py"
-    DATES = "tests/engine/test_dates.py"
+    DATES = "tests/engine/test_cron.py"
     PRAGMAS = "tests/store/test_database.py"
-    ADMISSION = "tests/domain/test_admission.py"
+    ADMISSION = "tests/domain/test_key_decision.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ def _one(file: str, *, old: str, new: str) -> tuple[Edit, ...]:
 
 
 def _sending(old: str, new: str) -> Edit:
-    return Edit(file="console/engine/sending.py", old=old, new=new)
+    return Edit(file="console/engine/run/launch.py", old=old, new=new)
 
 
 BUGS = (
@@ -84,7 +84,7 @@ BUGS = (
     Bug(
         name="an unknown answer gives the hold back",
         edits=_one(
-            "console/store/sending.py",
+            "console/store/runs.py",
             old='await decide_send(tx, run, "unknown", why, now)',
             new='await decide_send(tx, run, "unknown", why, now)\n            await release_hold(tx, run, now.wall_ms)',
         ),
@@ -94,13 +94,13 @@ BUGS = (
         name="the cap is judged before the transaction that takes the hold",
         edits=(
             Edit(
-                file="console/store/launches.py",
+                file="console/store/claims.py",
                 old="            return await self._database.transaction(lambda tx: self._claim(tx, order, now))\n",
                 new="            judged = await self._database.read(lambda tx: self._judged(tx, order, now))\n"
                 "            return await self._database.transaction(lambda tx: self._claim(tx, order, now, judged))\n",
             ),
             Edit(
-                file="console/store/launches.py",
+                file="console/store/claims.py",
                 old="    async def _claim(self, tx: Transaction, order: ClaimOrder, now: Moment) -> ClaimAnswer:\n"
                 "        judgement = await self._judged(tx, order, now)\n",
                 new="    async def _claim(self, tx: Transaction, order: ClaimOrder, now: Moment, judgement):\n",
@@ -111,7 +111,7 @@ BUGS = (
     Bug(
         name="5xx is taken for a refusal",
         edits=_one(
-            "console/provider/verdict.py",
+            "console/provider/http/verdict.py",
             old="    if reply.status in REFUSALS:\n",
             new="    if reply.status in REFUSALS or reply.status >= 500:\n",
         ),
@@ -121,7 +121,7 @@ BUGS = (
     Bug(
         name="a commit is not flushed to the disk",
         edits=_one(
-            "console/store/connecting.py",
+            "console/store/pragmas.py",
             old="        return 3 if self is JournalMode.DELETE else 2\n",
             new="        return 0\n",
         ),
@@ -140,7 +140,7 @@ BUGS = (
     Bug(
         name="a 200 on a cancel is taken for an end",
         edits=_one(
-            "console/engine/stopping.py",
+            "console/engine/run/cancel.py",
             old="        await self._keeper.write(change)\n        return retry_after\n",
             new="        await self._keeper.write(change)\n"
             "        if answer:\n"
@@ -155,7 +155,7 @@ BUGS = (
     Bug(
         name="a 404 on a GET is taken for an end",
         edits=_one(
-            "console/engine/following.py",
+            "console/engine/run/monitor.py",
             old="            except ProviderError as error:\n                self._figures.trouble",
             new="            except ProviderError as error:\n"
             "                if 'not found' in str(error):\n"
@@ -171,7 +171,7 @@ BUGS = (
     Bug(
         name="the deadline counts by the wall clock",
         edits=_one(
-            "console/domain/moment.py",
+            "console/domain/timestamps.py",
             old="        if self.boot_id == earlier.boot_id:\n",
             new="        if False:\n",
         ),
@@ -180,7 +180,7 @@ BUGS = (
     Bug(
         name="the key is made from now",
         edits=_one(
-            "console/engine/dates.py",
+            "console/engine/scheduling/cron.py",
             old="    due = latest_instant(task, now) if scheduled else None\n",
             new="    due = None\n",
         ),
@@ -190,7 +190,7 @@ BUGS = (
     Bug(
         name="a key is free again some time after its end",
         edits=_one(
-            "console/domain/admission.py",
+            "console/domain/key_decision.py",
             old="    blocking = [run for run in real if run.outcome not in RERUN_FREELY]\n",
             new="    blocking = [run for run in real if run.outcome not in RERUN_FREELY]\n"
             "    blocking = [run for run in blocking if run.elapsed_ms < 15_000]\n",
@@ -200,7 +200,7 @@ BUGS = (
     Bug(
         name="recovery sends what was being sent",
         edits=_one(
-            "console/engine/watch.py",
+            "console/engine/supervisor.py",
             old="self.guard(await runs.record_unconfirmed(mine, why=why, now=now))",
             new="self.guard(await runs.record_not_sent(mine, why=why, final=False, now=now))",
         ),
@@ -218,7 +218,7 @@ BUGS = (
     Bug(
         name="ruled not launched, the sandbox left",
         edits=_one(
-            "console/engine/rulings.py",
+            "console/engine/operations.py",
             old="        if run.sandbox_own and run.sandbox_id is not None:\n            try:\n",
             new="        if run.id == '' and run.sandbox_id is not None:\n            try:\n",
         ),
@@ -227,7 +227,7 @@ BUGS = (
     Bug(
         name="log lines are marked before they are written",
         edits=_one(
-            "console/engine/parts.py",
+            "console/engine/context.py",
             old="                    self._log.append(records, sync=True)\n"
             "                    await self._store.outbox.mark_logged([record.ev for record in records])\n",
             new="                    await self._store.outbox.mark_logged([record.ev for record in records])\n"

@@ -8,13 +8,13 @@ import pytest
 
 from tests.mutants.plant import grow, search
 from tests.mutants.planted import BUGS, Bug, Suite
-from tests.telling import tell
+from tests.reporting import report
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=[bug.name for bug in BUGS])
 def test_a_planted_bug_is_found(bug: Bug, tmp_path: Path) -> None:
     finding = search(bug.found_by, grow(bug, tmp_path / "house"))
-    tell(*(line for line in finding.text.splitlines() if line.startswith(("seed ", "E  "))))
+    report(*(line for line in finding.text.splitlines() if line.startswith(("seed ", "E  "))))
     assert finding.is_found, finding.text
     assert bug.tells in finding.text
 

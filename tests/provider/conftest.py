@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from console.provider.interactions import InteractionsProvider
+from console.provider.gemini.adapter import GeminiProvider
 from console.simulator.server import SimulatorThread
 from tests.provider.simulated import QUICK, made
 
@@ -19,14 +19,14 @@ def simulator() -> Iterator[SimulatorThread]:
 
 @pytest.fixture
 async def service(simulator: SimulatorThread) -> AsyncIterator[SimulatorThread]:
-    simulator.world.reset()
-    simulator.world.default = QUICK
+    simulator.state.reset()
+    simulator.state.default = QUICK
     yield simulator
-    simulator.world.clear_faults()
+    simulator.state.clear_faults()
 
 
 @pytest.fixture(params=["v1", "v1beta"])
-async def adapter(service: SimulatorThread, request: pytest.FixtureRequest) -> AsyncIterator[InteractionsProvider]:
+async def adapter(service: SimulatorThread, request: pytest.FixtureRequest) -> AsyncIterator[GeminiProvider]:
     one = made(service, version=request.param)
     yield one
     await one.aclose()

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 import httpx
 
 from console.provider.contract import LaunchOrder
-from console.provider.exchange import Bounds
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.clients import Bounds
+from console.provider.http.secret import Secret
 
 KEY = "canary-key-0123456789abcdefXYZ"
 PROMPT = "canary prompt: summarise the errors of yesterday and open a draft for the operators"
@@ -54,9 +54,9 @@ def quick(**changes: float) -> Bounds:
     return Bounds(**{**fields, **changes})  # type: ignore[arg-type]  # the dataclass refuses wrong names itself
 
 
-def provider(handler: Handler, **bounds: float) -> InteractionsProvider:
+def provider(handler: Handler, **bounds: float) -> GeminiProvider:
     """The adapter over `handler` in place of the network."""
-    return InteractionsProvider(
+    return GeminiProvider(
         base_url=HOST, secret=Secret(KEY), bounds=quick(**bounds), transport=lambda: httpx.MockTransport(handler)
     )
 

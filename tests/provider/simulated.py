@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from console.provider.contract import Launched, LaunchOrder, RemoteRun, StatusClass
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.secret import Secret
 from console.simulator.scenario import Scenario
 from console.simulator.server import SimulatorThread
 from tests.provider.examples import KEY, order, quick
@@ -16,21 +16,21 @@ ENDLESS = Scenario(ending="never", step_seconds=0.02, cancel_seconds=0.02)  # ty
 THE_KEY = "9f2c51ab03de7714"
 
 
-def made(service: SimulatorThread, *, version: str = "v1beta", **bounds: float) -> InteractionsProvider:
-    return InteractionsProvider(base_url=service.url, secret=Secret(KEY), api_version=version, bounds=quick(**bounds))
+def made(service: SimulatorThread, *, version: str = "v1beta", **bounds: float) -> GeminiProvider:
+    return GeminiProvider(base_url=service.url, secret=Secret(KEY), api_version=version, bounds=quick(**bounds))
 
 
 def ordered(**changes: object) -> LaunchOrder:
     return order(**{"prompt": "Write the nightly report.", "labels": {"nightdesk-key": THE_KEY}, **changes})
 
 
-async def launched(adapter: InteractionsProvider, **changes: object) -> str:
+async def launched(adapter: GeminiProvider, **changes: object) -> str:
     verdict = await adapter.create(ordered(**changes))
     assert isinstance(verdict, Launched)
     return verdict.remote_id
 
 
-async def ended(adapter: InteractionsProvider, remote_id: str) -> RemoteRun:
+async def ended(adapter: GeminiProvider, remote_id: str) -> RemoteRun:
     seen: list[RemoteRun] = []
 
     async def is_terminal() -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from console.provider.address import escaped, service_root
+from console.provider.http.address import escaped, service_root
 
 
 @pytest.mark.parametrize(

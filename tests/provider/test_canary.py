@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 from console.provider.contract import ProviderError
-from console.provider.exchange import KeyedTransport
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.clients import KeyedTransport
+from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
 from tests.provider.test_network import FAULTS, free_port
@@ -56,12 +56,12 @@ async def failure(call: Awaitable[object]) -> BaseException | None:
     return None
 
 
-async def follow(one: InteractionsProvider) -> None:
+async def follow(one: GeminiProvider) -> None:
     async for _ in one.follow("v1_Chd"):
         pass
 
 
-CALLS: dict[str, Callable[[InteractionsProvider], Awaitable[object]]] = {
+CALLS: dict[str, Callable[[GeminiProvider], Awaitable[object]]] = {
     "create": lambda one: one.create(order()),
     "get": lambda one: one.get("v1_Chd"),
     "cancel": lambda one: one.cancel("v1_Chd"),
@@ -71,8 +71,8 @@ CALLS: dict[str, Callable[[InteractionsProvider], Awaitable[object]]] = {
 }
 
 
-def adapter(url: str, **bounds: float) -> InteractionsProvider:
-    return InteractionsProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
+def adapter(url: str, **bounds: float) -> GeminiProvider:
+    return GeminiProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
 
 
 async def _tattle(reader: StreamReader, writer: StreamWriter) -> None:

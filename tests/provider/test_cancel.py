@@ -7,7 +7,7 @@ import pytest
 
 from console.provider.contract import CancelAnswer, Denied, Unavailable
 from tests.provider.examples import answering, error_new, error_old, interaction, provider
-from tests.provider.test_calls import NO_METHOD, NO_THING, Service
+from tests.provider.test_service_client import NO_METHOD, NO_THING, Service
 
 SLASH, COLON = "POST interactions/v1_Chd/cancel", "POST interactions/v1_Chd:cancel"
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import pytest
 
 from console.provider.contract import (
-    Gone,
     Launched,
+    NotFound,
     NotSent,
     RateLimited,
     Rejected,
@@ -19,21 +19,21 @@ from console.provider.contract import (
     Unknown,
     Unsupported,
 )
-from console.provider.interactions import InteractionsProvider
+from console.provider.gemini.adapter import GeminiProvider
 from console.simulator.faults import FaultSpec, Switch
 from console.simulator.server import SimulatorThread
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.provider.simulated import ENDLESS, THE_KEY, ended, launched, made, ordered
 from tests.waiting import until
 
 
-async def test_a_run_from_launch_to_end(service: SimulatorThread, adapter: InteractionsProvider) -> None:
+async def test_a_run_from_launch_to_end(service: SimulatorThread, adapter: GeminiProvider) -> None:
     sandbox = await adapter.make_sandbox(network='"disabled"')
     verdict = await adapter.create(ordered(environment=sandbox))
     assert isinstance(verdict, Launched)
     assert verdict.environment_id == sandbox
     run = await ended(adapter, verdict.remote_id)
-    truth = service.world.view(verdict.remote_id)
+    truth = service.state.view(verdict.remote_id)
     assert (run.status, run.status_class) == ("completed", StatusClass.TERMINAL)
     assert run.usage is not None
     assert run.usage.total == truth.tokens.total > 0
@@ -42,11 +42,11 @@ async def test_a_run_from_launch_to_end(service: SimulatorThread, adapter: Inter
     assert run.environment_id == sandbox
     assert run.result
     assert run.steps
-    assert (service.world.posts(), service.world.started()) == (1, 1)
+    assert (service.state.posts(), service.state.started()) == (1, 1)
 
 
 @pytest.mark.parametrize("ending", ["completed", "failed", "incomplete", "budget_exceeded"])
-async def test_each_ending(service: SimulatorThread, adapter: InteractionsProvider, ending: str) -> None:
+async def test_each_ending(service: SimulatorThread, adapter: GeminiProvider, ending: str) -> None:
     remote_id = await launched(adapter, prompt=f'#sim {{"ending": "{ending}"}}')
     run = await ended(adapter, remote_id)
     assert run.status == ending
@@ -95,16 +95,16 @@ FORMS = ["err.old", "err.new", "err.array", "err.html", "err.empty"]
 
 async def judged(service: SimulatorThread, faults: FaultSpec, *, create_s: float = 10.0) -> object:
     """The verdict of one create under `faults`, held against what the service knows."""
-    service.world.set_faults(faults)
+    service.state.set_faults(faults)
     adapter = made(service, create_s=create_s)
     verdict = await adapter.create(ordered())
-    world = service.world
-    assert world.posts(THE_KEY) <= 1
+    state = service.state
+    assert state.posts(THE_KEY) <= 1
     match verdict:
         case NotSent() | RateLimited() | Rejected():
-            assert world.started(THE_KEY) == 0
+            assert state.started(THE_KEY) == 0
         case Launched():
-            assert [run.id for run in world.runs(THE_KEY)] == [verdict.remote_id]
+            assert [run.id for run in state.runs(THE_KEY)] == [verdict.remote_id]
     return verdict
 
 
@@ -131,8 +131,8 @@ async def test_each_status_at_create_in_each_form(service: SimulatorThread, stat
 @pytest.mark.parametrize("status", [307, 408, 409, 499, 500, 502, 503, 504])
 async def test_a_failure_of_a_launch_that_started_is_unknown(service: SimulatorThread, status: int) -> None:
     assert isinstance(await judged(service, [f"create.{status}_but_done"]), Unknown)
-    assert service.world.started(THE_KEY) == 1
-    assert service.world.calls("elsewhere") == 0
+    assert service.state.started(THE_KEY) == 1
+    assert service.state.calls("elsewhere") == 0
 
 
 @pytest.mark.parametrize(
@@ -160,16 +160,16 @@ async def test_what_the_service_refuses_is_rejected(service: SimulatorThread, to
     assert verdict.http_status == 400
     verdict = await adapter.create(ordered(environment="no-such-sandbox"))
     assert isinstance(verdict, Rejected)
-    assert service.world.started() == 0
+    assert service.state.started() == 0
 
 
 @pytest.mark.parametrize("fault", ["503", "reset", "half_body", "garbage_bytes"])
 async def test_a_poll_outlives_one_fault(service: SimulatorThread, fault: str) -> None:
     adapter = made(service)
     remote_id = await launched(adapter)
-    service.world.set_faults({f"get.{fault}": {"first": 1}})
+    service.state.set_faults({f"get.{fault}": {"first": 1}})
     assert (await adapter.get(remote_id)).remote_id == remote_id
-    assert service.world.calls("get") == 2
+    assert service.state.calls("get") == 2
     await adapter.aclose()
 
 
@@ -177,28 +177,28 @@ async def test_a_poll_outlives_one_fault(service: SimulatorThread, fault: str) -
 async def test_no_fault_of_a_poll_looks_like_an_end(service: SimulatorThread, fault: str) -> None:
     adapter = made(service, call_s=0.3 if fault in ENDLESS_FAULTS else 10.0)
     remote_id = await launched(adapter)
-    service.world.set_faults([f"get.{fault}"])
+    service.state.set_faults([f"get.{fault}"])
     with pytest.raises(Unavailable):
         await adapter.get(remote_id)
     await adapter.aclose()
 
 
-async def test_a_run_that_cannot_be_found_is_gone(service: SimulatorThread, adapter: InteractionsProvider) -> None:
-    with pytest.raises(Gone):
+async def test_a_run_that_cannot_be_found_is_gone(service: SimulatorThread, adapter: GeminiProvider) -> None:
+    with pytest.raises(NotFound):
         await adapter.get("v1_nothing")
     remote_id = await launched(adapter)
-    service.world.set_faults(["get.404_forever"])
-    with pytest.raises(Gone):
+    service.state.set_faults(["get.404_forever"])
+    with pytest.raises(NotFound):
         await adapter.get(remote_id)
 
 
 @pytest.mark.parametrize("switch", ["", "cancel.404_slash", "cancel.404_colon"])
 async def test_a_cancel_in_whichever_form_is_known(
-    service: SimulatorThread, adapter: InteractionsProvider, switch: str
+    service: SimulatorThread, adapter: GeminiProvider, switch: str
 ) -> None:
-    service.world.default = ENDLESS
+    service.state.default = ENDLESS
     if switch:
-        service.world.set_faults([switch])
+        service.state.set_faults([switch])
     remote_id = await launched(adapter)
     assert (await adapter.cancel(remote_id)).accepted
     assert (await ended(adapter, remote_id)).status == "cancelled"
@@ -207,14 +207,14 @@ async def test_a_cancel_in_whichever_form_is_known(
 async def test_a_cancel_that_no_form_knows_and_one_too_late(service: SimulatorThread) -> None:
     adapter = made(service)
     remote_id = await launched(adapter)
-    service.world.set_faults(["cancel.404_both"])
+    service.state.set_faults(["cancel.404_both"])
     answer = await adapter.cancel(remote_id)
     assert not answer.accepted
     assert "knows no cancel" in answer.said
-    service.world.clear_faults()
+    service.state.clear_faults()
     await ended(adapter, remote_id)
     assert (await adapter.cancel(remote_id)).said == "completed"
-    service.world.set_faults([Switch.CANCEL_TERMINAL_400])
+    service.state.set_faults([Switch.CANCEL_TERMINAL_400])
     answer = await adapter.cancel(remote_id)
     assert not answer.accepted
     assert "failed_precondition" in answer.said
@@ -222,7 +222,7 @@ async def test_a_cancel_that_no_form_knows_and_one_too_late(service: SimulatorTh
     await adapter.aclose()
 
 
-async def test_a_sandbox_from_make_to_delete(service: SimulatorThread, adapter: InteractionsProvider) -> None:
+async def test_a_sandbox_from_make_to_delete(service: SimulatorThread, adapter: GeminiProvider) -> None:
     sandbox = await adapter.make_sandbox(network=None)
     assert await adapter.sandbox_exists(sandbox)
     await adapter.delete_sandbox(sandbox)
@@ -233,20 +233,20 @@ async def test_a_sandbox_from_make_to_delete(service: SimulatorThread, adapter: 
 
 async def test_a_service_that_makes_no_sandboxes(service: SimulatorThread) -> None:
     adapter = made(service)
-    service.world.set_faults(["env_create.501"])
+    service.state.set_faults(["env_create.501"])
     with pytest.raises(Unsupported):
         await adapter.make_sandbox(network=None)
-    service.world.clear_faults()
-    service.world.set_faults(["env_create.503"])
+    service.state.clear_faults()
+    service.state.set_faults(["env_create.503"])
     with pytest.raises(Unavailable):
         await adapter.make_sandbox(network=None)
     await adapter.aclose()
 
 
 async def test_another_key_is_refused() -> None:
-    with SimulatorThread(World(api_key="the right key for it")) as strict:
+    with SimulatorThread(SimulatorState(api_key="the right key for it")) as strict:
         adapter = made(strict)
         verdict = await adapter.create(ordered())
         assert isinstance(verdict, Rejected)
-        assert strict.world.started() == 0
+        assert strict.state.started() == 0
         await adapter.aclose()

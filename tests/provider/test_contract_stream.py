@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from console.domain.usage import Usage
-from console.provider.contract import Gone, ProviderError, Step, StreamEvent
-from console.provider.interactions import InteractionsProvider
+from console.provider.contract import NotFound, ProviderError, Step, StreamEvent
+from console.provider.gemini.adapter import GeminiProvider
 from console.simulator.faults import FaultSpec
 from console.simulator.server import SimulatorThread
 from tests.provider.simulated import ended, launched, made
 from tests.waiting import until
 
 
-async def heard(adapter: InteractionsProvider, remote_id: str) -> list[StreamEvent]:
+async def heard(adapter: GeminiProvider, remote_id: str) -> list[StreamEvent]:
     return [event async for event in adapter.follow(remote_id)]
 
 
@@ -29,7 +29,7 @@ def folded(events: list[StreamEvent]) -> tuple[dict[int, Step], Usage]:
     return steps, usage
 
 
-async def test_a_stream_tells_what_a_get_tells(service: SimulatorThread, adapter: InteractionsProvider) -> None:
+async def test_a_stream_tells_what_a_get_tells(service: SimulatorThread, adapter: GeminiProvider) -> None:
     """Steps carry the same index, kind and text, whichever way they came."""
     remote_id = await launched(adapter)
     events = await heard(adapter, remote_id)
@@ -61,11 +61,11 @@ STREAM_FAULTS: dict[str, FaultSpec] = {
 async def test_no_fault_of_a_stream_is_an_error_or_exceeds_the_truth(service: SimulatorThread, fault: str) -> None:
     adapter = made(service, silence_s=1.0)
     remote_id = await launched(adapter, prompt='#sim {"steps": 2, "text": "short", "result": "done"}')
-    service.world.set_faults(STREAM_FAULTS[fault])
+    service.state.set_faults(STREAM_FAULTS[fault])
     steps, usage = folded(await heard(adapter, remote_id))
-    service.world.clear_faults()
-    await until(lambda: service.world.view(remote_id).is_terminal)
-    truth = service.world.view(remote_id)
+    service.state.clear_faults()
+    await until(lambda: service.state.view(remote_id).is_terminal)
+    truth = service.state.view(remote_id)
     assert usage.total <= truth.tokens.total
     if fault in ("no event ids", "noise", "huge line", "more usage"):
         assert usage.total == truth.tokens.total
@@ -85,10 +85,10 @@ async def test_replays_are_harmless(service: SimulatorThread) -> None:
 
 async def test_a_stream_of_nothing(service: SimulatorThread) -> None:
     adapter = made(service)
-    with pytest.raises(Gone):
+    with pytest.raises(NotFound):
         await heard(adapter, "v1_nothing")
     remote_id = await launched(adapter)
-    service.world.set_faults(["stream.503"])
+    service.state.set_faults(["stream.503"])
     with pytest.raises(ProviderError):
         await heard(adapter, remote_id)
     await adapter.aclose()

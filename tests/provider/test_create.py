@@ -12,8 +12,8 @@ import httpx
 import pytest
 
 from console.provider.contract import Launched, NotSent, Provider, RateLimited, Rejected, Unknown, Verdict
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.secret import Secret
 from tests.provider.examples import (
     HOST,
     KEY,
@@ -72,9 +72,7 @@ BODY = json.dumps(interaction()).encode()
 
 
 async def created(transport: httpx.AsyncBaseTransport, **bounds: float) -> Verdict:
-    adapter = InteractionsProvider(
-        base_url=HOST, secret=Secret(KEY), bounds=quick(**bounds), transport=lambda: transport
-    )
+    adapter = GeminiProvider(base_url=HOST, secret=Secret(KEY), bounds=quick(**bounds), transport=lambda: transport)
     return await adapter.create(order())
 
 
@@ -101,7 +99,7 @@ async def test_the_request() -> None:
 
 async def test_the_version_of_the_api_is_a_setting() -> None:
     transport = Transport(lambda: httpx.Response(200, json=interaction()))
-    adapter = InteractionsProvider(base_url=HOST, secret=Secret(KEY), api_version="v1", transport=lambda: transport)
+    adapter = GeminiProvider(base_url=HOST, secret=Secret(KEY), api_version="v1", transport=lambda: transport)
     await adapter.create(order())
     assert str(transport.requests[0].url) == f"{HOST}/v1/interactions"
 
@@ -113,7 +111,7 @@ async def test_each_create_has_a_transport_of_its_own() -> None:
         made_transports.append(Transport(lambda: httpx.Response(200, json=interaction())))
         return made_transports[-1]
 
-    adapter = InteractionsProvider(base_url=HOST, secret=Secret(KEY), transport=fresh)
+    adapter = GeminiProvider(base_url=HOST, secret=Secret(KEY), transport=fresh)
     for _ in range(3):
         await adapter.create(order())
     assert [(len(one.requests), one.closed) for one in made_transports] == [(1, 1)] * 3
@@ -155,7 +153,7 @@ async def test_a_refusal_and_a_rate_limit() -> None:
 
 async def test_a_date_to_wait_for_counts_from_the_receipt_of_an_answer_without_a_date() -> None:
     headers = {"retry-after": "Mon, 23 Nov 2026 03:01:30 GMT"}
-    adapter = InteractionsProvider(
+    adapter = GeminiProvider(
         base_url=HOST,
         secret=Secret(KEY),
         transport=lambda: httpx.MockTransport(answering(429, error_new("quota_exceeded"), headers)),
@@ -174,7 +172,7 @@ async def test_a_refusal_that_repeats_key_and_prompt_is_told_without_them() -> N
 
 async def test_an_order_that_is_no_json_was_not_sent() -> None:
     transport = Transport(lambda: httpx.Response(200, json=interaction()))
-    adapter = InteractionsProvider(base_url=HOST, secret=Secret(KEY), transport=lambda: transport)
+    adapter = GeminiProvider(base_url=HOST, secret=Secret(KEY), transport=lambda: transport)
     assert isinstance(await adapter.create(order(prompt="\ud800")), NotSent)
     assert isinstance(await adapter.create(order(tools=("{",))), NotSent)
     assert transport.requests == []

@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from console.provider.contract import Launched, NotSent, ProviderError, Unavailable, Unknown, Unreachable, Verdict
-from console.provider.exchange import Clients
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.clients import Clients
+from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
 from tests.tree import ROOT
@@ -22,8 +22,8 @@ from tests.tree import ROOT
 WHOLE = servers.response(200, interaction())
 
 
-def adapter(url: str, **bounds: float) -> InteractionsProvider:
-    return InteractionsProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
+def adapter(url: str, **bounds: float) -> GeminiProvider:
+    return GeminiProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
 
 
 async def reset_at_once(_: Reader, writer: Writer) -> None:
@@ -96,7 +96,7 @@ FAULTS: dict[str, servers.Behaviour] = {
     "a redirect to itself": _part(servers.response(307, b"", location="/v1beta/interactions"), hard=False),
 }
 
-CALLS: dict[str, Callable[[InteractionsProvider], Awaitable[object]]] = {
+CALLS: dict[str, Callable[[GeminiProvider], Awaitable[object]]] = {
     "get": lambda one: one.get("v1_Chd"),
     "cancel": lambda one: one.cancel("v1_Chd"),
     "make": lambda one: one.make_sandbox(network=None),

@@ -8,7 +8,7 @@ import pytest
 
 from console.provider.contract import Denied, ProviderError, Unavailable, Unsupported
 from tests.provider.examples import answering, error_new, error_old, provider
-from tests.provider.test_calls import NO_METHOD, NO_THING, Service
+from tests.provider.test_service_client import NO_METHOD, NO_THING, Service
 
 
 async def test_a_sandbox_is_made() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.provider.secret import MASK, Redactor, Secret
+from console.provider.http.secret import MASK, Redactor, Secret
 from tests.provider.examples import KEY, PROMPT
 
 
@@ -94,7 +94,7 @@ def test_a_redactor_takes_out_the_key_and_half_of_it() -> None:
 
 
 def test_a_redactor_takes_out_pieces_of_the_prompt() -> None:
-    redact = Redactor(Secret(KEY)).knowing(PROMPT, "")
+    redact = Redactor(Secret(KEY)).also_redacting(PROMPT, "")
     assert redact(f"cannot use '{PROMPT}' here") == f"cannot use '{MASK}' here"
     assert redact(f"near '{PROMPT[10:50]}'") == f"near '{MASK}'"
     assert redact("nothing of it: errors of today") == "nothing of it: errors of today"
@@ -102,8 +102,10 @@ def test_a_redactor_takes_out_pieces_of_the_prompt() -> None:
 
 
 def test_a_short_prompt_garbles_no_message() -> None:
-    assert Redactor(Secret(KEY)).knowing("hi")("this is what the service said") == "this is what the service said"
-    assert Redactor(Secret(KEY)).knowing("say hello")("no: say hello") == f"no: {MASK}"
+    assert (
+        Redactor(Secret(KEY)).also_redacting("hi")("this is what the service said") == "this is what the service said"
+    )
+    assert Redactor(Secret(KEY)).also_redacting("say hello")("no: say hello") == f"no: {MASK}"
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

@@ -10,8 +10,8 @@ from httpx_sse import EventSource
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.provider.sse import MAX_EVENT, MAX_LINE, Frame, SseDecoder
-from tests.telling import tell
+from console.provider.http.sse import MAX_EVENT, MAX_LINE, Frame, SseDecoder
+from tests.reporting import report
 
 
 def decoded(*chunks: bytes) -> list[Frame]:
@@ -112,7 +112,7 @@ def test_a_well_formed_stream_is_read_as_httpx_sse_reads_it(events: list[tuple[s
 
 def test_random_cuts_of_a_long_stream() -> None:
     seed = random.randrange(1 << 32)
-    tell(f"seed {seed}")
+    report(f"seed {seed}")
     chance = random.Random(seed)
     stream = SAMPLE * 50
     for _ in range(50):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from console.provider.steps import ARGUMENT_LENGTH, MAX_STEPS, STEP_LENGTH, numbered, step_text
+from console.provider.gemini.steps import ARGUMENT_LENGTH, MAX_STEPS, STEP_LENGTH, numbered, step_text
 
 TEXT = [{"type": "text", "text": "one"}, {"type": "image", "data": "…"}, {"type": "text", "text": "two"}]
 

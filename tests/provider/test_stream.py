@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from console.domain.usage import Usage
-from console.provider.contract import Denied, Gone, ProviderError, Step, StreamEvent, Unavailable, Unreachable
-from console.provider.interactions import InteractionsProvider
-from console.provider.secret import Secret
+from console.provider.contract import Denied, NotFound, ProviderError, Step, StreamEvent, Unavailable, Unreachable
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, answering, error_new, error_old, provider, quick
 from tests.waiting import until
@@ -38,11 +38,11 @@ def chunk(content: bytes) -> bytes:
     return f"{len(content):x}\r\n".encode() + content + b"\r\n"
 
 
-async def followed(adapter: InteractionsProvider) -> list[StreamEvent]:
+async def followed(adapter: GeminiProvider) -> list[StreamEvent]:
     return [one async for one in adapter.follow("v1_Chd")]
 
 
-def streaming(*pieces: bytes) -> InteractionsProvider:
+def streaming(*pieces: bytes) -> GeminiProvider:
     return provider(lambda _: httpx.Response(200, stream=Body(*pieces)))
 
 
@@ -115,8 +115,8 @@ async def test_the_request() -> None:
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
-        (404, Gone),
-        (410, Gone),
+        (404, NotFound),
+        (410, NotFound),
         (401, Denied),
         (403, Denied),
         (400, Unavailable),
@@ -132,10 +132,10 @@ async def test_a_stream_that_is_refused(status: int, kind: type[ProviderError]) 
 
 
 async def test_a_refusal_is_told_in_its_own_words() -> None:
-    with pytest.raises(Gone, match=r"HTTP 404: not_found: No such interaction\."):
+    with pytest.raises(NotFound, match=r"HTTP 404: not_found: No such interaction\."):
         await followed(provider(answering(404, error_new("not_found", "No such interaction."))))
     broken = provider(lambda _: httpx.Response(404, stream=Body(b"{", BROKEN)))
-    with pytest.raises(Gone, match="HTTP 404 without a readable error"):
+    with pytest.raises(NotFound, match="HTTP 404 without a readable error"):
         await followed(broken)
 
 
@@ -154,8 +154,8 @@ async def test_leaving_a_stream_closes_it() -> None:
     assert body.closed
 
 
-def real(url: str, **bounds: float) -> InteractionsProvider:
-    return InteractionsProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
+def real(url: str, **bounds: float) -> GeminiProvider:
+    return GeminiProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
 
 
 async def test_each_event_is_told_when_it_comes() -> None:

@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown
-from console.provider.faults import Reply
-from console.provider.verdict import FaultKind, Unusable, fault_of, verdict_of_fault, verdict_of_reply
+from console.provider.http.exchange import FailureKind, Reply, UnsupportedReply, classify_failure
+from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
 from tests.provider.examples import error_new, error_old, interaction
 
 PROVEN_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
@@ -105,13 +105,13 @@ def test_each_exception_of_httpx_was_judged() -> None:
 
 @pytest.mark.parametrize("name", sorted(PROVEN_NOT_SENT))
 def test_only_these_prove_that_nothing_was_sent(name: str) -> None:
-    verdict = verdict_of_fault(fault_of(made(exceptions_of_httpx()[name])), _plain)
+    verdict = verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), _plain)
     assert verdict == NotSent(why=f"no connection: {name}: what httpx said")
 
 
 @pytest.mark.parametrize("name", sorted(UNKNOWN))
 def test_every_other_one_proves_nothing(name: str) -> None:
-    assert isinstance(verdict_of_fault(fault_of(made(exceptions_of_httpx()[name])), _plain), Unknown)
+    assert isinstance(verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), _plain), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -121,20 +121,20 @@ def test_every_other_one_proves_nothing(name: str) -> None:
         ssl.SSLError("x"),
         TimeoutError(),
         RuntimeError(),
-        Unusable("x"),
+        UnsupportedReply("x"),
         EOFError("x"),
         ExceptionGroup("x", [OSError()]),
     ],
 )
 def test_what_httpx_did_not_translate_proves_nothing(error: Exception) -> None:
-    assert isinstance(verdict_of_fault(fault_of(error), _plain), Unknown)
+    assert isinstance(verdict_of_failure(classify_failure(error), _plain), Unknown)
 
 
 def test_a_subclass_of_a_proof_is_no_proof() -> None:
     class Later(httpx.ConnectError):
         pass
 
-    assert fault_of(Later("x")).kind is FaultKind.BROKEN
+    assert classify_failure(Later("x")).kind is FailureKind.BROKEN
 
 
 def _reply(status: int, body: bytes, **headers: str) -> Reply:

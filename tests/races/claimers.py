@@ -13,16 +13,16 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TypeVar
 
-from console.domain.guardrails import Caps
-from console.store.connecting import location, safe_journal_mode, settings_of
+from console.domain.limits import Caps
+from console.store.bootstrap import prepare_store
+from console.store.claims import ClaimKind
 from console.store.database import Transaction
-from console.store.errors import translated
-from console.store.launches import ClaimKind
-from console.store.prepare import prepare
+from console.store.errors import translate_sqlite_errors
+from console.store.pragmas import connection_pragmas, database_uri, safe_journal_mode
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.inline import InlineDatabase, run_inline
-from tests.store.building import BUDGET, CAPS, Bench
+from tests.store.harness import BUDGET, CAPS, StoreHarness
+from tests.sync_database import SyncDatabase, run_sync
 
 T = TypeVar("T")
 Counts = dict[str, int]
@@ -35,14 +35,14 @@ def unlimited_but(**caps: int) -> Caps:
     return replace(free, **caps)  # type: ignore[arg-type]  # any cap
 
 
-class OnFile(InlineDatabase):
+class OnFile(SyncDatabase):
     """The statements and locks of the real one on the real file, without its threads: for very many claims."""
 
     def _at_once(self, what: str, unit: Callable[[Transaction], Awaitable[T]]) -> T:
-        with translated():
+        with translate_sqlite_errors():
             self.connection.execute("begin" if what == "read" else "begin immediate")
             try:
-                result = run_inline(unit(self._tx))
+                result = run_sync(unit(self._tx))
             except BaseException:
                 self.connection.execute("rollback")
                 raise
@@ -51,40 +51,42 @@ class OnFile(InlineDatabase):
 
 
 @contextmanager
-def bench_on_file(folder: Path, caps: Caps) -> Iterator[Bench]:
+def harness_on_file(folder: Path, caps: Caps) -> Iterator[StoreHarness]:
     """A connection of its own to a store that is made."""
-    connection = sqlite3.connect(location(folder), uri=True, isolation_level=None, timeout=60, cached_statements=256)
+    connection = sqlite3.connect(
+        database_uri(folder), uri=True, isolation_level=None, timeout=60, cached_statements=256
+    )
     with closing(connection):
-        for setting in settings_of(safe_journal_mode(), 60_000):
+        for setting in connection_pragmas(safe_journal_mode(), 60_000):
             connection.execute(setting)
-        yield Bench(Store(OnFile(folder, connection)), ManualClock(), caps=caps)
+        yield StoreHarness(Store(OnFile(folder, connection)), ManualClock(), caps=caps)
 
 
 def claim_each(folder: Path, targets: Sequence[str], caps: Caps, start: Barrier, out: Queue[Counts]) -> None:
     """Claims the key of every target once, in the order given."""
-    with bench_on_file(folder, caps) as bench:
+    with harness_on_file(folder, caps) as harness:
         start.wait(timeout=120)
-        out.put(_claimed(bench, targets))
+        out.put(_claimed(harness, targets))
 
 
 def claim_shuffled(folder: Path, keys: Sequence[int], seed: int, start: Barrier, out: Queue[Counts]) -> None:
     """Claims each of the keys once, in an order of its own: in the same order one process wins them all."""
     numbers = random.Random(seed).sample(keys, len(keys))
-    with bench_on_file(folder, unlimited_but()) as bench:
+    with harness_on_file(folder, unlimited_but()) as harness:
         start.wait(timeout=120)
-        out.put(_claimed(bench, [f"target-{number}" for number in numbers]))
+        out.put(_claimed(harness, [f"target-{number}" for number in numbers]))
 
 
-def _claimed(bench: Bench, targets: Iterable[str]) -> Counts:
-    return Counter(run_inline(bench.claim(target=target)).kind.value for target in targets)
+def _claimed(harness: StoreHarness, targets: Iterable[str]) -> Counts:
+    return Counter(run_sync(harness.claim(target=target)).kind.value for target in targets)
 
 
 def claim_at_first_use(folder: Path, start: Barrier, out: Queue[Counts]) -> None:
     """Makes the store if nobody has, and claims the one key."""
     start.wait(timeout=120)
-    prepare(folder, now=ManualClock().now(), read_only=False, busy_ms=60_000)
-    with bench_on_file(folder, unlimited_but()) as bench:
-        out.put({run_inline(bench.claim()).kind.value: 1})
+    prepare_store(folder, now=ManualClock().now(), read_only=False, busy_ms=60_000)
+    with harness_on_file(folder, unlimited_but()) as harness:
+        out.put({run_sync(harness.claim()).kind.value: 1})
 
 
 def look_then_hold(database: Path, tries: int, cap: int, start: Barrier, out: Queue[Counts]) -> None:

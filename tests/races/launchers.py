@@ -7,13 +7,13 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from console.domain.guardrails import RefusalKind
+from console.domain.limits import RefusalKind
 from console.engine.clock import SystemClock
+from console.store.claims import ClaimKind
 from console.store.errors import StaleRun
-from console.store.launches import ClaimKind
 from console.store.store import Store
 from tests.races.claimers import unlimited_but
-from tests.store.building import BY, Bench, a_task
+from tests.store.harness import BY, StoreHarness, a_task
 from tests.waiting import until
 
 Told = tuple[int, int, int]
@@ -28,11 +28,11 @@ def launch_until_paused(folder: Path, name: str, start: Barrier, out: Queue[Told
 async def _launch(folder: Path, name: str, start: Barrier) -> Told:
     clock = SystemClock()
     store = await Store.open(folder, now=clock.now())
-    bench = Bench(store, clock, caps=unlimited_but())  # type: ignore[arg-type]  # only `now` is asked of it
+    harness = StoreHarness(store, clock, caps=unlimited_but())  # type: ignore[arg-type]  # only `now` is asked of it
     start.wait(timeout=120)
     sent = last_ms = 0
     while True:
-        answer = await bench.claim(a_task(f"{name}-{sent}"))
+        answer = await harness.claim(a_task(f"{name}-{sent}"))
         if answer.kind is ClaimKind.REFUSED and answer.refusal and answer.refusal.kind is RefusalKind.PAUSED:
             break
         assert answer.run is not None

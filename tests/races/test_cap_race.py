@@ -9,26 +9,26 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.guardrails import Caps, Standing
-from console.store.launches import ClaimKind
-from console.store.prepare import prepare
+from console.domain.limits import Caps, CapUsage
+from console.store.bootstrap import prepare_store
+from console.store.claims import ClaimKind
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.races.claimers import claim_each, look_then_hold, unlimited_but
-from tests.races.heat import race
-from tests.store.building import BUDGET
+from tests.races.processes import race
+from tests.store.harness import BUDGET
 
 PROCESSES = 8
 WANTED = 10_000
 ROOM = 1_000
 
 
-async def books(folder: Path, caps: Caps) -> dict[str, Standing]:
+async def books(folder: Path, caps: Caps) -> dict[str, CapUsage]:
     now = ManualClock().now()
     store = await Store.open(folder, now=now)
-    standings = await store.ledger.standings(caps, now)
+    cap_usages = await store.ledger.cap_usages(caps, now)
     await store.close()
-    return {standing.cap.value: standing for standing in standings}
+    return {cap_usage.cap.value: cap_usage for cap_usage in cap_usages}
 
 
 @pytest.mark.parametrize(
@@ -44,12 +44,12 @@ def test_exactly_as_many_as_there_is_room_for(folder: Path, caps: Caps, cap: str
     wanted = WANTED if cap == "daily_units" else WANTED // 10
     room = ROOM if wanted == WANTED else ROOM // 10
     targets = [f"target-{number}" for number in range(wanted)]
-    prepare(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
+    prepare_store(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
     answers = race(claim_each, [(folder, targets[number::PROCESSES], caps) for number in range(PROCESSES)])
     assert answers == {ClaimKind.CLAIMED.value: room, ClaimKind.REFUSED.value: wanted - room}
-    standings = asyncio.run(books(folder, caps))
-    assert (standings[cap].held, standings[cap].left) == (room * (BUDGET if cap == "daily_units" else 1), 0)
-    assert standings["daily_units"].held == room * BUDGET
+    cap_usages = asyncio.run(books(folder, caps))
+    assert (cap_usages[cap].held, cap_usages[cap].left) == (room * (BUDGET if cap == "daily_units" else 1), 0)
+    assert cap_usages["daily_units"].held == room * BUDGET
     with closing(sqlite3.connect(folder / "nightdesk.db")) as database:
         rows = database.execute("select count(*), sum(amount) from holds where state = 'open'").fetchone()
         assert rows == (room, room * BUDGET)

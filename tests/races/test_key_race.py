@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from console.store.launches import ClaimKind
-from console.store.prepare import prepare
+from console.store.bootstrap import prepare_store
+from console.store.claims import ClaimKind
 from tests.clock import ManualClock
 from tests.races.claimers import claim_at_first_use, claim_shuffled
-from tests.races.heat import FORKED, FRESH, race
-from tests.telling import tell
+from tests.races.processes import FORKED, FRESH, race
+from tests.reporting import report
 
 PROCESSES = 8
 KEYS = 10_000
@@ -35,13 +35,13 @@ def test_ten_thousand_keys_that_all_eight_want_are_launched_ten_thousand_times(f
 
 def _shuffled(folder: Path, *, rivals: int) -> None:
     """Each key is wanted by so many of the processes, and by others than its neighbour."""
-    prepare(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
+    prepare_store(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
     seed, began = random.randrange(2**32), time.monotonic()
     wanted = [[key for key in range(KEYS) if (key + number) % PROCESSES < rivals] for number in range(PROCESSES)]
 
     answers = race(claim_shuffled, [(folder, keys, seed + number) for number, keys in enumerate(wanted)])
 
-    tell(f"seed {seed}: {PROCESSES} processes, {KEYS} keys, {answers}, {time.monotonic() - began:.0f} s")
+    report(f"seed {seed}: {PROCESSES} processes, {KEYS} keys, {answers}, {time.monotonic() - began:.0f} s")
     assert answers == {ClaimKind.CLAIMED.value: KEYS, ClaimKind.SKIPPED.value: (rivals - 1) * KEYS}
     assert _launched(folder) == (KEYS, KEYS)
 
@@ -62,7 +62,7 @@ def _rounds(base: Path, context: SpawnContext | ForkServerContext) -> None:
         answers = race(claim_at_first_use, [(folder,)] * PROCESSES, context)
         assert answers == {ClaimKind.CLAIMED.value: 1, ClaimKind.SKIPPED.value: PROCESSES - 1}, f"round {number}"
         assert _launched(folder) == (1, 1)
-    tell(f"{ROUNDS} rounds of {PROCESSES} processes: one winner in each, {time.monotonic() - began:.0f} s")
+    report(f"{ROUNDS} rounds of {PROCESSES} processes: one winner in each, {time.monotonic() - began:.0f} s")
 
 
 def _launched(folder: Path) -> tuple[int, int]:

@@ -14,30 +14,29 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from console.domain.moment import Moment
-from console.domain.record import LogRecord, format_line
+from console.domain.log_record import LogRecord, format_line
 from console.domain.run import RunId
+from console.domain.timestamps import Timestamp
 from console.engine.engine import Engine
-from console.engine.pacing import Pacing
-from console.engine.settings import EngineSettings
-from console.journal.errors import JournalBusy, JournalError
-from console.journal.launches import LaunchJournal
-from console.journal.writer import WAIT_SECONDS, LogWriter
+from console.engine.settings import EngineSettings, Timings
+from console.journal.launch_journal import LaunchJournal
+from console.journal.log_files import JournalBusy, JournalError
+from console.journal.runs_log import WAIT_SECONDS, LogWriter
 from console.provider.contract import LaunchOrder
 from console.store.errors import StoreBusy, StoreError
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.inline import inline_store
-from tests.simulation.loop import Process, VirtualLoop
+from tests.simulation.fault_injector import Fault, FaultInjector
 from tests.simulation.service import Service
-from tests.simulation.weather import Trouble, Weather
-from tests.simulation.wire import Wire
+from tests.simulation.simulated_provider import SimulatedProvider
+from tests.simulation.virtual_loop import Process, VirtualLoop
+from tests.sync_database import sync_store
 
 T = TypeVar("T")
 ACTING: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar("acting", default=None)
 """The task in which an operator acts; tasks that it starts inherit the word and are told by not being it."""
 START = ManualClock().now()
-SLOW = Pacing(
+SLOW = Timings(
     tick_s=8.0,
     save_ms=10_000,
     beat_ms=300_000,
@@ -58,10 +57,10 @@ class MachineClock:
         self._stepped_ms = 0
         self.was_stepped = False
 
-    def now(self) -> Moment:
+    def now(self) -> Timestamp:
         """As every process of the machine reads them."""
         passed = self._loop.time()
-        return Moment(
+        return Timestamp(
             wall_ms=START.wall_ms + int(passed * 1000) + self._stepped_ms,
             boot_ms=int((passed - self._booted_at) * 1000),
             boot_id=f"boot-{self._boots}",
@@ -106,7 +105,7 @@ class MemoryLog(LogWriter):
         self._process = process
 
     @asynccontextmanager
-    async def turn(self, wait: float = WAIT_SECONDS) -> AsyncIterator[None]:
+    async def locked_async(self, wait: float = WAIT_SECONDS) -> AsyncIterator[None]:
         """As `LogWriter.turn`, in simulated time."""
         papers, waited = self._papers, 0.0
         while papers.writing is not None and not papers.writing.is_dead:
@@ -152,7 +151,7 @@ class Machine:
         self.loop = loop
         self.rng = rng
         self.connection = connection
-        self.weather = Weather(rng, loop.time)
+        self.weather = FaultInjector(rng, loop.time)
         self.service = Service(loop, self.weather)
         self.clock = MachineClock(loop)
         self.papers = Papers()
@@ -195,21 +194,21 @@ class EngineProcess(Process):
         self.dies_at: int | None = None
         """The step between two awaits at which it dies."""
         self._steps = 0
-        wire = Wire(service=machine.service, leaving=lambda order: machine.on_post(self, order))
+        wire = SimulatedProvider(service=machine.service, leaving=lambda order: machine.on_post(self, order))
         papers, weather = machine.papers, machine.weather
-        self.store: Store = inline_store(machine.folder, machine.connection, self._between)
+        self.store: Store = sync_store(machine.folder, machine.connection, self._between)
         before = _descriptors(machine.folder)
         self.engine = Engine(
             store=self.store,
             log=MemoryLog(machine.folder / "runs.log", papers, self),
             launches=MemoryJournal(
-                machine.folder / "launch.journal", papers, lambda: weather.strikes(Trouble.JOURNAL_FULL)
+                machine.folder / "launch.journal", papers, lambda: weather.strikes(Fault.JOURNAL_FULL)
             ),
             provider=wire,
             clock=machine.clock,
             settings=settings,
             folder=machine.folder,
-            pacing=SLOW,
+            timings=SLOW,
             randomness=machine.rng.randbytes,
         )
         self._locks = _descriptors(machine.folder) - before
@@ -292,7 +291,7 @@ class EngineProcess(Process):
             await asyncio.Event().wait()
         if rng.random() < 0.2:
             await asyncio.sleep(rng.choice((0.0, 0.0, 0.01, 1.0)))
-        if what.startswith("before") and machine.weather.strikes(Trouble.STORE_DOWN) and rng.random() < 0.3:
+        if what.startswith("before") and machine.weather.strikes(Fault.STORE_DOWN) and rng.random() < 0.3:
             raise StoreBusy("the state store is busy")
 
 

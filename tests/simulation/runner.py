@@ -16,9 +16,9 @@ import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from tests.inline import inline_connection
-from tests.simulation.world import Seen, World
-from tests.telling import tell
+from tests.reporting import report
+from tests.simulation.world import World, WorldFigures
+from tests.sync_database import memory_connection
 
 CHUNK = 125
 """Seeds that one process runs in one go."""
@@ -38,7 +38,7 @@ class Tally:
     broken: dict[int, str] = field(default_factory=dict)
     """The story of each seed that broke something."""
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: WorldFigures) -> None:
         """One world more."""
         self.posts += seen.posts
         self.agents += seen.agents
@@ -68,7 +68,7 @@ class Tally:
 def run_seeds(first: int, last: int, live: bool, stop_at_first: bool = False) -> Tally:
     """Seeds `first` to `last`, the latter not included."""
     _hush()
-    tally, connection = Tally(), inline_connection()
+    tally, connection = Tally(), memory_connection()
     try:
         for seed in range(first, last):
             # One transaction around a world, taken back at its end: the next one finds an empty store.
@@ -132,8 +132,8 @@ def main() -> int:
     else:
         tally = run_many(options.first, options.count, live=options.live)
     for seed, what in list(tally.broken.items())[:3]:
-        tell(f"seed {seed}: {what}")
-    tell(tally.line())
+        report(f"seed {seed}: {what}")
+    report(tally.line())
     return 1 if tally.broken else 0
 
 

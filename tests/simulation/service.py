@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from console.domain.run import RunId
 from console.domain.usage import Usage
 from console.provider.contract import LaunchOrder, RemoteRun, StatusClass
-from tests.simulation.loop import VirtualLoop
-from tests.simulation.weather import Trouble, Weather
+from tests.simulation.fault_injector import Fault, FaultInjector
+from tests.simulation.virtual_loop import VirtualLoop
 
 TERMINAL = frozenset({"completed", "failed", "cancelled", "incomplete", "budget_exceeded"})
 BOX = "box-"
@@ -69,7 +69,7 @@ class Agent:
 class Service:
     """Agents and sandboxes, shared by all processes; it outlives every one of them."""
 
-    def __init__(self, loop: VirtualLoop, weather: Weather) -> None:
+    def __init__(self, loop: VirtualLoop, weather: FaultInjector) -> None:
         self.loop = loop
         self.weather = weather
         self.agents: dict[str, Agent] = {}
@@ -112,7 +112,7 @@ class Service:
         if order.environment.startswith(BOX) and order.environment not in self.boxes:
             return None
         rng, weather = self.weather.rng, self.weather
-        never = weather.strikes(Trouble.NEVER_ENDS)
+        never = weather.strikes(Fault.NEVER_ENDS)
         agent = Agent(
             remote_id=f"v1_{len(self.agents) + 1}",
             run_id=RunId(order.labels["nightdesk-run"]),
@@ -120,12 +120,12 @@ class Service:
             order=order,
             started=self.now,
             ends=self.now + (1e9 if never else rng.choice((1.0, 8.0, 20.0, 50.0, 90.0))),
-            ending="failed" if weather.strikes(Trouble.FAILS) else rng.choice(("completed",) * 5 + ("incomplete",)),
-            tokens_per_s=5_000 if weather.strikes(Trouble.SPENDS) else rng.choice((10, 100)),
-            told_late=weather.strikes(Trouble.USAGE_LATE),
-            parked=weather.strikes(Trouble.PARKED),
+            ending="failed" if weather.strikes(Fault.FAILS) else rng.choice(("completed",) * 5 + ("incomplete",)),
+            tokens_per_s=5_000 if weather.strikes(Fault.SPENDS) else rng.choice((10, 100)),
+            told_late=weather.strikes(Fault.USAGE_LATE),
+            parked=weather.strikes(Fault.PARKED),
         )
-        if weather.strikes(Trouble.CANCEL_IGNORED):
+        if weather.strikes(Fault.CANCEL_IGNORED):
             agent.deaf_until = self.now + rng.choice((60.0, 200.0, 900.0))
         self.agents[agent.remote_id] = agent
         return agent
@@ -136,9 +136,9 @@ class Service:
         status = agent.status(now)
         at = now
         if status not in TERMINAL:
-            if self.weather.strikes(Trouble.STRANGE_STATUS):
+            if self.weather.strikes(Fault.STRANGE_STATUS):
                 status = "contemplating"
-            if self.weather.strikes(Trouble.GET_STALE):
+            if self.weather.strikes(Fault.GET_STALE):
                 at = max(agent.started, now - rng.choice((5.0, 30.0)))
         agent.shown.add(status)
         return RemoteRun(

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.reporting import report
 from tests.simulation.runner import Tally, run_many, run_seeds
-from tests.telling import tell
 
 SAFETY, LIVENESS = 10_000, 2_000
 """Worlds walked each time; `make soak` walks a million others."""
@@ -16,7 +16,7 @@ FIRST_LIVE = 1_000_000
 
 def whole(tally: Tally) -> None:
     """Fails with the story of the first broken seed."""
-    tell(tally.line())
+    report(tally.line())
     assert not tally.broken, "\n\n".join(f"seed {seed}: {story}" for seed, story in list(tally.broken.items())[:2])
 
 

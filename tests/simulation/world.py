@@ -7,16 +7,16 @@ import logging
 from dataclasses import dataclass
 
 from console.domain.task import Stage
-from tests.inline import inline_store
-from tests.simulation.happenings import BY, Happenings
-from tests.simulation.judge import Broken
+from tests.simulation.invariant_checker import Broken
+from tests.simulation.scenario import BY, RandomScenario
+from tests.sync_database import sync_store
 
 LIMIT_S = 900.0
 """Once nothing goes wrong any more, everything is over or alarmed within this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class WorldFigures:
     """What one world was, for the figures."""
 
     posts: int
@@ -26,10 +26,10 @@ class Seen:
     simulated_s: float
 
 
-class World(Happenings):
+class World(RandomScenario):
     """Everything of one seed."""
 
-    def run(self) -> Seen:
+    def run(self) -> WorldFigures:
         """The world to its end. Raises Broken where an invariant does not hold."""
         diary = _Diary()
         logging.getLogger("nightdesk").addHandler(diary)
@@ -44,7 +44,7 @@ class World(Happenings):
         if complaints := diary.lines + self.loop.complaints:
             raise Broken("the engine broke: " + "\n".join(complaints[:3]))
         service = self.machine.service
-        return Seen(
+        return WorldFigures(
             posts=sum(service.posts.values()),
             agents=len(service.agents),
             runs=len(list(self.judge.rows)),
@@ -105,7 +105,7 @@ class World(Happenings):
         await self._done(last.leave())
 
     async def _stages(self) -> None:
-        store, now = inline_store(self.machine.folder, self.machine.connection), self.machine.clock.now()
+        store, now = sync_store(self.machine.folder, self.machine.connection), self.machine.clock.now()
         for task in self.tasks:
             for rung in range(1, self.rng.choice((1, 2, 3, 3))):
                 await store.stages.change(task.name, Stage(rung), by=BY, reason="-", forced=True, evidence={}, now=now)

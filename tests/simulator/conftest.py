@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from console.simulator.server import SimulatorThread
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.simulator.caller import Caller
 
 START_WALL_S = 1_795_402_800.0
@@ -15,15 +15,15 @@ START_WALL_S = 1_795_402_800.0
 
 
 @pytest.fixture
-def world() -> World:
+def state() -> SimulatorState:
     """Seeded; its clocks move only by `advance`."""
-    return World(seed=11, now=lambda: 1000.0, wall=lambda: START_WALL_S)
+    return SimulatorState(seed=11, now=lambda: 1000.0, wall=lambda: START_WALL_S)
 
 
 @pytest.fixture
-def simulator(world: World) -> Iterator[SimulatorThread]:
+def simulator(state: SimulatorState) -> Iterator[SimulatorThread]:
     """That world, served."""
-    with SimulatorThread(world) as simulator:
+    with SimulatorThread(state) as simulator:
         yield simulator
 
 

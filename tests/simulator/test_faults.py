@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from console.simulator.faults import Call, Fault, FaultBoard, FaultSpec, Manner, Switch, parse_faults
+from console.simulator.faults import CallKind, Fault, FaultSet, FaultSpec, ReplyFault, Switch, parse_faults
 
 
-def _board(spec: FaultSpec, seed: str = "seed") -> FaultBoard:
-    return FaultBoard(parse_faults(spec), seed=seed)
+def _board(spec: FaultSpec, seed: str = "seed") -> FaultSet:
+    return FaultSet(parse_faults(spec), seed=seed)
 
 
 def _only(spec: FaultSpec) -> Fault:
@@ -18,32 +18,32 @@ def _only(spec: FaultSpec) -> Fault:
 
 def test_a_name_says_which_call_it_strikes() -> None:
     board = _board(["get.503"])
-    assert board.reply_fault(Call.CREATE) is None
-    struck = board.reply_fault(Call.GET)
+    assert board.reply_fault(CallKind.CREATE) is None
+    struck = board.reply_fault(CallKind.GET)
     assert struck is not None
-    assert (struck.kind, struck.status) == (Manner.STATUS, 503)
+    assert (struck.kind, struck.status) == (ReplyFault.STATUS, 503)
 
 
 def test_a_manner_alone_strikes_every_call() -> None:
     board = _board(["reset"])
-    assert all(board.reply_fault(call) is not None for call in Call)
+    assert all(board.reply_fault(call) is not None for call in CallKind)
 
 
 @pytest.mark.parametrize(
     ("name", "kind", "status"),
     [
-        ("create.503_but_started", Manner.STATUS_BUT_DONE, 503),
-        ("create.503_not_started", Manner.STATUS, 503),
-        ("create.500_but_done", Manner.STATUS_BUT_DONE, 500),
-        ("create.307", Manner.STATUS, 307),
-        ("create.429.retry_after", Manner.RETRY_AFTER, 0),
-        ("delete.501", Manner.STATUS, 501),
-        ("get.404_grace", Manner.STATUS, 404),
-        ("get.403_grace", Manner.STATUS, 403),
-        ("env_create.lost_reply", Manner.LOST_REPLY, 0),
+        ("create.503_but_started", ReplyFault.STATUS_BUT_DONE, 503),
+        ("create.503_not_started", ReplyFault.STATUS, 503),
+        ("create.500_but_done", ReplyFault.STATUS_BUT_DONE, 500),
+        ("create.307", ReplyFault.STATUS, 307),
+        ("create.429.retry_after", ReplyFault.RETRY_AFTER, 0),
+        ("delete.501", ReplyFault.STATUS, 501),
+        ("get.404_grace", ReplyFault.STATUS, 404),
+        ("get.403_grace", ReplyFault.STATUS, 403),
+        ("env_create.lost_reply", ReplyFault.LOST_REPLY, 0),
     ],
 )
-def test_documented_names_mean_what_they_say(name: str, kind: Manner, status: int) -> None:
+def test_documented_names_mean_what_they_say(name: str, kind: ReplyFault, status: int) -> None:
     fault = _only([name])
     assert (fault.kind, fault.status) == (kind, status)
     assert fault.call == name.split(".")[0]
@@ -51,9 +51,9 @@ def test_documented_names_mean_what_they_say(name: str, kind: Manner, status: in
 
 def test_a_404_for_ever_hits_polls_and_streams() -> None:
     board = _board(["get.404_forever"])
-    assert board.reply_fault(Call.GET)
-    assert board.reply_fault(Call.STREAM)
-    assert not board.reply_fault(Call.CANCEL)
+    assert board.reply_fault(CallKind.GET)
+    assert board.reply_fault(CallKind.STREAM)
+    assert not board.reply_fault(CallKind.CANCEL)
 
 
 def test_a_plain_number_is_a_count_or_where_a_fault_needs_one_its_value() -> None:
@@ -66,13 +66,13 @@ def test_a_plain_number_is_a_count_or_where_a_fault_needs_one_its_value() -> Non
 
 def test_first_and_skip_bound_the_calls_it_strikes() -> None:
     board = _board({"get.503": {"skip": 1, "first": 2}})
-    assert [board.reply_fault(Call.GET) is not None for _ in range(5)] == [False, True, True, False, False]
+    assert [board.reply_fault(CallKind.GET) is not None for _ in range(5)] == [False, True, True, False, False]
 
 
 def test_other_calls_use_up_no_chance() -> None:
     board = _board({"get.503": 1})
-    board.reply_fault(Call.CREATE)
-    assert board.reply_fault(Call.GET) is not None
+    board.reply_fault(CallKind.CREATE)
+    assert board.reply_fault(CallKind.GET) is not None
 
 
 def test_share_strikes_by_the_seed() -> None:
@@ -80,7 +80,7 @@ def test_share_strikes_by_the_seed() -> None:
 
     def strikes(seed: str) -> list[bool]:
         board = _board(spec, seed)
-        return [board.reply_fault(Call.GET) is not None for _ in range(1000)]
+        return [board.reply_fault(CallKind.GET) is not None for _ in range(1000)]
 
     assert strikes("a") == strikes("a") != strikes("b")
     assert 200 < sum(strikes("a")) < 400

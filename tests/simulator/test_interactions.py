@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from console.simulator.checks import check_create
-from console.simulator.faults import FaultBoard
+from console.simulator.faults import FaultSet
+from console.simulator.gemini.validation import check_create
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.server import SimulatorThread
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.simulator.caller import KEY, Caller, code, kinds, order
 
 TEN = Scenario(steps=10, step_seconds=10, tokens_per_step=1000, cached_share=0.5, cancel_seconds=5)
 
 
-def test_a_background_create_answers_at_once_with_the_documented_shape(caller: Caller, world: World) -> None:
+def test_a_background_create_answers_at_once_with_the_documented_shape(caller: Caller, state: SimulatorState) -> None:
     shown = caller.create(TEN).json()
     run_id, environment_id = shown.pop("id"), shown.pop("environment_id")
     assert run_id.startswith("v1_")
@@ -30,16 +30,16 @@ def test_a_background_create_answers_at_once_with_the_documented_shape(caller: C
         "steps": [],
         "labels": {"nightdesk-key": KEY, "nightdesk-run": "01k0", "nightdesk-attempt": "1"},
     }
-    assert (world.posts(), world.posts(KEY), world.started(KEY), world.started("other")) == (1, 1, 1, 0)
+    assert (state.posts(), state.posts(KEY), state.started(KEY), state.started("other")) == (1, 1, 1, 0)
 
 
-def test_steps_come_with_time_and_usage_only_at_the_end(caller: Caller, world: World) -> None:
+def test_steps_come_with_time_and_usage_only_at_the_end(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(TEN)
-    world.advance(35)
+    state.advance(35)
     midway = caller.shown(run_id)
     assert midway["steps"][0]["type"] == "user_input"
     assert (len(midway["steps"]), midway["status"], "usage" in midway) == (4, "in_progress", False)
-    world.advance(65)
+    state.advance(65)
     end = caller.shown(run_id)
     assert (end["status"], len(end["steps"]), end["updated"]) == ("completed", 11, "2026-11-23T03:01:40Z")
     usage = end["usage"]
@@ -57,12 +57,12 @@ def test_the_input_is_shown_only_where_it_is_asked_for(caller: Caller) -> None:
     assert caller.get(run_id, fields="*").status_code == 200
 
 
-def test_a_queued_run_waits_first(caller: Caller, world: World) -> None:
+def test_a_queued_run_waits_first(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(queued_seconds=60, step_seconds=10, steps=2))
     assert caller.shown(run_id)["status"] == "queued"
-    world.advance(61)
+    state.advance(61)
     assert caller.shown(run_id)["status"] == "in_progress"
-    world.advance(20)
+    state.advance(20)
     assert caller.shown(run_id)["status"] == "completed"
 
 
@@ -79,13 +79,13 @@ def test_a_queued_run_waits_first(caller: Caller, world: World) -> None:
     ],
 )
 def test_every_status_there_is_and_one_there_is_not(
-    caller: Caller, world: World, ending: Ending, status: str, spends: bool
+    caller: Caller, state: SimulatorState, ending: Ending, status: str, spends: bool
 ) -> None:
     run_id = caller.start(Scenario(steps=2, step_seconds=1, ending=ending), agent_config=None)
-    world.advance(1000)
+    state.advance(1000)
     shown = caller.shown(run_id)
     assert shown["status"] == status
-    assert world.live() == spends
+    assert state.live() == spends
     assert ("errors" in shown) == (ending is Ending.FAILED)
 
 
@@ -96,64 +96,66 @@ def test_a_status_of_a_newer_service_is_shown_raw(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize("limit", [3500, "3500"])
-def test_the_token_limit_ends_a_run_between_steps(caller: Caller, world: World, limit: int | str) -> None:
+def test_the_token_limit_ends_a_run_between_steps(caller: Caller, state: SimulatorState, limit: int | str) -> None:
     """500 uncached tokens a step: the seventh reaches 3,500."""
     run_id = caller.start(TEN, agent_config={"type": "antigravity", "max_total_tokens": limit})
-    world.advance(1000)
+    state.advance(1000)
     shown = caller.shown(run_id)
     assert (shown["status"], shown["usage"]["total_tokens"]) == ("incomplete", 7000)
 
 
 @pytest.mark.parametrize("colon", [False, True])
-def test_a_cancel_takes_effect_later_and_stops_the_meter(caller: Caller, world: World, colon: bool) -> None:
+def test_a_cancel_takes_effect_later_and_stops_the_meter(caller: Caller, state: SimulatorState, colon: bool) -> None:
     run_id = caller.start(TEN)
-    world.advance(25)
+    state.advance(25)
     assert caller.cancel(run_id, colon=colon).json()["status"] == "in_progress"
-    world.advance(4)
+    state.advance(4)
     assert caller.shown(run_id)["status"] == "in_progress"
-    world.advance(2)
+    state.advance(2)
     assert caller.shown(run_id)["status"] == "cancelled"
-    world.advance(1000)
+    state.advance(1000)
     shown = caller.shown(run_id)
-    assert (shown["usage"]["total_tokens"], world.live()) == (3000, 0)
+    assert (shown["usage"]["total_tokens"], state.live()) == (3000, 0)
     assert shown["updated"] == "2026-11-23T03:00:30Z"
 
 
-def test_a_run_that_ends_before_its_cancel_takes_effect_has_its_own_ending(caller: Caller, world: World) -> None:
+def test_a_run_that_ends_before_its_cancel_takes_effect_has_its_own_ending(
+    caller: Caller, state: SimulatorState
+) -> None:
     run_id = caller.start(TEN)
-    world.advance(98)
+    state.advance(98)
     caller.cancel(run_id)
-    world.advance(10)
+    state.advance(10)
     assert caller.shown(run_id)["status"] == "completed"
 
 
-def test_a_second_cancel_changes_nothing(caller: Caller, world: World) -> None:
+def test_a_second_cancel_changes_nothing(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(TEN)
     caller.cancel(run_id)
-    world.advance(4)
+    state.advance(4)
     caller.cancel(run_id)
-    world.advance(1)
+    state.advance(1)
     assert caller.shown(run_id)["status"] == "cancelled"
     assert caller.cancel(run_id).json()["status"] == "cancelled"
-    assert world.runs()[0].cancels == 3
+    assert state.runs()[0].cancels == 3
 
 
 @pytest.mark.parametrize("ending", [Ending.REQUIRES_ACTION, Ending.UNKNOWN])
-def test_what_does_not_move_alone_can_still_be_cancelled(caller: Caller, world: World, ending: Ending) -> None:
+def test_what_does_not_move_alone_can_still_be_cancelled(caller: Caller, state: SimulatorState, ending: Ending) -> None:
     run_id = caller.start(Scenario(steps=2, step_seconds=1, ending=ending, cancel_seconds=1))
-    world.advance(10)
+    state.advance(10)
     caller.cancel(run_id)
-    world.advance(2)
+    state.advance(2)
     assert caller.shown(run_id)["status"] == "cancelled"
 
 
-def test_a_deleted_interaction_is_not_found_and_goes_on(caller: Caller, world: World) -> None:
+def test_a_deleted_interaction_is_not_found_and_goes_on(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(TEN)
     reply = caller.call("DELETE", f"/interactions/{run_id}")
     assert (reply.status_code, reply.content) == (200, b"")
     assert code(caller.get(run_id)) == (404, "not_found")
     assert code(caller.cancel(run_id)) == (404, "not_found")
-    assert world.live() == 1
+    assert state.live() == 1
 
 
 def test_there_is_no_list_of_interactions(caller: Caller) -> None:
@@ -183,9 +185,9 @@ def test_a_create_may_stream_the_run_it_starts(caller: Caller) -> None:
     assert reply.text.endswith("event: done\ndata: [DONE]\n\n")
 
 
-def test_the_stream_tells_the_same_story_as_the_polls(caller: Caller, world: World) -> None:
+def test_the_stream_tells_the_same_story_as_the_polls(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(TEN)
-    world.advance(1000)
+    state.advance(1000)
     events, shown = caller.events(run_id), caller.shown(run_id)
     stops = [event for event in events if event["event_type"] == "step.stop"]
     assert kinds(events)[0] == "interaction.created"
@@ -201,11 +203,11 @@ def test_the_stream_tells_the_same_story_as_the_polls(caller: Caller, world: Wor
 def test_runs_of_one_seed_are_equal_and_their_ids_are_not() -> None:
     """Two worlds of the same seed play the same; one world never gives an id twice, not even after a reset."""
     scenario = Scenario(jitter=0.5)
-    worlds = [World(seed=5, now=lambda: 0.0) for _ in range(2)]
-    first = [one.start(check_create(order(scenario)), scenario, FaultBoard()) for one in worlds]
+    worlds = [SimulatorState(seed=5, now=lambda: 0.0) for _ in range(2)]
+    first = [one.start(check_create(order(scenario)), scenario, FaultSet()) for one in worlds]
     assert first[0].id == first[1].id
     assert first[0].view(99).steps == first[1].view(99).steps
     worlds[0].reset()
-    again = worlds[0].start(check_create(order(scenario)), scenario, FaultBoard())
+    again = worlds[0].start(check_create(order(scenario)), scenario, FaultSet())
     assert again.id != first[0].id
     assert again.view(99).steps == first[0].view(99).steps

@@ -12,7 +12,7 @@ import pytest
 
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.server import SimulatorThread
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.simulator.caller import AGENT, KEY
 from tests.waiting import until_sync
 
@@ -23,7 +23,7 @@ LONG = Scenario(steps=400, step_seconds=0.05, tokens_per_step=1000, cancel_secon
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[SimulatorThread]:
     """In real time; one for all, since the SDK's import and first call take a second."""
-    with SimulatorThread(World(seed=23)) as simulator:
+    with SimulatorThread(SimulatorState(seed=23)) as simulator:
         yield simulator
 
 
@@ -41,7 +41,7 @@ def open_client(simulator: SimulatorThread) -> Iterator[Any]:
 @pytest.fixture
 def client(open_client: Any, simulator: SimulatorThread) -> Any:
     """The same before a service that knows nothing yet."""
-    simulator.world.reset()
+    simulator.state.reset()
     return open_client
 
 
@@ -122,7 +122,7 @@ def test_it_cancels(client: Any, create: Callable[..., Any]) -> None:
 def test_it_meets_its_budget(client: Any, create: Callable[..., Any], simulator: SimulatorThread) -> None:
     fast = Scenario(steps=50, step_seconds=0.001, tokens_per_step=1000)
     assert _ended(client, create(fast, limit=4500).id).usage.total_tokens == 5000
-    simulator.world.set_faults(["budget.exceeded"])
+    simulator.state.set_faults(["budget.exceeded"])
     assert _ended(client, create(fast, limit=4500).id).status == "budget_exceeded"
 
 
@@ -145,7 +145,7 @@ def test_it_reads_every_ending(client: Any, create: Callable[..., Any], ending: 
 
 @pytest.mark.parametrize("form", ["err.new", "err.old", "err.array", "err.html", "err.empty"])
 def test_it_reads_every_form_of_error(client: Any, simulator: SimulatorThread, form: str) -> None:
-    simulator.world.set_faults([form])
+    simulator.state.set_faults([form])
     with pytest.raises(Exception, match=r"404") as caught:
         client.interactions.get("nobody")
     assert getattr(caught.value, "status_code", None) == 404
@@ -155,20 +155,20 @@ def test_it_is_refused_what_the_service_refuses(create: Callable[..., Any], simu
     for wrong in ({"store": False}, {"labels": {"Bad": "x"}}, {"extra_body": {"timeout": 60}}):
         with pytest.raises(Exception, match="400"):
             create(FAST, **wrong)
-    assert (simulator.world.posts(), simulator.world.started()) == (3, 0)
+    assert (simulator.state.posts(), simulator.state.started()) == (3, 0)
 
 
 def test_with_its_own_retries_a_flaky_gateway_starts_several_paid_runs(simulator: SimulatorThread) -> None:
     """Why Nightdesk has a client of its own: one create, two 503 though it started, three runs."""
     from google import genai
 
-    simulator.world.reset()
-    simulator.world.set_faults({"create.503_but_started": 2})
+    simulator.state.reset()
+    simulator.state.set_faults({"create.503_but_started": 2})
     options: Any = {"base_url": simulator.url, "retry_options": {"attempts": 3, "initial_delay": 0.01}}
     client: Any = genai.Client(api_key="secret", http_options=options)
     client.interactions.create(agent=AGENT, input=LONG.prompt(), background=True, labels={"nightdesk-key": KEY})
     client.close()
-    assert (simulator.world.posts(KEY), simulator.world.started(KEY), simulator.world.live(KEY)) == (3, 3, 3)
+    assert (simulator.state.posts(KEY), simulator.state.started(KEY), simulator.state.live(KEY)) == (3, 3, 3)
 
 
 @pytest.mark.filterwarnings("ignore:Environments usage is experimental:UserWarning")  # the SDK says so of every call

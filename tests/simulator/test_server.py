@@ -16,18 +16,17 @@ import httpx
 import pytest
 
 from console.simulator.__main__ import main
-from console.simulator.address import bind
-from console.simulator.process import SimulatorProcess
+from console.simulator.process import SimulatorProcess, bind
 from console.simulator.scenario import Scenario
 from console.simulator.server import SimulatorThread
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.simulator.caller import Caller
 from tests.tree import ROOT
 from tests.waiting import until_sync
 
 
-def _has_streams(world: World, number: int) -> bool:
-    return world.calls("stream") == number
+def _has_streams(state: SimulatorState, number: int) -> bool:
+    return state.calls("stream") == number
 
 
 LONG = Scenario(steps=10, step_seconds=100)
@@ -43,7 +42,7 @@ def _is_alive(pid: int) -> bool:
 
 def test_a_stop_cuts_what_still_hangs_on_it() -> None:
     """Open streams, silent replies and late ones: all end with the simulator, and the port refuses."""
-    world = World()
+    state = SimulatorState()
     broken: list[str] = []
 
     def hang(caller: Caller, run_id: str) -> None:
@@ -52,14 +51,14 @@ def test_a_stop_cuts_what_still_hangs_on_it() -> None:
         except httpx.TransportError as exc:
             broken.append(type(exc).__name__)
 
-    with SimulatorThread(world) as simulator:
+    with SimulatorThread(state) as simulator:
         callers = [Caller(simulator.url) for _ in range(3)]
         run_id = callers[0].start(LONG)
-        world.set_faults({"stream.silence": {"skip": 1, "first": 1}, "stream.late": {"skip": 2, "value": 60}})
+        state.set_faults({"stream.silence": {"skip": 1, "first": 1}, "stream.late": {"skip": 2, "value": 60}})
         threads = [threading.Thread(target=hang, args=(caller, run_id)) for caller in callers]
         for number, thread in enumerate(threads, start=1):
             thread.start()
-            until_sync(partial(_has_streams, world, number))
+            until_sync(partial(_has_streams, state, number))
     for thread in threads:
         thread.join(10)
     assert len(broken) == 3
@@ -70,13 +69,13 @@ def test_a_stop_cuts_what_still_hangs_on_it() -> None:
 
 
 def test_a_world_outlives_its_server() -> None:
-    world = World(now=lambda: 0.0)
+    state = SimulatorState(now=lambda: 0.0)
     for _ in range(2):
-        with SimulatorThread(world) as simulator:
+        with SimulatorThread(state) as simulator:
             caller = Caller(simulator.url)
             caller.start(LONG)
             caller.close()
-    assert world.started() == 2
+    assert state.started() == 2
 
 
 def test_many_calls_at_once_are_counted_each() -> None:
@@ -93,7 +92,7 @@ def test_many_calls_at_once_are_counted_each() -> None:
             thread.start()
         for thread in threads:
             thread.join(30)
-        assert (simulator.world.posts(), simulator.world.started(), simulator.world.live()) == (80, 80, 80)
+        assert (simulator.state.posts(), simulator.state.started(), simulator.state.live()) == (80, 80, 80)
 
 
 def test_a_taken_port_is_an_error_at_once() -> None:

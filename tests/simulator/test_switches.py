@@ -5,54 +5,54 @@ from __future__ import annotations
 import pytest
 
 from console.simulator.scenario import Scenario
-from console.simulator.world import World
+from console.simulator.state import SimulatorState
 from tests.simulator.caller import Caller, code
 
 LONG = Scenario(steps=10, step_seconds=10, tokens_per_step=1000, cancel_seconds=1)
 
 
-def test_a_zombie_is_in_progress_without_steps_for_ever(caller: Caller, world: World) -> None:
+def test_a_zombie_is_in_progress_without_steps_for_ever(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(faults=["zombie"]))
-    world.advance(1e6)
+    state.advance(1e6)
     shown = caller.shown(run_id)
     assert (shown["status"], len(shown["steps"]), "usage" in shown) == ("in_progress", 1, False)
 
 
-def test_a_zombie_can_be_cancelled_and_one_that_ignores_a_cancel_cannot(caller: Caller, world: World) -> None:
+def test_a_zombie_can_be_cancelled_and_one_that_ignores_a_cancel_cannot(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(faults=["zombie", "cancel.never"]))
     caller.cancel(run_id)
-    world.advance(1000)
+    state.advance(1000)
     assert caller.shown(run_id)["status"] == "in_progress"
     run_id = caller.start(Scenario(faults=["zombie"]), labels={})
     caller.cancel(run_id)
-    world.advance(1000)
+    state.advance(1000)
     assert caller.shown(run_id)["status"] == "cancelled"
 
 
-def test_late_usage_is_missing_from_the_first_polls_after_the_end(caller: Caller, world: World) -> None:
+def test_late_usage_is_missing_from_the_first_polls_after_the_end(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.set_faults({"usage.late": 2})
-    world.advance(1000)
+    state.set_faults({"usage.late": 2})
+    state.advance(1000)
     assert ["usage" in caller.shown(run_id) for _ in range(4)] == [False, False, True, True]
 
 
-def test_usage_may_be_shown_early_or_never(caller: Caller, world: World) -> None:
+def test_usage_may_be_shown_early_or_never(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.advance(25)
+    state.advance(25)
     assert "usage" not in caller.shown(run_id)
-    world.set_faults(["usage.midrun"])
+    state.set_faults(["usage.midrun"])
     assert caller.shown(run_id)["usage"]["total_tokens"] == 2000
-    world.set_faults(["usage.absent"])
-    world.advance(1000)
+    state.set_faults(["usage.absent"])
+    state.advance(1000)
     assert "usage" not in caller.shown(run_id)
 
 
-def test_steps_may_be_hidden_until_the_end(caller: Caller, world: World) -> None:
+def test_steps_may_be_hidden_until_the_end(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.set_faults(["steps.absent_midrun"])
-    world.advance(25)
+    state.set_faults(["steps.absent_midrun"])
+    state.advance(25)
     assert caller.shown(run_id)["steps"] == []
-    world.advance(1000)
+    state.advance(1000)
     assert len(caller.shown(run_id)["steps"]) == 11
 
 
@@ -67,11 +67,11 @@ def test_steps_may_be_hidden_until_the_end(caller: Caller, world: World) -> None
     ],
 )
 def test_the_server_s_limit_as_it_is_switched(
-    caller: Caller, world: World, faults: dict[str, float], status: str, tokens: int
+    caller: Caller, state: SimulatorState, faults: dict[str, float], status: str, tokens: int
 ) -> None:
-    world.set_faults(faults)
+    state.set_faults(faults)
     run_id = caller.start(LONG, agent_config={"type": "antigravity", "max_total_tokens": 4000})
-    world.advance(1000)
+    state.advance(1000)
     shown = caller.shown(run_id)
     assert (shown["status"], shown["usage"]["total_tokens"]) == (status, tokens)
 
@@ -80,9 +80,11 @@ def test_the_server_s_limit_as_it_is_switched(
     ("fault", "slash", "colon"),
     [("cancel.404_slash", 404, 200), ("cancel.404_colon", 200, 404), ("cancel.404_both", 404, 404)],
 )
-def test_the_form_of_cancel_may_be_unknown(caller: Caller, world: World, fault: str, slash: int, colon: int) -> None:
+def test_the_form_of_cancel_may_be_unknown(
+    caller: Caller, state: SimulatorState, fault: str, slash: int, colon: int
+) -> None:
     run_id = caller.start(LONG)
-    world.set_faults([fault])
+    state.set_faults([fault])
     replies = [caller.cancel(run_id), caller.cancel(run_id, colon=True)]
     assert [reply.status_code for reply in replies] == [slash, colon]
     for reply in replies:
@@ -90,39 +92,39 @@ def test_the_form_of_cancel_may_be_unknown(caller: Caller, world: World, fault: 
             assert reply.json() == {"error": {"code": 404, "message": "Method not found.", "status": "NOT_FOUND"}}
 
 
-def test_a_cancel_may_take_longer(caller: Caller, world: World) -> None:
+def test_a_cancel_may_take_longer(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.set_faults({"cancel.delay": 30})
+    state.set_faults({"cancel.delay": 30})
     caller.cancel(run_id)
-    world.advance(29)
+    state.advance(29)
     assert caller.shown(run_id)["status"] == "in_progress"
-    world.advance(1)
+    state.advance(1)
     assert caller.shown(run_id)["status"] == "cancelled"
 
 
-def test_a_cancel_of_an_ended_run_may_be_refused(caller: Caller, world: World) -> None:
+def test_a_cancel_of_an_ended_run_may_be_refused(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.advance(1000)
+    state.advance(1000)
     assert caller.cancel(run_id).json()["status"] == "completed"
-    world.set_faults(["cancel.terminal_400"])
+    state.set_faults(["cancel.terminal_400"])
     assert code(caller.cancel(run_id)) == (400, "failed_precondition")
     assert code(caller.cancel("v1_nobody")) == (404, "not_found")
 
 
-def test_a_run_may_be_lost_to_polls_for_a_while_or_for_good(caller: Caller, world: World) -> None:
+def test_a_run_may_be_lost_to_polls_for_a_while_or_for_good(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.set_faults({"get.403_grace": 2})
+    state.set_faults({"get.403_grace": 2})
     assert [caller.get(run_id).status_code for _ in range(3)] == [403, 403, 200]
-    world.set_faults(["get.404_forever"])
+    state.set_faults(["get.404_forever"])
     assert [caller.get(run_id, stream=stream).status_code for stream in ("false", "true")] == [404, 404]
-    assert world.live() == 1
+    assert state.live() == 1
 
 
-def test_delete_may_be_unimplemented(caller: Caller, world: World) -> None:
+def test_delete_may_be_unimplemented(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.set_faults(["delete.501"])
+    state.set_faults(["delete.501"])
     assert code(caller.call("DELETE", f"/interactions/{run_id}")) == (501, "unimplemented")
-    world.clear_faults()
+    state.clear_faults()
     assert caller.get(run_id).status_code == 200
 
 
@@ -136,14 +138,16 @@ def test_delete_may_be_unimplemented(caller: Caller, world: World) -> None:
         ("err.empty", ""),
     ],
 )
-def test_an_error_is_written_in_every_form_that_is_live(caller: Caller, world: World, fault: str, body: str) -> None:
-    world.set_faults([fault])
+def test_an_error_is_written_in_every_form_that_is_live(
+    caller: Caller, state: SimulatorState, fault: str, body: str
+) -> None:
+    state.set_faults([fault])
     reply = caller.get("x")
     assert (reply.status_code, reply.text) == (404, body)
 
 
-def test_the_form_of_an_error_counts_errors_and_not_calls(caller: Caller, world: World) -> None:
+def test_the_form_of_an_error_counts_errors_and_not_calls(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
-    world.set_faults({"err.old": 1})
+    state.set_faults({"err.old": 1})
     caller.shown(run_id)
     assert [caller.get("x").json()["error"]["code"] for _ in range(2)] == [404, "not_found"]

@@ -11,26 +11,26 @@ import pytest
 
 from console.simulator.server import SimulatorThread
 from tests.cli.nightdesk import Nightdesk
-from tests.sitting import WIDE, Sitting, Size
 from tests.ssh.daemon import Sshd, sshd
 from tests.ssh.processes import end_all
+from tests.terminal_session import WIDE, Size, TerminalSession
 
 KEPT = ("HOME", "XDG_RUNTIME_DIR", "LC_ALL", "PATH", "GEMINI_API_KEY", "PYTHONPATH")
 """What a session gets of our environment; TERM comes over the line."""
 TERM = "xterm-256color"
-Login = Callable[..., Sitting]
+Login = Callable[..., TerminalSession]
 
 
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     """A desk; when the test is over, however it ended, nothing of it runs any more."""
     with SimulatorThread() as simulator:
-        desk = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.world)
+        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
         try:
-            yield desk
+            yield operations
         finally:
             end_all(tmp_path)
-            desk.close()
+            operations.close()
 
 
 @pytest.fixture
@@ -46,11 +46,11 @@ def machine(nightdesk: Nightdesk, tmp_path: Path) -> Iterator[Sshd]:
 @pytest.fixture
 def login(nightdesk: Nightdesk, machine: Sshd) -> Iterator[Login]:
     """Logs in and runs a command of ours, or only what is `around` it, on the far terminal."""
-    opened: list[Sitting] = []
+    opened: list[TerminalSession] = []
 
     def log_in(
         *arguments: str, around: tuple[str, ...] = (), bare: bool = False, term: str = TERM, size: Size = WIDE
-    ) -> Sitting:
+    ) -> TerminalSession:
         ours = () if bare else command(nightdesk, *arguments)
         sitting = machine.login([*around, *ours], term=term, size=size)
         opened.append(sitting)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.sitting import WIDE, Sitting, Size
+from tests.terminal_session import WIDE, Size, TerminalSession
 from tests.waiting import until_sync
 
 CONFIG = """\
@@ -45,7 +45,7 @@ class Sshd:
         self._port = port
         self._environment = environment
 
-    def login(self, command: Sequence[str], *, term: str = "xterm-256color", size: Size = WIDE) -> Sitting:
+    def login(self, command: Sequence[str], *, term: str = "xterm-256color", size: Size = WIDE) -> TerminalSession:
         """An `ssh -tt` to here that runs `command` on the far terminal."""
         client = [
             *(shutil.which("ssh") or "ssh", "-tt", "-F", "none", "-q"),
@@ -54,7 +54,7 @@ class Sshd:
             *("127.0.0.1", shlex.join(command)),
         ]
         environment = {**self._environment, "TERM": term}
-        return Sitting(client, environment=environment, folder=self.folder, size=size)
+        return TerminalSession(client, environment=environment, folder=self.folder, size=size)
 
 
 @contextmanager

@@ -13,9 +13,9 @@ import pytest
 
 from console.domain.run import Outcome
 from tests.cli.nightdesk import Nightdesk
-from tests.sitting import Sitting
 from tests.ssh.conftest import Login
 from tests.ssh.processes import console_of, cpu_seconds, descriptors, lives
+from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
 NOTHING = ["/dev/null"] * 3
@@ -24,7 +24,7 @@ CTRL_C, CTRL_Q, ESCAPE = "\x03", "\x11", "\x1b"
 COUNTDOWN = re.compile(r"\b(\d+):(\d\d)\b")
 
 
-def with_a_live_run(sitting: Sitting, nightdesk: Nightdesk) -> Sitting:
+def with_a_live_run(sitting: TerminalSession, nightdesk: Nightdesk) -> TerminalSession:
     """A console at whose keyboard an endless run was launched."""
     sitting.shows("UTC")
     sitting.type("l")
@@ -38,7 +38,7 @@ def with_a_live_run(sitting: Sitting, nightdesk: Nightdesk) -> Sitting:
     return sitting
 
 
-def seconds_left(sitting: Sitting) -> int:
+def seconds_left(sitting: TerminalSession) -> int:
     """The countdown of the only run."""
     found = COUNTDOWN.search(next(line for line in sitting.screen.splitlines() if "endless" in line))
     return int(found[1]) * 60 + int(found[2]) if found else -1
@@ -67,21 +67,21 @@ def test_watch_a_countdown_change_the_size_cancel_by_key(nightdesk: Nightdesk, l
     assert sitting.ended() == 0
 
 
-def _killed(sitting: Sitting) -> None:
+def _killed(sitting: TerminalSession) -> None:
     sitting.signal(signal.SIGKILL)
 
 
-def _closed(sitting: Sitting) -> None:
+def _closed(sitting: TerminalSession) -> None:
     sitting.hang_up()
 
 
-def _stopped_then_killed(sitting: Sitting) -> None:
+def _stopped_then_killed(sitting: TerminalSession) -> None:
     sitting.signal(signal.SIGSTOP, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("drop", [_killed, _closed, _stopped_then_killed])
 def test_the_line_drops_and_the_run_is_found_again(
-    nightdesk: Nightdesk, login: Login, drop: Callable[[Sitting], None]
+    nightdesk: Nightdesk, login: Login, drop: Callable[[TerminalSession], None]
 ) -> None:
     first = with_a_live_run(login(), nightdesk)
     pid = console_of(nightdesk.state)

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.nightdesk import CAPS, ENDLESS, Nightdesk
-from tests.sitting import Sitting
+from tests.reporting import report
 from tests.ssh.processes import cpu_seconds
-from tests.telling import tell
+from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
 LATEST_S = 3.0
@@ -26,18 +26,18 @@ prompt = '''{prompt}'''
 
 
 @pytest.fixture
-def sitting(nightdesk: Nightdesk, seconds: float) -> Iterator[Sitting]:
+def sitting(nightdesk: Nightdesk, seconds: float) -> Iterator[TerminalSession]:
     """A console right here: over SSH the buffers in between would swallow minutes of frames."""
     nightdesk.configure(CAPS + TASK.format(deadline=seconds / 2, prompt=ENDLESS.prompt("Go.")))
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]
-    one = Sitting(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    one = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
     yield one
     one.close()
 
 
 @pytest.mark.parametrize("seconds", [8.0, pytest.param(60.0, marks=pytest.mark.soak)])
 def test_a_terminal_that_is_not_read_holds_up_no_deadline(
-    nightdesk: Nightdesk, sitting: Sitting, seconds: float
+    nightdesk: Nightdesk, sitting: TerminalSession, seconds: float
 ) -> None:
     sitting.shows("UTC")
     sitting.type("l")
@@ -61,7 +61,7 @@ def test_a_terminal_that_is_not_read_holds_up_no_deadline(
     assert cancelled, "the cancel did not reach the service"
     late = cancelled - seconds / 2
     share = (cpu_seconds(sitting.pid) - before) / seconds
-    tell(f"unread for {seconds:g} s: cancel {late:+.2f} s after the deadline, {share:.0%} of a processor")
+    report(f"unread for {seconds:g} s: cancel {late:+.2f} s after the deadline, {share:.0%} of a processor")
     assert late < LATEST_S
     assert nightdesk.world.live() == 0
     os.kill(sitting.pid, 0)

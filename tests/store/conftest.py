@@ -11,7 +11,7 @@ import pytest
 
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.store.building import Bench, open_bench
+from tests.store.harness import StoreHarness, open_harness
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +34,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def bench(fresh: Path, folder: Path) -> AsyncIterator[Bench]:
+async def harness(fresh: Path, folder: Path) -> AsyncIterator[StoreHarness]:
     """An open store and its clock."""
     shutil.copytree(fresh, folder)
-    opened = await open_bench(folder)
+    opened = await open_harness(folder)
     yield opened
     await opened.store.close()

@@ -12,9 +12,9 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from console.domain.guardrails import Caps
-from console.store.launches import ClaimKind
-from tests.store.building import CAPS, a_task, open_bench
+from console.domain.limits import Caps
+from console.store.claims import ClaimKind
+from tests.store.harness import CAPS, a_task, open_harness
 
 FREE = replace(CAPS, daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None)
 """No cap at all: only the key decides."""
@@ -29,17 +29,17 @@ def claim_all(folder: Path, targets: Sequence[str], caps: Caps, seed: int, start
 
 
 async def _claim_all(folder: Path, targets: Sequence[str], caps: Caps, start: Barrier) -> Answers:
-    bench = await open_bench(folder)
-    bench.caps = caps
+    harness = await open_harness(folder)
+    harness.caps = caps
     answers = []
     try:
         start.wait(timeout=120)
         for target in targets:
-            answer = await bench.claim(a_task(target))
+            answer = await harness.claim(a_task(target))
             assert answer.run is not None
             answers.append((answer.run.key, answer.kind.value, str(answer.run.id)))
     finally:
-        await bench.store.close()
+        await harness.store.close()
     return answers
 
 

@@ -33,7 +33,7 @@ Sums = tuple[int, int, int, int]
 
 
 @dataclass(slots=True)
-class Told:
+class ReplayedRun:
     """What the events so far tell of one run."""
 
     state: str = ""
@@ -48,12 +48,12 @@ class Told:
 class Replay:
     """The fold."""
 
-    runs: dict[str, Told] = field(default_factory=dict)
+    runs: dict[str, ReplayedRun] = field(default_factory=dict)
     sums: dict[str, list[int]] = field(default_factory=dict)
 
     def take(self, run_id: str, kind: str, detail: Mapping[str, Any], record: Mapping[str, Any] | None) -> None:
         """One event of one run."""
-        run = self.runs.setdefault(run_id, Told())
+        run = self.runs.setdefault(run_id, ReplayedRun())
         if kind in ("claimed", "approved"):
             run.hold = (detail["day"], parse_decimal(detail["hold"], 3))
             self._add(run.hold[0], held=run.hold[1], open_runs=1)
@@ -71,7 +71,7 @@ class Replay:
         elif kind in STATES:
             run.state = STATES[kind]
 
-    def _end(self, run: Told, outcome: str, record: Mapping[str, Any]) -> None:
+    def _end(self, run: ReplayedRun, outcome: str, record: Mapping[str, Any]) -> None:
         run.state, run.outcome = "ended", outcome
         if run.hold is None:
             return

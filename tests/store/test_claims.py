@@ -8,167 +8,170 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.admission import Asking, KeyAnswer, KeyVerdict
-from console.domain.guardrails import Cap, Caps, Refusal, RefusalKind
-from console.domain.run import RERUN_FREELY, Outcome, Run, State
+from console.domain.key_decision import KeyDecision, KeyDecisionKind, KeyRequest
+from console.domain.limits import Cap, Caps, Refusal, RefusalKind
+from console.domain.run import KEY_FREEING_OUTCOMES, Outcome, Run, State
 from console.domain.task import Guardrails, Origin, Stage
+from console.store.claims import FRESH_MS, ClaimKind, ClaimRepository
 from console.store.errors import StoreFull, StoreRefused
-from console.store.launches import ClaimKind, Launches
-from console.store.orders import FRESH_MS
-from tests.store.building import BUDGET, BY, CAPS, OWNER, Bench, a_task
+from tests.store.harness import BUDGET, BY, CAPS, OWNER, StoreHarness, a_task
 
 NEEDS_RERUN = (Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEOUT, Outcome.CANCELLED)
 
 
-async def test_a_claim_takes_key_and_hold_and_says_who_has_it(bench: Bench) -> None:
-    order = bench.order()
-    answer = await bench.store.launches.claim(order, bench.now)
+async def test_a_claim_takes_key_and_hold_and_says_who_has_it(harness: StoreHarness) -> None:
+    order = harness.order()
+    answer = await harness.store.launches.claim(order, harness.now)
     run = answer.run
     assert run is not None
     assert (answer.kind, run.state, run.attempt, run.fence) == (ClaimKind.CLAIMED, State.CLAIMED, 1, 1)
-    assert (run.key, run.owner, run.requested_by, run.claimed) == (order.key, OWNER, BY, bench.now)
-    assert run.expires_ms == bench.now.wall_ms + FRESH_MS
-    assert await bench.hold(run) == ("open", None)
-    assert (await bench.standing(Cap.DAILY_UNITS)).held == BUDGET
-    assert await bench.store.runs.get(run.id) == run
-    assert await bench.records() == ()
+    assert (run.key, run.owner, run.requested_by, run.claimed) == (order.key, OWNER, BY, harness.now)
+    assert run.expires_ms == harness.now.wall_ms + FRESH_MS
+    assert await harness.hold(run) == ("open", None)
+    assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == BUDGET
+    assert await harness.store.runs.get(run.id) == run
+    assert await harness.records() == ()
 
 
-async def test_the_second_taker_is_skipped_and_told_which_run_has_the_key(bench: Bench) -> None:
-    first = await bench.claimed()
-    answer = await bench.claim()
+async def test_the_second_taker_is_skipped_and_told_which_run_has_the_key(harness: StoreHarness) -> None:
+    first = await harness.claimed()
+    answer = await harness.claim()
     assert answer.kind is ClaimKind.SKIPPED
     assert answer.holder == first
     entry = answer.run
     assert entry is not None
     assert (entry.state, entry.outcome, entry.attempt, entry.used) == (State.ENDED, Outcome.SKIPPED, 0, 0)
-    assert await bench.hold(entry) is None
-    (record,) = await bench.records()
+    assert await harness.hold(entry) is None
+    (record,) = await harness.records()
     assert (record.status, record.fields["reason"], record.fields["run"]) == ("skipped", "running", entry.id)
-    assert await bench.store.runs.by_key(first.key) == (first,)
+    assert await harness.store.runs.by_key(first.key) == (first,)
 
 
-async def test_a_key_that_ended_ok_is_skipped_for_ever(bench: Bench) -> None:
-    done = await bench.ended(Outcome.OK)
-    bench.clock.advance(400 * 86_400)
-    answer = await bench.claim()
+async def test_a_key_that_ended_ok_is_skipped_for_ever(harness: StoreHarness) -> None:
+    done = await harness.ended(Outcome.OK)
+    harness.clock.advance(400 * 86_400)
+    answer = await harness.claim()
     assert (answer.kind, answer.holder) == (ClaimKind.SKIPPED, done)
-    assert (await bench.records())[-1].fields["reason"] == "done"
+    assert (await harness.records())[-1].fields["reason"] == "done"
 
 
-async def test_a_rerun_by_hand_supersedes_the_ok_run_in_the_same_transaction(bench: Bench) -> None:
-    done = await bench.ended(Outcome.OK)
-    assert (await bench.claim(rerun=True)).kind is ClaimKind.SKIPPED, "a rerun needs a reason"
-    scheduled = await bench.claim(rerun=True, reason="again", origin=Origin.SCHEDULE)
+async def test_a_rerun_by_hand_supersedes_the_ok_run_in_the_same_transaction(harness: StoreHarness) -> None:
+    done = await harness.ended(Outcome.OK)
+    assert (await harness.claim(rerun=True)).kind is ClaimKind.SKIPPED, "a rerun needs a reason"
+    scheduled = await harness.claim(rerun=True, reason="again", origin=Origin.SCHEDULE)
     assert scheduled.kind is ClaimKind.SKIPPED, "a schedule has no reruns"
-    again = await bench.claimed(rerun=True, reason="the report was wrong")
+    again = await harness.claimed(rerun=True, reason="the report was wrong")
     assert (again.attempt, again.note) == (2, "the report was wrong")
-    assert (await bench.run(done)).superseded_by == again.id
-    assert (await bench.run(done)).outcome is Outcome.OK
+    assert (await harness.run(done)).superseded_by == again.id
+    assert (await harness.run(done)).outcome is Outcome.OK
 
 
-@pytest.mark.parametrize("outcome", sorted(RERUN_FREELY))
-async def test_an_ending_of_which_nothing_was_launched_frees_the_key(bench: Bench, outcome: Outcome) -> None:
-    await bench.ended(outcome)
-    assert (await bench.claimed()).attempt == 2
+@pytest.mark.parametrize("outcome", sorted(KEY_FREEING_OUTCOMES))
+async def test_an_ending_of_which_nothing_was_launched_frees_the_key(harness: StoreHarness, outcome: Outcome) -> None:
+    await harness.ended(outcome)
+    assert (await harness.claimed()).attempt == 2
 
 
 @pytest.mark.parametrize("outcome", [*NEEDS_RERUN, Outcome.WRITTEN_OFF])
-async def test_any_other_ending_blocks_the_key_until_a_person_reruns_it(bench: Bench, outcome: Outcome) -> None:
-    ended = await bench.ended(outcome)
-    answer = await bench.claim()
+async def test_any_other_ending_blocks_the_key_until_a_person_reruns_it(
+    harness: StoreHarness, outcome: Outcome
+) -> None:
+    ended = await harness.ended(outcome)
+    answer = await harness.claim()
     assert answer.kind is ClaimKind.REFUSED
     assert answer.refusal is not None
     assert (answer.refusal.kind, "--rerun" in answer.refusal.sentence) == (RefusalKind.KEY_HELD, True)
-    assert (await bench.records())[-1].fields["reason"] == "key_held"
-    again = await bench.claimed(rerun=True, reason="understood")
-    assert (again.attempt, (await bench.run(ended)).superseded_by) == (2, None)
+    assert (await harness.records())[-1].fields["reason"] == "key_held"
+    again = await harness.claimed(rerun=True, reason="understood")
+    assert (again.attempt, (await harness.run(ended)).superseded_by) == (2, None)
 
 
-async def test_another_fingerprint_is_refused_and_the_difference_named(bench: Bench) -> None:
-    await bench.running()
-    edited = replace(bench.task, model="model-2")
-    answer = await bench.claim(edited)
+async def test_another_fingerprint_is_refused_and_the_difference_named(harness: StoreHarness) -> None:
+    await harness.running()
+    edited = replace(harness.task, model="model-2")
+    answer = await harness.claim(edited)
     assert answer.refusal is not None
     assert (answer.kind, answer.refusal.kind) == (ClaimKind.REFUSED, RefusalKind.FINGERPRINT)
     assert answer.differences == ("model: model-1 -> model-2",)
-    rerun = await bench.claim(edited, rerun=True, reason="new model")
+    rerun = await harness.claim(edited, rerun=True, reason="new model")
     assert rerun.kind is ClaimKind.REFUSED, "nothing takes a key from a run that is open"
 
 
-async def test_a_rerun_with_another_fingerprint_records_the_difference(bench: Bench) -> None:
-    await bench.ended(Outcome.FAILED)
-    run = await bench.claimed(replace(bench.task, model="model-2"), rerun=True, reason="new model")
-    claimed = (await bench.store.runs.timeline(run.id))[0]
+async def test_a_rerun_with_another_fingerprint_records_the_difference(harness: StoreHarness) -> None:
+    await harness.ended(Outcome.FAILED)
+    run = await harness.claimed(replace(harness.task, model="model-2"), rerun=True, reason="new model")
+    claimed = (await harness.store.runs.timeline(run.id))[0]
     assert claimed.detail["differences"] == "model: model-1 -> model-2"
     assert claimed.detail["why"] == "new model"
 
 
-async def test_unconfirmed_blocks_everybody(bench: Bench) -> None:
-    held = await bench.unconfirmed()
-    answer = await bench.claim(rerun=True, reason="please")
+async def test_unconfirmed_blocks_everybody(harness: StoreHarness) -> None:
+    held = await harness.unconfirmed()
+    answer = await harness.claim(rerun=True, reason="please")
     assert answer.refusal is not None
     assert (answer.refusal.kind, answer.holder) == (RefusalKind.KEY_HELD, held)
 
 
-async def test_pause_is_judged_before_anything_else(bench: Bench) -> None:
-    await bench.ended(Outcome.OK)
-    await bench.store.controls.pause(by="anna", now=bench.now)
-    answer = await bench.claim()
+async def test_pause_is_judged_before_anything_else(harness: StoreHarness) -> None:
+    await harness.ended(Outcome.OK)
+    await harness.store.controls.pause(by="anna", now=harness.now)
+    answer = await harness.claim()
     assert answer.refusal is not None
     assert (answer.refusal.kind, "anna" in answer.refusal.sentence) == (RefusalKind.PAUSED, True)
 
 
-async def test_the_stage_decides_what_a_schedule_may(bench: Bench) -> None:
-    refused = await bench.claim(origin=Origin.SCHEDULE)
+async def test_the_stage_decides_what_a_schedule_may(harness: StoreHarness) -> None:
+    refused = await harness.claim(origin=Origin.SCHEDULE)
     assert refused.refusal is not None
     assert refused.refusal.kind is RefusalKind.STAGE
-    await bench.at_stage(Stage.SEMI)
-    window = bench.now.wall_ms + 3_600_000
-    proposal = await bench.claim(origin=Origin.SCHEDULE, expires_ms=window)
+    await harness.at_stage(Stage.SEMI)
+    window = harness.now.wall_ms + 3_600_000
+    proposal = await harness.claim(origin=Origin.SCHEDULE, expires_ms=window)
     assert proposal.run is not None
     assert (proposal.kind, proposal.run.state, proposal.run.owner) == (ClaimKind.PROPOSED, State.PROPOSED, None)
-    assert (proposal.run.expires_ms, await bench.hold(proposal.run)) == (window, None)
-    again = await bench.claim(origin=Origin.SCHEDULE)
+    assert (proposal.run.expires_ms, await harness.hold(proposal.run)) == (window, None)
+    again = await harness.claim(origin=Origin.SCHEDULE)
     assert (again.kind, again.holder) == (ClaimKind.SKIPPED, proposal.run), "one proposal a key"
-    by_hand = await bench.claim()
+    by_hand = await harness.claim()
     assert by_hand.refusal is not None
     assert "waits for approval" in by_hand.refusal.sentence
 
 
-async def test_a_proposal_waits_no_longer_than_the_rules_say(bench: Bench) -> None:
-    run = await bench.proposed(expires_ms=bench.now.wall_ms + 10 * bench.rules.approval_ms)
-    assert run.expires_ms == bench.now.wall_ms + bench.rules.approval_ms
+async def test_a_proposal_waits_no_longer_than_the_rules_say(harness: StoreHarness) -> None:
+    run = await harness.proposed(expires_ms=harness.now.wall_ms + 10 * harness.rules.approval_ms)
+    assert run.expires_ms == harness.now.wall_ms + harness.rules.approval_ms
 
 
-async def test_unattended_runs_within_its_window_and_one_rung_lower_while_unconfirmed(bench: Bench) -> None:
-    await bench.at_stage(Stage.UNATTENDED)
-    window = bench.now.wall_ms + 7_200_000
-    run = await bench.claimed(origin=Origin.SCHEDULE, expires_ms=window)
+async def test_unattended_runs_within_its_window_and_one_rung_lower_while_unconfirmed(harness: StoreHarness) -> None:
+    await harness.at_stage(Stage.UNATTENDED)
+    window = harness.now.wall_ms + 7_200_000
+    run = await harness.claimed(origin=Origin.SCHEDULE, expires_ms=window)
     assert (run.stage, run.expires_ms) == (Stage.UNATTENDED, window)
-    lost = await bench.store.runs.mark_sending(run, bench.now)
-    bench.rules = replace(bench.rules, demote_on=())
-    await bench.store.runs.record_unconfirmed(lost, why="silence", now=bench.now)
-    await bench.at_stage(Stage.UNATTENDED)
-    next_day = await bench.claim(origin=Origin.SCHEDULE, date="2026-11-24")
+    lost = await harness.store.runs.mark_sending(run, harness.now)
+    harness.rules = replace(harness.rules, demote_on=())
+    await harness.store.runs.record_unconfirmed(lost, why="silence", now=harness.now)
+    await harness.at_stage(Stage.UNATTENDED)
+    next_day = await harness.claim(origin=Origin.SCHEDULE, date="2026-11-24")
     assert next_day.run is not None
     assert (next_day.kind, next_day.run.stage) == (ClaimKind.PROPOSED, Stage.SEMI)
 
 
-async def test_an_automatic_retry_runs_only_after_failed_and_only_unattended(bench: Bench) -> None:
-    await bench.at_stage(Stage.UNATTENDED)
-    bench.rules = replace(bench.rules, demote_on=())
-    await bench.ended(Outcome.FAILED, origin=Origin.SCHEDULE)
-    retry = await bench.claimed(origin=Origin.SCHEDULE, automatic_retry=True)
+async def test_an_automatic_retry_runs_only_after_failed_and_only_unattended(harness: StoreHarness) -> None:
+    await harness.at_stage(Stage.UNATTENDED)
+    harness.rules = replace(harness.rules, demote_on=())
+    await harness.ended(Outcome.FAILED, origin=Origin.SCHEDULE)
+    retry = await harness.claimed(origin=Origin.SCHEDULE, automatic_retry=True)
     assert retry.attempt == 2
-    await bench.settle(await bench.launch(await bench.store.runs.mark_sending(retry, bench.now)), Outcome.TIMEOUT)
-    refused = await bench.claim(origin=Origin.SCHEDULE, automatic_retry=True)
+    await harness.settle(
+        await harness.launch(await harness.store.runs.mark_sending(retry, harness.now)), Outcome.TIMEOUT
+    )
+    refused = await harness.claim(origin=Origin.SCHEDULE, automatic_retry=True)
     assert refused.refusal is not None
     assert refused.refusal.kind is RefusalKind.KEY_HELD
     other = a_task("other")
-    await bench.at_stage(Stage.SEMI, other)
-    await bench.ended(Outcome.FAILED, other)
-    demoted = await bench.claim(other, origin=Origin.SCHEDULE, automatic_retry=True)
+    await harness.at_stage(Stage.SEMI, other)
+    await harness.ended(Outcome.FAILED, other)
+    demoted = await harness.claim(other, origin=Origin.SCHEDULE, automatic_retry=True)
     assert demoted.refusal is not None
     assert demoted.refusal.kind is RefusalKind.STAGE
 
@@ -186,96 +189,96 @@ TASK_CAP_CASES = [
 
 
 @pytest.mark.parametrize(("cap", "caps"), CAP_CASES)
-async def test_each_cap_refuses_the_launch_that_would_pass_it(bench: Bench, cap: Cap, caps: Caps) -> None:
-    bench.caps = caps
-    await bench.claimed()
-    answer = await bench.claim(date="2026-11-24")
+async def test_each_cap_refuses_the_launch_that_would_pass_it(harness: StoreHarness, cap: Cap, caps: Caps) -> None:
+    harness.caps = caps
+    await harness.claimed()
+    answer = await harness.claim(date="2026-11-24")
     assert answer.refusal is not None
-    assert answer.refusal.standing is not None
-    assert (answer.refusal.kind, answer.refusal.standing.cap) == (RefusalKind.CAP, cap)
+    assert answer.refusal.cap_usage is not None
+    assert (answer.refusal.kind, answer.refusal.cap_usage.cap) == (RefusalKind.CAP, cap)
     assert answer.run is not None
-    assert await bench.hold(answer.run) is None
-    record = (await bench.records())[-1]
+    assert await harness.hold(answer.run) is None
+    record = (await harness.records())[-1]
     assert (record.status, record.fields["reason"], record.units) == ("refused", "cap", 0)
 
 
 @pytest.mark.parametrize(("cap", "rails"), TASK_CAP_CASES)
-async def test_a_task_has_caps_of_its_own(bench: Bench, cap: Cap, rails: Guardrails) -> None:
+async def test_a_task_has_caps_of_its_own(harness: StoreHarness, cap: Cap, rails: Guardrails) -> None:
     tight = a_task(guardrails=rails)
-    await bench.claimed(tight)
-    answer = await bench.claim(tight, date="2026-11-24")
+    await harness.claimed(tight)
+    answer = await harness.claim(tight, date="2026-11-24")
     assert answer.refusal is not None
-    assert answer.refusal.standing is not None
-    assert answer.refusal.standing.cap is cap
-    assert (await bench.claim(a_task("other"))).kind is ClaimKind.CLAIMED
+    assert answer.refusal.cap_usage is not None
+    assert answer.refusal.cap_usage.cap is cap
+    assert (await harness.claim(a_task("other"))).kind is ClaimKind.CLAIMED
 
 
-async def test_a_look_answers_as_a_claim_would_and_writes_nothing(bench: Bench) -> None:
+async def test_a_look_answers_as_a_claim_would_and_writes_nothing(harness: StoreHarness) -> None:
     for expected in (ClaimKind.CLAIMED, ClaimKind.SKIPPED):
-        look = await bench.store.launches.look(bench.order(), bench.now)
+        look = await harness.store.launches.look(harness.order(), harness.now)
         assert (look.kind, look.run) == (expected, None)
-        assert len(look.standings) == 6
+        assert len(look.cap_usages) == 6
         if expected is ClaimKind.CLAIMED:
-            assert await bench.store.runs.open_runs() == ()
-            await bench.claimed()
-    assert await bench.records() == ()
+            assert await harness.store.runs.open_runs() == ()
+            await harness.claimed()
+    assert await harness.records() == ()
 
 
-async def test_a_missed_instant_and_an_engines_refusal_are_entries_with_a_line(bench: Bench) -> None:
-    missed = await bench.store.launches.miss(bench.order(), bench.now)
+async def test_a_missed_instant_and_an_engines_refusal_are_entries_with_a_line(harness: StoreHarness) -> None:
+    missed = await harness.store.launches.miss(harness.order(), harness.now)
     clock = Refusal(kind=RefusalKind.CLOCK, sentence="the clock stepped")
-    refused = await bench.store.launches.refuse(bench.order(), clock, bench.now)
+    refused = await harness.store.launches.refuse(harness.order(), clock, harness.now)
     assert (missed.outcome, refused.outcome) == (Outcome.SKIPPED, Outcome.REFUSED)
-    assert [record.fields["reason"] for record in await bench.records()] == ["missed", "clock"]
-    assert (await bench.claimed()).attempt == 1
+    assert [record.fields["reason"] for record in await harness.records()] == ["missed", "clock"]
+    assert (await harness.claimed()).attempt == 1
 
 
-async def test_the_index_has_the_last_word_over_a_judge_that_is_wrong(bench: Bench) -> None:
-    def always_free(runs: Sequence[Run], asking: Asking) -> KeyVerdict:
-        return KeyVerdict(answer=KeyAnswer.FREE, attempt=len(runs) + 1)
+async def test_the_index_has_the_last_word_over_a_judge_that_is_wrong(harness: StoreHarness) -> None:
+    def always_free(runs: Sequence[Run], asking: KeyRequest) -> KeyDecision:
+        return KeyDecision(answer=KeyDecisionKind.FREE, attempt=len(runs) + 1)
 
-    first = await bench.claimed()
-    naive = Launches(bench.store.database, judge=always_free)
-    answer = await naive.claim(bench.order(), bench.now)
+    first = await harness.claimed()
+    naive = ClaimRepository(harness.store.database, judge=always_free)
+    answer = await naive.claim(harness.order(), harness.now)
     assert (answer.kind, answer.holder) == (ClaimKind.SKIPPED, first)
-    assert await bench.store.runs.by_key(first.key) == (first,)
-    assert (await bench.standing(Cap.DAILY_UNITS)).held == BUDGET
+    assert await harness.store.runs.by_key(first.key) == (first,)
+    assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == BUDGET
 
 
-async def test_a_cancelled_claim_took_key_and_hold_or_neither(bench: Bench) -> None:
+async def test_a_cancelled_claim_took_key_and_hold_or_neither(harness: StoreHarness) -> None:
     """Whoever was cancelled finds out by reading: the run is there with everything, or not at all."""
-    bench.caps, taken = replace(CAPS, daily_runs=None, daily_units=None, concurrent_runs=None), 0
+    harness.caps, taken = replace(CAPS, daily_runs=None, daily_units=None, concurrent_runs=None), 0
     for turns in range(60):
-        order = bench.order(a_task(f"t{turns}"))
-        claim = asyncio.create_task(bench.store.launches.claim(order, bench.now))
+        order = harness.order(a_task(f"t{turns}"))
+        claim = asyncio.create_task(harness.store.launches.claim(order, harness.now))
         for _ in range(turns):
             await asyncio.sleep(0)
         claim.cancel()
         await asyncio.gather(claim, return_exceptions=True)
-        assert not bench.store.database.in_transaction
-        run = await bench.store.runs.get(order.run_id)
+        assert not harness.store.database.in_transaction
+        run = await harness.store.runs.get(order.run_id)
         taken += run is not None
         if run is not None:
-            assert (await bench.hold(run), await bench.kinds(run)) == (("open", None), ["claimed"])
-    assert (await bench.standing(Cap.CONCURRENT_RUNS)).held == taken
-    assert (await bench.standing(Cap.MONTHLY_UNITS)).held == taken * BUDGET
+            assert (await harness.hold(run), await harness.kinds(run)) == (("open", None), ["claimed"])
+    assert (await harness.cap_usage(Cap.CONCURRENT_RUNS)).held == taken
+    assert (await harness.cap_usage(Cap.MONTHLY_UNITS)).held == taken * BUDGET
 
 
-async def test_a_run_id_is_used_once(bench: Bench) -> None:
-    order = bench.order()
-    await bench.store.launches.claim(order, bench.now)
+async def test_a_run_id_is_used_once(harness: StoreHarness) -> None:
+    order = harness.order()
+    await harness.store.launches.claim(order, harness.now)
     with pytest.raises(StoreRefused):
-        await bench.store.launches.claim(order, bench.now)
+        await harness.store.launches.claim(order, harness.now)
 
 
-async def test_too_little_room_on_the_disk_launches_nothing(bench: Bench) -> None:
-    cramped = Launches(bench.store.database, room=lambda: 50 * 1024 * 1024 - 1)
+async def test_too_little_room_on_the_disk_launches_nothing(harness: StoreHarness) -> None:
+    cramped = ClaimRepository(harness.store.database, room=lambda: 50 * 1024 * 1024 - 1)
     with pytest.raises(StoreFull, match="51199 KiB are free"):
-        await cramped.claim(bench.order(), bench.now)
-    assert await bench.store.runs.open_runs() == ()
+        await cramped.claim(harness.order(), harness.now)
+    assert await harness.store.runs.open_runs() == ()
 
 
-async def test_hostile_text_in_an_order_is_stored_cleaned(bench: Bench) -> None:
-    run = await bench.claimed(by="eve\x1b[2J\ud800", rerun=True, reason="\x07\u202e")
+async def test_hostile_text_in_an_order_is_stored_cleaned(harness: StoreHarness) -> None:
+    run = await harness.claimed(by="eve\x1b[2J\ud800", rerun=True, reason="\x07\u202e")
     assert run.requested_by == "eve␛[2J\\ud800"
     assert run.note == "␇\\u202e"

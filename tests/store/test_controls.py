@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
-from console.store.rows import OwnerRow, PauseRow
-from tests.store.building import Bench
+from console.store.controls import OwnerRow, PauseRow
+from tests.store.harness import StoreHarness
 
 
-async def test_the_first_pause_stays_named_until_it_is_lifted(bench: Bench) -> None:
-    controls = bench.store.controls
+async def test_the_first_pause_stays_named_until_it_is_lifted(harness: StoreHarness) -> None:
+    controls = harness.store.controls
     assert await controls.paused() is None
-    assert not await controls.resume(by="anna", now=bench.now)
-    assert await controls.pause(by="anna\ud800", now=bench.now)
-    since = bench.now.wall_ms
-    bench.clock.advance(5)
-    assert not await controls.pause(by="bert", now=bench.now)
+    assert not await controls.resume(by="anna", now=harness.now)
+    assert await controls.pause(by="anna\ud800", now=harness.now)
+    since = harness.now.wall_ms
+    harness.clock.advance(5)
+    assert not await controls.pause(by="bert", now=harness.now)
     assert await controls.paused() == PauseRow(by="anna\ufffd", since_ms=since)
-    assert await controls.resume(by="bert", now=bench.now)
+    assert await controls.resume(by="bert", now=harness.now)
     assert await controls.paused() is None
-    assert [(record.fields["event"], record.fields["by"][:4]) for record in await bench.records()] == [
+    assert [(record.fields["event"], record.fields["by"][:4]) for record in await harness.records()] == [
         ("pause", "anna"),
         ("resume", "bert"),
     ]
 
 
-async def test_processes_come_beat_and_go(bench: Bench) -> None:
-    controls, began = bench.store.controls, bench.now.wall_ms
-    await controls.announce("owner-1", kind="console", pid=11, now=bench.now)
-    bench.clock.advance(1)
-    await controls.announce("owner-2", kind="serve", pid=12, now=bench.now)
-    await controls.beat("owner-1", bench.now)
-    await controls.beat("stranger", bench.now)
+async def test_processes_come_beat_and_go(harness: StoreHarness) -> None:
+    controls, began = harness.store.controls, harness.now.wall_ms
+    await controls.announce("owner-1", kind="console", pid=11, now=harness.now)
+    harness.clock.advance(1)
+    await controls.announce("owner-2", kind="serve", pid=12, now=harness.now)
+    await controls.beat("owner-1", harness.now)
+    await controls.beat("stranger", harness.now)
     one, two = await controls.owners()
     assert one == OwnerRow(id="owner-1", kind="console", pid=11, started_ms=began, beat_ms=began + 1_000)
     assert two.id == "owner-2"
@@ -38,8 +38,8 @@ async def test_processes_come_beat_and_go(bench: Bench) -> None:
     assert await controls.owners() == (two,)
 
 
-async def test_facts_by_name(bench: Bench) -> None:
-    controls = bench.store.controls
+async def test_facts_by_name(harness: StoreHarness) -> None:
+    controls = harness.store.controls
     assert await controls.meta_get("checked") is None
     await controls.meta_set("checked", "1")
     await controls.meta_set("checked", "2")

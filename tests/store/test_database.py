@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.moment import Moment
-from console.store.connecting import JournalMode, location, safe_journal_mode
+from console.domain.timestamps import Timestamp
 from console.store.database import Database, Transaction
 from console.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreRefused
+from console.store.pragmas import JournalMode, database_uri, safe_journal_mode
 from console.store.store import Store
 from tests.clock import ManualClock
 
 ROWS = 4
 """Rows that each unit writes, one statement each."""
-NOW: Moment = ManualClock().now()
+NOW: Timestamp = ManualClock().now()
 MODES = pytest.mark.parametrize("store", list(JournalMode), indirect=True, ids=str)
 
 
@@ -45,7 +45,7 @@ async def _count(store: Store) -> int:
 
 def _others_can_write(folder: Path) -> None:
     """Raises where a lock was left behind."""
-    with closing(sqlite3.connect(location(folder), uri=True, isolation_level=None, timeout=0)) as other:
+    with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None, timeout=0)) as other:
         other.execute("begin immediate")
         other.execute("rollback")
 
@@ -165,7 +165,7 @@ async def test_a_store_opened_for_reading_refuses_every_write(store: Store, fold
 async def test_a_lock_that_nobody_frees_is_busy_and_nothing_is_written(store: Store, folder: Path) -> None:
     impatient = await Store.open(folder, now=NOW, busy_ms=50, journal=safe_mode_of(store))
     try:
-        with closing(sqlite3.connect(location(folder), uri=True, isolation_level=None)) as other:
+        with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as other:
             other.execute("begin immediate")
             with pytest.raises(StoreBusy):
                 await impatient.database.transaction(_write)

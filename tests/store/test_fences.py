@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.moment import Moment
-from console.domain.run import Outcome, Reason, Run, State
+from console.domain.run import Outcome, Run, State, StopReason
+from console.domain.timestamps import Timestamp
 from console.store.errors import StaleRun
-from console.store.rows import Ending, Progress
-from console.store.runs import Runs
-from tests.store.building import BY, Bench, run_in
+from console.store.rows import Progress, RunResult
+from console.store.runs import RunRepository
+from tests.store.harness import BY, StoreHarness, run_in
 
-Write = Callable[[Runs, Run, Moment], Awaitable[object]]
-ENDING = Ending(outcome=Outcome.OK, usage_known=True)
+Write = Callable[[RunRepository, Run, Timestamp], Awaitable[object]]
+ENDING = RunResult(outcome=Outcome.OK, usage_known=True)
 
 WRITES: dict[str, tuple[State, Write]] = {
     "sandbox": (
@@ -48,47 +48,52 @@ WRITES: dict[str, tuple[State, Write]] = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_whoever_lost_the_run_writes_nothing(bench: Bench, name: str) -> None:
+async def test_whoever_lost_the_run_writes_nothing(harness: StoreHarness, name: str) -> None:
     state, write = WRITES[name]
-    run = await run_in(bench, state)
-    taken = await bench.store.runs.take_over(run, owner="owner-2", now=bench.now)
+    run = await run_in(harness, state)
+    taken = await harness.store.runs.take_over(run, owner="owner-2", now=harness.now)
     assert taken is not None
-    before = (await bench.run(run), await bench.hold(run), await bench.sends(run), await bench.records())
+    before = (await harness.run(run), await harness.hold(run), await harness.sends(run), await harness.records())
     for stale in (run, replace(taken, owner=run.owner), replace(taken, fence=run.fence), replace(taken, fence=9)):
         with pytest.raises(StaleRun):
-            await write(bench.store.runs, stale, bench.now)
-    assert (await bench.run(run), await bench.hold(run), await bench.sends(run), await bench.records()) == before
-    await write(bench.store.runs, taken, bench.now)
-    assert await bench.run(run) != before[0]
+            await write(harness.store.runs, stale, harness.now)
+    assert (
+        await harness.run(run),
+        await harness.hold(run),
+        await harness.sends(run),
+        await harness.records(),
+    ) == before
+    await write(harness.store.runs, taken, harness.now)
+    assert await harness.run(run) != before[0]
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_no_write_is_done_twice(bench: Bench, name: str) -> None:
+async def test_no_write_is_done_twice(harness: StoreHarness, name: str) -> None:
     """After the first one the row is no longer what the second believes; figures and sandboxes may be told again."""
     state, write = WRITES[name]
-    run = await run_in(bench, state)
-    await write(bench.store.runs, run, bench.now)
-    if (await bench.run(run)).state is state:
+    run = await run_in(harness, state)
+    await write(harness.store.runs, run, harness.now)
+    if (await harness.run(run)).state is state:
         return
-    after = (await bench.run(run), await bench.hold(run), await bench.records())
+    after = (await harness.run(run), await harness.hold(run), await harness.records())
     with pytest.raises(StaleRun):
-        await write(bench.store.runs, run, bench.now)
-    assert (await bench.run(run), await bench.hold(run), await bench.records()) == after
+        await write(harness.store.runs, run, harness.now)
+    assert (await harness.run(run), await harness.hold(run), await harness.records()) == after
 
 
-async def test_of_two_that_take_over_one_is_told_that_it_was_slower(bench: Bench) -> None:
-    run = await bench.running()
-    first = await bench.store.runs.take_over(run, owner="owner-2", now=bench.now)
-    second = await bench.store.runs.take_over(run, owner="owner-3", now=bench.now)
+async def test_of_two_that_take_over_one_is_told_that_it_was_slower(harness: StoreHarness) -> None:
+    run = await harness.running()
+    first = await harness.store.runs.take_over(run, owner="owner-2", now=harness.now)
+    second = await harness.store.runs.take_over(run, owner="owner-3", now=harness.now)
     assert first is not None
     assert (first.owner, first.fence, second) == ("owner-2", 2, None)
-    assert (await bench.kinds(run))[-1] == "taken_over"
+    assert (await harness.kinds(run))[-1] == "taken_over"
 
 
-async def test_a_stop_needs_no_fence_but_moves_the_state_under_the_owner(bench: Bench) -> None:
-    run = await bench.running()
-    await bench.store.runs.request_stop(run.id, reason=Reason.OPERATOR, by=BY, now=bench.now)
+async def test_a_stop_needs_no_fence_but_moves_the_state_under_the_owner(harness: StoreHarness) -> None:
+    run = await harness.running()
+    await harness.store.runs.request_stop(run.id, reason=StopReason.OPERATOR, by=BY, now=harness.now)
     with pytest.raises(StaleRun, match="no longer running"):
-        await bench.store.runs.record_progress(run, Progress(), bench.now)
-    stopping = await bench.run(run)
-    await bench.store.runs.record_progress(stopping, Progress(used=5), bench.now)
+        await harness.store.runs.record_progress(run, Progress(), harness.now)
+    stopping = await harness.run(run)
+    await harness.store.runs.record_progress(stopping, Progress(used=5), harness.now)

@@ -16,16 +16,16 @@ import asyncio, sys
 from dataclasses import replace
 from pathlib import Path
 from console.store.errors import StoreError, StoreFull
-from console.store.launches import Launches
-from tests.store.building import a_task, open_bench
+from console.store.claims import ClaimRepository
+from tests.store.harness import a_task, open_harness
 from tests.store.racing import FREE
 
 async def main(place):
     filler = place / "filler"
-    bench = await open_bench(place / "state")
+    bench = await open_harness(place / "state")
     bench.caps = FREE
     try:
-        bench.store.launches = Launches(bench.store.database, room=lambda: 2**40)
+        bench.store.launches = ClaimRepository(bench.store.database, room=lambda: 2**40)
         kept = [await bench.running(a_task("before"))]
         with filler.open("wb", buffering=0) as file:
             try:

@@ -8,79 +8,81 @@ from hypothesis import strategies as st
 
 from console.domain.run import Outcome, RunId
 from console.domain.task import Origin, Stage
-from console.store.history import SELECT_PAGE, HistoryFilter, KeyStanding, KeyState, Place, _where, p95
-from console.store.statements import every
-from console.store.words import match_text
-from tests.store.building import Bench, a_task
+from console.store.full_text import match_text
+from console.store.history import SELECT_PAGE, Cursor, HistoryFilter, KeyState, KeyStatus, _where, p95
+from console.store.statements import fetch_all
+from tests.store.harness import StoreHarness, a_task
 
 
-async def _ids(bench: Bench, wanted: HistoryFilter) -> list[RunId]:
-    page = await bench.store.history.page(wanted)
-    assert len(page.runs) == await bench.store.history.count(wanted)
+async def _ids(harness: StoreHarness, wanted: HistoryFilter) -> list[RunId]:
+    page = await harness.store.history.page(wanted)
+    assert len(page.runs) == await harness.store.history.count(wanted)
     return [run.id for run in page.runs]
 
 
-async def test_pages_show_every_entry_once_newest_first_while_new_ones_come(bench: Bench) -> None:
+async def test_pages_show_every_entry_once_newest_first_while_new_ones_come(harness: StoreHarness) -> None:
     made: list[RunId] = []
     for number in range(7):
-        bench.clock.advance(number % 2)
-        made.append((await bench.claimed(a_task(f"t{number}"))).id)
+        harness.clock.advance(number % 2)
+        made.append((await harness.claimed(a_task(f"t{number}"))).id)
     seen: list[RunId] = []
-    after: Place | None = None
+    after: Cursor | None = None
     while True:
-        page = await bench.store.history.page(HistoryFilter(), limit=2, after=after)
+        page = await harness.store.history.page(HistoryFilter(), limit=2, after=after)
         seen += [run.id for run in page.runs]
-        await bench.claim(a_task("later"))
+        await harness.claim(a_task("later"))
         if (after := page.after) is None:
             break
     assert seen == made[::-1]
 
 
-async def test_a_page_that_is_just_full_is_the_last(bench: Bench) -> None:
+async def test_a_page_that_is_just_full_is_the_last(harness: StoreHarness) -> None:
     for number in range(2):
-        await bench.claimed(a_task(f"t{number}"))
-    assert (await bench.store.history.page(HistoryFilter(), limit=2)).after is None
-    assert (await bench.store.history.page(HistoryFilter(tasks=("none",)))).runs == ()
+        await harness.claimed(a_task(f"t{number}"))
+    assert (await harness.store.history.page(HistoryFilter(), limit=2)).after is None
+    assert (await harness.store.history.page(HistoryFilter(tasks=("none",)))).runs == ()
 
 
-async def test_every_filter_alone_and_together(bench: Bench) -> None:
-    ok = await bench.ended(Outcome.OK)
-    skipped = (await bench.claim()).run
-    bench.clock.advance(3_600)
+async def test_every_filter_alone_and_together(harness: StoreHarness) -> None:
+    ok = await harness.ended(Outcome.OK)
+    skipped = (await harness.claim()).run
+    harness.clock.advance(3_600)
     other = a_task("other")
-    await bench.at_stage(Stage.UNATTENDED, other)
-    failed = await bench.ended(Outcome.FAILED, other, origin=Origin.SCHEDULE)
-    live = await bench.running(a_task("live"))
+    await harness.at_stage(Stage.UNATTENDED, other)
+    failed = await harness.ended(Outcome.FAILED, other, origin=Origin.SCHEDULE)
+    live = await harness.running(a_task("live"))
     assert skipped is not None
     everything = [live.id, failed.id, skipped.id, ok.id]
-    assert await _ids(bench, HistoryFilter()) == everything
-    assert await _ids(bench, HistoryFilter(open_too=False)) == everything[1:]
-    assert await _ids(bench, HistoryFilter(tasks=("report",))) == [skipped.id, ok.id]
-    assert await _ids(bench, HistoryFilter(tasks=("report", "live"))) == [live.id, skipped.id, ok.id]
-    assert await _ids(bench, HistoryFilter(outcomes=(Outcome.OK, Outcome.FAILED))) == [failed.id, ok.id]
-    assert await _ids(bench, HistoryFilter(stages=(Stage.UNATTENDED,))) == [failed.id]
-    assert await _ids(bench, HistoryFilter(origins=(Origin.SCHEDULE,))) == [failed.id]
-    assert await _ids(bench, HistoryFilter(since_ms=failed.created_ms)) == [live.id, failed.id]
-    assert await _ids(bench, HistoryFilter(until_ms=failed.created_ms)) == [skipped.id, ok.id]
+    assert await _ids(harness, HistoryFilter()) == everything
+    assert await _ids(harness, HistoryFilter(open_too=False)) == everything[1:]
+    assert await _ids(harness, HistoryFilter(tasks=("report",))) == [skipped.id, ok.id]
+    assert await _ids(harness, HistoryFilter(tasks=("report", "live"))) == [live.id, skipped.id, ok.id]
+    assert await _ids(harness, HistoryFilter(outcomes=(Outcome.OK, Outcome.FAILED))) == [failed.id, ok.id]
+    assert await _ids(harness, HistoryFilter(stages=(Stage.UNATTENDED,))) == [failed.id]
+    assert await _ids(harness, HistoryFilter(origins=(Origin.SCHEDULE,))) == [failed.id]
+    assert await _ids(harness, HistoryFilter(since_ms=failed.created_ms)) == [live.id, failed.id]
+    assert await _ids(harness, HistoryFilter(until_ms=failed.created_ms)) == [skipped.id, ok.id]
     both = HistoryFilter(tasks=("report",), outcomes=(Outcome.SKIPPED,), until_ms=failed.created_ms)
-    assert await _ids(bench, both) == [skipped.id]
+    assert await _ids(harness, both) == [skipped.id]
 
 
-async def test_text_finds_words_by_their_beginning_in_what_the_run_left(bench: Bench) -> None:
-    wrote = await bench.settle(await bench.running(), result="Three errors in checkout.py, two fixed", note="draft 7")
-    other = await bench.claimed(a_task("nightly-report", target="acme/site"))
-    assert await _ids(bench, HistoryFilter(text="ERR fix")) == [wrote.id]
-    assert await _ids(bench, HistoryFilter(text="checkout.py draft")) == [wrote.id]
-    assert await _ids(bench, HistoryFilter(text="nightly acme/si")) == [other.id]
-    assert await _ids(bench, HistoryFilter(text=other.key[:8])) == [other.id]
-    assert await _ids(bench, HistoryFilter(text="err", tasks=("nightly-report",))) == []
-    assert await _ids(bench, HistoryFilter(text="rrors")) == []
+async def test_text_finds_words_by_their_beginning_in_what_the_run_left(harness: StoreHarness) -> None:
+    wrote = await harness.settle(
+        await harness.running(), result="Three errors in checkout.py, two fixed", note="draft 7"
+    )
+    other = await harness.claimed(a_task("nightly-report", target="acme/site"))
+    assert await _ids(harness, HistoryFilter(text="ERR fix")) == [wrote.id]
+    assert await _ids(harness, HistoryFilter(text="checkout.py draft")) == [wrote.id]
+    assert await _ids(harness, HistoryFilter(text="nightly acme/si")) == [other.id]
+    assert await _ids(harness, HistoryFilter(text=other.key[:8])) == [other.id]
+    assert await _ids(harness, HistoryFilter(text="err", tasks=("nightly-report",))) == []
+    assert await _ids(harness, HistoryFilter(text="rrors")) == []
 
 
 @pytest.mark.parametrize("text", ['"', "- *", "a OR", "NEAR(", "task:x", "x' --", "\0", "^", "\u202e", "()", "\ud800"])
-async def test_no_text_is_taken_for_a_query(bench: Bench, text: str) -> None:
-    await bench.claimed()
-    assert await bench.store.history.count(HistoryFilter(text=text)) == 0
+async def test_no_text_is_taken_for_a_query(harness: StoreHarness, text: str) -> None:
+    await harness.claimed()
+    assert await harness.store.history.count(HistoryFilter(text=text)) == 0
 
 
 @given(st.text(max_size=40))
@@ -90,50 +92,50 @@ def test_a_query_is_only_quoted_words(text: str) -> None:
     assert all(word.startswith('"') and word.endswith('"*') for word in query.split())
 
 
-async def test_the_index_follows_every_change(bench: Bench) -> None:
-    await bench.ended(Outcome.REJECTED)
-    await bench.ended(Outcome.DECLINED, date="2026-11-24")
-    await bench.ended(Outcome.WRITTEN_OFF, date="2026-11-25")
-    await bench.ended(Outcome.OK, date="2026-11-26")
+async def test_the_index_follows_every_change(harness: StoreHarness) -> None:
+    await harness.ended(Outcome.REJECTED)
+    await harness.ended(Outcome.DECLINED, date="2026-11-24")
+    await harness.ended(Outcome.WRITTEN_OFF, date="2026-11-25")
+    await harness.ended(Outcome.OK, date="2026-11-26")
     check = "insert into runs_text (runs_text, rank) values ('integrity-check', 1)"
-    await bench.store.database.transaction(lambda tx: tx.execute_fetchall(check))
-    assert await bench.store.history.count(HistoryFilter(text="declined")) == 1
+    await harness.store.database.transaction(lambda tx: tx.execute_fetchall(check))
+    assert await harness.store.history.count(HistoryFilter(text="declined")) == 1
 
 
-async def test_what_ended_last_comes_first_and_skips_are_left_out(bench: Bench) -> None:
-    early = await bench.running(a_task("early"))
-    late = await bench.running(a_task("late"))
-    await bench.claim(a_task("late"))
-    bench.clock.advance(1)
-    await bench.settle(late)
-    bench.clock.advance(1)
-    await bench.settle(early)
-    assert [run.id for run in await bench.store.history.recent()] == [early.id, late.id]
-    assert [run.id for run in await bench.store.history.recent(1)] == [early.id]
+async def test_what_ended_last_comes_first_and_skips_are_left_out(harness: StoreHarness) -> None:
+    early = await harness.running(a_task("early"))
+    late = await harness.running(a_task("late"))
+    await harness.claim(a_task("late"))
+    harness.clock.advance(1)
+    await harness.settle(late)
+    harness.clock.advance(1)
+    await harness.settle(early)
+    assert [run.id for run in await harness.store.history.recent()] == [early.id, late.id]
+    assert [run.id for run in await harness.store.history.recent(1)] == [early.id]
 
 
-async def test_the_standing_of_a_key_is_what_a_launch_would_meet(bench: Bench) -> None:
-    done = await bench.ended(Outcome.OK)
-    failed = await bench.ended(Outcome.FAILED, date="2026-11-24")
-    live = await bench.running(date="2026-11-25")
-    free = await bench.ended(Outcome.REJECTED, date="2026-11-26")
+async def test_the_standing_of_a_key_is_what_a_launch_would_meet(harness: StoreHarness) -> None:
+    done = await harness.ended(Outcome.OK)
+    failed = await harness.ended(Outcome.FAILED, date="2026-11-24")
+    live = await harness.running(date="2026-11-25")
+    free = await harness.ended(Outcome.REJECTED, date="2026-11-26")
     unknown = "0" * 16
-    standings = await bench.store.history.keys([done.key, failed.key, live.key, free.key, unknown])
+    standings = await harness.store.history.keys([done.key, failed.key, live.key, free.key, unknown])
     assert standings == {
-        done.key: KeyStanding(state=KeyState.DONE, attempts=1, holder=done),
-        failed.key: KeyStanding(state=KeyState.HELD, attempts=1, holder=failed),
-        live.key: KeyStanding(state=KeyState.HELD, attempts=1, holder=live),
-        free.key: KeyStanding(state=KeyState.FREE, attempts=1),
-        unknown: KeyStanding(state=KeyState.FREE, attempts=0),
+        done.key: KeyStatus(state=KeyState.DONE, attempts=1, holder=done),
+        failed.key: KeyStatus(state=KeyState.HELD, attempts=1, holder=failed),
+        live.key: KeyStatus(state=KeyState.HELD, attempts=1, holder=live),
+        free.key: KeyStatus(state=KeyState.FREE, attempts=1),
+        unknown: KeyStatus(state=KeyState.FREE, attempts=0),
     }
 
 
-async def test_what_is_typical_comes_from_runs_that_ended_ok(bench: Bench) -> None:
-    assert await bench.store.history.typical("report") is None
+async def test_what_is_typical_comes_from_runs_that_ended_ok(harness: StoreHarness) -> None:
+    assert await harness.store.history.typical("report") is None
     for number, used in enumerate((1_000, 2_000, 30_000)):
-        await bench.ended(Outcome.OK, date=f"2026-12-{10 + number}", used=used)
-    await bench.ended(Outcome.FAILED, date="2026-12-20", used=49_000)
-    typical = await bench.store.history.typical("report")
+        await harness.ended(Outcome.OK, date=f"2026-12-{10 + number}", used=used)
+    await harness.ended(Outcome.FAILED, date="2026-12-20", used=49_000)
+    typical = await harness.store.history.typical("report")
     assert typical is not None
     assert (typical.runs, typical.median_units, typical.p95_units, typical.p95_ms) == (3, 2_000, 30_000, 5_000)
 
@@ -145,14 +147,14 @@ def test_a_percentile_leaves_at_most_a_twentieth_above_it(values: list[int]) -> 
     assert sum(value > bound for value in values) * 20 <= len(values)
 
 
-async def test_folded_shows_the_newest_attempt_of_a_key_and_every_skip(bench: Bench) -> None:
-    first = await bench.ended(Outcome.FAILED)
-    bench.clock.advance(1)
-    second = await bench.ended(Outcome.OK, rerun=True, reason="again")
-    bench.clock.advance(1)
-    skipped = await bench.claim()
+async def test_folded_shows_the_newest_attempt_of_a_key_and_every_skip(harness: StoreHarness) -> None:
+    first = await harness.ended(Outcome.FAILED)
+    harness.clock.advance(1)
+    second = await harness.ended(Outcome.OK, rerun=True, reason="again")
+    harness.clock.advance(1)
+    skipped = await harness.claim()
     assert skipped.run is not None
-    history = bench.store.history
+    history = harness.store.history
     assert [run.id for run in (await history.page(HistoryFilter())).runs] == [skipped.run.id, second.id, first.id]
     folded = HistoryFilter(folded=True)
     assert [run.id for run in (await history.page(folded)).runs] == [skipped.run.id, second.id]
@@ -174,12 +176,15 @@ async def test_folded_shows_the_newest_attempt_of_a_key_and_every_skip(bench: Be
         HistoryFilter(folded=True),
     ],
 )
-async def test_every_filter_walks_an_index_in_the_order_that_is_shown(bench: Bench, wanted: HistoryFilter) -> None:
+async def test_every_filter_walks_an_index_in_the_order_that_is_shown(
+    harness: StoreHarness, wanted: HistoryFilter
+) -> None:
     """A scan or a sort would read a million rows to show fifty."""
     where, parameters = _where(wanted)
     sql = f"explain query plan {SELECT_PAGE.format(where=where)}"
     plan = [
-        row["detail"] for row in await bench.store.database.read(lambda tx: every(tx, sql, {**parameters, "limit": 9}))
+        row["detail"]
+        for row in await harness.store.database.read(lambda tx: fetch_all(tx, sql, {**parameters, "limit": 9}))
     ]
     assert "USING INDEX" in plan[0]
     assert not [step for step in plan if "TEMP B-TREE" in step]

@@ -12,13 +12,13 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from console.domain.guardrails import Caps
-from console.store.launches import ClaimKind
+from console.domain.limits import Caps
+from console.store.claims import ClaimKind
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.store.building import BUDGET
+from tests.reporting import report
+from tests.store.harness import BUDGET
 from tests.store.racing import FREE, Answers, check_then_insert, claim_all
-from tests.telling import tell
 from tests.waiting import until_sync
 
 PROCESSES = 4
@@ -32,7 +32,7 @@ def _race(target: Callable[..., None], *arguments: object, seeded: bool = True) 
     context = multiprocessing.get_context("spawn")
     start, out = context.Barrier(PROCESSES), context.Queue()
     seed = random.randrange(2**32)
-    tell(f"seed {seed}")
+    report(f"seed {seed}")
     workers = [
         context.Process(target=target, args=(*arguments, *([seed + number] if seeded else []), start, out))
         for number in range(PROCESSES)
@@ -57,9 +57,9 @@ async def _held(folder: Path, caps: Caps) -> tuple[int, int]:
     """Milli-units and slots that the books show as taken."""
     now = ManualClock().now()
     store = await Store.open(folder, now=now)
-    standings = {standing.cap.value: standing for standing in await store.ledger.standings(caps, now)}
+    cap_usages = {cap_usage.cap.value: cap_usage for cap_usage in await store.ledger.cap_usages(caps, now)}
     await store.close()
-    return standings["daily_units"].held, standings["concurrent_runs"].held
+    return cap_usages["daily_units"].held, cap_usages["concurrent_runs"].held
 
 
 def test_each_key_is_launched_exactly_once(folder: Path) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import NEXT, Outcome, Run, State
-from console.store.connecting import location
-from tests.store.building import OPEN_STATES, Bench, run_in
+from console.store.pragmas import database_uri
+from tests.store.harness import OPEN_STATES, StoreHarness, run_in
 
 A_RAISE = """
     insert into raises (cap, amount, by, reason, at_ms, window)
@@ -21,17 +21,17 @@ A_RAISE = """
 
 
 @pytest.fixture
-def raw(bench: Bench, folder: Path) -> Iterator[sqlite3.Connection]:
+def raw(harness: StoreHarness, folder: Path) -> Iterator[sqlite3.Connection]:
     """A foreign hand on the database, that knows SQL and no rule of ours."""
-    with closing(sqlite3.connect(location(folder), uri=True, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as connection:
         connection.execute("pragma foreign_keys = on")
         yield connection
 
 
 @pytest.fixture
-async def run(bench: Bench) -> Run:
+async def run(harness: StoreHarness) -> Run:
     """A running run, which has a send, a hold and events."""
-    return await bench.running()
+    return await harness.running()
 
 
 def refuses(raw: sqlite3.Connection, match: str, sql: str, *parameters: object) -> None:
@@ -40,20 +40,20 @@ def refuses(raw: sqlite3.Connection, match: str, sql: str, *parameters: object) 
         raw.execute(sql, parameters)
 
 
-async def test_a_second_taker_of_a_key(bench: Bench, raw: sqlite3.Connection) -> None:
+async def test_a_second_taker_of_a_key(harness: StoreHarness, raw: sqlite3.Connection) -> None:
     for state in OPEN_STATES:
-        run = await run_in(bench, state)
+        run = await run_in(harness, state)
         columns = [row[1] for row in raw.execute("pragma table_info(runs)")]
         others = ", ".join(name for name in columns if name not in ("seq", "id", "attempt", "owner"))
         copy = (
             f"insert into runs (id, attempt, {others}) select 'x' || substr(id, 2), 99, {others} from runs where id=?"
         )
         refuses(raw, "UNIQUE constraint failed: runs.key", copy, run.id)
-        bench.task = replace(bench.task, name=state.value, target=state.value)
+        harness.task = replace(harness.task, name=state.value, target=state.value)
 
 
-async def test_a_second_run_that_ended_ok(bench: Bench, raw: sqlite3.Connection) -> None:
-    run = await bench.ended(Outcome.OK)
+async def test_a_second_run_that_ended_ok(harness: StoreHarness, raw: sqlite3.Connection) -> None:
+    run = await harness.ended(Outcome.OK)
     columns = [row[1] for row in raw.execute("pragma table_info(runs)")]
     others = ", ".join(name for name in columns if name not in ("seq", "id", "attempt"))
     copy = f"insert into runs (id, attempt, {others}) select 'x' || substr(id, 2), 2, {others} from runs where id=?"
@@ -62,16 +62,16 @@ async def test_a_second_run_that_ended_ok(bench: Bench, raw: sqlite3.Connection)
 
 @pytest.mark.parametrize("state", OPEN_STATES)
 async def test_every_edge_that_the_state_table_does_not_have(
-    bench: Bench, raw: sqlite3.Connection, state: State
+    harness: StoreHarness, raw: sqlite3.Connection, state: State
 ) -> None:
-    run = await run_in(bench, state)
+    run = await run_in(harness, state)
     for to in State:
         if to not in NEXT[state] and to is not state:
             refuses(raw, "no such edge", "update runs set state = ? where id = ?", to.value, run.id)
 
 
-async def test_changing_what_has_ended(bench: Bench, raw: sqlite3.Connection) -> None:
-    run = await bench.ended(Outcome.FAILED)
+async def test_changing_what_has_ended(harness: StoreHarness, raw: sqlite3.Connection) -> None:
+    run = await harness.ended(Outcome.FAILED)
     for column, value in (("state", "running"), ("outcome", "ok"), ("used", 0), ("result", "x"), ("fence", 9)):
         refuses(raw, "final", f"update runs set {column} = ? where id = ?", value, run.id)
     refuses(raw, "only a run that ended ok", "update runs set superseded_by = id where id = ?", run.id)
@@ -85,22 +85,22 @@ async def test_a_fence_that_goes_back_and_an_identity_that_changes(run: Run, raw
         refuses(raw, "never changes", f"update runs set {column} = {column} where id = ?", run.id)
 
 
-async def test_a_second_stop_over_the_first(bench: Bench, raw: sqlite3.Connection) -> None:
-    run = await bench.stopping()
+async def test_a_second_stop_over_the_first(harness: StoreHarness, raw: sqlite3.Connection) -> None:
+    run = await harness.stopping()
     for change in ("stop_reason = 'timeout'", "stop_by = 'eve'", "stop_at_ms = 1"):
         refuses(raw, "first stop wins", f"update runs set {change} where id = ?", run.id)
 
 
 @pytest.mark.parametrize("table", ["runs", "sends", "holds", "events", "stage_changes", "raises"])
-async def test_deleting_what_is_a_record(bench: Bench, raw: sqlite3.Connection, table: str) -> None:
-    await bench.proposed()
+async def test_deleting_what_is_a_record(harness: StoreHarness, raw: sqlite3.Connection, table: str) -> None:
+    await harness.proposed()
     raw.execute(A_RAISE)
-    await bench.running(date="2026-11-24")
+    await harness.running(date="2026-11-24")
     refuses(raw, "never deleted", f"delete from {table}")
 
 
-async def test_rewriting_what_is_a_record(bench: Bench, raw: sqlite3.Connection) -> None:
-    await bench.proposed()
+async def test_rewriting_what_is_a_record(harness: StoreHarness, raw: sqlite3.Connection) -> None:
+    await harness.proposed()
     raw.execute(A_RAISE)
     refuses(raw, "never changed", "update stage_changes set after = 'manual'")
     refuses(raw, "never changed", "update raises set amount = 2")
@@ -109,37 +109,37 @@ async def test_rewriting_what_is_a_record(bench: Bench, raw: sqlite3.Connection)
     refuses(raw, "never changed", "update events set logged = 0")
 
 
-async def test_a_second_try_while_the_first_may_be_an_agent(bench: Bench, raw: sqlite3.Connection) -> None:
+async def test_a_second_try_while_the_first_may_be_an_agent(harness: StoreHarness, raw: sqlite3.Connection) -> None:
     again = "insert into sends (run_id, n, fence, verdict, at_ms) values (?, 2, 1, 'open', 0)"
-    run = await bench.sending()
+    run = await harness.sending()
     refuses(raw, "UNIQUE constraint failed: sends.run_id", again, run.id)
-    run = await bench.launch(run)
+    run = await harness.launch(run)
     refuses(raw, "UNIQUE constraint failed: sends.run_id", again, run.id)
     for verdict in ("open", "not_sent", "unknown", "rejected"):
         refuses(raw, "verdict on a send is final", "update sends set verdict = ?", verdict)
 
 
 async def test_an_unknown_verdict_becomes_only_what_the_operator_may_rule(
-    bench: Bench, raw: sqlite3.Connection
+    harness: StoreHarness, raw: sqlite3.Connection
 ) -> None:
-    await bench.unconfirmed()
+    await harness.unconfirmed()
     for verdict in ("open", "not_sent", "rejected", "unknown"):
         refuses(raw, "final", "update sends set verdict = ?", verdict)
     raw.execute("update sends set verdict = 'ruled_not_launched'")
     refuses(raw, "final", "update sends set verdict = 'launched'")
 
 
-async def test_a_hold_that_ends_twice_or_changes(bench: Bench, run: Run, raw: sqlite3.Connection) -> None:
+async def test_a_hold_that_ends_twice_or_changes(harness: StoreHarness, run: Run, raw: sqlite3.Connection) -> None:
     for change in ("amount = 1", "day = '2026-11-24'", "task = 'other'", "state = 'open'"):
         refuses(raw, "ends exactly once", f"update holds set {change} where run_id = ?", run.id)
-    await bench.settle(run)
+    await harness.settle(run)
     refuses(raw, "ends exactly once", "update holds set state = 'released', settled = null where run_id = ?", run.id)
     born_ended = "insert into holds values ('01abc', 't', '2026-11-23', 1, 'settled', 1, 0, 0)"
     refuses(raw, "starts open", born_ended)
 
 
-async def test_a_gap_in_the_numbers_of_the_log(bench: Bench, run: Run, raw: sqlite3.Connection) -> None:
-    newest = len(await bench.records())
+async def test_a_gap_in_the_numbers_of_the_log(harness: StoreHarness, run: Run, raw: sqlite3.Connection) -> None:
+    newest = len(await harness.records())
     insert = "insert into events (at_ms, kind, ev, record) values (0, 'x', ?, '{}')"
     refuses(raw, "without gaps", insert, newest + 2)
     refuses(raw, "without gaps", insert, newest)
@@ -161,6 +161,6 @@ async def test_a_state_without_what_it_stands_on(run: Run, raw: sqlite3.Connecti
     refuses(raw, "CHECK constraint", f"update runs set {change} where id = ?", run.id)
 
 
-async def test_a_supersession_by_a_run_that_is_not_there(bench: Bench, raw: sqlite3.Connection) -> None:
-    run = await bench.ended(Outcome.OK)
+async def test_a_supersession_by_a_run_that_is_not_there(harness: StoreHarness, raw: sqlite3.Connection) -> None:
+    run = await harness.ended(Outcome.OK)
     refuses(raw, "FOREIGN KEY", "update runs set superseded_by = 'nobody' where id = ?", run.id)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 
 @pytest.fixture
-def idle() -> DoubleEngine:
+def idle() -> FakeEngine:
     """Nothing runs."""
-    return DoubleEngine()
+    return FakeEngine()
 
 
 @pytest.fixture
-def busy() -> DoubleEngine:
+def busy() -> FakeEngine:
     """One run of each state, some that ended."""
     live = list(samples.busy())
-    return DoubleEngine(live=live, recent=list(samples.ended()), guarded=frozenset(run.id for run in live))
+    return FakeEngine(live=live, recent=list(samples.ended()), guarded=frozenset(run.id for run in live))

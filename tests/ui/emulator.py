@@ -10,7 +10,7 @@ _KITTY = re.compile(r"\x1b\[[<>][0-9]*u")
 """The emulator does not know these and would print their last letter."""
 
 
-class Terminal:
+class TerminalEmulator:
     """A screen that is fed with bytes or text."""
 
     def __init__(self, width: int, height: int) -> None:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.ui.emulator import Terminal
+from tests.ui.emulator import TerminalEmulator
 from tests.waiting import until_sync
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ class Pseudo:
     def __init__(self, folder: Path, mode: str, rows: int, size: tuple[int, int], environ: Mapping[str, str]) -> None:
         self.folder = folder
         self.size = size
-        self.terminal = Terminal(*size)
+        self.terminal = TerminalEmulator(*size)
         self.received = b""
         self._decoder = getincrementaldecoder("utf-8")("replace")
         self.master, slave = pty.openpty()
@@ -88,7 +88,7 @@ class Pseudo:
         """The window gets another size; the kernel tells the process."""
         self.size = (width, height)
         self.read()
-        self.terminal = Terminal(width, height)
+        self.terminal = TerminalEmulator(width, height)
         self._set_size(self.master)
 
     def drop(self) -> None:

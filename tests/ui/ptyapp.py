@@ -14,13 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-from console.domain.moment import Moment
+from console.domain.timestamps import Timestamp
 from console.engine.clock import SystemClock
 from console.engine.settings import EngineSettings
-from console.ui.farewell import End, Farewell
-from console.ui.show import show
+from console.ui.context import ExitReason, ExitResult
+from console.ui.run_console import run_console
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 from tests.waiting import until
 
 BEAT_S = 0.02
@@ -34,12 +34,12 @@ class RunningClock(SystemClock):
         super().__init__()
         self._start = super().now()
 
-    def now(self) -> Moment:
+    def now(self) -> Timestamp:
         passed = super().now().boot_ms - self._start.boot_ms
         return samples.moment(passed / 1000)
 
 
-class Failing(DoubleEngine):
+class Failing(FakeEngine):
     """Breaks the screen where it asks for tasks, with a secret among its locals."""
 
     @property
@@ -55,7 +55,7 @@ class Failing(DoubleEngine):
 class Life:
     """What the process did, apart from its screen."""
 
-    def __init__(self, folder: Path, mode: str, engine: DoubleEngine) -> None:
+    def __init__(self, folder: Path, mode: str, engine: FakeEngine) -> None:
         self.folder = folder
         self.engine = engine
         self.mode = mode
@@ -88,7 +88,7 @@ class Life:
             (self.folder / "screen").write_text("\n".join(strip.text.rstrip() for strip in strips))
             ask.unlink()
 
-    def end(self, farewell: Farewell) -> None:
+    def end(self, farewell: ExitResult) -> None:
         story = {
             "end": farewell.end,
             "message": farewell.message,
@@ -104,7 +104,7 @@ class Life:
 
 async def main(folder: Path, mode: str, rows: int) -> None:
     live = [samples.run(number, of=samples.TASKS[number % 5], used=number / 2) for number in range(rows)]
-    kind = Failing if mode == "crash" else DoubleEngine
+    kind = Failing if mode == "crash" else FakeEngine
     engine = kind(live=[] if mode == "idle" else live)
     life = Life(folder, mode, engine)
     beating = asyncio.create_task(life.beat())
@@ -112,8 +112,8 @@ async def main(folder: Path, mode: str, rows: int) -> None:
     async def leave() -> None:
         (folder / "left").touch()
 
-    farewell = await show(engine, clock=RunningClock(), leave=leave)
-    if farewell.end is End.LINE_DROPPED:
+    farewell = await run_console(engine, clock=RunningClock(), leave=leave)
+    if farewell.end is ExitReason.LINE_DROPPED:
         target = life.beats + 20
         await until(lambda: life.beats >= target)
     beating.cancel()

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from console.domain.daily import Figures
-from console.domain.guardrails import Cap, Caps, Standing
-from console.domain.moment import Moment
-from console.domain.run import LIVE, Limits, Outcome, Reason, Run, RunId, State, StopRequest
-from console.domain.standout import BurnDown, StandOut
+from console.domain.limits import Cap, Caps, CapUsage
+from console.domain.run import LIVE, Limits, Outcome, Run, RunId, State, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
+from console.domain.timestamps import Timestamp
 from console.domain.usage import Units, Usage
-from console.engine.consumption import Flag, MemberTotal, UsageQuery, UsageReport
+from console.domain.usage_stats import Anomaly, BurnDown, UsageTotals
+from console.engine.models import RunDetail, StepLine, TimelineEvent
 from console.engine.settings import EngineSettings
-from console.engine.snapshot import RunDetail, StepLine, TimelineEvent
+from console.engine.usage import Flag, MemberTotal, UsageQuery, UsageReport
 
-NOW = Moment(wall_ms=1_795_404_000_000, boot_ms=50_000_000, boot_id="boot-1")
+NOW = Timestamp(wall_ms=1_795_404_000_000, boot_ms=50_000_000, boot_id="boot-1")
 """2026-11-23 04:20:00 in Berlin."""
 
 CAPS = Caps(
@@ -51,9 +50,9 @@ def settings(tasks: tuple[Task, ...] = TASKS) -> EngineSettings:
     return EngineSettings(tasks=tasks, caps=CAPS, units=Units())
 
 
-def moment(seconds: float) -> Moment:
+def moment(seconds: float) -> Timestamp:
     """`NOW` and some seconds; negative is before."""
-    return Moment(
+    return Timestamp(
         wall_ms=NOW.wall_ms + round(seconds * 1000), boot_ms=NOW.boot_ms + round(seconds * 1000), boot_id=NOW.boot_id
     )
 
@@ -163,7 +162,7 @@ def stopping(number: int = 3, of: Task = TASKS[2], *, alarmed: bool = False) -> 
         number, State.STOPPING, of=of, sent_ago=1000 if not alarmed else 1600, used=31.4, step="Reading issue 4312"
     )
     request = StopRequest(
-        reason=Reason.TIMEOUT,
+        reason=StopReason.TIMEOUT,
         by="nightdesk",
         at_ms=moment(-100 if not alarmed else -700).wall_ms,
         tries=4 if not alarmed else 23,
@@ -203,20 +202,20 @@ def ended() -> tuple[Run, ...]:
     )
 
 
-def standings(spent: float = 812.4, held: float = 460.0) -> tuple[Standing, ...]:
+def cap_usages(spent: float = 812.4, held: float = 460.0) -> tuple[CapUsage, ...]:
     """The caps over all tasks."""
     midnight = moment(19 * 3600 + 40 * 60).wall_ms
     return (
-        Standing(cap=Cap.DAILY_RUNS, limit=100, held=7, spent=23, frees_at_ms=midnight),
-        Standing(
+        CapUsage(cap=Cap.DAILY_RUNS, limit=100, held=7, spent=23, frees_at_ms=midnight),
+        CapUsage(
             cap=Cap.DAILY_UNITS,
             limit=2_000_000,
             held=round(held * 1000),
             spent=round(spent * 1000),
             frees_at_ms=midnight,
         ),
-        Standing(cap=Cap.MONTHLY_UNITS, limit=20_000_000, held=460_000, spent=7_740_000, frees_at_ms=None),
-        Standing(cap=Cap.CONCURRENT_RUNS, limit=8, held=7, spent=0, frees_at_ms=None),
+        CapUsage(cap=Cap.MONTHLY_UNITS, limit=20_000_000, held=460_000, spent=7_740_000, frees_at_ms=None),
+        CapUsage(cap=Cap.CONCURRENT_RUNS, limit=8, held=7, spent=0, frees_at_ms=None),
     )
 
 
@@ -269,13 +268,13 @@ def usage_report(query: UsageQuery) -> UsageReport:
     bars[days[-4]]["log-digest"] *= 6
     values = {name: sum(bar[name] for bar in bars.values()) for name in ("log-digest", "nightly-report")}
     whole = sum(values.values())
-    leap = StandOut(
+    leap = Anomaly(
         day=days[-4],
         value=sum(bars[days[-4]].values()),
-        usual=40_000,
+        baseline=40_000,
         member="log-digest",
         member_value=bars[days[-4]]["log-digest"],
-        member_usual=30_000,
+        member_baseline=30_000,
         since=days[-4],
     )
     return UsageReport(
@@ -286,7 +285,7 @@ def usage_report(query: UsageQuery) -> UsageReport:
             MemberTotal(member=name, value=value, share=value / whole, before=value // 2, runs=len(days))
             for name, value in values.items()
         ),
-        figures=Figures(runs=2 * len(days), units=whole),
+        figures=UsageTotals(runs=2 * len(days), units=whole),
         currency="USD",
         cap=600_000,
         held=40_000,

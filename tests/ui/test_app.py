@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from console.domain.run import Outcome, Reason, Run, RunId, State
+from console.domain.run import Outcome, Run, RunId, State, StopReason
 from console.engine.errors import StoreBusy
-from console.engine.snapshot import RunDetail, Snapshot
+from console.engine.models import RunDetail, Snapshot
 from console.ui.app import ConsoleApp
-from console.ui.context import Context
-from console.ui.farewell import End
+from console.ui.context import Context, ExitReason
 from console.ui.glyphs import UNICODE
-from console.ui.poll import Poll
+from console.ui.state.view_state import StatePoller
 from console.ui.theme import load_themes
 from tests.driver import Console, console
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 from tests.waiting import until
 
 
@@ -30,7 +29,7 @@ async def left(screen: Console) -> str | None:
     return farewell.end if farewell is not None else None
 
 
-async def test_a_store_that_does_not_answer_is_a_stale_badge_with_an_age(busy: DoubleEngine) -> None:
+async def test_a_store_that_does_not_answer_is_a_stale_badge_with_an_age(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         busy.broken = StoreBusy("the database is locked by another process")
         busy.clock.advance(12)
@@ -44,7 +43,7 @@ async def test_a_store_that_does_not_answer_is_a_stale_badge_with_an_age(busy: D
         assert "STALE" not in screen.text()
 
 
-async def test_an_error_of_any_kind_in_the_tick_does_not_end_the_screen(busy: DoubleEngine) -> None:
+async def test_an_error_of_any_kind_in_the_tick_does_not_end_the_screen(busy: FakeEngine) -> None:
     busy.broken = ZeroDivisionError("division by zero \x1b[31m")
     async with console(busy, busy.clock) as screen:
         assert "ZeroDivisionError: division by zero ␛[31m" in screen.text()
@@ -53,9 +52,9 @@ async def test_an_error_of_any_kind_in_the_tick_does_not_end_the_screen(busy: Do
         assert "nightly-report" in screen.text()
 
 
-async def test_an_act_that_fails_is_told_in_one_line(busy: DoubleEngine) -> None:
-    class Refusing(DoubleEngine):
-        async def stop(self, run_id: RunId, *, by: str, reason: Reason = Reason.OPERATOR) -> Run:
+async def test_an_act_that_fails_is_told_in_one_line(busy: FakeEngine) -> None:
+    class Refusing(FakeEngine):
+        async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
             raise StoreBusy("the database is locked\nby another process")
 
     engine = Refusing(live=busy.live)
@@ -68,7 +67,7 @@ async def test_an_act_that_fails_is_told_in_one_line(busy: DoubleEngine) -> None
         assert "kill switch" in screen.bottom()
 
 
-async def test_problems_are_alarms_and_the_rest_is_counted(busy: DoubleEngine) -> None:
+async def test_problems_are_alarms_and_the_rest_is_counted(busy: FakeEngine) -> None:
     busy.problems = tuple(f"problem {number}" for number in range(6))
     async with console(busy, busy.clock) as screen:
         text = screen.text()
@@ -76,14 +75,14 @@ async def test_problems_are_alarms_and_the_rest_is_counted(busy: DoubleEngine) -
         assert "and 4 more" in text
 
 
-async def test_q_leaves_at_once_where_nothing_is_live(idle: DoubleEngine) -> None:
+async def test_q_leaves_at_once_where_nothing_is_live(idle: FakeEngine) -> None:
     idle.live = [samples.proposal()]
     async with console(idle, idle.clock) as screen:
         await screen.press("q")
-        assert await left(screen) == End.QUIT
+        assert await left(screen) == ExitReason.QUIT
 
 
-async def test_every_way_out_asks_once_while_runs_are_live(busy: DoubleEngine) -> None:
+async def test_every_way_out_asks_once_while_runs_are_live(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         for key in ("q", "ctrl+q", "ctrl+c"):
             await screen.press(key)
@@ -95,13 +94,13 @@ async def test_every_way_out_asks_once_while_runs_are_live(busy: DoubleEngine) -
         assert busy.asked == []
 
 
-async def test_ctrl_c_asks_from_within_a_dialog_too(busy: DoubleEngine) -> None:
+async def test_ctrl_c_asks_from_within_a_dialog_too(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("l", "ctrl+c")
         assert "7 runs are live" in screen.text()
 
 
-async def test_enter_leaves_the_runs_under_guard(busy: DoubleEngine) -> None:
+async def test_enter_leaves_the_runs_under_guard(busy: FakeEngine) -> None:
     handed_over: list[bool] = []
 
     async def leave() -> None:
@@ -109,12 +108,12 @@ async def test_enter_leaves_the_runs_under_guard(busy: DoubleEngine) -> None:
 
     async with console(busy, busy.clock, leave=leave) as screen:
         await screen.press("q", "enter")
-        assert await left(screen) == End.LEFT
+        assert await left(screen) == ExitReason.LEFT
     assert handed_over == [True]
     assert busy.asked == []
 
 
-async def test_where_the_runs_cannot_be_handed_over_the_screen_stays(busy: DoubleEngine) -> None:
+async def test_where_the_runs_cannot_be_handed_over_the_screen_stays(busy: FakeEngine) -> None:
     async def leave() -> None:
         raise OSError("no process can be started")
 
@@ -124,7 +123,7 @@ async def test_where_the_runs_cannot_be_handed_over_the_screen_stays(busy: Doubl
         assert "no process can be started" in screen.bottom()
 
 
-async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: DoubleEngine) -> None:
+async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, leave=None) as screen:
         await screen.press("q")
         assert "Nobody goes on guarding once this console is gone." in screen.text()
@@ -132,7 +131,7 @@ async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: 
         assert await left(screen) is None
 
 
-async def test_the_question_counts_what_is_live_now_and_ends_with_it(idle: DoubleEngine) -> None:
+async def test_the_question_counts_what_is_live_now_and_ends_with_it(idle: FakeEngine) -> None:
     idle.live = [samples.run(1), samples.run(2)]
     idle.guarded = frozenset(run.id for run in idle.live)
     first, second = idle.live
@@ -151,10 +150,10 @@ async def test_the_question_counts_what_is_live_now_and_ends_with_it(idle: Doubl
         assert "Nothing is live any more" in screen.text()
         assert "Stop all" not in screen.text()
         await screen.press("enter")
-        assert await left(screen) == End.QUIT
+        assert await left(screen) == ExitReason.QUIT
 
 
-async def test_stop_all_waits_for_proof(idle: DoubleEngine) -> None:
+async def test_stop_all_waits_for_proof(idle: FakeEngine) -> None:
     idle.live = [samples.run(1), samples.run(2), samples.unconfirmed(3)]
     idle.guarded = frozenset(run.id for run in idle.live)
     first, second, _ = idle.live
@@ -167,10 +166,10 @@ async def test_stop_all_waits_for_proof(idle: DoubleEngine) -> None:
         assert await left(screen) is None
         idle.end(second.id, Outcome.CANCELLED)
         await screen.tick()
-        assert await left(screen) == End.STOPPED
+        assert await left(screen) == ExitReason.STOPPED
 
 
-async def test_waiting_for_proof_can_be_given_up(idle: DoubleEngine) -> None:
+async def test_waiting_for_proof_can_be_given_up(idle: FakeEngine) -> None:
     idle.live = [samples.run(1)]
     async with console(idle, idle.clock) as screen:
         await screen.press("q", "right", "enter", "enter")
@@ -179,24 +178,24 @@ async def test_waiting_for_proof_can_be_given_up(idle: DoubleEngine) -> None:
         assert await left(screen) is None
 
 
-async def test_runs_that_others_guard_do_not_hold_anybody_back(busy: DoubleEngine) -> None:
+async def test_runs_that_others_guard_do_not_hold_anybody_back(busy: FakeEngine) -> None:
     busy.guarded = frozenset()
     async with console(busy, busy.clock) as screen:
         await screen.press("q")
         assert "Other processes guard them" in screen.text()
         await screen.press("enter")
-        assert await left(screen) == End.LEFT
+        assert await left(screen) == ExitReason.LEFT
 
 
-async def test_a_read_only_console_leaves_without_stopping_anything(busy: DoubleEngine) -> None:
+async def test_a_read_only_console_leaves_without_stopping_anything(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, read_only=True) as screen:
         await screen.press("q")
         assert "Stop all" not in screen.text()
         await screen.press("enter")
-        assert await left(screen) == End.LEFT
+        assert await left(screen) == ExitReason.LEFT
 
 
-async def test_write_is_offered_only_where_somebody_can_lift_read_only(busy: DoubleEngine) -> None:
+async def test_write_is_offered_only_where_somebody_can_lift_read_only(busy: FakeEngine) -> None:
     for read_only, liftable in ((False, True), (True, False)):
         async with console(busy, busy.clock, read_only=read_only, liftable=liftable) as screen:
             await screen.press("colon")
@@ -206,17 +205,17 @@ async def test_write_is_offered_only_where_somebody_can_lift_read_only(busy: Dou
         await screen.press("colon", *"write", "enter", "enter")
         assert await left(screen) is None, "Enter alone lifts nothing"
         await screen.press("colon", *"write", "enter", "right", "enter")
-        assert await left(screen) == End.WRITE
+        assert await left(screen) == ExitReason.WRITE
 
 
-async def test_a_dropped_line_ends_the_screen_whatever_is_open(busy: DoubleEngine) -> None:
+async def test_a_dropped_line_ends_the_screen_whatever_is_open(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("l")
         screen.app.line_dropped()
-        assert await left(screen) == End.LINE_DROPPED
+        assert await left(screen) == ExitReason.LINE_DROPPED
 
 
-async def test_help_lists_every_key_that_works_here(busy: DoubleEngine) -> None:
+async def test_help_lists_every_key_that_works_here(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, size=(120, 60)) as screen:
         await screen.press("question_mark")
         text = screen.text()
@@ -226,7 +225,7 @@ async def test_help_lists_every_key_that_works_here(busy: DoubleEngine) -> None:
         assert "ended lately" in screen.text()
 
 
-async def test_the_palette_finds_commands_and_themes(busy: DoubleEngine) -> None:
+async def test_the_palette_finds_commands_and_themes(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("colon")
         await screen.type("theme da")
@@ -240,7 +239,7 @@ async def test_the_palette_finds_commands_and_themes(busy: DoubleEngine) -> None
         assert busy.asked == []
 
 
-async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: DoubleEngine) -> None:
+async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         screen.app.set_keymap({"run.cancel": "c"})
         await screen.press("j", "j", "j", "x")
@@ -250,10 +249,10 @@ async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: DoubleEngin
         assert busy.asked == [("stop", busy.live[3].id, "alice tty=yes")]
 
 
-async def test_a_slow_store_holds_no_key_up(busy: DoubleEngine) -> None:
+async def test_a_slow_store_holds_no_key_up(busy: FakeEngine) -> None:
     answers = asyncio.Event()
 
-    class Slow(DoubleEngine):
+    class Slow(FakeEngine):
         async def detail(self, run_id: RunId) -> RunDetail | None:
             await answers.wait()
             return await super().detail(run_id)
@@ -273,7 +272,7 @@ async def test_a_slow_store_holds_no_key_up(busy: DoubleEngine) -> None:
         assert "list_files" in screen.text()
 
 
-async def test_broken_themes_are_told_together(idle: DoubleEngine, tmp_path: Path) -> None:
+async def test_broken_themes_are_told_together(idle: FakeEngine, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("title")
     (tmp_path / "b.toml").write_text("bass = 1")
     context = Context(engine=idle, clock=idle.clock, glyphs=UNICODE, by="alice tty=yes")
@@ -286,10 +285,10 @@ async def test_broken_themes_are_told_together(idle: DoubleEngine, tmp_path: Pat
         assert "theme b.toml" in app.notice.text
 
 
-async def test_an_older_answer_never_overwrites_a_newer_one(busy: DoubleEngine) -> None:
+async def test_an_older_answer_never_overwrites_a_newer_one(busy: FakeEngine) -> None:
     held = asyncio.Event()
 
-    class SlowAtFirst(DoubleEngine):
+    class SlowAtFirst(FakeEngine):
         async def snapshot(self) -> Snapshot:
             snapshot = await super().snapshot()
             if snapshot.live:
@@ -297,7 +296,7 @@ async def test_an_older_answer_never_overwrites_a_newer_one(busy: DoubleEngine) 
             return snapshot
 
     engine = SlowAtFirst(live=busy.live)
-    poll = Poll(Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes"))
+    poll = StatePoller(Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes"))
     older = asyncio.create_task(poll.take(None))
     await asyncio.sleep(0)
     engine.live = []
@@ -309,9 +308,7 @@ async def test_an_older_answer_never_overwrites_a_newer_one(busy: DoubleEngine) 
 
 
 @pytest.mark.parametrize("size", [(60, 16), (80, 24)])
-async def test_the_answers_of_a_question_are_there_on_a_small_terminal(
-    busy: DoubleEngine, size: tuple[int, int]
-) -> None:
+async def test_the_answers_of_a_question_are_there_on_a_small_terminal(busy: FakeEngine, size: tuple[int, int]) -> None:
     async def leave() -> None:
         pass
 
@@ -328,7 +325,7 @@ async def test_the_answers_of_a_question_are_there_on_a_small_terminal(
             await screen.press("escape", "escape")
 
 
-async def test_answers_below_each_other_are_moved_to_and_clicked(busy: DoubleEngine) -> None:
+async def test_answers_below_each_other_are_moved_to_and_clicked(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, size=(60, 20)) as screen:
         await screen.press("q")
         row = next(y for y, text in enumerate(screen.lines()) if "Stop all, wait for proof" in text)
@@ -336,7 +333,7 @@ async def test_answers_below_each_other_are_moved_to_and_clicked(busy: DoubleEng
         assert "Waiting until every run has ended" in screen.text()
 
 
-async def test_nothing_blinks(busy: DoubleEngine) -> None:
+async def test_nothing_blinks(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         for keys in (("l",), ("escape", "colon"), ("escape", "d")):
             await screen.press(*keys)

@@ -16,7 +16,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 import console.ui
-from console.ui.screens.acting import WRITES
+from console.ui.actions.run_actions import WRITES
 
 MOVES = {"j", "k", "g", "G", "h", "l"}
 KEYBOARD = ("qwertyuiop", "asdfghjkl", "zxcvbnm")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from console.ui.columns import COLUMNS, GUTTER, NEVER, Name, gap, place
+from console.ui.runs.cells import COLUMNS, GUTTER, NEVER, ColumnName, gap, layout_columns
 
 
-def names(total: int) -> list[Name]:
-    return [placed.column.name for placed in place(total)]
+def names(total: int) -> list[ColumnName]:
+    return [placed.column.name for placed in layout_columns(total)]
 
 
 def used(total: int) -> int:
-    placed = place(total)
+    placed = layout_columns(total)
     return GUTTER + sum(each.cells for each in placed) + gap(total) * (len(placed) - 1)
 
 
 def test_the_designed_widths() -> None:
-    assert names(80) == [Name.STATE, Name.TASK, Name.CUTOFF, Name.BUDGET, Name.STEP]
-    assert Name.STAGE not in names(120)
+    assert names(80) == [ColumnName.STATE, ColumnName.TASK, ColumnName.CUTOFF, ColumnName.BUDGET, ColumnName.STEP]
+    assert ColumnName.STAGE not in names(120)
     assert len(names(120)) == len(COLUMNS) - 1
-    assert names(200) == list(Name)
+    assert names(200) == list(ColumnName)
 
 
 def test_at_any_width_the_columns_fit_and_the_vital_ones_stay() -> None:
@@ -35,10 +35,15 @@ def test_more_room_never_takes_a_column_away() -> None:
 
 
 def test_a_key_is_shown_by_its_head_or_whole() -> None:
-    widths = {placed.cells for total in range(61, 300) for placed in place(total) if placed.column.name is Name.KEY}
+    widths = {
+        placed.cells
+        for total in range(61, 300)
+        for placed in layout_columns(total)
+        if placed.column.name is ColumnName.KEY
+    }
     assert widths == {8, 16}
 
 
 def test_no_width_breaks_it() -> None:
     for total in range(0, 61):
-        assert [name for name in names(total)][:2] == [Name.STATE, Name.TASK]
+        assert [name for name in names(total)][:2] == [ColumnName.STATE, ColumnName.TASK]

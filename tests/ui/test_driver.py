@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from console.ui.driver import LEAVE, MOUSE_ON
+from console.ui.terminal.driver import LEAVE, MOUSE_ON
 from tests.ui.pseudo import Pseudo, on_a_terminal
 from tests.ui.ptyapp import CANARY
 from tests.waiting import until_sync

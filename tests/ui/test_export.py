@@ -13,16 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.domain.run import Outcome, Run, State
-from console.engine.csv_text import csv_text, plain
-from console.engine.lookback import HistoryFilter
-from console.ui.export import PAGE, export
+from console.engine.export import csv_text, plain
+from console.engine.models import HistoryFilter
+from console.ui.history.export import PAGE, export
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 
-def engine(count: int) -> DoubleEngine:
+def engine(count: int) -> FakeEngine:
     runs: list[Run] = [samples.run(number, State.ENDED, outcome=Outcome.OK) for number in range(count)]
-    return DoubleEngine(recent=runs)
+    return FakeEngine(recent=runs)
 
 
 def names(folder: Path) -> list[str]:

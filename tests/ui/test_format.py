@@ -57,7 +57,7 @@ def test_an_age_has_one_unit(milliseconds: int, text: str) -> None:
     ],
 )
 def test_a_limit_is_in_words(milliseconds: int, text: str) -> None:
-    assert form.span_of(milliseconds) == text
+    assert form.format_duration(milliseconds) == text
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pytest
 
 from console.domain.run import Outcome, Run, State
 from console.domain.task import Origin, Stage
-from console.ui.pages import PAGE
-from console.ui.screens.history import HistoryScreen
+from console.ui.history.pages import PAGE
+from console.ui.history.screen import HistoryScreen
 from tests.driver import Console, console
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 DAY_S = 86_400
 
@@ -27,7 +27,7 @@ def past(number: int, outcome: Outcome = Outcome.OK, *, task: int = 0, days: flo
 
 
 @pytest.fixture
-def engine() -> DoubleEngine:
+def engine() -> FakeEngine:
     """Two attempts of one key, a skip, a refusal by hand, and something old."""
     first = past(3, Outcome.FAILED, key="aaaaaaaaaaaaaaaa", note="the sandbox broke")
     second = past(2, Outcome.OK, key="aaaaaaaaaaaaaaaa", attempt=2, result="All is well.\nIndeed.")
@@ -35,7 +35,7 @@ def engine() -> DoubleEngine:
     refused = past(4, Outcome.REFUSED, task=1, attempt=0, origin=Origin.MANUAL, stage=Stage.SEMI, sent=None)
     held = past(6, Outcome.TIMEOUT, task=1, key="bbbbbbbbbbbbbbbb")
     old = past(5, Outcome.BUDGET, task=2, days=40)
-    return DoubleEngine(recent=[skipped, second, first, refused, held, old])
+    return FakeEngine(recent=[skipped, second, first, refused, held, old])
 
 
 async def typed(screen: Console, text: str) -> None:
@@ -52,7 +52,7 @@ def entries(screen: Console) -> list[str]:
     return [" ".join(line[19:].split()) for line in lines if line.strip(" ▌▁▂▃▄▅▆▇█")]
 
 
-async def test_everything_is_shown_newest_first_with_the_attempts_of_a_key_folded(engine: DoubleEngine) -> None:
+async def test_everything_is_shown_newest_first_with_the_attempts_of_a_key_folded(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
         rows = entries(screen)
@@ -63,7 +63,7 @@ async def test_everything_is_shown_newest_first_with_the_attempts_of_a_key_folde
         assert "2 history" in screen.lines()[1]
 
 
-async def test_the_panel_tells_what_the_key_would_meet_and_its_attempts(engine: DoubleEngine) -> None:
+async def test_the_panel_tells_what_the_key_would_meet_and_its_attempts(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j")
         await screen.tick()
@@ -91,7 +91,7 @@ async def test_the_panel_tells_what_the_key_would_meet_and_its_attempts(engine: 
         ("task:crawl-docs outcome:ok ", []),
     ],
 )
-async def test_every_filter_shows_what_fits(engine: DoubleEngine, text: str, found: list[str]) -> None:
+async def test_every_filter_shows_what_fits(engine: FakeEngine, text: str, found: list[str]) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
         await typed(screen, text)
@@ -101,7 +101,7 @@ async def test_every_filter_shows_what_fits(engine: DoubleEngine, text: str, fou
         assert text.strip() in screen.text()
 
 
-async def test_a_bad_filter_is_one_line_and_leaves_what_was_shown(engine: DoubleEngine) -> None:
+async def test_a_bad_filter_is_one_line_and_leaves_what_was_shown(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
         await typed(screen, "outcome:ok ")
@@ -110,7 +110,7 @@ async def test_a_bad_filter_is_one_line_and_leaves_what_was_shown(engine: Double
         assert [row.split()[1] for row in entries(screen)] == ["ok"]
 
 
-async def test_help_is_offered_while_one_types_and_tab_completes(engine: DoubleEngine) -> None:
+async def test_help_is_offered_while_one_types_and_tab_completes(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "slash")
         assert "task: outcome: stage: origin: since: until: and words" in screen.text()
@@ -122,7 +122,7 @@ async def test_help_is_offered_while_one_types_and_tab_completes(engine: DoubleE
         assert "how long ago as 90m, 12h, 7d" in screen.text()
 
 
-async def test_esc_clears_then_closes_and_outside_the_line_shows_everything(engine: DoubleEngine) -> None:
+async def test_esc_clears_then_closes_and_outside_the_line_shows_everything(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
         await typed(screen, "outcome:ok ")
@@ -138,7 +138,7 @@ async def test_esc_clears_then_closes_and_outside_the_line_shows_everything(engi
         assert "run again" in screen.bottom()
 
 
-async def test_enter_shows_the_run_whole(engine: DoubleEngine) -> None:
+async def test_enter_shows_the_run_whole(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j", "enter")
         for word in ("timeline", "attempts of this key", engine.recent[1].id):
@@ -149,7 +149,7 @@ async def test_enter_shows_the_run_whole(engine: DoubleEngine) -> None:
         assert isinstance(screen.app.screen, HistoryScreen)
 
 
-async def test_r_runs_a_held_key_again_with_its_date_and_target_after_a_reason(engine: DoubleEngine) -> None:
+async def test_r_runs_a_held_key_again_with_its_date_and_target_after_a_reason(engine: FakeEngine) -> None:
     held = engine.recent[4]
     engine.holder = held
     async with console(engine, engine.clock) as screen:
@@ -163,13 +163,13 @@ async def test_r_runs_a_held_key_again_with_its_date_and_target_after_a_reason(e
     assert engine.asked == [("launch", "crawl-docs", held.date, "the site was down")]
 
 
-async def test_r_runs_a_free_key_again_after_a_look(engine: DoubleEngine) -> None:
+async def test_r_runs_a_free_key_again_after_a_look(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j", "j", "r", "enter")
     assert engine.asked == [("launch", "crawl-docs", engine.recent[3].date, "")]
 
 
-async def test_s_settles_an_unconfirmed_run_where_it_stands(busy: DoubleEngine) -> None:
+async def test_s_settles_an_unconfirmed_run_where_it_stands(busy: FakeEngine) -> None:
     lost = next(run for run in busy.live if run.state is State.UNCONFIRMED)
     async with console(busy, busy.clock) as screen:
         await screen.press("2")
@@ -178,7 +178,7 @@ async def test_s_settles_an_unconfirmed_run_where_it_stands(busy: DoubleEngine) 
         assert "What became of this run?" in screen.text()
 
 
-async def test_space_shows_the_other_attempts_of_a_key_and_folds_them_again(engine: DoubleEngine) -> None:
+async def test_space_shows_the_other_attempts_of_a_key_and_folds_them_again(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "space")
         assert len(entries(screen)) == 5, "a skip has no attempts to show"
@@ -200,7 +200,7 @@ async def test_space_shows_the_other_attempts_of_a_key_and_folds_them_again(engi
         assert screen.app.clipboard == engine.recent[1].id, "folded, the key's newest attempt is looked at"
 
 
-async def test_a_list_of_single_attempts_has_nothing_to_unfold(engine: DoubleEngine) -> None:
+async def test_a_list_of_single_attempts_has_nothing_to_unfold(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j", "space")
         assert len(entries(screen)) == 6
@@ -222,7 +222,7 @@ async def select(screen: Console, run: Run) -> None:
 
 
 @pytest.mark.parametrize(("key", "what"), [("y", "id"), ("e", "key"), ("r", "result")])
-async def test_y_copies_id_key_or_result(engine: DoubleEngine, key: str, what: str) -> None:
+async def test_y_copies_id_key_or_result(engine: FakeEngine, key: str, what: str) -> None:
     run = engine.recent[1]
     texts = {"id": run.id, "key": run.key, "result": run.result}
     async with console(engine, engine.clock) as screen:
@@ -231,7 +231,7 @@ async def test_y_copies_id_key_or_result(engine: DoubleEngine, key: str, what: s
         assert f"copied the {what}" in screen.bottom()
 
 
-async def test_e_writes_what_the_filter_shows(engine: DoubleEngine, tmp_path: Path) -> None:
+async def test_e_writes_what_the_filter_shows(engine: FakeEngine, tmp_path: Path) -> None:
     path = tmp_path / "out.json"
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
@@ -248,7 +248,7 @@ async def test_e_writes_what_the_filter_shows(engine: DoubleEngine, tmp_path: Pa
 
 
 async def test_pages_come_as_one_scrolls_and_never_all_of_them() -> None:
-    engine = DoubleEngine(recent=[past(number) for number in range(5 * PAGE)])
+    engine = FakeEngine(recent=[past(number) for number in range(5 * PAGE)])
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
         assert screen.app.screen.query_one("#history").virtual_size.height <= 2 * PAGE + 1
@@ -261,7 +261,7 @@ async def test_pages_come_as_one_scrolls_and_never_all_of_them() -> None:
         assert engine.recent[0].id in screen.text()
 
 
-async def test_new_entries_come_in_on_top_and_the_cursor_stays_on_its_run(engine: DoubleEngine) -> None:
+async def test_new_entries_come_in_on_top_and_the_cursor_stays_on_its_run(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j")
         engine.recent.insert(0, past(0, days=-0.01))
@@ -272,7 +272,7 @@ async def test_new_entries_come_in_on_top_and_the_cursor_stays_on_its_run(engine
         assert engine.recent[2].id in screen.text(), "the panel shows the run that was looked at"
 
 
-async def test_a_read_only_console_offers_no_second_run(engine: DoubleEngine) -> None:
+async def test_a_read_only_console_offers_no_second_run(engine: FakeEngine) -> None:
     async with console(engine, engine.clock, read_only=True) as screen:
         await screen.press("2", "j", "r")
         assert not screen.asks
@@ -280,7 +280,7 @@ async def test_a_read_only_console_offers_no_second_run(engine: DoubleEngine) ->
         assert "export" in screen.bottom()
 
 
-async def test_a_store_that_does_not_answer_is_told_and_comes_back(engine: DoubleEngine) -> None:
+async def test_a_store_that_does_not_answer_is_told_and_comes_back(engine: FakeEngine) -> None:
     engine.broken = ValueError("the store is busy")
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
@@ -292,7 +292,7 @@ async def test_a_store_that_does_not_answer_is_told_and_comes_back(engine: Doubl
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (40, 10)])
-async def test_it_fits_every_terminal(engine: DoubleEngine, size: tuple[int, int]) -> None:
+async def test_it_fits_every_terminal(engine: FakeEngine, size: tuple[int, int]) -> None:
     async with console(engine, engine.clock, size=size) as screen:
         await screen.press("2")
         assert "ok" in screen.text()
@@ -300,7 +300,7 @@ async def test_it_fits_every_terminal(engine: DoubleEngine, size: tuple[int, int
 
 
 async def test_a_count_stops_where_counting_would_take_long() -> None:
-    engine = DoubleEngine(recent=[past(number, note="again") for number in range(1_200)])
+    engine = FakeEngine(recent=[past(number, note="again") for number in range(1_200)])
     async with console(engine, engine.clock) as screen:
         await screen.press("2")
         assert "1 200 entries" in screen.text()

@@ -10,27 +10,27 @@ from collections.abc import Callable
 
 import pytest
 
-from console.engine.snapshot import Pause
+from console.engine.models import Pause
 from console.ui.app import ConsoleApp
 from console.ui.context import Context
 from console.ui.glyphs import UNICODE
 from console.ui.theme import load_themes
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 Compare = Callable[..., bool]
 
 
-def empty() -> DoubleEngine:
-    return DoubleEngine()
+def empty() -> FakeEngine:
+    return FakeEngine()
 
 
-def busy() -> DoubleEngine:
+def busy() -> FakeEngine:
     live = list(samples.busy())
-    return DoubleEngine(live=live, recent=list(samples.ended()), guarded=frozenset(run.id for run in live))
+    return FakeEngine(live=live, recent=list(samples.ended()), guarded=frozenset(run.id for run in live))
 
 
-def trouble() -> DoubleEngine:
+def trouble() -> FakeEngine:
     engine = busy()
     engine.live[2] = samples.stopping(3, alarmed=True)
     engine.paused = Pause(since_ms=samples.moment(-3600).wall_ms, by="bob tty=yes")
@@ -40,7 +40,7 @@ def trouble() -> DoubleEngine:
 
 @pytest.mark.parametrize("size", [(120, 36), (80, 24)], ids=["wide", "narrow"])
 @pytest.mark.parametrize("make", [empty, busy, trouble])
-def test_the_runs_screen(snap_compare: Compare, make: Callable[[], DoubleEngine], size: tuple[int, int]) -> None:
+def test_the_runs_screen(snap_compare: Compare, make: Callable[[], FakeEngine], size: tuple[int, int]) -> None:
     engine = make()
     context = Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes")
     app = ConsoleApp(context, themes=load_themes(), theme="night")

@@ -15,11 +15,11 @@ from console.domain.run import Outcome
 from console.ui.app import ConsoleApp
 from console.ui.context import Context
 from console.ui.glyphs import UNICODE
-from console.ui.stream import Painter
+from console.ui.terminal.renderer import DiffRenderer
 from console.ui.theme import load_themes
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
-from tests.ui.emulator import Terminal
+from tests.ui.emulator import TerminalEmulator
+from tests.ui.fake_engine import FakeEngine
 
 WIDTH, HEIGHT = 100, 30
 KNOWN = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+;\d+H|[^\x00-\x1f\x7f-\x9f]+|\n|\x07|\x1b\[\?2026[hl]|\x1b\]22;[a-z]+\x07")
@@ -55,8 +55,8 @@ class Comparison:
     """The plain stream and the diff, each in a terminal of its own."""
 
     def __init__(self) -> None:
-        self.plain, self.diffed = Terminal(WIDTH, HEIGHT), Terminal(WIDTH, HEIGHT)
-        self.painter = Painter(WIDTH, HEIGHT)
+        self.plain, self.diffed = TerminalEmulator(WIDTH, HEIGHT), TerminalEmulator(WIDTH, HEIGHT)
+        self.painter = DiffRenderer(WIDTH, HEIGHT)
         self.plain_bytes = self.diffed_bytes = 0
 
     def take(self, frames: list[str]) -> None:
@@ -72,12 +72,12 @@ class Comparison:
         assert self.diffed.cells() == self.plain.cells()
 
 
-async def test_a_tick_of_forty_rows_costs_few_bytes_and_an_idle_one_none(idle: DoubleEngine) -> None:
+async def test_a_tick_of_forty_rows_costs_few_bytes_and_an_idle_one_none(idle: FakeEngine) -> None:
     idle.live = [samples.run(number, of=samples.TASKS[number % 5], sent_ago=7 * number + 5) for number in range(40)]
     context = Context(engine=idle, clock=idle.clock, glyphs=UNICODE, by="alice tty=yes")
     app = ConsoleApp(context, themes=load_themes(), theme="night", driver_class=RecordingDriver)
     ticks: list[int] = []
-    painter = Painter(120, 60)
+    painter = DiffRenderer(120, 60)
 
     async def watch(pilot: Pilot[object]) -> None:
         driver = app._driver
@@ -109,7 +109,7 @@ SHIFT = (
 
 
 @pytest.mark.parametrize("theme", ["night", "mono"])
-async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: DoubleEngine, theme: str) -> None:
+async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: FakeEngine, theme: str) -> None:
     busy.live += [samples.run(100 + number, of=samples.TASKS[number % 5], used=number) for number in range(12)]
     context = Context(engine=busy, clock=busy.clock, glyphs=UNICODE, by="alice tty=yes")
     app = ConsoleApp(context, themes=load_themes(), theme=theme, driver_class=RecordingDriver)

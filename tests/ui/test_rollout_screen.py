@@ -9,12 +9,12 @@ import pytest
 from console.domain.rollout import Evidence
 from console.domain.task import Stage
 from console.engine.errors import StoreError
-from console.engine.rollout import coming_instants
-from console.engine.snapshot import Rung, StageStep
+from console.engine.models import StageChange, TaskRollout
+from console.engine.rollout import upcoming_times
 from console.ui.glyphs import ASCII
 from tests.driver import console
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 SHOWN = Evidence(
     since_ms=samples.moment(-9 * 86_400).wall_ms,
@@ -28,7 +28,7 @@ SHOWN = Evidence(
     budget=80_000,
     max_ms=900_000,
 )
-DOWN = StageStep(
+DOWN = StageChange(
     at_ms=samples.moment(-3 * 86_400).wall_ms,
     before=Stage.UNATTENDED,
     after=Stage.SEMI,
@@ -38,15 +38,15 @@ DOWN = StageStep(
 )
 
 
-def rung(number: int, stage: Stage, missing: tuple[str, ...] = (), **more: object) -> Rung:
+def rung(number: int, stage: Stage, unmet_criteria: tuple[str, ...] = (), **more: object) -> TaskRollout:
     task = samples.TASKS[number]
-    base = Rung(
+    base = TaskRollout(
         task=task,
         stage=stage,
         effective=stage,
         evidence=SHOWN,
-        missing=missing,
-        next=coming_instants(task, samples.NOW.utc()),
+        unmet_criteria=unmet_criteria,
+        next=upcoming_times(task, samples.NOW.utc()),
     )
     return replace(base, **more)  # type: ignore[arg-type]  # any field of a rung
 
@@ -59,12 +59,12 @@ DOUBTED = rung(4, Stage.UNATTENDED, effective=Stage.SEMI)
 
 
 @pytest.fixture
-def engine() -> DoubleEngine:
-    return DoubleEngine(rungs=(EARNED, LACKING, TOP, FIRST, DOUBTED))
+def engine() -> FakeEngine:
+    return FakeEngine(rungs=(EARNED, LACKING, TOP, FIRST, DOUBTED))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
-async def test_everything_about_a_task_fits_on_the_screen(engine: DoubleEngine, size: tuple[int, int]) -> None:
+async def test_everything_about_a_task_fits_on_the_screen(engine: FakeEngine, size: tuple[int, int]) -> None:
     async with console(engine, engine.clock, size=size) as screen:
         await screen.press("3")
         text = screen.text()
@@ -86,17 +86,17 @@ async def test_everything_about_a_task_fits_on_the_screen(engine: DoubleEngine, 
             assert word in text, word
 
 
-async def test_a_change_of_the_clocks_is_marked_before_it_happens(engine: DoubleEngine) -> None:
+async def test_a_change_of_the_clocks_is_marked_before_it_happens(engine: FakeEngine) -> None:
     task = samples.TASKS[0]
     before = samples.NOW.utc().replace(year=2027, month=3, day=26)
-    engine.rungs = (replace(EARNED, next=coming_instants(task, before)),)
+    engine.rungs = (replace(EARNED, next=upcoming_times(task, before)),)
     async with console(engine, engine.clock, size=(80, 24)) as screen:
         await screen.press("3")
         assert "! Sun 28 Mar 03:00 CEST  28 Mar 01:00 UTC" in screen.text()
         assert "! the clocks change before it, to CEST" in screen.text()
 
 
-async def test_a_stage_that_counts_lower_for_now_says_so(engine: DoubleEngine) -> None:
+async def test_a_stage_that_counts_lower_for_now_says_so(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "G")
         assert "counts as semi while a run is unconfirmed" in screen.text()
@@ -104,7 +104,7 @@ async def test_a_stage_that_counts_lower_for_now_says_so(engine: DoubleEngine) -
         assert "✓ manual ─ ● semi ─ ○ unattended" in row
 
 
-async def test_an_earned_rung_takes_one_question(engine: DoubleEngine) -> None:
+async def test_an_earned_rung_takes_one_question(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "p")
         assert "nobody watching" in screen.dialog
@@ -117,7 +117,7 @@ async def test_an_earned_rung_takes_one_question(engine: DoubleEngine) -> None:
         assert "nightly-report is at unattended now" in screen.text()
 
 
-async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: DoubleEngine) -> None:
+async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "p")
         assert "not earned yet: 2 more approved runs that end ok" in screen.dialog
@@ -132,7 +132,7 @@ async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: Do
         assert engine.asked == [("move", "crawl-docs", "unattended", "watched it all week", "True")]
 
 
-async def test_a_step_down_takes_a_reason_and_goes_one_rung(engine: DoubleEngine) -> None:
+async def test_a_step_down_takes_a_reason_and_goes_one_rung(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "j", "P")
         assert "Demote triage-issues to semi?" in screen.text()
@@ -143,7 +143,7 @@ async def test_a_step_down_takes_a_reason_and_goes_one_rung(engine: DoubleEngine
         assert engine.asked == [("move", "triage-issues", "semi", "it files nonsense", "False")]
 
 
-async def test_the_ends_of_the_ladder_take_no_step(engine: DoubleEngine) -> None:
+async def test_the_ends_of_the_ladder_take_no_step(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "j", "p")
         assert not screen.asks
@@ -152,7 +152,7 @@ async def test_the_ends_of_the_ladder_take_no_step(engine: DoubleEngine) -> None
         assert engine.asked == []
 
 
-async def test_every_step_can_be_read(engine: DoubleEngine) -> None:
+async def test_every_step_can_be_read(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "h")
         assert "unattended → semi" in screen.dialog
@@ -161,7 +161,7 @@ async def test_every_step_can_be_read(engine: DoubleEngine) -> None:
         assert "no step was taken yet" in screen.dialog
 
 
-async def test_a_watcher_is_offered_no_step(engine: DoubleEngine) -> None:
+async def test_a_watcher_is_offered_no_step(engine: FakeEngine) -> None:
     async with console(engine, engine.clock, read_only=True) as screen:
         await screen.press("3", "p", "P")
         assert not screen.asks
@@ -170,7 +170,7 @@ async def test_a_watcher_is_offered_no_step(engine: DoubleEngine) -> None:
         assert engine.asked == []
 
 
-async def test_a_busy_store_is_told_and_the_ladder_stays(engine: DoubleEngine) -> None:
+async def test_a_busy_store_is_told_and_the_ladder_stays(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3")
         engine.broken = StoreError("the state store is busy")
@@ -182,7 +182,7 @@ async def test_a_busy_store_is_told_and_the_ladder_stays(engine: DoubleEngine) -
         assert "unattended is earned" in screen.text()
 
 
-async def test_the_cursor_stays_on_its_task_when_the_ladder_changes(engine: DoubleEngine) -> None:
+async def test_the_cursor_stays_on_its_task_when_the_ladder_changes(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j")
         engine.rungs = (TOP, FIRST, EARNED, LACKING)
@@ -191,14 +191,14 @@ async def test_the_cursor_stays_on_its_task_when_the_ladder_changes(engine: Doub
         assert "crawl-docs" in row
 
 
-async def test_without_unicode_every_sign_has_a_letter(engine: DoubleEngine) -> None:
+async def test_without_unicode_every_sign_has_a_letter(engine: FakeEngine) -> None:
     async with console(engine, engine.clock, size=(80, 24), glyphs=ASCII) as screen:
         await screen.press("3")
         assert "+-*-. semi" in screen.text()
         assert screen.text().isascii()
 
 
-async def test_hostile_reasons_are_harmless(engine: DoubleEngine) -> None:
+async def test_hostile_reasons_are_harmless(engine: FakeEngine) -> None:
     step = replace(DOWN, reason="\x1b[2J[red]oops[/oops]")
     engine.rungs = (replace(EARNED, steps=(step,)),)
     async with console(engine, engine.clock) as screen:

@@ -7,26 +7,37 @@ from dataclasses import replace
 import pytest
 
 from console.domain.run import Outcome, Run, State
-from console.engine.snapshot import Snapshot
-from console.ui.columns import COLUMNS, Name, Placed, place
+from console.engine.models import Snapshot
 from console.ui.glyphs import UNICODE
-from console.ui.look import Look
-from console.ui.run_cells import budget_tone, cell, cut_off, header, last_step, row, step_text
+from console.ui.runs.cells import (
+    COLUMNS,
+    ColumnName,
+    PlacedColumn,
+    budget_tone,
+    cell,
+    cut_off,
+    header,
+    last_step,
+    layout_columns,
+    row,
+    step_text,
+)
 from console.ui.spans import Tone, width
+from console.ui.state.view_state import ViewState
 from tests.ui import samples
 
-LOOK = Look(snapshot=Snapshot(taken=samples.NOW, time_zone="Europe/Berlin"), now=samples.NOW)
+LOOK = ViewState(snapshot=Snapshot(taken=samples.NOW, time_zone="Europe/Berlin"), now=samples.NOW)
 
 
-def shown(name: Name, run: Run, cells: int = 18) -> str:
+def shown(name: ColumnName, run: Run, cells: int = 18) -> str:
     column = next(column for column in COLUMNS if column.name is name)
-    return "".join(span.text for span in cell(Placed(column=column, cells=cells), run, LOOK, UNICODE))
+    return "".join(span.text for span in cell(PlacedColumn(column=column, cells=cells), run, LOOK, UNICODE))
 
 
 @pytest.mark.parametrize("total", [80, 100, 120, 160, 200])
 @pytest.mark.parametrize("run", [*samples.busy(), *samples.ended()], ids=lambda run: run.outcome or run.state)
 def test_a_row_takes_exactly_its_cells_in_every_state(run: Run, total: int) -> None:
-    placed = place(total)
+    placed = layout_columns(total)
     assert width(row(run, LOOK, placed, total, UNICODE)) == width(header(placed, total))
 
 
@@ -61,19 +72,19 @@ def test_a_budget_warns_from_three_quarters_on(used: int, cap: int, tone: Tone) 
 
 
 def test_the_slash_of_all_budgets_stands_in_one_column() -> None:
-    texts = [shown(Name.BUDGET, run, 20) for run in (*samples.busy(), *samples.ended())]
+    texts = [shown(ColumnName.BUDGET, run, 20) for run in (*samples.busy(), *samples.ended())]
     assert len({text.index("/") for text in texts}) == 1
 
 
 def test_figures_that_never_came_are_not_shown_as_zero() -> None:
-    assert f"{UNICODE.none}/80" in shown(Name.BUDGET, samples.run(1))
-    assert " 0/80" in shown(Name.BUDGET, replace(samples.run(1), usage_known=True))
+    assert f"{UNICODE.none}/80" in shown(ColumnName.BUDGET, samples.run(1))
+    assert " 0/80" in shown(ColumnName.BUDGET, replace(samples.run(1), usage_known=True))
 
 
 def test_elapsed_counts_real_time_from_the_launch() -> None:
-    assert shown(Name.ELAPSED, samples.run(1, sent_ago=312), 8) == "    5:12"
-    assert shown(Name.ELAPSED, samples.proposal(), 8).strip() == UNICODE.none
-    assert shown(Name.ELAPSED, samples.ended()[0], 8).strip() == "6:52"
+    assert shown(ColumnName.ELAPSED, samples.run(1, sent_ago=312), 8) == "    5:12"
+    assert shown(ColumnName.ELAPSED, samples.proposal(), 8).strip() == UNICODE.none
+    assert shown(ColumnName.ELAPSED, samples.ended()[0], 8).strip() == "6:52"
 
 
 @pytest.mark.parametrize(

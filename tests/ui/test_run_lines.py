@@ -12,25 +12,25 @@ from rich.cells import cell_len
 
 from console.domain.run import Limits, Outcome, Run, State
 from console.domain.task import CutOff
-from console.engine.snapshot import Owner, Snapshot
+from console.engine.models import Owner, Snapshot
 from console.ui.glyphs import UNICODE
-from console.ui.look import Look
-from console.ui.run_cells import kind_word
-from console.ui.run_lines import facts, projection, result_lines, steps
-from console.ui.screens.detail import whole
+from console.ui.runs.cells import kind_word
+from console.ui.runs.detail import whole
+from console.ui.runs.lines import facts, projection, result_lines, steps
 from console.ui.spans import Line, width, wrapped
+from console.ui.state.view_state import ViewState
 from tests.ui import samples
 
 ME = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
 SNAPSHOT = Snapshot(taken=samples.NOW, time_zone="Europe/Berlin", owners={"me": ME})
-LOOK = Look(snapshot=SNAPSHOT, now=samples.NOW)
+LOOK = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
 
 
 def text(lines: list[Line]) -> str:
     return "\n".join("".join(span.text for span in each).rstrip() for each in lines)
 
 
-def said(run: Run, look: Look = LOOK, cells: int = 100) -> str:
+def said(run: Run, look: ViewState = LOOK, cells: int = 100) -> str:
     return text(facts(run, look, cells, UNICODE, detail=samples.detail(run)))
 
 
@@ -178,7 +178,7 @@ def test_only_what_runs_on_has_a_rate(run: Run) -> None:
 
 @pytest.mark.parametrize("run", [samples.proposal(), samples.unconfirmed(), samples.stopping(alarmed=True)])
 def test_a_read_only_console_names_no_key_that_it_does_not_have(run: Run) -> None:
-    def shown(look: Look) -> str:
+    def shown(look: ViewState) -> str:
         return " ".join("".join(span.text for span in each).strip() for each in facts(run, look, 60, UNICODE))
 
     keys = re.compile(r"\b[ads] (approves|declines|settles)|\(s\)|with x")

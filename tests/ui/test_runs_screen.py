@@ -10,14 +10,14 @@ from console.domain.run import Outcome, RunId, State
 from console.ui.glyphs import ASCII
 from tests.driver import console
 from tests.ui import samples
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 
-def ids(engine: DoubleEngine) -> list[RunId]:
+def ids(engine: FakeEngine) -> list[RunId]:
     return [run.id for run in engine.live]
 
 
-async def test_every_column_of_a_run_is_in_its_row(busy: DoubleEngine) -> None:
+async def test_every_column_of_a_run_is_in_its_row(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, size=(200, 60)) as screen:
         row = screen.row(busy.live[3].id)
     for word in ("● running", "nightly-report", "acme/site", busy.live[3].key, "unattended", "9:48", "5:12", "38.2/80"):
@@ -25,7 +25,7 @@ async def test_every_column_of_a_run_is_in_its_row(busy: DoubleEngine) -> None:
     assert "Comparing error rates" in row
 
 
-async def test_time_passes_in_the_row_of_the_task(busy: DoubleEngine) -> None:
+async def test_time_passes_in_the_row_of_the_task(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         busy.clock.advance(49)
         await screen.tick()
@@ -34,7 +34,7 @@ async def test_time_passes_in_the_row_of_the_task(busy: DoubleEngine) -> None:
         assert "+0:04" in screen.row(busy.live[4].id)
 
 
-async def test_x_cancels_the_run_under_the_cursor_at_once_and_no_other(busy: DoubleEngine) -> None:
+async def test_x_cancels_the_run_under_the_cursor_at_once_and_no_other(busy: FakeEngine) -> None:
     target = busy.live[4].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)
@@ -45,7 +45,7 @@ async def test_x_cancels_the_run_under_the_cursor_at_once_and_no_other(busy: Dou
         assert "once the provider shows it" in screen.bottom()
 
 
-async def test_the_cursor_stays_on_its_run_when_rows_come_go_and_move(busy: DoubleEngine) -> None:
+async def test_the_cursor_stays_on_its_run_when_rows_come_go_and_move(busy: FakeEngine) -> None:
     target = busy.live[5].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)
@@ -57,7 +57,7 @@ async def test_the_cursor_stays_on_its_run_when_rows_come_go_and_move(busy: Doub
     assert busy.asked == [("stop", target, "alice tty=yes")]
 
 
-async def test_a_run_that_ends_keeps_the_cursor_below(busy: DoubleEngine) -> None:
+async def test_a_run_that_ends_keeps_the_cursor_below(busy: FakeEngine) -> None:
     target = busy.live[3].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)
@@ -69,7 +69,7 @@ async def test_a_run_that_ends_keeps_the_cursor_below(busy: DoubleEngine) -> Non
     assert busy.asked == []
 
 
-async def test_where_the_run_has_gone_no_key_acts_on_the_one_that_took_its_row(busy: DoubleEngine) -> None:
+async def test_where_the_run_has_gone_no_key_acts_on_the_one_that_took_its_row(busy: FakeEngine) -> None:
     target = busy.live[3].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)
@@ -82,7 +82,7 @@ async def test_where_the_run_has_gone_no_key_acts_on_the_one_that_took_its_row(b
         assert screen.cursor == busy.live[3].id
 
 
-async def test_marked_runs_are_cancelled_after_one_question_that_names_the_number(busy: DoubleEngine) -> None:
+async def test_marked_runs_are_cancelled_after_one_question_that_names_the_number(busy: FakeEngine) -> None:
     first, second = busy.live[3].id, busy.live[4].id
     async with console(busy, busy.clock) as screen:
         await screen.select(first)
@@ -98,7 +98,7 @@ async def test_marked_runs_are_cancelled_after_one_question_that_names_the_numbe
         assert screen.table.marks == frozenset()
 
 
-async def test_no_row_moves_while_a_question_is_open(busy: DoubleEngine) -> None:
+async def test_no_row_moves_while_a_question_is_open(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         before = screen.table.order
         await screen.press("X")
@@ -109,7 +109,7 @@ async def test_no_row_moves_while_a_question_is_open(busy: DoubleEngine) -> None
         assert screen.table.order.index(samples.run(99).id) == 2, "below what waits for a person"
 
 
-async def test_the_kill_switch_asks_and_enter_does_nothing(busy: DoubleEngine) -> None:
+async def test_the_kill_switch_asks_and_enter_does_nothing(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("X")
         assert "Pause and cancel all 7" in screen.text()
@@ -122,7 +122,7 @@ async def test_the_kill_switch_asks_and_enter_does_nothing(busy: DoubleEngine) -
         assert busy.asked[-1] == ("resume",)
 
 
-async def test_the_kill_switch_can_cancel_everything(busy: DoubleEngine) -> None:
+async def test_the_kill_switch_can_cancel_everything(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("X", "left", "enter")
         await screen.settle()
@@ -130,7 +130,7 @@ async def test_the_kill_switch_can_cancel_everything(busy: DoubleEngine) -> None
     assert len(busy.asked) == 1 + 7
 
 
-async def test_proposals_are_approved_and_declined_after_showing_what_would_run(busy: DoubleEngine) -> None:
+async def test_proposals_are_approved_and_declined_after_showing_what_would_run(busy: FakeEngine) -> None:
     proposed = busy.live[0]
     async with console(busy, busy.clock) as screen:
         await screen.select(proposed.id)
@@ -144,7 +144,7 @@ async def test_proposals_are_approved_and_declined_after_showing_what_would_run(
         assert busy.asked == [("approve", proposed.id)]
 
 
-async def test_a_declined_proposal_tells_its_reason(busy: DoubleEngine) -> None:
+async def test_a_declined_proposal_tells_its_reason(busy: FakeEngine) -> None:
     proposed = busy.live[0]
     async with console(busy, busy.clock) as screen:
         await screen.press("d")
@@ -163,7 +163,7 @@ async def test_a_declined_proposal_tells_its_reason(busy: DoubleEngine) -> None:
     ],
 )
 async def test_an_unconfirmed_run_is_settled_with_a_reason(
-    busy: DoubleEngine, ruling: int, typed: tuple[str, ...], asked: tuple[str, ...]
+    busy: FakeEngine, ruling: int, typed: tuple[str, ...], asked: tuple[str, ...]
 ) -> None:
     lost = busy.live[1]
     async with console(busy, busy.clock) as screen:
@@ -178,7 +178,7 @@ async def test_an_unconfirmed_run_is_settled_with_a_reason(
         assert busy.asked == [(asked[0], lost.id, *asked[1:])]
 
 
-async def test_the_panel_shows_what_a_stop_has_come_to(busy: DoubleEngine) -> None:
+async def test_the_panel_shows_what_a_stop_has_come_to(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.select(busy.live[2].id)
         text = screen.text()
@@ -193,7 +193,7 @@ async def test_the_panel_shows_what_a_stop_has_come_to(busy: DoubleEngine) -> No
         assert "settle" in screen.bottom()
 
 
-async def test_enter_shows_a_run_whole_and_its_keys_act_on_it(busy: DoubleEngine) -> None:
+async def test_enter_shows_a_run_whole_and_its_keys_act_on_it(busy: FakeEngine) -> None:
     target = busy.live[3].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)
@@ -208,7 +208,7 @@ async def test_enter_shows_a_run_whole_and_its_keys_act_on_it(busy: DoubleEngine
         assert "ended lately" in screen.text()
 
 
-async def test_the_table_scrolls_with_its_cursor_and_by_pages(idle: DoubleEngine) -> None:
+async def test_the_table_scrolls_with_its_cursor_and_by_pages(idle: FakeEngine) -> None:
     idle.live = [samples.run(number, of=samples.TASKS[number % 5]) for number in range(200)]
     async with console(idle, idle.clock) as screen:
         await screen.press("G")
@@ -221,7 +221,7 @@ async def test_the_table_scrolls_with_its_cursor_and_by_pages(idle: DoubleEngine
         assert screen.cursor == idle.live[0].id
 
 
-async def test_a_click_moves_the_cursor_and_does_nothing_else(busy: DoubleEngine) -> None:
+async def test_a_click_moves_the_cursor_and_does_nothing_else(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.click(20, screen.table.region.y + 1 + 4)
         assert screen.cursor == busy.live[4].id
@@ -230,13 +230,13 @@ async def test_a_click_moves_the_cursor_and_does_nothing_else(busy: DoubleEngine
         assert busy.asked == []
 
 
-async def test_a_clicked_hint_is_its_key(busy: DoubleEngine) -> None:
+async def test_a_clicked_hint_is_its_key(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.click(screen.lines()[-1].index("kill switch"), screen.app.size.height - 1)
         assert "Kill switch" in screen.text()
 
 
-async def test_a_read_only_console_offers_nothing_that_writes(busy: DoubleEngine) -> None:
+async def test_a_read_only_console_offers_nothing_that_writes(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, read_only=True) as screen:
         for index, key in ((0, "a"), (0, "d"), (1, "s"), (3, "x"), (3, "X"), (3, "l"), (3, "space")):
             await screen.select(busy.live[index].id)
@@ -247,7 +247,7 @@ async def test_a_read_only_console_offers_nothing_that_writes(busy: DoubleEngine
             assert word not in screen.bottom()
 
 
-async def test_an_empty_table_says_what_to_do(idle: DoubleEngine) -> None:
+async def test_an_empty_table_says_what_to_do(idle: FakeEngine) -> None:
     async with console(idle, idle.clock) as screen:
         assert "Nothing runs and nothing waits." in screen.text()
         await screen.press("x", "enter", "space", "j", "k", "y")
@@ -258,7 +258,7 @@ async def test_an_empty_table_says_what_to_do(idle: DoubleEngine) -> None:
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (60, 16)])
-async def test_the_countdown_is_there_at_any_size(busy: DoubleEngine, size: tuple[int, int]) -> None:
+async def test_the_countdown_is_there_at_any_size(busy: FakeEngine, size: tuple[int, int]) -> None:
     async with console(busy, busy.clock, size=size) as screen:
         row = screen.row(busy.live[3].id)
         assert "running" in row
@@ -267,7 +267,7 @@ async def test_the_countdown_is_there_at_any_size(busy: DoubleEngine, size: tupl
         assert len(screen.lines()) == size[1]
 
 
-async def test_a_resize_lays_everything_out_anew(busy: DoubleEngine) -> None:
+async def test_a_resize_lays_everything_out_anew(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, size=(200, 60)) as screen:
         assert "unattended" in screen.row(busy.live[3].id)
         await screen.resize(80, 24)
@@ -275,7 +275,7 @@ async def test_a_resize_lays_everything_out_anew(busy: DoubleEngine) -> None:
         assert screen.lines()[0].endswith("CET")
 
 
-async def test_names_in_east_asian_letters_keep_the_columns_in_line(idle: DoubleEngine) -> None:
+async def test_names_in_east_asian_letters_keep_the_columns_in_line(idle: FakeEngine) -> None:
     idle.live = [
         replace(samples.run(1), task="毎晩の報告書を作る", target="東京/本社ウェブサイト"),
         replace(samples.run(2), task="nightly-report-with-a-very-long-name-that-does-not-fit-anywhere"),
@@ -289,7 +289,7 @@ async def test_names_in_east_asian_letters_keep_the_columns_in_line(idle: Double
         assert cells == [run.key[:8] for run in idle.live]
 
 
-async def test_ascii_signs_leave_no_other_character_on_the_screen(busy: DoubleEngine) -> None:
+async def test_ascii_signs_leave_no_other_character_on_the_screen(busy: FakeEngine) -> None:
     busy.live[3] = replace(busy.live[3], last_step="Übersetzung 翻訳 ✓")
     async with console(busy, busy.clock, glyphs=ASCII) as screen:
         await screen.press("j", "j", "j")
@@ -298,7 +298,7 @@ async def test_ascii_signs_leave_no_other_character_on_the_screen(busy: DoubleEn
         assert text.isascii()
 
 
-async def test_hostile_text_is_shown_and_never_obeyed(busy: DoubleEngine) -> None:
+async def test_hostile_text_is_shown_and_never_obeyed(busy: FakeEngine) -> None:
     hostile = "\x1b]0;owned\x07\x1b[2J\x9b31m [bold][/oops] [@click=app.exit]x[/] \u202egnp\u200b"
     busy.live[3] = replace(
         busy.live[3], last_step=hostile, trouble=hostile, note=hostile, result=hostile, remote_status=hostile
@@ -312,14 +312,14 @@ async def test_hostile_text_is_shown_and_never_obeyed(busy: DoubleEngine) -> Non
         assert not [character for character in text if character != "\n" and not character.isprintable()]
 
 
-async def test_y_copies_the_id(busy: DoubleEngine) -> None:
+async def test_y_copies_the_id(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("y")
         assert screen.app.clipboard == busy.live[0].id
         assert f"copied {busy.live[0].id}" in screen.bottom()
 
 
-async def test_a_stopped_unconfirmed_run_keeps_its_state(busy: DoubleEngine) -> None:
+async def test_a_stopped_unconfirmed_run_keeps_its_state(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.select(busy.live[1].id)
         await screen.press("x")
@@ -327,7 +327,7 @@ async def test_a_stopped_unconfirmed_run_keeps_its_state(busy: DoubleEngine) -> 
         assert "unconfirmed" in screen.row(busy.live[1].id)
 
 
-async def test_rows_stand_below_their_heads_also_beside_a_scrollbar(busy: DoubleEngine) -> None:
+async def test_rows_stand_below_their_heads_also_beside_a_scrollbar(busy: FakeEngine) -> None:
     busy.live = [samples.run(100 + number, sent_ago=60) for number in range(30)]
     async with console(busy, busy.clock, size=(80, 24)) as screen:
         for _ in range(2):

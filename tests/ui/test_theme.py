@@ -10,7 +10,7 @@ from textual.color import Color
 from console.ui.spans import Tone
 from console.ui.theme import ThemeError, load_themes, packaged_folder, read_theme
 from tests.driver import console
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 NAMES = ["clear", "contrast", "day", "mono", "night", "sixteen"]
 NIGHT = (packaged_folder() / "night.toml").read_text()
@@ -49,19 +49,19 @@ def test_text_can_be_read_on_its_background(name: str, least: float) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_every_theme_shows_every_state(busy: DoubleEngine, name: str) -> None:
+async def test_every_theme_shows_every_state(busy: FakeEngine, name: str) -> None:
     async with console(busy, busy.clock, theme=name) as screen:
         for key in ("j", "question_mark", "escape", "X", "escape", "l"):
             await screen.press(key)
         assert "Launch which task?" in screen.text()
 
 
-async def test_only_our_themes_are_offered(idle: DoubleEngine) -> None:
+async def test_only_our_themes_are_offered(idle: FakeEngine) -> None:
     async with console(idle, idle.clock) as screen:
         assert sorted(screen.app.available_themes) == NAMES
 
 
-async def test_under_no_color_no_cell_has_a_colour(busy: DoubleEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_under_no_color_no_cell_has_a_colour(busy: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     async with console(busy, busy.clock, theme="mono") as screen:
         for theme in ("mono", "night"):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from console.ui.tty import Tty
+from console.ui.terminal.tty import Tty
 from tests.waiting import until
 
 MUCH = b"x" * 300_000

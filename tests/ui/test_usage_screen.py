@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from console.engine.consumption import UsageQuery
+from console.engine.usage import UsageQuery
 from console.ui.glyphs import ASCII
 from tests.driver import console
-from tests.ui.double import DoubleEngine
+from tests.ui.fake_engine import FakeEngine
 
 
-async def test_the_page_says_what_was_used_who_grew_and_what_was_edited(busy: DoubleEngine) -> None:
+async def test_the_page_says_what_was_used_who_grew_and_what_was_edited(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("4")
         text = screen.text()
@@ -29,7 +29,7 @@ async def test_the_page_says_what_was_used_who_grew_and_what_was_edited(busy: Do
         ("g", [("30", "units", "day"), ("30", "units", "outcome"), ("30", "units", "stage"), ("30", "units", "task")]),
     ],
 )
-async def test_each_key_goes_round(busy: DoubleEngine, key: str, asked: list[tuple[str, str, str]]) -> None:
+async def test_each_key_goes_round(busy: FakeEngine, key: str, asked: list[tuple[str, str, str]]) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("4")
         busy.asked.clear()
@@ -40,7 +40,7 @@ async def test_each_key_goes_round(busy: DoubleEngine, key: str, asked: list[tup
     assert [each[1:] for each in busy.asked] == asked
 
 
-async def test_a_log_that_cannot_be_read_is_told_and_comes_back(busy: DoubleEngine) -> None:
+async def test_a_log_that_cannot_be_read_is_told_and_comes_back(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("4")
         busy.broken = ValueError("the log is a directory")
@@ -51,7 +51,7 @@ async def test_a_log_that_cannot_be_read_is_told_and_comes_back(busy: DoubleEngi
         assert "runs a day by task" in screen.text()
 
 
-async def test_an_idle_screen_reads_the_log_no_more_often_than_it_must(busy: DoubleEngine) -> None:
+async def test_an_idle_screen_reads_the_log_no_more_often_than_it_must(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("4")
         busy.asked.clear()
@@ -65,14 +65,14 @@ async def test_an_idle_screen_reads_the_log_no_more_often_than_it_must(busy: Dou
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (40, 10)])
-async def test_it_fits_every_terminal(busy: DoubleEngine, size: tuple[int, int]) -> None:
+async def test_it_fits_every_terminal(busy: FakeEngine, size: tuple[int, int]) -> None:
     async with console(busy, busy.clock, size=size) as screen:
         await screen.press("4")
         assert "units a day" in screen.text()
         assert len(screen.lines()) == size[1]
 
 
-async def test_members_are_told_apart_without_colour_and_without_unicode(busy: DoubleEngine) -> None:
+async def test_members_are_told_apart_without_colour_and_without_unicode(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, theme="mono") as screen:
         await screen.press("4")
         assert "▓ nightly-report" in screen.text()

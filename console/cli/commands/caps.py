@@ -7,22 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.failures import Failure
-from console.cli.shell import Shell, pass_shell, with_json
-from console.domain.guardrails import UNIT_CAPS, Cap
+from console.cli.exit_codes import CommandError, ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.domain.limits import UNIT_CAPS, Cap
 
 if TYPE_CHECKING:
-    from console.domain.guardrails import Standing
+    from console.domain.limits import CapUsage
 
 TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
 
 
 @click.group("caps", invoke_without_command=True)
-@with_json
-@pass_shell
+@json_option
+@pass_invocation
 @click.pass_context
-def caps_command(context: click.Context, shell: Shell) -> int | None:
+def caps_command(context: click.Context, shell: Invocation) -> int | None:
     """How full the caps are, and when they free."""
     return None if context.invoked_subcommand else asyncio.run(_print(shell))
 
@@ -32,9 +31,9 @@ def caps_command(context: click.Context, shell: Shell) -> int | None:
 @click.argument("amount", metavar="UNITS")
 @click.option("--task", metavar="T", help="For task_daily_units and task_daily_runs: whose.")
 @click.option("--reason", metavar="R", required=True, help="Why, for the record.")
-@with_json
-@pass_shell
-def raise_command(shell: Shell, name: str, amount: str, task: str | None, reason: str) -> int:
+@json_option
+@pass_invocation
+def raise_command(shell: Invocation, name: str, amount: str, task: str | None, reason: str) -> int:
     """Add UNITS (or launches) to the cap NAME, once, for the window that is open now."""
     return asyncio.run(_raise(shell, *_understood(name, amount, task), task=task, reason=reason))
 
@@ -44,44 +43,46 @@ def _understood(name: str, amount: str, task: str | None) -> tuple[Cap, int]:
 
     known = [cap.value for cap in Cap]
     if name not in known:
-        raise Failure(Exit.USAGE, f"no cap is named {name!r}; known: {', '.join(known)}")
+        raise CommandError(ExitCode.USAGE, f"no cap is named {name!r}; known: {', '.join(known)}")
     cap = Cap(name)
     if (task is not None) != (cap in TASK_CAPS):
-        raise Failure(Exit.USAGE, "--task goes with task_daily_units and task_daily_runs, and with no other cap")
+        raise CommandError(
+            ExitCode.USAGE, "--task goes with task_daily_units and task_daily_runs, and with no other cap"
+        )
     try:
         return cap, parse_decimal(amount, 3 if cap in UNIT_CAPS else 0)
     except ValueError as error:
-        raise Failure(Exit.USAGE, f"{error}; accepted: a number such as 50 or, for units, 0.5") from None
+        raise CommandError(ExitCode.USAGE, f"{error}; accepted: a number such as 50 or, for units, 0.5") from None
 
 
-async def _raise(shell: Shell, cap: Cap, amount: int, *, task: str | None, reason: str) -> int:
+async def _raise(shell: Invocation, cap: Cap, amount: int, *, task: str | None, reason: str) -> int:
     from console.cli.opening import opened
 
     async with opened(shell) as house:
         if task is not None and house.engine.settings.task(task) is None:
-            raise Failure(Exit.USAGE, f"no task is named {task!r}")
-        await house.engine.desk.raise_cap(cap, amount, task=task, by=shell.by, reason=reason)
+            raise CommandError(ExitCode.USAGE, f"no task is named {task!r}")
+        await house.engine.operations.raise_cap(cap, amount, task=task, by=shell.by, reason=reason)
     shell.say(f"raised {cap} for this window")
     return await _print(shell)
 
 
-async def _print(shell: Shell) -> int:
+async def _print(shell: Invocation) -> int:
     from console.cli.opening import opened
-    from console.cli.run_json import instant, standing_json
-    from console.cli.run_table import standing_line
+    from console.cli.render.run_json import cap_usage_json, instant
+    from console.cli.render.runs import cap_usage_line
 
     async with opened(shell) as house:
         settings = house.engine.settings
-        found: list[tuple[str | None, Standing]] = [
-            (None, standing) for standing in (await house.engine.view.snapshot()).standings
+        found: list[tuple[str | None, CapUsage]] = [
+            (None, cap_usage) for cap_usage in (await house.engine.queries.snapshot()).cap_usages
         ]
         for task in settings.tasks:
-            standings = await house.store.ledger.standings(settings.caps, house.clock.now(), task)
-            found += [(task.name, own) for own in standings if own.cap in TASK_CAPS and own.limit is not None]
+            cap_usages = await house.store.ledger.cap_usages(settings.caps, house.clock.now(), task)
+            found += [(task.name, own) for own in cap_usages if own.cap in TASK_CAPS and own.limit is not None]
     if shell.json:
-        shell.out_json([{"task": name, **standing_json(standing)} for name, standing in found])
-        return Exit.OK
-    for name, standing in found:
-        frees = instant(standing.frees_at_ms)
-        shell.out((f"{name} " if name else "") + standing_line(standing) + (f"; frees at {frees}" if frees else ""))
-    return Exit.OK
+        shell.out_json([{"task": name, **cap_usage_json(cap_usage)} for name, cap_usage in found])
+        return ExitCode.OK
+    for name, cap_usage in found:
+        frees = instant(cap_usage.frees_at_ms)
+        shell.out((f"{name} " if name else "") + cap_usage_line(cap_usage) + (f"; frees at {frees}" if frees else ""))
+    return ExitCode.OK

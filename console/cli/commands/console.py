@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from console.cli.shell import Shell, pass_shell, shared
+from console.cli.invocation import Invocation, pass_invocation, shared_options
 
 
 @click.command("console")
@@ -14,14 +14,14 @@ from console.cli.shell import Shell, pass_shell, shared
 @click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
 @click.option("--mouse", is_flag=True, help="Use the mouse over SSH too.")
 @click.option("--theme", metavar="NAME", help="A theme of the package, or of the config folder.")
-@shared
-@pass_shell
-def console_command(shell: Shell, read_only: bool, slow: bool, mouse: bool, theme: str | None = None) -> int:
+@shared_options
+@pass_invocation
+def console_command(shell: Invocation, read_only: bool, slow: bool, mouse: bool, theme: str | None = None) -> int:
     """The screen: watch runs, cancel with one key, step tasks through the rollout, read the usage.
 
     Where no screen can be drawn it prints what `nightdesk ps` prints.
     """
-    from console.ui.terminal import why_no_screen
+    from console.ui.terminal.capabilities import why_no_screen
 
     why = why_no_screen(shell.environment, shell.stdin, shell.stdout)
     if why is not None:
@@ -32,14 +32,14 @@ def console_command(shell: Shell, read_only: bool, slow: bool, mouse: bool, them
     return asyncio.run(_console(shell, read_only=read_only, slow=slow, mouse=mouse, theme=theme))
 
 
-async def _console(shell: Shell, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
-    from console.cli.build import built, engine_settings, provider_of
-    from console.cli.screen import Looks, console
-    from console.engine.settings import Kind
+async def _console(shell: Invocation, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
+    from console.app import engine_settings, open_app, provider_factory
+    from console.cli.screen import ScreenOptions, console
+    from console.engine.settings import ProcessKind
 
     settings = shell.settings()
     wished = settings.console
-    looks = Looks(
+    looks = ScreenOptions(
         theme=theme or wished.theme,
         slow=slow or wished.slow,
         mouse=True if mouse else wished.mouse,
@@ -48,10 +48,10 @@ async def _console(shell: Shell, *, read_only: bool, slow: bool, mouse: bool, th
         command=shell.again,
     )
     while True:
-        async with built(
+        async with open_app(
             folder=shell.folder,
-            settings=engine_settings(settings, Kind.CONSOLE, read_only=read_only),
-            make_provider=provider_of(settings.provider, shell.environment),
+            settings=engine_settings(settings, ProcessKind.CONSOLE, read_only=read_only),
+            make_provider=provider_factory(settings.provider, shell.environment),
         ) as house:
             code = await console(shell, house, looks)
         if code is not None:

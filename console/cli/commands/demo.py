@@ -6,8 +6,8 @@ import asyncio
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.shell import Shell, pass_shell, with_json
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
 
 BEGIN_SECONDS = 1.5
 """Without a screen: so long until the samples are looked at once."""
@@ -17,9 +17,9 @@ BEGIN_SECONDS = 1.5
 @click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
 @click.option("--mouse", is_flag=True, help="Use the mouse over SSH too.")
 @click.option("--theme", metavar="NAME", help="A theme of the package, or of the config folder.")
-@with_json
-@pass_shell
-def demo_command(shell: Shell, slow: bool, mouse: bool, theme: str | None) -> int:
+@json_option
+@pass_invocation
+def demo_command(shell: Invocation, slow: bool, mouse: bool, theme: str | None) -> int:
     """The console on the simulator, with sample tasks and a week of history.
 
     Needs no key and no config; its state folder goes away with it. Within a minute the clock cuts one run off and
@@ -28,10 +28,10 @@ def demo_command(shell: Shell, slow: bool, mouse: bool, theme: str | None) -> in
     return asyncio.run(_demo(shell, slow=slow, mouse=mouse, theme=theme))
 
 
-async def _demo(shell: Shell, *, slow: bool, mouse: bool, theme: str | None) -> int:
+async def _demo(shell: Invocation, *, slow: bool, mouse: bool, theme: str | None) -> int:
     from console.cli.commands.ps import print_snapshot
-    from console.cli.demo import running_demo
-    from console.ui.terminal import why_no_screen
+    from console.demo.runner import running_demo
+    from console.ui.terminal.capabilities import why_no_screen
 
     why = why_no_screen(shell.environment, shell.stdin, shell.stdout)
     if why is None:
@@ -40,15 +40,15 @@ async def _demo(shell: Shell, *, slow: bool, mouse: bool, theme: str | None) -> 
         if why is not None:
             shell.say(why)
             await asyncio.sleep(BEGIN_SECONDS)
-            print_snapshot(shell, await demo.house.engine.view.snapshot())
-            return Exit.OK
-        from console.cli.program import program
-        from console.cli.screen import Looks, exit_of_farewell, shown
+            print_snapshot(shell, await demo.house.engine.queries.snapshot())
+            return ExitCode.OK
+        from console.cli.screen import ScreenOptions, exit_code_of_screen, run_screen
+        from console.program import program
 
         command = (*program(shell.environment), *demo.options)
-        farewell = await shown(
-            demo.house, Looks(theme=theme, slow=slow, mouse=True if mouse else None, command=command)
+        farewell = await run_screen(
+            demo.house, ScreenOptions(theme=theme, slow=slow, mouse=True if mouse else None, command=command)
         )
     if farewell.message:
         shell.say(*farewell.message.splitlines())
-    return exit_of_farewell(farewell)
+    return exit_code_of_screen(farewell)

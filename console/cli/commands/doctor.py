@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.shell import Shell, pass_shell, with_json
+from console.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
-    from console.cli.examining import Finding
+    from console.doctor.runner import Finding
 
 
 @click.command("doctor")
-@with_json
-@pass_shell
-def doctor_command(shell: Shell) -> int:
+@json_option
+@pass_invocation
+def doctor_command(shell: Invocation) -> int:
     """What would stop a launch, before one is tried. Changes nothing.
 
     Exit: 0 nothing does, 8 the state store would, 2 the config or the API key would.
     """
-    from console.cli.examine_around import AROUND_CHECKS
-    from console.cli.examine_store import STORE_CHECKS
-    from console.cli.examine_work import WORK_CHECKS
-    from console.cli.examining import Case, examined, exit_of
+    from console.doctor.environment_checks import AROUND_CHECKS
+    from console.doctor.run_checks import WORK_CHECKS
+    from console.doctor.runner import Case, examined, exit_of
+    from console.doctor.store_checks import STORE_CHECKS
     from console.engine.clock import SystemClock
 
     case = Case(shell=shell, folder=shell.folder, now=SystemClock().now())
@@ -38,9 +38,9 @@ def doctor_command(shell: Shell) -> int:
     return exit_of(findings)
 
 
-def _line(finding: Finding, shell: Shell) -> str:
-    from console.cli.examining import Level
-    from console.cli.style import Tone
+def _line(finding: Finding, shell: Invocation) -> str:
+    from console.cli.render.table import Tone
+    from console.doctor.runner import Level
 
     tones = {Level.OK: Tone.GOOD, Level.WARN: Tone.WATCH, Level.FAIL: Tone.BAD}
     level = shell.style.paint(f"{finding.level.value:<4}", tones[finding.level])

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.shell import Shell, pass_shell, with_json
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
-    from console.cli.drill import Finding
+    from console.drill.runner import Finding
 
 
 @click.command("drill")
-@with_json
-@pass_shell
-def drill_command(shell: Shell) -> int:
+@json_option
+@pass_invocation
+def drill_command(shell: Invocation) -> int:
     """Prove each guard against the embedded simulator, in a temporary folder.
 
     Exit: 0 every guard fired, 1 one did not.
     """
-    from console.cli.drill import drill
-    from console.cli.drill_checks import CHECKS
+    from console.drill.checks import CHECKS
+    from console.drill.runner import drill
 
     began = time.monotonic()
     findings = asyncio.run(drill(CHECKS, dict(shell.environment)))
@@ -33,12 +33,11 @@ def drill_command(shell: Shell) -> int:
         shell.out_json([asdict(finding) for finding in findings])
     else:
         _print(shell, findings, time.monotonic() - began)
-    return Exit.OK if all(finding.passed for finding in findings) else Exit.AGENT
+    return ExitCode.OK if all(finding.passed for finding in findings) else ExitCode.AGENT
 
 
-def _print(shell: Shell, findings: tuple[Finding, ...], seconds: float) -> None:
-    from console.cli.style import Tone
-    from console.cli.table import Cell, Column, laid_out
+def _print(shell: Invocation, findings: tuple[Finding, ...], seconds: float) -> None:
+    from console.cli.render.table import Cell, Column, Tone, render_table
 
     columns = (Column(title="guard"), Column(title="done"), Column(title="seen"), Column(title="result"))
     rows = [
@@ -50,6 +49,6 @@ def _print(shell: Shell, findings: tuple[Finding, ...], seconds: float) -> None:
         )
         for finding in findings
     ]
-    shell.out(*laid_out(columns, rows, shell.style, None))
+    shell.out(*render_table(columns, rows, shell.style, None))
     passed = sum(finding.passed for finding in findings)
     shell.say(f"{passed} of {len(findings)} guards fired, in {seconds:.1f} s")

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.shell import Shell, pass_shell, shared
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, pass_invocation, shared_options
 
 if TYPE_CHECKING:
-    from console.cli.build import House
-    from console.cli.signals import Leaving
+    from console.app import App
+    from console.cli.signals import ShutdownRequest
 
 LOCK = "guard.lock"
 LOCK_WAIT_S = 5.0
@@ -27,32 +27,32 @@ IDLE_LOOKS = 3
 
 
 @click.command("guard", hidden=True)
-@shared
-@pass_shell
-def guard_command(shell: Shell) -> int:
+@shared_options
+@pass_invocation
+def guard_command(shell: Invocation) -> int:
     """Guard what others left, until there is nothing left to guard."""
     shell.config_flag, shell.state_flag = str(shell.config.path), str(shell.folder)
     os.chdir("/")
     return asyncio.run(_guard(shell))
 
 
-async def _guard(shell: Shell) -> int:
-    from console.cli.build import built, engine_settings, provider_of
-    from console.cli.signals import leaving_on_signals
-    from console.engine.settings import Kind
+async def _guard(shell: Invocation) -> int:
+    from console.app import engine_settings, open_app, provider_factory
+    from console.cli.signals import shutdown_on_signals
+    from console.engine.settings import ProcessKind
 
     settings = shell.settings()
     path = shell.folder / "owners" / LOCK
     lock = await _locked(path)
     if lock is None:
-        return Exit.OK
+        return ExitCode.OK
     try:
-        async with built(
+        async with open_app(
             folder=shell.folder,
-            settings=engine_settings(settings, Kind.GUARD),
-            make_provider=provider_of(settings.provider, shell.environment),
+            settings=engine_settings(settings, ProcessKind.GUARD),
+            make_provider=provider_factory(settings.provider, shell.environment),
         ) as house:
-            with leaving_on_signals() as leaving:
+            with shutdown_on_signals() as leaving:
                 return await _until_idle(house, leaving, lambda: _is_there(path, lock))
     finally:
         os.close(lock)
@@ -66,14 +66,14 @@ def _is_there(path: Path, lock: int) -> bool:
         return False
 
 
-async def _until_idle(house: House, leaving: Leaving, is_there: Callable[[], bool]) -> int:
-    from console.cli.background import guard_of, needs_a_guard
+async def _until_idle(house: App, leaving: ShutdownRequest, is_there: Callable[[], bool]) -> int:
+    from console.cli.handover import guard_of, needs_a_guard
     from console.engine.errors import StoreError
 
     idle = 0
     while leaving.code is None and idle < IDLE_LOOKS and is_there():
         try:
-            snapshot = await house.engine.view.snapshot()
+            snapshot = await house.engine.queries.snapshot()
         except StoreError:
             # Busy or full: the runs go on, so this goes on.
             idle = 0
@@ -81,7 +81,7 @@ async def _until_idle(house: House, leaving: Leaving, is_there: Callable[[], boo
             owners = [guard_of(snapshot, run.owner) for run in snapshot.live if needs_a_guard(run)]
             idle = 0 if any(owner is None or owner.mine for owner in owners) else idle + 1
         await leaving.wait(LOOK_SECONDS)
-    return leaving.code or Exit.OK
+    return leaving.code or ExitCode.OK
 
 
 async def _locked(path: Path) -> int | None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.filters import Filters, with_filters
-from console.cli.shell import Shell, pass_shell, with_json
+from console.cli.exit_codes import ExitCode
+from console.cli.filters import Filters, filter_options
+from console.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
-    from console.domain.moment import Moment
     from console.domain.run import Run
+    from console.domain.timestamps import Timestamp
     from console.store.history import HistoryFilter
     from console.store.store import Store
 
@@ -22,19 +22,19 @@ PAGE = 200
 
 
 @click.command("history")
-@with_filters
+@filter_options
 @click.option("--limit", type=click.IntRange(1, 100_000_000), default=50, show_default=True)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV on stdout, page by page.")
-@with_json
-@pass_shell
-def history_command(shell: Shell, /, limit: int, as_csv: bool, **typed: Any) -> int:
+@json_option
+@pass_invocation
+def history_command(shell: Invocation, /, limit: int, as_csv: bool, **typed: Any) -> int:
     """Every run and skip, newest first. --grep looks into task, target, key, note and result."""
     return asyncio.run(_print(shell, Filters(**typed), limit, as_csv=as_csv and not shell.json))
 
 
-async def _print(shell: Shell, filters: Filters, limit: int, *, as_csv: bool) -> int:
+async def _print(shell: Invocation, filters: Filters, limit: int, *, as_csv: bool) -> int:
     from console.cli.opening import opened
-    from console.cli.run_json import run_json
+    from console.cli.render.run_json import run_json
 
     async with opened(shell) as house:
         now, time_zone = house.clock.now(), house.engine.settings.caps.time_zone
@@ -48,29 +48,29 @@ async def _print(shell: Shell, filters: Filters, limit: int, *, as_csv: bool) ->
                         add(run_json(run, now))
         else:
             _print_table(shell, [run async for page in pages for run in page], now, time_zone)
-    return Exit.OK
+    return ExitCode.OK
 
 
-async def _print_csv(shell: Shell, pages: AsyncIterator[tuple[Run, ...]], now: Moment) -> None:
-    from console.cli.run_json import run_json
-    from console.domain.text import safe
-    from console.engine.csv_text import csv_text
+async def _print_csv(shell: Invocation, pages: AsyncIterator[tuple[Run, ...]], now: Timestamp) -> None:
+    from console.cli.render.run_json import run_json
+    from console.domain.text import sanitize
+    from console.engine.export import csv_text
 
     head = True
     async for page in pages:
         text = csv_text((run_json(run, now) for run in page), head=head)
         # Whatever an agent wrote, it must not act on a terminal that this is printed on.
-        shell.stdout.write(safe(text.replace("\r\n", "\n"), newlines=True))
+        shell.stdout.write(sanitize(text.replace("\r\n", "\n"), newlines=True))
         head = False
     shell.stdout.flush()
 
 
-def _print_table(shell: Shell, runs: list[Run], now: Moment, time_zone: str) -> None:
-    from console.cli.run_table import PAST_COLUMNS, past_rows
-    from console.cli.table import laid_out
+def _print_table(shell: Invocation, runs: list[Run], now: Timestamp, time_zone: str) -> None:
+    from console.cli.render.runs import PAST_COLUMNS, past_rows
+    from console.cli.render.table import render_table
 
     if runs:
-        shell.out(*laid_out(PAST_COLUMNS, past_rows(runs, now, time_zone), shell.style, shell.width))
+        shell.out(*render_table(PAST_COLUMNS, past_rows(runs, now, time_zone), shell.style, shell.width))
     else:
         shell.say("nothing in the history fits")
 

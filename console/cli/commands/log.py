@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.filters import Filters, with_filters
-from console.cli.shell import Shell, pass_shell, with_json
-from console.domain.text import safe
+from console.cli.exit_codes import ExitCode
+from console.cli.filters import Filters, filter_options
+from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.domain.log_record import LogRecord
+from console.domain.text import sanitize
+from console.domain.timestamps import iso_ms
+from console.journal.log_reader import LogReader, follow
 
 if TYPE_CHECKING:
-    from console.journal.writer import LogWriter
+    from console.journal.runs_log import LogWriter
     from console.store.store import Store
 
 KEEP = 14
@@ -22,15 +27,16 @@ KEEP = 14
 @click.group("log", invoke_without_command=True)
 @click.option("-f", "--follow", is_flag=True, help="Wait for more; with --json one object per line.")
 @click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Of the last N lines only.")
-@with_filters
-@with_json
-@pass_shell
+@filter_options
+@json_option
+@pass_invocation
 @click.pass_context
-def log_command(context: click.Context, shell: Shell, /, follow: bool, lines: int | None, **typed: Any) -> int | None:
+def log_command(
+    context: click.Context, shell: Invocation, /, follow: bool, lines: int | None, **typed: Any
+) -> int | None:
     """The log: one line per launch, ending, skip, refusal and note. --outcome is compared with `status`."""
     if context.invoked_subcommand:
         return None
-    from console.cli.log_lines import print_log
     from console.engine.clock import SystemClock
 
     filters = Filters(**typed)
@@ -40,33 +46,33 @@ def log_command(context: click.Context, shell: Shell, /, follow: bool, lines: in
 
 
 @log_command.command("rebuild")
-@with_json
-@pass_shell
-def rebuild_command(shell: Shell) -> int:
+@json_option
+@pass_invocation
+def rebuild_command(shell: Invocation) -> int:
     """Write runs.log anew from the database; what was there is kept as runs.log.replaced."""
     return asyncio.run(_rebuild(shell))
 
 
 @log_command.command("rotate")
 @click.option("--keep", type=click.IntRange(1, 1000), default=KEEP, show_default=True, help="How many old files stay.")
-@with_json
-@pass_shell
-def rotate_command(shell: Shell, keep: int) -> int:
+@json_option
+@pass_invocation
+def rotate_command(shell: Invocation, keep: int) -> int:
     """Begin a new runs.log; the old one becomes runs.log.1."""
-    from console.journal.writer import LogWriter
+    from console.journal.runs_log import LogWriter
 
     writer = LogWriter(shell.folder / "runs.log")
     old = writer.rotate(keep=keep, force=True) if shell.folder.is_dir() else None
     if shell.json:
         shell.out_json({"rotated": str(old) if old else None})
     else:
-        shell.say(f"the old log is {safe(str(old))}" if old else "the log is empty: nothing to rotate")
-    return Exit.OK
+        shell.say(f"the old log is {sanitize(str(old))}" if old else "the log is empty: nothing to rotate")
+    return ExitCode.OK
 
 
-async def _rebuild(shell: Shell) -> int:
+async def _rebuild(shell: Invocation) -> int:
     from console.engine.clock import SystemClock
-    from console.journal.writer import LogWriter
+    from console.journal.runs_log import LogWriter
     from console.store.store import Store
 
     store = await Store.open(shell.folder, now=SystemClock().now())
@@ -78,16 +84,103 @@ async def _rebuild(shell: Shell) -> int:
         shell.out_json({"lines": count})
     else:
         shell.say(f"wrote {count} lines")
-    return Exit.OK
+    return ExitCode.OK
 
 
 async def _written(store: Store, log: LogWriter) -> int:
     """All records of the store as the new file; how many."""
     after = count = 0
-    async with log.turn():
+    async with log.locked_async():
         with log.rebuilding() as add:
             while batch := await store.outbox.all_records(after):
                 add(batch)
                 after, count = batch[-1].ev, count + len(batch)
         await store.outbox.mark_logged(range(1, after + 1))
     return count
+
+
+Fits = Callable[[LogRecord], bool]
+
+NUMBERS = frozenset({"attempt", "tokens", "cost", "hold"})
+"""Fields that are numbers where they are known."""
+
+
+def print_log(shell: Invocation, *, follows: bool, last: int | None, fits: Fits) -> int:
+    """What fits of the log, or of its last lines; with `follows` also what comes, until Ctrl-C."""
+    reader = LogReader(shell.folder / "runs.log", last=last)
+    try:
+        if follows:
+            asyncio.run(_follow(shell, reader, fits))
+        else:
+            _print_lines(shell, reader, fits)
+    finally:
+        reader.close()
+    shell.say(*_complaints(reader))
+    return ExitCode.OK
+
+
+def _print_lines(shell: Invocation, reader: LogReader, fits: Fits) -> None:
+    """Line by line: a long log is never in memory whole, and a reader who leaves ends it at once."""
+    fitting = (line for line in reader.read() if fits(line.record))
+    if shell.json:
+        with shell.out_json_array() as add:
+            for line in fitting:
+                add(record_json(line.record))
+    else:
+        for line in fitting:
+            shell.stdout.write(f"{line.text}\n")
+        shell.stdout.flush()
+
+
+async def _follow(shell: Invocation, reader: LogReader, fits: Fits) -> None:
+    from console.cli.signals import shutdown_on_signals
+
+    async def print_lines() -> None:
+        async for line in follow(reader):
+            if not fits(line.record):
+                continue
+            if shell.json:
+                shell.out_json_line(record_json(line.record))
+            else:
+                shell.out(line.text)
+
+    with shutdown_on_signals() as leaving:
+        printing = asyncio.create_task(print_lines())
+        asked = asyncio.create_task(leaving.wait())
+        await asyncio.wait({printing, asked}, return_when=asyncio.FIRST_COMPLETED)
+        asked.cancel()
+        printing.cancel()
+        with suppress(asyncio.CancelledError):
+            await printing
+
+
+def _complaints(reader: LogReader) -> Iterable[str]:
+    if reader.foreign:
+        yield f"{reader.foreign} torn or foreign lines were passed over"
+    if reader.gaps:
+        shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in reader.gaps[:5])
+        yield f"lines are missing (ev {shown}); `nightdesk log rebuild` writes the file anew"
+
+
+def record_json(record: LogRecord) -> dict[str, object]:
+    """One line as an object; `-` is null."""
+    return {
+        "ts": iso_ms(record.at_ms),
+        "key": _value("key", record.key),
+        "status": record.status,
+        "elapsed": record.elapsed_ms / 1000,
+        "units": record.units / 1000,
+        **{name: _value(name, text) for name, text in record.fields.items()},
+        "ev": record.ev,
+    }
+
+
+def _value(name: str, text: str) -> str | int | float | None:
+    if text == "-":
+        return None
+    if name in NUMBERS:
+        try:
+            return float(text) if "." in text else int(text)
+        except ValueError:
+            return text
+    return text

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.completing import task_names
-from console.cli.exits import Exit
-from console.cli.shell import Shell, pass_shell, with_json
-from console.cli.verdicts import exit_of_answer, exit_of_run
-from console.domain.text import safe
+from console.cli.arguments import task_names
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.run_exit_codes import exit_code_of_launch, exit_code_of_run
+from console.domain.text import sanitize
 
 if TYPE_CHECKING:
-    from console.cli.build import House
-    from console.cli.signals import Leaving
+    from console.app import App
+    from console.cli.signals import ShutdownRequest
     from console.config import Settings
     from console.domain.run import Run, RunId
-    from console.engine.snapshot import LaunchAnswer, LaunchRequest
+    from console.engine.models import LaunchAnswer, LaunchRequest
 
 LOOK_SECONDS = 0.2
 """Between two looks at the run for a status line."""
@@ -37,10 +37,10 @@ LOOK_SECONDS = 0.2
 @click.option("--no-wait", is_flag=True, help="Return once it runs; the background supervisor guards it.")
 @click.option("--rerun", is_flag=True, help="By hand: run a key again that has ended. Needs --reason.")
 @click.option("--reason", metavar="R", default="", help="Why, for the record.")
-@with_json
-@pass_shell
+@json_option
+@pass_invocation
 def run_command(
-    shell: Shell,
+    shell: Invocation,
     task: str,
     date: str | None,
     target: str | None,
@@ -54,7 +54,7 @@ def run_command(
     Exit: 0 ok or skipped, 1 failed, 3 timeout, 4 budget, 5 cancelled, 6 refused, 7 unconfirmed, 8 state store,
     75 not sent. Ctrl-C hands the run over and does not stop it.
     """
-    from console.engine.snapshot import LaunchRequest
+    from console.engine.models import LaunchRequest
 
     if rerun and not reason.strip():
         raise click.UsageError("--rerun takes a --reason")
@@ -67,40 +67,40 @@ def run_command(
     return asyncio.run(_launch(shell, shell.settings(), request, wait=not no_wait))
 
 
-async def _launch(shell: Shell, settings: Settings, request: LaunchRequest, *, wait: bool) -> int:
-    from console.cli.build import built, engine_settings, provider_of
-    from console.cli.signals import leaving_on_signals
-    from console.engine.settings import Kind
+async def _launch(shell: Invocation, settings: Settings, request: LaunchRequest, *, wait: bool) -> int:
+    from console.app import engine_settings, open_app, provider_factory
+    from console.cli.signals import shutdown_on_signals
+    from console.engine.settings import ProcessKind
 
-    async with built(
+    async with open_app(
         folder=shell.folder,
-        settings=engine_settings(settings, Kind.RUN),
-        make_provider=provider_of(settings.provider, shell.environment),
+        settings=engine_settings(settings, ProcessKind.RUN),
+        make_provider=provider_factory(settings.provider, shell.environment),
     ) as house:
         # Before the claim: without a usable key there is nothing to take a hold for.
         house.provider.ready()
-        with leaving_on_signals() as leaving:
-            answer = await house.engine.desk.launch(request)
+        with shutdown_on_signals() as leaving:
+            answer = await house.engine.operations.launch(request)
             _told(shell, answer)
             run = await _followed(shell, house, answer.run.id, leaving, wait=wait)
             return await _farewell(shell, house, answer, run, leaving)
 
 
-def _told(shell: Shell, answer: LaunchAnswer) -> None:
-    from console.engine.snapshot import LaunchKind
+def _told(shell: Invocation, answer: LaunchAnswer) -> None:
+    from console.engine.models import LaunchKind
 
     if answer.kind in (LaunchKind.SKIPPED, LaunchKind.REFUSED):
         word = "skipped" if answer.kind is LaunchKind.SKIPPED else "refused"
         why = answer.refusal.sentence if answer.refusal else answer.run.note
         holder = f" (run {answer.holder.id})" if answer.holder and answer.holder.id not in why else ""
-        shell.say(f"{safe(answer.run.task)}: {word}: {safe(why, limit=400)}{holder}")
+        shell.say(f"{sanitize(answer.run.task)}: {word}: {sanitize(why, limit=400)}{holder}")
     for difference in answer.differences:
-        shell.say(f"  changed: {safe(difference, limit=200)}")
+        shell.say(f"  changed: {sanitize(difference, limit=200)}")
 
 
-async def _followed(shell: Shell, house: House, run_id: RunId, leaving: Leaving, *, wait: bool) -> Run:
+async def _followed(shell: Invocation, house: App, run_id: RunId, leaving: ShutdownRequest, *, wait: bool) -> Run:
     """The run once it is settled, or launched where nobody waits, or as it is when we are asked to go."""
-    from console.cli.progress import change_key, progress_line
+    from console.cli.render.runs import change_key, progress_line
 
     told: tuple[object, ...] | None = None
     while True:
@@ -113,18 +113,20 @@ async def _followed(shell: Shell, house: House, run_id: RunId, leaving: Leaving,
         await leaving.wait(LOOK_SECONDS)
 
 
-async def _looked_at(shell: Shell, house: House, run_id: RunId) -> Run:
+async def _looked_at(shell: Invocation, house: App, run_id: RunId) -> Run:
     """The run now; while the store does not answer, the guard goes on, and so does the wait. Raises Failure."""
-    from console.cli.failures import Failure
+    from console.cli.exit_codes import CommandError
     from console.engine.errors import StoreError
 
     told = False
     while True:
         try:
-            return await house.engine.look_at(run_id)
+            return await house.engine.get_run(run_id)
         except StoreError as error:
             if run_id not in house.engine.guarded:
-                raise Failure(Exit.UNCONFIRMED, f"run {run_id} may go on and cannot be looked at: {error}") from error
+                raise CommandError(
+                    ExitCode.UNCONFIRMED, f"run {run_id} may go on and cannot be looked at: {error}"
+                ) from error
             if not told:
                 told = True
                 shell.say(f"{error}; the run is guarded on")
@@ -139,10 +141,10 @@ def _is_over(run: Run, *, wait: bool) -> bool:
     return not wait and run.state in (State.PROPOSED, State.RUNNING, State.STOPPING)
 
 
-async def _farewell(shell: Shell, house: House, answer: LaunchAnswer, run: Run, leaving: Leaving) -> int:
-    from console.cli.leave import hand_over
-    from console.cli.progress import short
-    from console.cli.run_json import answer_json
+async def _farewell(shell: Invocation, house: App, answer: LaunchAnswer, run: Run, leaving: ShutdownRequest) -> int:
+    from console.cli.handover import hand_over
+    from console.cli.render.run_json import answer_json
+    from console.cli.render.runs import short
     from console.engine.errors import StoreError
 
     guard = await hand_over(shell, house, run.id)
@@ -152,9 +154,11 @@ async def _farewell(shell: Shell, house: House, answer: LaunchAnswer, run: Run, 
         run = await house.store.runs.get(run.id) or run
         for change in await house.store.stages.changes(run.task):
             if change.run_id == run.id:
-                shell.say(f"{safe(run.task)} went down from {change.before.word} to {change.after.word}: see its stage")
+                shell.say(
+                    f"{sanitize(run.task)} went down from {change.before.label} to {change.after.label}: see its stage"
+                )
     if shell.json:
         shell.out_json(answer_json(answer, run, house.clock.now()))
     if leaving.code is not None:
         return leaving.code
-    return exit_of_run(run) if run.attempt else exit_of_answer(answer)
+    return exit_code_of_run(run) if run.attempt else exit_code_of_launch(answer)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.shell import Shell, pass_shell, shared
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, pass_invocation, shared_options
 
 if TYPE_CHECKING:
-    from console.cli.build import House
+    from console.app import App
     from console.cli.sd_notify import ServiceManager
-    from console.cli.signals import Leaving
+    from console.cli.signals import ShutdownRequest
 
 
 @click.command("serve")
-@shared
-@pass_shell
-def serve_command(shell: Shell) -> int:
+@shared_options
+@pass_invocation
+def serve_command(shell: Invocation) -> int:
     """Schedule and supervise without a screen, until SIGTERM.
 
     SIGTERM launches nothing new and stops nothing: the runs go to another live process or to the background
@@ -28,22 +28,22 @@ def serve_command(shell: Shell) -> int:
     return asyncio.run(_serve(shell))
 
 
-async def _serve(shell: Shell) -> int:
-    from console.cli.build import built, engine_settings, provider_of
-    from console.cli.diag import logger
+async def _serve(shell: Invocation) -> int:
+    from console.app import engine_settings, open_app, provider_factory
     from console.cli.sd_notify import ServiceManager
-    from console.cli.signals import leaving_on_signals
-    from console.engine.settings import Kind
+    from console.cli.signals import shutdown_on_signals
+    from console.diag_log import logger
+    from console.engine.settings import ProcessKind
 
     settings, manager = shell.settings(), ServiceManager.of(shell.environment)
-    async with built(
+    async with open_app(
         folder=shell.folder,
-        settings=engine_settings(settings, Kind.SERVE),
-        make_provider=provider_of(settings.provider, shell.environment),
+        settings=engine_settings(settings, ProcessKind.SERVE),
+        make_provider=provider_factory(settings.provider, shell.environment),
     ) as house:
         # An unattended launch without a key would only fill the history with runs that were not sent.
         house.provider.ready()
-        with leaving_on_signals() as leaving:
+        with shutdown_on_signals() as leaving:
             tasks = len(settings.tasks)
             logger().info("serving %d tasks", tasks)
             manager.ready(f"serving {tasks} tasks")
@@ -51,23 +51,23 @@ async def _serve(shell: Shell) -> int:
             await _until_told(house, leaving, manager)
             manager.stopping()
             await _go(shell, house)
-    return Exit.OK if leaving.code is Exit.TERMINATED else leaving.code or Exit.OK
+    return ExitCode.OK if leaving.code is ExitCode.TERMINATED else leaving.code or ExitCode.OK
 
 
-async def _until_told(house: House, leaving: Leaving, manager: ServiceManager) -> None:
+async def _until_told(house: App, leaving: ShutdownRequest, manager: ServiceManager) -> None:
     """Waits for the signal. A watchdog hears of this process only while its engine looks after the runs."""
     looks = -1
     while leaving.code is None:
-        if house.engine.looks > looks:
-            looks = house.engine.looks
+        if house.engine.ticks > looks:
+            looks = house.engine.ticks
             manager.alive()
         # Half of what is allowed, as systemd advises; the engine looks every second.
         await leaving.wait(max(0.1, manager.watchdog_s / 2) if manager.watchdog_s else None)
 
 
-async def _go(shell: Shell, house: House) -> None:
-    from console.cli.diag import logger
-    from console.cli.leave import hand_over
+async def _go(shell: Invocation, house: App) -> None:
+    from console.cli.handover import hand_over
+    from console.diag_log import logger
 
     if shell.environment.get("INVOCATION_ID"):
         # systemd ends whatever we would start beside us, and starts us again.

@@ -7,67 +7,69 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.shell import Shell, pass_shell, with_json
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
 
 if TYPE_CHECKING:
-    from console.domain.moment import Moment
     from console.domain.run import Run
-    from console.engine.snapshot import RunDetail
+    from console.domain.timestamps import Timestamp
+    from console.engine.models import RunDetail
 
 
 @click.command("show")
 @click.argument("run")
-@with_json
-@pass_shell
-def show_command(shell: Shell, run: str) -> int:
+@json_option
+@pass_invocation
+def show_command(shell: Invocation, run: str) -> int:
     """One RUN whole, with its timeline. A key shows its latest attempt."""
     return asyncio.run(_show(shell, run))
 
 
-async def _show(shell: Shell, text: str) -> int:
+async def _show(shell: Invocation, text: str) -> int:
+    from console.cli.arguments import resolve_run
     from console.cli.opening import opened
-    from console.cli.run_json import detail_json
-    from console.cli.selecting import run_meant
+    from console.cli.render.run_json import detail_json
 
     async with opened(shell) as house:
-        run = await run_meant(house.engine.view, text)
-        detail = await house.engine.view.detail(run.id)
+        run = await resolve_run(house.engine.queries, text)
+        detail = await house.engine.queries.detail(run.id)
         now = house.clock.now()
     assert detail is not None, "a run is never deleted"
     if shell.json:
         shell.out_json(detail_json(detail, now))
     else:
         shell.out(*_lines(detail, now))
-    return Exit.OK
+    return ExitCode.OK
 
 
-def _lines(detail: RunDetail, now: Moment) -> list[str]:
-    from console.domain.moment import iso_ms
-    from console.domain.text import safe
+def _lines(detail: RunDetail, now: Timestamp) -> list[str]:
+    from console.domain.text import sanitize
+    from console.domain.timestamps import iso_ms
 
-    lines = [f"{name:<12}  {safe(value, limit=400)}" for name, value in _facts(detail, now) if value]
+    lines = [f"{name:<12}  {sanitize(value, limit=400)}" for name, value in _facts(detail, now) if value]
     if len(detail.attempts) > 1:
         lines += ["", "attempts of this key:"]
         lines += [f"  {run.attempt}  {run.id}  {run.outcome or run.state}" for run in detail.attempts]
     if detail.changed_since:
-        lines += ["", "the task now differs:", *(f"  {safe(line, limit=200)}" for line in detail.changed_since)]
+        lines += ["", "the task now differs:", *(f"  {sanitize(line, limit=200)}" for line in detail.changed_since)]
     if detail.timeline:
         lines += ["", "timeline:"]
-        lines += [f"  {iso_ms(event.at_ms)}  {event.kind:<12}  {safe(event.text)}" for event in detail.timeline]
+        lines += [f"  {iso_ms(event.at_ms)}  {event.kind:<12}  {sanitize(event.text)}" for event in detail.timeline]
     if detail.steps:
         lines += ["", "steps:"]
-        lines += [f"  {step.index:>4}  {safe(step.kind, limit=30):<22}  {safe(step.text)}" for step in detail.steps]
+        lines += [
+            f"  {step.index:>4}  {sanitize(step.kind, limit=30):<22}  {sanitize(step.text)}" for step in detail.steps
+        ]
     if detail.run.result:
         lines += ["", "result, as the agent wrote it:"]
-        lines += [f"  | {line}" for line in safe(detail.run.result, newlines=True).splitlines()]
+        lines += [f"  | {line}" for line in sanitize(detail.run.result, newlines=True).splitlines()]
     return lines
 
 
-def _facts(detail: RunDetail, now: Moment) -> list[tuple[str, str]]:
-    from console.cli.progress import time_left
-    from console.cli.run_json import instant
-    from console.ui.format import span_of
+def _facts(detail: RunDetail, now: Timestamp) -> list[tuple[str, str]]:
+    from console.cli.render.run_json import instant
+    from console.cli.render.runs import time_left
+    from console.ui.format import format_duration
 
     run = detail.run
     attempt = f"attempt {run.attempt}" if run.attempt else "no attempt"
@@ -79,9 +81,9 @@ def _facts(detail: RunDetail, now: Moment) -> list[tuple[str, str]]:
         ("note", run.note),
         ("stop", f"{run.stop.reason} by {run.stop.by}, {run.stop.tries} tries; {run.stop.answer}" if run.stop else ""),
         ("trouble", run.trouble),
-        ("launched", f"{run.origin} at stage {run.stage.word} by {run.requested_by}"),
+        ("launched", f"{run.origin} at stage {run.stage.label} by {run.requested_by}"),
         ("started", instant(run.sent.wall_ms) or "" if run.sent else "never sent"),
-        ("deadline", f"{instant(run.deadline_ms)}  ({span_of(run.limits.max_ms)})" if run.deadline_ms else ""),
+        ("deadline", f"{instant(run.deadline_ms)}  ({format_duration(run.limits.max_ms)})" if run.deadline_ms else ""),
         ("left", time_left(run, now.wall_ms)),
         ("ended", instant(run.ended_ms) or ""),
         *(_figures(run, now) if run.attempt else ()),
@@ -93,9 +95,9 @@ def _facts(detail: RunDetail, now: Moment) -> list[tuple[str, str]]:
     ]
 
 
-def _figures(run: Run, now: Moment) -> list[tuple[str, str]]:
+def _figures(run: Run, now: Timestamp) -> list[tuple[str, str]]:
     """What a run that took a hold has used."""
-    from console.cli.run_json import elapsed_ms, tokens
+    from console.cli.render.run_json import elapsed_ms, tokens
     from console.domain.usage import units_text
     from console.ui.format import cut_off_rule, elapsed, money
 

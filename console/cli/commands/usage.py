@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.exits import Exit
-from console.cli.shell import Shell, pass_shell, with_json
-from console.domain.daily import Group, Measure, rolled_up
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.domain.usage_stats import Group, Measure, totals_by_day
 
 if TYPE_CHECKING:
-    from console.engine.consumption import UsageQuery, UsageReport
+    from console.engine.usage import UsageQuery, UsageReport
 
 PIPED = 100
 """Cells of a chart that goes into a file."""
@@ -23,11 +23,11 @@ PIPED = 100
 @click.option("--by", type=click.Choice([g.value for g in Group]), default="task", show_default=True)
 @click.option("--measure", type=click.Choice([m.value for m in Measure]), default="units", show_default=True)
 @click.option("--csv", "as_csv", is_flag=True, help="One row per day and member of --by.")
-@with_json
-@pass_shell
-def usage_command(shell: Shell, days: int, by: str, measure: str, as_csv: bool) -> int:
+@json_option
+@pass_invocation
+def usage_command(shell: Invocation, days: int, by: str, measure: str, as_csv: bool) -> int:
     """What was used, by day. --json and --csv have one row per day and member of --by, with every measure."""
-    from console.engine.consumption import UsageQuery
+    from console.engine.usage import UsageQuery
 
     query = UsageQuery(days=days, group=Group(by), measure=Measure(measure))
     report = asyncio.run(_report(shell, query))
@@ -37,10 +37,10 @@ def usage_command(shell: Shell, days: int, by: str, measure: str, as_csv: bool) 
         _print_csv(shell, report)
     else:
         _print_chart(shell, report)
-    return Exit.OK
+    return ExitCode.OK
 
 
-async def _report(shell: Shell, query: UsageQuery) -> UsageReport:
+async def _report(shell: Invocation, query: UsageQuery) -> UsageReport:
     from console.cli.opening import opened
 
     async with opened(shell) as house:
@@ -59,22 +59,22 @@ def rows(report: UsageReport) -> list[dict[str, object]]:
             "runs": figures.runs,
             "seconds": figures.ms / 1000,
         }
-        for day, members in rolled_up(report.buckets, group).items()
+        for day, members in totals_by_day(report.buckets, group).items()
         for member, figures in sorted(members.items())
     ]
 
 
-def _print_csv(shell: Shell, report: UsageReport) -> None:
-    from console.domain.text import safe
-    from console.engine.csv_text import csv_text
+def _print_csv(shell: Invocation, report: UsageReport) -> None:
+    from console.domain.text import sanitize
+    from console.engine.export import csv_text
 
-    shell.stdout.write(safe(csv_text(rows(report), head=True).replace("\r\n", "\n"), newlines=True))
+    shell.stdout.write(sanitize(csv_text(rows(report), head=True).replace("\r\n", "\n"), newlines=True))
 
 
-def _print_chart(shell: Shell, report: UsageReport) -> None:
-    from console.cli.usage_text import usage_text
+def _print_chart(shell: Invocation, report: UsageReport) -> None:
+    from console.cli.render.usage import usage_text
     from console.ui.glyphs import ASCII
-    from console.ui.terminal import fitting_glyphs
+    from console.ui.terminal.capabilities import fitting_glyphs
 
     ascii_only = fitting_glyphs(shell.environment, getattr(shell.stdout, "encoding", None)) is ASCII
     shell.out(*usage_text(report, shell.width or PIPED, shell.style, ascii_only=ascii_only))

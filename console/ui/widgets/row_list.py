@@ -14,7 +14,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.ui.spans import Line, Span, Tone
-from console.ui.widgets.paint import paint
+from console.ui.widgets.lines import paint
 
 
 class RowList(ScrollView, can_focus=True, inherit_bindings=False):

@@ -1,0 +1,163 @@
+"""The only constructor of things: store, log, journal, provider, clock and engine are put together here, once."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from console.config import ProviderSettings, Settings
+from console.diag_log import diag_log
+from console.domain.timestamps import Clock
+from console.engine.clock import SystemClock
+from console.engine.engine import Engine
+from console.engine.settings import EngineSettings, ProcessKind, Timings
+from console.journal.launch_journal import LaunchJournal
+from console.journal.runs_log import LogWriter
+from console.provider.contract import (
+    CancelAnswer,
+    Denied,
+    LaunchOrder,
+    NotSent,
+    Provider,
+    RemoteRun,
+    StreamEvent,
+    Verdict,
+)
+from console.store.store import Store
+
+STARTED_S = 3.0
+USUAL = (700, 10, 10)
+"""When garbage is looked for, as Python has it by itself."""
+MakeProvider = Callable[[], Provider]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class App:
+    """What was built, open: the engine and the parts that a command may need beside it."""
+
+    engine: Engine
+    store: Store
+    log: LogWriter
+    clock: Clock
+    provider: LazyProvider
+
+
+@asynccontextmanager
+async def open_app(
+    *, folder: Path, settings: EngineSettings, make_provider: MakeProvider, timings: Timings | None = None
+) -> AsyncIterator[App]:
+    """An engine on a state folder; on leaving, its runs are handed over and everything is closed.
+
+    Raises StoreError.
+    """
+    async with AsyncExitStack() as stack:
+        # At its start a process makes much and drops little; from then on it may run for months.
+        asyncio.get_running_loop().call_later(STARTED_S, gc.set_threshold, *USUAL)
+        clock = SystemClock()
+        store = await Store.open(folder, now=clock.now(), read_only=settings.read_only)
+        stack.push_async_callback(store.close)
+        if settings.kind.guards and not settings.read_only:
+            stack.enter_context(diag_log(folder / "diag.log", clock))
+        log = LogWriter(folder / "runs.log")
+        stack.callback(log.close)
+        launches = LaunchJournal(folder / "launch.journal")
+        stack.callback(launches.close)
+        provider = LazyProvider(make_provider)
+        stack.push_async_callback(provider.aclose)
+        engine = Engine(
+            store=store,
+            log=log,
+            launches=launches,
+            provider=provider,
+            clock=clock,
+            settings=settings,
+            folder=folder,
+            timings=timings,
+        )
+        await stack.enter_async_context(engine)
+        yield App(engine=engine, store=store, log=log, clock=clock, provider=provider)
+
+
+def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = False) -> EngineSettings:
+    """The config as an engine of that kind takes it."""
+    schedules = kind is ProcessKind.SERVE or (kind is ProcessKind.CONSOLE and settings.console_schedules)
+    return EngineSettings(
+        tasks=settings.tasks,
+        caps=settings.caps,
+        units=settings.units,
+        prices=dict(settings.prices),
+        rollout=settings.rollout,
+        poll_ms=settings.poll_ms,
+        kind=kind,
+        read_only=read_only,
+        schedules=schedules and not read_only,
+    )
+
+
+def provider_factory(settings: ProviderSettings, environment: Mapping[str, str]) -> MakeProvider:
+    """Makes the provider that the config names. What it gives raises ValueError where there is no usable key."""
+
+    def make() -> Provider:
+        # Not before it is needed: the HTTP library takes longer to load than most commands take in all.
+        from console.provider.gemini.adapter import GeminiProvider
+        from console.provider.http.secret import Secret
+
+        key = settings.api_key
+        secret = Secret.from_file(key.file) if key.file else Secret.from_env(key.env or "", environment)
+        return GeminiProvider(base_url=settings.base_url, api_version=settings.api_version, secret=secret)
+
+    return make
+
+
+class LazyProvider:
+    """The port `console.provider.contract.Provider` over one that `make` makes."""
+
+    def __init__(self, make: Callable[[], Provider]) -> None:
+        """`make` raises ValueError, in one line, where there is no usable key."""
+        self._make = make
+        self._made: Provider | None = None
+
+    def ready(self) -> Provider:
+        """The provider itself. Raises ValueError; for commands that are pointless without one."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        try:
+            provider = self._asked()
+        except Denied as error:
+            return NotSent(why=str(error))
+        return await provider.create(order)
+
+    async def make_sandbox(self, *, network: str | None) -> str:
+        return await self._asked().make_sandbox(network=network)
+
+    async def sandbox_exists(self, sandbox_id: str) -> bool:
+        return await self._asked().sandbox_exists(sandbox_id)
+
+    async def delete_sandbox(self, sandbox_id: str) -> None:
+        await self._asked().delete_sandbox(sandbox_id)
+
+    async def get(self, remote_id: str) -> RemoteRun:
+        return await self._asked().get(remote_id)
+
+    def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
+        return self._asked().follow(remote_id)
+
+    async def cancel(self, remote_id: str) -> CancelAnswer:
+        return await self._asked().cancel(remote_id)
+
+    async def aclose(self) -> None:
+        if self._made is not None:
+            await self._made.aclose()
+
+    def _asked(self) -> Provider:
+        try:
+            return self.ready()
+        except ValueError as error:
+            raise Denied(str(error)) from None

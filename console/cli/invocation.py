@@ -1,0 +1,163 @@
+"""One invocation as its commands see it: flags, environment, streams. Data goes to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+import click
+
+from console.cli.exit_codes import CommandError, ExitCode
+from console.cli.locations import Found, config_file, state_folder
+from console.cli.render.table import Style
+from console.domain.text import sanitize
+from console.program import program
+
+if TYPE_CHECKING:
+    from console.config import Settings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COLOR_CHOICES = ("auto", "always", "never")
+
+
+class Invocation:
+    """What was typed, and where answers go."""
+
+    def __init__(
+        self, *, environment: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: TextIO, working: Path
+    ) -> None:
+        self.environment = environment
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.working = working
+        self.config_flag: str | None = None
+        self.state_flag: str | None = None
+        self.color = "auto"
+        self.json = False
+
+    def say(self, *lines: str) -> None:
+        """Lines for the person, on stderr. They hold only cleaned text."""
+        self.stderr.write("".join(f"{line}\n" for line in lines))
+        self.stderr.flush()
+
+    def out(self, *lines: str) -> None:
+        """Lines of data, on stdout. They hold only cleaned text."""
+        self.stdout.write("".join(f"{line}\n" for line in lines))
+        self.stdout.flush()
+
+    def out_json(self, value: object) -> None:
+        """One object or array. ASCII only, so no text in it acts on a terminal."""
+        self.out(json.dumps(value, ensure_ascii=True, indent=2, allow_nan=False))
+
+    @contextmanager
+    def out_json_array(self) -> Iterator[Callable[[object], None]]:
+        """One array with an element on each line; call what this gives with each, so that none is kept in memory."""
+        before = "[\n"
+
+        def add(element: object) -> None:
+            nonlocal before
+            self.stdout.write(before + json.dumps(element, ensure_ascii=True, allow_nan=False))
+            before = ",\n"
+
+        yield add
+        self.stdout.write("\n]\n" if before.startswith(",") else "[]\n")
+        self.stdout.flush()
+
+    def out_json_line(self, value: object) -> None:
+        """One object on one line, for streams."""
+        self.out(json.dumps(value, ensure_ascii=True, allow_nan=False))
+
+    @property
+    def style(self) -> Style:
+        """For stdout."""
+        return Style.choose(self.color, self.stdout, self.environment)
+
+    @property
+    def width(self) -> int | None:
+        """Cells of the terminal on stdout; None where it is piped, so that nothing is cut."""
+        return shutil.get_terminal_size((80, 24)).columns if self.stdout.isatty() else None
+
+    @property
+    def shows_screens(self) -> bool:
+        """True where a screen can be drawn: a terminal at both ends that understands control sequences."""
+        clever = self.environment.get("TERM", "dumb") not in ("", "dumb")
+        return clever and self.stdin.isatty() and self.stdout.isatty()
+
+    @property
+    def by(self) -> str:
+        """Who acts, as it is recorded: `USER tty=yes`."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):
+            user = str(os.getuid())
+        return f"{sanitize(user, limit=64)} tty={'yes' if self.stdin.isatty() else 'no'}"
+
+    @property
+    def config(self) -> Found:
+        """The config file."""
+        return config_file(self.config_flag, self.environment, self.working)
+
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return state_folder(self.state_flag, self.environment, self.working).path
+
+    @property
+    def again(self) -> tuple[str, ...]:
+        """How another shell reaches the same state folder and config: with what was given on this command line."""
+        given = (("--state-dir", self.state_flag), ("--config", self.config_flag))
+        return (
+            *program(self.environment),
+            *(word for option, value in given if value for word in (option, self._whole(value))),
+        )
+
+    def _whole(self, path: str) -> str:
+        return str(self.working / path)
+
+    def settings(self) -> Settings:
+        """The config, read. Raises ConfigError, Failure."""
+        from console.config import load
+
+        found = self.config
+        if not found.exists:
+            path = sanitize(str(found.path))
+            told = f"no config file at {path}; `nightdesk init` writes one, `nightdesk demo` needs none"
+            raise CommandError(ExitCode.USAGE, told)
+        return load(found.path)
+
+
+def shared_options(command: F) -> F:
+    """The options that every command takes, and the group before it: the last one given wins."""
+    for option in (
+        click.option("--config", metavar="FILE", help="The config file.", **_remembers("config_flag")),
+        click.option("--state-dir", metavar="DIR", help="The state folder.", **_remembers("state_flag")),
+        click.option("--color", type=click.Choice(COLOR_CHOICES), help="Default: auto.", **_remembers("color")),
+    ):
+        command = option(command)
+    return command
+
+
+def json_option(command: F) -> F:
+    """`--json` beside the shared options."""
+    help_text = "Print JSON on stdout: one object, or one array for a list."
+    option = click.option("--json", is_flag=True, default=None, help=help_text, **_remembers("json"))
+    return shared_options(option(command))
+
+
+def _remembers(attribute: str) -> dict[str, Any]:
+    def remember(context: click.Context, _parameter: click.Parameter, value: str | bool | None) -> None:
+        if value is not None:
+            setattr(context.ensure_object(Invocation), attribute, value)
+
+    return {"expose_value": False, "callback": remember}
+
+
+pass_invocation = click.make_pass_decorator(Invocation)

@@ -1,0 +1,72 @@
+"""What commands answer with `--json`: a run and what came of it, in the fields that every run has."""
+
+from __future__ import annotations
+
+from console.domain.limits import UNIT_CAPS, CapUsage, Refusal
+from console.domain.run import Run
+from console.domain.timestamps import Timestamp, iso_ms
+from console.engine.export import Json, elapsed_ms, instant, run_json, tokens
+from console.engine.models import LaunchAnswer, RunDetail
+
+__all__ = ["answer_json", "cap_usage_json", "detail_json", "elapsed_ms", "instant", "run_json", "tokens"]
+
+
+def answer_json(answer: LaunchAnswer, run: Run, now: Timestamp) -> Json:
+    """What came of a launch: `run` (as it is now) with the answer beside it."""
+    refusal = answer.refusal
+    return {
+        **run_json(run, now),
+        "answer": answer.kind.value,
+        "holder": answer.holder.id if answer.holder else None,
+        "refusal": _refusal_json(refusal) if refusal else None,
+        "differences": list(answer.differences),
+    }
+
+
+def _refusal_json(refusal: Refusal) -> Json:
+    cap_usage = cap_usage_json(refusal.cap_usage) if refusal.cap_usage else None
+    return {"kind": refusal.kind.value, "sentence": refusal.sentence, "cap": cap_usage}
+
+
+def cap_usage_json(cap_usage: CapUsage) -> Json:
+    """How full one cap is; units and launches as numbers, null where there is no limit."""
+    scale = 1000 if cap_usage.cap in UNIT_CAPS else 1
+
+    def number(value: int | None) -> int | float | None:
+        return value if value is None or scale == 1 else value / scale
+
+    return {
+        "cap": cap_usage.cap.value,
+        "limit": number(cap_usage.limit),
+        "held": number(cap_usage.held),
+        "spent": number(cap_usage.spent),
+        "left": number(cap_usage.left),
+        "frees_at": instant(cap_usage.frees_at_ms),
+    }
+
+
+def detail_json(detail: RunDetail, now: Timestamp) -> Json:
+    """One run whole."""
+    run = detail.run
+    return {
+        **run_json(run, now),
+        "fingerprint": {"digest": run.fingerprint.digest, **run.fingerprint.as_fields()},
+        "result": run.result,
+        "stop": None
+        if run.stop is None
+        else {
+            "reason": run.stop.reason.value,
+            "by": run.stop.by,
+            "at": iso_ms(run.stop.at_ms),
+            "tries": run.stop.tries,
+            "answer": run.stop.answer,
+            "alarmed": run.stop.alarmed,
+        },
+        "changed_since": list(detail.changed_since),
+        "timeline": [{"at": iso_ms(e.at_ms), "kind": e.kind, "text": e.text} for e in detail.timeline],
+        "live_steps": [
+            {"index": s.index, "kind": s.kind, "text": s.text, "at": iso_ms(s.at_ms), "done": s.done}
+            for s in detail.steps
+        ],
+        "attempts": [{"run": a.id, "attempt": a.attempt, "outcome": a.outcome} for a in detail.attempts],
+    }

@@ -1,0 +1,59 @@
+"""What runs and launches say to the shell, as exit codes."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from console.cli.exit_codes import ExitCode
+from console.domain.run import Outcome, Run, State
+from console.engine.models import LaunchAnswer, LaunchKind
+
+
+def exit_code_of_run(run: Run) -> ExitCode:
+    """What the state of a run says to the shell; one that goes on says OK."""
+    match run.state:
+        case State.ENDED:
+            # An ended run without an outcome does not exist; if it did, nothing is known about it.
+            return ExitCode.UNCONFIRMED if run.outcome is None else exit_code_of_outcome(run.outcome)
+        case State.UNCONFIRMED:
+            return ExitCode.UNCONFIRMED
+        case State.PROPOSED | State.CLAIMED | State.SENDING | State.RUNNING | State.STOPPING:
+            return ExitCode.OK
+        case _:
+            assert_never(run.state)
+
+
+def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
+    """What an ending says to the shell."""
+    match outcome:
+        case Outcome.OK | Outcome.SKIPPED:
+            return ExitCode.OK
+        case Outcome.FAILED | Outcome.INCOMPLETE:
+            return ExitCode.AGENT
+        case Outcome.TIMEOUT:
+            return ExitCode.TIMEOUT
+        case Outcome.BUDGET:
+            return ExitCode.BUDGET
+        case Outcome.CANCELLED | Outcome.DECLINED | Outcome.EXPIRED:
+            return ExitCode.CANCELLED
+        case Outcome.REJECTED | Outcome.REFUSED:
+            return ExitCode.REFUSED
+        case Outcome.WRITTEN_OFF:
+            return ExitCode.UNCONFIRMED
+        case Outcome.NOT_SENT:
+            return ExitCode.TRY_LATER
+        case _:
+            assert_never(outcome)
+
+
+def exit_code_of_launch(answer: LaunchAnswer) -> ExitCode:
+    """What a launch says to the shell before anybody waited for its run."""
+    match answer.kind:
+        case LaunchKind.LAUNCHED:
+            return exit_code_of_run(answer.run)
+        case LaunchKind.PROPOSED | LaunchKind.SKIPPED:
+            return ExitCode.OK
+        case LaunchKind.REFUSED:
+            return ExitCode.REFUSED
+        case _:
+            assert_never(answer.kind)

@@ -1,0 +1,126 @@
+"""All that is wrong with a file, told at once: one line each, with file, line, key and what would be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+
+import msgspec
+
+from console.config.field_types import FieldType, UnknownWord, described, quoted
+from console.config.schema import Table
+from console.config.toml_positions import KeyPath, line_of
+from console.domain.text import sanitize
+
+T = TypeVar("T", bound=Table)
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used. `str()` is one line per problem, each cleaned."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class ErrorCollector:
+    """Collects what is wrong in one file."""
+
+    def __init__(self, path: Path, lines: dict[KeyPath, int]) -> None:
+        self._path = path
+        self._lines = lines
+        self._found: list[tuple[int, str]] = []
+
+    def add(self, where: KeyPath, complaint: str, *, accepted: str = "", near: str | None = None) -> None:
+        """One problem at the key path `where`; `near` is the known key or value that was probably meant."""
+        line = line_of(self._lines, where)
+        place = f"{sanitize(str(self._path))}:{line}" if line else sanitize(str(self._path))
+        text = f"{place}: {dotted(where)} {complaint}" if where else f"{place}: {complaint}"
+        if accepted:
+            text += f"; accepted: {accepted}"
+        if near:
+            text += f'; did you mean "{sanitize(near)}"?'
+        self._found.append((line or 0, text))
+
+    def unknown(self, where: KeyPath, known: Iterable[str]) -> None:
+        """A key that does not exist; `known` are those that do."""
+        names = sorted(known)
+        near = nearest(str(where[-1]), names)
+        self.add(where, "is not a known key", near=near, accepted="" if near else ", ".join(names))
+
+    def __bool__(self) -> bool:
+        return bool(self._found)
+
+    def error(self) -> ConfigError:
+        """All problems in the order of the file."""
+        return ConfigError(text for _, text in sorted(self._found, key=lambda problem: problem[0]))
+
+
+def dotted(where: KeyPath) -> str:
+    """`tasks[1].name`, entries counted from 1, as people count them."""
+    text = ""
+    for part in where:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{sanitize(part, limit=80)}"
+    return text.removeprefix(".")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that was probably meant."""
+    import difflib  # only where something is wrong; a sound file pays for nothing of it
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+
+
+def decode(table_type: type[T], raw: object, where: KeyPath, problems: ErrorCollector) -> T | None:
+    """`raw` as that table, every key judged for itself; None where a problem was added."""
+    if not isinstance(raw, Mapping):
+        problems.add(where, f"is {described(raw)}", accepted="a table")
+        return None
+    fields = _fields(table_type)
+    values: dict[str, Any] = {}
+    sound = True
+    for name in raw.keys() - fields.keys():
+        problems.unknown((*where, name), fields)
+        sound = False
+    for name, field in fields.items():
+        if name in raw:
+            try:
+                values[name] = msgspec.convert(raw[name], field.type, dec_hook=_read_kind)
+            except msgspec.ValidationError as error:
+                near = error.__cause__.near if isinstance(error.__cause__, UnknownWord) else None
+                problems.add((*where, name), _complaint(raw[name], error), accepted=accepted_by(field.type), near=near)
+                sound = False
+        elif field.required:
+            problems.add((*where, name), "is missing", accepted=accepted_by(field.type))
+            sound = False
+    return table_type(**values) if sound else None
+
+
+@cache
+def _fields(table_type: type[Any]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    """By the name in the file. Asked for once: msgspec evaluates every annotation each time."""
+    return {field.encode_name: field for field in msgspec.structs.fields(table_type)}
+
+
+def _read_kind(kind: type[Any], value: object) -> Any:
+    assert issubclass(kind, FieldType)
+    return kind.read(value)
+
+
+def _complaint(value: object, error: msgspec.ValidationError) -> str:
+    # Complaints of our own kinds arrive as the cause; msgspec's words speak of Python and are replaced.
+    if isinstance(error.__cause__, ValueError):
+        return str(error.__cause__)
+    return f"is {quoted(value)}" if isinstance(value, str) and 0 < len(value) <= 20 else f"is {described(value)}"
+
+
+def accepted_by(annotation: Any) -> str:
+    """What a field of that type accepts, in words."""
+    if get_origin(annotation) in (Union, UnionType):
+        return accepted_by(next(part for part in get_args(annotation) if part is not type(None)))
+    if get_origin(annotation) is Annotated:
+        return next(str(meta.description) for meta in get_args(annotation)[1:] if isinstance(meta, msgspec.Meta))
+    return "true or false" if annotation is bool else str(annotation.accepted)

@@ -1,0 +1,196 @@
+"""A week of history for the demo, written through the real store and the real log: the same rows, holds and lines
+that real launches leave, only with the clock of the past. One day stands out, and one task is the reason.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from console.demo.tasks import AUDIT, BACKUP, CAPS, DIGEST, NOTES, PRICE, REPORT, TASKS, TRIAGE, UNITS
+from console.domain.rollout import RolloutRules
+from console.domain.run import Outcome, Run, new_run_id
+from console.domain.task import Origin, Stage, Task
+from console.domain.timestamps import Timestamp
+from console.domain.usage import Usage
+from console.engine.scheduling.cron import date_for
+from console.engine.settings import limits_of
+from console.journal.runs_log import LogWriter
+from console.store.claims import ClaimKind, ClaimOrder
+from console.store.rows import RunResult
+from console.store.store import Store
+
+DAYS = 7
+LOUD_DAY = 2
+"""So many days ago the digest read far more than usual."""
+NOBODY = "0" * 32
+ADA, CRON = "ada tty=yes", "cron tty=no"
+SHOWN = {"failed": "failed", "ok": "completed", "incomplete": "incomplete"}
+"""What the provider said of an ending; of all others `cancelled`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """One launch of the past."""
+
+    task: Task
+    at: datetime
+    outcome: Outcome
+    seconds: float
+    units: float
+    by_hand: bool = False
+
+    @property
+    def date(self) -> str:
+        """Of its key."""
+        return date_for(self.task, self.at, scheduled=not self.by_hand)
+
+
+def week(now: datetime, chance: random.Random) -> list[Past]:
+    """What was launched in the days before `now` (aware), in order; the keys of today are left to the viewer."""
+    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    launches = [past for ago in range(DAYS, 0, -1) for past in _day(today - timedelta(days=ago), ago, chance)]
+    past_days = [past for past in launches if past.at < now and past.date != date_for(past.task, now, scheduled=False)]
+    return sorted(past_days, key=lambda past: past.at)
+
+
+def _day(day: datetime, ago: int, chance: random.Random) -> Iterator[Past]:
+    def past(task: Task, hour: float, outcome: Outcome, seconds: float, units: float, *, hand: bool = False) -> Past:
+        vary = chance.uniform(0.85, 1.15)
+        at = day + timedelta(hours=hour, seconds=chance.uniform(1, 40))
+        return Past(task=task, at=at, outcome=outcome, seconds=seconds * vary, units=units * vary, by_hand=hand)
+
+    early = ago > DAYS - 2
+    yield past(REPORT, 18, Outcome.OK, 44, 8.2, hand=early)
+    if ago % 2:
+        timed_out = ago == 3
+        yield past(AUDIT, 2.5, Outcome.TIMEOUT if timed_out else Outcome.OK, 45 if timed_out else 38, 9.5, hand=ago > 1)
+    loud = ago == LOUD_DAY
+    for place, hour in enumerate((0.25, 6.25, 12.25, 18.25)):
+        cut = loud and place > 0
+        yield past(
+            DIGEST, hour, Outcome.BUDGET if cut else Outcome.OK, 95 if loud else 31, 41 if loud else 9.8, hand=True
+        )
+    yield past(BACKUP, 4, Outcome.FAILED if ago in (5, 1) else Outcome.OK, 25, 5.1, hand=early)
+    if ago <= DAYS - 1:
+        yield past(TRIAGE, 6.1, Outcome.OK, 58, 8.6, hand=ago == DAYS - 1)
+    if ago in (6, 4):
+        yield past(NOTES, 9.5, Outcome.CANCELLED if ago == 4 else Outcome.OK, 61, 6.3, hand=True)
+    if ago == 4:
+        yield past(REPORT, 19, Outcome.SKIPPED, 0, 0)
+
+
+async def seed(store: Store, log: LogWriter, now: Timestamp, chance: random.Random) -> None:
+    """Writes the week before `now`. Raises StoreError."""
+    writer = _Seeder(store, chance)
+    for past in week(now.utc(), chance):
+        await writer.write(past)
+    async with log.locked_async():
+        while records := await store.outbox.unlogged():
+            log.append(records, sync=False)
+            await store.outbox.mark_logged([record.ev for record in records])
+
+
+class _Seeder:
+    """Plays launches through the store, one after the other, each in its own time."""
+
+    def __init__(self, store: Store, chance: random.Random) -> None:
+        self._store = store
+        self._chance = chance
+        self._stages = dict.fromkeys((task.name for task in TASKS), Stage.MANUAL)
+        self._last_ms = 0
+
+    async def write(self, past: Past) -> None:
+        # One at a time: the day of the books never goes back.
+        start_ms = max(int(past.at.timestamp() * 1000), self._last_ms + 5_000)
+        run = await self._claimed(past, start_ms)
+        if run is not None:
+            await self._lived(past, run, start_ms)
+        await self._promoted(past)
+
+    async def _claimed(self, past: Past, start_ms: int) -> Run | None:
+        now = _moment(start_ms)
+        order = self._order(past, now)
+        answer = await self._store.launches.claim(order, now)
+        run = answer.run
+        if answer.kind is ClaimKind.PROPOSED and run is not None:
+            later = _moment(start_ms + 180_000)
+            approved = await self._store.launches.approve(
+                run.id,
+                by=ADA,
+                owner=NOBODY,
+                task=past.task,
+                caps=CAPS,
+                expires_ms=later.wall_ms + 60_000,
+                now=later,
+            )
+            run = approved.run
+        self._last_ms = start_ms
+        return run if run is not None and run.attempt else None
+
+    def _order(self, past: Past, now: Timestamp) -> ClaimOrder:
+        by_hand = past.by_hand
+        return ClaimOrder(
+            run_id=new_run_id(now.wall_ms, self._chance.randbytes(10)),
+            task=past.task,
+            target=past.task.target,
+            date=past.date,
+            origin=Origin.MANUAL if by_hand else Origin.SCHEDULE,
+            by=ADA if by_hand else CRON,
+            owner=NOBODY,
+            limits=limits_of(past.task, UNITS),
+            caps=CAPS,
+            rollout=RolloutRules(),
+            expires_ms=now.wall_ms + 3_600_000,
+        )
+
+    async def _lived(self, past: Past, run: Run, start_ms: int) -> None:
+        runs = self._store.runs
+        begin_ms = max(start_ms, run.claimed.wall_ms if run.claimed else 0)
+        tag = f"{self._chance.getrandbits(48):012x}"
+        run = await runs.record_sandbox(run, sandbox_id=f"demo-{tag}", own=True, note="", now=_moment(begin_ms + 200))
+        run = await runs.mark_sending(run, _moment(begin_ms + 400))
+        run = await runs.record_launched(
+            run, remote_id=f"v1_{tag}", status="in_progress", sandbox_id=None, now=_moment(begin_ms + 900)
+        )
+        end = _moment(begin_ms + 400 + int(past.seconds * 1000))
+        await runs.settle(run, _ending(past, end.since(run.sent or end)), end)
+        self._last_ms = end.wall_ms
+
+    async def _promoted(self, past: Past) -> None:
+        """The report and the triage have climbed on what they showed."""
+        wanted = {REPORT.name: Stage.UNATTENDED, TRIAGE.name: Stage.SEMI, BACKUP.name: Stage.SEMI}
+        name = past.task.name
+        stage = await self._store.stages.stage(name)
+        if past.outcome is not Outcome.OK or stage >= wanted.get(name, Stage.MANUAL):
+            return
+        evidence = {"clean_runs": 1}
+        now = _moment(self._last_ms + 60_000)
+        reason = "ended ok as often as the rules ask"
+        await self._store.stages.change(
+            name, Stage(stage + 1), by=ADA, reason=reason, forced=False, evidence=evidence, now=now
+        )
+
+
+def _ending(past: Past, elapsed_ms: int) -> RunResult:
+    tokens = int(past.units * UNITS.tokens_per_unit)
+    # Half of the input was cached, as it mostly is: more tokens than the units alone would say.
+    usage = Usage(total=tokens * 2, input=int(tokens * 1.8), cached=int(tokens * 1.11), output=int(tokens * 0.2))
+    return RunResult(
+        outcome=past.outcome,
+        note="The sandbox could not reach the database." if past.outcome is Outcome.FAILED else "",
+        result="Drafted; see the pull request." if past.outcome is Outcome.OK else "",
+        usage=usage,
+        used=UNITS.of(usage),
+        usage_known=True,
+        cost_micro=PRICE.cost(usage),
+        currency=PRICE.currency,
+        elapsed_ms=elapsed_ms,
+        remote_status=SHOWN.get(past.outcome.value, "cancelled"),
+    )
+
+
+def _moment(wall_ms: int) -> Timestamp:
+    return Timestamp(wall_ms=wall_ms, boot_ms=wall_ms, boot_id="an earlier boot")

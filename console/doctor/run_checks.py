@@ -1,0 +1,168 @@
+"""Does the work agree with its books? The log, the launch journal, who guards what, and what waits for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.doctor.runner import Case, Check, Found, Level, Part
+from console.domain.run import Run, State
+from console.domain.text import sanitize
+from console.domain.timestamps import iso_ms
+from console.engine.clock_steps import BASELINE
+from console.engine.ownership import SchedulerLock, is_alive
+from console.engine.settings import Timings
+from console.journal.launch_journal import LaunchJournal
+from console.journal.log_reader import LogReader
+from console.store.diagnostics import inspect_database, latest_schema
+from console.store.files import DATABASE
+
+PACING = Timings()
+STUCK_MS = 6 * PACING.beat_ms
+"""An owner that has not been heard for so long is stopped or hung."""
+MOST = 5
+"""Runs named in one line."""
+
+
+def log(case: Case) -> Found:
+    """Every event is one line of the file."""
+    # The file first: what is written meanwhile is then in the database in any case.
+    with LogReader(case.folder / "runs.log") as reader:
+        last, count = 0, 0
+        for line in reader.read():
+            last, count = max(last, line.record.ev), count + 1
+        gaps, foreign, doubles = reader.gaps, reader.foreign, reader.doubles
+    if count == foreign == 0 and not (case.folder / DATABASE).exists():
+        return
+    with inspect_database(case.folder) as found:
+        newest, unlogged = found.last_ev, found.unlogged
+    if last > newest:
+        yield (
+            Level.FAIL,
+            f"the log knows event {last}, the database only {newest}: it is older than its log and forgot runs",
+        )
+    troubles = [
+        f"{sum(end - begin + 1 for begin, end in gaps)} lines are missing" if gaps else "",
+        f"{newest - last} lines are missing at its end" if newest - last > unlogged else "",
+        f"{foreign} lines are torn or foreign" if foreign else "",
+        f"{doubles} lines are doubled" if doubles else "",
+        f"{unlogged} events wait to be written" if unlogged else "",
+    ]
+    if told := ", ".join(filter(None, troubles)):
+        yield Level.WARN, f"runs.log: {told}; `nightdesk log rebuild` writes it anew"
+    else:
+        yield Level.OK, f"runs.log: {count} lines, no gap, all of the database's"
+
+
+def launches(case: Case) -> Found:
+    """Every id that came back from a launch has its run."""
+    received = LaunchJournal(case.folder / "launch.journal").read()
+    if not received and not (case.folder / DATABASE).exists():
+        return
+    with inspect_database(case.folder) as found:
+        unknown, unlinked = found.unknown(received), found.without_remote(received)
+    if unknown:
+        told = f"{len(unknown)} launched runs are not in the database, which is older than the journal"
+        yield Level.FAIL, f"{told}: {_named(unknown)}"
+    if left := [run_id for run_id in unlinked if run_id not in unknown]:
+        yield Level.WARN, f"{len(left)} runs without a remote id have one in the journal: {_named(left)}"
+    if not unknown and not unlinked:
+        yield Level.OK, f"launch.journal: {len(received)} ids, each with its run"
+
+
+def owners(case: Case) -> Found:
+    """Who is alive, by kernel lock."""
+    with inspect_database(case.folder) as found:
+        rows = found.owners
+    alive = [row for row in rows if is_alive(case.folder / "owners", row.id)]
+    for row in alive:
+        silent = case.now.wall_ms - row.beat_ms
+        if silent > STUCK_MS:
+            told = f"{sanitize(row.kind)} process {row.pid} holds its lock but was not heard for {silent // 1000} s"
+            yield Level.WARN, f"{told}; its overdue runs are cancelled by any other process"
+    named = ", ".join(f"{sanitize(row.kind)} (pid {row.pid})" for row in alive) or "nobody"
+    dead = len(rows) - len(alive)
+    yield Level.OK, f"alive: {named}" + (f"; {dead} died, their runs go to whoever looks next" if dead else "")
+
+
+def scheduler(case: Case) -> Found:
+    """Somebody launches what is due."""
+    wanted = [task.name for task in case.settings.tasks if task.schedule] if case.settings else []
+    with inspect_database(case.folder) as found:
+        rows = {row.id: row for row in found.owners}
+    row = rows.get(SchedulerLock(case.folder).holder() or "")
+    if row is not None and is_alive(case.folder / "owners", row.id):
+        yield Level.OK, f"{sanitize(row.kind)} process {row.pid} launches what is due"
+    elif wanted:
+        told = f"nobody launches {len(wanted)} scheduled task{'s' * (len(wanted) > 1)}"
+        yield Level.WARN, f"{told}; start `nightdesk serve`, or keep the console open"
+    else:
+        yield Level.OK, "nobody, and no task has a schedule"
+
+
+def runs(case: Case) -> Found:
+    """What waits for a person, or for a guard."""
+    with inspect_database(case.folder) as found:
+        live, pause = found.open_runs, found.pause
+        rows = found.owners
+    if pause is not None:
+        yield Level.WARN, f"launches are paused by {sanitize(pause[0])} since {iso_ms(pause[1])}; `nightdesk resume`"
+    unconfirmed = [run.id for run in live if run.state is State.UNCONFIRMED]
+    if unconfirmed:
+        told = f"{len(unconfirmed)} unconfirmed, key and hold stay until `nightdesk settle`"
+        yield Level.WARN, f"{told}: {_named(unconfirmed)}"
+    unproven = [run.id for run in live if run.stop is not None and run.state is not State.UNCONFIRMED]
+    if unproven:
+        yield Level.WARN, f"{len(unproven)} stops asked for and not proven yet: {_named(unproven)}"
+    known = {row.id for row in rows if is_alive(case.folder / "owners", row.id)}
+    if alone := [run.id for run in live if _needs_an_owner(run) and run.owner not in known]:
+        told = f"{len(alone)} live runs have no living guard; `nightdesk`, `serve` or any `run` takes them"
+        yield Level.WARN, f"{told}: {_named(alone)}"
+    yield Level.OK, f"{len(live)} not ended, {sum(run.state is State.PROPOSED for run in live)} of them proposed"
+
+
+def _needs_an_owner(run: Run) -> bool:
+    return run.state not in (State.PROPOSED, State.UNCONFIRMED)
+
+
+def clock(case: Case) -> Found:
+    """The wall clock has not stepped since it was last looked at."""
+    with inspect_database(case.folder) as found:
+        baseline = found.meta(BASELINE)
+    boot_id, _, text = (baseline or "").partition(" ")
+    if boot_id != case.now.boot_id:
+        yield Level.OK, "not compared yet since this machine started" if baseline else "never compared yet"
+        return
+    step = case.now.wall_ms - case.now.boot_ms - int(text)
+    if abs(step) >= PACING.clock_note_ms:
+        yield Level.WARN, f"the wall clock stepped by {step / 1000:+.1f} s; a step of five minutes pauses all launches"
+    else:
+        yield Level.OK, f"wall and boot clock run alike (to {abs(step) / 1000:.1f} s)"
+
+
+def _named(run_ids: Sequence[str]) -> str:
+    more = f" and {len(run_ids) - MOST} more" if len(run_ids) > MOST else ""
+    return ", ".join(run_ids[:MOST]) + more
+
+
+def _on_a_store(check: Check) -> Check:
+    """The same check, silent where there is no database that this program can read: others say so already."""
+
+    def look(case: Case) -> Found:
+        if _readable(case):
+            yield from check.look(case)
+
+    return Check(name=check.name, part=check.part, look=look)
+
+
+def _readable(case: Case) -> bool:
+    if not (case.folder / DATABASE).exists():
+        return False
+    with inspect_database(case.folder) as found:
+        return 0 < found.schema <= latest_schema()
+
+
+_ALWAYS = tuple(Check(name=look.__name__, part=Part.STORE, look=look) for look in (log, launches))
+_WITH_A_STORE = tuple(
+    Check(name=look.__name__, part=Part.STORE, look=look) for look in (owners, scheduler, runs, clock)
+)
+WORK_CHECKS = (*_ALWAYS, *map(_on_a_store, _WITH_A_STORE))

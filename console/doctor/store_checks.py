@@ -1,0 +1,158 @@
+"""Is the state store one on which anything may be launched? The folder, its files, the database as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from pathlib import Path
+
+from console.doctor.runner import Case, Check, Found, Level, Part
+from console.store.diagnostics import check_integrity, inspect_database, latest_schema
+from console.store.files import (
+    BESIDE,
+    DATABASE,
+    FREE_BYTES,
+    STATE_ID,
+    check_files,
+    check_folder,
+    check_local,
+    free_bytes,
+    read_state_id,
+)
+from console.store.pragmas import JournalMode, safe_journal_mode, sqlite_version
+
+OTHER_FILES = ("runs.log", "runs.log.lock", "launch.journal", "diag.log", "scheduler.lock", "owners")
+SYNC_WORDS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
+
+
+def folder(case: Case) -> Found:
+    """Ours alone, and a folder."""
+    if not os.path.lexists(case.folder):
+        yield Level.OK, f"{case.folder} is not there yet; first use makes it"
+        return
+    check_folder(case.folder)
+    yield Level.OK, f"{case.folder} is ours alone (mode 0700)"
+
+
+def files(case: Case) -> Found:
+    """Plain files, ours, for nobody else."""
+    check_files(case.folder)
+    names = [name for name in BESIDE if (case.folder / name).exists()]
+    yield Level.OK, f"{', '.join(names)}: ours, mode 0600" if names else "none yet"
+    for name in OTHER_FILES:
+        yield from _other_file(case.folder / name)
+
+
+def _other_file(path: Path) -> Found:
+    try:
+        entry = path.lstat()
+    except FileNotFoundError:
+        return
+    kind = stat.S_ISDIR if path.name == "owners" else stat.S_ISREG
+    if not kind(entry.st_mode):
+        yield Level.FAIL, f"{path} is {'a symbolic link' if stat.S_ISLNK(entry.st_mode) else 'not what it should be'}"
+    elif entry.st_uid != os.geteuid():
+        yield Level.FAIL, f"{path} belongs to another user (uid {entry.st_uid})"
+    elif entry.st_mode & 0o022:
+        yield Level.FAIL, f"others may write {path} (mode {stat.S_IMODE(entry.st_mode):04o}); do: chmod go= {path}"
+    elif entry.st_mode & 0o077:
+        yield Level.WARN, f"others may read {path} (mode {stat.S_IMODE(entry.st_mode):04o}); do: chmod go= {path}"
+
+
+def disk(case: Case) -> Found:
+    """A local one, with room."""
+    place = next(each for each in (case.folder, *case.folder.parents) if each.exists())
+    check_local(place)
+    free = free_bytes(place)
+    told = f"local, {free >> 20} MiB free"
+    if free < FREE_BYTES:
+        yield Level.FAIL, f"{told}; nothing is launched with less than {FREE_BYTES >> 20} MiB"
+    else:
+        yield Level.OK, told
+
+
+def identity(case: Case) -> Found:
+    """The database is the one that belongs to the folder."""
+    state_id, present = read_state_id(case.folder), (case.folder / DATABASE).exists()
+    if state_id is None and not present:
+        yield Level.OK, "no database yet; first use makes it"
+        return
+    if not present:
+        yield Level.FAIL, f"{DATABASE} is missing, though {STATE_ID} says that it held runs; restore it from a backup"
+        return
+    with inspect_database(case.folder) as found:
+        version = found.schema
+        if version == 0:
+            told = f"{DATABASE} is empty"
+            if state_id is None:
+                yield Level.OK, f"{told}; first use fills it"
+            else:
+                yield Level.FAIL, f"{told}, though {STATE_ID} says that it held runs; restore it from a backup"
+            return
+        held = found.identity
+    if state_id is None:
+        yield Level.WARN, f"{STATE_ID} is missing beside the database; the next launch writes it"
+    elif held != state_id:
+        yield Level.FAIL, f"the database is not the one that {STATE_ID} names; restore the right one"
+    else:
+        yield Level.OK, f"{STATE_ID} and {DATABASE} belong together"
+
+
+def schema(case: Case) -> Found:
+    """A version that this program understands."""
+    if not (case.folder / DATABASE).exists():
+        return
+    with inspect_database(case.folder) as found:
+        version = found.schema
+    latest = latest_schema()
+    if version > latest:
+        yield (
+            Level.FAIL,
+            f"the database is of version {version}, this program knows versions up to {latest}; use the newer one",
+        )
+    elif version < latest:
+        yield Level.OK, f"version {version}; next use brings it to {latest}"
+    else:
+        yield Level.OK, f"version {version}, as this program's"
+
+
+def durability(case: Case) -> Found:
+    """A commit survives a power loss."""
+    built = f"SQLite {sqlite_version()}"
+    if not (case.folder / DATABASE).exists():
+        yield Level.OK, f"{built}; a new database gets journal mode {safe_journal_mode().value}"
+        return
+    with inspect_database(case.folder) as found:
+        if found.schema == 0:
+            yield Level.OK, f"{built}; a new database gets journal mode {safe_journal_mode().value}"
+            return
+        mode = found.journal
+        if mode not in list(JournalMode):
+            yield Level.FAIL, f"{built}, journal mode {mode}: a crash could tear it"
+            return
+        level = found.synchronous
+    told = f"{built}, journal mode {mode}, synchronous {SYNC_WORDS.get(level, str(level))}"
+    if level != JournalMode(mode).synchronous:
+        yield Level.FAIL, f"{told}: the last commits could be lost with the power"
+    elif mode == JournalMode.WAL.value and safe_journal_mode() is JournalMode.DELETE:
+        yield Level.FAIL, f"{told}: this SQLite has the WAL-reset bug and may lose commits"
+    else:
+        yield Level.OK, told
+
+
+def integrity(case: Case) -> Found:
+    """All of it is what it was; read by another process."""
+    if not (case.folder / DATABASE).exists():
+        return
+    problems = asyncio.run(check_integrity(case.folder))
+    for problem in problems:
+        yield Level.FAIL, problem
+    if not problems:
+        yield Level.OK, "integrity_check and foreign_key_check found nothing, in another process"
+
+
+STORE_CHECKS = tuple(
+    Check(name=look.__name__, part=Part.STORE, look=look)
+    for look in (folder, files, disk, identity, schema, durability, integrity)
+)

@@ -1,0 +1,142 @@
+"""One event, one line: what stands in `runs.log`. A line cannot be forged by any value and proves itself whole.
+
+Bare values are `[A-Za-z0-9._:/+-]+`; anything else stands as an ASCII JSON string. `end=` is the CRC-32 of all
+before it, so a torn or glued line is told from a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from console.domain.text import sanitize
+from console.domain.timestamps import iso_ms, parse_iso_ms
+from console.domain.usage import decimal, parse_decimal, units_text
+
+MAX_VALUE = 256
+"""Characters of one value before quoting."""
+MAX_LINE = 4000
+"""Bytes of one line with its newline."""
+
+_BARE = re.compile(r"[A-Za-z0-9._:/+-]+\Z", re.ASCII)
+_NAME = re.compile(r"[a-z][a-z0-9_]*\Z", re.ASCII)
+_EV = re.compile(r"\d{1,18}\Z", re.ASCII)
+_FIELD = re.compile(r'([a-z][a-z0-9_]*)=("(?:[^"\\]|\\.)*"|[A-Za-z0-9._:/+-]+)(?: |\Z)', re.ASCII)
+HEAD = ("ts", "key", "status", "elapsed", "units")
+"""The five fields that come first, in this order."""
+RESERVED = frozenset({*HEAD, "ev", "end"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One line of the log."""
+
+    ev: int
+    """The number of the line: gap-free, so that a loss or a double is seen."""
+    at_ms: int
+    key: str
+    """16 hex digits, or `-` where the event belongs to no key."""
+    status: str
+    elapsed_ms: int = 0
+    units: int = 0
+    """Milli-units."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """More fields in their order; names `[a-z][a-z0-9_]*`, none of RESERVED."""
+
+
+class LogParseError(ValueError):
+    """A line that no writer of ours finished."""
+
+
+def format_line(record: LogRecord) -> bytes:
+    """The line with its newline, ASCII. Raises ValueError for a field name that is not allowed.
+
+    Values are cleaned, then cut to MAX_VALUE characters; where the line would pass MAX_LINE bytes, the longest
+    values are cut further.
+    """
+    for name in record.fields:
+        if not _NAME.match(name) or name in RESERVED:
+            raise ValueError(f"not a field name for the log: {name!r}")
+    limit = MAX_VALUE
+    while True:
+        body = " ".join(f"{name}={value}" for name, value in _fields(record, limit))
+        line = f"{body} end={zlib.crc32(body.encode('ascii')):08x}\n".encode("ascii")
+        if len(line) <= MAX_LINE or limit < 8:
+            return line
+        limit //= 2
+
+
+def _fields(record: LogRecord, limit: int) -> list[tuple[str, str]]:
+    head = [
+        ("ts", iso_ms(record.at_ms)),
+        ("key", _value(record.key, limit)),
+        ("status", _value(record.status, limit)),
+        ("elapsed", f"{_tenths(record.elapsed_ms)}s"),
+        ("units", units_text(record.units)),
+    ]
+    more = [(name, _value(value, limit)) for name, value in record.fields.items()]
+    return [*head, *more, ("ev", str(record.ev))]
+
+
+def _tenths(milliseconds: int) -> str:
+    return decimal((milliseconds + 50) // 100, 1)
+
+
+def _value(text: str, limit: int) -> str:
+    if len(text) <= limit and _BARE.match(text):
+        return text
+    cleaned = sanitize(text, limit=limit)
+    return cleaned if _BARE.match(cleaned) else json.dumps(cleaned, ensure_ascii=True)
+
+
+def parse_line(line: bytes) -> LogRecord:
+    """The record of a whole line, with or without its newline. Raises BadLine for anything else."""
+    fields = parse_fields(line)
+    try:
+        if tuple(fields)[:5] != HEAD:
+            raise LogParseError("the first five fields are not ts key status elapsed units")
+        elapsed = fields["elapsed"]
+        if not elapsed.endswith("s"):
+            raise LogParseError("elapsed has no unit")
+        if not _EV.match(fields["ev"]):
+            raise LogParseError("ev is not a number")
+        return LogRecord(
+            ev=int(fields["ev"]),
+            at_ms=parse_iso_ms(fields["ts"]),
+            key=fields["key"],
+            status=fields["status"],
+            elapsed_ms=parse_decimal(elapsed[:-1], 1) * 100,
+            units=parse_decimal(fields["units"], 3),
+            fields={name: value for name, value in fields.items() if name not in RESERVED},
+        )
+    except (KeyError, ValueError) as error:
+        raise LogParseError(str(error)) from None
+
+
+def parse_fields(line: bytes) -> dict[str, str]:
+    """Every field of a whole line as text, `end` left out. Raises BadLine where the line is torn or not ours."""
+    try:
+        text = line.decode("ascii").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise LogParseError("not ASCII") from None
+    body, mark, crc = text.rpartition(" end=")
+    if not mark or crc != f"{zlib.crc32(body.encode('ascii')):08x}":
+        raise LogParseError("no valid end mark")
+    found: list[tuple[str, str]] = _FIELD.findall(body)
+    # What a search finds may leave something out; put together again it is the line, or the line is none of ours.
+    fields = dict(found)
+    if len(fields) != len(found) or " ".join([f"{name}={value}" for name, value in found]) != body:
+        raise LogParseError("not made of fields, each once")
+    return {name: _unquoted(value) for name, value in found} if '"' in body else fields
+
+
+def _unquoted(value: str) -> str:
+    if not value.startswith('"'):
+        return value
+    try:
+        return str(json.loads(value))
+    except ValueError as error:
+        raise LogParseError(f"not a quoted value: {error}") from None

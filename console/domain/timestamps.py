@@ -1,0 +1,84 @@
+"""Two clocks read together, since neither alone tells real time: the wall clock steps, the boot clock restarts.
+
+Within one boot the boot clock is believed; it runs through suspend. Across boots only the wall clock is left.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+_ISO_MS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timestamp:
+    """One reading of both clocks."""
+
+    wall_ms: int
+    """Milliseconds since the Unix epoch, UTC; may step."""
+    boot_ms: int
+    """CLOCK_BOOTTIME in milliseconds; only comparable where `boot_id` is equal."""
+    boot_id: str
+    """The kernel's id of this boot."""
+
+    def since(self, earlier: Timestamp) -> int:
+        """Real milliseconds from `earlier` to here, never negative."""
+        if self.boot_id == earlier.boot_id:
+            return max(0, self.boot_ms - earlier.boot_ms)
+        return max(0, self.wall_ms - earlier.wall_ms)
+
+    def utc(self) -> datetime:
+        """The wall clock as an aware datetime."""
+        return datetime.fromtimestamp(self.wall_ms / 1000, UTC)
+
+
+class Clock(Protocol):
+    """Where moments come from. Injected everywhere, so that tests own time."""
+
+    def now(self) -> Timestamp:
+        """Both clocks, read together."""
+        ...
+
+
+def iso_ms(wall_ms: int) -> str:
+    """`2026-11-23T03:06:52.114Z`; ISO 8601 in UTC with milliseconds."""
+    moment = datetime.fromtimestamp(wall_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"
+
+
+def parse_iso_ms(text: str) -> int:
+    """The milliseconds that `iso_ms` wrote. Raises ValueError where `text` is not of that form."""
+    if not _ISO_MS.match(text):
+        raise ValueError(f"not an instant of the form 2026-11-23T03:06:52.114Z: {text!r}")
+    seconds = datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
+    return int(seconds.timestamp()) * 1000 + int(text[20:23])
+
+
+ACCEPTED = "a day (2026-11-23), an instant (2026-11-23T03:00Z), or how long ago (90m, 12h, 7d)"
+_AGO = re.compile(r"(\d{1,6})([smhdw])\Z", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_instant(text: str, *, now_ms: int, zone: ZoneInfo, end_of_day: bool = False) -> int:
+    """UTC milliseconds. A day means its beginning in `zone`, or with `end_of_day` the beginning of the next one.
+
+    An instant without an offset is read in `zone`. Raises ValueError in one line.
+    """
+    if ago := _AGO.match(text):
+        return now_ms - int(ago[1]) * _SECONDS[ago[2]] * 1000
+    try:
+        instant = datetime.fromisoformat(text)
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+            day = instant.date()
+            if end_of_day:
+                day = type(day).fromordinal(day.toordinal() + 1)
+            instant = datetime.combine(day, time(), zone)
+        elif instant.tzinfo is None:
+            instant = instant.replace(tzinfo=zone)
+        return int(instant.astimezone(UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is no instant; accepted: {ACCEPTED}") from None

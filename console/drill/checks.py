@@ -1,0 +1,227 @@
+"""One check per guard. Each says in its last line what was seen, or raises DrillFailed with what was seen instead."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+from console.app import App
+from console.cli.handover import own_command
+from console.domain.limits import RefusalKind
+from console.domain.run import Outcome, RunId, State
+from console.domain.usage import units_text
+from console.drill.runner import BY, CAPS, Check, DrillEnv, expect, launch, reaches, task_of, until
+from console.engine.models import LaunchKind
+from console.simulator.scenario import Ending, Scenario
+
+ENDLESS = Scenario(step_seconds=0.2, tokens_per_step=500, ending=Ending.NEVER)
+SHORT = Scenario(steps=3, step_seconds=0.1, tokens_per_step=1_000)
+
+
+async def timeout(ground: DrillEnv) -> str:
+    """A wall clock outside the agent."""
+    async with ground.house(task_of("timeout", ENDLESS, seconds=1.5)) as house:
+        run = await house.engine.wait((await launch(house, "timeout")).run.id)
+        spending = await ground.spending(run.key)
+    expect(run.outcome is Outcome.TIMEOUT and spending == 0, f"outcome {run.outcome}, {spending} still spending")
+    return f"cut off after {run.elapsed_ms / 1000:.1f} s; no agent spends any more"
+
+
+async def budget(ground: DrillEnv) -> str:
+    """Live usage against the cap of the run."""
+    greedy = replace(ENDLESS, tokens_per_step=9_000, faults=("budget.ignored",))
+    async with ground.house(task_of("budget", greedy, units=4)) as house:
+        run = await house.engine.wait((await launch(house, "budget")).run.id)
+        spending = await ground.spending(run.key)
+    used = units_text(run.used)
+    expect(run.outcome is Outcome.BUDGET and spending == 0, f"outcome {run.outcome}, {used} units, {spending} spending")
+    return f"cut off at {used} of 4.0 units though the service's own limit was off"
+
+
+async def daily_cap(ground: DrillEnv) -> str:
+    """A cap is held before the launch, so that launches at the same instant cannot all pass it."""
+    tasks = tuple(task_of(f"cap-{number}", SHORT, units=10) for number in range(8))
+    async with ground.house(*tasks, caps=replace(CAPS, daily_units=30_000)) as house:
+        answers = await asyncio.gather(*(launch(house, task.name) for task in tasks))
+        kinds = Counter(answer.kind for answer in answers)
+        for answer in answers:
+            if answer.kind is LaunchKind.LAUNCHED:
+                await house.engine.wait(answer.run.id)
+        started = sum([await ground.started(answer.run.key) for answer in answers])
+        refusals = {answer.refusal.kind for answer in answers if answer.refusal}
+    expect(
+        kinds[LaunchKind.LAUNCHED] == started == 3 and refusals == {RefusalKind.CAP},
+        f"{kinds[LaunchKind.LAUNCHED]} launched, {started} started, refused by {sorted(refusals)}",
+    )
+    return "8 at once, 10 units each, cap 30: 3 agents started, 5 launches refused"
+
+
+async def done_key(ground: DrillEnv) -> str:
+    """A key that is done is never launched again."""
+    async with ground.house(task_of("done-key", SHORT)) as house:
+        first = await house.engine.wait((await launch(house, "done-key")).run.id)
+        again = [await launch(house, "done-key") for _ in range(3)]
+        started = await ground.started(first.key)
+    kinds = {answer.kind for answer in again}
+    expect(kinds == {LaunchKind.SKIPPED} and started == 1, f"answers {sorted(kinds)}, {started} agents started")
+    return "3 more launches skipped as done; 1 agent started"
+
+
+async def in_flight(ground: DrillEnv) -> str:
+    """Eight launches of one key at one instant."""
+    async with ground.house(task_of("in-flight", SHORT)) as house:
+        answers = await asyncio.gather(*(launch(house, "in-flight") for _ in range(8)))
+        winner = next(answer for answer in answers if answer.kind is LaunchKind.LAUNCHED)
+        await house.engine.wait(winner.run.id)
+        started = await ground.started(winner.run.key)
+    kinds = Counter(answer.kind for answer in answers)
+    named = all(
+        answer.holder is not None and answer.holder.id == winner.run.id for answer in answers if answer is not winner
+    )
+    expect(kinds[LaunchKind.SKIPPED] == 7 and started == 1 and named, f"{dict(kinds)}, {started} agents started")
+    return "7 of 8 skipped, each naming the run that has the key; 1 agent started"
+
+
+async def lost_reply(ground: DrillEnv) -> str:
+    """The agent runs, the answer is lost: no second POST, key and hold stay."""
+    lost = replace(ENDLESS, faults=("create.lost_reply",))
+    async with ground.house(task_of("lost-reply", lost, units=20)) as house:
+        run = await reaches(house, (await launch(house, "lost-reply")).run.id, State.UNCONFIRMED, State.ENDED)
+        again = await launch(house, "lost-reply")
+        held = {cap_usage.cap: cap_usage.held for cap_usage in (await house.engine.queries.snapshot()).cap_usages}
+        started = await ground.started(run.key)
+        await house.engine.operations.stop(run.id, by=BY)
+        await _until_nothing_spends(ground, run.key)
+    expect(
+        run.state is State.UNCONFIRMED and again.kind is LaunchKind.REFUSED and started == 1,
+        f"state {run.state}, next launch {again.kind}, {started} agents started",
+    )
+    expect(20_000 in held.values(), "the hold was given back")
+    return "unconfirmed, 20.0 units held, next launch refused; 1 agent started, stopped by deleting its sandbox"
+
+
+async def failing_cancel(ground: DrillEnv) -> str:
+    """A cancel that fails is repeated, and is not reported as a stop."""
+    stubborn = replace(ENDLESS, faults={"cancel.503": 2})
+    async with ground.house(task_of("failing-cancel", stubborn)) as house:
+        run_id = (await launch(house, "failing-cancel")).run.id
+        launched = await reaches(house, run_id, State.RUNNING, State.UNCONFIRMED, State.ENDED)
+        expect(launched.state is State.RUNNING, f"the launch was {launched.state}")
+        asked = await house.engine.operations.stop(run_id, by=BY)
+        run = await house.engine.wait(run_id)
+        spending = await ground.spending(run.key)
+    tries = run.stop.tries if run.stop else 0
+    expect(asked.state is State.STOPPING, f"the screen would have said {asked.state}")
+    expect(run.outcome is Outcome.CANCELLED and tries >= 3 and spending == 0, f"{run.outcome} after {tries} tries")
+    return f"shown as stopping through 2 failures, cancelled at try {tries}; no agent spends any more"
+
+
+async def kill_switch(ground: DrillEnv) -> str:
+    """Everything stops, nothing starts."""
+    tasks = tuple(task_of(name, ENDLESS) for name in ("kill-a", "kill-b", "kill-c"))
+    async with ground.house(*tasks) as house:
+        ids = [(await launch(house, name)).run.id for name in ("kill-a", "kill-b")]
+        for run_id in ids:
+            await reaches(house, run_id, State.RUNNING)
+        await house.engine.operations.pause(by=BY, cancel=True)
+        refused = await launch(house, "kill-c")
+        runs = [await house.engine.wait(run_id) for run_id in ids]
+        spending = sum([await ground.spending(run.key) for run in runs])
+        started = await ground.started(refused.run.key)
+    outcomes = {run.outcome for run in runs}
+    expect(outcomes == {Outcome.CANCELLED} and spending == 0, f"outcomes {outcomes}, {spending} still spending")
+    expect(refused.kind is LaunchKind.REFUSED and started == 0, f"a launch while paused was {refused.kind}")
+    return "2 runs stopped with proof, a third launch refused while paused"
+
+
+CONFIG = """
+[provider]
+base_url = "{url}"
+api_key_env = "NIGHTDESK_DRILL_KEY"
+poll_seconds = 0.2
+[caps]
+daily_units = 1000
+monthly_units = 10000
+daily_runs = 100
+concurrent_runs = 10
+time_zone = "UTC"
+[[tasks]]
+name = "take-over"
+type = "drill"
+prompt_file = "prompt.txt"
+max_seconds = 4
+budget_units = 50
+"""
+
+
+async def take_over(ground: DrillEnv) -> str:
+    """kill -9 of the process that guards a run: another one takes it, and its clock still cuts it off."""
+    from console.config import load
+
+    config, prompt = ground.folder / "nightdesk.toml", ground.folder / "prompt.txt"
+    for path, text in ((config, CONFIG.format(url=ground.url)), (prompt, ENDLESS.prompt("Guard me."))):
+        path.touch(mode=0o600)
+        path.write_text(text)
+    task = load(config).tasks[0]
+    async with ground.house(task) as house:
+        child = await _run_command(ground, config)
+        try:
+            run_id = await _running(house)
+        finally:
+            child.kill()
+            await child.wait()
+        killed = asyncio.get_running_loop().time()
+
+        async def taken() -> bool:
+            return run_id in house.engine.guarded
+
+        await until(taken)
+        taken_s = asyncio.get_running_loop().time() - killed
+        run = await house.engine.wait(run_id)
+        started, spending = await ground.started(run.key), await ground.spending(run.key)
+    expect(run.outcome is Outcome.TIMEOUT and started == 1, f"outcome {run.outcome}, {started} agents started")
+    expect(spending == 0, "the agent still spends")
+    return f"taken over {taken_s:.1f} s after kill -9, cut off by its own clock; 1 agent started"
+
+
+async def _run_command(ground: DrillEnv, config: Path) -> asyncio.subprocess.Process:
+    where = ("--config", str(config), "--state-dir", str(ground.folder / "state"))
+    return await asyncio.create_subprocess_exec(
+        *own_command(*where, "run", "take-over", "--origin", "manual"),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, **ground.environment, "NIGHTDESK_DRILL_KEY": "drill"},
+    )
+
+
+async def _running(house: App) -> RunId:
+    async def runs() -> bool:
+        return any(run.state is State.RUNNING for run in (await house.engine.queries.snapshot()).live)
+
+    await until(runs)
+    return (await house.engine.queries.snapshot()).live[0].id
+
+
+async def _until_nothing_spends(ground: DrillEnv, key: str) -> None:
+    async def quiet() -> bool:
+        return await ground.spending(key) == 0
+
+    await until(quiet)
+
+
+CHECKS: dict[str, tuple[str, Check]] = {
+    "timeout": ("an agent that never ends, limit 1.5 s", timeout),
+    "budget cut-off": ("an agent of 0.9 units a step, cap 4", budget),
+    "daily cap": ("8 launches at once, room for 3", daily_cap),
+    "idempotency key": ("a done key launched 3 times more", done_key),
+    "in-flight duplicate": ("one key launched 8 times at once", in_flight),
+    "lost reply": ("the answer to the launch is dropped", lost_reply),
+    "failing cancel": ("cancel answers 503 twice", failing_cancel),
+    "kill switch": ("pause --cancel with 2 live runs", kill_switch),
+    "take-over": ("kill -9 of the guarding process", take_over),
+}
+"""Every check in the order of the table."""

@@ -1,0 +1,27 @@
+"""What is live, without an engine: for a command that only looks, and is asked every few seconds by some script."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from console.domain.run import Run, State
+from console.domain.timestamps import Timestamp
+from console.store.fast_read import open_runs
+
+WAITING = (State.PROPOSED, State.UNCONFIRMED)
+"""What waits for a person comes first."""
+
+
+def live_runs(folder: Path, now: Timestamp) -> tuple[Run, ...]:
+    """All that is not ended, in the order of `by_urgency`. Raises StoreError."""
+    return by_urgency(open_runs(folder, now=now))
+
+
+def by_urgency(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Proposals first, then unconfirmed runs, then the rest; oldest first within each kind."""
+    return tuple(sorted(runs, key=_urgency_of))
+
+
+def _urgency_of(run: Run) -> tuple[int, int]:
+    return (WAITING.index(run.state) if run.state in WAITING else len(WAITING)), run.created_ms

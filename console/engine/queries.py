@@ -1,0 +1,154 @@
+"""What there is to see, read from the store; the same for a screen and a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from console.domain.run import Run, RunId, State
+from console.domain.task import Fingerprint, Task
+from console.domain.text import sanitize
+from console.engine.context import EngineContext
+from console.engine.live_runs import by_urgency
+from console.engine.models import (
+    LaunchPreview,
+    LaunchRequest,
+    Owner,
+    Pause,
+    RunDetail,
+    RunSelector,
+    Snapshot,
+    StepLine,
+    TimelineEvent,
+    TypicalUsage,
+)
+from console.engine.operations import LAUNCH_KINDS, Operations
+from console.engine.ownership import SchedulerLock, is_alive
+from console.engine.rollout import Rollout
+from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
+
+RECENT = 50
+
+
+class Queries:
+    """Reads only. Raises StoreError where the store does not answer."""
+
+    def __init__(
+        self, context: EngineContext, operations: Operations, rollout: Rollout, lock: SchedulerLock, owners: Path
+    ) -> None:
+        self._context = context
+        self._desk = operations
+        self._rollout = rollout
+        self._lock = lock
+        self._owners = owners
+
+    async def snapshot(self) -> Snapshot:
+        """One look at the state folder."""
+        store, settings, now = self._context.store, self._context.settings, self._context.clock.now()
+        pause = await store.controls.paused()
+        owners = await self._known_owners()
+        scheduler = owners.get(self._lock.holder() or "")
+        return Snapshot(
+            taken=now,
+            live=by_urgency(await store.runs.open_runs()),
+            recent=await store.history.recent(RECENT),
+            cap_usages=await store.ledger.cap_usages(settings.caps, now),
+            paused=Pause(since_ms=pause.since_ms, by=sanitize(pause.by, limit=80)) if pause else None,
+            owners=owners,
+            scheduler=scheduler if scheduler and scheduler.alive else None,
+            next_launch=self._rollout.next_launch(),
+            time_zone=settings.caps.time_zone,
+            problems=self._context.problems.lines(),
+            read_only=settings.read_only,
+        )
+
+    async def _known_owners(self) -> dict[str, Owner]:
+        mine = self._context.owner
+        return {
+            row.id: Owner(
+                id=row.id,
+                kind=row.kind,
+                pid=row.pid,
+                alive=row.id == mine or is_alive(self._owners, row.id),
+                mine=row.id == mine,
+            )
+            for row in await self._context.store.controls.owners()
+        }
+
+    async def find(self, selector: RunSelector) -> tuple[Run, ...]:
+        """The runs that a run id, a unique prefix of one, or a key means; empty for none."""
+        return await self._context.store.runs.find(selector)
+
+    async def detail(self, run_id: RunId) -> RunDetail | None:
+        """One run whole; None where there is none of that id."""
+        store = self._context.store
+        run = await store.runs.get(run_id)
+        if run is None:
+            return None
+        price = self._context.price(run)
+        units = self._context.settings.units_of(run)
+        return RunDetail(
+            run=run,
+            timeline=tuple(
+                TimelineEvent(at_ms=row.at_ms, kind=row.kind, text=sanitize(row.text, limit=400))
+                for row in await store.runs.timeline(run_id)
+            ),
+            steps=tuple(
+                StepLine(index=s.index, kind=s.kind, text=s.text, at_ms=s.at_ms, units=s.units, done=s.done)
+                for s in await store.runs.steps(run_id)
+            ),
+            attempts=await store.runs.by_key(run.key),
+            changed_since=self._changed_since(run),
+            worst_case_micro=price.worst_case(run.limits.budget, units) if price else None,
+            currency=price.currency if price else None,
+            evidence=await store.evidence.of(run.task) if run.state is State.PROPOSED else None,
+        )
+
+    def _changed_since(self, run: Run) -> tuple[str, ...]:
+        task = self._context.settings.task(run.task)
+        if task is None:
+            return ("the task is no longer in the config",)
+        return run.fingerprint.differences(Fingerprint.of(task))
+
+    async def preview(self, request: LaunchRequest) -> LaunchPreview:
+        """What a launch of `request` would be now; nothing is written. Raises LookupError, ValueError."""
+        settings, now = self._context.settings, self._context.clock.now()
+        order = self._desk.order(request)
+        answer = await self._context.store.launches.look(order, now)
+        price = settings.prices.get(order.task.model)
+        stage = await self._context.store.stages.stage(order.task.name)
+        return LaunchPreview(
+            task=order.task,
+            target=order.target,
+            date=order.date,
+            key=order.task.key(order.date),
+            stage=stage,
+            limits=order.limits,
+            typical=await self.typical(order.task),
+            worst_case_micro=price.worst_case(order.limits.budget, settings.units) if price else None,
+            currency=price.currency if price else None,
+            cap_usages=answer.cap_usages,
+            answer=LAUNCH_KINDS[answer.kind],
+            refusal=answer.refusal,
+            holder=answer.holder,
+            differences=answer.differences,
+        )
+
+    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
+        """The newest `limit` entries that fit, skips and refusals too, or those after `after`."""
+        return await self._context.store.history.page(wanted, limit=limit, after=after)
+
+    async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
+        """How many entries fit; counting ends at `at_most`."""
+        return await self._context.store.history.count(wanted, at_most=at_most)
+
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
+        """What a launch of each key would meet, and how many attempts it had."""
+        return await self._context.store.history.keys(keys)
+
+    async def typical(self, task: Task) -> TypicalUsage | None:
+        """What the past runs of `task` that ended ok used; None while there are none."""
+        row = await self._context.store.history.typical(task.name)
+        if row is None:
+            return None
+        return TypicalUsage(runs=row.runs, median_units=row.median_units, p95_units=row.p95_units, p95_ms=row.p95_ms)

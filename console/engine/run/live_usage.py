@@ -1,0 +1,131 @@
+"""What is known of a live run right now, folded from polls and stream. Cumulative figures: the maximum, never a sum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from console.domain.limits import is_over_budget
+from console.domain.run import Run
+from console.domain.task import CutOff
+from console.domain.text import sanitize
+from console.domain.timestamps import Timestamp
+from console.domain.usage import Units, Usage
+from console.provider.contract import RemoteRun, Step, StreamEvent
+
+STEP_TEXT = 300
+"""Characters kept of one step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """A step as it will be stored."""
+
+    index: int
+    kind: str
+    text: str
+    at_ms: int
+    units: int
+    done: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class LiveUsage:
+    """Mutable, owned by one guard."""
+
+    units: Units
+    usage: Usage = field(default_factory=Usage)
+    usage_known: bool = False
+    largest_step: int = 0
+    remote_status: str | None = None
+    trouble: str = ""
+    polled_ms: int | None = None
+    steps: dict[int, StepRecord] = field(default_factory=dict)
+    unsaved: set[int] = field(default_factory=set)
+    last_step: Timestamp | None = None
+    last_step_index: int = -1
+
+    @classmethod
+    def of(cls, run: Run, units: Units) -> LiveUsage:
+        """Where a guard picks a run up."""
+        return cls(
+            units=units,
+            usage=run.usage,
+            usage_known=run.usage_known,
+            largest_step=run.largest_step,
+            remote_status=run.remote_status,
+            polled_ms=run.polled_ms,
+            last_step_index=run.steps - 1,
+        )
+
+    @property
+    def used(self) -> int:
+        """Milli-units used so far."""
+        return self.units.of(self.usage)
+
+    def absorb_usage(self, usage: Usage | None, step: Usage | None = None) -> None:
+        """Takes cumulative figures in; `step` are those of one step alone."""
+        before = self.used
+        if usage is not None:
+            self.usage = self.usage.highest(usage)
+            self.usage_known = True
+        # Of one step, or of several where steps between two looks were missed: the larger one is the safe side.
+        grown = self.units.of(step) if step is not None else self.used - before
+        self.largest_step = max(self.largest_step, grown)
+
+    def absorb_event(self, event: StreamEvent, now: Timestamp) -> None:
+        """Takes one event of the stream in."""
+        if event.usage is not None or event.step_tokens is not None:
+            self.absorb_usage(event.usage, event.step_tokens)
+        if event.status is not None:
+            self.remote_status = event.status
+        if event.step is not None:
+            self._absorb_step(event.step, now)
+
+    def absorb_remote(self, remote: RemoteRun, now: Timestamp) -> None:
+        """Takes an answer to a poll in."""
+        self.polled_ms = now.wall_ms
+        self.trouble = ""
+        self.remote_status = remote.status
+        if remote.usage is not None:
+            self.absorb_usage(remote.usage)
+        for step in remote.steps:
+            self._absorb_step(step, now)
+
+    def _absorb_step(self, step: Step, now: Timestamp) -> None:
+        known = self.steps.get(step.index)
+        text = sanitize(step.text, limit=STEP_TEXT) or (known.text if known else "")
+        done = step.done or (known is not None and known.done)
+        if known is not None and (known.kind, known.text, known.done) == (step.kind, text, done):
+            return
+        seen = StepRecord(
+            index=step.index,
+            kind=sanitize(step.kind, limit=64),
+            text=text,
+            at_ms=known.at_ms if known else now.wall_ms,
+            units=self.used,
+            done=done,
+        )
+        self.steps[step.index] = seen
+        self.unsaved.add(step.index)
+        if step.index > self.last_step_index:
+            self.last_step_index = step.index
+            self.last_step = now
+
+    def last_line(self) -> str:
+        """The newest step in one cleaned line; empty while there is none."""
+        seen = self.steps.get(self.last_step_index)
+        return f"{seen.kind}: {seen.text}" if seen and seen.text else (seen.kind if seen else "")
+
+    def over_budget(self, run: Run) -> bool:
+        """True where the budget must stop `run` now."""
+        return is_over_budget(
+            used=self.used,
+            largest_step=self.largest_step,
+            budget=run.limits.budget,
+            before=run.limits.cut_off is CutOff.BEFORE,
+        )
+
+    def quiet_ms(self, run: Run, now: Timestamp) -> int:
+        """Real milliseconds since the last new step, or since the launch."""
+        since = self.last_step or run.sent
+        return now.since(since) if since is not None else 0

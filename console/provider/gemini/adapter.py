@@ -1,0 +1,206 @@
+"""The Gemini Interactions API over httpx, by a policy of our own.
+
+The official client repeats the create POST up to five times without a key and follows redirects with the API key
+and the prompt in hand (google-genai 3.4.0). Here create is one POST on a fresh connection, whatever comes of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import httpx
+
+from console.provider.contract import (
+    CancelAnswer,
+    LaunchOrder,
+    NotFound,
+    NotSent,
+    ProviderError,
+    RemoteRun,
+    StreamEvent,
+    Unavailable,
+    Unsupported,
+    Verdict,
+)
+from console.provider.gemini.replies import STATUS_LENGTH, remote_run
+from console.provider.gemini.requests import launch_body, sandbox_body
+from console.provider.gemini.stream import stream_events
+from console.provider.http.address import service_root
+from console.provider.http.clients import Bounds, Clients, TransportFactory
+from console.provider.http.errors import cleaned, is_unknown_route, retry_after
+from console.provider.http.exchange import Reply, TransportFailure, exchange
+from console.provider.http.json_narrowing import members, opaque_id, parsed, text
+from console.provider.http.secret import Redactor, Secret
+from console.provider.http.service_client import ServiceClient
+from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
+
+INTERACTIONS = "interactions"
+
+CANCEL_FORMS = ("/cancel", ":cancel")
+"""Both are published; which one a host knows is found out by asking (python-genai#1971)."""
+
+NO_ANSWERS = frozenset({401, 402, 403, 408, 425, 429, 499})
+"""4xx that say nothing about the run to be cancelled."""
+
+
+class GeminiProvider:
+    """The port `console.provider.contract.Provider` for one host and one key. One event loop at a time."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        secret: Secret,
+        api_version: str = "v1beta",
+        bounds: Bounds | None = None,
+        transport: TransportFactory | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Raises ValueError for a `base_url` that would send the key in the clear.
+
+        `transport` makes what stands below the policy, afresh for every create; None is the network. `wall` gives
+        seconds since the Unix epoch, for a wish to wait until a date in an answer that has no date itself.
+        """
+        root = service_root(base_url, api_version)
+        self._bounds = bounds or Bounds()
+        self._clients = Clients(root, secret, self._bounds, transport, wall)
+        self._redactor = Redactor(secret)
+        self._calls = ServiceClient(root, self._clients, self._bounds, self._redactor)
+        self._sandboxes = SandboxCalls(self._calls)
+        self._cancel_form = CANCEL_FORMS[0]
+
+    def __repr__(self) -> str:
+        return f"InteractionsProvider({self._calls.root})"
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        """ONE POST: never retried, no redirect, a fresh connection. Never raises for anything the network does."""
+        redact = self._redactor.also_redacting(order.prompt, order.system_instruction or "")
+        try:
+            client = self._clients.fresh(read_s=self._bounds.create_s)
+            request = self._launch_request(client, order)
+        except ValueError:
+            return NotSent(why="the order cannot be written as JSON: the prompt, a tool or the network setting")
+        outcome = await exchange(client, request, deadline_s=self._bounds.create_s, limit=self._bounds.body_bytes)
+        if isinstance(outcome, TransportFailure):
+            return verdict_of_failure(outcome, redact)
+        return verdict_of_reply(outcome, redact)
+
+    def _launch_request(self, client: httpx.AsyncClient, order: LaunchOrder) -> httpx.Request:
+        headers = {"content-type": "application/json", "connection": "close"}
+        return client.build_request(
+            "POST", f"{self._calls.root}/{INTERACTIONS}", content=launch_body(order), headers=headers
+        )
+
+    async def get(self, remote_id: str) -> RemoteRun:
+        """What the service shows now. Raises ProviderError."""
+        reply = await self._calls.with_retry("GET", f"{self._address(remote_id)}?stream=false")
+        value = self._calls.value(reply)
+        try:
+            return remote_run(value, remote_id)
+        except ValueError as error:
+            raise Unavailable(f"HTTP {reply.status}: {error}") from None
+
+    async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
+        """The event stream until it ends, however it ends. Raises ProviderError where it cannot be opened."""
+        async with (
+            self._calls.stream(f"{self._address(remote_id)}?stream=true") as response,
+            aclosing(stream_events(response, self._bounds.stream_s)) as events,
+        ):
+            async for event in events:
+                yield event
+
+    async def cancel(self, remote_id: str) -> CancelAnswer:
+        """Asks for a stop in the form that worked last; where the service does not know it, in the other.
+
+        Raises ProviderError where the answer says nothing about the run.
+        """
+        address = self._address(remote_id)
+        said = ""
+        for form in sorted(CANCEL_FORMS, key=lambda form: form != self._cancel_form):
+            reply = await self._calls.once("POST", f"{address}{form}")
+            if not is_unknown_route(reply):
+                self._cancel_form = form
+                return self._cancel_answer(reply)
+            said = self._calls.explained(reply)
+        return CancelAnswer(accepted=False, said=cleaned(f"the service knows no cancel: {said}"))
+
+    def _cancel_answer(self, reply: Reply) -> CancelAnswer:
+        if reply.is_success:
+            return CancelAnswer(accepted=True, said=_status_said(reply), retry_after_s=retry_after(reply))
+        if not 400 <= reply.status < 500 or reply.status in NO_ANSWERS:
+            raise self._calls.error(reply)
+        return CancelAnswer(accepted=False, said=self._calls.explained(reply), retry_after_s=retry_after(reply))
+
+    async def make_sandbox(self, *, network: str | None) -> str:
+        """A new sandbox's id. Raises Unsupported where the service has no such call, else ProviderError."""
+        return await self._sandboxes.make(network)
+
+    async def sandbox_exists(self, sandbox_id: str) -> bool:
+        """False where the service says it is gone. Raises ProviderError where it does not answer."""
+        return await self._sandboxes.exists(sandbox_id)
+
+    async def delete_sandbox(self, sandbox_id: str) -> None:
+        """Deletes it; one that is gone already is deleted. Raises ProviderError."""
+        await self._sandboxes.delete(sandbox_id)
+
+    async def aclose(self) -> None:
+        """Closes what is open."""
+        await self._calls.aclose()
+
+    def _address(self, remote_id: str) -> str:
+        return self._calls.address(INTERACTIONS, remote_id)
+
+
+def _status_said(reply: Reply) -> str:
+    try:
+        status = text(members(parsed(reply.body)).get("status"), STATUS_LENGTH)
+    except ValueError:
+        status = ""
+    return cleaned(status or f"HTTP {reply.status}")
+
+
+ENVIRONMENTS = "environments"
+
+GONE_STATUSES = frozenset({"expired", "deleted"})
+
+
+class SandboxCalls:
+    """The Environments API."""
+
+    def __init__(self, calls: ServiceClient) -> None:
+        self._calls = calls
+
+    async def make(self, network: str | None) -> str:
+        """A new sandbox's id. Tried once: a second try could leave an orphan. Raises Unsupported, ProviderError."""
+        try:
+            body = sandbox_body(network)
+        except ValueError:
+            raise ProviderError("the network setting of the sandbox is not JSON") from None
+        reply = await self._calls.once("POST", f"{self._calls.root}/{ENVIRONMENTS}", body)
+        self._calls.demand_route(reply)
+        if reply.status == 501:
+            raise Unsupported(self._calls.explained(reply))
+        sandbox_id = opaque_id(members(self._calls.value(reply)).get("id"))
+        if sandbox_id is None:
+            raise Unavailable(f"HTTP {reply.status} without the id of a sandbox")
+        return sandbox_id
+
+    async def exists(self, sandbox_id: str) -> bool:
+        """False where it is gone or expired. Raises ProviderError where the service does not say."""
+        reply = await self._calls.with_retry("GET", self._calls.address(ENVIRONMENTS, sandbox_id))
+        self._calls.demand_route(reply)
+        try:
+            sandbox = members(self._calls.value(reply))
+        except NotFound:
+            return False
+        return text(sandbox.get("status"), 64).lower() not in GONE_STATUSES
+
+    async def delete(self, sandbox_id: str) -> None:
+        """Deletes it, or finds it gone. Raises ProviderError."""
+        reply = await self._calls.with_retry("DELETE", self._calls.address(ENVIRONMENTS, sandbox_id))
+        self._calls.demand_route(reply)
+        error = self._calls.error(reply)
+        if not reply.is_success and not isinstance(error, NotFound):
+            raise error

@@ -1,0 +1,213 @@
+"""Stream events folded into what the engine wants to know: steps whose text grows, cumulative usage, the status.
+
+One fold per stream. A replay from the first event only repeats what was said; the consumer takes maxima of usage
+and upserts steps by index, so that nothing counts twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import httpx
+
+from console.domain.usage import Usage
+from console.provider.contract import (
+    Step,
+    StreamEvent,
+)
+from console.provider.gemini.replies import STATUS_LENGTH, usage_of
+from console.provider.gemini.steps import (
+    KIND_LENGTH,
+    MAX_STEPS,
+    STEP_LENGTH,
+    call_text,
+    content_text,
+    kind_of,
+    result_text,
+    step_text,
+    tool_name,
+)
+from console.provider.http.errors import error_value
+from console.provider.http.exchange import raw_chunks
+from console.provider.http.json_narrowing import members, parsed, text
+from console.provider.http.sse import Frame, SseDecoder
+
+MAX_OPEN_STEPS = 64
+"""Steps begun and not stopped; beyond it the oldest is forgotten."""
+
+_SILENT_DELTAS = frozenset({"thought_signature", "text_annotation_delta"})
+
+_KIND_OF_DELTA = {"text": "model_output", "thought_summary": "thought", "arguments_delta": "function_call"}
+"""What kind of step a delta belongs to whose start was never seen; else it is the delta's own type."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Draft:
+    """A step as far as it came."""
+
+    kind: str
+    name: str
+    text: str = ""
+    arguments: str = ""
+
+
+class StreamReducer:
+    """Frames in, stream events out; never raises, whatever the frames hold."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        """The service said its last word: nothing worth waiting for follows."""
+        self._drafts: dict[int, _Draft] = {}
+        self._inputs: list[int] = []
+
+    def feed(self, frame: Frame) -> StreamEvent | None:
+        """What the frame tells; None where it tells nothing."""
+        if frame.data.strip() == "[DONE]":
+            self.ended = True
+            return None
+        try:
+            value = parsed(frame.data)
+        except ValueError:
+            return None
+        payload = members(value)
+        event_type = text(payload.get("event_type"), 64) or frame.event
+        if event_type == "error" or (error_value(value) is not None and not event_type.startswith("step.")):
+            self.ended = True
+            return None
+        return self._told(event_type, payload)
+
+    def _told(self, event_type: str, payload: Mapping[str, object]) -> StreamEvent | None:
+        match event_type:
+            case "interaction.created" | "interaction.completed":
+                self.ended = event_type == "interaction.completed"
+                return _state(members(payload.get("interaction")))
+            case "interaction.status_update":
+                return _state(payload)
+            case "step.start":
+                return self._started(payload)
+            case "step.delta":
+                return self._grown(payload)
+            case "step.stop":
+                return self._stopped(payload)
+            case _:
+                return None
+
+    def _started(self, payload: Mapping[str, object]) -> StreamEvent | None:
+        index = _index(payload)
+        step = members(payload.get("step"))
+        if index is None:
+            return None
+        if kind_of(step) == "user_input":
+            if index not in self._inputs:
+                insort(self._inputs, index)
+            return None
+        kind = kind_of(step)
+        return self._shown(
+            index, self._keep(index, _Draft(kind=kind, name=tool_name(kind, step), text=step_text(step)))
+        )
+
+    def _grown(self, payload: Mapping[str, object]) -> StreamEvent | None:
+        index = _index(payload)
+        delta = members(payload.get("delta"))
+        usage = usage_of(members(payload.get("metadata")).get("total_usage"))
+        kind = kind_of(delta)
+        if index is None or index in self._inputs or kind in _SILENT_DELTAS or not delta:
+            return StreamEvent(usage=usage) if usage is not None else None
+        draft = self._drafts.get(index)
+        if draft is None:
+            whole = _KIND_OF_DELTA.get(kind, kind)
+            draft = self._keep(index, _Draft(kind=whole, name=tool_name(whole, delta)))
+        _grow(draft, kind, delta)
+        return self._shown(index, draft, usage=usage)
+
+    def _stopped(self, payload: Mapping[str, object]) -> StreamEvent | None:
+        usage, of_step = usage_of(payload.get("usage")), usage_of(payload.get("step_usage"))
+        index = _index(payload)
+        draft = self._drafts.pop(index, None) if index is not None else None
+        step = None
+        if index is not None and draft is not None:
+            step = Step(index=self._ordinal(index), kind=draft.kind, text=draft.text, done=True)
+        if step is None and usage is None and of_step is None:
+            return None
+        return StreamEvent(step=step, usage=usage, step_tokens=of_step)
+
+    def _keep(self, index: int, draft: _Draft) -> _Draft:
+        self._drafts[index] = draft
+        while len(self._drafts) > MAX_OPEN_STEPS:
+            del self._drafts[next(iter(self._drafts))]
+        return draft
+
+    def _ordinal(self, index: int) -> int:
+        """The index among the agent's own steps, as a GET counts them (`steps.numbered`)."""
+        return index - bisect_left(self._inputs, index)
+
+    def _shown(self, index: int, draft: _Draft, usage: Usage | None = None) -> StreamEvent:
+        step = Step(index=self._ordinal(index), kind=draft.kind, text=draft.text)
+        return StreamEvent(step=step, usage=usage)
+
+
+def _index(payload: Mapping[str, object]) -> int | None:
+    index = payload.get("index")
+    if isinstance(index, bool) or not isinstance(index, int):
+        return None
+    return index if 0 <= index < MAX_STEPS else None
+
+
+def _state(told: Mapping[str, object]) -> StreamEvent | None:
+    status, usage = text(told.get("status"), STATUS_LENGTH) or None, usage_of(told.get("usage"))
+    return None if status is None and usage is None else StreamEvent(status=status, usage=usage)
+
+
+def _grow(draft: _Draft, kind: str, delta: Mapping[str, object]) -> None:
+    """Tool code and results come in deltas, not in the start of a step (ANYPLEX in the wire notes)."""
+    if kind == "arguments_delta":
+        draft.arguments = text(draft.arguments + text(delta.get("arguments"), STEP_LENGTH), STEP_LENGTH)
+        draft.text = text(f"{draft.name} {draft.arguments}", STEP_LENGTH)
+    elif kind.endswith("_call"):
+        draft.name = text(delta.get("name"), KIND_LENGTH) or draft.name
+        named = {**delta, "name": draft.name} if draft.name != tool_name(kind, {}) else delta
+        draft.text = call_text(kind, named) if delta.get("arguments") else draft.text or draft.name
+    else:
+        draft.text = text(draft.text + _piece(kind, delta), STEP_LENGTH)
+
+
+def _piece(kind: str, delta: Mapping[str, object]) -> str:
+    if kind == "text":
+        return text(delta.get("text"), STEP_LENGTH)
+    if kind == "thought_summary":
+        return content_text(delta.get("content"))
+    if kind.endswith("_result"):
+        return result_text(delta)
+    return content_text(dict(delta))
+
+
+async def stream_events(response: httpx.Response, lifetime_s: float) -> AsyncGenerator[StreamEvent, None]:
+    """What an open stream tells, until it ends, breaks, falls silent or has lived `lifetime_s`."""
+    decoder, fold = SseDecoder(), StreamReducer()
+    async with aclosing(_chunks(response, lifetime_s)) as chunks:
+        async for chunk in chunks:
+            for frame in decoder.feed(chunk):
+                if (event := fold.feed(frame)) is not None:
+                    yield event
+                if fold.ended:
+                    return
+    for frame in decoder.close():
+        if (event := fold.feed(frame)) is not None:
+            yield event
+
+
+async def _chunks(response: httpx.Response, lifetime_s: float) -> AsyncGenerator[bytes, None]:
+    """The bytes of the body; the end of them is the end, for whatever reason."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + lifetime_s
+    async with raw_chunks(response) as chunks:
+        while loop.time() < end:
+            try:
+                chunk = await anext(chunks)
+            except (StopAsyncIteration, httpx.HTTPError, OSError):
+                return
+            yield chunk

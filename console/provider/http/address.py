@@ -1,0 +1,72 @@
+"""The key and the prompt go to one place: an https host, or this machine by a literal address."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from urllib.parse import SplitResult, quote, urlsplit
+
+from console.domain.text import sanitize
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_URL = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
+"""ASCII without spaces, controls and the backslash, on which URL parsers disagree."""
+
+ACCEPTED = "https://HOST, or http:// with a loopback address (127.x.y.z or [::1])"
+
+
+def service_root(base_url: str, api_version: str) -> str:
+    """`https://host/v1beta`, without a slash at its end.
+
+    Plain http is for loopback literals only: a DNS name, `localhost` too, may lead elsewhere. Raises ValueError
+    with one line that names what is accepted.
+    """
+    if _VERSION.fullmatch(api_version) is None:
+        raise ValueError(f"api_version {sanitize(api_version, limit=40)!r}: expected a word such as v1beta or v1")
+    if _URL.fullmatch(base_url) is None:
+        raise ValueError(f"base_url {sanitize(base_url, limit=80)!r}: expected {ACCEPTED}")
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"base_url {sanitize(base_url, limit=80)!r}: not a URL; expected {ACCEPTED}") from None
+    _check(parts)
+    host = parts.hostname or ""
+    named = f"[{host}]" if ":" in host else host
+    place = named if port is None else f"{named}:{port}"
+    return f"{parts.scheme}://{place}{parts.path.rstrip('/')}/{api_version}"
+
+
+def _check(parts: SplitResult) -> None:
+    if "@" in parts.netloc:
+        raise ValueError(f"base_url holds a user name or password; expected {ACCEPTED}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"base_url holds a query or a fragment; expected {ACCEPTED}")
+    host = parts.hostname or ""
+    literal = _literal(host)
+    if not (_HOST.fullmatch(host) or isinstance(literal, IPv6Address)):
+        raise ValueError(f"base_url names no host; expected {ACCEPTED}")
+    if parts.scheme == "https":
+        return
+    if parts.scheme != "http" or not _is_loopback(literal):
+        shown = sanitize(f"{parts.scheme}://{host}", limit=80)
+        raise ValueError(f"base_url {shown} would send the API key in the clear; expected {ACCEPTED}")
+
+
+def _literal(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_loopback(literal: IPv4Address | IPv6Address | None) -> bool:
+    return literal == IPv6Address("::1") or (isinstance(literal, IPv4Address) and literal in IPv4Network("127.0.0.0/8"))
+
+
+def escaped(opaque_id: str) -> str:
+    """An id as one path segment. Raises ValueError for one that cannot be a segment: empty, or only dots."""
+    if not opaque_id.strip("."):
+        raise ValueError("an id is neither empty nor only dots")
+    return quote(opaque_id, safe="", errors="replace")

@@ -1,0 +1,144 @@
+"""The API key never shows: not in a repr, not in a message, not in a pickle. Only a request header reveals it.
+
+A `Secret` is read from an environment variable or from a file that nobody else can read. `Redactor` takes the
+key, and what a launch must not repeat, out of texts that came back from outside.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+MASK = "***"
+
+MAX_LENGTH = 4096
+"""Characters of a key, and bytes read from a key file."""
+
+_FORM = re.compile(r"[\x21-\x7e]+")
+"""What may stand in a header as it is. Anything else would come back inside an error of the HTTP library."""
+
+
+class Secret:
+    """A value that only `reveal` gives out. Raises ValueError, without the value, where it cannot be a header."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        value = value.strip()
+        if not value:
+            raise ValueError("the API key is empty")
+        if len(value) > MAX_LENGTH or _FORM.fullmatch(value) is None:
+            raise ValueError(f"the API key must be 1 to {MAX_LENGTH} printable ASCII characters without spaces")
+        self._value = value
+
+    @classmethod
+    def from_env(cls, name: str, environment: Mapping[str, str]) -> Secret:
+        """The key in the variable `name`. Raises ValueError where it is not set or is no key."""
+        if name not in environment:
+            raise ValueError(f"the environment variable {name} with the API key is not set")
+        try:
+            return cls(environment[name])
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+
+    @classmethod
+    def from_file(cls, path: Path) -> Secret:
+        """The key in a file of ours with mode 0600 or less. Raises ValueError with one clear line."""
+        path = path.expanduser()
+        try:
+            # Without O_NONBLOCK a FIFO put there would hang us.
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        except OSError as error:
+            raise ValueError(f"the API key file {path} cannot be read: {error.strerror}") from None
+        try:
+            _refuse_exposed(path, os.fstat(descriptor))
+            content = os.read(descriptor, MAX_LENGTH + 2)
+        finally:
+            os.close(descriptor)
+        try:
+            return cls(content.decode("ascii"))
+        except UnicodeDecodeError:
+            raise ValueError(f"{path}: the API key must be printable ASCII") from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def reveal(self) -> str:
+        """The value. Only the transport has reason to call this."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret({MASK})"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not written anywhere")
+
+
+def _refuse_exposed(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"the API key file {path} is not a regular file")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise ValueError(f"the API key file {path} belongs to another user")
+    if status.st_mode & 0o077:
+        mode = stat.S_IMODE(status.st_mode)
+        raise ValueError(f"the API key file {path} can be read by others (mode {mode:04o}); do: chmod 600 {path}")
+
+
+KEY_WINDOW = 12
+PROMPT_WINDOW = 24
+"""Characters in a row that count as a repetition. Shorter for the key: half a key is a leak, half a phrase is not."""
+
+SHORTEST_HIDDEN = 8
+"""A prompt of `hi` is no secret, and taking it out would garble every message."""
+
+REDACTED_LENGTH = 400
+"""A text is cut to this before it is compared: each position is searched in a prompt of up to 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Redactor:
+    """Takes the key, and pieces of what was sent, out of a text from outside."""
+
+    secret: Secret
+    sent: tuple[str, ...] = ()
+    """The prompt and the system instruction of a launch."""
+
+    def __call__(self, text: str) -> str:
+        """`text`, cut to REDACTED_LENGTH, with `***` for each repetition."""
+        text = _without(text[:REDACTED_LENGTH], self.secret.reveal(), KEY_WINDOW)
+        for hidden in self.sent:
+            text = _without(text, hidden, PROMPT_WINDOW)
+        return text
+
+    def also_redacting(self, *sent: str) -> Redactor:
+        """One that hides `sent` too."""
+        return Redactor(self.secret, (*self.sent, *sent))
+
+    def __repr__(self) -> str:
+        return f"Redactor({MASK})"
+
+
+def _without(text: str, hidden: str, window: int) -> str:
+    width = min(window, len(hidden))
+    if width < SHORTEST_HIDDEN:
+        return text
+    covered = bytearray(len(text))
+    for start in range(len(text) - width + 1):
+        if text[start : start + width] in hidden:
+            covered[start : start + width] = b"\1" * width
+    pieces = []
+    for position, character in enumerate(text):
+        if not covered[position]:
+            pieces.append(character)
+        elif position == 0 or not covered[position - 1]:
+            pieces.append(MASK)
+    return "".join(pieces)

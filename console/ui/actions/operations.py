@@ -1,0 +1,86 @@
+"""What the desk is asked to do, and the one line that an operator reads about it. Never more than the desk proved."""
+
+from __future__ import annotations
+
+from console.domain.run import RunId, State
+from console.engine.models import LaunchAnswer, LaunchKind, LaunchRequest
+from console.ui.context import Context
+from console.ui.glyphs import outcome_word
+from console.ui.spans import Span, Tone, sanitize_cell
+
+
+async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
+    """Asks for a stop of each."""
+    runs = [await context.engine.operations.stop(run_id, by=context.by) for run_id in ids]
+    if len(runs) > 1:
+        return Span(f"stop asked for {len(runs)} runs; each counts as cancelled once the provider shows it")
+    task = sanitize_cell(runs[0].task)
+    if runs[0].outcome is not None:
+        return Span(f"{task} had ended: {outcome_word(runs[0].outcome)}", Tone.MUTED)
+    return Span(f"stop asked for {task}; cancelled once the provider shows it")
+
+
+async def stop_all(context: Context) -> Span:
+    """Asks for a stop of everything."""
+    runs = await context.engine.operations.stop_all(by=context.by)
+    return Span(f"stop asked for {len(runs)} runs", Tone.WARN)
+
+
+async def launch(context: Context, request: LaunchRequest) -> Span:
+    """Launches what was seen in the preview."""
+    return launched(await context.engine.operations.launch(request))
+
+
+async def approve(context: Context, run_id: RunId) -> Span:
+    """Lets a proposal go, if the caps still have room."""
+    answer = await context.engine.operations.approve(run_id, by=context.by)
+    if answer.refusal is not None:
+        return Span(f"not launched: {sanitize_cell(answer.refusal.sentence)}", Tone.BAD)
+    return Span(f"approved: {sanitize_cell(answer.run.task)}", Tone.OK)
+
+
+async def decline(context: Context, run_id: RunId, reason: str) -> Span:
+    """Says no to a proposal."""
+    run = await context.engine.operations.decline(run_id, by=context.by, reason=reason)
+    return Span(f"declined: {sanitize_cell(run.task)}")
+
+
+async def settle(context: Context, run_id: RunId, ruling: str, values: tuple[str, ...]) -> Span:
+    """Rules what became of a run: `adopt` with (id, reason), `not-launched` or `write-off` with (reason,)."""
+    operations, by, reason = context.engine.operations, context.by, values[-1]
+    if ruling == "adopt":
+        run = await operations.settle_adopt(run_id, values[0], by=by, reason=reason)
+    elif ruling == "not-launched":
+        run = await operations.settle_not_launched(run_id, by=by, reason=reason)
+    else:
+        run = await operations.settle_write_off(run_id, by=by, reason=reason)
+    became = outcome_word(run.outcome) if run.outcome is not None else run.state.value
+    return Span(f"settled: {sanitize_cell(run.task)} is {became}", Tone.OK if run.state is State.ENDED else Tone.BUSY)
+
+
+async def switch(context: Context, answer: str) -> Span:
+    """The kill switch: `resume`, `pause`, or `cancel` for a pause that also stops everything."""
+    operations, by = context.engine.operations, context.by
+    if answer == "resume":
+        await operations.resume(by=by)
+        return Span("launches go out again", Tone.OK)
+    stopped = await operations.pause(by=by, cancel=answer == "cancel")
+    asked = f"; stop asked for {len(stopped)} runs" if stopped else ""
+    return Span(f"launches are paused{asked}", Tone.WARN)
+
+
+def launched(answer: LaunchAnswer) -> Span:
+    """What came of a launch."""
+    task = sanitize_cell(answer.run.task)
+    match answer.kind:
+        case LaunchKind.LAUNCHED:
+            return Span(f"launched {task}, key {answer.run.key}", Tone.OK)
+        case LaunchKind.PROPOSED:
+            return Span(f"proposed {task}: it waits for approval", Tone.WAIT)
+        case LaunchKind.SKIPPED:
+            holder = answer.holder
+            state = outcome_word(holder.outcome) if holder and holder.outcome else "running"
+            return Span(f"skipped: key {answer.run.key} is already {state}", Tone.WARN)
+        case LaunchKind.REFUSED:
+            why = sanitize_cell(answer.refusal.sentence if answer.refusal else answer.run.note)
+            return Span(f"refused: {why}", Tone.BAD)

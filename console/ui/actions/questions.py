@@ -1,0 +1,275 @@
+"""The words of the questions. They hold no agent-made text, so that an agent cannot talk its way through one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.domain.limits import UNIT_CAPS, Cap, CapUsage
+from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, State
+from console.engine.models import LaunchKind, LaunchPreview, RunDetail
+from console.ui.dialogs.choices import Choice
+from console.ui.dialogs.dialog import BACK, ChoiceDialog, Dialog, Field, FormDialog
+from console.ui.format import clock, countdown, cut_off_rule, elapsed, format_duration, money, units, when
+from console.ui.glyphs import Glyphs, gauge, state_span
+from console.ui.runs.cells import budget_tone
+from console.ui.runs.lines import LABEL, labelled
+from console.ui.spans import Line, Span, Tone, left, line, sanitize_cell, width, wrapped
+from console.ui.state.view_state import ViewState
+
+CAP_NAMES = {
+    Cap.TASK_DAILY_RUNS: "task today",
+    Cap.TASK_DAILY_UNITS: "task today",
+    Cap.DAILY_RUNS: "today",
+    Cap.DAILY_UNITS: "today",
+    Cap.MONTHLY_UNITS: "month",
+    Cap.CONCURRENT_RUNS: "live",
+}
+
+
+def can_rerun(preview: LaunchPreview) -> bool:
+    """True where the key is held by a run that ended, so that a person may run it again with a reason."""
+    holder = preview.holder
+    return (
+        preview.answer in (LaunchKind.SKIPPED, LaunchKind.REFUSED)
+        and holder is not None
+        and holder.state is State.ENDED
+        and holder.outcome not in KEY_FREEING_OUTCOMES
+        and (preview.refusal is None or preview.refusal.cap_usage is None)
+    )
+
+
+def launch_lines(preview: LaunchPreview, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    """What a launch would be: limits, key, usual use, the worst it can cost, the caps, and what stands against it."""
+    limits = preview.limits
+    rule = cut_off_rule(limits.cut_off)
+    worst = money(preview.worst_case_micro, preview.currency)
+    known = preview.worst_case_micro is not None
+    return [
+        labelled("target", sanitize_cell(preview.target)),
+        labelled("key", Span(preview.key, Tone.STRONG), Span(f"  {preview.date}", Tone.MUTED)),
+        labelled("time", format_duration(limits.max_ms), Span(", judged from outside the agent", Tone.MUTED)),
+        labelled("budget", f"{units(limits.budget)} units", Span(f", cut off {rule}", Tone.MUTED)),
+        labelled("usually", *_typical(preview)),
+        labelled("at most", worst if known else "unknown: no price for this model"),
+        labelled(
+            "agent",
+            Span(f"{sanitize_cell(preview.task.agent)} {glyphs.dot} {sanitize_cell(preview.task.model)}", Tone.MUTED),
+        ),
+        (),
+        *(_standing(each, limits.budget, cells, glyphs) for each in preview.cap_usages),
+        *_against(preview, look, cells, glyphs),
+    ]
+
+
+def _typical(preview: LaunchPreview) -> Line:
+    typical = preview.typical
+    if typical is None or not typical.runs:
+        return line(Span("no run has ended ok yet", Tone.MUTED))
+    runs = "1 run" if typical.runs == 1 else f"{typical.runs} runs"
+    most = f", 19 of 20 within {units(typical.p95_units)} units and {elapsed(typical.p95_ms)}"
+    return line(f"{units(typical.median_units)} units", Span(f"{most} ({runs})", Tone.MUTED))
+
+
+def _standing(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Line:
+    """How full a cap is, and what this launch would add to it."""
+    in_units = cap_usage.cap in UNIT_CAPS
+    added = need if in_units else 1
+    taken = cap_usage.held + cap_usage.spent
+
+    def amount(value: int) -> str:
+        return units(value) if in_units else str(value)
+
+    what = "units" if in_units else "run" if taken == 1 else "runs"
+    name = CAP_NAMES[cap_usage.cap]
+    if cap_usage.limit is None:
+        return labelled(name, f"{amount(taken)} {what}", Span(", no cap", Tone.MUTED))
+    fits = cap_usage.admits(added)
+    tone = budget_tone(taken, cap_usage.limit)
+    bar = gauge(min(16, max(0, cells - 60)), ((taken, tone), (added, Tone.HELD)), cap_usage.limit, glyphs)
+    now = left(f"{amount(taken)} of {amount(cap_usage.limit)} {'units' if in_units else 'runs'}", 22)
+    after = Span(f"this one makes {amount(taken + added)}", Tone.MUTED if fits else Tone.BAD)
+    return labelled(name, *bar, Span("  " if bar else ""), now, after)
+
+
+def _against(preview: LaunchPreview, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    lines: list[Line] = []
+    if preview.holder is not None:
+        holder = preview.holder
+        ended = f" at {when(holder.ended_ms, look.now_ms, look.zone)}" if holder.ended_ms else ""
+        held = line(
+            state_span(holder, glyphs), f"{ended}, attempt {holder.attempt}", Span(f"  {holder.id}", Tone.MUTED)
+        )
+        lines.append(labelled("key is of", *held))
+    lines.extend(labelled("differs", Span(sanitize_cell(each), Tone.WARN)) for each in preview.differences)
+    if preview.refusal is not None:
+        pieces = wrapped(sanitize_cell(preview.refusal.sentence), cells - LABEL)
+        lines.extend(labelled("refused" if not at else "", Span(each, Tone.BAD)) for at, each in enumerate(pieces))
+        cap_usage = preview.refusal.cap_usage
+        if cap_usage is not None and cap_usage.frees_at_ms is not None:
+            frees = f"frees at {when(cap_usage.frees_at_ms, look.now_ms, look.zone)}"
+            lines.append(labelled("", f"{frees}, in {countdown(cap_usage.frees_at_ms - look.now_ms)}"))
+    elif preview.answer is LaunchKind.SKIPPED:
+        done = preview.holder is not None and preview.holder.outcome is Outcome.OK
+        lines.append(labelled("skipped", Span("already done" if done else "already running", Tone.WARN)))
+    return [(), *lines] if lines else []
+
+
+def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8) -> list[Line]:
+    """One line per run, the rest counted."""
+    names = min(max((width((Span(sanitize_cell(run.task)),)) for run in runs), default=0), max(10, cells // 3))
+    lines = [
+        line(
+            Span(left(state_span(run, glyphs).text, 14), state_span(run, glyphs).tone),
+            Span(left(sanitize_cell(run.task), names + 2), Tone.STRONG),
+            Span(f"{sanitize_cell(run.target)}  {run.key}", Tone.MUTED),
+        )
+        for run in runs[:most]
+    ]
+    more = len(runs) - most
+    return [*lines, line(Span(f"and {more} more", Tone.MUTED))] if more > 0 else lines
+
+
+def proposal_lines(run: Run, look: ViewState) -> list[Line]:
+    """What an approval lets go: key, fingerprint, limits; nothing that an agent wrote."""
+    limits, print_of = run.limits, run.fingerprint
+    until = when(run.expires_ms, look.now_ms, look.zone) if run.expires_ms else "no limit"
+    system = f", system {print_of.system_sha256[:12]}" if print_of.system_sha256 else ""
+    return [
+        labelled(
+            "task", Span(sanitize_cell(run.task), Tone.STRONG), Span(f"  {sanitize_cell(run.target)}", Tone.MUTED)
+        ),
+        labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}", Tone.MUTED)),
+        labelled("limits", f"{format_duration(limits.max_ms)}, {units(limits.budget)} units"),
+        labelled("agent", f"{sanitize_cell(print_of.agent)}, {sanitize_cell(print_of.model)}"),
+        labelled("prompt", f"{print_of.prompt_length} characters, {print_of.prompt_sha256[:12]}{system}"),
+        labelled(
+            "asked", f"{run.origin.value}, {sanitize_cell(run.requested_by)}, at {clock(run.created_ms, look.zone)}"
+        ),
+        *_evidence(look.detail if look.detail is not None and look.detail.run.id == run.id else None),
+        labelled("until", until),
+    ]
+
+
+def _evidence(detail: RunDetail | None) -> list[Line]:
+    """What the runs of the task have shown since its last step: counts only."""
+    if detail is None or detail.evidence is None:
+        return []
+    found = detail.evidence
+    worst = money(detail.worst_case_micro, detail.currency) if detail.worst_case_micro is not None else "unknown"
+    if not found.ran:
+        return [labelled("at most", worst), labelled("evidence", Span("no run since the task's last step", Tone.WARN))]
+    clean = found.manual_ok + found.approved_ok
+    used = f"19 of 20 within {units(found.p95_units or 0)} units and {elapsed(found.p95_ms or 0)}"
+    doubt = Span(f", {found.unconfirmed} unconfirmed", Tone.BAD) if found.unconfirmed else Span("")
+    return [
+        labelled("at most", worst),
+        labelled("evidence", f"{found.ran} ran, {clean} clean, {found.guards_held} cut off", doubt),
+        labelled("", Span(used, Tone.MUTED)),
+    ]
+
+
+RULING = 14
+"""Cells of the name of a ruling."""
+
+
+def settle_lines(run: Run, cells: int) -> list[Line]:
+    """What is not known about a run, and what each ruling does."""
+    if run.state is State.UNCONFIRMED:
+        doubt = "The launch was sent and no id came back. Look at the provider before you rule."
+    else:
+        doubt = "The stop was asked and the provider has not shown an end. Look there before you rule."
+    rulings = [
+        ("It is …", "you found its id: the run is followed and guarded again"),
+        ("Not launched", "you made sure that it never started: the hold is released, the key is free"),
+        ("Write off", "nobody will know: the hold counts as spent, the key needs --rerun"),
+    ]
+    if run.state is not State.UNCONFIRMED:
+        rulings = rulings[2:]
+    return [
+        *(line(Span(each)) for each in wrapped(doubt, cells)),
+        (),
+        labelled("key", run.key, Span(f"  {sanitize_cell(run.task)}", Tone.MUTED)),
+        labelled("hold", f"{units(run.limits.budget)} units"),
+        (),
+        *(each for name, does in rulings for each in _explained(name, does, cells)),
+    ]
+
+
+def _explained(name: str, does: str, cells: int) -> list[Line]:
+    """What a ruling does decides: it is wrapped, never cut."""
+    first, *more = wrapped(does, max(20, cells - RULING))
+    start = line(Span(f"{name:<{RULING}}", Tone.STRONG), Span(first, Tone.MUTED))
+    return [start, *(line(Span(" " * RULING + each, Tone.MUTED)) for each in more)]
+
+
+def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ChoiceDialog:
+    """Several at once: the number is named; the key that asked also answers."""
+    what = "1 marked run" if len(runs) == 1 else f"{len(runs)} marked runs"
+    choices = (BACK, Choice(id="stop", label=f"Cancel {what}", key="x"))
+    return ChoiceDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
+
+
+def approve_question(run: Run, look: ViewState) -> ChoiceDialog:
+    """What would run."""
+    choices = (BACK, Choice(id="approve", label="Approve", key="a"))
+    return ChoiceDialog("Approve this launch?", lambda cells: proposal_lines(run, look), choices)
+
+
+def decline_question(run: Run, look: ViewState) -> FormDialog:
+    """The reason may stay empty."""
+    fields = (Field(label="reason", hint="may stay empty", needed=False),)
+    return FormDialog("Decline this launch?", lambda cells: proposal_lines(run, look), fields, done="declines it")
+
+
+def ruling_question(run: Run) -> ChoiceDialog:
+    """Returns `adopt`, `not-launched` or `write-off`."""
+    rulings = [BACK, Choice(id="write-off", label="Write off")]
+    if run.state is State.UNCONFIRMED:
+        rulings[1:1] = [Choice(id="adopt", label="It is …"), Choice(id="not-launched", label="Not launched")]
+    return ChoiceDialog("What became of this run?", lambda cells: settle_lines(run, cells), rulings, loud=True)
+
+
+def reason_question(run: Run, ruling: str) -> FormDialog:
+    """How the operator knows; before it, for `adopt`, which id."""
+    fields = [Field(label="reason", hint="how you know")]
+    if ruling == "adopt":
+        fields.insert(0, Field(label="id at the provider"))
+    named = line(Span(sanitize_cell(run.task), Tone.STRONG), Span(f"  {run.key}", Tone.MUTED))
+    title = f"Settle as {ruling.replace('-', ' ')}"
+    return FormDialog(title, lambda cells: [named], fields, done="settles it", loud=True)
+
+
+def kill_question(look: ViewState, glyphs: Glyphs) -> ChoiceDialog:
+    """Returns `pause`, `resume` or `cancel`."""
+    live = tuple(run for run in look.snapshot.live if run.state in HOLDING)
+    choices = [BACK]
+    if look.snapshot.paused is None:
+        title = "Kill switch"
+        words = "No launch goes out until somebody resumes. What is live goes on, or is cancelled too."
+        choices.append(Choice(id="pause", label="Pause launches"))
+    else:
+        title, words = "Launches are paused", "Resume lets scheduled and manual launches go out again."
+        choices.append(Choice(id="resume", label="Resume launches"))
+    if live:
+        choices.append(Choice(id="cancel", label=f"Pause and cancel all {len(live)}"))
+
+    def body(cells: int) -> list[Line]:
+        said = [line(Span(piece)) for piece in wrapped(words, cells)]
+        return [*said, *([()] if live else []), *run_names(live, cells, glyphs)]
+
+    return ChoiceDialog(title, body, choices, loud=True)
+
+
+def launch_question(preview: LaunchPreview, look: ViewState, glyphs: Glyphs) -> Dialog[str] | Dialog[tuple[str, ...]]:
+    """Enter launches what is seen; a key that had its run asks for a reason; a refusal can only be read."""
+    title = f"Launch {sanitize_cell(preview.task.name)}"
+
+    def body(cells: int) -> list[Line]:
+        return launch_lines(preview, look, cells, glyphs)
+
+    if preview.answer in (LaunchKind.LAUNCHED, LaunchKind.PROPOSED):
+        return ChoiceDialog(title, body, (Choice(id="launch", label="Launch"), BACK))
+    if can_rerun(preview):
+        field = Field(label="this key had its run; to run it again, say why")
+        return FormDialog(title, body, (field,), done="launches again")
+    return ChoiceDialog(title, body, (BACK,))

@@ -1,0 +1,92 @@
+"""What is selected on the screen as commands for a shell: to look at, to put into a script, to send to a colleague.
+
+Every value is quoted for a POSIX shell; what holds a character that no terminal shows is left out of a command.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from console.domain.run import Run, State
+from console.domain.task import Stage
+from console.domain.text import is_unsafe
+from console.ui.state.view_state import can_stop
+
+if TYPE_CHECKING:
+    from console.engine.models import HistoryFilter, TaskRollout
+    from console.engine.usage import UsageQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShellCommand:
+    """One command."""
+
+    name: str
+    """What it does, in one or two words."""
+    text: str
+    """To be run as it is."""
+
+
+def command(base: tuple[str, ...], name: str, *words: str) -> tuple[ShellCommand, ...]:
+    """One command; none where a word cannot be shown."""
+    every = (*base, *words)
+    if any(is_unsafe(character) for word in every for character in word):
+        return ()
+    return (ShellCommand(name=name, text=shlex.join(every)),)
+
+
+def run_words(base: tuple[str, ...], run: Run, *, read_only: bool) -> tuple[ShellCommand, ...]:
+    """What can be done with this run as it stands now."""
+    found = command(base, "show", "show", run.id)
+    if not read_only:
+        if can_stop(run):
+            found += command(base, "cancel", "cancel", run.id)
+        if run.state is State.PROPOSED:
+            found += command(base, "approve", "approve", run.id)
+            found += command(base, "decline", "decline", run.id)
+    return found + command(base, "its task", "history", "--task", run.task)
+
+
+def history_words(base: tuple[str, ...], wanted: HistoryFilter) -> tuple[ShellCommand, ...]:
+    """What the filter shows, and the same as CSV."""
+    options: list[str] = []
+    for option, values in (
+        ("--task", wanted.tasks),
+        ("--outcome", [outcome.value for outcome in wanted.outcomes]),
+        ("--stage", [stage.label for stage in wanted.stages]),
+        ("--origin", [origin.value for origin in wanted.origins]),
+        ("--since", _instants(wanted.since_ms)),
+        ("--until", _instants(wanted.until_ms)),
+        ("--grep", [wanted.text] if wanted.text else []),
+    ):
+        options += [word for value in values for word in (option, value)]
+    return command(base, "this list", "history", *options) + command(base, "as CSV", "history", *options, "--csv")
+
+
+def usage_words(base: tuple[str, ...], query: UsageQuery) -> tuple[ShellCommand, ...]:
+    """The chart, and its figures as CSV."""
+    days = ("--days", str(query.days))
+    chart = ("--by", query.group.value, "--measure", query.measure.value)
+    return command(base, "this chart", "usage", *days, *chart) + command(base, "as CSV", "usage", *days, "--csv")
+
+
+def rung_words(base: tuple[str, ...], rung: TaskRollout, *, read_only: bool) -> tuple[ShellCommand, ...]:
+    """The task's stage and its runs, and one step up or down; the reason is left for whoever runs it to fill in."""
+    name, stage = rung.task.name, rung.stage
+    found = command(base, "stage", "stage", name)
+    if not read_only:
+        if stage is not Stage.UNATTENDED:
+            found += command(base, "promote", "stage", name, Stage(stage + 1).label)
+        if stage is not Stage.MANUAL:
+            found += command(base, "demote", "stage", name, Stage(stage - 1).label, "--reason", "")
+    return found + command(base, "its runs", "history", "--task", name)
+
+
+def _instants(wall_ms: int | None) -> Iterable[str]:
+    if wall_ms is None:
+        return ()
+    return (datetime.fromtimestamp(wall_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)

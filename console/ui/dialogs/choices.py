@@ -1,0 +1,126 @@
+"""The answers of a dialog in one row. Enter takes the one that stands out, which at first is the harmless one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from console.ui.spans import Line, Span, Tone
+from console.ui.spans import width as cells_of
+from console.ui.widgets.lines import paint
+
+GAP = 2
+"""Cells between two answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One answer."""
+
+    id: str
+    label: str
+    key: str = ""
+    """A letter that takes it at once; empty for none."""
+
+
+class Choices(Widget, can_focus=True, inherit_bindings=False):
+    """A row of answers; the first one is taken by Enter unless another was moved to."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right,down,tab,l,j", "move(1)", "next", id="choices.next", tooltip="To the next answer", show=False),
+        Binding("left,up,shift+tab,h,k", "move(-1)", "previous", id="choices.previous", tooltip="Back", show=False),
+        Binding("enter", "take", "take", id="choices.take", tooltip="Takes the answer that stands out", show=False),
+    ]
+
+    @dataclass
+    class Taken(Message):
+        """An answer was given."""
+
+        id: str
+
+    index: reactive[int] = reactive(0)
+
+    def __init__(self, choices: Sequence[Choice], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._choices = tuple(choices)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """The answers, left to right."""
+        return self._choices
+
+    def replace(self, choices: Sequence[Choice]) -> None:
+        """Other answers; the one that stood out still does where it is among them, else the first."""
+        if self._choices == tuple(choices):
+            return
+        taken = self._choices[self.index].id
+        self._choices = tuple(choices)
+        self.index = next((at for at, choice in enumerate(self._choices) if choice.id == taken), 0)
+        self.refresh(layout=True)
+
+    def action_move(self, step: int) -> None:
+        """To the next answer or back, round the end."""
+        self.index = (self.index + step) % len(self._choices)
+
+    def action_take(self) -> None:
+        """Gives the answer that stands out."""
+        self.post_message(self.Taken(self._choices[self.index].id))
+
+    def on_key(self, event: events.Key) -> None:
+        """The letter of an answer takes it."""
+        for choice in self._choices:
+            if choice.key and event.key == choice.key:
+                event.stop()
+                self.post_message(self.Taken(choice.id))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click takes the answer under it."""
+        for (start, end, row), choice in zip(self._places(), self._choices, strict=True):
+            if row == event.y and start <= event.x < end:
+                self.post_message(self.Taken(choice.id))
+
+    def rows_for(self, cells: int) -> int:
+        """One row where all answers fit beside each other into `cells`, else one for each."""
+        return (
+            1
+            if sum(cells_of(self._spans(at)) + GAP for at in range(len(self._choices))) <= cells
+            else len(self._choices)
+        )
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many rows as the answers need."""
+        return self.rows_for(width)
+
+    def render_line(self, y: int) -> Strip:
+        """The answers of row `y`."""
+        if self.rows_for(self.size.width) > 1:
+            shown = [y] if y < len(self._choices) else []
+        else:
+            shown = list(range(len(self._choices))) if y == 0 else []
+        spans = tuple(span for at in shown for span in (*self._spans(at), Span(" " * GAP)))
+        return paint(self, spans, self.size.width)
+
+    def _spans(self, index: int) -> Line:
+        choice = self._choices[index]
+        hint = f" ({choice.key})" if choice.key else ""
+        return (Span(f"  {choice.label}{hint}  ", Tone.PICK if index == self.index else Tone.PLAIN),)
+
+    def _places(self) -> list[tuple[int, int, int]]:
+        """Where each answer stands: first column, column behind it, row."""
+        beside = self.rows_for(self.size.width) == 1
+        places: list[tuple[int, int, int]] = []
+        at = 0
+        for index in range(len(self._choices)):
+            cells = cells_of(self._spans(index))
+            places.append((at, at + cells, 0) if beside else (0, cells, index))
+            at += cells + GAP
+        return places

@@ -1,0 +1,270 @@
+"""The questions: pick an answer, fill in a line, choose from a list. Each returns a value; None: nothing happens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from console.ui.dialogs.choices import Choice, Choices
+from console.ui.spans import Line, Span, Tone, fit, left, line
+from console.ui.widgets.lines import Lines
+
+Body = Callable[[int], Sequence[Line]]
+"""The text of a dialog for a width in cells."""
+
+Answer = TypeVar("Answer")
+
+WIDEST = 92
+"""Cells of a dialog where the terminal has room."""
+
+ESCAPE = Binding("escape", "back", "back", id="dialog.back", tooltip="Closes the dialog; nothing happens", show=False)
+
+
+class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
+    """A box over the screen below, which goes on living."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [ESCAPE]
+    CSS_PATH = None
+
+    def __init__(self, title: str, body: Body, *, loud: bool = False) -> None:
+        super().__init__(classes="-loud" if loud else "")
+        self._title = title
+        self._body = body
+        self._title_tone = Tone.LOUD if loud else Tone.STRONG
+
+    @property
+    def answer_rows(self) -> int:
+        """Rows that the answers need; where the terminal is low the text gives way, never they."""
+        return 1
+
+    @property
+    def text(self) -> tuple[Line, ...]:
+        """What the dialog says."""
+        return self.query_one("#text", Lines).lines
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            yield Lines(id="title")
+            yield Lines(id="text")
+            yield from self.answers()
+
+    def answers(self) -> ComposeResult:
+        """The widgets below the text."""
+        yield from ()
+
+    def on_mount(self) -> None:
+        self.lay_out()
+
+    def on_resize(self) -> None:
+        self.lay_out()
+
+    def lay_out(self) -> None:
+        """Makes the text for the width there is."""
+        cells = min(WIDEST, self.app.size.width - 2) - 4
+        self.query_one("#box").styles.width = cells + 4
+        title = f" {self._title} " if self._title_tone is Tone.LOUD else self._title
+        self.query_one("#title", Lines).show([fit((Span(title, self._title_tone),), cells), ()])
+        text = shortened(self._body(cells), self.app.size.height - 5 - self.answer_rows)
+        self.query_one("#text", Lines).show([*(fit(each, cells) for each in text), ()] if text else [])
+
+    def say(self, title: str, body: Body) -> None:
+        """Other words, for what has changed meanwhile."""
+        self._title, self._body = title, body
+        self.lay_out()
+
+    def action_back(self) -> None:
+        """Nothing happens."""
+        self.dismiss(None)
+
+
+def shortened(text: Sequence[Line], rows: int) -> list[Line]:
+    """At most `rows` lines: blank ones go first, then the end, which is said."""
+    if len(text) <= rows:
+        return list(text)
+    full = [each for each in text if each]
+    if len(full) <= rows:
+        return full
+    return [
+        *full[: max(0, rows - 1)],
+        line(Span(f"{len(full) - rows + 1} more lines: the window is too low", Tone.WARN)),
+    ]
+
+
+class ChoiceDialog(Dialog[str]):
+    """Answers to pick from; returns the id of the one taken. The first one is what Enter takes."""
+
+    def __init__(self, title: str, body: Body, choices: Sequence[Choice], *, loud: bool = False) -> None:
+        super().__init__(title, body, loud=loud)
+        self._choices = choices
+
+    def answers(self) -> ComposeResult:
+        """One row of answers."""
+        yield Choices(self._choices, id="choices")
+
+    @property
+    def answer_rows(self) -> int:
+        """One row, or one for each answer where they do not fit beside each other."""
+        return self.query_one(Choices).rows_for(min(WIDEST, self.app.size.width - 2) - 4)
+
+    def offer(self, choices: Sequence[Choice]) -> None:
+        """Other answers, for what has changed meanwhile."""
+        self._choices = choices
+        self.query_one(Choices).replace(choices)
+
+    @on(Choices.Taken)
+    def _taken(self, event: Choices.Taken) -> None:
+        event.stop()
+        self.dismiss(None if event.id == BACK.id else event.id)
+
+
+BACK = Choice(id="back", label="Back")
+"""The answer that does nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """A line to fill in."""
+
+    label: str
+    hint: str = ""
+    """Shown while the line is empty."""
+    needed: bool = True
+
+
+class FormDialog(Dialog[tuple[str, ...]]):
+    """Lines to fill in; returns their texts, stripped. Enter goes on to the next line and submits from the last."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ESCAPE,
+        Binding("down,tab", "move(1)", "next", id="form.next", tooltip="To the next line", show=False),
+        Binding("up,shift+tab", "move(-1)", "previous", id="form.previous", tooltip="To the line above", show=False),
+    ]
+
+    def __init__(self, title: str, body: Body, fields: Sequence[Field], *, done: str, loud: bool = False) -> None:
+        super().__init__(title, body, loud=loud)
+        self._fields = tuple(fields)
+        self._done = done
+
+    @property
+    def answer_rows(self) -> int:
+        """Two rows for each field, two for the hint."""
+        return 2 * len(self._fields) + 2
+
+    def answers(self) -> ComposeResult:
+        """A label and an input for each field, and what Enter does."""
+        for index, field in enumerate(self._fields):
+            yield Lines([line(Span(field.label, Tone.MUTED))])
+            yield Input(placeholder=field.hint, compact=True, id=f"field-{index}", select_on_focus=False)
+        yield Lines([(), line(Span("enter", Tone.KEY), f" {self._done}   ", Span("esc", Tone.KEY), " back")], id="hint")
+
+    def on_mount(self) -> None:
+        """The first line has the keyboard; a blinking cursor would send bytes all the time."""
+        for entry in self.query(Input):
+            entry.cursor_blink = False
+        self.query(Input).first().focus()
+
+    def action_move(self, step: int) -> None:
+        """To another line."""
+        (self.focus_next if step > 0 else self.focus_previous)(Input)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        values = tuple(entry.value.strip() for entry in self.query(Input))
+        missing = [index for index, field in enumerate(self._fields) if field.needed and not values[index]]
+        if missing:
+            self.query_one(f"#field-{missing[0]}", Input).focus()
+            label = self._fields[missing[0]].label
+            self.query_one("#hint", Lines).show([(), line(Span(f"{label} is needed", Tone.BAD))])
+            return
+        self.dismiss(values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One entry of a list to choose from."""
+
+    id: str
+    label: str
+    hint: str = ""
+
+
+class PickerDialog(Dialog[str]):
+    """A list that gets shorter while one types; returns the id of the entry that Enter took."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        ESCAPE,
+        Binding("down,ctrl+n,tab", "move(1)", "next", id="chooser.next", tooltip="To the next entry", show=False),
+        Binding("up,ctrl+p,shift+tab", "move(-1)", "up", id="chooser.up", tooltip="To the entry above", show=False),
+    ]
+    ROWS = 12
+
+    def __init__(self, title: str, items: Sequence[Item], *, hint: str, pointer: str) -> None:
+        super().__init__(title, lambda cells: ())
+        self._items = tuple(items)
+        self._hint = hint
+        self._pointer = pointer
+        self._at = 0
+
+    def answers(self) -> ComposeResult:
+        """The line to type into and the list."""
+        yield Input(placeholder=self._hint, compact=True, id="filter", select_on_focus=False)
+        yield Lines(id="items")
+
+    def on_mount(self) -> None:
+        """A blinking cursor would send bytes all the time."""
+        entry = self.query_one(Input)
+        entry.cursor_blink = False
+        entry.focus()
+
+    def lay_out(self) -> None:
+        """Title and list for the width there is."""
+        super().lay_out()
+        self._show()
+
+    @property
+    def matching(self) -> tuple[Item, ...]:
+        """The entries that hold every typed word."""
+        words = self.query_one(Input).value.lower().split()
+        return tuple(item for item in self._items if all(word in f"{item.label} {item.hint}".lower() for word in words))
+
+    def action_move(self, step: int) -> None:
+        """To another entry, round the end."""
+        self._at = (self._at + step) % max(1, len(self.matching))
+        self._show()
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._at = 0
+        self._show()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        if self.matching:
+            self.dismiss(self.matching[self._at].id)
+
+    def _show(self) -> None:
+        matching = self.matching
+        top = max(0, min(self._at - self.ROWS // 2, len(matching) - self.ROWS))
+        cells = self.query_one("#items").size.width or WIDEST
+        widest = max((len(item.label) for item in self._items), default=0) + 2
+        shown = enumerate(matching[top : top + self.ROWS], top)
+        lines = [fit(self._entry(item, at == self._at, widest), cells) for at, item in shown]
+        rest = [()] * (min(self.ROWS, len(self._items)) - len(lines))
+        count = f"{len(matching)} of {len(self._items)}" if matching else "nothing matches"
+        self.query_one("#items", Lines).show([(), *lines, *rest, (), line(Span(count, Tone.MUTED))])
+
+    def _entry(self, item: Item, picked: bool, widest: int) -> Line:
+        tone = Tone.PICK if picked else Tone.PLAIN
+        sign = self._pointer if picked else " "
+        return line(Span(f"{sign} {left(item.label, min(widest, 40))}", tone), Span(f" {item.hint}", Tone.MUTED))

@@ -1,0 +1,108 @@
+"""Every key that works where `?` was pressed, read from the bindings themselves, and what the signs mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from console.domain.run import Outcome, State
+from console.ui.glyphs import Glyphs, outcome_word
+from console.ui.spans import Line, Span, Tone, fit, line, wrapped
+from console.ui.widgets.key_bar import Hint, group_of, in_groups
+from console.ui.widgets.lines import Lines, ScrollLines
+
+
+class HelpScreen(ModalScreen[None], inherit_bindings=False):
+    """A list over the screen that it explains."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q,enter", "close", "back", id="help.back", tooltip="Closes the help", show=False),
+        Binding("down,j", "scroll(1)", "down", id="help.down", tooltip="One line down", show=False),
+        Binding("up,k", "scroll(-1)", "up", id="help.up", tooltip="One line up", show=False),
+        Binding("pagedown,space", "scroll(10)", "page down", id="help.page_down", tooltip="Ten lines down", show=False),
+        Binding("pageup", "scroll(-10)", "page up", id="help.page_up", tooltip="Ten lines up", show=False),
+    ]
+
+    def __init__(self, hints: Sequence[Hint], glyphs: Glyphs) -> None:
+        super().__init__()
+        self._hints = hints
+        self._glyphs = glyphs
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="box"):
+            yield Lines([line(Span("Keys", Tone.STRONG)), ()], id="title")
+            yield ScrollLines(id="text")
+
+    def on_mount(self) -> None:
+        """The list for the width there is."""
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def action_close(self) -> None:
+        """Back."""
+        self.dismiss()
+
+    def action_scroll(self, rows: int) -> None:
+        """By lines."""
+        self.query_one(ScrollLines).scroll_relative(y=rows, animate=False)
+
+    def _lay_out(self) -> None:
+        cells = min(100, self.app.size.width - 2) - 4
+        box = self.query_one("#box")
+        keys = help_lines(self._hints, cells - 1, self._glyphs.ellipsis)
+        lines = [*keys, (), line(Span("signs", Tone.STRONG)), *signs(self._glyphs, cells - 1)]
+        box.styles.width = cells + 4
+        box.styles.height = min(self.app.size.height - 2, len(lines) + 4)
+        self.query_one(ScrollLines).show(lines)
+
+
+def signs(glyphs: Glyphs, cells: int) -> list[Line]:
+    """Every sign with its word, in columns."""
+    pairs = [(glyphs.states[state], state.value) for state in State if state is not State.ENDED]
+    pairs += [(glyphs.stalled, "stalled"), (glyphs.alarm, "no proof of a stop")]
+    pairs += [(glyphs.outcomes[outcome], outcome_word(outcome)) for outcome in Outcome]
+    columns = max(1, cells // 24)
+    return [
+        fit(
+            tuple(
+                span
+                for sign, word in pairs[at : at + columns]
+                for span in (Span(f"  {sign} "), Span(f"{word:<20}", Tone.MUTED))
+            ),
+            cells,
+            glyphs.ellipsis,
+        )
+        for at in range(0, len(pairs), columns)
+    ]
+
+
+def help_lines(shown: Iterable[Hint], cells: int, ellipsis: str) -> list[Line]:
+    """Every key with what it does, grouped by the first part of its id; moving about comes after acting."""
+    groups: dict[str, list[Hint]] = {}
+    for hint in in_groups(shown):
+        groups.setdefault(group_of(hint), []).append(hint)
+    lines: list[Line] = []
+    for name in groups:
+        lines.extend([(), line(Span(name, Tone.STRONG))] if lines else [line(Span(name, Tone.STRONG))])
+        for hint in groups[name]:
+            lines.extend(fit(each, cells, ellipsis) for each in _explained(hint, cells))
+    return lines
+
+
+KEYS, LABEL = 18, 14
+"""Cells of the columns before what a key does."""
+
+
+def _explained(hint: Hint, cells: int) -> list[Line]:
+    tone = Tone.KEY if hint.enabled else Tone.MUTED
+    indent = 2 + KEYS + 1 + LABEL + 1
+    first, *more = wrapped(hint.tooltip, max(12, cells - indent))
+    start = line(Span(f"  {', '.join(hint.keys):<{KEYS}} ", tone), Span(f"{hint.label:<{LABEL}} "))
+    return [(*start, Span(first, Tone.MUTED)), *(line(Span(" " * indent + each, Tone.MUTED)) for each in more)]

@@ -1,0 +1,208 @@
+"""The two lines at the top and the strip of alarms below them: rich where there is room, terse where there is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from console.domain.limits import Cap, CapUsage
+from console.domain.run import HOLDING, State
+from console.engine.models import Snapshot
+from console.ui.format import age, clock, countdown, percent, units, when, zone_name
+from console.ui.glyphs import Glyphs, gauge
+from console.ui.runs.cells import budget_tone
+from console.ui.spans import Line, Span, Tone, line, sanitize_cell, spread, width
+from console.ui.state.view_state import ViewState, can_settle
+
+GAP = 3
+"""Cells between two facts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One fact in several lengths, longest first; an empty last one means that it may go."""
+
+    forms: tuple[Line, ...]
+    stays: int
+    """The fact with the lowest figure is shortened first."""
+
+
+def shorten(facts: tuple[Fact, ...], room: int) -> Line:
+    """The facts in one line of at most `room` cells, each in the longest form that fits."""
+    chosen = [0] * len(facts)
+
+    def joined() -> Line:
+        forms = [fact.forms[index] for fact, index in zip(facts, chosen, strict=True) if fact.forms[index]]
+        return tuple(span for at, form in enumerate(forms) for span in ((Span(" " * GAP),) if at else ()) + form)
+
+    while width(joined()) > room:
+        shorter = [at for at, fact in enumerate(facts) if chosen[at] + 1 < len(fact.forms)]
+        if not shorter:
+            break
+        chosen[min(shorter, key=lambda at: (facts[at].stays, -at))] += 1
+    return joined()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tab:
+    """One of the full screens."""
+
+    key: str
+    name: str
+    is_shown: bool
+
+
+def header_lines(
+    look: ViewState, cells: int, glyphs: Glyphs, *, title: str, tabs: tuple[Tab, ...] = ()
+) -> tuple[Line, Line]:
+    """Two lines of exactly `cells`, a blank at each end."""
+    end = _clock(look)
+    room = max(0, cells - 2 - width(end) - GAP)
+    first = spread(shorten(_load(look.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
+    badges = _badges(look, glyphs)
+    room = max(0, cells - 2 - width(badges) - (GAP if badges else 0))
+    second = spread(shorten((*_tabs(tabs), *_ahead(look)), room), badges, cells - 2, glyphs.ellipsis)
+    return (Span(" "), *first, Span(" ")), (Span(" "), *second, Span(" "))
+
+
+def _tabs(tabs: tuple[Tab, ...]) -> tuple[Fact, ...]:
+    """`1 runs  2 history  3 rollout  4 usage`, or only the name of the one that is shown."""
+    if not tabs:
+        return ()
+
+    def form(named: bool) -> Line:
+        spans: list[Span] = []
+        for tab in tabs:
+            name = f" {tab.name}" if named or tab.is_shown else ""
+            tone = Tone.PICK if tab.is_shown else Tone.MUTED
+            spans += [Span(f" {tab.key}{name} ", tone)]
+        return tuple(spans)
+
+    return (Fact(forms=(form(True), form(False)), stays=4),)
+
+
+def _load(snapshot: Snapshot, glyphs: Glyphs, title: str) -> tuple[Fact, ...]:
+    facts = [Fact(forms=(line(Span(title, Tone.STRONG)), ()), stays=1), _slots(snapshot)]
+    for cap_usage in snapshot.cap_usages:
+        if cap_usage.cap is Cap.DAILY_UNITS:
+            facts.append(_today(cap_usage, glyphs))
+        elif cap_usage.cap is Cap.MONTHLY_UNITS:
+            facts.append(_month(cap_usage, glyphs))
+    return tuple(facts)
+
+
+def _slots(snapshot: Snapshot) -> Fact:
+    live = sum(run.state in HOLDING for run in snapshot.live)
+    limit = next((each.limit for each in snapshot.cap_usages if each.cap is Cap.CONCURRENT_RUNS), None)
+    slots = str(limit) if limit is not None else "unlimited"
+    tone = Tone.WARN if limit is not None and live >= limit else Tone.STRONG
+    return Fact(
+        forms=(
+            line(Span(str(live), tone), Span(f" live of {slots}", Tone.MUTED)),
+            line(Span(str(live), tone), Span(f"/{slots} live", Tone.MUTED)),
+        ),
+        stays=9,
+    )
+
+
+def _today(cap_usage: CapUsage, glyphs: Glyphs) -> Fact:
+    taken, limit = cap_usage.held + cap_usage.spent, cap_usage.limit
+    label, tone = Span("today ", Tone.MUTED), _cap_tone(cap_usage)
+    if limit is None:
+        text = line(label, Span(units(taken), tone), Span(" units, no cap", Tone.MUTED))
+        return Fact(forms=(text, line(label, Span(units(taken), tone))), stays=8)
+    parts = ((cap_usage.spent, Tone.BUSY), (cap_usage.held, Tone.HELD))
+    words = line(
+        Span(units(cap_usage.spent), tone),
+        Span(" spent + ", Tone.MUTED),
+        Span(units(cap_usage.held), tone),
+        Span(f" held of {units(limit)}", Tone.MUTED),
+    )
+    sums = line(Span(units(taken), tone), Span(f"/{units(limit)}", Tone.MUTED))
+    bars = [(*gauge(cells, parts, limit, glyphs), Span(" ")) for cells in (20, 12, 8)]
+    return Fact(
+        forms=(
+            (label, *bars[0], *words),
+            (label, *bars[1], *words),
+            (label, *bars[1], *sums),
+            (label, *bars[2], *sums),
+            (label, *sums),
+        ),
+        stays=8,
+    )
+
+
+def _month(cap_usage: CapUsage, glyphs: Glyphs) -> Fact:
+    taken, limit = cap_usage.held + cap_usage.spent, cap_usage.limit
+    label, tone = Span("month ", Tone.MUTED), _cap_tone(cap_usage)
+    if limit is None:
+        return Fact(forms=(line(label, Span(units(taken), tone), Span(", no cap", Tone.MUTED)), ()), stays=4)
+    share = line(Span(percent(taken, limit), tone))
+    bar = (*gauge(8, ((taken, Tone.BUSY),), limit, glyphs), Span(" "))
+    return Fact(
+        forms=(
+            (label, *bar, *share, Span(f" of {units(limit)}", Tone.MUTED)),
+            (label, *bar, *share),
+            (label, *share),
+            (),
+        ),
+        stays=4,
+    )
+
+
+def _cap_tone(cap_usage: CapUsage) -> Tone:
+    if cap_usage.limit is None:
+        return Tone.PLAIN
+    tone = budget_tone(cap_usage.held + cap_usage.spent, cap_usage.limit)
+    return Tone.PLAIN if tone is Tone.BUSY else tone
+
+
+def _clock(look: ViewState) -> Line:
+    where = look.zone
+    return line(Span(clock(look.now_ms, where), Tone.STRONG), Span(f" {zone_name(look.now_ms, where)}", Tone.MUTED))
+
+
+def _ahead(look: ViewState) -> tuple[Fact, ...]:
+    """What comes next by itself, and who sees to it."""
+    ahead, scheduler = look.snapshot.next_launch, look.snapshot.scheduler
+    if ahead is None:
+        forms: tuple[Line, ...] = (line(Span("nothing scheduled", Tone.MUTED)), ())
+    else:
+        left = Span(f" in {countdown(ahead.at_ms - look.now_ms)}", Tone.PLAIN)
+        at = Span(f", {when(ahead.at_ms, look.now_ms, look.zone)}", Tone.MUTED)
+        named = line(Span("next ", Tone.MUTED), Span(sanitize_cell(ahead.task)), left)
+        forms = ((*named, at), named, line(Span("next", Tone.MUTED), left))
+    if scheduler is None:
+        who = line(Span("nobody schedules", Tone.WARN if ahead else Tone.MUTED))
+    else:
+        name = "this console" if scheduler.mine else f"{scheduler.kind}, pid {scheduler.pid}"
+        who = line(Span("scheduled by ", Tone.MUTED), Span(sanitize_cell(name)))
+    return (Fact(forms=forms, stays=5), Fact(forms=(who, ()), stays=3))
+
+
+def _badges(look: ViewState, glyphs: Glyphs) -> Line:
+    snapshot = look.snapshot
+    unsettled = sum(can_settle(run) for run in snapshot.live)
+    proposed = sum(run.state is State.PROPOSED for run in snapshot.live)
+    badges: list[Span] = []
+    if proposed:
+        badges.append(Span(f"{glyphs.states[State.PROPOSED]} {proposed} to approve", Tone.WAIT))
+    if unsettled:
+        badges.append(Span(f" {glyphs.alarm} {unsettled} to settle ", Tone.LOUD))
+    if snapshot.read_only:
+        badges.append(Span("read-only", Tone.WARN))
+    return tuple(span for at, badge in enumerate(badges) for span in ((Span("  "), badge) if at else (badge,)))
+
+
+def alarm_lines(look: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]:
+    """What must not be missed, the worst first: a short loud word and its sentence."""
+    alarms: list[tuple[Span, str]] = []
+    if look.trouble:
+        text = f"shown as it was {age(look.stale_ms)} ago: {look.trouble}"
+        alarms.append((Span(f" {glyphs.alarm} STALE ", Tone.LOUD), text))
+    paused = look.snapshot.paused
+    if paused is not None:
+        since = when(paused.since_ms, look.now_ms, look.zone)
+        text = f"no launch since {since} by {sanitize_cell(paused.by)}; X resumes"
+        alarms.append((Span(f" {glyphs.alarm} PAUSED ", Tone.LOUD), text))
+    alarms.extend((Span(f" {glyphs.alarm} ", Tone.LOUD), sanitize_cell(problem)) for problem in look.snapshot.problems)
+    return tuple(alarms)

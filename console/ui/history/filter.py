@@ -1,0 +1,147 @@
+"""The filter line of the history: `task:NAME outcome:failed since:7d words`. Pure: text to a filter, or a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from console.domain.run import Outcome
+from console.domain.task import Origin, Stage
+from console.domain.timestamps import ACCEPTED, parse_instant
+from console.engine.models import HistoryFilter
+
+NAMES = ("task", "outcome", "stage", "origin", "since", "until")
+VALUES: dict[str, tuple[str, ...]] = {
+    "outcome": tuple(outcome.value for outcome in Outcome),
+    "stage": tuple(stage.label for stage in Stage),
+    "origin": tuple(origin.value for origin in Origin),
+}
+"""Filters that take one of a few words."""
+
+_PIECE = re.compile(r'"([^"]*)"?|(\S+)')
+_NAMED = re.compile(r"([A-Za-z_]+):(.*)", re.DOTALL)
+
+T = TypeVar("T")
+
+
+class FilterError(ValueError):
+    """The line is no filter yet; `str()` is one sentence that says what would be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterContext:
+    """When and where the line is read: a day is one of `zone`, `7d` is counted from `now_ms`."""
+
+    now_ms: int
+    zone: ZoneInfo
+    tasks: Sequence[str] = ()
+    """Names from the config, to be offered; others are accepted too, for their runs stay."""
+
+
+@dataclass(slots=True)
+class _ParsedFilter:
+    values: dict[str, list[str]] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+
+
+def parse_filter(text: str, given: FilterContext) -> HistoryFilter:
+    """What the line asks for. Attempts are folded while nothing picks among them. Raises BadFilter."""
+    found = _parsed(text)
+    wanted = HistoryFilter(
+        tasks=tuple(found.values.get("task", ())),
+        outcomes=_chosen(found, "outcome", Outcome),
+        stages=_chosen(found, "stage", Stage.of),
+        origins=_chosen(found, "origin", Origin),
+        since_ms=_instant(found, "since", given),
+        until_ms=_instant(found, "until", given),
+        text=" ".join(found.words),
+    )
+    picks = wanted.outcomes or wanted.stages or wanted.origins or wanted.text or wanted.until_ms is not None
+    return wanted if picks else HistoryFilter(tasks=wanted.tasks, since_ms=wanted.since_ms, folded=True)
+
+
+def settled(text: str) -> str:
+    """The line without a last piece that may yet become the name of a filter."""
+    head, blank, last = text.rpartition(" ")
+    return head + blank if last and any(name.startswith(last.lower()) for name in NAMES) else text
+
+
+def _parsed(text: str) -> _ParsedFilter:
+    found = _ParsedFilter()
+    for quoted, bare in _PIECE.findall(text):
+        named = _NAMED.fullmatch(bare) if bare else None
+        if named is None:
+            found.words += (quoted or bare).split()
+            continue
+        name, value = named[1].lower(), named[2]
+        if name not in NAMES:
+            raise FilterError(_no_such(name))
+        found.values.setdefault(name, []).extend(part for part in value.split(",") if part)
+        if not found.values[name]:
+            raise FilterError(f"{name}: takes {_takes(name)}")
+    return found
+
+
+def _no_such(name: str) -> str:
+    near = get_close_matches(name, NAMES, n=1)
+    meant = f"did you mean {near[0]}:?" if near else "filters are " + ", ".join(f"{each}:" for each in NAMES)
+    return f'{name}: is no filter; {meant} (a text with a colon goes in "quotes")'
+
+
+def _takes(name: str) -> str:
+    return ", ".join(VALUES[name]) if name in VALUES else ACCEPTED if name in ("since", "until") else "a task's name"
+
+
+def _chosen(found: _ParsedFilter, name: str, make: Callable[[str], T]) -> tuple[T, ...]:
+    chosen = []
+    for value in found.values.get(name, ()):
+        if value not in VALUES[name]:
+            raise FilterError(f"{value} is no {name}; accepted: {_takes(name)}")
+        chosen.append(make(value))
+    return tuple(chosen)
+
+
+def _instant(found: _ParsedFilter, name: str, given: FilterContext) -> int | None:
+    values = found.values.get(name, [])
+    if not values:
+        return None
+    if len(values) > 1:
+        raise FilterError(f"{name}: is given twice")
+    try:
+        return parse_instant(values[0], now_ms=given.now_ms, zone=given.zone, end_of_day=name == "until")
+    except ValueError:
+        raise FilterError(f"{name}: takes {_takes(name)}") from None
+
+
+def offers(text: str, given: FilterContext) -> tuple[str, ...]:
+    """What the last piece of the line may become, best first: filters, or the values of the one that was begun."""
+    last = text.rpartition(" ")[2]
+    name, colon, typed = last.partition(":")
+    if not colon:
+        return tuple(f"{each}:" for each in NAMES if each.startswith(last.lower()))
+    before, comma, begun = typed.rpartition(",")
+    known = given.tasks if name == "task" else VALUES.get(name, ())
+    return tuple(f"{name}:{before}{comma}{value}" for value in known if value.startswith(begun))
+
+
+def completed(text: str, given: FilterContext) -> str:
+    """The line with its last piece as far as what is offered agrees; whole and with a blank where only one is."""
+    found = offers(text, given)
+    if not found:
+        return text
+    head, blank, _ = text.rpartition(" ")
+    if len(found) == 1:
+        return head + blank + found[0] + ("" if found[0].endswith(":") else " ")
+    return head + blank + _common(found)
+
+
+def _common(texts: Iterable[str]) -> str:
+    first, *rest = texts
+    length = len(first)
+    for text in rest:
+        length = next((at for at in range(min(length, len(text))) if text[at] != first[at]), min(length, len(text)))
+    return first[:length]

@@ -1,0 +1,157 @@
+"""The line to type a filter into, with its help below: tab completes, enter goes back, esc empties and then closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.widgets import Input
+
+from console.engine.models import HistoryFilter
+from console.ui.glyphs import Glyphs
+from console.ui.history.filter import NAMES, FilterContext, FilterError, completed, offers, parse_filter, settled
+from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell
+from console.ui.widgets.lines import Lines
+
+
+def help_line(text: str, trouble: str, given: FilterContext, cells: int, glyphs: Glyphs) -> Line:
+    """Below the filter line: what is wrong with it, or what its last piece may become."""
+    begun = text.rpartition(" ")[2]
+    found = offers(text, given)
+    if trouble and begun not in ("since:", "until:") and not (":" in begun and found):
+        return fit(line(Span("   "), Span(sanitize_cell(trouble), Tone.BAD)), cells, glyphs.ellipsis)
+    if begun and found:
+        choices = "  ".join(sanitize_cell(each) for each in found)
+        return fit(line(Span("   tab ", Tone.KEY), Span(choices, Tone.MUTED)), cells, glyphs.ellipsis)
+    if begun.startswith(("since:", "until:")):
+        say = "a day as 2026-11-23, an instant as 2026-11-23T03:00Z, or how long ago as 90m, 12h, 7d"
+        return fit(line(Span(f"   {say}", Tone.MUTED)), cells, glyphs.ellipsis)
+    names = " ".join(f"{name}:" for name in NAMES)
+    say = f"   {names} and words   "
+    keys = line(Span(say, Tone.MUTED), Span("enter", Tone.KEY), " table   ", Span("esc", Tone.KEY), " clear")
+    return fit(keys, cells, glyphs.ellipsis)
+
+
+EVERYTHING = HistoryFilter(folded=True)
+SAME_MS = 60_000
+"""`7d` moves on with every letter that is typed; within a minute it is still the same filter."""
+
+
+class FilterLine(Vertical):
+    """Hidden until it is opened. `wanted` is the last text that was a filter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "escape", "let_go", "clear", id="filter.clear", tooltip="Empties the filter, then closes it", priority=True
+        ),
+        Binding(
+            "down,enter", "keep", "table", id="filter.keep", tooltip="Back to the table with this filter", priority=True
+        ),
+        Binding(
+            "tab", "complete", "complete", id="filter.complete", tooltip="Completes the word at the end", priority=True
+        ),
+    ]
+
+    @dataclass
+    class Asked(Message):
+        """Other entries are wanted, or the text has changed."""
+
+        wanted: HistoryFilter
+        is_other: bool
+
+    @dataclass
+    class Closed(Message):
+        """The table gets the keyboard."""
+
+    def __init__(self, given: Callable[[], FilterContext], glyphs: Glyphs, *, id: str) -> None:
+        super().__init__(id=id)
+        self._given = given
+        self._glyphs = glyphs
+        self.wanted = EVERYTHING
+        self.trouble = ""
+
+    def compose(self) -> ComposeResult:
+        yield Input(compact=True, select_on_focus=False)
+        yield Lines(id="offers")
+
+    def on_mount(self) -> None:
+        """A blinking cursor would send bytes all the time."""
+        self._input.cursor_blink = False
+        self.display = False
+
+    @property
+    def _input(self) -> Input:
+        return self.query_one(Input)
+
+    @property
+    def text(self) -> str:
+        """As it was typed."""
+        return self._input.value if self.is_mounted else ""
+
+    def open(self) -> None:
+        """Takes the keyboard."""
+        self.display = True
+        # At once: a letter typed on the heels of the slash must meet the line, never a key of the table.
+        self.screen.set_focus(self._input)
+        self._help()
+
+    def clear(self) -> None:
+        """No filter."""
+        self._input.value = ""
+
+    def action_let_go(self) -> None:
+        """Empties, or closes where there is nothing to empty."""
+        if self.text:
+            self.clear()
+        else:
+            self.action_keep()
+
+    def action_keep(self) -> None:
+        """Closes and leaves the filter on, its last word included."""
+        self._ask(self.text)
+        self.screen.set_focus(None)
+        self.display = False
+        self.post_message(self.Closed())
+
+    def action_complete(self) -> None:
+        """The word at the end, as far as there is only one way."""
+        self._input.value = completed(self.text, self._given())
+        self._input.cursor_position = len(self.text)
+
+    @on(Input.Changed)
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._ask(settled(event.value) if self.display else event.value)
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.action_keep()
+
+    def _ask(self, meant: str) -> None:
+        """Asks for what fits `meant`; while that is no filter, for what fitted before."""
+        before, self.trouble = self.wanted, ""
+        try:
+            self.wanted = parse_filter(meant, self._given())
+        except FilterError as error:
+            self.trouble = str(error)
+        if _alike(before, self.wanted):
+            self.wanted = before
+        self._help()
+        self.post_message(self.Asked(self.wanted, self.wanted is not before))
+
+    def _help(self) -> None:
+        line = help_line(self.text, self.trouble, self._given(), self.app.size.width, self._glyphs)
+        self.query_one("#offers", Lines).show([line])
+
+
+def _alike(one: HistoryFilter, other: HistoryFilter) -> bool:
+    moved = (one.since_ms or 0) - (other.since_ms or 0), (one.until_ms or 0) - (other.until_ms or 0)
+    same = replace(one, since_ms=other.since_ms, until_ms=other.until_ms) == other
+    return same and all(abs(each) < SAME_MS for each in moved)

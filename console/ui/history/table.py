@@ -1,0 +1,167 @@
+"""The long list. Its cursor is an entry and not a row; what is not in memory is asked for and drawn when it comes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from console.domain.run import RunId
+from console.ui.glyphs import Glyphs
+from console.ui.history.lines import head, row
+from console.ui.history.pages import Entry, PageCache, Rows, Viewport
+from console.ui.runs.table import RunTable
+from console.ui.spans import Line, Span, Tone
+from console.ui.state.view_state import ViewState
+from console.ui.widgets.lines import paint
+
+HEAD = 1
+"""Rows of column names, which do not scroll."""
+
+
+class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
+    """Newest on top."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*RunTable.BINDINGS]
+
+    @dataclass
+    class Moved(Message):
+        """Another entry is looked at, or other rows are in sight."""
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._glyphs = glyphs
+        self._rows = Rows(PageCache())
+        self._look: ViewState | None = None
+        self._other_attempts: tuple[Entry, ...] = ()
+        self._entry: Entry | None = None
+        self._index = 0
+        self._painted: tuple[Line, ...] = ()
+
+    @property
+    def cursor(self) -> Entry | None:
+        """The entry that keys act on; None while it is not there."""
+        return self._entry
+
+    @property
+    def rows(self) -> Rows:
+        """What is shown."""
+        return self._rows
+
+    @property
+    def in_sight(self) -> Viewport:
+        """What is scrolled into view, and where the cursor will be."""
+        top = self.scroll_offset.y
+        last = max(top + max(1, self.size.height - HEAD), self._index + 1)
+        return Viewport(self._rows.place(min(top, self._index)), self._rows.place(last), is_top=top == 0)
+
+    def show(self, pages: PageCache, look: ViewState) -> None:
+        """Shows these pages; the cursor stays on its entry, or stands on the first where the pages are other ones."""
+        is_new = pages is not self._rows.pages
+        self._rows, self._look = Rows(pages, self._rows.head, self._other_attempts), look
+        if is_new:
+            self._found_again()
+        entry = self._rows.entry(self._index)
+        if self._entry is None or (entry is not None and entry.run.id == self._entry.run.id):
+            self._take(entry)
+        self.virtual_size = Size(0, len(self._rows) + HEAD)
+        self._repaint()
+
+    def unfold(self, head: RunId | None, below: tuple[Entry, ...] = ()) -> None:
+        """Shows these attempts below the run `head`, and no others. A cursor whose row goes stands on the run above."""
+        looked_at = self._entry.run.id if self._entry is not None else None
+        before, self._other_attempts = self._rows.head, below
+        self._rows = Rows(self._rows.pages, head, below)
+        index = self._rows.index(looked_at)
+        self._go(index if index is not None else self._rows.index(before) or 0)
+        self.virtual_size = Size(0, len(self._rows) + HEAD)
+
+    def _found_again(self) -> None:
+        index = self._rows.index(self._entry.run.id) if self._entry is not None else 0
+        self._index = index or 0
+        if index is None:
+            self._take(None)
+        if self._index < self.scroll_offset.y or index is None:
+            self.scroll_to(y=0, animate=False)
+
+    def forget(self) -> None:
+        """Other entries are asked for: the cursor will stand on the first."""
+        self._entry, self._index = None, 0
+        self._rows, self._other_attempts = Rows(self._rows.pages), ()
+        self.scroll_to(y=0, animate=False)
+
+    def action_move(self, rows: int) -> None:
+        """Moves the cursor by `rows`."""
+        self._go(self._index + rows)
+
+    def action_page(self, pages: int) -> None:
+        """Moves the cursor by whole pages."""
+        self.action_move(pages * max(1, self.size.height - HEAD - 1))
+
+    def action_edge(self, side: int) -> None:
+        """Moves the cursor to the newest entry, or to the oldest that is known."""
+        self._go(0 if side < 0 else len(self._rows) - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor, and does nothing else."""
+        if event.y >= HEAD:
+            self._go(event.y - HEAD + self.scroll_offset.y)
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        """Rows came into sight."""
+        super().watch_scroll_y(old, new)
+        if round(old) != round(new):
+            self.post_message(self.Moved())
+
+    def on_resize(self) -> None:
+        self.post_message(self.Moved())
+        self.refresh()
+
+    def _go(self, index: int) -> None:
+        index = max(0, min(index, len(self._rows) - 1))
+        self._index = index
+        self._take(self._rows.entry(index))
+        top, room = self.scroll_offset.y, max(1, self.size.height - HEAD)
+        if index < top:
+            self.scroll_to(y=index, animate=False)
+        elif index >= top + room:
+            self.scroll_to(y=index - room + 1, animate=False)
+        self._repaint()
+        self.post_message(self.Moved())
+
+    def _take(self, entry: Entry | None) -> None:
+        if entry != self._entry:
+            self._entry = entry
+            self.post_message(self.Moved())
+
+    def _repaint(self) -> None:
+        lines = tuple(self._line(y)[0] for y in range(self.size.height))
+        if lines != self._painted:
+            self._painted = lines
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """The column names, then the rows that are scrolled into view."""
+        line, is_cursor = self._line(y)
+        return paint(self, line, self.scrollable_content_region.width, cursor=is_cursor)
+
+    def _line(self, y: int) -> tuple[Line, bool]:
+        cells = self.scrollable_content_region.width - 2
+        if y < HEAD:
+            return (Span("  "), *head(cells)), False
+        index = y - HEAD + self.scroll_offset.y
+        if self._look is None or index >= len(self._rows):
+            return (), False
+        entry = self._rows.entry(index)
+        here = index == self._index
+        sign = Span(f"{self._glyphs.cursor if here else ' '} ", Tone.KEY)
+        if entry is None:
+            return (sign, Span(self._glyphs.ellipsis, Tone.FAINT)), here
+        below = self._rows.is_below(index)
+        return (sign, *row(entry, self._look, cells, self._glyphs, below=below)), here

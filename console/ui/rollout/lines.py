@@ -1,0 +1,223 @@
+"""A task's way to running alone, as lines: where it stands, what it has shown, what it lacks, when it is due next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from zoneinfo import ZoneInfo
+
+from console.domain.rollout import RolloutRules
+from console.domain.task import Stage
+from console.engine.models import ScheduledTime, StageChange, TaskRollout
+from console.ui.format import at, elapsed, units, when, zone, zone_name
+from console.ui.glyphs import ASCII, Glyphs, gauge
+from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell, wrapped
+from console.ui.state.view_state import ViewState
+
+WIDE = 100
+"""From here on stages are written out and bars are long."""
+LADDER, SHORT_LADDER = 33, 16
+EVIDENCE, NEXT = 16, 10
+LABEL = 12
+INSTANTS = 42
+"""Cells of a coming launch, with its mark and both zones."""
+
+
+def _name_cells(cells: int) -> int:
+    return 24 if cells >= WIDE else 18
+
+
+def header(cells: int) -> Line:
+    """The names of the columns."""
+    stage = LADDER if cells >= WIDE else SHORT_LADDER
+    names = f" {left('task', _name_cells(cells))} {left('stage', stage)} {left('evidence', EVIDENCE)} "
+    return fit((Span(f"{names}{left('next', NEXT)} stepped down", Tone.MUTED),), cells)
+
+
+def rung_line(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
+    """One task in one line."""
+    down = rung.last_demotion
+    spans = (
+        Span(f" {left(sanitize_cell(rung.task.name), _name_cells(cells), glyphs.ellipsis)} "),
+        *(ladder(rung, glyphs) if cells >= WIDE else short_ladder(rung, glyphs)),
+        Span(" "),
+        *fit(_earned(rung, rules, glyphs), EVIDENCE, glyphs.ellipsis),
+        Span(f" {left(_next(rung, look), NEXT)} ", Tone.MUTED),
+        Span(when(down.at_ms, look.now_ms, look.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
+    )
+    return fit(spans, cells, glyphs.ellipsis)
+
+
+def _signs(glyphs: Glyphs) -> tuple[str, str, str]:
+    """Here, behind, ahead."""
+    return ("*", "+", ".") if glyphs is ASCII else ("●", "✓", "○")
+
+
+def _here_tone(rung: TaskRollout) -> Tone:
+    if rung.effective < rung.stage:
+        return Tone.LOUD
+    return Tone.OK if rung.stage is Stage.UNATTENDED else Tone.BUSY
+
+
+def ladder(rung: TaskRollout, glyphs: Glyphs) -> Line:
+    """`✓ manual ─ ● semi ─ ○ unattended`, 33 cells; a stage that counts lower for now is loud."""
+    here, behind, ahead = _signs(glyphs)
+    spans: list[Span] = []
+    for stage in Stage:
+        if stage == rung.effective:
+            spans.append(Span(f"{here} {stage.label}", _here_tone(rung)))
+        elif stage < rung.effective:
+            spans.append(Span(f"{behind} {stage.label}", Tone.MUTED))
+        else:
+            spans.append(Span(f"{ahead} {stage.label}", Tone.FAINT))
+        if stage is not Stage.UNATTENDED:
+            spans.append(Span(f" {glyphs.rule} ", Tone.FAINT))
+    return fit(tuple(spans), LADDER)
+
+
+def short_ladder(rung: TaskRollout, glyphs: Glyphs) -> Line:
+    """`✓─●─○ semi`, 16 cells."""
+    here, behind, ahead = _signs(glyphs)
+    signs = [here if each == rung.effective else behind if each < rung.effective else ahead for each in Stage]
+    tone = _here_tone(rung)
+    return fit((Span(f"{glyphs.rule.join(signs)} ", tone), Span(rung.effective.label, tone)), SHORT_LADDER)
+
+
+def _earned(rung: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
+    done, needed = progress(rung, rules)
+    if rung.stage is Stage.UNATTENDED:
+        return line(Span("at the top", Tone.OK))
+    bar = gauge(6, ((min(done, needed), Tone.OK),), needed, glyphs)
+    if rung.unmet_criteria:
+        return (*bar, Span(f" {done} of {needed}", Tone.MUTED))
+    return (*bar, Span(" earned", Tone.OK))
+
+
+def progress(rung: TaskRollout, rules: RolloutRules) -> tuple[int, int]:
+    """Clean runs that count for the next rung, and how many it takes; both 0 at the top."""
+    match rung.stage:
+        case Stage.MANUAL:
+            return rung.evidence.manual_ok, rules.manual_clean_runs
+        case Stage.SEMI:
+            return rung.evidence.approved_ok, rules.semi_clean_runs
+        case Stage.UNATTENDED:
+            return 0, 0
+
+
+def details(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+    """Everything about one task: evidence as bars, what is missing, the next launches, the last step down."""
+    first = cells // 2 if cells >= WIDE else cells - INSTANTS
+    if first < 30:
+        lines = [*_shown(rung, look, rules, cells, glyphs), (), *_ahead(rung, look, cells, glyphs)]
+        return [fit(each, cells, glyphs.ellipsis) for each in lines]
+    one, other = _shown(rung, look, rules, first - 1, glyphs), _ahead(rung, look, cells - first, glyphs)
+    rows = max(len(one), len(other))
+    one, other = one + [()] * (rows - len(one)), other + [()] * (rows - len(other))
+    pairs = zip(one, other, strict=True)
+    return [(*fit(a, first, glyphs.ellipsis), *fit(b, cells - first, glyphs.ellipsis)) for a, b in pairs]
+
+
+def _label(name: str) -> Span:
+    return Span(f" {left(name, LABEL)}", Tone.MUTED)
+
+
+def _shown(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+    """What is asked for and what is there."""
+    found = rung.evidence
+    done, needed = progress(rung, rules)
+    bar = 16 if cells >= 45 else 6
+    lines = [*_verdict(rung, cells)]
+    if needed:
+        shown = gauge(bar, ((min(done, needed), Tone.OK),), needed, glyphs)
+        asked = f" {done} of {needed}" if done <= needed else f" {done}, {needed} asked for"
+        lines.append(line(_label("ok by hand" if rung.stage is Stage.MANUAL else "ok, approved"), *shown, asked))
+    lines.append(_share("p95 units", found.p95_units, found.budget, units, bar, glyphs))
+    lines.append(_share("p95 time", found.p95_ms, found.max_ms, elapsed, bar, glyphs))
+    lines.append(line(_label("watched"), f"{found.observed} of {found.ran} with a console"))
+    held = f"{found.guards_held} cut off, with proof" if found.guards_held else "none had to fire"
+    lines.append(line(_label("guards"), held))
+    since = f"since {at(found.since_ms, look.zone):%d %b %Y %H:%M}" if found.since_ms else "of all its runs"
+    lines.append(line(_label("counted"), Span(since, Tone.MUTED)))
+    return lines
+
+
+def _share(
+    name: str, value: int | None, limit: int | None, written: Callable[[int], str], bar: int, glyphs: Glyphs
+) -> Line:
+    if value is None or not limit:
+        return line(_label(name), Span("nothing ran yet", Tone.FAINT))
+    tone = Tone.WARN if value * 10 > limit * 8 else Tone.BUSY
+    return line(_label(name), *gauge(bar, ((value, tone),), limit, glyphs), f" {written(value)} of {written(limit)}")
+
+
+def _verdict(rung: TaskRollout, cells: int) -> list[Line]:
+    lines: list[Line] = []
+    if rung.effective < rung.stage:
+        lines.append(line(Span(f" counts as {rung.effective.label} while a run is unconfirmed ", Tone.LOUD)))
+    if rung.stage is Stage.UNATTENDED:
+        return [*lines, line(Span(" at the top: nobody is asked", Tone.OK))]
+    higher = Stage(rung.stage + 1).label
+    if not rung.unmet_criteria:
+        return [*lines, line(Span(f" {higher} is earned: ", Tone.OK), Span("p", Tone.KEY), " promotes")]
+    pieces = wrapped(f"{higher} lacks {'; '.join(map(sanitize_cell, rung.unmet_criteria))}", cells - 1)
+    return [*lines, *(line(Span(f" {piece}", Tone.WARN)) for piece in pieces)]
+
+
+def _ahead(rung: TaskRollout, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    return [*_coming(rung, glyphs), (), *_demotion(rung, look, cells)]
+
+
+def _coming(rung: TaskRollout, glyphs: Glyphs) -> list[Line]:
+    if rung.task.schedule is None:
+        return [line(Span("no schedule: by hand, or from outside", Tone.MUTED))]
+    where = zone(rung.task.time_zone)
+    title = line(Span(f"{sanitize_cell(rung.task.schedule)} in {rung.task.time_zone}", Tone.MUTED))
+    shift = next((instant for instant in rung.next if instant.shifts), None)
+    lines = [title, *(_instant(instant, where, glyphs) for instant in rung.next)]
+    if shift is not None:
+        name = zone_name(shift.at_ms, where)
+        lines.append(line(Span(f"{glyphs.near} the clocks change before it, to {name}", Tone.WARN)))
+    return lines
+
+
+def _instant(instant: ScheduledTime, where: ZoneInfo, glyphs: Glyphs) -> Line:
+    local, utc = at(instant.at_ms, where), at(instant.at_ms, ZoneInfo("UTC"))
+    mark = Span(f"{glyphs.near} " if instant.shifts else "  ", Tone.WARN)
+    here = f"{local:%a %d %b %H:%M} {zone_name(instant.at_ms, where)}"
+    if here.endswith(" UTC"):
+        return line(mark, here)
+    return line(mark, left(here, 23), Span(f"{utc:%d %b %H:%M} UTC", Tone.MUTED))
+
+
+def _demotion(rung: TaskRollout, look: ViewState, cells: int) -> list[Line]:
+    step = rung.last_demotion
+    if step is None:
+        return [line(Span("never demoted", Tone.MUTED))]
+    head = line(
+        Span("last step down ", Tone.MUTED),
+        Span(f"{at(step.at_ms, look.zone):%a %d %b %H:%M}", Tone.BAD),
+        Span(f" to {step.after.label}", Tone.MUTED),
+    )
+    return [head, *(line(Span(piece)) for piece in wrapped(sanitize_cell(f"{step.by}: {step.reason}"), cells))]
+
+
+def history_lines(rung: TaskRollout, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    """Every step of the task, newest first."""
+    if not rung.steps:
+        return [line(Span("at manual since ever: no step was taken yet", Tone.MUTED))]
+    return [fit(_step(step, look, glyphs), cells, glyphs.ellipsis) for step in rung.steps]
+
+
+def _step(step: StageChange, look: ViewState, glyphs: Glyphs) -> Line:
+    up = step.after > step.before
+    forced = Span(" forced", Tone.WARN) if step.forced else Span("")
+    return line(
+        Span(f"{at(step.at_ms, look.zone):%Y-%m-%d %H:%M}  ", Tone.MUTED),
+        Span(f"{right(step.before.label, 10)} {glyphs.to} {left(step.after.label, 10)}", Tone.OK if up else Tone.BAD),
+        forced,
+        Span(f"  {sanitize_cell(step.by, limit=24)}: ", Tone.MUTED),
+        sanitize_cell(step.reason),
+    )
+
+
+def _next(rung: TaskRollout, look: ViewState) -> str:
+    return f"{at(rung.next[0].at_ms, look.zone):%a %H:%M}" if rung.next else "by hand"

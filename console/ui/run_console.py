@@ -1,0 +1,103 @@
+"""Shows the console over a running engine, and comes back when there is no screen any more, for whatever reason."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from console.domain.timestamps import Clock
+from console.ui.context import Context, ExitReason, ExitResult, Leave
+from console.ui.ports import EnginePort
+from console.ui.terminal.capabilities import (
+    fitting_glyphs,
+    fitting_theme,
+    knows_titles,
+    prepare_environment,
+    user,
+    wants_mouse,
+)
+
+if TYPE_CHECKING:
+    from console.ui.app import ConsoleApp
+
+LAST_ACTS_S = 5.0
+"""How long the end waits for what the operator asked last, such as a cancel that a slow provider has not answered."""
+
+
+async def run_console(
+    engine: EnginePort,
+    *,
+    clock: Clock,
+    theme: str | None = None,
+    slow: bool = False,
+    mouse: bool | None = None,
+    bell: bool = True,
+    read_only: bool = False,
+    liftable: bool = False,
+    leave: Leave | None = None,
+    themes_folder: Path | None = None,
+    keys: Mapping[str, str] | None = None,
+    command: tuple[str, ...] = ("nightdesk",),
+) -> ExitResult:
+    """The console until it ends; neither the engine nor its runs are touched by that.
+
+    `theme`: by name, None for one that fits the terminal. `slow`: one look in five seconds. `mouse`: None is on,
+    but off over SSH. `bell`: rings where a person may be needed. `read_only`: offers nothing that writes; `liftable`:
+    the caller answers `End.WRITE` by one that does. `leave`: hands the runs to the background; None where that is not
+    possible. `themes_folder`: the operator's own themes. `keys`: key by the id of a binding. `command`: what reaches
+    this state folder from a shell.
+
+    SIGTERM ends it with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`: descriptors 0 to 2 are
+    /dev/null then and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises ValueError for an
+    unknown theme, OSError without a terminal.
+    """
+    prepare_environment(os.environ)
+    context = Context(
+        engine=engine,
+        clock=clock,
+        glyphs=fitting_glyphs(os.environ, sys.stdout.encoding),
+        by=user(),
+        read_only=read_only,
+        liftable=liftable,
+        leave=leave,
+        command=command,
+    )
+    app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow, bell=bell)
+    return await _ended(app, mouse=wants_mouse(os.environ, mouse))
+
+
+async def _ended(app: ConsoleApp, *, mouse: bool) -> ExitResult:
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, app.terminated)
+    try:
+        await app.look_first()
+        farewell = await app.run_async(mouse=mouse)
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)
+    await app.acts.done(within=LAST_ACTS_S)
+    return farewell or ExitResult(end=ExitReason.CRASHED, message=app.crash)
+
+
+def _app(
+    context: Context, theme: str, folder: Path | None, keys: Mapping[str, str], *, slow: bool, bell: bool
+) -> ConsoleApp:
+    from console.ui.app import ConsoleApp
+    from console.ui.terminal.driver import ScreenDriver
+    from console.ui.theme import load_themes
+
+    app = ConsoleApp(
+        context,
+        themes=load_themes(folder),
+        theme=theme,
+        slow=slow,
+        bell=bell,
+        titles=knows_titles(os.environ),
+        driver_class=ScreenDriver,
+    )
+    app.set_keymap(dict(keys))
+    return app

@@ -1,0 +1,264 @@
+"""Which columns of the live table a width can bear. What decides about a run stays; what the panel repeats goes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import assert_never
+
+from console.domain.run import Run, State
+from console.ui.format import age, countdown, elapsed, units, when
+from console.ui.glyphs import Glyphs, gauge, state_span
+from console.ui.spans import Line, Span, Tone, fit, left, middle, right, sanitize_cell
+from console.ui.state.view_state import ViewState
+
+
+class ColumnName(StrEnum):
+    """The columns from left to right."""
+
+    STATE = "state"
+    TASK = "task"
+    TARGET = "target"
+    KEY = "key"
+    STAGE = "stage"
+    ATTEMPT = "try"
+    CUTOFF = "cut-off"
+    ELAPSED = "elapsed"
+    BUDGET = " budget"
+    STEP = "last step"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """What a column asks for, in cells."""
+
+    name: ColumnName
+    least: int
+    most: int
+    """It grows up to this when room is left."""
+    stays: int
+    """The column with the lowest figure leaves first; columns that share the highest never leave."""
+    share: int = 1
+    """Weight when room is given out."""
+    at_once: bool = False
+    """It grows to its most or not at all: half a key is no better than its first digits."""
+    flush_right: bool = False
+
+
+NEVER = 100
+
+COLUMNS = (
+    Column(name=ColumnName.STATE, least=13, most=13, stays=NEVER),
+    Column(name=ColumnName.TASK, least=16, most=32, stays=NEVER, share=3),
+    Column(name=ColumnName.TARGET, least=12, most=30, stays=40, share=2),
+    Column(name=ColumnName.KEY, least=8, most=16, stays=50, share=8, at_once=True),
+    Column(name=ColumnName.STAGE, least=10, most=10, stays=20),
+    Column(name=ColumnName.ATTEMPT, least=3, most=3, stays=25, flush_right=True),
+    Column(name=ColumnName.CUTOFF, least=9, most=9, stays=NEVER, flush_right=True),
+    Column(name=ColumnName.ELAPSED, least=8, most=8, stays=30, flush_right=True),
+    Column(name=ColumnName.BUDGET, least=18, most=28, stays=NEVER, share=1),
+    Column(name=ColumnName.STEP, least=16, most=200, stays=60, share=3),
+)
+"""At 80 cells state, task, cut-off, budget and last step are left; at 120 all but the stage."""
+
+GUTTER = 2
+"""Cells before the first column: the cursor and the mark."""
+ROOMY = 132
+"""From this width on two blanks stand between columns, below it one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedColumn:
+    """A column with the width it got."""
+
+    column: Column
+    cells: int
+
+
+def gap(total: int) -> int:
+    """Cells between two columns of a table `total` cells wide."""
+    return 2 if total >= ROOMY else 1
+
+
+@lru_cache(maxsize=8)
+def layout_columns(total: int, columns: tuple[Column, ...] = COLUMNS) -> tuple[PlacedColumn, ...]:
+    """The columns that fit into `total` cells, with their widths; the least important left out.
+
+    Where not even those that stay fit, they keep their least width and the widget cuts the line.
+    """
+    chosen = list(columns)
+    while _least(chosen, total) > total and (leaver := min(chosen, key=lambda column: column.stays)).stays < NEVER:
+        chosen.remove(leaver)
+    widths = {column.name: column.least for column in chosen}
+    _grow(chosen, widths, total - _least(chosen, total))
+    return tuple(PlacedColumn(column=column, cells=widths[column.name]) for column in chosen)
+
+
+def _least(columns: list[Column], total: int) -> int:
+    return GUTTER + sum(column.least for column in columns) + gap(total) * (len(columns) - 1)
+
+
+def _grow(columns: list[Column], widths: dict[ColumnName, int], room: int) -> None:
+    """Gives `room` cells out, one by one in turn, `share` cells to a column per turn."""
+    while room > 0:
+        hungry = [column for column in columns if _wants(column, widths[column.name], room)]
+        if not hungry:
+            return
+        for column in hungry:
+            if not _wants(column, widths[column.name], room):
+                continue
+            given = min(column.share, room, column.most - widths[column.name])
+            widths[column.name] += given
+            room -= given
+
+
+def _wants(column: Column, cells: int, room: int) -> bool:
+    missing = column.most - cells
+    return missing > 0 and (not column.at_once or room >= missing)
+
+
+NEAR_MS = 60_000
+"""A countdown is near its end from here, or from the last tenth of the limit."""
+BUDGET_TEXT = 11
+"""Cells of `38.2/80` beside its gauge, the slash in one column."""
+
+
+def row(run: Run, look: ViewState, placed: tuple[PlacedColumn, ...], total: int, glyphs: Glyphs) -> Line:
+    """The row without its gutter, one span or more per column, filled to the width of the columns."""
+    spans: list[Span] = []
+    for index, place in enumerate(placed):
+        if index:
+            spans.append(Span(" " * gap(total)))
+        spans.extend(cell(place, run, look, glyphs))
+    return tuple(spans)
+
+
+def header(placed: tuple[PlacedColumn, ...], total: int) -> Line:
+    """The names of the columns over their cells."""
+    # The gauge keeps one blank to the figure at its left, so its name does too.
+    names = (
+        right(place.column.name.value, place.cells)
+        if place.column.flush_right
+        else left(place.column.name, place.cells)
+        for place in placed
+    )
+    return (Span((" " * gap(total)).join(names), Tone.MUTED),)
+
+
+def cell(place: PlacedColumn, run: Run, look: ViewState, glyphs: Glyphs) -> Line:
+    """Exactly `place.cells` cells of one column."""
+    ended = run.state is State.ENDED
+    quiet = Tone.MUTED if ended else Tone.PLAIN
+    match place.column.name:
+        case ColumnName.STATE:
+            spans: Line = (state_span(run, glyphs),)
+        case ColumnName.TASK:
+            spans = (Span(sanitize_cell(run.task), Tone.MUTED if ended else Tone.STRONG),)
+        case ColumnName.TARGET:
+            spans = (Span(middle(sanitize_cell(run.target), place.cells, glyphs.ellipsis), quiet),)
+        case ColumnName.KEY:
+            spans = (Span(run.key[: place.cells], Tone.MUTED),)
+        case ColumnName.STAGE:
+            spans = (Span(run.stage.label, quiet),)
+        case ColumnName.ATTEMPT:
+            spans = (Span(str(run.attempt), quiet),)
+        case ColumnName.CUTOFF:
+            spans = (cut_off(run, look, glyphs),)
+        case ColumnName.ELAPSED:
+            spans = (Span(elapsed(look.elapsed_ms(run)) if run.sent else glyphs.none, quiet),)
+        case ColumnName.BUDGET:
+            spans = budget(run, place.cells, glyphs)
+        case ColumnName.STEP:
+            spans = (last_step(run, look),)
+        case _:
+            assert_never(place.column.name)
+    if place.column.flush_right:
+        return tuple(Span(right(span.text, place.cells, glyphs.ellipsis), span.tone) for span in spans)
+    return fit(spans, place.cells, glyphs.ellipsis)
+
+
+def cut_off(run: Run, look: ViewState, glyphs: Glyphs) -> Span:
+    """Time left until the outside clock stops it; for ended runs when that was; `+0:15` past the deadline."""
+    if run.state is State.ENDED:
+        return Span(when(run.ended_ms, look.now_ms, look.zone) if run.ended_ms else glyphs.none, Tone.MUTED)
+    if run.deadline_ms is None:
+        return Span(glyphs.none, Tone.MUTED)
+    left_ms = run.deadline_ms - look.now_ms
+    if left_ms <= 0:
+        return Span(f"+{elapsed(-left_ms)}", Tone.BAD)
+    if left_ms <= max(NEAR_MS, run.limits.max_ms // 10):
+        return Span(f"{glyphs.near} {countdown(left_ms)}", Tone.WARN)
+    return Span(countdown(left_ms), Tone.PLAIN)
+
+
+def budget_tone(used: int, cap: int) -> Tone:
+    """Calm below three quarters of the cap, a warning up to it, bad from it on."""
+    if used >= cap:
+        return Tone.BAD
+    return Tone.WARN if 4 * used >= 3 * cap else Tone.BUSY
+
+
+def budget(run: Run, cells: int, glyphs: Glyphs) -> Line:
+    """Gauge and `38.2/80`, in exactly `cells`; an ended run keeps its figures and loses the gauge."""
+    cap = run.limits.budget
+    known = run.usage_known or run.used > 0
+    used = units(run.used) if known else glyphs.none
+    text = left(f"{used:>5}/{units(cap)}", BUDGET_TEXT, glyphs.ellipsis)
+    bar = max(0, cells - BUDGET_TEXT - 2)
+    if run.state is State.ENDED:
+        return (Span(" " * (bar + 2)), Span(text, Tone.MUTED))
+    tone = budget_tone(run.used, cap)
+    text_tone = Tone.PLAIN if tone is Tone.BUSY else tone
+    return (Span(" "), *gauge(bar, ((run.used, tone),), cap, glyphs), Span(" "), Span(text, text_tone))
+
+
+def last_step(run: Run, look: ViewState) -> Span:
+    """What it does now, or what it waits for. Agent text comes out cleaned."""
+    match run.state:
+        case State.PROPOSED:
+            until = f"waits till {when(run.expires_ms, look.now_ms, look.zone)}" if run.expires_ms else "waits for you"
+            return Span(until, Tone.WAIT)
+        case State.CLAIMED:
+            return Span("about to be sent", Tone.MUTED)
+        case State.SENDING:
+            return Span("sent, no id yet", Tone.WAIT)
+        case State.UNCONFIRMED:
+            return Span("may be running: settle it", Tone.WARN)
+        case State.STOPPING:
+            return Span(_stopping(run, look), Tone.WARN)
+        case State.RUNNING:
+            return _running(run, look)
+        case State.ENDED:
+            return Span(sanitize_cell(run.note) or step_text(run.last_step), Tone.MUTED)
+        case _:
+            assert_never(run.state)
+
+
+def _stopping(run: Run, look: ViewState) -> str:
+    if run.stop is None:
+        return "stop asked"
+    reason = run.stop.reason.value.replace("_", " ")
+    return f"{reason}, asked {elapsed(look.now_ms - run.stop.at_ms)} ago"
+
+
+def _running(run: Run, look: ViewState) -> Span:
+    if run.trouble:
+        return Span(sanitize_cell(run.trouble), Tone.WARN)
+    if run.stalled and run.last_step_ms is not None:
+        return Span(f"no new step for {age(look.now_ms - run.last_step_ms)}", Tone.WARN)
+    return Span(step_text(run.last_step), Tone.PLAIN)
+
+
+def step_text(step: str) -> str:
+    """`ls logs/` of `code_execution_call: ls logs/`: the table has no room for the kind; alone it stays."""
+    kind, _, text = sanitize_cell(step).partition(":")
+    if not re.fullmatch(r"[a-z_]+", kind):
+        return sanitize_cell(step)
+    return text.strip() or kind_word(kind)
+
+
+def kind_word(kind: str) -> str:
+    """`code result` for `code_execution_result`: the provider's word for a step, shorter."""
+    return sanitize_cell(kind.replace("code_execution", "code").replace("_", " ").strip(), limit=40)

@@ -1,0 +1,148 @@
+"""One run over the whole screen: facts, timeline, steps, the other attempts of its key, and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from console.domain.run import Run, RunId
+from console.engine.models import RunDetail
+from console.ui.actions.copy import COPY_WHAT, Copying
+from console.ui.actions.run_actions import APPROVE, CANCEL, DECLINE, KILL, SETTLE
+from console.ui.base_screen import RunSelected
+from console.ui.context import Context
+from console.ui.format import clock, elapsed, units, when
+from console.ui.glyphs import Glyphs, state_span
+from console.ui.runs.lines import facts, labelled, result_lines, step_line
+from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell
+from console.ui.state.background import BackgroundWork
+from console.ui.state.view_state import ViewState
+from console.ui.widgets.lines import Lines, ScrollLines
+
+
+class DetailScreen(Copying):
+    """Follows one run until it is closed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        CANCEL,
+        APPROVE,
+        DECLINE,
+        SETTLE,
+        COPY_WHAT,
+        KILL,
+        Binding("escape,enter", "close", "back", id="detail.back", tooltip="Back to the table"),
+        Binding("down,j", "scroll(1)", "down", id="detail.down", tooltip="One line down", show=False),
+        Binding("up,k", "scroll(-1)", "up", id="detail.up", tooltip="One line up", show=False),
+        Binding("pagedown", "page(1)", "page down", id="detail.page_down", tooltip="One page down", show=False),
+        Binding("pageup", "page(-1)", "page up", id="detail.page_up", tooltip="One page up", show=False),
+        Binding("home,g", "edge(-1)", "top", id="detail.top", tooltip="To the top", show=False),
+        Binding("end,G", "edge(1)", "end", id="detail.end", tooltip="To the end", show=False),
+    ]
+
+    def __init__(self, context: Context, acts: BackgroundWork, run_id: RunId) -> None:
+        super().__init__(context, acts)
+        self._run_id = run_id
+        self._detail: RunDetail | None = None
+
+    def body(self) -> Iterable[Widget]:
+        """A title and the lines."""
+        yield Lines(id="rule")
+        yield ScrollLines(id="whole")
+
+    def picked(self) -> Run | None:
+        live = self.look.run(self._run_id) if self.look is not None else None
+        return live or (self._detail.run if self._detail is not None else None)
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """This run is looked at again."""
+        self.post_message(RunSelected(self._run_id))
+
+    def update(self, look: ViewState) -> None:
+        """Shows the run as it is now."""
+        if look.detail is not None and look.detail.run.id == self._run_id:
+            self._detail = look.detail
+        run = self.picked()
+        if run is None:
+            return
+        cells, glyphs = self.app.size.width, self.context.glyphs
+        title = line(
+            Span(f" {sanitize_cell(run.task)}", Tone.STRONG),
+            Span(f"  {sanitize_cell(run.target)}  {run.id}", Tone.MUTED),
+        )
+        self.query_one("#rule", Lines).show([fit(title, cells, glyphs.ellipsis)])
+        lines = whole(run, self._detail, look, cells - 3, glyphs)
+        self.query_one(ScrollLines).show([(Span(" "), *each) for each in lines])
+        self.refresh_changed_bindings()
+
+    def action_close(self) -> None:
+        """Back to where it was opened."""
+        self.dismiss()
+
+    def action_scroll(self, rows: int) -> None:
+        """By lines."""
+        self.query_one(ScrollLines).scroll_relative(y=rows, animate=False)
+
+    def action_page(self, pages: int) -> None:
+        """By pages."""
+        lines = self.query_one(ScrollLines)
+        lines.scroll_relative(y=pages * max(1, lines.size.height - 1), animate=False)
+
+    def action_edge(self, side: int) -> None:
+        """To the top or the end."""
+        lines = self.query_one(ScrollLines)
+        lines.scroll_to(y=0 if side < 0 else lines.virtual_size.height, animate=False)
+
+
+def whole(run: Run, detail: RunDetail | None, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    """Everything that is known about a run, in sections."""
+    lines = facts(run, look, cells, glyphs, detail=detail)
+    if detail is None:
+        return lines
+    lines += _section("timeline", _timeline(detail, look))
+    lines += _section("steps", [step_line(step, cells, glyphs, look) for step in detail.steps])
+    if len(detail.attempts) > 1:
+        lines += _section("attempts of this key", [_attempt(each, look, run.id, glyphs) for each in detail.attempts])
+    lines += _section("what was launched", _fingerprint(run))
+    result = result_lines(run, cells, glyphs)[1:]
+    lines += _section("result", result)
+    return [fit(each, cells, glyphs.ellipsis) for each in lines]
+
+
+def _section(title: str, lines: list[Line]) -> list[Line]:
+    return [(), line(Span(title, Tone.STRONG)), *lines] if lines else []
+
+
+def _fingerprint(run: Run) -> list[Line]:
+    """What was launched, field by field: a rerun of something else is told apart by these."""
+    fields = run.fingerprint.as_fields()
+    return [
+        labelled(name.replace("_", " ")[:10], Span(sanitize_cell(str(value)), Tone.MUTED))
+        for name, value in fields.items()
+    ]
+
+
+def _timeline(detail: RunDetail, look: ViewState) -> list[Line]:
+    first = detail.timeline[0].at_ms if detail.timeline else 0
+    return [
+        line(
+            Span(f"{clock(event.at_ms, look.zone)}  +{elapsed(event.at_ms - first):<9}", Tone.MUTED),
+            Span(f"{sanitize_cell(event.kind, limit=14):<15}"),
+            Span(sanitize_cell(event.text), Tone.MUTED),
+        )
+        for event in detail.timeline
+    ]
+
+
+def _attempt(run: Run, look: ViewState, shown: RunId, glyphs: Glyphs) -> Line:
+    here = "  this one" if run.id == shown else ""
+    state = state_span(run, glyphs)
+    return line(
+        Span(f"{run.attempt:>3}  ", Tone.MUTED),
+        Span(f"{state.text:<15}", state.tone),
+        f"{when(run.created_ms, look.now_ms, look.zone)}  {units(run.used)} units",
+        Span(f"  {run.id}{here}", Tone.MUTED),
+    )

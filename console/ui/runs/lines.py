@@ -1,0 +1,230 @@
+"""One run in words: the panel below the table and the head of the full screen. Stop state and doubt come first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from console.domain.run import Run, State
+from console.domain.task import CutOff, Origin
+from console.engine.models import RunDetail, StepLine
+from console.ui.format import age, clock, count, countdown, elapsed, format_duration, money, percent, units, when
+from console.ui.glyphs import Glyphs, gauge, state_span
+from console.ui.runs.cells import budget_tone, cut_off, kind_word
+from console.ui.spans import Line, Span, Tone, fit, left, line, middle, right, sanitize_cell, width, wrapped
+from console.ui.state.view_state import ViewState
+
+RATE_MS = 10_000
+"""A run is this old before its rate says anything."""
+KIND = 11
+"""Cells of the kind of a step."""
+LABEL = 11
+"""Cells of the names at the left of the facts."""
+
+
+def labelled(name: str, *value: Span | str) -> Line:
+    """A fact with its name at the left."""
+    return line(Span(f"{name:<{LABEL}}", Tone.MUTED), *value)
+
+
+def facts(run: Run, look: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None) -> list[Line]:
+    """Everything about a run that is not its steps, the pressing things first; each line at most `cells` wide."""
+    lines = [
+        *_where_it_stands(run, look, glyphs),
+        *_doubt(run, look, cells),
+        *_stop(run, look),
+        *_limits(run, look, cells, glyphs),
+        *_usage(run, detail),
+        *_provider(run, look, cells, glyphs),
+        *_launch(run, look, glyphs),
+        *_changes(detail),
+    ]
+    return [fit(each, cells, glyphs.ellipsis) for each in lines]
+
+
+def _where_it_stands(run: Run, look: ViewState, glyphs: Glyphs) -> Iterator[Line]:
+    state = state_span(run, glyphs)
+    more = ""
+    if run.state is State.ENDED and run.ended_ms is not None:
+        more = f" at {clock(run.ended_ms, look.zone)} after {elapsed(run.elapsed_ms)}" if run.sent else ""
+    elif run.state is State.PROPOSED:
+        still = f", {countdown(run.expires_ms - look.now_ms)} left" if run.expires_ms else ""
+        more = f": waits for a person{still}" if look.snapshot.read_only else f": a approves, d declines{still}"
+    elif run.owner is not None:
+        more = f", guarded by {_owner(run, look)}"
+    elif run.state is not State.UNCONFIRMED:
+        more = ", guarded by nobody yet"
+    yield labelled("state", state, more)
+    if run.note:
+        yield labelled("note", Span(sanitize_cell(run.note), Tone.BAD if run.state is State.ENDED else Tone.PLAIN))
+    if run.trouble:
+        yield labelled("trouble", Span(sanitize_cell(run.trouble), Tone.WARN))
+
+
+def _owner(run: Run, look: ViewState) -> str:
+    if run.id in look.guarded:
+        return "this console"
+    owner = look.snapshot.owners.get(run.owner or "")
+    if owner is None:
+        return "a process that is gone"
+    name = "this console" if owner.mine else f"{sanitize_cell(owner.kind)}, pid {owner.pid}"
+    return name if owner.alive else f"{name}, which is gone"
+
+
+def _doubt(run: Run, look: ViewState, cells: int) -> Iterator[Line]:
+    if run.state is not State.UNCONFIRMED:
+        return
+    yield line(Span(" IT MAY BE RUNNING ", Tone.LOUD))
+    # A read-only console has no key for it; another one, or the command line, does.
+    by_key, sooner = ("", "") if look.snapshot.read_only else (" (s)", ", or with x")
+    words = f"The launch was sent and no id came back. Key and hold stay taken until somebody settles it{by_key}."
+    if run.deadline_ms is not None and run.sandbox_own:
+        words += f" Its sandbox is deleted at {clock(run.deadline_ms, look.zone)}{sooner}."
+    yield from (line(Span(piece)) for piece in wrapped(words, cells))
+
+
+def _stop(run: Run, look: ViewState) -> Iterator[Line]:
+    stop = run.stop
+    if stop is None:
+        return
+    reason = stop.reason.value.replace("_", " ")
+    by = f" by {sanitize_cell(stop.by)}" if stop.by else ""
+    if run.state is State.ENDED:
+        yield labelled("stopped", f"{reason}{by}, asked at {clock(stop.at_ms, look.zone)}, {_tries(stop.tries)}")
+        return
+    since = f"since {clock(stop.at_ms, look.zone)} ({elapsed(look.now_ms - stop.at_ms)}), {_tries(stop.tries)}"
+    if stop.alarmed:
+        yield line(
+            Span(" STOP NOT PROVEN ", Tone.LOUD), *(() if look.snapshot.read_only else (Span("  s settles it"),))
+        )
+        yield labelled("", Span(since, Tone.BAD))
+    else:
+        yield labelled("stopping", Span(since, Tone.WARN))
+    yield labelled("", f"{reason}{by}")
+    if stop.answer:
+        yield labelled("", Span("provider last said: ", Tone.MUTED), sanitize_cell(stop.answer))
+
+
+def _tries(tries: int) -> str:
+    return "1 try" if tries == 1 else f"{tries} tries"
+
+
+def _limits(run: Run, look: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    limits = run.limits
+    if run.deadline_ms is not None and run.state is not State.ENDED:
+        at = f" at {clock(run.deadline_ms, look.zone)}, limit {format_duration(limits.max_ms)}"
+        yield labelled("cut-off", cut_off(run, look, glyphs), Span(at, Tone.MUTED))
+    else:
+        yield labelled("time", f"limit {format_duration(limits.max_ms)}")
+    tone = budget_tone(run.used, limits.budget)
+    known = run.usage_known or run.used > 0
+    used = units(run.used) if known else "unknown"
+    words = line(
+        Span(used, Tone.PLAIN if tone is Tone.BUSY else tone),
+        Span(f" of {units(limits.budget)} units", Tone.MUTED),
+        Span(f", {percent(run.used, limits.budget)}" if known else "", Tone.MUTED),
+    )
+    bar = min(16, max(0, cells - LABEL - width(words) - 1))
+    yield labelled("budget", *gauge(bar, ((run.used, tone),), limits.budget, glyphs), Span(" " if bar else ""), *words)
+    if ahead := projection(run, look):
+        yield labelled("", ahead)
+
+
+def projection(run: Run, look: ViewState) -> Span | None:
+    """Where the budget is going at the rate of the run so far; None while there is too little to tell by."""
+    passed, cap = look.elapsed_ms(run), run.limits.budget
+    if run.state is not State.RUNNING or run.used <= 0 or run.used >= cap or passed < RATE_MS:
+        return None
+    left_ms = run.limits.max_ms - passed
+    reached_ms = (cap - run.used) * passed // run.used
+    if reached_ms < left_ms:
+        return Span(f"at this rate the cap is reached in {countdown(reached_ms)}", Tone.WARN)
+    end = run.used + run.used * max(0, left_ms) // passed
+    return Span(f"at this rate {units(end)} units when the time is up", Tone.MUTED)
+
+
+def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:
+    usage = run.usage
+    if usage.total:
+        cached = f" ({count(usage.cached)} cached)" if usage.cached else ""
+        parts = f"{count(usage.input)} in{cached}, {count(usage.output + usage.thought + usage.tool_use)} out"
+        yield labelled("tokens", count(usage.total), Span(f"  {parts}", Tone.MUTED))
+    if run.largest_step:
+        rule = ", cut off before the cap" if run.limits.cut_off is CutOff.BEFORE else ""
+        yield labelled("", Span(f"dearest step {units(run.largest_step)} units{rule}", Tone.MUTED))
+    worst = ""
+    if detail is not None and detail.worst_case_micro is not None:
+        worst = f", at most {money(detail.worst_case_micro, detail.currency)}"
+    if run.sent is not None:
+        yield labelled("cost", money(run.cost_micro, run.currency), Span(worst, Tone.MUTED))
+    elif worst:
+        yield labelled("cost", Span(worst.removeprefix(", "), Tone.PLAIN))
+
+
+def _provider(run: Run, look: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+    if run.remote_id is None and run.sandbox_id is None:
+        return
+    status = sanitize_cell(run.remote_status or "no status yet", limit=40)
+    asked = f", {age(look.now_ms - run.polled_ms)} ago" if run.polled_ms and run.state is not State.ENDED else ""
+    yield labelled("provider", status, Span(asked, Tone.MUTED))
+    room = cells - LABEL
+    if run.remote_id is not None:
+        yield labelled("", Span(middle(sanitize_cell(run.remote_id), room, glyphs.ellipsis), Tone.MUTED))
+    if run.sandbox_id is not None:
+        own = "own sandbox " if run.sandbox_own else "sandbox "
+        sandbox = middle(sanitize_cell(run.sandbox_id), max(8, room - len(own)), glyphs.ellipsis)
+        yield labelled("", Span(own + sandbox, Tone.MUTED))
+
+
+def _launch(run: Run, look: ViewState, glyphs: Glyphs) -> Iterator[Line]:
+    asked = when(run.created_ms, look.now_ms, look.zone)
+    how = "by hand" if run.origin is Origin.MANUAL else "by schedule"
+    yield labelled(
+        "launch", f"{how} at stage {run.stage.label}, {asked}", Span(f"  {sanitize_cell(run.requested_by)}", Tone.MUTED)
+    )
+    attempt = f"  attempt {run.attempt}" if run.attempt else ""
+    yield labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}{attempt}", Tone.MUTED))
+    agent = f"{sanitize_cell(run.fingerprint.agent)} {glyphs.dot} {sanitize_cell(run.fingerprint.model)}"
+    yield labelled("agent", Span(agent, Tone.MUTED))
+    if run.retry_at_ms is not None:
+        yield labelled("again", f"by itself at {when(run.retry_at_ms, look.now_ms, look.zone)}")
+    if run.superseded_by is not None:
+        yield labelled("superseded", Span(f"by {run.superseded_by}", Tone.MUTED))
+
+
+def _changes(detail: RunDetail | None) -> Iterator[Line]:
+    for change in detail.changed_since if detail is not None else ():
+        yield labelled("changed", Span(sanitize_cell(change), Tone.WARN))
+
+
+def step_line(step: StepLine, cells: int, glyphs: Glyphs, look: ViewState) -> Line:
+    """One step: time, number, sign, kind, text, and the units used when it was last seen."""
+    sign = Span(glyphs.done, Tone.MUTED) if step.done else Span(glyphs.doing, Tone.BUSY)
+    amount = right(units(step.units), 6) if step.units else " " * 6
+    head = line(
+        Span(f"{clock(step.at_ms, look.zone)} {step.index:>3} ", Tone.MUTED),
+        sign,
+        Span(f" {left(kind_word(step.kind), KIND)} ", Tone.MUTED),
+        Span(sanitize_cell(step.text), Tone.MUTED if step.done else Tone.PLAIN),
+    )
+    return (*fit(head, max(0, cells - 7), glyphs.ellipsis), Span(" "), Span(amount, Tone.MUTED))
+
+
+def steps(detail: RunDetail, look: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
+    """The newest steps that fit into `rows`, oldest first; an ended run shows its result below them."""
+    result = result_lines(detail.run, cells, glyphs)[: max(0, rows - 2)]
+    room = rows - len(result)
+    if not detail.steps:
+        return [*([] if result else [(Span("no step yet", Tone.MUTED),)]), *result]
+    newest = sorted(detail.steps, key=lambda step: step.index)[-room:] if room > 0 else []
+    return [*(step_line(step, cells, glyphs, look) for step in newest), *result]
+
+
+def result_lines(run: Run, cells: int, glyphs: Glyphs) -> list[Line]:
+    """The agent's own text, cleaned and wrapped; nothing while there is none."""
+    if not run.result:
+        return []
+    lines: list[Line] = [(Span("result", Tone.MUTED),)]
+    for paragraph in run.result.splitlines()[:200]:
+        cleaned = sanitize_cell(paragraph, limit=2000)
+        lines.extend((Span(piece),) for piece in wrapped(cleaned, cells))
+    return [fit(each, cells, glyphs.ellipsis) for each in lines]

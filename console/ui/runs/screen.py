@@ -1,0 +1,174 @@
+"""Screen 1: what is live now and what ended lately, with the run under the cursor below."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import events, on
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from console.domain.run import Run
+from console.ui.actions.launch import LAUNCH, Launching
+from console.ui.actions.run_actions import APPROVE, CANCEL, COPY, DECLINE, KILL, SETTLE
+from console.ui.base_screen import RunSelected
+from console.ui.runs.lines import facts, steps
+from console.ui.runs.table import RunTable
+from console.ui.spans import Line, Span, Tone, fit, line, middle, sanitize_cell, width
+from console.ui.state.view_state import ViewState
+from console.ui.widgets.lines import Lines
+
+SIDE_BY_SIDE = 100
+"""From this width on the steps stand beside the facts, below it under them."""
+
+EMPTY = (
+    (),
+    line(Span("  Nothing runs and nothing waits.", Tone.MUTED)),
+    line(Span("  Press "), Span("l", Tone.KEY), Span(" to launch a task by hand.")),
+)
+
+
+class RunsScreen(Launching):
+    """The live table over the panel of one run."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        CANCEL,
+        Binding("enter", "detail", "detail", id="run.detail", tooltip="The run whole, with its timeline"),
+        LAUNCH,
+        APPROVE,
+        DECLINE,
+        SETTLE,
+        Binding(
+            "space", "mark", "mark", id="run.mark", tooltip="Marks the run, so that several can be cancelled together"
+        ),
+        Binding("escape", "unmark", "unmark", id="run.unmark", tooltip="Takes all marks away", show=False),
+        COPY,
+        KILL,
+    ]
+
+    def body(self) -> Iterable[Widget]:
+        """Table, rule, panel."""
+        yield RunTable(self.context.glyphs, id="runs")
+        yield Lines(id="rule")
+        yield Lines(id="panel")
+
+    @property
+    def table(self) -> RunTable:
+        """The live table."""
+        return self.query_one(RunTable)
+
+    def picked(self) -> Run | None:
+        return self.look.run(self.table.cursor) if self.look is not None and self.has_body else None
+
+    def marked_runs(self) -> tuple[Run, ...]:
+        look = self.look
+        runs = (look.run(each) for each in self.table.marked) if look is not None and self.has_body else ()
+        return tuple(run for run in runs if run is not None)
+
+    def unmark(self) -> None:
+        self.table.marks = frozenset()
+
+    def update(self, look: ViewState) -> None:
+        """Feeds table and panel; asks for new key hints only where another run or state is looked at."""
+        self.table.look = look
+        self._show_panel(look)
+        self.refresh_changed_bindings()
+
+    def on_screen_suspend(self) -> None:
+        """While a question is open no row moves."""
+        self.table.frozen = True
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """The cursor's run is looked at again."""
+        self.table.frozen = False
+        if self.table.cursor is not None:
+            self.post_message(RunSelected(self.table.cursor))
+
+    @on(RunTable.CursorMoved)
+    def _cursor_moved(self, event: RunTable.CursorMoved) -> None:
+        event.stop()
+        self.post_message(RunSelected(event.run_id))
+        if self.look is not None:
+            self.update(self.look)
+
+    @on(RunTable.MarksChanged)
+    def _marks_changed(self, event: RunTable.MarksChanged) -> None:
+        event.stop()
+        if self.look is not None:
+            self.update(self.look)
+        if event.marks:
+            self.tell(Span(f"{len(event.marks)} marked; x cancels them after a question, esc unmarks"))
+
+    def action_mark(self) -> None:
+        """Marks or unmarks the run under the cursor."""
+        self.table.toggle_mark()
+
+    def action_unmark(self) -> None:
+        """Takes all marks away."""
+        self.unmark()
+
+    def action_detail(self) -> None:
+        """The run under the cursor over the whole screen."""
+        run = self.picked()
+        if run is not None:
+            from console.ui.runs.detail import DetailScreen
+
+            self.app.push_screen(DetailScreen(self.context, self.acts, run.id))
+
+    def _show_panel(self, look: ViewState) -> None:
+        panel, cells = self.query_one("#panel", Lines), self.app.size.width
+        run = look.run(self.table.cursor)
+        self.query_one("#rule", Lines).show([self._rule(run, cells)])
+        if run is None:
+            hints = EMPTY[: 2 if self.context.read_only else None] if not look.snapshot.live else ()
+            panel.show(_filled(hints, panel.size.height))
+            return
+        panel.show(_filled(self._panel(run, look, cells - 2, panel.size.height), panel.size.height))
+
+    def _rule(self, run: Run | None, cells: int) -> Line:
+        rule = self.context.glyphs.rule
+        if run is None:
+            return (Span(rule * cells, Tone.FAINT),)
+        name = line(
+            Span(f"{rule * 2} ", Tone.FAINT),
+            Span(sanitize_cell(run.task), Tone.STRONG),
+            Span(f"  {sanitize_cell(run.target)} ", Tone.MUTED),
+        )
+        identity = Span(f" {middle(run.id, max(8, cells // 3))} ", Tone.MUTED)
+        named = fit(name, max(0, min(width(name), cells - width((identity,)) - 2)), self.context.glyphs.ellipsis)
+        between = cells - width(named) - width((identity,)) - 2
+        return (*named, Span(rule * max(0, between), Tone.FAINT), identity, Span(rule * 2, Tone.FAINT))
+
+    def _panel(self, run: Run, look: ViewState, cells: int, rows: int) -> list[Line]:
+        glyphs, detail = self.context.glyphs, look.detail
+        if detail is not None and detail.run.id != run.id:
+            detail = None
+        if cells < SIDE_BY_SIDE:
+            said = facts(run, look, cells, glyphs, detail=detail)
+            newest = (
+                steps(detail, look, cells, min(4, max(0, rows - 5)), glyphs)
+                if detail is not None and detail.steps
+                else []
+            )
+            said = said[: rows - len(newest) - (1 if newest else 0)]
+            return [(Span(" "), *each) for each in (*said, *([()] if newest else []), *newest)]
+        half = min(64, cells // 2)
+        said = facts(run, look, half, glyphs, detail=detail)
+        done = steps(detail, look, cells - half - 3, rows, glyphs) if detail is not None else []
+        beside = [fit(each, cells - half - 3, glyphs.ellipsis) for each in done]
+        return [
+            (
+                Span(" "),
+                *(said[at] if at < len(said) else (Span(" " * half),)),
+                Span("   "),
+                *(beside[at] if at < len(beside) else ()),
+            )
+            for at in range(min(rows, max(len(said), len(beside))))
+        ]
+
+
+def _filled(lines: Iterable[Line], rows: int) -> list[Line]:
+    """Exactly `rows` lines, so that the panel never changes its height."""
+    kept = list(lines)[:rows]
+    return [*kept, *([()] * (rows - len(kept)))]

@@ -1,0 +1,209 @@
+"""The live table. Its cursor is a run, not a row: whatever moves, a key acts on the run that was looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from console.domain.run import Run, RunId
+from console.ui.glyphs import Glyphs
+from console.ui.runs.cells import PlacedColumn, header, layout_columns, row
+from console.ui.spans import Line, Span, Tone
+from console.ui.state.row_order import SEPARATOR, RowOrder, marked_in_order
+from console.ui.state.view_state import ViewState
+from console.ui.widgets.lines import paint
+
+HEADER = 1
+"""Rows of column names, which do not scroll."""
+
+
+class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
+    """What is live on top, what ended lately below; painted line by line, only where a line changed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "down", id="table.down", tooltip="To the next run", show=False),
+        Binding("up,k", "move(-1)", "up", id="table.up", tooltip="To the run above", show=False),
+        Binding("pagedown", "page(1)", "page down", id="table.page_down", tooltip="One page down", show=False),
+        Binding("pageup", "page(-1)", "page up", id="table.page_up", tooltip="One page up", show=False),
+        Binding("home,g", "edge(-1)", "first", id="table.first", tooltip="To the first run", show=False),
+        Binding("end,G", "edge(1)", "last", id="table.last", tooltip="To the last run", show=False),
+    ]
+
+    @dataclass
+    class CursorMoved(Message):
+        """Another run is looked at; None where its row has gone."""
+
+        run_id: RunId | None
+
+    @dataclass
+    class MarksChanged(Message):
+        """Runs were marked or unmarked."""
+
+        marks: tuple[RunId, ...]
+
+    look: reactive[ViewState | None] = reactive(None)
+    frozen: reactive[bool] = reactive(False)
+    """True while a question is open: no row moves."""
+    cursor: reactive[RunId | None] = reactive(None)
+    marks: reactive[frozenset[RunId]] = reactive(frozenset())
+
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._glyphs = glyphs
+        self._order = RowOrder()
+        self._runs: dict[RunId, Run] = {}
+        self._shown: dict[int, tuple[Line, bool]] = {}
+        self._made: dict[int, tuple[Line, bool]] = {}
+        """Rows by their index, for as long as nothing changes that they show."""
+        self._made_for: tuple[PlacedColumn, ...] = ()
+        self._last_row = 0
+        self._had_cursor = False
+
+    @property
+    def _cells(self) -> int:
+        """Cells of a row, beside the scrollbar."""
+        return self.scrollable_content_region.width
+
+    @property
+    def order(self) -> tuple[RunId, ...]:
+        """The runs from top to bottom."""
+        return tuple(each for each in self._order.ids if each != SEPARATOR)
+
+    @property
+    def marked(self) -> tuple[RunId, ...]:
+        """The marked runs from top to bottom."""
+        return marked_in_order(self._order, self.marks)
+
+    def watch_look(self, look: ViewState | None) -> None:
+        if look is None:
+            return
+        snapshot = look.snapshot
+        self._made.clear()
+        self._order = RowOrder.of(snapshot, self._order, frozen=self.frozen)
+        self._runs = {run.id: run for run in (*snapshot.live, *snapshot.recent)}
+        gone = self.marks - self._runs.keys()
+        if gone:
+            self.marks = self.marks - gone
+        if not self._had_cursor:
+            self.cursor = self._order.first()
+        elif self.cursor not in self._runs:
+            self.cursor = None
+        index = self._order.index(self.cursor)
+        self._last_row = self._last_row if index is None else index
+        height = len(self._order.ids) + HEADER
+        if self.virtual_size.height != height:
+            self.virtual_size = Size(0, height)
+        self._repaint_changed()
+
+    def watch_cursor(self, cursor: RunId | None) -> None:
+        index = self._order.index(cursor)
+        if index is not None:
+            self._had_cursor = True
+            self._last_row = index
+            self._bring_into_view(index)
+        self._made.clear()
+        self._repaint_changed()
+        self.post_message(self.CursorMoved(cursor))
+
+    def watch_marks(self) -> None:
+        self._made.clear()
+        self._repaint_changed()
+        self.post_message(self.MarksChanged(self.marked))
+
+    def watch_frozen(self, frozen: bool) -> None:
+        if not frozen:
+            self.watch_look(self.look)
+
+    def toggle_mark(self) -> None:
+        """Marks or unmarks the run under the cursor and moves on."""
+        if self.cursor is not None:
+            self.marks = self.marks ^ {self.cursor}
+            self.action_move(1)
+
+    def action_move(self, rows: int) -> None:
+        """Moves the cursor by `rows`."""
+        self.cursor = self._order.moved(self.cursor, rows, from_row=self._last_row)
+
+    def action_page(self, pages: int) -> None:
+        """Moves the cursor by whole pages."""
+        self.action_move(pages * max(1, self.size.height - HEADER - 1))
+
+    def action_edge(self, side: int) -> None:
+        """Moves the cursor to the first or last run."""
+        self.action_move(side * len(self._order.ids))
+
+    def on_click(self, event: events.Click) -> None:
+        """A click moves the cursor, and does nothing else."""
+        index = event.y - HEADER + self.scroll_offset.y
+        if 0 <= index < len(self._order.ids) and event.y >= HEADER and self._order.ids[index] != SEPARATOR:
+            self.cursor = self._order.ids[index]
+
+    def on_resize(self) -> None:
+        self._shown.clear()
+        self._made.clear()
+        self.refresh()
+
+    def _bring_into_view(self, index: int) -> None:
+        top, room = self.scroll_offset.y, max(1, self.size.height - HEADER)
+        if index < top:
+            self.scroll_to(y=index if index > 1 else 0, animate=False)
+        elif index >= top + room:
+            self.scroll_to(y=index - room + 1, animate=False)
+
+    def _repaint_changed(self) -> None:
+        """Asks for a repaint of the visible rows that differ from what was painted last."""
+        top, width = self.scroll_offset.y, self._cells
+        placed = layout_columns(width)
+        changed = [
+            Region(0, y, width, 1)
+            for y in range(HEADER, self.size.height)
+            if self._shown.get(y) != self._line(y - HEADER + top, placed)
+        ]
+        if changed:
+            self.refresh(*changed)
+
+    def render_line(self, y: int) -> Strip:
+        """The column names, then the rows that are scrolled into view."""
+        width = self._cells
+        placed = layout_columns(width)
+        if y < HEADER:
+            return paint(self, (Span("  "), *header(placed, width)), width)
+        spans, is_cursor = self._shown[y] = self._line(y - HEADER + self.scroll_offset.y, placed)
+        return paint(self, spans, width, cursor=is_cursor)
+
+    def _line(self, index: int, placed: tuple[PlacedColumn, ...]) -> tuple[Line, bool]:
+        """The spans of one row and whether the cursor is on it."""
+        if placed != self._made_for:
+            # A scrollbar comes and goes without a word to the table.
+            self._made_for = placed
+            self._made.clear()
+        if index not in self._made:
+            self._made[index] = self._make(index, placed)
+        return self._made[index]
+
+    def _make(self, index: int, placed: tuple[PlacedColumn, ...]) -> tuple[Line, bool]:
+        look, ids = self.look, self._order.ids
+        if look is None or index >= len(ids):
+            return (), False
+        run = self._runs.get(ids[index])
+        if run is None:
+            return self._separator(), False
+        is_cursor = run.id == self.cursor
+        gutter = (
+            Span(self._glyphs.cursor if is_cursor else " ", Tone.KEY),
+            Span(self._glyphs.mark if run.id in self.marks else " ", Tone.KEY),
+        )
+        return (*gutter, *row(run, look, placed, self._cells, self._glyphs)), is_cursor
+
+    def _separator(self) -> Line:
+        rule = self._glyphs.rule
+        title = "  ended lately "
+        return Span(title, Tone.MUTED), Span(rule * max(0, self._cells - len(title)), Tone.FAINT)

@@ -1,0 +1,257 @@
+"""Stacked columns of a day each, drawn by ourselves; the course of the month drawn by plotext. Pure: figures to lines.
+
+plotext 6.1 spaces stacked bars unevenly and lays no cap line through them (looked at beside these); its braille
+lines are better than ours would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import accumulate
+
+from console.ui.spans import Line, Span, Tone, fit, left, right
+
+SERIES = (Tone.BAR1, Tone.BAR2, Tone.BAR3, Tone.BAR4, Tone.BAR5, Tone.BAR6)
+PATTERNS = "█▓▒░▞▚"
+"""Told apart without colour."""
+ASCII_PATTERNS = "#%=:o."
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+OTHERS = "others"
+AXIS = 8
+"""Cells of the scale at the left."""
+WIDEST = 10
+"""Cells of one column with its gap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """What is to be drawn."""
+
+    days: Sequence[str]
+    """`2026-11-23`, oldest first, without gaps."""
+    bars: Mapping[str, Mapping[str, int]]
+    """Value by member, by day."""
+    members: Sequence[str]
+    """Largest first; those beyond the sixth are drawn as one."""
+    cap: int | None = None
+    held: int = 0
+    """On top of the last day: taken, not used yet."""
+    marked: frozenset[str] = frozenset()
+    """Days that stand out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartStyle:
+    """How it is drawn."""
+
+    patterned: bool
+    """Patterns in place of full blocks, where colours do not tell the members apart."""
+    ascii_only: bool = False
+
+    def sign(self, series: int) -> str:
+        """The sign of a full cell."""
+        if self.ascii_only:
+            return ASCII_PATTERNS[series % len(ASCII_PATTERNS)]
+        return PATTERNS[series % len(PATTERNS)] if self.patterned else PATTERNS[0]
+
+
+def drawn_members(members: Sequence[str]) -> tuple[str, ...]:
+    """The members that have a colour of their own, with `others` as the last where there are too many."""
+    if len(members) <= len(SERIES):
+        return tuple(members)
+    return (*members[: len(SERIES) - 1], OTHERS)
+
+
+def columns(chart: Chart, cells: int, rows: int, pen: ChartStyle, *, scale: str) -> list[Line]:
+    """The chart in exactly `cells` by `rows`. `scale` is how a value is written: `units`, `cost`, `runs`, `seconds`.
+
+    Where there are more days than columns, a column is the highest of its days, so that no spike is lost.
+    """
+    height, room = rows - 2, cells - AXIS
+    if height < 3 or room < 4 or not chart.days:
+        return [fit((Span("too small for a chart", Tone.MUTED),), cells)][:rows]
+    groups = _groups(chart.days, room)
+    stacks = [_stack(chart, group) for group in groups]
+    held = chart.held
+    top = _nice(max([sum(stack) for stack in stacks] + [sum(stacks[-1]) + held, 1]))
+    if chart.cap is not None and 3 * chart.cap <= 4 * top:
+        # A cap that is far above would press the bars flat; the title tells it too.
+        top = max(top, _nice(chart.cap))
+    wide = max(1, min(WIDEST, room // len(groups)))
+    # An even height, so that half of the scale has a row of its own.
+    blank = [fit((), cells)] * (height % 2)
+    height -= height % 2
+    lines = [_row(row, height, top, stacks, wide, room, chart, pen, scale, held) for row in range(height - 1, -1, -1)]
+    return [*blank, *lines, _marks(chart, groups, wide, cells, pen), _dates(groups, wide, cells)]
+
+
+def _groups(days: Sequence[str], room: int) -> list[tuple[str, ...]]:
+    per = -(-len(days) // room)
+    # The newest column must be whole: what is left over stands at the old end.
+    first = len(days) % per or per
+    cut = [tuple(days[:first])]
+    return cut + [tuple(days[at : at + per]) for at in range(first, len(days), per)]
+
+
+def _stack(chart: Chart, group: tuple[str, ...]) -> list[int]:
+    """Values of the drawn members on the group's highest day."""
+    day = max(group, key=lambda each: sum(chart.bars.get(each, {}).values()))
+    values = dict(chart.bars.get(day, {}))
+    names = drawn_members(chart.members)
+    own = [values.pop(name, 0) for name in names if name != OTHERS]
+    return [*own, sum(values.values())] if OTHERS in names else own
+
+
+def _nice(value: int) -> int:
+    """A round number at or above `value`: 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten."""
+    power = 1
+    while power * 10 <= value:
+        power *= 10
+    for tenths in (10, 15, 20, 30, 40, 50, 60, 80, 100):
+        if power * tenths >= value * 10:
+            return -(-power * tenths // 10)
+    return power * 10
+
+
+def _row(
+    row: int,
+    height: int,
+    top: int,
+    stacks: list[list[int]],
+    wide: int,
+    room: int,
+    chart: Chart,
+    pen: ChartStyle,
+    scale: str,
+    held: int,
+) -> Line:
+    spans = [_axis(row, height, top, scale)]
+    is_cap = chart.cap is not None and chart.cap <= top and row == min(height - 1, chart.cap * height // top)
+    rule = ("-" if pen.ascii_only else "╌") if is_cap else " "
+    for number, stack in enumerate(stacks):
+        extra = held if number == len(stacks) - 1 else 0
+        sign, tone = _cell(row, height, top, stack, extra, pen)
+        body = max(1, wide - 1) if wide > 1 else 1
+        blank = sign == " "
+        spans.append(Span((rule if blank else sign) * body, Tone.WARN if blank and is_cap else tone))
+        if wide > body:
+            spans.append(Span(rule * (wide - body), Tone.WARN if is_cap else Tone.FAINT))
+    rest = room - wide * len(stacks)
+    if rest > 0:
+        spans.append(Span(rule * rest, Tone.WARN if is_cap else Tone.FAINT))
+    return tuple(spans)
+
+
+def _axis(row: int, height: int, top: int, scale: str) -> Span:
+    ticks = {height - 1: top, height // 2 - 1: top // 2}
+    label = amount(ticks[row], scale) if row in ticks else ("0" if row == 0 else "")
+    return Span(f"{right(label, AXIS - 1)} ", Tone.MUTED)
+
+
+def _cell(row: int, height: int, top: int, stack: list[int], held: int, pen: ChartStyle) -> tuple[str, Tone]:
+    """What stands in one cell: the member that covers its middle, or the eighths of the one that ends in it."""
+    floor, ceiling = row * top, (row + 1) * top
+    total = sum(stack)
+    if total * height > floor:
+        # The middle of what is filled in the cell decides whose it is.
+        middle = floor + min(ceiling, total * height)
+        series = next(at for at, upto in enumerate(accumulate(stack)) if upto * height * 2 >= middle)
+        tone = SERIES[series]
+        eighths = 8 if total * height >= ceiling else max(1, (total * height - floor) * 8 // top)
+        if eighths == 8 or pen.ascii_only or pen.patterned:
+            return (pen.sign(series) if eighths >= 4 or row == 0 else " "), tone
+        return EIGHTHS[eighths], tone
+    if held and (total + held) * height > floor:
+        return (":" if pen.ascii_only else "┊"), Tone.HELD
+    return " ", Tone.FAINT
+
+
+def _marks(chart: Chart, groups: list[tuple[str, ...]], wide: int, cells: int, pen: ChartStyle) -> Line:
+    sign = "^" if pen.ascii_only else "▲"
+    body = max(1, wide - 1)
+    spans = [Span(" " * AXIS)]
+    for group in groups:
+        mark = sign if chart.marked.intersection(group) else " "
+        spans.append(Span(left(mark.center(body), wide), Tone.LOUD if mark == sign and wide == 1 else Tone.BAD))
+    return fit(tuple(spans), cells)
+
+
+def _dates(groups: list[tuple[str, ...]], wide: int, cells: int) -> Line:
+    """As many dates as stand without touching, each under its column; the newest always."""
+    text = [" "] * (cells - AXIS)
+    free_from = len(text)
+    for number in range(len(groups) - 1, -1, -1):
+        day = date.fromisoformat(groups[number][-1])
+        label = f"{day:%a} {day.day}" if len(groups) <= 14 else f"{day:%b} {day.day}"
+        start = min(number * wide, len(text) - len(label))
+        if start >= 0 and start + len(label) < free_from + (free_from == len(text)):
+            text[start : start + len(label)] = label
+            free_from = start - 1
+    return fit((Span(" " * AXIS), Span("".join(text), Tone.MUTED)), cells)
+
+
+def amount(value: int, scale: str) -> str:
+    """A value of the measure in at most seven cells: `1.2k`, `38.2`, `12m`."""
+    match scale:
+        case "units":
+            return _short(value / 1000)
+        case "cost":
+            return _short(value / 1_000_000, least=2)
+        case "seconds":
+            return span(value)
+        case _:
+            return _short(float(value))
+
+
+def span(milliseconds: int) -> str:
+    """`40s`, `12m`, `3.5h`."""
+    seconds = milliseconds / 1000
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    return f"{seconds / 60:.0f}m" if seconds < 6_000 else f"{seconds / 3600:.1f}h"
+
+
+def _short(value: float, *, least: int = 1) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.1f}{letter}"
+    return f"{value:.{least if value < 10 else min(least, 1)}f}".removesuffix(".0")
+
+
+def month_course(daily: Sequence[int], cap: int, last_day: int, cells: int, rows: int) -> list[Line]:
+    """What the month has used so far, day by day, and where it goes at the present rate, against its cap.
+
+    `daily` are milli-units of the days so far, today last; `last_day` is the number of the month's last day.
+    """
+    # Not before it is drawn: it takes longer to load than the rest of a chart takes in all.
+    import plotext
+
+    course = [sum(daily[: number + 1]) / 1000 for number in range(len(daily))]
+    before = daily[-8:-1]
+    rate = sum(before) / 1000 / max(1, len(before))
+    ahead = [course[-1] + rate * more for more in range(last_day - len(daily) + 1)]
+    figure = plotext.figure
+    figure.clear()
+    figure.theme("colorless")
+    figure.plot_size(cells, rows)
+    for days, values, marker in (
+        (range(1, len(course) + 1), course, "braille"),
+        (range(len(course), last_day + 1), ahead, "\u00b7"),
+        (range(1, last_day + 1), [cap / 1000] * last_day, "\u254c"),
+    ):
+        signal = figure.signal(list(days), list(values), marker=marker)
+        figure.draw(signal.lines() or signal)
+    drawn = plotext.uncolorize(str(figure.build())).splitlines()
+    return [fit((Span(each, Tone.BUSY),), cells) for each in (*drawn[:-1], _days_below(drawn[-2], last_day))]
+
+
+def _days_below(axis: str, last_day: int) -> str:
+    """Whole days below the ticks of `axis`; plotext would write 5.8."""
+    ticks = [at for at, sign in enumerate(axis) if sign == "\u252c"]
+    text = ""
+    for tick in ticks:
+        day = str(round(1 + (last_day - 1) * (tick - ticks[0]) / max(1, ticks[-1] - ticks[0])))
+        text += day.rjust(tick + 1 - len(text) + len(day) // 2)
+    return text

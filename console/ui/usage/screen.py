@@ -1,0 +1,121 @@
+"""Screen 4: what was used, day by day, from the log alone; which days stand out, by whom, and where the month goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import ClassVar, TypeVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.widget import Widget
+
+from console.domain.usage_stats import Group, Measure
+from console.engine.usage import UsageQuery, UsageReport
+from console.ui.actions.shell_commands import ShellCommand, usage_words
+from console.ui.base_screen import BaseScreen
+from console.ui.context import Context, trouble_line
+from console.ui.glyphs import ASCII
+from console.ui.spans import Line, Span, Tone
+from console.ui.state.background import BackgroundWork, CoalescedWork
+from console.ui.state.view_state import ViewState
+from console.ui.theme import MONO
+from console.ui.usage.chart import ChartStyle
+from console.ui.usage.lines import lines
+from console.ui.widgets.lines import Lines
+
+RANGES = (7, 30, 90, 365)
+EVERY_MS = 5_000
+"""The log is read on no more often than this while the screen is shown."""
+
+
+class UsageScreen(BaseScreen):
+    """The chart and its tables."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "range", "range", id="usage.range", tooltip="7, 30, 90 or 365 days"),
+        Binding("u", "measure", "measure", id="usage.measure", tooltip="Units, cost, runs or seconds"),
+        Binding("g", "group", "group", id="usage.group", tooltip="Stacked by task, outcome or stage, or plain by day"),
+    ]
+
+    def __init__(self, context: Context, acts: BackgroundWork) -> None:
+        super().__init__(context)
+        self.query_now = UsageQuery()
+        self._report: UsageReport | None = None
+        self._drawn: tuple[UsageReport, int, int, ChartStyle] | None = None
+        self._lines: list[Line] = []
+        self._trouble = ""
+        self._read_ms: int | None = None
+        self._read_soon = CoalescedWork(self._read, acts, name="usage")
+
+    def body(self) -> list[Widget]:
+        """One field of lines."""
+        return [Lines(id="chart")]
+
+    def update(self, look: ViewState) -> None:
+        """Draws what is known; reads on where that is old."""
+        self._draw()
+        now = self.context.clock.now().boot_ms
+        if self._read_ms is None or now - self._read_ms >= EVERY_MS:
+            self._read_ms = now
+            self._read_soon()
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Fresh figures for whoever comes back."""
+        self._read_soon()
+
+    def shell_words(self) -> Sequence[ShellCommand]:
+        """The chart that is shown."""
+        return usage_words(self.context.command, self.query_now)
+
+    def action_range(self) -> None:
+        """The next longer period."""
+        self._ask(replace(self.query_now, days=_next(RANGES, self.query_now.days)))
+
+    def action_measure(self) -> None:
+        """The next measure."""
+        self._ask(replace(self.query_now, measure=_next(tuple(Measure), self.query_now.measure)))
+
+    def action_group(self) -> None:
+        """The next way to stack."""
+        self._ask(replace(self.query_now, group=_next(tuple(Group), self.query_now.group)))
+
+    def _ask(self, query: UsageQuery) -> None:
+        self.query_now = query
+        self._read_soon()
+
+    async def _read(self) -> None:
+        try:
+            self._report = await self.context.engine.usage.report(self.query_now)
+        except Exception as error:  # a log that cannot be read must not end the screen; it is told in its place
+            self._trouble = trouble_line(error)
+        else:
+            self._trouble = ""
+        if self.is_current:
+            self._draw()
+
+    def _draw(self) -> None:
+        if not self.has_body:
+            return
+        chart = self.query_one("#chart", Lines)
+        cells, rows = self.app.size.width, chart.size.height
+        if self._trouble:
+            chart.show([(Span(f" {self._trouble}", Tone.BAD),)])
+        elif self._report is None:
+            chart.show([(Span(" reading the log", Tone.MUTED),)])
+        else:
+            ascii_only = self.context.glyphs is ASCII
+            pen = ChartStyle(patterned=ascii_only or self.app.theme == MONO, ascii_only=ascii_only)
+            picture = self._report, cells, rows, pen
+            if picture != self._drawn:
+                # Not at every tick: the course of the month takes plotext some milliseconds.
+                self._drawn = picture
+                self._lines = lines(*picture)
+            chart.show(self._lines)
+
+
+T = TypeVar("T")
+
+
+def _next(choices: tuple[T, ...], now: T) -> T:
+    return choices[(choices.index(now) + 1) % len(choices)] if now in choices else choices[0]

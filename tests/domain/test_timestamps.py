@@ -1,0 +1,90 @@
+"""Proves that elapsed time is real time within a boot, through suspends and clock steps, and text for text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.domain.timestamps import Timestamp, iso_ms, parse_iso_ms
+from tests.clock import ManualClock
+
+END_OF_9999 = 253_402_300_799_999
+
+
+def test_within_one_boot_the_wall_clock_is_not_asked() -> None:
+    clock = ManualClock()
+    start = clock.now()
+    clock.step_wall(-86_400)
+    clock.advance(7.5)
+    clock.step_wall(3 * 86_400)
+    assert clock.now().since(start) == 7_500
+
+
+def test_across_boots_only_the_wall_clock_is_left() -> None:
+    clock = ManualClock()
+    start = clock.now()
+    clock.advance(10)
+    clock.reboot(away_seconds=60)
+    assert clock.now().since(start) == 70_000
+
+
+@given(
+    st.integers(0, END_OF_9999),
+    st.integers(0, 10**12),
+    st.integers(0, END_OF_9999),
+    st.integers(0, 10**12),
+    st.booleans(),
+)
+def test_time_since_is_never_negative(wall: int, boot: int, other_wall: int, other_boot: int, same: bool) -> None:
+    one = Timestamp(wall_ms=wall, boot_ms=boot, boot_id="a")
+    other = Timestamp(wall_ms=other_wall, boot_ms=other_boot, boot_id="a" if same else "b")
+    ahead = (boot - other_boot) if same else (wall - other_wall)
+    assert one.since(other) == max(0, ahead)
+
+
+@given(st.integers(0, END_OF_9999))
+def test_an_instant_comes_back_to_the_millisecond(wall_ms: int) -> None:
+    text = iso_ms(wall_ms)
+    assert parse_iso_ms(text) == wall_ms
+    assert datetime.fromisoformat(text) == datetime.fromtimestamp(wall_ms // 1000, UTC).replace(
+        microsecond=wall_ms % 1000 * 1000
+    )
+
+
+@given(st.lists(st.integers(0, END_OF_9999), min_size=2, max_size=2))
+def test_instants_sort_as_text(pair: list[int]) -> None:
+    assert sorted(map(iso_ms, pair)) == [iso_ms(wall_ms) for wall_ms in sorted(pair)]
+
+
+def test_an_instant_as_it_is_written() -> None:
+    assert iso_ms(1_795_403_212_114) == "2026-11-23T03:06:52.114Z"
+    assert (
+        Timestamp(wall_ms=1_795_403_212_114, boot_ms=0, boot_id="").utc().isoformat()
+        == "2026-11-23T03:06:52.114000+00:00"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-11-23T03:06:52Z",
+        "2026-11-23T03:06:52.114",
+        "2026-11-23 03:06:52.114Z",
+        "2026-11-23T03:06:52.114z",
+        "2026-11-23T03:06:52.+14Z",
+        "2026-11-23T03:06:52. 14Z",
+        "2026-11-23T03:06:52.1_4Z",
+        "2026-1-023T03:06:52.114Z",
+        "2026-02-30T03:06:52.114Z",
+        "2026-11-23T24:06:52.114Z",
+        "2026-11-23T03:06:52.114Z\n",
+        "٢٠٢٦-11-23T03:06:52.114Z",
+    ],
+)
+def test_no_other_form_is_read(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_iso_ms(text)

@@ -1,0 +1,147 @@
+"""Engines with one mistake each, made at their ports: the laws must catch every one, or their silence means nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import aiosqlite
+
+from console.domain.log_record import LogRecord
+from console.domain.run import Run, RunId, State
+from console.domain.timestamps import Timestamp
+from console.journal.launch_journal import LaunchJournal
+from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StatusClass, Unknown, Verdict
+from console.store.events import Outbox
+from console.store.pragmas import database_uri
+from console.store.runs import RunRepository
+from console.store.store import Store
+from tests.kills.crash_injector import CrashingDatabase, CrashingProvider, CrashInjector
+from tests.kills.process_lives import EnginePorts
+
+
+class RecordsLate(RunRepository):
+    """Writes that a launch is on its way only when its answer has come."""
+
+    async def mark_sending(self, run: Run, now: Timestamp) -> Run:
+        return replace(run, state=State.SENDING, sent=now, deadline_ms=now.wall_ms + run.limits.max_ms)
+
+    async def record_launched(
+        self, run: Run, *, remote_id: str, status: str, sandbox_id: str | None, now: Timestamp
+    ) -> Run:
+        sending = await super().mark_sending(replace(run, state=State.CLAIMED, sent=None, deadline_ms=None), now)
+        return await super().record_launched(
+            sending, remote_id=remote_id, status=status, sandbox_id=sandbox_id, now=now
+        )
+
+
+class TakesSilenceForNo(RunRepository):
+    """Frees the key and the hold where no answer came."""
+
+    async def record_unconfirmed(self, run: Run, *, why: str, now: Timestamp) -> Run:
+        return await self.record_not_sent(run, why=why, final=True, now=now)
+
+
+class MarksFirst(Outbox):
+    """Marks lines as written before they are."""
+
+    async def unlogged(self, limit: int = 500) -> tuple[LogRecord, ...]:
+        records = await super().unlogged(limit)
+        await super().mark_logged([record.ev for record in records])
+        return records
+
+    async def mark_logged(self, up_to: Sequence[int]) -> None:
+        return
+
+
+class WritesNoId(LaunchJournal):
+    """Trusts the database alone with the id of a launch."""
+
+    def append(self, run_id: RunId, attempt: int, remote_id: str) -> None:
+        return
+
+
+class AsksTwice(CrashingProvider):
+    """Sends the launch again where no answer came."""
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        verdict = await super().create(order)
+        return await super().create(order) if isinstance(verdict, Unknown) else verdict
+
+
+class BelievesTheCancel(CrashingProvider):
+    """Takes a friendly answer to a cancel for the end."""
+
+    def __init__(self, inner: Provider) -> None:
+        super().__init__(inner, CrashInjector(None), streams=False)
+        self._accepted: set[str] = set()
+
+    async def cancel(self, remote_id: str) -> CancelAnswer:
+        answer = await super().cancel(remote_id)
+        if answer.accepted:
+            self._accepted.add(remote_id)
+        return answer
+
+    async def get(self, remote_id: str) -> RemoteRun:
+        remote = await super().get(remote_id)
+        if remote_id not in self._accepted:
+            return remote
+        return replace(remote, status="cancelled", status_class=StatusClass.TERMINAL)
+
+
+def _asks_twice(provider: Provider) -> Provider:
+    return AsksTwice(provider, CrashInjector(None), streams=False)
+
+
+def _with_runs(kind: type[RunRepository]) -> EnginePorts:
+    def store(database: CrashingDatabase) -> Store:
+        made = Store(database)
+        made.runs = kind(database)
+        return made
+
+    return EnginePorts(store=store)
+
+
+def _marks_first(database: CrashingDatabase) -> Store:
+    made = Store(database)
+    made.outbox = MarksFirst(database)
+    return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlantedBug:
+    """One mistake."""
+
+    ports: EnginePorts
+    near: str
+    """The crash point, or the group of system calls, whose trials are run; others would catch most too, but later."""
+    at_calls: bool = False
+    """It shows at system calls, not at named steps."""
+
+
+async def _unjournalled(folder: Path, reaper: CrashInjector) -> CrashingDatabase:
+    """Gives up what makes a commit atomic, for speed."""
+    connections = []
+    for _ in range(2):
+        connection = await aiosqlite.connect(database_uri(folder), uri=True, isolation_level=None, timeout=30.0)
+        connection.row_factory = sqlite3.Row
+        await connection.execute_fetchall("pragma journal_mode = memory")
+        connections.append(connection)
+    database = CrashingDatabase(folder, *connections)
+    database.reaper = reaper
+    return database
+
+
+PLANTED_BUGS: Mapping[str, PlantedBug] = {
+    "records late": PlantedBug(ports=_with_runs(RecordsLate), near="K3"),
+    "takes silence for no": PlantedBug(ports=_with_runs(TakesSilenceForNo), near="K3"),
+    "marks first": PlantedBug(ports=EnginePorts(store=_marks_first), near="K12"),
+    "writes no id": PlantedBug(ports=EnginePorts(journal=WritesNoId), near="K8"),
+    "asks twice": PlantedBug(ports=EnginePorts(provider=_asks_twice), near="K1"),
+    "keeps no rollback journal": PlantedBug(
+        ports=EnginePorts(database=_unjournalled), near="pwrite64 db", at_calls=True
+    ),
+    "believes the cancel": PlantedBug(ports=EnginePorts(provider=BelievesTheCancel), near="K16"),
+}

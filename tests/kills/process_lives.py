@@ -1,0 +1,255 @@
+"""One life of a process: it asks for the launch as cron would, guards what it finds, and sees it through or dies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import httpx
+
+from console.domain.run import KEY_FREEING_OUTCOMES, Outcome, Run, State
+from console.domain.timestamps import Timestamp
+from console.engine.clock import SystemClock
+from console.engine.engine import Engine
+from console.engine.errors import OperationRefused, StaleRun
+from console.engine.models import LaunchRequest
+from console.journal.launch_journal import LaunchJournal
+from console.journal.runs_log import LogWriter
+from console.provider.contract import Provider
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.clients import Bounds
+from console.provider.http.secret import Secret
+from console.simulator.control_client import ControlClient
+from console.store.bootstrap import prepare_store
+from console.store.claims import ClaimKind
+from console.store.store import Store
+from tests.engine.building import BY, QUICK, a_task, settings
+from tests.kills.crash_injector import (
+    REQUEST,
+    CrashingDatabase,
+    CrashingProvider,
+    CrashingTransport,
+    CrashInjector,
+    Point,
+    crashing_database,
+)
+from tests.kills.scenarios import SHORT_MS, FaultClass, RunScenario
+from tests.waiting import until
+
+DATE = "2026-11-23"
+WITHIN_S = 15.0
+"""Far longer than any recovery takes, on a busy machine too."""
+PACING = replace(
+    QUICK,
+    tick_s=0.03,
+    save_ms=100,
+    stream_waits_s=(0.02,),
+    cancel_first_s=0.01,
+    cancel_longest_s=0.05,
+    sandbox_after_ms=60,
+    alarm_after_ms=5_000,
+    overdue_ms=1_000,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessLife:
+    """What one process is born into."""
+
+    folder: Path
+    url: str
+    target: str
+    course: RunScenario
+    trouble: FaultClass
+    point: Point | None = None
+    """Where it dies; None: it lives until all is quiet."""
+    asks: bool = True
+    """It asks for the launch; else it only sees to what it finds."""
+    within_s: float = WITHIN_S
+    """It gives up where all is not quiet by then."""
+    shift_ms: int = 0
+    """How far its clocks are ahead: real time that passed while nobody lived."""
+
+    @property
+    def words(self) -> Path:
+        """What the processes of the trial say on stderr; beside the state folder, which may not be there yet."""
+        return self.folder.with_suffix(".stderr")
+
+    @property
+    def dark(self) -> Path:
+        """There once a process of the trial died in the middle of a launch."""
+        return self.folder.with_suffix(".dark")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnginePorts:
+    """The parts of an engine, before it has them: where the mutants of the tests set in."""
+
+    database: Callable[[Path, CrashInjector], Awaitable[CrashingDatabase]] = crashing_database
+    store: Callable[[CrashingDatabase], Store] = Store
+    provider: Callable[[Provider], Provider] = field(default=lambda provider: provider)
+    journal: Callable[..., LaunchJournal] = LaunchJournal
+    log: Callable[..., LogWriter] = LogWriter
+
+
+class ShiftedClock(SystemClock):
+    """The system's clocks, both ahead."""
+
+    def __init__(self, shift_ms: int) -> None:
+        super().__init__()
+        self._shift_ms = shift_ms
+
+    def now(self) -> Timestamp:
+        """Both clocks."""
+        now = super().now()
+        return replace(now, wall_ms=now.wall_ms + self._shift_ms, boot_ms=now.boot_ms + self._shift_ms)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveEngine:
+    """An engine at work."""
+
+    life: ProcessLife
+    engine: Engine
+    store: Store
+    clock: SystemClock
+
+    @property
+    def request(self) -> LaunchRequest:
+        """What cron asks for, in every life."""
+        return LaunchRequest(task="report", date=DATE, target=self.life.target, by=BY)
+
+
+def provider_of(life: ProcessLife, reaper: CrashInjector) -> Provider:
+    """The real one, over the real network as far as this life's troubles leave it."""
+    transport: Callable[[], httpx.AsyncBaseTransport] | None = None
+    if life.point is not None and life.point.step == REQUEST:
+        transport = partial(CrashingTransport, reaper)
+    elif life.trouble.refuses:
+        transport = Refusing(life.trouble.refuses).transport
+    inner = GeminiProvider(
+        base_url=life.url,
+        secret=Secret("kept-in-mind-only"),
+        bounds=Bounds(create_s=life.trouble.create_s, call_s=10.0, pause_s=0.005),
+        transport=transport,
+    )
+    return CrashingProvider(inner, reaper, streams=life.trouble.streams)
+
+
+class Refusing:
+    """Nobody listens to the first creates."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """One of this kind."""
+        refusing = self
+
+        class Transport(httpx.AsyncHTTPTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                if request.url.path.endswith("/interactions") and refusing._left > 0:
+                    refusing._left -= 1
+                    raise httpx.ConnectError("refused")
+                return await super().handle_async_request(request)
+
+        return Transport(trust_env=False)
+
+
+@asynccontextmanager
+async def born(life: ProcessLife, ports: EnginePorts) -> AsyncIterator[LiveEngine]:
+    """An engine on the state folder, put together as the command does it."""
+    reaper, clock = CrashInjector(life.point, life.dark), ShiftedClock(life.shift_ms)
+    prepare_store(life.folder, now=clock.now(), read_only=False, busy_ms=30_000)
+    database = await ports.database(life.folder, reaper)
+    store = ports.store(database)
+    log = ports.log(life.folder / "runs.log", write=reaper.write("log"))
+    launches = ports.journal(life.folder / "launch.journal", write=reaper.write("journal"))
+    provider = ports.provider(provider_of(life, reaper))
+    scenario = life.course.scenario(life.trouble.of_run)
+    engine = Engine(
+        store=store,
+        log=log,
+        launches=launches,
+        provider=provider,
+        clock=clock,
+        settings=settings(a_task(max_ms=life.course.max_ms, prompt=scenario.prompt()), poll_ms=30),
+        folder=life.folder,
+        timings=PACING,
+    )
+    async with engine:
+        yield LiveEngine(life=life, engine=engine, store=store, clock=clock)
+    await provider.aclose()
+    await store.close()
+
+
+async def live(life: ProcessLife, ports: EnginePorts) -> None:
+    """Until all is quiet, or until its point. Raises AssertionError where it does not become quiet."""
+    async with born(life, ports) as alive:
+        if life.asks:
+            await alive.engine.operations.launch(alive.request)
+        await until(lambda: _is_quiet(alive), within=life.within_s, what="quiet")
+        await _check_key(alive)
+
+
+async def _is_quiet(alive: LiveEngine) -> bool:
+    rows = await alive.store.runs.open_runs()
+    for run in rows:
+        await _meddle(alive, run)
+    return all(_is_at_rest(alive, run) for run in rows) and not await alive.store.outbox.unlogged(1)
+
+
+def _is_at_rest(alive: LiveEngine, run: Run) -> bool:
+    """True where only a person can do more."""
+    if run.state is not State.UNCONFIRMED or alive.life.course.is_ruled:
+        return False
+    overdue = run.sent is not None and alive.clock.now().since(run.sent) >= run.limits.max_ms
+    must_go = run.stop is not None or overdue or alive.life.course.max_ms == SHORT_MS
+    return not (must_go and run.sandbox_own) or run.sandbox_deleted_ms is not None
+
+
+async def _meddle(alive: LiveEngine, run: Run) -> None:
+    """What a person does."""
+    course = alive.life.course
+    try:
+        if course is RunScenario.STOPPED and run.stop is None and run.state in (State.RUNNING, State.UNCONFIRMED):
+            await alive.engine.operations.stop(run.id, by=BY)
+        if course.is_ruled and run.state is State.UNCONFIRMED:
+            await _rule(alive, run)
+    except (OperationRefused, StaleRun):
+        # The sandbox could not be deleted, or the guard was quicker: a person looks again.
+        return
+
+
+async def _rule(alive: LiveEngine, run: Run) -> None:
+    operations, course = alive.engine.operations, alive.life.course
+    if course is RunScenario.WRITTEN_OFF:
+        await operations.settle_write_off(run.id, by=BY, reason="enough")
+        return
+    labelled = [remote for remote in ControlClient(alive.life.url).runs() if _label(remote) == run.id]
+    if course is RunScenario.ADOPTED and labelled:
+        await operations.settle_adopt(run.id, str(labelled[0]["id"]), by=BY, reason="it is this one")
+    else:
+        await operations.settle_not_launched(run.id, by=BY, reason="nothing is there")
+
+
+def _label(remote: object) -> str:
+    labels = remote.get("labels") if isinstance(remote, dict) else None
+    return str(labels.get("nightdesk-run")) if isinstance(labels, dict) else ""
+
+
+async def _check_key(alive: LiveEngine) -> None:
+    """What a launch of something else under this key would be answered now: never a claim, but after a free ending."""
+    order = alive.engine.operations.order(alive.request)
+    runs = await alive.store.runs.by_key(order.key)
+    other = replace(order, task=replace(order.task, prompt="Something else."))
+    answer = await alive.store.launches.look(other, alive.clock.now())
+    is_free = all(run.outcome in KEY_FREEING_OUTCOMES for run in runs)
+    assert (answer.kind is ClaimKind.CLAIMED) == is_free, f"another fingerprint: {answer.kind}, runs {runs}"
+    again = await alive.store.launches.look(order, alive.clock.now())
+    done = any(run.outcome is Outcome.OK for run in runs)
+    assert (again.kind is ClaimKind.CLAIMED) == is_free, f"the key again: {again.kind}, runs {runs}"
+    assert (again.kind is ClaimKind.SKIPPED) == done

@@ -1,0 +1,151 @@
+"""An interaction is read without trust: each field may be absent, of another type, or absurd."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from console.domain.usage import Usage
+from console.provider.contract import StatusClass, Step
+from console.provider.gemini.replies import RESULT_LENGTH, remote_run, status_class, usage_of
+from tests.provider.examples import interaction
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize(
+    ("word", "meaning"),
+    [
+        ("queued", StatusClass.LIVE),
+        ("in_progress", StatusClass.LIVE),
+        ("requires_action", StatusClass.PARKED),
+        ("requires_continuation", StatusClass.PARKED),
+        ("completed", StatusClass.TERMINAL),
+        ("failed", StatusClass.TERMINAL),
+        ("cancelled", StatusClass.TERMINAL),
+        ("incomplete", StatusClass.TERMINAL),
+        ("budget_exceeded", StatusClass.TERMINAL),
+        ("dreaming", StatusClass.UNKNOWN),
+        ("COMPLETED", StatusClass.UNKNOWN),
+        ("", StatusClass.UNKNOWN),
+    ],
+)
+def test_what_a_status_means(word: str, meaning: StatusClass) -> None:
+    assert status_class(word) is meaning
+
+
+def test_an_unknown_status_is_kept_raw() -> None:
+    run = remote_run(interaction(status="dreaming"), "v1_Chd")
+    assert (run.status, run.status_class) == ("dreaming", StatusClass.UNKNOWN)
+
+
+def test_every_figure_of_usage() -> None:
+    told = {
+        "total_tokens": 9001,
+        "total_input_tokens": "8000",
+        "total_output_tokens": 701,
+        "total_thought_tokens": 300,
+        "total_cached_tokens": 5000,
+        "total_tool_use_tokens": 0,
+        "initial_input_tokens": 12,
+        "input_tokens_by_modality": [{"modality": "text", "tokens": 8000}],
+    }
+    assert usage_of(told) == Usage(total=9001, input=8000, output=701, thought=300, cached=5000, tool_use=0)
+
+
+@pytest.mark.parametrize("absent", [None, {}, [], "9001", 9001, {"tokens": 5}, {"total_tokens": None}])
+def test_usage_that_is_not_told(absent: object) -> None:
+    assert usage_of(absent) is None
+
+
+@pytest.mark.parametrize("absurd", [-1, 2**53 + 1, True, 1.5, "1e9", "-4", "٣", "", "9" * 5000, [], {}])
+def test_an_absurd_figure_counts_as_not_told(absurd: object) -> None:
+    assert usage_of({"total_tokens": absurd}) is None
+    assert usage_of({"total_tokens": absurd, "total_input_tokens": 7}) == Usage(total=7, input=7)
+
+
+def test_a_missing_total_is_the_sum_of_its_parts() -> None:
+    told = {"total_input_tokens": 10, "total_output_tokens": 5, "total_thought_tokens": 2, "total_cached_tokens": 8}
+    assert usage_of(told) == Usage(total=17, input=10, output=5, thought=2, cached=8)
+
+
+@pytest.mark.parametrize("echo", ["200000", 200000])
+def test_the_token_limit_is_echoed_as_string_or_number(echo: object) -> None:
+    config = {"type": "antigravity", "max_total_tokens": echo}
+    assert remote_run(interaction(agent_config=config), "v1_Chd").token_limit == 200_000
+
+
+def test_no_token_limit() -> None:
+    assert remote_run(interaction(), "v1_Chd").token_limit is None
+    assert remote_run(interaction(agent_config=[]), "v1_Chd").token_limit is None
+
+
+def test_a_finished_run() -> None:
+    steps = [
+        {"type": "user_input", "content": [{"type": "text", "text": "the prompt"}]},
+        {"type": "code_execution_call", "id": "c1", "arguments": {"code": "ls", "language": "bash"}},
+        {"type": "model_output", "content": [{"type": "text", "text": "All "}, {"type": "text", "text": "well."}]},
+        {"type": "model_output", "content": "Bye.", "error": {"code": 13, "message": "partly"}},
+    ]
+    run = remote_run(
+        interaction(
+            status="completed",
+            steps=steps,
+            usage={"total_tokens": 5},
+            labels={"nightdesk-attempt": "1", "odd": 3},
+            environment_id="3f6e0c",
+            errors=[{"code": "safety", "message": "one\ntwo"}, "odd"],
+        ),
+        "v1_Chd",
+    )
+    assert run.status_class is StatusClass.TERMINAL
+    assert run.result == "All \nwell.\nBye."
+    assert run.errors == ("safety: one\ntwo", "13: partly")
+    assert run.labels == {"nightdesk-attempt": "1"}
+    assert run.environment_id == "3f6e0c"
+    assert run.steps[0] == Step(index=0, kind="code_execution_call", text="ls", done=True)
+    assert "the prompt" not in repr(run)
+
+
+def test_a_result_keeps_its_end() -> None:
+    content = [{"type": "text", "text": "x" * RESULT_LENGTH}, {"type": "text", "text": "the answer"}]
+    run = remote_run(interaction(steps=[{"type": "model_output", "content": content}]), "v1_Chd")
+    assert len(run.result) == RESULT_LENGTH
+    assert run.result.endswith("the answer")
+
+
+@pytest.mark.parametrize("garbage", [None, [], "x", {}, {"id": "v1_Chd"}, {"status": 5}, {"status": ""}])
+def test_an_answer_without_a_status_is_no_answer(garbage: object) -> None:
+    with pytest.raises(ValueError, match="without a status"):
+        remote_run(garbage, "v1_Chd")
+
+
+def test_an_answer_about_another_run_proves_nothing_of_this_one() -> None:
+    with pytest.raises(ValueError, match="another interaction"):
+        remote_run(interaction(status="completed"), "v1_Else")
+
+
+@pytest.mark.parametrize("told", [None, 7, "v1_Chd", "interactions/v1_Chd"])
+def test_an_answer_may_leave_the_id_out_or_write_it_long(told: object) -> None:
+    assert remote_run(interaction(id=told), "v1_Chd").remote_id == "v1_Chd"
+
+
+@settings(max_examples=50)
+@given(st.dictionaries(st.sampled_from(["id", "usage", "steps", "labels", "errors", "environment_id"]), JSON))
+def test_no_answer_breaks_the_reader(fields: dict[str, object]) -> None:
+    run = remote_run({**fields, "id": "r", "status": "in_progress"}, "r")
+    repr(run).encode()
+    assert run.usage is None or min(run.usage.total, run.usage.cached) >= 0
+
+
+def test_lone_surrogates_can_be_stored() -> None:
+    body = json.loads('{"status":"a\\ud800","labels":{"a":"\\udfff"},"errors":[{"code":"\\ud800","message":""}]}')
+    run = remote_run(body, "r")
+    f"{run.status}{run.labels}{run.errors}".encode()

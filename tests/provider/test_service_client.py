@@ -1,0 +1,215 @@
+"""GET, cancel and the sandbox calls: what each status means, what is tried again, and what never is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+import httpx
+import pytest
+
+from console.domain.text import is_sanitized
+from console.domain.usage import Usage
+from console.provider.contract import Denied, NotFound, ProviderError, StatusClass, Unavailable, Unreachable
+from console.provider.gemini.adapter import GeminiProvider
+from console.provider.http.secret import Secret
+from tests.provider.examples import HOST, KEY, answering, error_new, error_old, interaction, provider
+
+NO_METHOD = error_old(404, "Method not found.", "NOT_FOUND")
+NO_THING = error_new("not_found", "No such thing.")
+
+Call = Callable[[GeminiProvider], Awaitable[object]]
+
+HARMLESS: dict[str, Call] = {
+    "get": lambda adapter: adapter.get("v1_Chd"),
+    "exists": lambda adapter: adapter.sandbox_exists("e1"),
+    "delete": lambda adapter: adapter.delete_sandbox("e1"),
+}
+ONCE: dict[str, Call] = {
+    "cancel": lambda adapter: adapter.cancel("v1_Chd"),
+    "make": lambda adapter: adapter.make_sandbox(network=None),
+}
+ALL = {**HARMLESS, **ONCE}
+
+
+class Service:
+    """Answers by turns, the last one for ever, and remembers what it was asked."""
+
+    def __init__(self, *answers: tuple[int, object] | Exception) -> None:
+        self.asked: list[str] = []
+        self.requests: list[httpx.Request] = []
+        self.headers: dict[str, str] = {}
+        self._answers = list(answers)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.raw_path.decode().removeprefix('/v1beta/')}")
+        self.requests.append(request)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answering(*answer, self.headers)(request)
+
+
+async def test_get() -> None:
+    service = Service((200, interaction(status="completed", usage={"total_tokens": 5})))
+    run = await provider(service).get("v1_Chd")
+    assert (run.status_class, run.usage) == (StatusClass.TERMINAL, Usage(total=5))
+    assert service.asked == ["GET interactions/v1_Chd?stream=false"]
+    assert service.requests[0].headers["x-goog-api-key"] == KEY
+
+
+async def test_an_id_is_escaped_in_every_call() -> None:
+    service = Service((200, {"status": "in_progress", "id": None}))
+    adapter = provider(service)
+    await adapter.get("a/b?c")
+    await adapter.cancel("a/b?c")
+    await adapter.sandbox_exists("../x")
+    await adapter.delete_sandbox("../x")
+    assert service.asked == [
+        "GET interactions/a%2Fb%3Fc?stream=false",
+        "POST interactions/a%2Fb%3Fc/cancel",
+        "GET environments/..%2Fx",
+        "DELETE environments/..%2Fx",
+    ]
+
+
+@pytest.mark.parametrize("call", [name for name in ALL if name != "make"])
+async def test_what_cannot_be_an_id_is_gone_without_asking(call: str) -> None:
+    service = Service((200, {}))
+    for bad in ("", "..", "."):
+        with pytest.raises(NotFound):
+            await {
+                "get": provider(service).get,
+                "exists": provider(service).sandbox_exists,
+                "delete": provider(service).delete_sandbox,
+                "cancel": provider(service).cancel,
+            }[call](bad)
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("call", sorted(ALL))
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ConnectError("refused"), Unreachable),
+        (httpx.ConnectTimeout("x"), Unreachable),
+        (httpx.ReadTimeout("x"), Unavailable),
+        (httpx.ReadError("reset"), Unavailable),
+        (httpx.RemoteProtocolError("garbage"), Unavailable),
+        (OSError("x"), Unavailable),
+    ],
+)
+async def test_what_the_network_does(call: str, error: Exception, kind: type[ProviderError]) -> None:
+    with pytest.raises(kind) as caught:
+        await ALL[call](provider(Service(error)))
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize("call", sorted(ALL))
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (401, Denied),
+        (402, Denied),
+        (403, Denied),
+        (429, Unavailable),
+        (500, Unavailable),
+        (503, Unavailable),
+        (307, Unavailable),
+    ],
+)
+async def test_what_a_status_is(call: str, status: int, kind: type[ProviderError]) -> None:
+    with pytest.raises(kind) as caught:
+        await ALL[call](provider(answering(status, error_old(status, f"x\x1b[2J{KEY}" + "y" * 500))))
+    assert is_sanitized(str(caught.value))
+    assert len(str(caught.value)) <= 200
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("call", sorted(ALL))
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_wish_to_wait_is_passed_on(call: str, status: int) -> None:
+    service = Service((status, b""))
+    service.headers = {"retry-after": "9"}
+    with pytest.raises(Unavailable) as caught:
+        await ALL[call](provider(service))
+    assert caught.value.retry_after_s == 9.0
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("call", sorted(HARMLESS))
+@pytest.mark.parametrize("hiccup", [httpx.ReadError("reset"), (503, b""), (502, b"<html>"), (500, error_old(500))])
+async def test_a_harmless_call_outlives_a_hiccup(call: str, hiccup: tuple[int, object] | Exception) -> None:
+    service = Service(hiccup, (200, interaction()))
+    await HARMLESS[call](provider(service))
+    assert len(service.asked) == 2
+
+
+@pytest.mark.parametrize("call", sorted(HARMLESS))
+async def test_a_harmless_call_gives_up_after_a_few_tries(call: str) -> None:
+    service = Service((503, error_new("service_unavailable", "Busy.")))
+    with pytest.raises(Unavailable, match="HTTP 503: service_unavailable: Busy"):
+        await HARMLESS[call](provider(service))
+    assert len(service.asked) == 3
+
+
+@pytest.mark.parametrize("call", sorted(ONCE))
+@pytest.mark.parametrize("hiccup", [httpx.ReadError("reset"), (503, b""), (500, b"")])
+async def test_what_is_not_for_doubling_is_sent_once(call: str, hiccup: tuple[int, object] | Exception) -> None:
+    service = Service(hiccup, (200, interaction()))
+    with pytest.raises(Unavailable):
+        await ONCE[call](provider(service))
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("call", sorted(HARMLESS))
+@pytest.mark.parametrize(
+    "error", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), (429, b""), (404, NO_THING), (403, b"")]
+)
+async def test_what_a_second_try_would_not_cure_is_tried_once(call: str, error: tuple[int, object] | Exception) -> None:
+    service = Service(error)
+    with suppress(ProviderError):
+        await HARMLESS[call](provider(service))
+    assert len(service.asked) == 1
+
+
+async def test_an_answer_that_is_too_large_is_not_asked_for_again() -> None:
+    service = Service((200, {**interaction(), "padding": "x" * 10_000}))
+    with pytest.raises(Unavailable, match="more than 5000 bytes"):
+        await provider(service, body_bytes=5000).get("v1_Chd")
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize("body", [b"<html>ok</html>", b"", b"{}", b"[]", interaction(id="v1_Other"), b"[" * 100_000])
+async def test_a_get_of_garbage_proves_nothing(body: object) -> None:
+    with pytest.raises(Unavailable, match="HTTP 200"):
+        await provider(answering(200, body)).get("v1_Chd")
+
+
+@pytest.mark.parametrize("body", [NO_METHOD, NO_THING, b""])
+async def test_a_get_of_404_is_gone(body: bytes) -> None:
+    with pytest.raises(NotFound):
+        await provider(answering(404, body)).get("v1_Chd")
+
+
+async def test_a_client_is_kept_and_closed() -> None:
+    closed = []
+
+    class Closing(httpx.MockTransport):
+        async def aclose(self) -> None:
+            closed.append(self)
+
+    made = []
+
+    def factory() -> httpx.AsyncBaseTransport:
+        made.append(Closing(answering(200, interaction())))
+        return made[-1]
+
+    adapter = GeminiProvider(base_url=HOST, secret=Secret(KEY), transport=factory)
+    await adapter.aclose()
+    await adapter.get("v1_Chd")
+    await adapter.get("v1_Chd")
+    await adapter.aclose()
+    assert len(made) == 1
+    assert closed == made

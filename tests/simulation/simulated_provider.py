@@ -1,0 +1,179 @@
+"""A process's way to the service: the port of a provider, with everything that can happen between the two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+
+from console.domain.usage import Usage
+from console.provider.contract import (
+    CancelAnswer,
+    Launched,
+    LaunchOrder,
+    NotFound,
+    NotSent,
+    ProviderError,
+    RateLimited,
+    Rejected,
+    RemoteRun,
+    StreamEvent,
+    Unavailable,
+    Unknown,
+    Unreachable,
+    Unsupported,
+    Verdict,
+)
+from tests.simulation.fault_injector import Fault
+from tests.simulation.service import Agent, Service
+
+DEADLINE_S = 60.0
+"""The outer deadline of a create."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatedProvider:
+    """Implements `Provider` for one process."""
+
+    service: Service
+    leaving: Callable[[LaunchOrder], None]
+    """Told of every POST in the instant in which it leaves."""
+
+    async def make_sandbox(self, *, network: str | None) -> str:
+        await self._travel()
+        if self._strikes(Fault.NO_SANDBOX):
+            raise Unsupported("no such call")
+        if self._strikes(Fault.SANDBOX_FAILS):
+            raise Unavailable("503")
+        box = self.service.make_box()
+        await self._back(Fault.SANDBOX_FAILS)
+        return box
+
+    async def sandbox_exists(self, sandbox_id: str) -> bool:
+        await self._travel()
+        return sandbox_id in self.service.boxes
+
+    async def delete_sandbox(self, sandbox_id: str) -> None:
+        await self._travel()
+        if self._strikes(Fault.DELETE_FAILS):
+            raise Unavailable("503")
+        self.service.delete_box(sandbox_id)
+        await self._back(Fault.DELETE_FAILS)
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        weather, rng = self.service.weather, self.service.weather.rng
+        if weather.is_offline() or self._strikes(Fault.NOT_SENT):
+            await self._pause()
+            return NotSent(why="connection refused")
+        self.leaving(order)
+        tried = self._tried(order)
+        self.service.posts[tried] += 1
+        if self._strikes(Fault.SERVER_ERROR):
+            await self._pause()
+            return Unknown(why="503")
+        if self._strikes(Fault.LATE_PACKET):
+            self._arrive(order, rng.choice((5.0, 70.0, 200.0)))
+            await asyncio.sleep(rng.choice((2.0, DEADLINE_S)))
+            return Unknown(why="no answer in time")
+        if (refusal := self._refused()) is not None:
+            # The refusal is on its way: from here on it is proven, whether or not somebody hears it.
+            self.service.posts[tried] -= 1
+            await self._pause()
+            return refusal
+        slow = rng.choice((4.0, 15.0, 40.0)) if self._strikes(Fault.SLOW) else self._moment()
+        arrived = self._arrive(order, slow)
+        agent = await asyncio.shield(arrived)
+        await self._pause()
+        if agent is None:
+            return Rejected(why="no such environment", http_status=404)
+        if self._strikes(Fault.LOST_REPLY):
+            await asyncio.sleep(rng.choice((0.1, DEADLINE_S)))
+            return Unknown(why="the connection broke")
+        return Launched(remote_id=agent.remote_id, status="in_progress", environment_id=order.environment)
+
+    async def get(self, remote_id: str) -> RemoteRun:
+        await self._travel()
+        if self._strikes(Fault.GET_FAILS):
+            raise Unavailable("500")
+        if self._strikes(Fault.GET_GONE):
+            raise NotFound("404 not found")
+        shown = self.service.show(self._agent(remote_id))
+        await self._pause()
+        return shown
+
+    async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
+        await self._travel()
+        if not self._strikes(Fault.STREAM):
+            raise Unavailable("no stream")
+        agent = self._agent(remote_id)
+        while not agent.is_over(self.service.now):
+            yield StreamEvent(usage=Usage(total=agent.tokens(self.service.now)))
+            await asyncio.sleep(3.0)
+
+    async def cancel(self, remote_id: str) -> CancelAnswer:
+        await self._travel()
+        if self._strikes(Fault.CANCEL_FAILS):
+            raise self.service.weather.rng.choice((NotFound("404 method not found"), Unavailable("503")))
+        agent, now = self._agent(remote_id), self.service.now
+        if agent.is_over(now):
+            return CancelAnswer(accepted=False, said="not running")
+        if now >= agent.deaf_until or self.service.weather.is_clear:
+            agent.stop(now, "cancelled")
+        await self._back(Fault.CANCEL_LOST)
+        return CancelAnswer(accepted=True, said="in_progress")
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _arrive(self, order: LaunchOrder, after_s: float) -> asyncio.Future[Agent | None]:
+        """The packet is on its way, and arrives whatever becomes of its sender."""
+        loop = self.service.loop
+        landed: asyncio.Future[Agent | None] = loop.create_future()
+
+        async def arrive() -> None:
+            await asyncio.sleep(after_s)
+            agent = self.service.launch(order)
+            if agent is None:
+                self.service.posts[self._tried(order)] -= 1
+            landed.set_result(agent)
+
+        self.service.keep(loop.start(None, arrive()))
+        return landed
+
+    def _refused(self) -> Verdict | None:
+        if self._strikes(Fault.REJECTED):
+            return Rejected(why="400 invalid argument", http_status=400)
+        if self._strikes(Fault.LIMITED):
+            return RateLimited(why="429", retry_after_s=self.service.weather.rng.choice((None, 1.0, 30.0, 500.0)))
+        return None
+
+    def _strikes(self, trouble: Fault) -> bool:
+        return self.service.weather.strikes(trouble)
+
+    async def _travel(self) -> None:
+        if self.service.weather.is_offline():
+            await self._pause()
+            raise Unreachable("no network")
+        await self._pause()
+
+    async def _back(self, trouble: Fault) -> None:
+        """It was done; its answer may still be lost."""
+        await self._pause()
+        if self._strikes(trouble):
+            raise Unavailable("the answer was lost")
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._moment())
+
+    def _moment(self) -> float:
+        return self.service.weather.rng.choice((0.0, 0.05, 0.3))
+
+    def _agent(self, remote_id: str) -> Agent:
+        agent = self.service.agents.get(remote_id)
+        if agent is None:
+            raise ProviderError("404 no such interaction")
+        return agent
+
+    @staticmethod
+    def _tried(order: LaunchOrder) -> tuple[str, str]:
+        return order.labels["nightdesk-run"], order.labels["nightdesk-attempt"]

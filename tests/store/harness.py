@@ -1,0 +1,212 @@
+"""Builds orders and takes runs to a state, for tests of the store. Every default is what a valid config would give."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from console.domain.limits import Caps, CapUsage
+from console.domain.log_record import LogRecord
+from console.domain.rollout import RolloutRules
+from console.domain.run import Limits, Outcome, Run, State, StopReason, new_run_id
+from console.domain.task import CutOff, Guardrails, Origin, Stage, Task
+from console.domain.timestamps import Timestamp
+from console.domain.usage import Usage
+from console.store.claims import ClaimAnswer, ClaimKind, ClaimOrder
+from console.store.rows import RunResult
+from console.store.store import Store
+from tests.clock import ManualClock
+
+BY = "tester tty=no"
+OWNER = "owner-1"
+DATE = "2026-11-23"
+BUDGET = 50_000
+CAPS = Caps(
+    daily_units=1_000_000, monthly_units=10_000_000, daily_runs=100, concurrent_runs=8, time_zone="Europe/Berlin"
+)
+RULES = RolloutRules()
+
+
+def a_task(name: str = "report", **changes: Any) -> Task:
+    """A task; `changes` go over the defaults."""
+    rails = Guardrails(max_ms=600_000, budget=BUDGET)
+    values: dict[str, Any] = {"target": name, "prompt": "Look.", "agent": "agent-1", "model": "model-1"}
+    return Task(**{"name": name, "type": "report", "guardrails": rails, **values, **changes})
+
+
+def limits_of(task: Task) -> Limits:
+    """The limits of a launch of `task` now."""
+    rails = task.guardrails
+    return Limits(
+        max_ms=rails.max_ms,
+        budget=rails.budget,
+        belt_tokens=max(1, rails.budget * 10),
+        tokens_per_unit=10_000,
+        cached_weight_milli=100,
+        cut_off=CutOff.REACHED,
+        stall_ms=rails.stall_ms,
+    )
+
+
+@dataclass(slots=True)
+class StoreHarness:
+    """A store with a clock in the hand of the test, and the way of a run in single steps."""
+
+    store: Store
+    clock: ManualClock
+    task: Task = field(default_factory=a_task)
+    caps: Caps = CAPS
+    rules: RolloutRules = RULES
+
+    @property
+    def now(self) -> Timestamp:
+        """What the clock shows."""
+        return self.clock.now()
+
+    def order(self, task: Task | None = None, **changes: Any) -> ClaimOrder:
+        """A launch by hand; `changes` go over that."""
+        task = task or self.task
+        order = ClaimOrder(
+            run_id=new_run_id(self.now.wall_ms, os.urandom(10)),
+            task=task,
+            target=task.target,
+            date=DATE,
+            origin=Origin.MANUAL,
+            by=BY,
+            owner=OWNER,
+            limits=limits_of(task),
+            caps=self.caps,
+            rollout=self.rules,
+        )
+        return replace(order, **changes)
+
+    async def claim(self, task: Task | None = None, **changes: Any) -> ClaimAnswer:
+        """The answer to one order."""
+        return await self.store.launches.claim(self.order(task, **changes), self.now)
+
+    async def claimed(self, task: Task | None = None, **changes: Any) -> Run:
+        """A run that has its key."""
+        answer = await self.claim(task, **changes)
+        assert answer.kind is ClaimKind.CLAIMED, answer
+        assert answer.run is not None
+        return answer.run
+
+    async def proposed(self, task: Task | None = None, **changes: Any) -> Run:
+        """A proposal; the task is put at semi first."""
+        await self.at_stage(Stage.SEMI, task)
+        answer = await self.claim(task, origin=Origin.SCHEDULE, **changes)
+        assert answer.kind is ClaimKind.PROPOSED, answer
+        assert answer.run is not None
+        return answer.run
+
+    async def sending(self, task: Task | None = None, **changes: Any) -> Run:
+        """A run whose POST may have left."""
+        return await self.store.runs.mark_sending(await self.claimed(task, **changes), self.now)
+
+    async def running(self, task: Task | None = None, **changes: Any) -> Run:
+        """A run the provider gave an id."""
+        run = await self.sending(task, **changes)
+        return await self.launch(run)
+
+    async def launch(self, run: Run) -> Run:
+        """`run`, which is sending, gets an id."""
+        return await self.store.runs.record_launched(
+            run, remote_id=f"remote-{run.id}", status="in_progress", sandbox_id=None, now=self.now
+        )
+
+    async def stopping(self, task: Task | None = None, **changes: Any) -> Run:
+        """A run somebody wants to end."""
+        run = await self.running(task, **changes)
+        return await self.store.runs.request_stop(run.id, reason=StopReason.OPERATOR, by=BY, now=self.now)
+
+    async def unconfirmed(self, task: Task | None = None, **changes: Any) -> Run:
+        """A run of which nobody knows."""
+        run = await self.sending(task, **changes)
+        return await self.store.runs.record_unconfirmed(run, why="no answer", now=self.now)
+
+    async def ended(self, outcome: Outcome, task: Task | None = None, *, used: int = 1_000, **changes: Any) -> Run:
+        """A run that ended so, by the way that leads there."""
+        runs = self.store.runs
+        match outcome:
+            case Outcome.NOT_SENT:
+                run = await self.sending(task, **changes)
+                return await runs.record_not_sent(run, why="refused", final=True, now=self.now)
+            case Outcome.REJECTED:
+                run = await self.sending(task, **changes)
+                return await runs.record_rejected(run, why="no such model", now=self.now)
+            case Outcome.WRITTEN_OFF:
+                run = await self.unconfirmed(task, **changes)
+                return await runs.write_off(run, by=BY, reason="gone", now=self.now)
+            case Outcome.DECLINED:
+                run = await self.proposed(task, **changes)
+                return await self.store.launches.decline(run.id, by=BY, reason="no", now=self.now)
+            case Outcome.EXPIRED:
+                run = await self.claimed(task, **changes)
+                return await runs.settle(run, RunResult.of_nothing_sent(Outcome.EXPIRED, "late"), self.now)
+            case _:
+                return await self.settle(await self.running(task, **changes), outcome, used=used)
+
+    async def settle(self, run: Run, outcome: Outcome = Outcome.OK, *, used: int = 1_000, **changes: Any) -> Run:
+        """`run`, ended by the provider."""
+        ending = RunResult(outcome=outcome, usage=Usage(total=used * 10), used=used, usage_known=True, elapsed_ms=5_000)
+        return await self.store.runs.settle(run, replace(ending, **changes), self.now)
+
+    async def at_stage(self, stage: Stage, task: Task | None = None) -> None:
+        """The task climbs or descends to `stage`, rung by rung."""
+        name = (task or self.task).name
+        while (before := await self.store.stages.stage(name)) is not stage:
+            step = Stage(before + 1) if stage > before else Stage(before - 1)
+            await self.store.stages.change(name, step, by=BY, reason="test", forced=True, evidence={}, now=self.now)
+
+    async def cap_usage(self, cap: str, task: Task | None = None) -> CapUsage:
+        """How full that cap is."""
+        cap_usages = await self.store.ledger.cap_usages(self.caps, self.now, task or self.task)
+        return next(cap_usage for cap_usage in cap_usages if cap_usage.cap == cap)
+
+    async def records(self) -> tuple[LogRecord, ...]:
+        """Every log record so far."""
+        return await self.store.outbox.all_records(limit=10_000)
+
+    async def kinds(self, run: Run) -> list[str]:
+        """What happened to the run, in order."""
+        return [event.kind for event in await self.store.runs.timeline(run.id)]
+
+    async def sends(self, run: Run) -> list[str]:
+        """The verdicts of the tries of its POST, in order."""
+        sql = "select verdict from sends where run_id = ? order by n"
+        rows = await self.store.database.read(lambda tx: tx.execute_fetchall(sql, (run.id,)))
+        return [row["verdict"] for row in rows]
+
+    async def hold(self, run: Run) -> tuple[str, int | None] | None:
+        """State and settled amount of its hold; None where it never took one."""
+        sql = "select state, settled from holds where run_id = ?"
+        rows = list(await self.store.database.read(lambda tx: tx.execute_fetchall(sql, (run.id,))))
+        return (rows[0]["state"], rows[0]["settled"]) if rows else None
+
+    async def run(self, run: Run) -> Run:
+        """The row as it is now."""
+        row = await self.store.runs.get(run.id)
+        assert row is not None
+        return row
+
+
+async def open_harness(folder: Path, clock: ManualClock | None = None, **options: Any) -> StoreHarness:
+    """A bench on the store of `folder`, with a clock of its own unless given."""
+    clock = clock or ManualClock()
+    return StoreHarness(await Store.open(folder, now=clock.now(), **options), clock)
+
+
+OPEN_STATES = (State.CLAIMED, State.SENDING, State.RUNNING, State.STOPPING, State.UNCONFIRMED)
+
+
+async def run_in(harness: StoreHarness, state: State) -> Run:
+    """A run in that open state."""
+    return await {
+        State.CLAIMED: harness.claimed,
+        State.SENDING: harness.sending,
+        State.RUNNING: harness.running,
+        State.STOPPING: harness.stopping,
+        State.UNCONFIRMED: harness.unconfirmed,
+    }[state]()

@@ -1,0 +1,253 @@
+"""A second pair of books, kept by hand beside the store while random acts run over both; they must never differ."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from console.domain.limits import Cap, Caps
+from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, LIVE, Outcome, Run, RunId, State
+from console.domain.task import Task
+from console.domain.timestamps import Timestamp
+from console.store.ledger import month_of
+from console.store.rows import run_of
+from console.store.store import Store
+from tests.clock import ManualClock
+from tests.store.harness import BUDGET, StoreHarness, a_task
+from tests.sync_database import memory_connection, run_sync, sync_store
+
+T = TypeVar("T")
+TASKS = (a_task("one"), a_task("two"))
+DATES = ("2026-11-23", "2026-11-24", "2026-11-25")
+TIGHT: Caps = Caps(daily_units=4 * BUDGET, monthly_units=9 * BUDGET, daily_runs=7, concurrent_runs=3, time_zone="UTC")
+
+
+@dataclass(slots=True)
+class Entry:
+    """One run in the second books."""
+
+    run: Run
+    """As the store gave it last."""
+    day: str
+    amount: int = BUDGET
+    settled: int | None = None
+    """None: open, or released."""
+    ends: int = 0
+    """How often its hold has ended."""
+
+
+class Shelf(Protocol):
+    """Where the store under test stands, and how its answers are had."""
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives, run to its end."""
+        ...
+
+    def open(self, now: Timestamp) -> Store:
+        """A new process comes to the store."""
+        ...
+
+    def written(self) -> int:
+        """Another number whenever the store may have been written to."""
+        ...
+
+    def throw_away(self) -> None:
+        """The end of one example; the store is closed."""
+        ...
+
+
+class OnDisk:
+    """A real state folder."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner()
+        self._folder = Path(tempfile.mkdtemp(prefix="books-"))
+        self._looks = itertools.count()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def open(self, now: Timestamp) -> Store:
+        return self.do(Store.open(self._folder / "state", now=now))
+
+    def written(self) -> int:
+        return next(self._looks)
+
+    def throw_away(self) -> None:
+        self._runner.close()
+        shutil.rmtree(self._folder)
+
+
+class InMemory:
+    """The same schema, statements and units, without files and threads: for many thousands of lives."""
+
+    def __init__(self) -> None:
+        self._connection = memory_connection()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return run_sync(work)
+
+    def open(self, now: Timestamp) -> Store:
+        return sync_store(Path(tempfile.gettempdir()), self._connection)
+
+    def written(self) -> int:
+        return self._connection.total_changes
+
+    def throw_away(self) -> None:
+        self._connection.close()
+
+
+@dataclass(slots=True)
+class ReferenceModel:
+    """The store under test, where it stands, and the second books."""
+
+    shelf: Shelf
+    clock: ManualClock = field(default_factory=ManualClock)
+    entries: dict[RunId, Entry] = field(default_factory=dict)
+    stale: list[Run] = field(default_factory=list)
+    """Runs as somebody saw them once."""
+    last_day: str = ""
+    store: Store = field(init=False)
+    _rows: tuple[int, dict[RunId, Run]] = field(default=(-1, {}), init=False)
+    """The rows after so much had been written."""
+
+    def __post_init__(self) -> None:
+        self.open()
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """What `work` gives, run to its end."""
+        return self.shelf.do(work)
+
+    def open(self) -> None:
+        """A new process comes to the store."""
+        self.store = self.shelf.open(self.clock.now())
+
+    def rows(self) -> dict[RunId, Run]:
+        """The rows of all runs that took a hold, by id; read anew where they may have changed."""
+        written = self.shelf.written()
+        if written != self._rows[0]:
+            runs = map(run_of, self._read("select * from runs where attempt > 0"))
+            self._rows = (written, {run.id: run for run in runs})
+        return self._rows[1]
+
+    def verdicts(self) -> list[tuple[str, str]]:
+        """Run and verdict of every try of a POST."""
+        return [(row["run_id"], row["verdict"]) for row in self._read("select run_id, verdict from sends")]
+
+    def _read(self, sql: str) -> Iterable[Any]:
+        return self.do(self.store.database.read(lambda tx: tx.execute_fetchall(sql)))
+
+    def leave(self) -> None:
+        """The process ends; what it knew is gone."""
+        self.do(self.store.close())
+
+    def throw_away(self) -> None:
+        """The end of one example."""
+        self.leave()
+        self.shelf.throw_away()
+
+    @property
+    def harness(self) -> StoreHarness:
+        """Builds orders against this store."""
+        return StoreHarness(self.store, self.clock, caps=TIGHT)
+
+    @property
+    def today(self) -> str:
+        """The day of a hold taken now."""
+        here = self.clock.now().utc().date().isoformat()
+        return max(here, self.last_day)
+
+    def open_of_key(self, key: str) -> Entry | None:
+        """The run of the key that has not ended."""
+        return next((e for e in self.entries.values() if e.run.key == key and e.run.state is not State.ENDED), None)
+
+    def blocking(self, key: str) -> Entry | None:
+        """The newest ending that blocks the key."""
+        ended = [
+            e for e in self.entries.values() if e.run.key == key and e.run.outcome not in {None, *KEY_FREEING_OUTCOMES}
+        ]
+        return ended[-1] if ended else None
+
+    def in_state(self, *states: State) -> list[Entry]:
+        """Every entry in one of these."""
+        return [entry for entry in self.entries.values() if entry.run.state in states]
+
+    def took(self, run: Run) -> None:
+        """A claim: the hold counts from here."""
+        self.entries[run.id] = Entry(run, day=run.day)
+        self.last_day = max(self.last_day, run.day)
+
+    def saw(self, run: Run) -> None:
+        """What a write gave back."""
+        entry = self.entries[run.id]
+        self.stale.append(entry.run)
+        entry.run = run
+
+    def closed(self, run: Run, settled: int | None) -> None:
+        """The hold ended: settled with so much, or (None) released."""
+        self.saw(run)
+        entry = self.entries[run.id]
+        entry.settled, entry.ends = settled, entry.ends + 1
+
+    def room_for(self, task: Task) -> bool:
+        """Would the caps take one more launch?"""
+        on_day = self.of_days([self.today])
+        in_month = [e for e in self.counted() if month_of(e.day) == month_of(self.today)]
+        return (
+            len(on_day) < (TIGHT.daily_runs or 0)
+            and _sum(on_day) + BUDGET <= (TIGHT.daily_units or 0)
+            and _sum(in_month) + BUDGET <= (TIGHT.monthly_units or 0)
+            and len(self.in_state(*LIVE)) < (TIGHT.concurrent_runs or 0)
+        )
+
+    def counted(self) -> list[Entry]:
+        """Entries whose hold is open or was settled."""
+        return [e for e in self.entries.values() if e.run.state in HOLDING or e.settled is not None]
+
+    def of_days(self, days: Iterable[str]) -> list[Entry]:
+        """Those of them that count on these days."""
+        return [entry for entry in self.counted() if entry.day in set(days)]
+
+
+def charged(entry: Entry) -> int:
+    """Milli-units that count against the caps."""
+    return entry.amount if entry.settled is None else entry.settled
+
+
+def _sum(entries: Iterable[Entry]) -> int:
+    return sum(charged(entry) for entry in entries)
+
+
+def expected_sums(reference: ReferenceModel) -> dict[Cap, tuple[int, int]]:
+    """Held and spent, as the second books have it."""
+    on_day = reference.of_days([reference.today])
+    in_month = [e for e in reference.counted() if month_of(e.day) == month_of(reference.today)]
+    return {
+        Cap.DAILY_RUNS: (sum(e.settled is None for e in on_day), sum(e.settled is not None for e in on_day)),
+        Cap.DAILY_UNITS: _split(on_day),
+        Cap.MONTHLY_UNITS: _split(in_month),
+        Cap.CONCURRENT_RUNS: (len(reference.in_state(*LIVE)), 0),
+    }
+
+
+def _split(entries: list[Entry]) -> tuple[int, int]:
+    return (
+        sum(entry.amount for entry in entries if entry.settled is None),
+        sum(entry.settled for entry in entries if entry.settled is not None),
+    )
+
+
+def overshoot(entries: Iterable[Entry]) -> int:
+    """Milli-units that were used beyond their holds."""
+    return sum(max(0, (entry.settled or 0) - entry.amount) for entry in entries)
+
+
+def blocks_for_good(outcome: Outcome | None) -> bool:
+    """True where a plain launch of the key is answered with a skip or a refusal."""
+    return outcome is not None and outcome not in KEY_FREEING_OUTCOMES

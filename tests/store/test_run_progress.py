@@ -1,0 +1,102 @@
+"""While a run lives: figures only grow, a stall is noted once, steps keep their first sight."""
+
+from __future__ import annotations
+
+import pytest
+
+from console.domain.run import IllegalTransition, State
+from console.domain.usage import Usage
+from console.store.rows import MAX_AMOUNT, Progress, StepRow
+from tests.store.harness import StoreHarness
+
+
+async def test_figures_are_stored_and_the_state_stays(harness: StoreHarness) -> None:
+    run = await harness.running()
+    progress = Progress(
+        usage=Usage(total=100, input=60, output=40),
+        used=1_000,
+        usage_known=True,
+        largest_step=400,
+        remote_status="in_progress",
+        trouble="late",
+        polled_ms=5,
+        last_step="tool: ls",
+        last_step_ms=4,
+        steps=2,
+        cost_micro=7,
+        currency="USD",
+    )
+    after = await harness.store.runs.record_progress(run, progress, harness.now)
+    assert (after.state, after.usage, after.used, after.usage_known) == (State.RUNNING, progress.usage, 1_000, True)
+    assert (after.largest_step, after.steps, after.last_step, after.polled_ms) == (400, 2, "tool: ls", 5)
+    assert (after.trouble, after.cost_micro, after.currency) == ("late", 7, "USD")
+    assert await harness.run(run) == after
+
+
+async def test_cumulative_figures_never_shrink(harness: StoreHarness) -> None:
+    run = await harness.running()
+    high = Progress(usage=Usage(total=100, input=50), used=10, usage_known=True, largest_step=9, steps=3)
+    low = Progress(usage=Usage(total=40, input=60), used=4, largest_step=1, steps=1)
+    run = await harness.store.runs.record_progress(run, high, harness.now)
+    run = await harness.store.runs.record_progress(run, low, harness.now)
+    assert run.usage == Usage(total=100, input=60)
+    assert (run.used, run.usage_known, run.largest_step, run.steps) == (10, True, 9, 3)
+
+
+async def test_absurd_figures_are_bounded_and_broken_text_is_mended(harness: StoreHarness) -> None:
+    run = await harness.running()
+    progress = Progress(usage=Usage(total=10**30, input=-5), used=10**40, last_step="a\ud800b", cost_micro=10**30)
+    after = await harness.store.runs.record_progress(run, progress, harness.now)
+    assert (after.usage.total, after.usage.input, after.used, after.cost_micro) == (
+        MAX_AMOUNT,
+        0,
+        MAX_AMOUNT,
+        MAX_AMOUNT,
+    )
+    assert after.last_step == "a\ufffdb"
+    settled = await harness.settle(after, used=10**40, result="\udfff", note="\ud800")
+    assert (settled.used, settled.result) == (MAX_AMOUNT, "\ufffd")
+
+
+async def test_a_stall_is_noted_when_it_begins(harness: StoreHarness) -> None:
+    run = await harness.running()
+    harness.clock.advance(400)
+    for stalled in (True, True, False, True):
+        run = await harness.store.runs.record_progress(run, Progress(stalled=stalled), harness.now)
+    notes = [record for record in await harness.records() if record.fields.get("event") == "stall"]
+    assert [record.fields["quiet"] for record in notes] == ["400s", "400s"]
+    assert run.stalled
+
+
+@pytest.mark.parametrize("state", [State.CLAIMED, State.SENDING, State.UNCONFIRMED])
+async def test_only_a_run_with_an_id_has_progress(harness: StoreHarness, state: State) -> None:
+    from tests.store.harness import run_in
+
+    with pytest.raises(IllegalTransition):
+        await harness.store.runs.record_progress(await run_in(harness, state), Progress(), harness.now)
+
+
+async def test_steps_keep_their_first_sight_and_their_end(harness: StoreHarness) -> None:
+    run = await harness.running()
+    first = StepRow(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
+    second = StepRow(index=1, kind="model", text="hm\ud800", at_ms=20, units=6, done=False)
+    await harness.store.runs.save_steps(run.id, [first, second], harness.now)
+    changed = StepRow(index=0, kind="code", text="ls -l", at_ms=99, units=3, done=False)
+    await harness.store.runs.save_steps(run.id, [changed], harness.now)
+    await harness.store.runs.save_steps(run.id, [], harness.now)
+    one, two = await harness.store.runs.steps(run.id)
+    assert (one.text, one.at_ms, one.units, one.done) == ("ls -l", 10, 5, True)
+    assert (two.text, two.done) == ("hm\ufffd", False)
+
+
+async def test_a_note_is_a_line_and_its_field_names_are_checked_before_it_is_stored(harness: StoreHarness) -> None:
+    run = await harness.running()
+    await harness.store.runs.note(event="clock", fields={"by": "5 s\x1b", "empty": ""}, run=run, now=harness.now)
+    await harness.store.runs.note(event="clock", fields={"task": "t"}, run=None, now=harness.now)
+    with_run, without = (await harness.records())[-2:]
+    assert (with_run.key, with_run.status) == (run.key, "note")
+    assert dict(with_run.fields) == {"event": "clock", "task": "report", "run": run.id, "by": "5 s\x1b", "empty": "-"}
+    assert (without.key, without.fields["task"]) == ("-", "t")
+    for name in ("ev", "end", "key", "Bad", "a b", "", "task"):
+        with pytest.raises(ValueError, match="field name"):
+            await harness.store.runs.note(event="x", fields={name: "y"}, run=run, now=harness.now)

@@ -1,0 +1,284 @@
+"""An engine in memory: the facade that the screen asks for, with nothing behind it. Tests read what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from console.domain.limits import CapUsage, Refusal
+from console.domain.rollout import Evidence
+from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State, StopReason, StopRequest
+from console.domain.task import Stage
+from console.domain.timestamps import Timestamp
+from console.engine.models import (
+    Cursor,
+    HistoryFilter,
+    KeyState,
+    KeyStatus,
+    LaunchAnswer,
+    LaunchKind,
+    LaunchPreview,
+    LaunchRequest,
+    NextLaunch,
+    Owner,
+    Page,
+    Pause,
+    RunDetail,
+    Snapshot,
+    TaskRollout,
+    TypicalUsage,
+)
+from console.engine.settings import EngineSettings
+from console.engine.usage import UsageQuery, UsageReport
+from tests.clock import ManualClock
+from tests.ui import samples
+
+
+class SampleClock(ManualClock):
+    """Stands at `samples.NOW`."""
+
+    def __init__(self) -> None:
+        super().__init__(samples.NOW.utc(), boot_ms=samples.NOW.boot_ms, boot_id=samples.NOW.boot_id)
+
+
+@dataclass
+class FakeEngineState:
+    """What the engine would know; `asked` tells what the screen wanted, in order."""
+
+    clock: SampleClock = field(default_factory=SampleClock)
+    settings: EngineSettings = field(default_factory=samples.settings)
+    live: list[Run] = field(default_factory=list)
+    recent: list[Run] = field(default_factory=list)
+    cap_usages: tuple[CapUsage, ...] = field(default_factory=samples.cap_usages)
+    paused: Pause | None = None
+    problems: tuple[str, ...] = ()
+    guarded: frozenset[RunId] = frozenset()
+    holder: Run | None = None
+    """Who has the key of the next preview."""
+    refusal: Refusal | None = None
+    """What stands against the next preview or launch."""
+    broken: Exception | None = None
+    """Raised by every read while it is set."""
+    rungs: tuple[TaskRollout, ...] = ()
+    """The ladder; empty: every task stands at manual with nothing to show."""
+    looked_back: list[HistoryFilter] = field(default_factory=list)
+    """Every filter that pages or counts were asked for."""
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def all(self) -> dict[RunId, Run]:
+        return {run.id: run for run in (*self.live, *self.recent)}
+
+    def change(self, run: Run) -> Run:
+        """Puts `run` in the place of the one with its id; an ended one moves down."""
+        self.live = [run if each.id == run.id else each for each in self.live]
+        if run.state is State.ENDED:
+            self.live = [each for each in self.live if each.id != run.id]
+            self.recent = [run, *(each for each in self.recent if each.id != run.id)]
+        return run
+
+    def end(self, run_id: RunId, outcome: Outcome) -> Run:
+        """The provider shows an end."""
+        run = self.all()[run_id]
+        return self.change(replace(run, state=State.ENDED, outcome=outcome, ended_ms=self._now().wall_ms))
+
+    def _now(self) -> Timestamp:
+        return self.clock.now()
+
+    def _break(self) -> None:
+        if self.broken is not None:
+            raise self.broken
+
+
+class FakeEngineQueries(FakeEngineState):
+    """The parts of the facade that only look."""
+
+    @property
+    def queries(self) -> Self:
+        return self
+
+    @property
+    def usage(self) -> Self:
+        return self
+
+    async def report(self, query: UsageQuery) -> UsageReport:
+        self.asked.append(("report", str(query.days), query.measure, query.group))
+        if self.broken is not None:
+            raise self.broken
+        return samples.usage_report(query)
+
+    async def snapshot(self) -> Snapshot:
+        self._break()
+        me = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+        return Snapshot(
+            taken=self.clock.now(),
+            live=tuple(self.live),
+            recent=tuple(self.recent),
+            cap_usages=self.cap_usages,
+            paused=self.paused,
+            owners={"me": me},
+            scheduler=me,
+            next_launch=NextLaunch(task="nightly-report", at_ms=self._now().wall_ms + 7_988_000),
+            time_zone="Europe/Berlin",
+            problems=self.problems,
+        )
+
+    async def detail(self, run_id: RunId) -> RunDetail | None:
+        self._break()
+        run = self.all().get(run_id)
+        if run is None:
+            return None
+        same = [each for each in self.all().values() if each.key == run.key and each.attempt > 0]
+        attempts = tuple(sorted(same, key=lambda each: each.attempt)) or (run,)
+        return replace(samples.detail(run), attempts=attempts)
+
+    async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
+        self._break()
+        runs = self._fitting(wanted)
+        start = after.seq if after is not None else 0
+        end = start + limit
+        last = Cursor(created_ms=0, seq=end) if end < len(runs) else None
+        return Page(runs=tuple(runs[start:end]), after=last)
+
+    async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
+        self._break()
+        found = len(self._fitting(wanted))
+        return found if at_most is None else min(found, at_most)
+
+    async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
+        return {key: self.standing(key) for key in keys}
+
+    def standing(self, key: str) -> KeyStatus:
+        """What a launch of the key would meet."""
+        runs = [run for run in self.all().values() if run.key == key and run.attempt > 0]
+        holder = max(runs, key=lambda run: run.attempt, default=None)
+        if holder is None or holder.outcome in KEY_FREEING_OUTCOMES:
+            return KeyStatus(state=KeyState.FREE, attempts=len(runs))
+        state = KeyState.DONE if holder.outcome is Outcome.OK else KeyState.HELD
+        return KeyStatus(state=state, attempts=len(runs), holder=holder)
+
+    def _fitting(self, wanted: HistoryFilter) -> list[Run]:
+        """Newest first, by the rules of the store as far as the screen needs them."""
+        self.looked_back.append(wanted)
+        runs = [
+            run
+            for run in self.all().values()
+            if (not wanted.tasks or run.task in wanted.tasks)
+            and (not wanted.outcomes or run.outcome in wanted.outcomes)
+            and (not wanted.stages or run.stage in wanted.stages)
+            and (not wanted.origins or run.origin in wanted.origins)
+            and (wanted.since_ms is None or run.created_ms >= wanted.since_ms)
+            and (wanted.until_ms is None or run.created_ms < wanted.until_ms)
+            and all(word.lower() in f"{run.task} {run.target} {run.note}".lower() for word in wanted.text.split())
+        ]
+        if wanted.folded:
+            tried = {run.key: max(r.attempt for r in runs if r.key == run.key) for run in runs}
+            runs = [run for run in runs if run.attempt in (0, tried[run.key])]
+        return sorted(runs, key=lambda run: (-run.created_ms, run.id))
+
+    async def preview(self, request: LaunchRequest) -> LaunchPreview:
+        self._break()
+        task = self.settings.task(request.task)
+        if task is None:
+            raise LookupError(f"no task is named {request.task!r}")
+        date = request.date or "2026-11-23"
+        answer = LaunchKind.LAUNCHED
+        if self.refusal is not None:
+            answer = LaunchKind.REFUSED
+        elif self.holder is not None:
+            answer = LaunchKind.SKIPPED
+        return LaunchPreview(
+            task=task,
+            target=request.target or task.target,
+            date=date,
+            key=task.key(date),
+            stage=Stage.SEMI,
+            limits=samples.run(1, of=task).limits,
+            typical=TypicalUsage(runs=12, median_units=38_200, p95_units=61_000, p95_ms=432_000),
+            worst_case_micro=4_200_000,
+            currency="USD",
+            cap_usages=self.cap_usages,
+            answer=answer,
+            refusal=self.refusal,
+            holder=self.holder,
+        )
+
+    @property
+    def rollout(self) -> Self:
+        return self
+
+    async def tasks(self) -> tuple[TaskRollout, ...]:
+        self._break()
+        return self.rungs or tuple(
+            TaskRollout(
+                task=task,
+                stage=Stage.MANUAL,
+                effective=Stage.MANUAL,
+                evidence=Evidence(since_ms=None),
+                unmet_criteria=("1 run",),
+            )
+            for task in self.settings.tasks
+        )
+
+    async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
+        self.asked.append(("move", name, to.label, reason, str(forced)))
+        rung = next(rung for rung in await self.tasks() if rung.task.name == name)
+        return replace(rung, stage=to, effective=to)
+
+
+class FakeEngine(FakeEngineQueries):
+    """`EngineLike`."""
+
+    @property
+    def operations(self) -> Self:
+        return self
+
+    async def launch(self, request: LaunchRequest) -> LaunchAnswer:
+        self.asked.append(("launch", request.task, request.date or "", request.reason))
+        task = self.settings.task(request.task)
+        assert task is not None
+        run = replace(samples.run(900 + len(self.live), State.CLAIMED, of=task, sent_ago=None), date=request.date or "")
+        self.live.append(run)
+        return LaunchAnswer(kind=LaunchKind.LAUNCHED, run=run)
+
+    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
+        self.asked.append(("stop", run_id, by))
+        run = self.all()[run_id]
+        if run.state is State.ENDED:
+            return run
+        request = run.stop or StopRequest(reason=reason, by=by, at_ms=self._now().wall_ms, tries=1)
+        state = State.STOPPING if run.state is State.RUNNING else run.state
+        return self.change(replace(run, state=state, stop=request))
+
+    async def stop_all(self, *, by: str) -> tuple[Run, ...]:
+        return tuple([await self.stop(run.id, by=by) for run in list(self.live) if run.state in HOLDING])
+
+    async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
+        self.asked.append(("pause", str(cancel)))
+        self.paused = Pause(since_ms=self._now().wall_ms, by=by)
+        return await self.stop_all(by=by) if cancel else ()
+
+    async def resume(self, *, by: str) -> None:
+        self.asked.append(("resume",))
+        self.paused = None
+
+    async def approve(self, run_id: RunId, *, by: str) -> LaunchAnswer:
+        self.asked.append(("approve", run_id))
+        run = self.change(replace(self.all()[run_id], state=State.CLAIMED))
+        return LaunchAnswer(kind=LaunchKind.LAUNCHED, run=run)
+
+    async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        self.asked.append(("decline", run_id, reason))
+        return self.end(run_id, Outcome.DECLINED)
+
+    async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
+        self.asked.append(("adopt", run_id, remote_id, reason))
+        return self.change(replace(self.all()[run_id], state=State.RUNNING, remote_id=remote_id))
+
+    async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        self.asked.append(("not_launched", run_id, reason))
+        return self.end(run_id, Outcome.NOT_SENT)
+
+    async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        self.asked.append(("write_off", run_id, reason))
+        return self.end(run_id, Outcome.WRITTEN_OFF)

@@ -1,0 +1,70 @@
+"""Acts run apart from the screen and are not lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from console.engine.errors import OperationRefused
+from console.ui.spans import Span, Tone
+from console.ui.state.background import BackgroundWork, CoalescedWork
+
+
+def no_hold() -> Callable[[], None]:
+    return lambda: None
+
+
+async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
+    told: list[Span] = []
+    acts = BackgroundWork(told.append, no_hold)
+
+    async def good() -> Span:
+        return Span("done")
+
+    async def bad() -> Span:
+        raise OperationRefused("not now\x1b[2J")
+
+    async def silent() -> None:
+        return None
+
+    for work in (good(), bad(), silent()):
+        acts.start(work, name="act")
+    await acts.done()
+    assert told == [Span("done"), Span("not now␛[2J", Tone.BAD)]
+
+
+async def test_waiting_for_acts_has_an_end_and_stops_none() -> None:
+    acts = BackgroundWork(lambda _: None, no_hold)
+    answered, ended = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> None:
+        await answered.wait()
+        ended.set()
+
+    acts.start(slow(), name="slow")
+    await acts.done(within=0.01)
+    assert not ended.is_set()
+    answered.set()
+    await acts.done()
+    assert ended.is_set()
+
+
+async def test_asked_many_times_while_it_runs_it_runs_once_more() -> None:
+    acts = BackgroundWork(lambda _: None, no_hold)
+    go, runs = asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal runs
+        runs += 1
+        await go.wait()
+
+    soon = CoalescedWork(work, acts, name="work")
+    for _ in range(5):
+        soon()
+        await asyncio.sleep(0)
+    go.set()
+    await acts.done()
+    assert runs == 2
+    soon()
+    await acts.done()
+    assert runs == 3

@@ -1,0 +1,119 @@
+"""The header at any width: rich where there is room, and the vital figures always."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.domain.limits import Cap
+from console.engine.models import NextLaunch, Owner, Pause, Snapshot
+from console.ui.glyphs import UNICODE
+from console.ui.header import Fact, alarm_lines, header_lines, shorten
+from console.ui.spans import Line, Span, Tone, line, width
+from console.ui.state.view_state import ViewState
+from tests.ui import samples
+
+ME = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+SERVE = Owner(id="s", kind="serve", pid=812, alive=True, mine=False)
+SNAPSHOT = Snapshot(
+    taken=samples.NOW,
+    live=samples.busy(),
+    cap_usages=samples.cap_usages(),
+    scheduler=ME,
+    next_launch=NextLaunch(task="nightly-report", at_ms=samples.moment(7988).wall_ms),
+    time_zone="Europe/Berlin",
+)
+
+
+def text(spans: Line) -> str:
+    return "".join(span.text for span in spans)
+
+
+def both(snapshot: Snapshot = SNAPSHOT, cells: int = 160, **changes: object) -> str:
+    look = ViewState(snapshot=snapshot, now=samples.NOW, **changes)  # type: ignore[arg-type]  # fields of Look by name
+    return "\n".join(text(each) for each in header_lines(look, cells, UNICODE, title="Nightdesk"))
+
+
+def test_the_header_answers_the_questions_of_a_night() -> None:
+    shown = both()
+    for word in (
+        "7 live of 8",
+        "812 spent + 460 held of 2000",
+        "41 % of 20k",
+        "04:20:00 CET",
+        "next nightly-report in 2:13:08, 06:33",
+        "scheduled by this console",
+        "1 to approve",
+        "1 to settle",
+    ):
+        assert word in shown
+
+
+@pytest.mark.parametrize("cells", range(40, 220, 7))
+def test_both_lines_take_exactly_the_width_and_keep_the_vital(cells: int) -> None:
+    look = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
+    for each in header_lines(look, cells, UNICODE, title="Nightdesk"):
+        assert width(each) == cells
+    shown = both(cells=cells)
+    assert "04:20:00" in shown
+    assert "1 to settle" in shown
+    if cells >= 60:
+        assert "7/8 live" in shown or "7 live of 8" in shown
+        assert "1272/2000" in shown or "812 spent" in shown
+
+
+def test_caps_that_are_not_there_are_said_so() -> None:
+    free = tuple(replace(each, limit=None) for each in SNAPSHOT.cap_usages)
+    shown = both(replace(SNAPSHOT, cap_usages=free))
+    assert "7 live of unlimited" in shown
+    assert "1272 units, no cap" in shown
+
+
+def test_a_cap_that_is_reached_is_not_calm() -> None:
+    full = tuple(
+        replace(each, spent=each.limit or 0) if each.cap is Cap.DAILY_UNITS else each for each in SNAPSHOT.cap_usages
+    )
+    look = ViewState(snapshot=replace(SNAPSHOT, cap_usages=full), now=samples.NOW)
+    first, _ = header_lines(look, 160, UNICODE, title="")
+    assert any(span.tone is Tone.BAD for span in first)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"scheduler": None}, "nobody schedules"),
+        ({"scheduler": SERVE}, "scheduled by serve, pid 812"),
+        ({"next_launch": None}, "nothing scheduled"),
+        ({"read_only": True}, "read-only"),
+    ],
+)
+def test_who_schedules_and_what_comes(changes: dict[str, object], words: str) -> None:
+    assert words in both(replace(SNAPSHOT, **changes))  # type: ignore[arg-type]  # fields of Snapshot by name
+
+
+def test_alarms_come_worst_first() -> None:
+    snapshot = replace(
+        SNAPSHOT,
+        taken=samples.moment(-75),
+        paused=Pause(since_ms=samples.moment(-3600).wall_ms, by="bob tty=yes"),
+        problems=("offline \x1b[31m",),
+    )
+    alarms = alarm_lines(ViewState(snapshot=snapshot, now=samples.NOW, trouble="locked"), UNICODE)
+    assert [word.text.split()[-1] for word, _ in alarms] == ["STALE", "PAUSED", "▲"]
+    assert alarms[0][1] == "shown as it was 75 s ago: locked"
+    assert alarms[1][1] == "no launch since 03:20 by bob tty=yes; X resumes"
+    assert alarms[2][1] == "offline ␛[31m"
+    assert alarm_lines(ViewState(snapshot=SNAPSHOT, now=samples.NOW), UNICODE) == ()
+
+
+def test_facts_are_shortened_in_the_order_of_their_worth() -> None:
+    facts = (
+        Fact(forms=(line("wwww"), line("ww"), ()), stays=1),
+        Fact(forms=(line(Span("important")), line("imp")), stays=5),
+    )
+    assert text(shorten(facts, 16)) == "wwww   important"
+    assert text(shorten(facts, 15)) == "ww   important"
+    assert text(shorten(facts, 9)) == "important"
+    assert text(shorten(facts, 8)) == "imp"
+    assert text(shorten(facts, 1)) == "imp"

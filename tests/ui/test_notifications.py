@@ -1,0 +1,202 @@
+"""What is told between two looks: each change once, in the order of urgency, and never in words from outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.domain.run import Outcome, Run, State, StopReason, StopRequest
+from console.engine.models import Snapshot
+from console.ui.spans import Tone
+from console.ui.state.notifications import (
+    BELL,
+    QUIET_TITLE,
+    TITLES,
+    NewsKind,
+    Notifier,
+    find_news,
+    kind_of,
+    notice_line,
+    title_sequence,
+)
+from console.ui.state.view_state import ViewState
+from console.ui.terminal.renderer import KEEP_TITLE, OUR_TITLES, DiffRenderer
+from tests.driver import console
+from tests.ui import samples
+from tests.ui.fake_engine import FakeEngine
+
+
+def snapshot(*live: Run, recent: tuple[Run, ...] = ()) -> Snapshot:
+    return Snapshot(taken=samples.NOW, live=live, recent=recent)
+
+
+def ended(number: int, outcome: Outcome) -> Run:
+    return samples.run(number, State.ENDED, outcome=outcome)
+
+
+class Ears:
+    """A herald and what it wrote."""
+
+    def __init__(self, *, bell: bool = True, titles: bool = True) -> None:
+        self.written: list[str] = []
+        self.herald = Notifier(self.written.append, bell=bell, titles=titles)
+
+    def hear(self, now: Snapshot, *, trouble: str = "") -> str | None:
+        span = self.herald.hear(ViewState(snapshot=now, now=samples.NOW, trouble=trouble))
+        return span.text if span is not None else None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Outcome.TIMEOUT, NewsKind.CUT_OFF),
+        (Outcome.BUDGET, NewsKind.CUT_OFF),
+        (Outcome.FAILED, NewsKind.FAILED),
+        (Outcome.NOT_SENT, NewsKind.FAILED),
+        (Outcome.OK, NewsKind.FINISHED),
+        (Outcome.DECLINED, None),
+        (Outcome.WRITTEN_OFF, None),
+        (Outcome.SKIPPED, None),
+    ],
+)
+def test_endings_are_sorted_by_what_they_ask_of_a_person(outcome: Outcome, kind: NewsKind | None) -> None:
+    assert kind_of(ended(1, outcome)) is kind
+
+
+def test_every_change_is_told_once_and_the_most_urgent_first() -> None:
+    running = [samples.run(number) for number in range(10, 14)]
+    proposal, unsure = samples.proposal(), samples.unconfirmed()
+    before = snapshot(*running)
+    after = snapshot(
+        proposal,
+        unsure,
+        running[3],
+        recent=(ended(10, Outcome.OK), ended(11, Outcome.FAILED), ended(12, Outcome.TIMEOUT)),
+    )
+    told = find_news(before, after)
+    assert [each.kind for each in told] == list(NewsKind)
+    assert find_news(after, after) == ()
+    assert find_news(before, before) == ()
+
+
+def test_a_run_that_began_and_ended_between_two_looks_is_told_too() -> None:
+    assert [each.kind for each in find_news(snapshot(), snapshot(recent=(ended(1, Outcome.BUDGET),)))] == [
+        NewsKind.CUT_OFF
+    ]
+
+
+def test_a_stop_without_proof_is_as_urgent_as_an_unconfirmed_run_and_told_again_when_it_ends() -> None:
+    stop = StopRequest(reason=StopReason.TIMEOUT, by="nightdesk", at_ms=0, tries=9)
+    stopping = replace(samples.run(1, State.STOPPING), stop=stop)
+    alarmed = replace(stopping, stop=replace(stop, alarmed=True))
+    assert find_news(snapshot(samples.run(1)), snapshot(stopping)) == (), "stopping is not stopped"
+    (told,) = find_news(snapshot(stopping), snapshot(alarmed))
+    assert told.kind is NewsKind.UNCONFIRMED
+    assert "no proof of a stop" in notice_line([told]).text
+    (told,) = find_news(snapshot(alarmed), snapshot(recent=(ended(1, Outcome.TIMEOUT),)))
+    assert told.kind is NewsKind.CUT_OFF
+
+
+def test_the_line_names_the_most_urgent_and_counts_the_others() -> None:
+    after = snapshot(
+        samples.unconfirmed(), recent=(ended(10, Outcome.OK), ended(11, Outcome.OK), ended(12, Outcome.TIMEOUT))
+    )
+    span = notice_line(reversed(find_news(snapshot(), after)))
+    assert span.text == "update-deps is unconfirmed  1 more cut off  2 more finished"
+    assert span.tone is Tone.LOUD
+
+
+def test_names_from_outside_are_cleaned() -> None:
+    hostile = replace(samples.proposal(), task="a\x1b]2;owned\x07b")
+    text = notice_line(find_news(snapshot(), snapshot(hostile))).text
+    assert text.isprintable()
+
+
+def test_the_first_look_and_looks_that_failed_tell_nothing() -> None:
+    ears = Ears()
+    assert ears.hear(snapshot(), trouble="busy") is None
+    assert ears.hear(snapshot(samples.unconfirmed())) is None
+    assert ears.hear(snapshot(), trouble="busy") is None, "an empty look in trouble is not an ending"
+    assert ears.hear(snapshot(samples.unconfirmed())) is None
+    assert ears.written == []
+
+
+def test_the_bell_rings_once_a_change_and_the_title_falls_back_when_a_key_is_pressed() -> None:
+    ears = Ears()
+    ears.hear(snapshot())
+    cut_off = ended(1, Outcome.TIMEOUT)
+    ears.hear(snapshot(recent=(cut_off,)))
+    ears.hear(snapshot(recent=(cut_off,)))
+    assert ears.written == [BELL, title_sequence(TITLES[NewsKind.CUT_OFF])]
+    ears.written.clear()
+    assert "cut off" in str(ears.hear(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))))
+    assert ears.written == [BELL], "what is less urgent does not lower the title"
+    ears.herald.seen()
+    assert ears.written[1:] == [title_sequence(QUIET_TITLE)]
+    assert ears.hear(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))) is None
+
+
+def test_what_went_well_rings_no_bell_and_names_no_window() -> None:
+    ears = Ears()
+    ears.hear(snapshot())
+    assert ears.hear(snapshot(recent=(ended(1, Outcome.OK),))) == "nightly-report: ok"
+    ears.herald.seen()
+    assert ears.written == []
+
+
+def test_bell_and_title_can_be_off() -> None:
+    ears = Ears(bell=False, titles=False)
+    ears.hear(snapshot())
+    assert ears.hear(snapshot(samples.unconfirmed())) is not None
+    assert ears.written == []
+
+
+def test_only_titles_of_ours_pass_the_painter_and_the_old_one_is_kept_first() -> None:
+    painter = DiffRenderer(20, 3)
+    painter.frame()
+    painter.feed("\x1b]2;owned\x07\x1b]0;owned\x07\x1b]2;nightdesk; rm\x07")
+    assert painter.frame() == ""
+    assert not painter.entitled
+    for words in sorted(OUR_TITLES):
+        painter.feed(title_sequence(words))
+    assert painter.entitled
+    assert painter.frame() == KEEP_TITLE + "".join(map(title_sequence, sorted(OUR_TITLES)))
+    painter.feed(title_sequence(QUIET_TITLE))
+    assert painter.frame() == title_sequence(QUIET_TITLE)
+
+
+def test_a_terminal_that_does_not_read_is_owed_one_ring() -> None:
+    painter = DiffRenderer(20, 3)
+    painter.frame()
+    for _ in range(1000):
+        painter.feed(BELL + title_sequence(QUIET_TITLE))
+    assert painter.frame() == KEEP_TITLE + BELL + title_sequence(QUIET_TITLE)
+
+
+async def test_the_console_tells_it_on_its_last_line_for_a_while(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        running = next(run for run in busy.live if run.state is State.RUNNING)
+        busy.end(running.id, Outcome.BUDGET)
+        await screen.tick()
+        assert screen.bottom().startswith(f"{running.task} was cut off: budget ")
+        busy.clock.advance(16)
+        await screen.tick()
+        assert "kill switch" in screen.bottom()
+
+
+async def test_a_notice_leaves_with_the_next_key_once_it_could_be_read(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("space")
+        assert "1 marked" in screen.bottom()
+        await screen.press("j")
+        assert "1 marked" in screen.bottom(), "a key typed ahead does not wipe it away unread"
+        busy.clock.advance(2)
+        await screen.press("j")
+        assert "1 marked" not in screen.bottom()
+        assert "kill switch" in screen.bottom()
+        await screen.press("space")
+        assert "2 marked" in screen.bottom()
+        busy.clock.advance(6)
+        await screen.tick()
+        assert "kill switch" in screen.bottom(), "and goes by itself"
