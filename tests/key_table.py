@@ -1,10 +1,14 @@
-"""The README's table of keys as the bindings have it. `python -m tests.key_table` writes it into the README."""
+"""The tables of keys in docs/keys.md (all keys) and README.md (the ones used most), made from the bindings.
+
+`python -m tests.key_table` writes both.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from textual.binding import Binding
 
@@ -12,15 +16,21 @@ import console.ui
 from console.ui.widgets.key_bar import key_name
 from tests.tree import ROOT
 
-README = ROOT / "README.md"
+README, KEYS_PAGE = ROOT / "README.md", ROOT / "docs" / "keys.md"
 BEGIN, END = "<!-- keys -->\n", "<!-- /keys -->"
 HEAD = ("| keys | what they do | id |", "|---|---|---|")
 MOVING = frozenset({"choices", "chooser", "detail", "dialog", "filter", "form", "help", "list", "table"})
-"""First parts of ids that neither start, stop nor decide anything."""
+"""First parts of the ids of keys that only move or answer."""
+MAIN = (
+    *("screen.runs", "screen.history", "screen.rollout", "screen.usage"),
+    *("task.launch", "run.cancel", "all.kill_switch", "run.approve", "run.decline", "run.settle", "run.detail"),
+    *("stage.promote", "stage.demote", "history.filter", "shell.words", "app.palette", "app.help", "app.quit"),
+)
+"""The ids in the README, in its order."""
 
 
 def bindings() -> Iterator[tuple[type, Binding]]:
-    """Every binding that a class of the screen declares, with that class."""
+    """Every binding that a class of `console.ui` declares, with that class."""
     for found in pkgutil.walk_packages(console.ui.__path__, "console.ui."):
         module = importlib.import_module(found.name)
         for cls in vars(module).values():
@@ -30,16 +40,33 @@ def bindings() -> Iterator[tuple[type, Binding]]:
                     yield cls, entry
 
 
-def table() -> str:
+def all_keys() -> str:
     """Two tables, one row for each id: what acts on runs and tasks, then what only moves or answers."""
-    rows: dict[str, tuple[list[str], str]] = {}
-    for _, binding in bindings():
-        keys, _ = rows.setdefault(binding.id or "", ([], binding.tooltip))
-        keys += [name for key in binding.key.split(",") if (name := key_name(key.strip())) not in keys]
+    rows = _rows()
     ordered = sorted(rows, key=_group)
-    acting = [_row(identity, *rows[identity]) for identity in ordered if _group(identity) not in MOVING]
-    moving = [_row(identity, *rows[identity]) for identity in ordered if _group(identity) in MOVING]
-    return "\n".join([*HEAD, *acting, "", "Moving and answering:", "", *HEAD, *moving, ""])
+    acting = _table([rows[identity] for identity in ordered if _group(identity) not in MOVING])
+    moving = _table([rows[identity] for identity in ordered if _group(identity) in MOVING])
+    return f"{acting}\nMoving and answering:\n\n{moving}"
+
+
+def main_keys() -> str:
+    """One table with the rows of `MAIN`. Raises KeyError if one of them is not an id."""
+    rows = _rows()
+    return _table([rows[identity] for identity in MAIN])
+
+
+def written(page: Path) -> str:
+    """The table between the marks of a page."""
+    return page.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+
+
+def _rows() -> dict[str, str]:
+    """The row of each id; keys of several bindings with the same id stand together."""
+    found: dict[str, tuple[list[str], str]] = {}
+    for _, binding in bindings():
+        keys, _ = found.setdefault(binding.id or "", ([], binding.tooltip))
+        keys += [name for key in binding.key.split(",") if (name := key_name(key.strip())) not in keys]
+    return {identity: _row(identity, keys, tooltip) for identity, (keys, tooltip) in found.items()}
 
 
 def _group(identity: str) -> str:
@@ -51,14 +78,14 @@ def _row(identity: str, keys: list[str], tooltip: str) -> str:
     return f"| {shown} | {tooltip} | `{identity}` |"
 
 
-def told() -> str:
-    """The table as the README has it."""
-    return README.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
+def _table(rows: Collection[str]) -> str:
+    return "\n".join([*HEAD, *rows, ""])
 
 
 def _write() -> None:
-    text = README.read_text(encoding="utf-8")
-    README.write_text(text.replace(BEGIN + told() + END, BEGIN + table() + END), encoding="utf-8")
+    for page, table in ((README, main_keys()), (KEYS_PAGE, all_keys())):
+        text = page.read_text(encoding="utf-8")
+        page.write_text(text.replace(BEGIN + written(page) + END, BEGIN + table + END), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The pages say what is so: links lead somewhere, examples run, tables hold the keys that exist, and no other."""
+"""The documentation is true: links have targets, examples run, and tables list exactly the keys, codes and commands."""
 
 from __future__ import annotations
 
@@ -43,14 +43,31 @@ TABLES: dict[str, type[Table]] = {
     "[console]": ConsoleTable,
 }
 OVERRIDES = {*DefaultsTable.__struct_fields__, "agent", "model", "sandbox", "tools", "network", "system_instruction"}
-"""Keys of a task that stand in other tables too."""
+"""Keys of a task that other tables have too."""
+
+HEADINGS = [
+    "What it prevents",
+    "Install",
+    "First run",
+    "Keys",
+    "Commands",
+    "Configuration",
+    "Guarantees",
+    "Limitations",
+]
+README_LINES = 250
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+def test_every_link_within_the_project_has_a_target(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
     assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_the_readme_is_short_and_in_order() -> None:
+    assert len(README.splitlines()) <= README_LINES
+    assert re.findall(r"^## (.+)$", README, flags=re.MULTILINE)[: len(HEADINGS)] == HEADINGS
 
 
 def _first_column(text: str) -> set[str]:
@@ -59,14 +76,14 @@ def _first_column(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("heading", TABLES)
-def test_the_configuration_page_knows_every_key_and_no_other(heading: str) -> None:
+def test_the_configuration_page_lists_every_key_and_no_other(heading: str) -> None:
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     section = next(part for part in page.split("\n## ") if part.startswith(f"`{heading}`"))
     inherited = OVERRIDES if heading == "[[tasks]]" else set()
     assert _first_column(section) == set(TABLES[heading].__struct_fields__) - inherited
 
 
-def test_the_configuration_page_knows_every_table() -> None:
+def test_the_configuration_page_lists_every_table() -> None:
     assert {re.sub(r"[^a-z].*", "", heading.strip("[")) for heading in TABLES} == set(SECTIONS)
 
 
@@ -82,7 +99,7 @@ def test_the_configuration_in_the_readme_is_accepted(tmp_path: Path) -> None:
     assert [task.name for task in load(file).tasks] == ["nightly-report"]
 
 
-def test_the_readme_tells_every_exit_code_and_no_other() -> None:
+def test_the_readme_lists_every_exit_code_and_no_other() -> None:
     section = README.split("## Exit codes")[1].split("\n## ")[0]
     told = [
         int(code) for row in re.findall(r"^\| ([\d, ]+) \|", section, flags=re.MULTILINE) for code in row.split(",")
@@ -90,7 +107,7 @@ def test_the_readme_tells_every_exit_code_and_no_other() -> None:
     assert sorted(told) == sorted(ExitCode)
 
 
-def test_the_readme_names_every_command_and_no_other() -> None:
+def test_the_readme_lists_every_command_and_no_other() -> None:
     (block,) = _blocks(README.split("## Commands")[1].split("\n## ")[0], "")
     columns = [re.split(r"  +", line)[0].removeprefix("nightdesk") for line in block.splitlines()]
     named = {words.split()[0] for column in columns if column for words in column.split(" | ")}
@@ -100,7 +117,7 @@ def test_the_readme_names_every_command_and_no_other() -> None:
 
 
 def _sample_log(folder: Path) -> None:
-    """Two endings, a refusal and a lost line; free text that looks like fields."""
+    """Writes a log with two endings, a refusal, a missing line, and free text that looks like fields."""
     lines = [(1, "launched", 0), (2, "ok", 38_200), (3, "refused", 0), (4, "failed", 1_000), (6, "skipped", 0)]
     records = [
         LogRecord(
@@ -116,7 +133,7 @@ def _sample_log(folder: Path) -> None:
     (folder / "runs.log").write_bytes(b"".join(map(format_line, records)))
 
 
-def test_the_awk_examples_of_the_log_page_cannot_be_fooled_by_free_text(tmp_path: Path) -> None:
+def test_the_awk_examples_of_the_log_page_are_not_misled_by_free_text(tmp_path: Path) -> None:
     _sample_log(tmp_path)
     (block,) = _blocks((ROOT / "docs" / "log.md").read_text(encoding="utf-8"), "sh")
     done = subprocess.run(["sh", "-euc", block], cwd=tmp_path, capture_output=True, text=True, check=True)
