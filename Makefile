@@ -1,7 +1,7 @@
 # Needs Python 3.11 or later with venv and pip, and GNU make. Everything else comes from the pinned requirements.
 PYTHON  ?= python3
 VENV    ?= .venv
-# Processes that share the tests. More than there are cores make the tests of deadlines wait for each other.
+# Processes that share the tests. With more than one per core, tests of deadlines wait for each other.
 WORKERS ?= 2
 BIN     := $(VENV)/bin
 RUN     := $(VENV)/.stamp-run
@@ -9,7 +9,7 @@ DEV     := $(VENV)/.stamp-dev
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint screenshots bench soak clean
+.PHONY: help demo test proofs check lint screenshots bench soak clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -17,8 +17,11 @@ help: ## this list
 demo: $(RUN) ## the console on the built-in simulator: no key, no config, nothing kept
 	@$(BIN)/python -m console demo
 
-test: lint ## every check, then every test, warnings as errors
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+test: lint ## every check, then the tests that show that the program works: at most 4 minutes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak and not proofs'
+
+proofs: $(DEV) ## the tests that show the guarantees: model, simulation, kills, races, faults, planted bugs
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'proofs and not soak'
 
 check: lint ## format, lint, types, floors and the rules of the house
 	$(BIN)/python -m pytest -q tests/test_house.py

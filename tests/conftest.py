@@ -1,4 +1,7 @@
-"""No test may see the developer's machine: not the home folder, the API key, the terminal or a state folder in use."""
+"""Isolates every test from the machine it runs on, and marks the proofs.
+
+No test sees the developer's home folder, API key, terminal, or state folder.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,11 @@ _HIDDEN = frozenset(
     }
 )
 _KEPT = frozenset({"TEXTUAL_SNAPSHOT_TEMPDIR"})
-"""Where the snapshot plugin, which sets it itself, leaves its report."""
+"""Set by the snapshot plugin itself: the folder of its report."""
 _HIDDEN_PREFIXES = ("NIGHTDESK_", "XDG_", "SSH_", "TEXTUAL", "SYSTEMD_")
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
-# Two busy cores make a hypothesis deadline say nothing about the code; a failure prints what reproduces it.
+# On two busy cores a hypothesis deadline measures the machine, not the code. A failure prints the blob that repeats it.
 settings.register_profile("nightdesk", deadline=None, print_blob=True)
 settings.load_profile("nightdesk")
 
@@ -43,9 +46,20 @@ def _is_hidden(name: str) -> bool:
 
 pytest_plugins = ("tests.installed",)
 
+PROOFS = ("faults", "kills", "model", "mutants", "races", "simulation", "store/test_state_machine.py")
+"""Folders and files under `tests` whose tests get the marker `proofs`: run by `make proofs`, not by `make test`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test in `PROOFS`."""
+    proofs = [Path(__file__).parent / name for name in PROOFS]
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in proofs):
+            item.add_marker("proofs")
+
 
 @pytest.fixture(autouse=True)
-def _nobodys_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in filter(_is_hidden, list(os.environ)):
         monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
@@ -59,5 +73,5 @@ def _nobodys_machine(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyte
 
 @pytest.fixture
 def home() -> Path:
-    """The empty home folder that this test runs in."""
+    """The empty home folder of this test."""
     return Path(os.environ["HOME"])
