@@ -12,15 +12,14 @@ from itertools import cycle
 from pathlib import Path
 
 from console.config import load
+from console.domain.launch import LaunchRequest, LaunchTerms
 from console.domain.rollout import RolloutRules
 from console.domain.run import Run, new_run_id
-from console.domain.task import Origin
 from console.domain.timestamps import Clock
 from console.domain.usage import Usage
 from console.engine.clock import SystemClock
 from console.engine.ownership import OwnerLock
 from console.engine.settings import limits_of
-from console.store.claims import ClaimOrder
 from console.store.rows import Progress
 from console.store.store import Store
 
@@ -76,21 +75,18 @@ async def _launch_all(folder: Path, config: Path, owner: str) -> None:
     try:
         await store.controls.announce(owner, kind="serve", pid=os.getpid(), now=clock.now())
         for task, target in zip(cycle(settings.tasks), TARGETS, strict=False):
-            order = ClaimOrder(
+            request = LaunchRequest(task=task.name, target=target, date="2026-01-01", by="bench tty=no")
+            terms = LaunchTerms(
                 run_id=new_run_id(clock.now().wall_ms, chance.randbytes(10)),
                 task=replace(task, target=target),
-                target=target,
                 date="2026-01-01",
-                origin=Origin.MANUAL,
-                by="bench tty=no",
                 owner=owner,
                 limits=limits_of(task, settings.units),
                 caps=settings.caps,
                 rollout=RolloutRules(),
             )
-            answer = await store.launches.claim(order, clock.now())
-            assert answer.run is not None
-            await _launch(store, answer.run, clock, tokens=chance.randrange(20_000, 400_000))
+            result = await store.claims.claim(request, terms, clock.now())
+            await _launch(store, result.run, clock, tokens=chance.randrange(20_000, 400_000))
     finally:
         await store.close()
 

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from console.cli.exit_codes import ExitCode
 from console.domain.run import Outcome, Run, State
-from console.engine.models import LaunchAnswer, LaunchKind
+from console.engine.models import LaunchKind, LaunchResult
 
 
 def exit_code_of_run(run: Run) -> ExitCode:
@@ -46,7 +46,7 @@ def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
             assert_never(outcome)
 
 
-def exit_code_of_launch(answer: LaunchAnswer) -> ExitCode:
+def exit_code_of_launch(answer: LaunchResult) -> ExitCode:
     """What a launch says to the shell before anybody waited for its run."""
     match answer.kind:
         case LaunchKind.LAUNCHED:

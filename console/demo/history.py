@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from console.demo.tasks import AUDIT, BACKUP, CAPS, DIGEST, NOTES, PRICE, REPORT, TASKS, TRIAGE, UNITS
+from console.domain.launch import LaunchKind, LaunchRequest, LaunchTerms
 from console.domain.rollout import RolloutRules
 from console.domain.run import Outcome, Run, new_run_id
-from console.domain.task import Origin, Stage, Task
+from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
 from console.engine.scheduling.cron import date_for
 from console.engine.settings import limits_of
 from console.journal.runs_log import LogWriter
-from console.store.claims import ClaimKind, ClaimOrder
 from console.store.rows import RunResult
 from console.store.store import Store
 
@@ -112,12 +112,12 @@ class _Seeder:
 
     async def _claimed(self, past: Past, start_ms: int) -> Run | None:
         now = _moment(start_ms)
-        order = self._order(past, now)
-        answer = await self._store.launches.claim(order, now)
-        run = answer.run
-        if answer.kind is ClaimKind.PROPOSED and run is not None:
+        request, terms = self._launch(past, now)
+        result = await self._store.claims.claim(request, terms, now)
+        run = result.run
+        if result.kind is LaunchKind.PROPOSED:
             later = _moment(start_ms + 180_000)
-            approved = await self._store.launches.approve(
+            approved = await self._store.claims.approve(
                 run.id,
                 by=ADA,
                 owner=NOBODY,
@@ -128,17 +128,15 @@ class _Seeder:
             )
             run = approved.run
         self._last_ms = start_ms
-        return run if run is not None and run.attempt else None
+        return run if run.attempt else None
 
-    def _order(self, past: Past, now: Timestamp) -> ClaimOrder:
-        by_hand = past.by_hand
-        return ClaimOrder(
+    def _launch(self, past: Past, now: Timestamp) -> tuple[LaunchRequest, LaunchTerms]:
+        by = ADA if past.by_hand else CRON
+        request = LaunchRequest(task=past.task.name, date=past.date, scheduled=not past.by_hand, by=by)
+        return request, LaunchTerms(
             run_id=new_run_id(now.wall_ms, self._chance.randbytes(10)),
             task=past.task,
-            target=past.task.target,
             date=past.date,
-            origin=Origin.MANUAL if by_hand else Origin.SCHEDULE,
-            by=ADA if by_hand else CRON,
             owner=NOBODY,
             limits=limits_of(past.task, UNITS),
             caps=CAPS,

@@ -18,7 +18,7 @@ from console.domain.limits import Caps
 from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Units
-from console.engine.models import LaunchAnswer, LaunchRequest
+from console.engine.models import LaunchRequest, LaunchResult
 from console.engine.settings import EngineSettings, ProcessKind
 from console.simulator.control_client import ControlClient
 from console.simulator.faults import FaultSpec
@@ -106,7 +106,7 @@ def task_of(name: str, scenario: Scenario, *, seconds: float = 60.0, units: floa
     )
 
 
-async def launch(house: App, task: str) -> LaunchAnswer:
+async def launch(house: App, task: str) -> LaunchResult:
     """By hand."""
     return await house.engine.operations.launch(LaunchRequest(task=task, by=BY))
 

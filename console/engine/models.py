@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult
 from console.domain.limits import CapUsage, Refusal
 from console.domain.rollout import Evidence
 from console.domain.run import Limits, Run, RunId
@@ -18,6 +18,9 @@ __all__ = [
     "HistoryFilter",
     "KeyState",
     "KeyStatus",
+    "LaunchKind",
+    "LaunchRequest",
+    "LaunchResult",
     "Page",
 ]
 
@@ -147,48 +150,6 @@ class LaunchPreview:
     """The run that has the key."""
     differences: tuple[str, ...] = ()
     """Against the holder's fingerprint."""
-
-
-class LaunchKind(StrEnum):
-    """The four answers to a launch."""
-
-    LAUNCHED = "launched"
-    """The run is claimed and guarded."""
-    PROPOSED = "proposed"
-    SKIPPED = "skipped"
-    """Already done or already running: `holder` says which run."""
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchAnswer:
-    """What came of a launch."""
-
-    kind: LaunchKind
-    run: Run
-    """The new run; for skips and refusals the entry in the history."""
-    holder: Run | None = None
-    refusal: Refusal | None = None
-    differences: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchRequest:
-    """A launch that somebody wants."""
-
-    task: str
-    date: str | None = None
-    """None: made from the schedule or from today, see the key's rules."""
-    target: str | None = None
-    """None: the task's own."""
-    scheduled: bool = False
-    by: str
-    """`USER tty=yes` or `USER tty=no`; recorded."""
-    rerun: bool = False
-    reason: str = ""
-    """Needed for a rerun."""
-    automatic_retry: bool = False
-    """The scheduler's own next attempt of a failed key."""
 
 
 RunSelector = RunId | str

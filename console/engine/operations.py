@@ -6,26 +6,18 @@ import asyncio
 from collections.abc import Callable
 
 from console.domain.key import parse_date
+from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
 from console.domain.limits import Cap
 from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_id
-from console.domain.task import Fingerprint, Origin, Task
+from console.domain.task import Fingerprint, Task
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun
-from console.engine.models import LaunchAnswer, LaunchKind, LaunchRequest
 from console.engine.run.cancel import try_cancel
 from console.engine.run.launch import for_target
 from console.engine.scheduling.cron import date_for, next_times
 from console.engine.settings import limits_of
 from console.engine.supervisor import Supervisor
 from console.provider.contract import ProviderError
-from console.store.claims import ClaimAnswer, ClaimKind, ClaimOrder
-
-LAUNCH_KINDS = {
-    ClaimKind.CLAIMED: LaunchKind.LAUNCHED,
-    ClaimKind.PROPOSED: LaunchKind.PROPOSED,
-    ClaimKind.SKIPPED: LaunchKind.SKIPPED,
-    ClaimKind.REFUSED: LaunchKind.REFUSED,
-}
 
 
 class Operations:
@@ -36,8 +28,8 @@ class Operations:
         self._supervisor = supervisor
         self._randomness = randomness
 
-    def order(self, request: LaunchRequest) -> ClaimOrder:
-        """The claim that `request` means now.
+    def terms(self, request: LaunchRequest) -> LaunchTerms:
+        """Return the terms on which `request` would be claimed now.
 
         Raises LookupError for an unknown task, ValueError for a date that is not well-formed or a rerun
         without a reason or not by hand.
@@ -54,41 +46,35 @@ class Operations:
             date = parse_date(request.date, task.window)
         else:
             date = date_for(task, now.utc(), scheduled=request.scheduled)
-        return ClaimOrder(
+        return LaunchTerms(
             run_id=new_run_id(now.wall_ms, self._randomness(10)),
             task=task,
-            target=task.target,
             date=date,
-            origin=Origin.SCHEDULE if request.scheduled else Origin.MANUAL,
-            by=request.by,
             owner=self._owner,
             limits=limits_of(task, settings.units),
             caps=settings.caps,
             rollout=settings.rollout,
-            rerun=request.rerun,
-            reason=request.reason,
-            automatic_retry=request.automatic_retry,
             expires_ms=self._expires_ms(task, scheduled=request.scheduled),
         )
 
-    async def launch(self, request: LaunchRequest) -> LaunchAnswer:
+    async def launch(self, request: LaunchRequest) -> LaunchResult:
         """Claims the key and the hold, then guards the run from here, or, in a short command, leaves it to an engine.
 
-        Skips and refusals are answers. Raises LookupError, ValueError (see `order`), StoreError.
+        Skips and refusals are answers. Raises LookupError, ValueError (see `terms`), StoreError.
         """
         if self._context.settings.read_only:
             raise OperationRefused("this console is read-only: nothing is launched from here")
-        answer = await self._context.store.launches.claim(self.order(request), self._context.clock.now())
-        return await self._take_up(answer)
+        result = await self._context.store.claims.claim(request, self.terms(request), self._context.clock.now())
+        return await self._take_up(result)
 
-    async def approve(self, run_id: RunId, *, by: str) -> LaunchAnswer:
+    async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
         """A proposal becomes a launch; the caps are judged now. Raises ActRefused, LookupError."""
         run = await self._proposal(run_id)
         task = self._context.settings.task(run.task)
         if task is None or Fingerprint.of(for_target(task, run.target)) != run.fingerprint:
             raise OperationRefused("the task was edited after the proposal; decline it and launch again")
         now = self._context.clock.now()
-        answer = await self._context.store.launches.approve(
+        result = await self._context.store.claims.approve(
             run_id,
             by=by,
             owner=self._owner,
@@ -97,13 +83,13 @@ class Operations:
             expires_ms=now.wall_ms + self._context.timings.claim_window_ms,
             now=now,
         )
-        return await self._take_up(answer)
+        return await self._take_up(result)
 
     async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
         """A proposal ends without a launch. Raises ActRefused, LookupError."""
         await self._proposal(run_id)
         now = self._context.clock.now()
-        run = await self._context.store.launches.decline(run_id, by=by, reason=reason, now=now)
+        run = await self._context.store.claims.decline(run_id, by=by, reason=reason, now=now)
         await self._context.log_flusher.flush()
         return run
 
@@ -171,19 +157,11 @@ class Operations:
         """Who guards what is claimed here: nobody yet, where this process holds no lock of its own."""
         return self._context.owner if self._context.settings.kind.guards else None
 
-    async def _take_up(self, answer: ClaimAnswer) -> LaunchAnswer:
+    async def _take_up(self, result: LaunchResult) -> LaunchResult:
         await self._context.log_flusher.flush()
-        if answer.run is None:
-            raise OperationRefused("nothing was claimed")
-        if answer.kind is ClaimKind.CLAIMED and answer.run.owner == self._context.owner:
-            self._supervisor.guard(answer.run)
-        return LaunchAnswer(
-            kind=LAUNCH_KINDS[answer.kind],
-            run=answer.run,
-            holder=answer.holder,
-            refusal=answer.refusal,
-            differences=answer.differences,
-        )
+        if result.kind is LaunchKind.LAUNCHED and result.run.owner == self._context.owner:
+            self._supervisor.guard(result.run)
+        return result
 
     def _expires_ms(self, task: Task, *, scheduled: bool) -> int:
         """By hand a claim is good for a minute; on schedule until the next instant or the end of the approval time."""

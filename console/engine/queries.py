@@ -22,7 +22,7 @@ from console.engine.models import (
     TimelineEvent,
     TypicalUsage,
 )
-from console.engine.operations import LAUNCH_KINDS, Operations
+from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock, is_alive
 from console.engine.rollout import Rollout
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
@@ -113,25 +113,25 @@ class Queries:
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
         """What a launch of `request` would be now; nothing is written. Raises LookupError, ValueError."""
         settings, now = self._context.settings, self._context.clock.now()
-        order = self._desk.order(request)
-        answer = await self._context.store.launches.look(order, now)
-        price = settings.prices.get(order.task.model)
-        stage = await self._context.store.stages.stage(order.task.name)
+        terms = self._desk.terms(request)
+        decision = await self._context.store.claims.preview(request, terms, now)
+        price = settings.prices.get(terms.task.model)
+        stage = await self._context.store.stages.stage(terms.task.name)
         return LaunchPreview(
-            task=order.task,
-            target=order.target,
-            date=order.date,
-            key=order.task.key(order.date),
+            task=terms.task,
+            target=terms.task.target,
+            date=terms.date,
+            key=terms.key,
             stage=stage,
-            limits=order.limits,
-            typical=await self.typical(order.task),
-            worst_case_micro=price.worst_case(order.limits.budget, settings.units) if price else None,
+            limits=terms.limits,
+            typical=await self.typical(terms.task),
+            worst_case_micro=price.worst_case(terms.limits.budget, settings.units) if price else None,
             currency=price.currency if price else None,
-            cap_usages=answer.cap_usages,
-            answer=LAUNCH_KINDS[answer.kind],
-            refusal=answer.refusal,
-            holder=answer.holder,
-            differences=answer.differences,
+            cap_usages=decision.cap_usages,
+            answer=decision.kind,
+            refusal=decision.refusal,
+            holder=decision.key.holder,
+            differences=decision.key.differences,
         )
 
     async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:

@@ -128,7 +128,7 @@ class Supervisor:
     async def _consider_others(self, row: Run, now: Timestamp) -> None:
         if row.state is State.PROPOSED:
             if row.expires_ms is not None and now.wall_ms >= row.expires_ms:
-                await self._context.store.launches.expire(row.id, now)
+                await self._context.store.claims.expire(row.id, now)
         elif row.owner is None or row.owner == self._context.owner:
             await self._take(row, now)
         else:
@@ -152,7 +152,7 @@ class Supervisor:
             case RecoveryAction.CONTINUE | RecoveryAction.GUARD:
                 self.guard(mine)
             case RecoveryAction.EXPIRE:
-                await self._context.store.launches.expire(mine.id, now)
+                await self._context.store.claims.expire(mine.id, now)
             case RecoveryAction.ADOPT:
                 adopted = await runs.adopt(
                     mine,

@@ -1,8 +1,8 @@
-"""The one door to SQLite: a unit of work runs whole, whatever happens to whoever asked for it.
+"""Transactions on the SQLite database, each run as a whole even if its caller is cancelled.
 
 A statement of aiosqlite goes on in its thread after the caller was cancelled, and a transaction left open would take
-the next caller's rows with it. So each unit is a task of its own that is always awaited to its end, and only then is
-the caller told that it was cancelled.
+in the rows of the next caller. So each unit of work is a task of its own that is always awaited to its end; only then
+is the caller told that it was cancelled.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from console.store.pragmas import BUSY_MS, JournalMode, connection_pragmas, data
 
 T = TypeVar("T")
 Transaction = aiosqlite.Connection
-"""The connection inside a unit. Units run statements on it and nothing else: no begin, commit or rollback."""
+"""The connection inside a unit of work. A unit runs statements on it, but never begin, commit or rollback."""
 
 
 class Database:
-    """Two connections, a writer and a reader, each used by one unit at a time. `Store.open` makes it."""
+    """A writing and a reading connection, each used by one unit of work at a time. `Store.open` makes it."""
 
     def __init__(self, folder: Path, writer: aiosqlite.Connection | None, reader: aiosqlite.Connection) -> None:
         self.folder = folder
         self._writer = writer
         self._reader = reader
-        self._write_turn = asyncio.Lock()
-        self._read_turn = asyncio.Lock()
-        self._file = database_inode(folder)
+        self._write_lock = asyncio.Lock()
+        self._read_lock = asyncio.Lock()
+        self._inode = database_inode(folder)
 
     @classmethod
     async def connect(
         cls, folder: Path, *, journal: JournalMode, busy_ms: int = BUSY_MS, read_only: bool = False
     ) -> Database:
-        """Connects to a database that `prepare` has made. Raises StoreError."""
+        """Connect to a database that `prepare_store` has made. Raises StoreError."""
         writer = None if read_only else await _connect(folder, journal, busy_ms)
         try:
             reader = await _connect(folder, journal, busy_ms)
@@ -51,38 +51,40 @@ class Database:
         return cls(folder, writer, reader)
 
     async def transaction(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
-        """What `unit` gives, after its changes are on disk; or none of them where it raises.
+        """Run `unit` in a write transaction and return its result once its changes are on disk.
 
-        Cancelled: the unit still runs to its end, then CancelledError is raised; what was written shows on reading.
-        Raises StoreError, and what `unit` raises.
+        If `unit` raises, none of its changes are kept. If the caller is cancelled, the unit still runs to its end
+        before CancelledError is raised; a later read shows whether it committed. Raises StoreError, and what `unit`
+        raises.
         """
         if self._writer is None:
             raise StoreError("the state store was opened for reading only")
-        async with self._write_turn:
+        async with self._write_lock:
             self._check_present()
-            return await run_uncancelled(self._whole(self._writer, "begin immediate", unit), "store write")
+            return await run_uncancelled(self._run_unit(self._writer, "begin immediate", unit), "store write")
 
     async def read(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
-        """What `unit` gives from one unchanging view of the database. Raises StoreError, and what `unit` raises.
+        """Run `unit` on one unchanging view of the database and return its result.
 
-        In DELETE mode no other process commits meanwhile: read, and leave.
+        In DELETE mode no other process can commit while a unit reads, so a unit only reads and returns. Raises
+        StoreError, and what `unit` raises.
         """
-        async with self._read_turn:
-            return await run_uncancelled(self._whole(self._reader, "begin", unit), "store read")
+        async with self._read_lock:
+            return await run_uncancelled(self._run_unit(self._reader, "begin", unit), "store read")
 
     async def close(self) -> None:
-        """Closes both connections, after the units that run. The database's threads would keep the process alive."""
-        for turn, connection in ((self._write_turn, self._writer), (self._read_turn, self._reader)):
+        """Close both connections after their running units. Unclosed, their threads keep the process alive."""
+        for lock, connection in ((self._write_lock, self._writer), (self._read_lock, self._reader)):
             if connection is not None:
-                async with turn:
+                async with lock:
                     await run_uncancelled(connection.close(), "store close")
 
     @property
     def in_transaction(self) -> bool:
-        """True while a unit is at work."""
+        """True while a unit is running."""
         return any(connection.in_transaction for connection in (self._writer, self._reader) if connection is not None)
 
-    async def _whole(
+    async def _run_unit(
         self, connection: aiosqlite.Connection, begin: str, unit: Callable[[Transaction], Awaitable[T]]
     ) -> T:
         with translate_sqlite_errors():
@@ -96,13 +98,13 @@ class Database:
             return result
 
     def _check_present(self) -> None:
-        """SQLite would go on writing to a file that was deleted or replaced, where nobody reads it."""
-        if database_inode(self.folder) != self._file:
+        """Raise StoreMissing if the file was deleted or replaced: SQLite would go on writing to the old one."""
+        if database_inode(self.folder) != self._inode:
             raise StoreMissing(f"{self.folder / DATABASE} was removed or replaced while it was in use")
 
 
 async def run_uncancelled(work: Coroutine[Any, Any, T], name: str) -> T:
-    """What `work` gives. It runs to its end also where the caller is cancelled, who is told only then."""
+    """Run `work` to its end and return its result. A cancellation of the caller is raised only after that."""
     task = asyncio.create_task(work, name=name)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -124,17 +126,17 @@ async def _connect(folder: Path, journal: JournalMode, busy_ms: int) -> aiosqlit
         )
         try:
             connection.row_factory = sqlite3.Row
-            for setting in connection_pragmas(journal, busy_ms):
-                await connection.execute_fetchall(setting)
-            await _check_settings(connection, journal)
+            for pragma in connection_pragmas(journal, busy_ms):
+                await connection.execute_fetchall(pragma)
+            await _check_pragmas(connection, journal)
         except BaseException:
             await connection.close()
             raise
     return connection
 
 
-async def _check_settings(connection: aiosqlite.Connection, journal: JournalMode) -> None:
-    """A build of SQLite may ignore a pragma: what would let a commit be lost is read back, and refused."""
+async def _check_pragmas(connection: aiosqlite.Connection, journal: JournalMode) -> None:
+    """Raise StoreError if SQLite ignored a pragma without which a commit can be lost; some builds ignore pragmas."""
     for pragma, wanted in (
         ("journal_mode", journal.value),
         ("synchronous", journal.synchronous),

@@ -1,6 +1,7 @@
-"""What can be wrong with the state store. Each of these means: nothing was sent, and nothing may be.
+"""Errors of the state store, and the translation of SQLite's errors into them.
 
-`str()` of every error is one clear line. SQLite's own errors are translated here, at the edge of the floor.
+A StoreError means that the store did not do what was asked; nothing may be launched on the strength of that call.
+`str()` of each error is one line for the operator.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ class StoreMissing(StoreError):
 
 
 class StoreDamaged(StoreError):
-    """The database cannot be read as what it should be."""
+    """The database, or a row of it, holds what this program cannot have written."""
 
 
 class StoreNewer(StoreError):
-    """A newer program has made the database; this one must not touch it."""
+    """The database was made by a newer version of this program, so this version must not use it."""
 
 
 class StoreBusy(StoreError):
-    """Another process kept the database locked for longer than we wait."""
+    """The database stayed locked for longer than the caller waits."""
 
 
 class StoreFull(StoreError):
@@ -35,15 +36,15 @@ class StoreFull(StoreError):
 
 
 class StoreUnsafe(StoreError):
-    """Others could change the files, or the place cannot keep a database whole."""
+    """Other users could change the files, or the file system cannot keep a database whole."""
 
 
 class StoreRefused(StoreError):
-    """The schema refused a write that the code thought right: the database has the last word."""
+    """A constraint or trigger of the schema refused the write."""
 
 
 class StaleRun(Exception):
-    """A write that changed no row: the run's state, owner or fence is not what the writer believed."""
+    """A write changed no row: the run's state, owner or fence is no longer what the writer believed."""
 
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
@@ -52,9 +53,9 @@ _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 @contextmanager
 def translate_sqlite_errors() -> Iterator[None]:
-    """Inside it, what SQLite raises comes out as a StoreError.
+    """Raise errors of SQLite inside the block as StoreError.
 
-    UnicodeDecodeError counts as damage: a flipped byte in a text can raise it instead of any error of SQLite.
+    UnicodeDecodeError counts as damage: a flipped byte in a text may raise it instead of an error of SQLite.
     """
     try:
         yield
@@ -63,7 +64,7 @@ def translate_sqlite_errors() -> Iterator[None]:
 
 
 def store_error(error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
-    """The error of this floor that says what SQLite meant."""
+    """Return the StoreError that stands for `error`."""
     if isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
         return StoreDamaged("the state store is damaged: a text in it is not UTF-8")
     if isinstance(error, sqlite3.IntegrityError):

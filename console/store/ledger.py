@@ -1,12 +1,12 @@
-"""The books: what is held and spent against each cap. A hold is taken with the claim and ends exactly once.
+"""The ledger: what is held and spent against each cap.
 
-Amounts are milli-units. A hold counts on the day on which it was taken, until it ends, on whatever day that is.
+A hold is taken with the claim of a run and ends exactly once. It counts on the day it was taken, on whatever day it
+ends. Amounts are milli-units. Days and months are those of the time zone of the caps.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from console.store.rows import Columns, clamp_amount
 from console.store.statements import fetch_all, fetch_one
 
 TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
-"""Caps of one task."""
+"""Caps that each task has for itself."""
 
 SELECT_LAST_DAY = "select value from meta where name = 'last_day'"
 KEEP_LAST_DAY = """
@@ -46,7 +46,7 @@ COUNT_SLOTS = """
     where state <> 'ended' and state in ('claimed', 'sending', 'running', 'stopping')
 """
 SELECT_RAISES = """
-    select cap, task, amount, by, reason, at_ms, window from raises
+    select cap, task, amount from raises
     where window in (:day, :month)
     order by id
 """
@@ -66,29 +66,21 @@ END_HOLD = """
 
 
 class Ledger:
-    """How full the caps are, and the one way to raise one."""
+    """Reads how full the caps are, and raises one for its current window."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def cap_usages(self, caps: Caps, now: Timestamp, task: Task | None = None) -> tuple[CapUsage, ...]:
-        """Every cap in the order in which they are judged; with `task` its own caps too, first."""
-        return await self._database.read(lambda tx: standings_in(tx, caps, now, task))
-
-    async def raises(self, caps: Caps, now: Timestamp) -> tuple[RaiseRow, ...]:
-        """What was added in the windows that `now` is in, oldest first."""
-
-        async def unit(tx: Transaction) -> tuple[RaiseRow, ...]:
-            return await _raises(tx, await today(tx, caps, now))
-
-        return await self._database.read(unit)
+        """Return the usage of every cap in the order they are checked; the caps of `task`, if given, come first."""
+        return await self._database.read(lambda tx: load_cap_usages(tx, caps, now, task))
 
     async def raise_cap(
         self, cap: Cap, *, task: str | None, amount: int, caps: Caps, by: str, reason: str, now: Timestamp
     ) -> None:
-        """Adds `amount` (milli-units, or runs) to the limit of the window that `now` is in, once.
+        """Add `amount` (milli-units, or runs) to the limit of the window that contains `now`, and to no other.
 
-        Raises ValueError for an amount below 1 or a task that does not fit the cap.
+        Raises ValueError for an amount below 1, or a task that does not fit the cap.
         """
         if amount < 1:
             raise ValueError("a cap is raised by 1 at least")
@@ -96,7 +88,7 @@ class Ledger:
             raise ValueError(f"{cap} {'needs a' if task is None else 'has no'} task")
 
         async def unit(tx: Transaction) -> None:
-            day = await today(tx, caps, now)
+            day = await load_today(tx, caps, now)
             window = month_of(day) if cap is Cap.MONTHLY_UNITS else day
             parameters: Columns = {"cap": cap.value, "task": task, "amount": clamp_amount(amount), "window": window}
             audit: Columns = {"by": by, "reason": reason, "at_ms": now.wall_ms}
@@ -108,27 +100,44 @@ class Ledger:
         await self._database.transaction(unit)
 
 
-async def standings_in(tx: Transaction, caps: Caps, now: Timestamp, task: Task | None) -> tuple[CapUsage, ...]:
-    """The standings as the open transaction sees them."""
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Runs and milli-units of some days."""
+
+    open_runs: int = 0
+    ended_runs: int = 0
+    held: int = 0
+    spent: int = 0
+
+    @property
+    def runs(self) -> tuple[int, int]:
+        return self.open_runs, self.ended_runs
+
+    @property
+    def units(self) -> tuple[int, int]:
+        return self.held, self.spent
+
+
+async def load_cap_usages(tx: Transaction, caps: Caps, now: Timestamp, task: Task | None) -> tuple[CapUsage, ...]:
+    """Return the usage of the caps as the transaction sees it."""
     zone = ZoneInfo(caps.time_zone)
-    day = day_of(now, zone, await last_day(tx))
-    raised = _raised(await _raises(tx, day))
-    days = day_ends_ms(day, zone)
-    runs, units = await _sums(tx, day, day, None)
-    _, month = await _sums(tx, f"{month_of(day)}-01", f"{month_of(day)}-31", None)
+    day = day_of(now, zone, await load_last_day(tx))
+    raised = await _load_raised(tx, day)
+    day_ends, month_ends = day_ends_ms(day, zone), month_ends_ms(day, zone)
+    today = await _sum_days(tx, day, day, None)
+    month = await _sum_days(tx, f"{month_of(day)}-01", f"{month_of(day)}-31", None)
     slots = await fetch_one(tx, COUNT_SLOTS, {})
-    taken: list[tuple[Cap, int | None, tuple[int, int], int | None]] = [
-        (Cap.DAILY_RUNS, caps.daily_runs, runs, days),
-        (Cap.DAILY_UNITS, caps.daily_units, units, days),
-        (Cap.MONTHLY_UNITS, caps.monthly_units, month, month_ends_ms(day, zone)),
+    usages: list[tuple[Cap, int | None, tuple[int, int], int | None]] = [
+        (Cap.DAILY_RUNS, caps.daily_runs, today.runs, day_ends),
+        (Cap.DAILY_UNITS, caps.daily_units, today.units, day_ends),
+        (Cap.MONTHLY_UNITS, caps.monthly_units, month.units, month_ends),
         (Cap.CONCURRENT_RUNS, caps.concurrent_runs, (slots["taken"] if slots else 0, 0), None),
     ]
     if task is not None:
-        rails = task.guardrails
-        runs, units = await _sums(tx, day, day, task.name)
-        taken[:0] = [
-            (Cap.TASK_DAILY_RUNS, rails.daily_runs, runs, days),
-            (Cap.TASK_DAILY_UNITS, rails.daily_units, units, days),
+        of_task = await _sum_days(tx, day, day, task.name)
+        usages[:0] = [
+            (Cap.TASK_DAILY_RUNS, task.guardrails.daily_runs, of_task.runs, day_ends),
+            (Cap.TASK_DAILY_UNITS, task.guardrails.daily_units, of_task.units, day_ends),
         ]
     return tuple(
         CapUsage(
@@ -139,30 +148,57 @@ async def standings_in(tx: Transaction, caps: Caps, now: Timestamp, task: Task |
             frees_at_ms=frees_at_ms,
             time_zone=caps.time_zone,
         )
-        for cap, limit, (held, spent), frees_at_ms in taken
+        for cap, limit, (held, spent), frees_at_ms in usages
     )
 
 
-async def last_day(tx: Transaction) -> str | None:
-    """The newest day on which a hold was taken."""
+def day_of(now: Timestamp, zone: ZoneInfo, last_day: str | None) -> str:
+    """Return today's date in `zone`, but never one before `last_day`: a clock set back must not open a day again."""
+    today = day_date(now.utc(), zone)
+    return today if last_day is None else max(today, last_day)
+
+
+def month_of(day: str) -> str:
+    """Return `2026-11` for `2026-11-23`."""
+    return day[:7]
+
+
+def day_ends_ms(day: str, zone: ZoneInfo) -> int:
+    """Return when the day after `day` begins in `zone`, UTC ms."""
+    return _midnight_ms(date.fromisoformat(day) + timedelta(days=1), zone)
+
+
+def month_ends_ms(day: str, zone: ZoneInfo) -> int:
+    """Return when the month after that of `day` begins in `zone`, UTC ms."""
+    first = date.fromisoformat(day).replace(day=1)
+    return _midnight_ms((first + timedelta(days=32)).replace(day=1), zone)
+
+
+def _midnight_ms(day: date, zone: ZoneInfo) -> int:
+    # Where a clock change skips midnight, fold 0 makes this the time of the change, which is when the day begins.
+    return int(datetime.combine(day, time(), tzinfo=zone).timestamp() * 1000)
+
+
+async def load_last_day(tx: Transaction) -> str | None:
+    """Return the latest day on which a hold was taken, or None."""
     row = await fetch_one(tx, SELECT_LAST_DAY, {})
     return row["value"] if row else None
 
 
-async def today(tx: Transaction, caps: Caps, now: Timestamp) -> str:
-    """The day on which a hold taken now would count."""
-    return day_of(now, ZoneInfo(caps.time_zone), await last_day(tx))
+async def load_today(tx: Transaction, caps: Caps, now: Timestamp) -> str:
+    """Return the day on which a hold taken now would count."""
+    return day_of(now, ZoneInfo(caps.time_zone), await load_last_day(tx))
 
 
 async def claim_day(tx: Transaction, caps: Caps, now: Timestamp) -> str:
-    """The day on which a hold taken now counts; kept, so that no later one counts on an earlier day."""
-    day = await today(tx, caps, now)
+    """Return the day on which a hold taken now counts, and store it so that no later hold counts on an earlier day."""
+    day = await load_today(tx, caps, now)
     await fetch_all(tx, KEEP_LAST_DAY, {"day": day})
     return day
 
 
 async def take_hold(tx: Transaction, run: Run, at_ms: int) -> None:
-    """The budget of `run`, from the caps of its day."""
+    """Hold the budget of `run` in the caps of its day."""
     parameters: Columns = {
         "run_id": run.id,
         "task": run.task,
@@ -174,7 +210,7 @@ async def take_hold(tx: Transaction, run: Run, at_ms: int) -> None:
 
 
 async def settle_hold(tx: Transaction, run: Run, spent: int, at_ms: int) -> None:
-    """Ends the hold with what was really used. More than was held is booked as it is, and noted in the log."""
+    """End the hold with what was used. An amount above the hold is booked in full and logged as an overshoot."""
     amount = await _end_hold(tx, run, "settled", clamp_amount(spent), at_ms)
     if spent > amount:
         record = note("overshoot", {"hold": units_text(amount), "used": units_text(spent)}, run, at_ms)
@@ -182,7 +218,7 @@ async def settle_hold(tx: Transaction, run: Run, spent: int, at_ms: int) -> None
 
 
 async def release_hold(tx: Transaction, run: Run, at_ms: int) -> None:
-    """Ends the hold with nothing: nothing was launched."""
+    """End the hold of a run for which nothing was launched: nothing is booked."""
     await _end_hold(tx, run, "released", None, at_ms)
 
 
@@ -193,74 +229,16 @@ async def _end_hold(tx: Transaction, run: Run, state: str, settled: int | None, 
     return int(row["amount"])
 
 
-async def _sums(tx: Transaction, first: str, last: str, task: str | None) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Runs that are open and ended, and milli-units that are held and spent, from `first` to `last`."""
+async def _sum_days(tx: Transaction, first: str, last: str, task: str | None) -> _Sums:
     row = await fetch_one(tx, SUM_DAYS, {"first": first, "last": last, "task": task})
     if row is None:
-        return (0, 0), (0, 0)
-    return (row["open_runs"], row["ended_runs"]), (row["held"], row["spent"])
+        return _Sums()
+    return _Sums(row["open_runs"], row["ended_runs"], row["held"], row["spent"])
 
 
-def _raised(raises: Iterable[RaiseRow]) -> Counter[tuple[Cap, str | None]]:
-    """What was added to each limit."""
+async def _load_raised(tx: Transaction, day: str) -> Counter[tuple[Cap, str | None]]:
+    """Return what was added to each limit in the windows that contain `day`, by cap and task."""
     added: Counter[tuple[Cap, str | None]] = Counter()
-    for row in raises:
-        added[row.cap, row.task] += row.amount
+    for row in await fetch_all(tx, SELECT_RAISES, {"day": day, "month": month_of(day)}):
+        added[Cap(row["cap"]), row["task"]] += row["amount"]
     return added
-
-
-async def _raises(tx: Transaction, day: str) -> tuple[RaiseRow, ...]:
-    rows = await fetch_all(tx, SELECT_RAISES, {"day": day, "month": month_of(day)})
-    return tuple(
-        RaiseRow(
-            cap=Cap(row["cap"]),
-            task=row["task"],
-            amount=row["amount"],
-            by=row["by"],
-            reason=row["reason"],
-            at_ms=row["at_ms"],
-            window=row["window"],
-        )
-        for row in rows
-    )
-
-
-def day_of(now: Timestamp, zone: ZoneInfo, last_day: str | None) -> str:
-    """Today in `zone`, but never before `last_day`: a clock set back opens no second day."""
-    today = day_date(now.utc(), zone)
-    return today if last_day is None else max(today, last_day)
-
-
-def month_of(day: str) -> str:
-    """`2026-11` of `2026-11-23`."""
-    return day[:7]
-
-
-def day_ends_ms(day: str, zone: ZoneInfo) -> int:
-    """The instant at which the day after `day` begins in `zone`."""
-    return _midnight_ms(date.fromisoformat(day) + timedelta(days=1), zone)
-
-
-def month_ends_ms(day: str, zone: ZoneInfo) -> int:
-    """The instant at which the month after that of `day` begins in `zone`."""
-    first = date.fromisoformat(day).replace(day=1)
-    return _midnight_ms((first + timedelta(days=32)).replace(day=1), zone)
-
-
-def _midnight_ms(day: date, zone: ZoneInfo) -> int:
-    # Where midnight does not exist, the first reading of the gap (fold 0) is the very instant of the change.
-    return int(datetime.combine(day, time(), tzinfo=zone).timestamp() * 1000)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RaiseRow:
-    """A cap that was raised once."""
-
-    cap: Cap
-    task: str | None
-    amount: int
-    by: str
-    reason: str
-    at_ms: int
-    window: str
-    """The day, or for the monthly cap the month, that it was given for."""

@@ -1,4 +1,7 @@
-"""How far each task is trusted: an append-only list of rungs, up by an audited act, down also by itself."""
+"""The rollout stage of each task: an append-only list of changes, and the evidence on which a promotion rests.
+
+A task is promoted by a person only; it is demoted by a person, or automatically by the rules of a run's claim.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,11 @@ from console.store.rows import Columns
 from console.store.statements import fetch_all, fetch_one
 
 AUTOMATIC = "nightdesk"
-"""Who demotes a task without being asked."""
+"""Recorded as the author of an automatic demotion."""
+EVIDENCE_RUNS = 500
+"""Evidence is counted over at most this many of the newest runs."""
 
 SELECT_STAGE = "select after from stage_changes where task = :task order by id desc limit 1"
-SELECT_ALL = """
-    select * from stage_changes
-    where id in (select max(id) from stage_changes group by task)
-    order by task
-"""
 SELECT_CHANGES = "select * from stage_changes where task = :task order by id"
 INSERT_CHANGE = """
     insert into stage_changes (task, before, after, by, reason, forced, evidence, run_id, at_ms)
@@ -36,117 +36,6 @@ INSERT_CHANGE = """
 """
 SELECT_DEMOTE_ON = "select demote_on from runs where id = :id"
 HAS_UNCONFIRMED = "select 1 from runs where state = 'unconfirmed' and state <> 'ended' and task = :task limit 1"
-
-
-class Stages:
-    """Reads of the rungs, and the one way to climb or leave one by hand."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def stage(self, task: str) -> Stage:
-        """The task's stage; `manual` where it was never changed."""
-        return await self._database.read(lambda tx: stage_in(tx, task))
-
-    async def all(self) -> Mapping[str, StageChange]:
-        """The newest change of each task that ever had one; `after` is its stage."""
-
-        async def unit(tx: Transaction) -> Mapping[str, StageChange]:
-            return {row["task"]: stage_change_of(row) for row in await fetch_all(tx, SELECT_ALL, {})}
-
-        return await self._database.read(unit)
-
-    async def changes(self, task: str) -> tuple[StageChange, ...]:
-        """Every change of the task, oldest first."""
-
-        async def unit(tx: Transaction) -> tuple[StageChange, ...]:
-            return tuple(stage_change_of(row) for row in await fetch_all(tx, SELECT_CHANGES, {"task": task}))
-
-        return await self._database.read(unit)
-
-    async def change(
-        self,
-        task: str,
-        to: Stage,
-        *,
-        by: str,
-        reason: str,
-        forced: bool,
-        evidence: Mapping[str, object],
-        now: Timestamp,
-        believed: Stage | None = None,
-    ) -> StageChange:
-        """Moves the task to `to`, one rung. Raises ValueError for no rung or more than one.
-
-        With `believed`, raises StaleRun where the stage is not what the operator saw.
-        """
-
-        async def unit(tx: Transaction) -> StageChange:
-            before = await stage_in(tx, task)
-            if believed is not None and before is not believed:
-                raise StaleRun(f"task {task} is at {before.label} by now, not at {believed.label}")
-            if abs(to - before) != 1:
-                raise ValueError(f"task {task} is at {before.label}; one rung at a time, {to.label} is not next to it")
-            return await _append(tx, task, before, to, by, reason, now, forced=forced, evidence=evidence)
-
-        return await self._database.transaction(unit)
-
-
-async def stage_in(tx: Transaction, task: str) -> Stage:
-    """The stage as the open transaction sees it."""
-    row = await fetch_one(tx, SELECT_STAGE, {"task": task})
-    return Stage.of(row["after"]) if row else Stage.MANUAL
-
-
-async def has_unconfirmed(tx: Transaction, task: str) -> bool:
-    """True while a run of the task is unconfirmed: the task then counts one rung lower."""
-    return await fetch_one(tx, HAS_UNCONFIRMED, {"task": task}) is not None
-
-
-async def demote_for(tx: Transaction, run: Run, what: str, now: Timestamp) -> None:
-    """One rung down, not below manual, where the rules of the claim demote for `what`."""
-    row = await fetch_one(tx, SELECT_DEMOTE_ON, {"id": run.id})
-    before = await stage_in(tx, run.task)
-    if row is None or what not in json.loads(row["demote_on"]) or before is Stage.MANUAL:
-        return
-    reason = f"run {run.id} of key {run.key}: {what}"
-    await _append(tx, run.task, before, Stage(before - 1), AUTOMATIC, reason, now, run=run)
-
-
-async def _append(
-    tx: Transaction,
-    task: str,
-    before: Stage,
-    after: Stage,
-    by: str,
-    reason: str,
-    now: Timestamp,
-    *,
-    forced: bool = False,
-    evidence: Mapping[str, object] | None = None,
-    run: Run | None = None,
-) -> StageChange:
-    parameters: Columns = {"task": task, "before": before.label, "after": after.label, "by": by}
-    audit: Columns = {"reason": reason, "forced": int(forced), "evidence": canonical_json(dict(evidence or {}))}
-    whence: Columns = {"run_id": run.id if run else None, "at_ms": now.wall_ms}
-    row = await fetch_one(tx, INSERT_CHANGE, {**parameters, **audit, **whence})
-    if row is None:
-        raise RuntimeError("an insert gave no row")
-    fields = {
-        "before": before.label,
-        "after": after.label,
-        "by": by,
-        "forced": "yes" if forced else "no",
-        "why": reason,
-    }
-    whose = {} if run else {"task": task}
-    record = note("stage", {**whose, **fields}, run, now.wall_ms)
-    await write_event(tx, "stage", now.wall_ms, run=run, record=record, before=before.label, after=after.label, by=by)
-    return stage_change_of(row)
-
-
-NEWEST = 500
-"""Runs looked at; more do not tell more."""
 SELECT_SINCE = """
     select max(at_ms) as since from (
         select max(at_ms) as at_ms from stage_changes where task = :task
@@ -166,67 +55,117 @@ SELECT_RUNS = """
     limit :limit
 """
 COUNT_UNCONFIRMED = "select count(*) as n from runs where task = :task and state = 'unconfirmed' and state <> 'ended'"
-NO_AGENT = {outcome.value for outcome in NON_RUN_OUTCOMES | KEY_FREEING_OUTCOMES}
-GUARDED = {Outcome.TIMEOUT.value, Outcome.BUDGET.value, Outcome.CANCELLED.value}
 
-
-class RolloutEvidence:
-    """Reads only."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def of(self, task: str) -> Evidence:
-        """The evidence of `task` since its last step or its last unconfirmed run. Raises StoreError."""
-
-        async def unit(tx: Transaction) -> Evidence:
-            since = await fetch_one(tx, SELECT_SINCE, {"task": task})
-            since_ms = since["since"] if since else None
-            rows = await fetch_all(tx, SELECT_RUNS, {"task": task, "since": since_ms or 0, "limit": NEWEST})
-            unconfirmed = await fetch_one(tx, COUNT_UNCONFIRMED, {"task": task})
-            return _evidence(rows, since_ms, unconfirmed["n"] if unconfirmed else 0)
-
-        return await self._database.read(unit)
-
-
-def _evidence(rows: list[sqlite3.Row], since_ms: int | None, unconfirmed: int) -> Evidence:
-    ran = [row for row in rows if row["outcome"] not in NO_AGENT]
-    clean = [row for row in ran if row["outcome"] == Outcome.OK.value]
-    return Evidence(
-        since_ms=since_ms,
-        ran=len(ran),
-        manual_ok=sum(row["origin"] == Origin.MANUAL.value for row in clean),
-        approved_ok=sum(row["approved"] for row in clean),
-        observed=sum(row["observed"] for row in ran),
-        guards_held=sum(row["outcome"] in GUARDED for row in ran),
-        unconfirmed=unconfirmed,
-        p95_units=p95([row["used"] for row in ran]) if ran else None,
-        p95_ms=p95([row["elapsed_ms"] for row in ran]) if ran else None,
-        budget=ran[0]["budget"] if ran else None,
-        max_ms=ran[0]["max_ms"] if ran else None,
-    )
+_NOT_LAUNCHED = {outcome.value for outcome in NON_RUN_OUTCOMES | KEY_FREEING_OUTCOMES}
+_STOPPED_BY_GUARD = {Outcome.TIMEOUT.value, Outcome.BUDGET.value, Outcome.CANCELLED.value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageChange:
-    """One rung up or down."""
+    """One promotion or demotion of a task."""
 
     id: int
     task: str
     before: Stage
     after: Stage
     by: str
-    """`nightdesk` where it was automatic."""
+    """AUTOMATIC for an automatic demotion."""
     reason: str
     forced: bool
     evidence: Mapping[str, object]
     run_id: RunId | None
-    """The run that cost the trust; None where a person decided."""
+    """The run whose ending demoted the task; None for a change by a person."""
     at_ms: int
 
 
+class Stages:
+    """Reads the stage of a task and its changes, and changes it on a person's word. Every method raises StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def stage(self, task: str) -> Stage:
+        """Return the task's stage; `manual` if it was never changed."""
+        return await self._database.read(lambda tx: load_stage(tx, task))
+
+    async def changes(self, task: str) -> tuple[StageChange, ...]:
+        """Return every change of the task's stage, oldest first."""
+
+        async def unit(tx: Transaction) -> tuple[StageChange, ...]:
+            return tuple(stage_change_of(row) for row in await fetch_all(tx, SELECT_CHANGES, {"task": task}))
+
+        return await self._database.read(unit)
+
+    async def change(
+        self,
+        task: str,
+        to: Stage,
+        *,
+        by: str,
+        reason: str,
+        forced: bool,
+        evidence: Mapping[str, object],
+        now: Timestamp,
+        believed: Stage | None = None,
+    ) -> StageChange:
+        """Move the task to the stage `to`, which must be next to its stage; raises ValueError if it is not.
+
+        Raises StaleRun if `believed` is given and is not the task's stage any more.
+        """
+
+        async def unit(tx: Transaction) -> StageChange:
+            before = await load_stage(tx, task)
+            if believed is not None and before is not believed:
+                raise StaleRun(f"task {task} is at {before.label} by now, not at {believed.label}")
+            if abs(to - before) != 1:
+                raise ValueError(f"task {task} is at {before.label}; one rung at a time, {to.label} is not next to it")
+            return await _insert_change(tx, task, before, to, by, reason, now, forced=forced, evidence=evidence)
+
+        return await self._database.transaction(unit)
+
+
+class RolloutEvidence:
+    """Counts, over the stored runs of a task, the evidence for its promotion."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of(self, task: str) -> Evidence:
+        """Return the evidence since the task's last stage change or unconfirmed run. Raises StoreError."""
+
+        async def unit(tx: Transaction) -> Evidence:
+            since = await fetch_one(tx, SELECT_SINCE, {"task": task})
+            since_ms = since["since"] if since else None
+            rows = await fetch_all(tx, SELECT_RUNS, {"task": task, "since": since_ms or 0, "limit": EVIDENCE_RUNS})
+            unconfirmed = await fetch_one(tx, COUNT_UNCONFIRMED, {"task": task})
+            return _count_evidence(rows, since_ms, unconfirmed["n"] if unconfirmed else 0)
+
+        return await self._database.read(unit)
+
+
+async def load_stage(tx: Transaction, task: str) -> Stage:
+    """Return the task's stage as the transaction sees it."""
+    row = await fetch_one(tx, SELECT_STAGE, {"task": task})
+    return Stage.of(row["after"]) if row else Stage.MANUAL
+
+
+async def has_unconfirmed(tx: Transaction, task: str) -> bool:
+    """Return whether a run of the task is unconfirmed; the task's effective stage is then one lower."""
+    return await fetch_one(tx, HAS_UNCONFIRMED, {"task": task}) is not None
+
+
+async def demote_for(tx: Transaction, run: Run, what: str, now: Timestamp) -> None:
+    """Demote the task by one stage if the rules stored with the run's claim name `what`, an outcome or event."""
+    row = await fetch_one(tx, SELECT_DEMOTE_ON, {"id": run.id})
+    before = await load_stage(tx, run.task)
+    if row is None or what not in json.loads(row["demote_on"]) or before is Stage.MANUAL:
+        return
+    reason = f"run {run.id} of key {run.key}: {what}"
+    await _insert_change(tx, run.task, before, Stage(before - 1), AUTOMATIC, reason, now, run=run)
+
+
 def stage_change_of(row: sqlite3.Row) -> StageChange:
-    """The change of one row."""
+    """Return the stage change of a row."""
     return StageChange(
         id=row["id"],
         task=row["task"],
@@ -238,4 +177,49 @@ def stage_change_of(row: sqlite3.Row) -> StageChange:
         evidence=json.loads(row["evidence"]),
         run_id=RunId(row["run_id"]) if row["run_id"] else None,
         at_ms=row["at_ms"],
+    )
+
+
+async def _insert_change(
+    tx: Transaction,
+    task: str,
+    before: Stage,
+    after: Stage,
+    by: str,
+    reason: str,
+    now: Timestamp,
+    *,
+    forced: bool = False,
+    evidence: Mapping[str, object] | None = None,
+    run: Run | None = None,
+) -> StageChange:
+    change: Columns = {"task": task, "before": before.label, "after": after.label, "by": by}
+    audit: Columns = {"reason": reason, "forced": int(forced), "evidence": canonical_json(dict(evidence or {}))}
+    origin: Columns = {"run_id": run.id if run else None, "at_ms": now.wall_ms}
+    row = await fetch_one(tx, INSERT_CHANGE, {**change, **audit, **origin})
+    if row is None:
+        raise RuntimeError("an insert gave no row")
+    stages = {"before": before.label, "after": after.label, "by": by}
+    about = {} if run else {"task": task}
+    fields = {**about, **stages, "forced": "yes" if forced else "no", "why": reason}
+    record = note("stage", fields, run, now.wall_ms)
+    await write_event(tx, "stage", now.wall_ms, run=run, record=record, **stages)
+    return stage_change_of(row)
+
+
+def _count_evidence(rows: list[sqlite3.Row], since_ms: int | None, unconfirmed: int) -> Evidence:
+    ran = [row for row in rows if row["outcome"] not in _NOT_LAUNCHED]
+    clean = [row for row in ran if row["outcome"] == Outcome.OK.value]
+    return Evidence(
+        since_ms=since_ms,
+        ran=len(ran),
+        manual_ok=sum(row["origin"] == Origin.MANUAL.value for row in clean),
+        approved_ok=sum(row["approved"] for row in clean),
+        observed=sum(row["observed"] for row in ran),
+        guards_held=sum(row["outcome"] in _STOPPED_BY_GUARD for row in ran),
+        unconfirmed=unconfirmed,
+        p95_units=p95([row["used"] for row in ran]) if ran else None,
+        p95_ms=p95([row["elapsed_ms"] for row in ran]) if ran else None,
+        budget=ran[0]["budget"] if ran else None,
+        max_ms=ran[0]["max_ms"] if ran else None,
     )

@@ -1,7 +1,7 @@
-"""Rows of the database as values, and values as columns. The border: beyond it nothing is cast or guessed.
+"""Conversion between rows of the database and the values of the program.
 
-Text and numbers from a provider may hold what SQLite cannot: lone surrogates, integers beyond 64 bits. Here they are
-made storable, so that a hostile answer cannot keep a run from being settled.
+Text and numbers from a provider may be something SQLite cannot hold: lone surrogates, integers beyond 64 bits. They
+are adapted here, so that no answer of a provider can keep a run from being stored or settled.
 """
 
 from __future__ import annotations
@@ -17,34 +17,45 @@ from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_js
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
 
-NOTE_LIMIT = 400
-"""Characters of a note."""
-
-
 Value = str | int | None
 """What a column holds."""
 Columns = Mapping[str, Value]
+"""Values by column name."""
 
 MAX_AMOUNT = 10**15
 """The largest amount that is stored: 10^12 units. Sums of thousands of them stay within 64 bits."""
-_LARGEST = 2**62
-"""A limit beyond it is none."""
+NOTE_LIMIT = 400
+"""Longest note, in characters."""
+_MAX_LIMIT = 2**62
+"""The largest stored value of a run's limits; a larger one limits nothing."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
+
+PLAIN_COLUMNS = (
+    *("key", "task", "type", "target", "date", "attempt", "note", "day", "created_ms", "deadline_ms", "expires_ms"),
+    *("ended_ms", "elapsed_ms", "sandbox_id", "sandbox_deleted_ms", "remote_id", "remote_status", "used"),
+    *("largest_step", "cost_micro", "currency", "steps", "last_step", "last_step_ms", "polled_ms", "trouble"),
+    *("result", "retry_at_ms", "owner", "fence", "requested_by"),
+)
+"""Columns that are fields of Run as they are."""
+LIMIT_COLUMNS = ("max_ms", "budget", "belt_tokens", "tokens_per_unit", "cached_weight_milli", "stall_ms")
+USAGE_FIELDS = tuple(f.name for f in fields(Usage))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What a poll or the stream showed of a live run."""
+    """What a poll or the stream reported of a live run."""
 
     usage: Usage = field(default_factory=Usage)
     used: int = 0
     """Milli-units."""
     usage_known: bool = False
     largest_step: int = 0
+    """Milli-units of the largest step so far."""
     remote_status: str | None = None
     trouble: str = ""
     stalled: bool = False
     polled_ms: int | None = None
+    """Time of the last successful poll, UTC ms."""
     last_step: str = ""
     last_step_ms: int | None = None
     steps: int = 0
@@ -59,20 +70,22 @@ class RunResult:
     outcome: Outcome
     note: str = ""
     result: str = ""
+    """The agent's own text."""
     usage: Usage = field(default_factory=Usage)
     used: int = 0
     """Milli-units."""
     usage_known: bool = False
-    """False: the books close at the hold."""
+    """False: the run is charged with its hold."""
     cost_micro: int | None = None
     currency: str | None = None
     elapsed_ms: int = 0
     retry_at_ms: int | None = None
+    """When the key is tried again automatically, UTC ms."""
     remote_status: str | None = None
 
     @classmethod
     def of_nothing_sent(cls, outcome: Outcome, note: str) -> RunResult:
-        """For a run of which no byte left: nothing used, the hold goes back."""
+        """Return the result of a run of which no byte was sent: nothing used, the hold is released."""
         return cls(outcome=outcome, note=note, usage_known=True)
 
 
@@ -84,64 +97,14 @@ class StepRow:
     kind: str
     text: str
     at_ms: int
-    """When it was first seen."""
+    """When it was first seen, UTC ms."""
     units: int
-    """Cumulative milli-units when it was last seen."""
+    """Cumulative milli-units of the run when it was last seen."""
     done: bool
 
 
-def moment_columns(name: str, moment: Timestamp | None) -> Columns:
-    """The three columns of a moment."""
-    return {
-        f"{name}_ms": moment.wall_ms if moment else None,
-        f"{name}_boot_ms": moment.boot_ms if moment else None,
-        f"{name}_boot_id": moment.boot_id if moment else None,
-    }
-
-
-def usage_columns(usage: Usage) -> Columns:
-    """Token figures, each at most MOST."""
-    return {f"tokens_{name}": clamp_amount(getattr(usage, name)) for name in USAGE}
-
-
-def new_run_columns(run: Run) -> Columns:
-    """Every column of a run that is inserted; it has no stop, no send and no figures yet."""
-    return {
-        "id": run.id,
-        "stage": run.stage.label,
-        "origin": run.origin.value,
-        "state": run.state.value,
-        "outcome": run.outcome.value if run.outcome else None,
-        "fingerprint": canonical_json(run.fingerprint.as_fields()),
-        "cut_off": run.limits.cut_off.value,
-        **{name: min(getattr(run.limits, name), _LARGEST) for name in LIMITS},
-        **moment_columns("claimed", run.claimed),
-        **{name: getattr(run, name) for name in PLAIN},
-    }
-
-
-def to_sqlite_text(value: Value) -> Value:
-    """`value` as a column can hold it: text without surrogates."""
-    return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
-
-
-def clamp_amount(amount: int) -> int:
-    """`amount` within what is stored: 0 to MOST."""
-    return max(0, min(amount, MAX_AMOUNT))
-
-
-PLAIN = (
-    *("key", "task", "type", "target", "date", "attempt", "note", "day", "created_ms", "deadline_ms", "expires_ms"),
-    *("ended_ms", "elapsed_ms", "sandbox_id", "sandbox_deleted_ms", "remote_id", "remote_status", "used"),
-    *("largest_step", "cost_micro", "currency", "steps", "last_step", "last_step_ms", "polled_ms", "trouble"),
-    *("result", "retry_at_ms", "owner", "fence", "requested_by"),
-)
-LIMITS = ("max_ms", "budget", "belt_tokens", "tokens_per_unit", "cached_weight_milli", "stall_ms")
-USAGE = tuple(f.name for f in fields(Usage))
-
-
 def run_of(row: sqlite3.Row) -> Run:
-    """The run of one row. Raises ValueError, KeyError, TypeError for a row that no program of ours wrote."""
+    """Return the run of a row. Raises ValueError, KeyError or TypeError for a row this program cannot have written."""
     return Run(
         id=RunId(row["id"]),
         stage=Stage.of(row["stage"]),
@@ -150,15 +113,15 @@ def run_of(row: sqlite3.Row) -> Run:
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         stop=_stop_of(row),
         fingerprint=Fingerprint.from_fields(json.loads(row["fingerprint"])),
-        limits=Limits(cut_off=CutOff(row["cut_off"]), **{name: row[name] for name in LIMITS}),
-        claimed=_moment_of(row, "claimed"),
-        sent=_moment_of(row, "sent"),
-        usage=Usage(**{name: row[f"tokens_{name}"] for name in USAGE}),
+        limits=Limits(cut_off=CutOff(row["cut_off"]), **{name: row[name] for name in LIMIT_COLUMNS}),
+        claimed=_timestamp_of(row, "claimed"),
+        sent=_timestamp_of(row, "sent"),
+        usage=Usage(**{name: row[f"tokens_{name}"] for name in USAGE_FIELDS}),
         superseded_by=RunId(row["superseded_by"]) if row["superseded_by"] else None,
         sandbox_own=bool(row["sandbox_own"]),
         usage_known=bool(row["usage_known"]),
         stalled=bool(row["stalled"]),
-        **{name: row[name] for name in PLAIN},
+        **{name: row[name] for name in PLAIN_COLUMNS},
     )
 
 
@@ -175,7 +138,91 @@ def _stop_of(row: sqlite3.Row) -> StopRequest | None:
     )
 
 
-def _moment_of(row: sqlite3.Row, name: str) -> Timestamp | None:
+def _timestamp_of(row: sqlite3.Row, name: str) -> Timestamp | None:
     if row[f"{name}_ms"] is None:
         return None
     return Timestamp(wall_ms=row[f"{name}_ms"], boot_ms=row[f"{name}_boot_ms"], boot_id=row[f"{name}_boot_id"])
+
+
+def step_of(row: sqlite3.Row) -> StepRow:
+    """Return the step of a row of `steps`."""
+    return StepRow(
+        index=row["n"],
+        kind=row["kind"],
+        text=row["text"],
+        at_ms=row["at_ms"],
+        units=row["units"],
+        done=bool(row["done"]),
+    )
+
+
+def new_run_columns(run: Run) -> Columns:
+    """Return the columns of a run that is inserted; it has no stop, no send and no usage yet."""
+    return {
+        "id": run.id,
+        "stage": run.stage.label,
+        "origin": run.origin.value,
+        "state": run.state.value,
+        "outcome": run.outcome.value if run.outcome else None,
+        "fingerprint": canonical_json(run.fingerprint.as_fields()),
+        "cut_off": run.limits.cut_off.value,
+        **{name: min(getattr(run.limits, name), _MAX_LIMIT) for name in LIMIT_COLUMNS},
+        **timestamp_columns("claimed", run.claimed),
+        **{name: getattr(run, name) for name in PLAIN_COLUMNS},
+    }
+
+
+def timestamp_columns(name: str, timestamp: Timestamp | None) -> Columns:
+    """Return the three columns of the timestamp called `name`."""
+    return {
+        f"{name}_ms": timestamp.wall_ms if timestamp else None,
+        f"{name}_boot_ms": timestamp.boot_ms if timestamp else None,
+        f"{name}_boot_id": timestamp.boot_id if timestamp else None,
+    }
+
+
+def usage_columns(usage: Usage) -> Columns:
+    """Return the token columns, each within 0 to MAX_AMOUNT."""
+    return {f"tokens_{name}": clamp_amount(getattr(usage, name)) for name in USAGE_FIELDS}
+
+
+def progress_columns(run: Run, progress: Progress) -> Columns:
+    """Return the columns of `progress`. Cumulative amounts never fall below those of `run`."""
+    return {
+        **usage_columns(run.usage.highest(progress.usage)),
+        "used": max(run.used, clamp_amount(progress.used)),
+        "usage_known": int(progress.usage_known or run.usage_known),
+        "largest_step": max(run.largest_step, clamp_amount(progress.largest_step)),
+        "remote_status": progress.remote_status,
+        "trouble": progress.trouble,
+        "stalled": int(progress.stalled),
+        "polled_ms": progress.polled_ms,
+        "last_step": progress.last_step,
+        "last_step_ms": progress.last_step_ms,
+        "steps": max(run.steps, clamp_amount(progress.steps)),
+        "cost_micro": None if progress.cost_micro is None else clamp_amount(progress.cost_micro),
+        "currency": progress.currency,
+    }
+
+
+def step_columns(run_id: RunId, step: StepRow) -> Columns:
+    """Return the columns of a step of the run."""
+    return {
+        "run_id": run_id,
+        "n": step.index,
+        "kind": to_sqlite_text(step.kind),
+        "text": to_sqlite_text(step.text),
+        "at_ms": step.at_ms,
+        "units": clamp_amount(step.units),
+        "done": int(step.done),
+    }
+
+
+def to_sqlite_text(value: Value) -> Value:
+    """Return `value` with lone surrogates of a text replaced by U+FFFD; SQLite cannot store them."""
+    return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+def clamp_amount(amount: int) -> int:
+    """Return `amount` within the range that is stored: 0 to MAX_AMOUNT."""
+    return max(0, min(amount, MAX_AMOUNT))

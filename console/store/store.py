@@ -1,4 +1,4 @@
-"""The state store: one database per state folder, shared by any number of processes. Everything durable is in here."""
+"""The state store: one database per state folder, shared by any number of processes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from console.store.runs import RunRepository
 
 
 class Store:
-    """The parts, over one database. `await store.close()` ends its threads; without it the process does not end."""
+    """The repositories over one database.
+
+    `await store.close()` ends the threads of the database; without it the process does not exit.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.launches = ClaimRepository(database)
+        self.claims = ClaimRepository(database)
         self.runs = RunRepository(database)
         self.ledger = Ledger(database)
         self.stages = Stages(database)
@@ -32,7 +35,7 @@ class Store:
         self.outbox = Outbox(database)
         self.history = History(database)
         self.evidence = RolloutEvidence(database)
-        self.instants = ScheduleCursors(database)
+        self.cursors = ScheduleCursors(database)
 
     @classmethod
     async def open(
@@ -44,10 +47,10 @@ class Store:
         busy_ms: int = BUSY_MS,
         journal: JournalMode | None = None,
     ) -> Store:
-        """The store of `folder`, which first use makes, safely by many processes at once.
+        """Open the store of `folder`; create it first if there is none. Many processes may do so at once.
 
-        `busy_ms`: how long a write waits for other processes. `journal`: what a new store gets, for tests of both
-        modes; None is the safe one for this SQLite. Raises StoreError.
+        `busy_ms` is how long a statement waits for locks of other processes. `journal` sets the journal mode of a
+        new store, for tests of both modes; None chooses the mode that is safe with this SQLite. Raises StoreError.
         """
         mode = await asyncio.to_thread(
             prepare_store, folder, now=now, read_only=read_only, busy_ms=busy_ms, journal=journal
@@ -55,5 +58,5 @@ class Store:
         return cls(await Database.connect(folder, journal=mode, busy_ms=busy_ms, read_only=read_only))
 
     async def close(self) -> None:
-        """After what is being written; harmless twice."""
+        """Close the database after the units of work that are running. Closing twice is harmless."""
         await self.database.close()

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
         Cursor,
         HistoryFilter,
         KeyStatus,
-        LaunchAnswer,
         LaunchPreview,
         LaunchRequest,
+        LaunchResult,
         Page,
         RunDetail,
         Snapshot,
@@ -56,7 +56,7 @@ class QueriesPort(Protocol):
 class OperationsPort(Protocol):
     """Acting. Each returns once what was asked is stored and in the log; everything may raise StoreError."""
 
-    async def launch(self, request: LaunchRequest) -> LaunchAnswer:
+    async def launch(self, request: LaunchRequest) -> LaunchResult:
         """Launches, or says why not. Raises LookupError for an unknown task, ValueError for a bad date."""
         ...
 
@@ -76,7 +76,7 @@ class OperationsPort(Protocol):
         """Launches are allowed again."""
         ...
 
-    async def approve(self, run_id: RunId, *, by: str) -> LaunchAnswer:
+    async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
         """A person says yes to a proposal."""
         ...
 

@@ -8,7 +8,7 @@ from console.cli.exit_codes import ExitCode
 from console.cli.run_exit_codes import exit_code_of_launch, exit_code_of_outcome, exit_code_of_run
 from console.domain.limits import Refusal, RefusalKind
 from console.domain.run import Outcome, State
-from console.engine.models import LaunchAnswer, LaunchKind
+from console.engine.models import LaunchKind, LaunchResult
 from tests.cli.runs import ended, history_entry, run
 
 OUTCOMES = {
@@ -59,11 +59,11 @@ def test_an_end_of_which_nothing_is_known_is_never_called_ok() -> None:
 def test_every_answer_to_a_launch_has_its_code() -> None:
     refusal = Refusal(kind=RefusalKind.PAUSED, sentence="paused")
     answers = {
-        LaunchKind.LAUNCHED: (LaunchAnswer(kind=LaunchKind.LAUNCHED, run=run()), 0),
-        LaunchKind.PROPOSED: (LaunchAnswer(kind=LaunchKind.PROPOSED, run=run(state=State.PROPOSED)), 0),
-        LaunchKind.SKIPPED: (LaunchAnswer(kind=LaunchKind.SKIPPED, run=history_entry(Outcome.SKIPPED, "done")), 0),
+        LaunchKind.LAUNCHED: (LaunchResult(kind=LaunchKind.LAUNCHED, run=run()), 0),
+        LaunchKind.PROPOSED: (LaunchResult(kind=LaunchKind.PROPOSED, run=run(state=State.PROPOSED)), 0),
+        LaunchKind.SKIPPED: (LaunchResult(kind=LaunchKind.SKIPPED, run=history_entry(Outcome.SKIPPED, "done")), 0),
         LaunchKind.REFUSED: (
-            LaunchAnswer(kind=LaunchKind.REFUSED, run=history_entry(Outcome.REFUSED, "paused"), refusal=refusal),
+            LaunchResult(kind=LaunchKind.REFUSED, run=history_entry(Outcome.REFUSED, "paused"), refusal=refusal),
             6,
         ),
     }

@@ -8,7 +8,7 @@ from console.cli.render.run_json import answer_json, detail_json, run_json
 from console.domain.limits import Refusal, RefusalKind
 from console.domain.run import Outcome, State, StopReason
 from console.domain.usage import Usage
-from console.engine.models import LaunchAnswer, LaunchKind, RunDetail, StepLine, TimelineEvent
+from console.engine.models import LaunchKind, LaunchResult, RunDetail, StepLine, TimelineEvent
 from tests.cli.runs import NOW, START_MS, ended, history_entry, run, stopping
 
 PROMISED = [
@@ -91,7 +91,7 @@ def test_a_skip_used_nothing() -> None:
 
 def test_an_answer_names_the_holder_and_the_refusal() -> None:
     entry = history_entry(Outcome.REFUSED, "refused")
-    answer = LaunchAnswer(
+    answer = LaunchResult(
         kind=LaunchKind.REFUSED,
         run=entry,
         holder=run(),

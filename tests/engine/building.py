@@ -15,7 +15,7 @@ from console.domain.timestamps import Clock
 from console.domain.usage import Price, Units
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
-from console.engine.models import LaunchAnswer, LaunchRequest
+from console.engine.models import LaunchRequest, LaunchResult
 from console.engine.settings import EngineSettings, ProcessKind, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
@@ -95,7 +95,7 @@ class EngineHarness:
     store: Store
     folder: Path
 
-    async def launch(self, task: str = "report", **more: object) -> LaunchAnswer:
+    async def launch(self, task: str = "report", **more: object) -> LaunchResult:
         """By hand, unless told otherwise."""
         request = replace(LaunchRequest(task=task, by=BY), **more)  # type: ignore[arg-type]  # any field of the request
         return await self.engine.operations.launch(request)

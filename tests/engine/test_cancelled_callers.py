@@ -69,7 +69,7 @@ class Scene:
 
     async def runs(self, number: int) -> tuple[Run, ...]:
         """Every run of the key."""
-        return await self.here.store.runs.by_key(self.here.engine.operations.order(self.request(number)).key)
+        return await self.here.store.runs.by_key(self.here.engine.operations.terms(self.request(number)).key)
 
     async def launched(self, number: int, state: State) -> Run:
         """A run of the key, in this state."""

@@ -136,9 +136,9 @@ async def test_a_claim_goes_on_only_within_its_minute(
 ) -> None:
     provider, clock = FakeProvider(lambda agent: setattr(agent, "status", "completed")), ManualClock()
     async with engine_harness(tmp_path, provider, settings(kind=ProcessKind.COMMAND), clock=clock) as here:
-        order = here.engine.operations.order(LaunchRequest(task="report", by=BY))
-        claimed = await here.store.launches.claim(replace(order, owner=DEAD), clock.now())
-        assert claimed.run is not None
+        request = LaunchRequest(task="report", by=BY)
+        terms = replace(here.engine.operations.terms(request), owner=DEAD)
+        claimed = await here.store.claims.claim(request, terms, clock.now())
     clock.advance(seconds)
     async with engine_harness(tmp_path, provider, clock=clock) as here:
         ended = await here.engine.wait(claimed.run.id)

@@ -16,6 +16,7 @@ from hypothesis import settings as examples_of
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from console.domain.launch import LaunchKind
 from console.domain.rollout import RolloutRules
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
@@ -26,7 +27,6 @@ from console.engine.problems import Problems
 from console.engine.rollout import Rollout
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
-from console.store.claims import ClaimKind
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.engine.building import a_task, settings
@@ -90,28 +90,29 @@ class Trust(RuleBasedStateMachine):
         self.clock.advance(5)
         self.number += 1
         harness = StoreHarness(self.store, self.clock, task=TASK)
-        answer = await harness.claim(date=f"2026-{self.number // 28 + 1:02d}-{self.number % 28 + 1:02d}", origin=origin)
+        answer = await harness.claim(
+            date=f"2026-{self.number // 28 + 1:02d}-{self.number % 28 + 1:02d}", scheduled=origin is Origin.SCHEDULE
+        )
         assert answer.kind is self.expected(origin)
-        if answer.kind is ClaimKind.REFUSED or answer.run is None:
+        if answer.kind is LaunchKind.REFUSED:
             return None
         run = answer.run
-        if answer.kind is ClaimKind.PROPOSED:
-            approved = await self.store.launches.approve(
+        if answer.kind is LaunchKind.PROPOSED:
+            approved = await self.store.claims.approve(
                 run.id, by=BY, owner="owner-1", task=TASK, caps=harness.caps, expires_ms=10**15, now=harness.now
             )
-            assert approved.run is not None
             run = approved.run
         return await self.store.runs.mark_sending(run, harness.now)
 
-    def expected(self, origin: Origin) -> ClaimKind:
+    def expected(self, origin: Origin) -> LaunchKind:
         counts_as = max(Stage.MANUAL, self.stage - 1) if self.doubts else self.stage
         if origin is Origin.MANUAL or counts_as is Stage.UNATTENDED:
-            return ClaimKind.CLAIMED
-        return ClaimKind.PROPOSED if counts_as == Stage.SEMI else ClaimKind.REFUSED
+            return LaunchKind.LAUNCHED
+        return LaunchKind.PROPOSED if counts_as == Stage.SEMI else LaunchKind.REFUSED
 
     @rule(origin=st.sampled_from(Origin), outcome=st.sampled_from(ENDINGS))
     def run_ends(self, origin: Origin, outcome: Outcome) -> None:
-        was_proposed = self.expected(origin) is ClaimKind.PROPOSED
+        was_proposed = self.expected(origin) is LaunchKind.PROPOSED
         run = self.do(self.sending(origin))
         if run is None:
             return

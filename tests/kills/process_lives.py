@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from console.domain.launch import LaunchKind
 from console.domain.run import KEY_FREEING_OUTCOMES, Outcome, Run, State
 from console.domain.timestamps import Timestamp
 from console.engine.clock import SystemClock
@@ -24,7 +25,6 @@ from console.provider.http.clients import Bounds
 from console.provider.http.secret import Secret
 from console.simulator.control_client import ControlClient
 from console.store.bootstrap import prepare_store
-from console.store.claims import ClaimKind
 from console.store.store import Store
 from tests.engine.building import BY, QUICK, a_task, settings
 from tests.kills.crash_injector import (
@@ -243,13 +243,13 @@ def _label(remote: object) -> str:
 
 async def _check_key(alive: LiveEngine) -> None:
     """What a launch of something else under this key would be answered now: never a claim, but after a free ending."""
-    order = alive.engine.operations.order(alive.request)
-    runs = await alive.store.runs.by_key(order.key)
-    other = replace(order, task=replace(order.task, prompt="Something else."))
-    answer = await alive.store.launches.look(other, alive.clock.now())
+    terms = alive.engine.operations.terms(alive.request)
+    runs = await alive.store.runs.by_key(terms.key)
+    other = replace(terms, task=replace(terms.task, prompt="Something else."))
+    answer = await alive.store.claims.preview(alive.request, other, alive.clock.now())
     is_free = all(run.outcome in KEY_FREEING_OUTCOMES for run in runs)
-    assert (answer.kind is ClaimKind.CLAIMED) == is_free, f"another fingerprint: {answer.kind}, runs {runs}"
-    again = await alive.store.launches.look(order, alive.clock.now())
+    assert (answer.kind is LaunchKind.LAUNCHED) == is_free, f"another fingerprint: {answer.kind}, runs {runs}"
+    again = await alive.store.claims.preview(alive.request, terms, alive.clock.now())
     done = any(run.outcome is Outcome.OK for run in runs)
-    assert (again.kind is ClaimKind.CLAIMED) == is_free, f"the key again: {again.kind}, runs {runs}"
-    assert (again.kind is ClaimKind.SKIPPED) == done
+    assert (again.kind is LaunchKind.LAUNCHED) == is_free, f"the key again: {again.kind}, runs {runs}"
+    assert (again.kind is LaunchKind.SKIPPED) == done

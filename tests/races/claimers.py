@@ -13,9 +13,9 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TypeVar
 
+from console.domain.launch import LaunchKind
 from console.domain.limits import Caps
 from console.store.bootstrap import prepare_store
-from console.store.claims import ClaimKind
 from console.store.database import Transaction
 from console.store.errors import translate_sqlite_errors
 from console.store.pragmas import connection_pragmas, database_uri, safe_journal_mode
@@ -100,4 +100,4 @@ def look_then_hold(database: Path, tries: int, cap: int, start: Barrier, out: Qu
             if held + BUDGET <= cap:
                 connection.execute("insert into holds (amount) values (?)", (BUDGET,))
                 won += 1
-    out.put({ClaimKind.CLAIMED.value: won})
+    out.put({LaunchKind.LAUNCHED.value: won})

@@ -7,9 +7,9 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from console.domain.launch import LaunchKind
 from console.domain.limits import RefusalKind
 from console.engine.clock import SystemClock
-from console.store.claims import ClaimKind
 from console.store.errors import StaleRun
 from console.store.store import Store
 from tests.races.claimers import unlimited_but
@@ -33,9 +33,8 @@ async def _launch(folder: Path, name: str, start: Barrier) -> Told:
     sent = last_ms = 0
     while True:
         answer = await harness.claim(a_task(f"{name}-{sent}"))
-        if answer.kind is ClaimKind.REFUSED and answer.refusal and answer.refusal.kind is RefusalKind.PAUSED:
+        if answer.kind is LaunchKind.REFUSED and answer.refusal and answer.refusal.kind is RefusalKind.PAUSED:
             break
-        assert answer.run is not None
         try:
             run = await store.runs.mark_sending(answer.run, clock.now())
         except StaleRun:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from console.domain.launch import LaunchKind
 from console.domain.limits import Caps, CapUsage
 from console.store.bootstrap import prepare_store
-from console.store.claims import ClaimKind
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.races.claimers import claim_each, look_then_hold, unlimited_but
@@ -46,7 +46,7 @@ def test_exactly_as_many_as_there_is_room_for(folder: Path, caps: Caps, cap: str
     targets = [f"target-{number}" for number in range(wanted)]
     prepare_store(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
     answers = race(claim_each, [(folder, targets[number::PROCESSES], caps) for number in range(PROCESSES)])
-    assert answers == {ClaimKind.CLAIMED.value: room, ClaimKind.REFUSED.value: wanted - room}
+    assert answers == {LaunchKind.LAUNCHED.value: room, LaunchKind.REFUSED.value: wanted - room}
     cap_usages = asyncio.run(books(folder, caps))
     assert (cap_usages[cap].held, cap_usages[cap].left) == (room * (BUDGET if cap == "daily_units" else 1), 0)
     assert cap_usages["daily_units"].held == room * BUDGET
@@ -64,4 +64,4 @@ def test_looking_before_holding_overshoots(tmp_path: Path) -> None:
         connection.execute("create table holds (amount integer)")
         connection.commit()
     answers = race(look_then_hold, [(database, 50, room * BUDGET)] * PROCESSES)
-    assert answers[ClaimKind.CLAIMED.value] > room, "the naive way did not overshoot"
+    assert answers[LaunchKind.LAUNCHED.value] > room, "the naive way did not overshoot"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from console.domain.launch import LaunchKind
 from console.store.bootstrap import prepare_store
-from console.store.claims import ClaimKind
 from tests.clock import ManualClock
 from tests.races.claimers import claim_at_first_use, claim_shuffled
 from tests.races.processes import FORKED, FRESH, race
@@ -42,7 +42,7 @@ def _shuffled(folder: Path, *, rivals: int) -> None:
     answers = race(claim_shuffled, [(folder, keys, seed + number) for number, keys in enumerate(wanted)])
 
     report(f"seed {seed}: {PROCESSES} processes, {KEYS} keys, {answers}, {time.monotonic() - began:.0f} s")
-    assert answers == {ClaimKind.CLAIMED.value: KEYS, ClaimKind.SKIPPED.value: (rivals - 1) * KEYS}
+    assert answers == {LaunchKind.LAUNCHED.value: KEYS, LaunchKind.SKIPPED.value: (rivals - 1) * KEYS}
     assert _launched(folder) == (KEYS, KEYS)
 
 
@@ -60,7 +60,7 @@ def _rounds(base: Path, context: SpawnContext | ForkServerContext) -> None:
     for number in range(ROUNDS):
         folder = base / f"round-{number}"
         answers = race(claim_at_first_use, [(folder,)] * PROCESSES, context)
-        assert answers == {ClaimKind.CLAIMED.value: 1, ClaimKind.SKIPPED.value: PROCESSES - 1}, f"round {number}"
+        assert answers == {LaunchKind.LAUNCHED.value: 1, LaunchKind.SKIPPED.value: PROCESSES - 1}, f"round {number}"
         assert _launched(folder) == (1, 1)
     report(f"{ROUNDS} rounds of {PROCESSES} processes: one winner in each, {time.monotonic() - began:.0f} s")
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
 from console.domain.limits import Caps, CapUsage
 from console.domain.log_record import LogRecord
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Outcome, Run, State, StopReason, new_run_id
-from console.domain.task import CutOff, Guardrails, Origin, Stage, Task
+from console.domain.task import CutOff, Guardrails, Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store.claims import ClaimAnswer, ClaimKind, ClaimOrder
 from console.store.rows import RunResult
 from console.store.store import Store
 from tests.clock import ManualClock
@@ -50,6 +50,9 @@ def limits_of(task: Task) -> Limits:
     )
 
 
+_TERMS = frozenset(field.name for field in fields(LaunchTerms))
+
+
 @dataclass(slots=True)
 class StoreHarness:
     """A store with a clock in the hand of the test, and the way of a run in single steps."""
@@ -65,40 +68,42 @@ class StoreHarness:
         """What the clock shows."""
         return self.clock.now()
 
-    def order(self, task: Task | None = None, **changes: Any) -> ClaimOrder:
-        """A launch by hand; `changes` go over that."""
+    def launch_of(
+        self, task: Task | None = None, *, target: str | None = None, **changes: Any
+    ) -> tuple[LaunchRequest, LaunchTerms]:
+        """Return a launch by hand. `changes` replace fields of the request or of the terms, by name."""
         task = task or self.task
-        order = ClaimOrder(
+        if target is not None:
+            task = replace(task, target=target)
+        request = LaunchRequest(task=task.name, by=BY)
+        terms = LaunchTerms(
             run_id=new_run_id(self.now.wall_ms, os.urandom(10)),
             task=task,
-            target=task.target,
             date=DATE,
-            origin=Origin.MANUAL,
-            by=BY,
             owner=OWNER,
             limits=limits_of(task),
             caps=self.caps,
             rollout=self.rules,
         )
-        return replace(order, **changes)
+        of_terms = {name: value for name, value in changes.items() if name in _TERMS}
+        of_request = {name: value for name, value in changes.items() if name not in _TERMS}
+        return replace(request, **of_request), replace(terms, **of_terms)
 
-    async def claim(self, task: Task | None = None, **changes: Any) -> ClaimAnswer:
-        """The answer to one order."""
-        return await self.store.launches.claim(self.order(task, **changes), self.now)
+    async def claim(self, task: Task | None = None, **changes: Any) -> LaunchResult:
+        """Claim one launch and return its result."""
+        return await self.store.claims.claim(*self.launch_of(task, **changes), self.now)
 
     async def claimed(self, task: Task | None = None, **changes: Any) -> Run:
         """A run that has its key."""
         answer = await self.claim(task, **changes)
-        assert answer.kind is ClaimKind.CLAIMED, answer
-        assert answer.run is not None
+        assert answer.kind is LaunchKind.LAUNCHED, answer
         return answer.run
 
     async def proposed(self, task: Task | None = None, **changes: Any) -> Run:
         """A proposal; the task is put at semi first."""
         await self.at_stage(Stage.SEMI, task)
-        answer = await self.claim(task, origin=Origin.SCHEDULE, **changes)
-        assert answer.kind is ClaimKind.PROPOSED, answer
-        assert answer.run is not None
+        answer = await self.claim(task, scheduled=True, **changes)
+        assert answer.kind is LaunchKind.PROPOSED, answer
         return answer.run
 
     async def sending(self, task: Task | None = None, **changes: Any) -> Run:
@@ -141,7 +146,7 @@ class StoreHarness:
                 return await runs.write_off(run, by=BY, reason="gone", now=self.now)
             case Outcome.DECLINED:
                 run = await self.proposed(task, **changes)
-                return await self.store.launches.decline(run.id, by=BY, reason="no", now=self.now)
+                return await self.store.claims.decline(run.id, by=BY, reason="no", now=self.now)
             case Outcome.EXPIRED:
                 run = await self.claimed(task, **changes)
                 return await runs.settle(run, RunResult.of_nothing_sent(Outcome.EXPIRED, "late"), self.now)

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from console.domain.key_decision import KeyDecision, KeyDecisionKind, KeyRequest
-from console.domain.limits import Cap, Caps, Refusal, RefusalKind
+from console.domain.launch import LaunchKind
+from console.domain.limits import Cap, Caps, RefusalKind
 from console.domain.run import KEY_FREEING_OUTCOMES, Outcome, Run, State
-from console.domain.task import Guardrails, Origin, Stage
-from console.store.claims import FRESH_MS, ClaimKind, ClaimRepository
+from console.domain.task import Guardrails, Stage
+from console.store.claims import FRESH_MS, ClaimRepository
 from console.store.errors import StoreFull, StoreRefused
 from tests.store.harness import BUDGET, BY, CAPS, OWNER, StoreHarness, a_task
 
@@ -20,12 +21,12 @@ NEEDS_RERUN = (Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEO
 
 
 async def test_a_claim_takes_key_and_hold_and_says_who_has_it(harness: StoreHarness) -> None:
-    order = harness.order()
-    answer = await harness.store.launches.claim(order, harness.now)
+    request, terms = harness.launch_of()
+    answer = await harness.store.claims.claim(request, terms, harness.now)
     run = answer.run
     assert run is not None
-    assert (answer.kind, run.state, run.attempt, run.fence) == (ClaimKind.CLAIMED, State.CLAIMED, 1, 1)
-    assert (run.key, run.owner, run.requested_by, run.claimed) == (order.key, OWNER, BY, harness.now)
+    assert (answer.kind, run.state, run.attempt, run.fence) == (LaunchKind.LAUNCHED, State.CLAIMED, 1, 1)
+    assert (run.key, run.owner, run.requested_by, run.claimed) == (terms.key, OWNER, BY, harness.now)
     assert run.expires_ms == harness.now.wall_ms + FRESH_MS
     assert await harness.hold(run) == ("open", None)
     assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == BUDGET
@@ -36,7 +37,7 @@ async def test_a_claim_takes_key_and_hold_and_says_who_has_it(harness: StoreHarn
 async def test_the_second_taker_is_skipped_and_told_which_run_has_the_key(harness: StoreHarness) -> None:
     first = await harness.claimed()
     answer = await harness.claim()
-    assert answer.kind is ClaimKind.SKIPPED
+    assert answer.kind is LaunchKind.SKIPPED
     assert answer.holder == first
     entry = answer.run
     assert entry is not None
@@ -51,15 +52,15 @@ async def test_a_key_that_ended_ok_is_skipped_for_ever(harness: StoreHarness) ->
     done = await harness.ended(Outcome.OK)
     harness.clock.advance(400 * 86_400)
     answer = await harness.claim()
-    assert (answer.kind, answer.holder) == (ClaimKind.SKIPPED, done)
+    assert (answer.kind, answer.holder) == (LaunchKind.SKIPPED, done)
     assert (await harness.records())[-1].fields["reason"] == "done"
 
 
 async def test_a_rerun_by_hand_supersedes_the_ok_run_in_the_same_transaction(harness: StoreHarness) -> None:
     done = await harness.ended(Outcome.OK)
-    assert (await harness.claim(rerun=True)).kind is ClaimKind.SKIPPED, "a rerun needs a reason"
-    scheduled = await harness.claim(rerun=True, reason="again", origin=Origin.SCHEDULE)
-    assert scheduled.kind is ClaimKind.SKIPPED, "a schedule has no reruns"
+    assert (await harness.claim(rerun=True)).kind is LaunchKind.SKIPPED, "a rerun needs a reason"
+    scheduled = await harness.claim(rerun=True, reason="again", scheduled=True)
+    assert scheduled.kind is LaunchKind.SKIPPED, "a schedule has no reruns"
     again = await harness.claimed(rerun=True, reason="the report was wrong")
     assert (again.attempt, again.note) == (2, "the report was wrong")
     assert (await harness.run(done)).superseded_by == again.id
@@ -78,7 +79,7 @@ async def test_any_other_ending_blocks_the_key_until_a_person_reruns_it(
 ) -> None:
     ended = await harness.ended(outcome)
     answer = await harness.claim()
-    assert answer.kind is ClaimKind.REFUSED
+    assert answer.kind is LaunchKind.REFUSED
     assert answer.refusal is not None
     assert (answer.refusal.kind, "--rerun" in answer.refusal.sentence) == (RefusalKind.KEY_HELD, True)
     assert (await harness.records())[-1].fields["reason"] == "key_held"
@@ -91,10 +92,10 @@ async def test_another_fingerprint_is_refused_and_the_difference_named(harness: 
     edited = replace(harness.task, model="model-2")
     answer = await harness.claim(edited)
     assert answer.refusal is not None
-    assert (answer.kind, answer.refusal.kind) == (ClaimKind.REFUSED, RefusalKind.FINGERPRINT)
+    assert (answer.kind, answer.refusal.kind) == (LaunchKind.REFUSED, RefusalKind.FINGERPRINT)
     assert answer.differences == ("model: model-1 -> model-2",)
     rerun = await harness.claim(edited, rerun=True, reason="new model")
-    assert rerun.kind is ClaimKind.REFUSED, "nothing takes a key from a run that is open"
+    assert rerun.kind is LaunchKind.REFUSED, "nothing takes a key from a run that is open"
 
 
 async def test_a_rerun_with_another_fingerprint_records_the_difference(harness: StoreHarness) -> None:
@@ -121,17 +122,16 @@ async def test_pause_is_judged_before_anything_else(harness: StoreHarness) -> No
 
 
 async def test_the_stage_decides_what_a_schedule_may(harness: StoreHarness) -> None:
-    refused = await harness.claim(origin=Origin.SCHEDULE)
+    refused = await harness.claim(scheduled=True)
     assert refused.refusal is not None
     assert refused.refusal.kind is RefusalKind.STAGE
     await harness.at_stage(Stage.SEMI)
     window = harness.now.wall_ms + 3_600_000
-    proposal = await harness.claim(origin=Origin.SCHEDULE, expires_ms=window)
-    assert proposal.run is not None
-    assert (proposal.kind, proposal.run.state, proposal.run.owner) == (ClaimKind.PROPOSED, State.PROPOSED, None)
+    proposal = await harness.claim(scheduled=True, expires_ms=window)
+    assert (proposal.kind, proposal.run.state, proposal.run.owner) == (LaunchKind.PROPOSED, State.PROPOSED, None)
     assert (proposal.run.expires_ms, await harness.hold(proposal.run)) == (window, None)
-    again = await harness.claim(origin=Origin.SCHEDULE)
-    assert (again.kind, again.holder) == (ClaimKind.SKIPPED, proposal.run), "one proposal a key"
+    again = await harness.claim(scheduled=True)
+    assert (again.kind, again.holder) == (LaunchKind.SKIPPED, proposal.run), "one proposal a key"
     by_hand = await harness.claim()
     assert by_hand.refusal is not None
     assert "waits for approval" in by_hand.refusal.sentence
@@ -145,33 +145,32 @@ async def test_a_proposal_waits_no_longer_than_the_rules_say(harness: StoreHarne
 async def test_unattended_runs_within_its_window_and_one_rung_lower_while_unconfirmed(harness: StoreHarness) -> None:
     await harness.at_stage(Stage.UNATTENDED)
     window = harness.now.wall_ms + 7_200_000
-    run = await harness.claimed(origin=Origin.SCHEDULE, expires_ms=window)
+    run = await harness.claimed(scheduled=True, expires_ms=window)
     assert (run.stage, run.expires_ms) == (Stage.UNATTENDED, window)
     lost = await harness.store.runs.mark_sending(run, harness.now)
     harness.rules = replace(harness.rules, demote_on=())
     await harness.store.runs.record_unconfirmed(lost, why="silence", now=harness.now)
     await harness.at_stage(Stage.UNATTENDED)
-    next_day = await harness.claim(origin=Origin.SCHEDULE, date="2026-11-24")
-    assert next_day.run is not None
-    assert (next_day.kind, next_day.run.stage) == (ClaimKind.PROPOSED, Stage.SEMI)
+    next_day = await harness.claim(scheduled=True, date="2026-11-24")
+    assert (next_day.kind, next_day.run.stage) == (LaunchKind.PROPOSED, Stage.SEMI)
 
 
 async def test_an_automatic_retry_runs_only_after_failed_and_only_unattended(harness: StoreHarness) -> None:
     await harness.at_stage(Stage.UNATTENDED)
     harness.rules = replace(harness.rules, demote_on=())
-    await harness.ended(Outcome.FAILED, origin=Origin.SCHEDULE)
-    retry = await harness.claimed(origin=Origin.SCHEDULE, automatic_retry=True)
+    await harness.ended(Outcome.FAILED, scheduled=True)
+    retry = await harness.claimed(scheduled=True, automatic_retry=True)
     assert retry.attempt == 2
     await harness.settle(
         await harness.launch(await harness.store.runs.mark_sending(retry, harness.now)), Outcome.TIMEOUT
     )
-    refused = await harness.claim(origin=Origin.SCHEDULE, automatic_retry=True)
+    refused = await harness.claim(scheduled=True, automatic_retry=True)
     assert refused.refusal is not None
     assert refused.refusal.kind is RefusalKind.KEY_HELD
     other = a_task("other")
     await harness.at_stage(Stage.SEMI, other)
     await harness.ended(Outcome.FAILED, other)
-    demoted = await harness.claim(other, origin=Origin.SCHEDULE, automatic_retry=True)
+    demoted = await harness.claim(other, scheduled=True, automatic_retry=True)
     assert demoted.refusal is not None
     assert demoted.refusal.kind is RefusalKind.STAGE
 
@@ -196,7 +195,6 @@ async def test_each_cap_refuses_the_launch_that_would_pass_it(harness: StoreHarn
     assert answer.refusal is not None
     assert answer.refusal.cap_usage is not None
     assert (answer.refusal.kind, answer.refusal.cap_usage.cap) == (RefusalKind.CAP, cap)
-    assert answer.run is not None
     assert await harness.hold(answer.run) is None
     record = (await harness.records())[-1]
     assert (record.status, record.fields["reason"], record.units) == ("refused", "cap", 0)
@@ -210,26 +208,24 @@ async def test_a_task_has_caps_of_its_own(harness: StoreHarness, cap: Cap, rails
     assert answer.refusal is not None
     assert answer.refusal.cap_usage is not None
     assert answer.refusal.cap_usage.cap is cap
-    assert (await harness.claim(a_task("other"))).kind is ClaimKind.CLAIMED
+    assert (await harness.claim(a_task("other"))).kind is LaunchKind.LAUNCHED
 
 
-async def test_a_look_answers_as_a_claim_would_and_writes_nothing(harness: StoreHarness) -> None:
-    for expected in (ClaimKind.CLAIMED, ClaimKind.SKIPPED):
-        look = await harness.store.launches.look(harness.order(), harness.now)
-        assert (look.kind, look.run) == (expected, None)
-        assert len(look.cap_usages) == 6
-        if expected is ClaimKind.CLAIMED:
+async def test_a_preview_decides_as_a_claim_would_and_writes_nothing(harness: StoreHarness) -> None:
+    for expected in (LaunchKind.LAUNCHED, LaunchKind.SKIPPED):
+        decision = await harness.store.claims.preview(*harness.launch_of(), harness.now)
+        assert decision.kind is expected
+        assert len(decision.cap_usages) == 6
+        if expected is LaunchKind.LAUNCHED:
             assert await harness.store.runs.open_runs() == ()
             await harness.claimed()
     assert await harness.records() == ()
 
 
-async def test_a_missed_instant_and_an_engines_refusal_are_entries_with_a_line(harness: StoreHarness) -> None:
-    missed = await harness.store.launches.miss(harness.order(), harness.now)
-    clock = Refusal(kind=RefusalKind.CLOCK, sentence="the clock stepped")
-    refused = await harness.store.launches.refuse(harness.order(), clock, harness.now)
-    assert (missed.outcome, refused.outcome) == (Outcome.SKIPPED, Outcome.REFUSED)
-    assert [record.fields["reason"] for record in await harness.records()] == ["missed", "clock"]
+async def test_a_missed_time_is_an_entry_with_a_log_record(harness: StoreHarness) -> None:
+    missed = await harness.store.claims.record_missed(*harness.launch_of(), harness.now)
+    assert missed.outcome is Outcome.SKIPPED
+    assert [record.fields["reason"] for record in await harness.records()] == ["missed"]
     assert (await harness.claimed()).attempt == 1
 
 
@@ -238,9 +234,9 @@ async def test_the_index_has_the_last_word_over_a_judge_that_is_wrong(harness: S
         return KeyDecision(answer=KeyDecisionKind.FREE, attempt=len(runs) + 1)
 
     first = await harness.claimed()
-    naive = ClaimRepository(harness.store.database, judge=always_free)
-    answer = await naive.claim(harness.order(), harness.now)
-    assert (answer.kind, answer.holder) == (ClaimKind.SKIPPED, first)
+    naive = ClaimRepository(harness.store.database, key_decider=always_free)
+    answer = await naive.claim(*harness.launch_of(), harness.now)
+    assert (answer.kind, answer.holder) == (LaunchKind.SKIPPED, first)
     assert await harness.store.runs.by_key(first.key) == (first,)
     assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == BUDGET
 
@@ -249,14 +245,14 @@ async def test_a_cancelled_claim_took_key_and_hold_or_neither(harness: StoreHarn
     """Whoever was cancelled finds out by reading: the run is there with everything, or not at all."""
     harness.caps, taken = replace(CAPS, daily_runs=None, daily_units=None, concurrent_runs=None), 0
     for turns in range(60):
-        order = harness.order(a_task(f"t{turns}"))
-        claim = asyncio.create_task(harness.store.launches.claim(order, harness.now))
+        request, terms = harness.launch_of(a_task(f"t{turns}"))
+        claim = asyncio.create_task(harness.store.claims.claim(request, terms, harness.now))
         for _ in range(turns):
             await asyncio.sleep(0)
         claim.cancel()
         await asyncio.gather(claim, return_exceptions=True)
         assert not harness.store.database.in_transaction
-        run = await harness.store.runs.get(order.run_id)
+        run = await harness.store.runs.get(terms.run_id)
         taken += run is not None
         if run is not None:
             assert (await harness.hold(run), await harness.kinds(run)) == (("open", None), ["claimed"])
@@ -265,16 +261,16 @@ async def test_a_cancelled_claim_took_key_and_hold_or_neither(harness: StoreHarn
 
 
 async def test_a_run_id_is_used_once(harness: StoreHarness) -> None:
-    order = harness.order()
-    await harness.store.launches.claim(order, harness.now)
+    launch = harness.launch_of()
+    await harness.store.claims.claim(*launch, harness.now)
     with pytest.raises(StoreRefused):
-        await harness.store.launches.claim(order, harness.now)
+        await harness.store.claims.claim(*launch, harness.now)
 
 
 async def test_too_little_room_on_the_disk_launches_nothing(harness: StoreHarness) -> None:
     cramped = ClaimRepository(harness.store.database, room=lambda: 50 * 1024 * 1024 - 1)
     with pytest.raises(StoreFull, match="51199 KiB are free"):
-        await cramped.claim(harness.order(), harness.now)
+        await cramped.claim(*harness.launch_of(), harness.now)
     assert await harness.store.runs.open_runs() == ()
 
 

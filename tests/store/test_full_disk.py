@@ -25,7 +25,7 @@ async def main(place):
     bench = await open_harness(place / "state")
     bench.caps = FREE
     try:
-        bench.store.launches = ClaimRepository(bench.store.database, room=lambda: 2**40)
+        bench.store.claims = ClaimRepository(bench.store.database, room=lambda: 2**40)
         kept = [await bench.running(a_task("before"))]
         with filler.open("wb", buffering=0) as file:
             try:
@@ -42,9 +42,9 @@ async def main(place):
             raise AssertionError("the disk was never full")
         assert not bench.store.database.in_transaction
         assert {run.id for run in await bench.store.runs.open_runs()} == {run.id for run in kept}
-        honest = Launches(bench.store.database)
+        honest = ClaimRepository(bench.store.database)
         try:
-            await honest.claim(bench.order(a_task("more")), bench.now)
+            await honest.claim(*bench.launch_of(a_task("more")), bench.now)
         except StoreFull as error:
             assert "are free" in str(error)
         filler.unlink()

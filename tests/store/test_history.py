@@ -49,7 +49,7 @@ async def test_every_filter_alone_and_together(harness: StoreHarness) -> None:
     harness.clock.advance(3_600)
     other = a_task("other")
     await harness.at_stage(Stage.UNATTENDED, other)
-    failed = await harness.ended(Outcome.FAILED, other, origin=Origin.SCHEDULE)
+    failed = await harness.ended(Outcome.FAILED, other, scheduled=True)
     live = await harness.running(a_task("live"))
     assert skipped is not None
     everything = [live.id, failed.id, skipped.id, ok.id]

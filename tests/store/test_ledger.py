@@ -111,7 +111,6 @@ async def test_a_raise_counts_in_its_window_only_and_is_audited(harness: StoreHa
     await ledger.raise_cap(Cap.DAILY_UNITS, task=None, amount=500, caps=CAPS, by="anna", reason="more", now=harness.now)
     assert (await harness.cap_usage(Cap.DAILY_UNITS)).limit == 1_008_000
     assert (await harness.cap_usage(Cap.CONCURRENT_RUNS)).limit == 10
-    assert [row.amount for row in await ledger.raises(CAPS, harness.now)] == [7_500, 1_000, 2, 500]
     note = (await harness.records())[0]
     told = {name: note.fields[name] for name in ("event", "cap", "amount", "window", "by", "why")}
     assert told == {

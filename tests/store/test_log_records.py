@@ -7,6 +7,7 @@ import pytest
 from console.domain.log_record import format_line
 from console.domain.run import Outcome
 from console.store import log_records as records
+from console.store.events import write_event
 from tests.store.harness import StoreHarness
 
 
@@ -34,5 +35,7 @@ async def test_only_money_that_is_known_has_a_currency(harness: StoreHarness) ->
     assert (fields["cost"], fields["currency"]) == ("-", "-")
 
 
-def test_facts_that_are_none_are_left_out_of_a_detail() -> None:
-    assert records.details(by="x", owner=None, n=0) == '{"by":"x","n":0}'
+async def test_facts_that_are_none_are_left_out_of_an_event(harness: StoreHarness) -> None:
+    run = await harness.claimed()
+    await harness.store.database.transaction(lambda tx: write_event(tx, "x", 0, run=run, by="y", owner=None, n=0))
+    assert (await harness.store.runs.timeline(run.id))[-1].detail == {"by": "y", "n": 0}

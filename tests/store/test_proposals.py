@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.launch import LaunchKind, LaunchResult
 from console.domain.limits import Cap, RefusalKind
 from console.domain.run import Outcome, Run, State
-from console.domain.task import Origin, Stage
-from console.store.claims import FRESH_MS, ClaimAnswer, ClaimKind, ClaimRepository
+from console.domain.task import Stage
+from console.store.claims import FRESH_MS, ClaimRepository
 from console.store.errors import StaleRun, StoreFull
 from tests.store.harness import BUDGET, BY, OWNER, StoreHarness
 
 
-async def _approve(harness: StoreHarness, run: Run, *, owner: str | None = OWNER, expires_ms: int = 0) -> ClaimAnswer:
-    return await harness.store.launches.approve(
+async def _approve(harness: StoreHarness, run: Run, *, owner: str | None = OWNER, expires_ms: int = 0) -> LaunchResult:
+    return await harness.store.claims.approve(
         run.id, by=BY, owner=owner, task=harness.task, caps=harness.caps, expires_ms=expires_ms, now=harness.now
     )
 
@@ -28,7 +29,7 @@ async def test_an_approval_takes_the_hold_of_that_day(harness: StoreHarness) -> 
     answer = await _approve(harness, proposal, expires_ms=until)
     run = answer.run
     assert run is not None
-    assert (answer.kind, run.state, run.owner, run.expires_ms) == (ClaimKind.CLAIMED, State.CLAIMED, OWNER, until)
+    assert (answer.kind, run.state, run.owner, run.expires_ms) == (LaunchKind.LAUNCHED, State.CLAIMED, OWNER, until)
     assert (run.claimed, run.attempt, run.stage) == (harness.now, 1, Stage.SEMI)
     assert await harness.hold(run) == ("open", None)
     assert await harness.kinds(run) == ["proposed", "approved"]
@@ -77,11 +78,11 @@ async def test_a_proposal_is_decided_once(harness: StoreHarness) -> None:
     with pytest.raises(StaleRun):
         await _approve(harness, proposal)
     with pytest.raises(StaleRun):
-        await harness.store.launches.decline(proposal.id, by=BY, reason="", now=harness.now)
+        await harness.store.claims.decline(proposal.id, by=BY, reason="", now=harness.now)
 
 
 async def test_a_declined_proposal_frees_the_key_and_is_logged(harness: StoreHarness) -> None:
-    run = await harness.store.launches.decline(
+    run = await harness.store.claims.decline(
         (await harness.proposed()).id, by="anna", reason="not today", now=harness.now
     )
     assert (run.state, run.outcome, run.used) == (State.ENDED, Outcome.DECLINED, 0)
@@ -89,19 +90,19 @@ async def test_a_declined_proposal_frees_the_key_and_is_logged(harness: StoreHar
     record = (await harness.records())[-1]
     assert (record.status, record.units, record.elapsed_ms) == ("declined", 0, 0)
     assert (record.fields["tokens"], record.fields["cost"]) == ("0", "-")
-    again = await harness.claim(origin=Origin.SCHEDULE)
-    assert again.kind is ClaimKind.PROPOSED
+    again = await harness.claim(scheduled=True)
+    assert again.kind is LaunchKind.PROPOSED
 
 
 async def test_a_proposal_expires_at_its_time_and_not_before(harness: StoreHarness) -> None:
     proposal = await harness.proposed(expires_ms=harness.now.wall_ms + 1_000)
     harness.clock.advance(0.999)
-    assert await harness.store.launches.expire(proposal.id, harness.now) is None
+    assert await harness.store.claims.expire(proposal.id, harness.now) is None
     harness.clock.advance(0.001)
-    expired = await harness.store.launches.expire(proposal.id, harness.now)
+    expired = await harness.store.claims.expire(proposal.id, harness.now)
     assert expired is not None
     assert (expired.outcome, expired.ended_ms) == (Outcome.EXPIRED, harness.now.wall_ms)
-    assert await harness.store.launches.expire(proposal.id, harness.now) is None
+    assert await harness.store.claims.expire(proposal.id, harness.now) is None
 
 
 async def test_a_yes_that_comes_too_late_expires_the_proposal(harness: StoreHarness) -> None:
@@ -109,16 +110,15 @@ async def test_a_yes_that_comes_too_late_expires_the_proposal(harness: StoreHarn
     harness.clock.advance(1)
     answer = await _approve(harness, proposal)
     assert answer.refusal is not None
-    assert answer.run is not None
-    assert (answer.kind, answer.run.outcome) == (ClaimKind.REFUSED, Outcome.EXPIRED)
+    assert (answer.kind, answer.run.outcome) == (LaunchKind.REFUSED, Outcome.EXPIRED)
     assert (await harness.run(proposal)).outcome is Outcome.EXPIRED
 
 
 async def test_a_claim_that_was_not_sent_in_its_window_gives_its_hold_back(harness: StoreHarness) -> None:
     run = await harness.claimed()
-    assert await harness.store.launches.expire(run.id, harness.now) is None
+    assert await harness.store.claims.expire(run.id, harness.now) is None
     harness.clock.advance(60)
-    expired = await harness.store.launches.expire(run.id, harness.now)
+    expired = await harness.store.claims.expire(run.id, harness.now)
     assert expired is not None
     assert (expired.outcome, await harness.hold(run)) == (Outcome.EXPIRED, ("released", None))
     assert (await harness.cap_usage(Cap.DAILY_RUNS)).spent == 0
@@ -127,7 +127,7 @@ async def test_a_claim_that_was_not_sent_in_its_window_gives_its_hold_back(harne
 async def test_nothing_that_was_sent_ever_expires(harness: StoreHarness) -> None:
     run = await harness.sending()
     harness.clock.advance(10**6)
-    assert await harness.store.launches.expire(run.id, harness.now) is None
+    assert await harness.store.claims.expire(run.id, harness.now) is None
     assert (await harness.run(run)).state is State.SENDING
 
 

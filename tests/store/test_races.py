@@ -12,8 +12,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from console.domain.launch import LaunchKind
 from console.domain.limits import Caps
-from console.store.claims import ClaimKind
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.reporting import report
@@ -65,10 +65,10 @@ async def _held(folder: Path, caps: Caps) -> tuple[int, int]:
 def test_each_key_is_launched_exactly_once(folder: Path) -> None:
     answers = _race(claim_all, folder, [f"target-{number}" for number in range(KEYS)], FREE)
     assert len(answers) == PROCESSES * KEYS
-    claimed = Counter(key for key, kind, _ in answers if kind == ClaimKind.CLAIMED)
+    claimed = Counter(key for key, kind, _ in answers if kind == LaunchKind.LAUNCHED)
     assert len(claimed) == KEYS
     assert set(claimed.values()) == {1}
-    assert {kind for _, kind, _ in answers} == {ClaimKind.CLAIMED, ClaimKind.SKIPPED}
+    assert {kind for _, kind, _ in answers} == {LaunchKind.LAUNCHED, LaunchKind.SKIPPED}
     assert asyncio.run(_held(folder, FREE)) == (KEYS * BUDGET, KEYS)
 
 
@@ -76,7 +76,7 @@ def test_no_interleaving_passes_a_cap(folder: Path) -> None:
     allowed = 15
     caps = replace(FREE, daily_units=allowed * BUDGET + BUDGET - 1)
     answers = _race(claim_all, folder, [f"target-{number}" for number in range(60)], caps)
-    claimed = [key for key, kind, _ in answers if kind == ClaimKind.CLAIMED]
+    claimed = [key for key, kind, _ in answers if kind == LaunchKind.LAUNCHED]
     assert len(claimed) == len(set(claimed)) == allowed
     assert asyncio.run(_held(folder, caps)) == (allowed * BUDGET, allowed)
 

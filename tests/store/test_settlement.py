@@ -8,7 +8,7 @@ import pytest
 
 from console.domain.limits import Cap
 from console.domain.run import IllegalTransition, Outcome, State, StopReason
-from console.domain.task import Origin, Stage
+from console.domain.task import Stage
 from console.domain.usage import Usage
 from console.store.errors import StaleRun
 from console.store.rows import Progress, RunResult
@@ -109,7 +109,7 @@ async def test_what_may_be_running_cannot_be_settled(harness: StoreHarness, stat
 @pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.BUDGET, Outcome.FAILED])
 async def test_a_bad_ending_costs_one_rung_and_says_which_run(harness: StoreHarness, outcome: Outcome) -> None:
     await harness.at_stage(Stage.UNATTENDED)
-    run = await harness.ended(outcome, origin=Origin.SCHEDULE)
+    run = await harness.ended(outcome, scheduled=True)
     change = (await harness.store.stages.changes(run.task))[-1]
     assert (change.before, change.after, change.by) == (Stage.UNATTENDED, Stage.SEMI, "nightdesk")
     assert (change.run_id, outcome.value in change.reason) == (run.id, True)
@@ -137,7 +137,7 @@ async def test_the_rules_of_the_claim_decide_about_the_rung(harness: StoreHarnes
 
 async def test_a_failure_that_is_tried_again_costs_no_rung_yet(harness: StoreHarness) -> None:
     await harness.at_stage(Stage.UNATTENDED)
-    run = await harness.running(origin=Origin.SCHEDULE)
+    run = await harness.running(scheduled=True)
     failed = await harness.settle(run, Outcome.FAILED, retry_at_ms=harness.now.wall_ms + 60_000)
     assert failed.retry_at_ms == harness.now.wall_ms + 60_000
     assert await harness.store.stages.stage("report") is Stage.UNATTENDED

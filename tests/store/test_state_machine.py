@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
+from console.domain.launch import LaunchKind
 from console.domain.run import IllegalTransition, Outcome, Run, State, StopReason
 from console.domain.task import Task
 from console.domain.usage import Usage
-from console.store.claims import ClaimKind
 from console.store.errors import StaleRun
 from console.store.rows import Progress, RunResult
 from tests.store.harness import BUDGET, BY
@@ -135,19 +135,18 @@ class Lives(Audited):
     @rule(task=st.sampled_from(TASKS), date=st.sampled_from(DATES), rerun=st.booleans())
     def claim(self, task: Task, date: str, rerun: bool) -> None:
         reference = self.reference
-        order = reference.harness.order(task, date=date, rerun=rerun, reason="again")
-        holder, ending = reference.open_of_key(order.key), reference.blocking(order.key)
-        room = reference.room_for(order.task)
-        answer = reference.do(reference.store.launches.claim(order, reference.clock.now()))
-        assert answer.run is not None
+        request, terms = reference.harness.launch_of(task, date=date, rerun=rerun, reason="again")
+        holder, ending = reference.open_of_key(terms.key), reference.blocking(terms.key)
+        room = reference.room_for(task)
+        answer = reference.do(reference.store.claims.claim(request, terms, reference.clock.now()))
         if holder is not None:
             unconfirmed = holder.run.state is State.UNCONFIRMED
-            assert answer.kind is (ClaimKind.REFUSED if unconfirmed else ClaimKind.SKIPPED)
+            assert answer.kind is (LaunchKind.REFUSED if unconfirmed else LaunchKind.SKIPPED)
         elif ending is not None and blocks_for_good(ending.run.outcome) and not rerun:
-            assert answer.kind is (ClaimKind.SKIPPED if ending.run.outcome is Outcome.OK else ClaimKind.REFUSED)
+            assert answer.kind is (LaunchKind.SKIPPED if ending.run.outcome is Outcome.OK else LaunchKind.REFUSED)
         else:
-            assert answer.kind is (ClaimKind.CLAIMED if room else ClaimKind.REFUSED)
-        if answer.kind is ClaimKind.CLAIMED:
+            assert answer.kind is (LaunchKind.LAUNCHED if room else LaunchKind.REFUSED)
+        if answer.kind is LaunchKind.LAUNCHED:
             reference.took(answer.run)
 
     @precondition(lambda self: self.reference.in_state(State.CLAIMED))
@@ -243,7 +242,7 @@ class Lives(Audited):
         run, reference = self.pick(pick, State.CLAIMED), self.reference
         assert run is not None
         late = run.expires_ms is not None and reference.clock.now().wall_ms >= run.expires_ms
-        expired = reference.do(reference.store.launches.expire(run.id, reference.clock.now()))
+        expired = reference.do(reference.store.claims.expire(run.id, reference.clock.now()))
         assert (expired is not None) is late
         if expired is not None:
             reference.closed(expired, None)

@@ -16,10 +16,10 @@ from console.engine.models import (
     HistoryFilter,
     KeyState,
     KeyStatus,
-    LaunchAnswer,
     LaunchKind,
     LaunchPreview,
     LaunchRequest,
+    LaunchResult,
     NextLaunch,
     Owner,
     Page,
@@ -233,13 +233,13 @@ class FakeEngine(FakeEngineQueries):
     def operations(self) -> Self:
         return self
 
-    async def launch(self, request: LaunchRequest) -> LaunchAnswer:
+    async def launch(self, request: LaunchRequest) -> LaunchResult:
         self.asked.append(("launch", request.task, request.date or "", request.reason))
         task = self.settings.task(request.task)
         assert task is not None
         run = replace(samples.run(900 + len(self.live), State.CLAIMED, of=task, sent_ago=None), date=request.date or "")
         self.live.append(run)
-        return LaunchAnswer(kind=LaunchKind.LAUNCHED, run=run)
+        return LaunchResult(kind=LaunchKind.LAUNCHED, run=run)
 
     async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
         self.asked.append(("stop", run_id, by))
@@ -262,10 +262,10 @@ class FakeEngine(FakeEngineQueries):
         self.asked.append(("resume",))
         self.paused = None
 
-    async def approve(self, run_id: RunId, *, by: str) -> LaunchAnswer:
+    async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
         self.asked.append(("approve", run_id))
         run = self.change(replace(self.all()[run_id], state=State.CLAIMED))
-        return LaunchAnswer(kind=LaunchKind.LAUNCHED, run=run)
+        return LaunchResult(kind=LaunchKind.LAUNCHED, run=run)
 
     async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
         self.asked.append(("decline", run_id, reason))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from console.cli.signals import ShutdownRequest
     from console.config import Settings
     from console.domain.run import Run, RunId
-    from console.engine.models import LaunchAnswer, LaunchRequest
+    from console.engine.models import LaunchRequest, LaunchResult
 
 LOOK_SECONDS = 0.2
 """Between two looks at the run for a status line."""
@@ -86,7 +86,7 @@ async def _launch(shell: Invocation, settings: Settings, request: LaunchRequest,
             return await _farewell(shell, house, answer, run, leaving)
 
 
-def _told(shell: Invocation, answer: LaunchAnswer) -> None:
+def _told(shell: Invocation, answer: LaunchResult) -> None:
     from console.engine.models import LaunchKind
 
     if answer.kind in (LaunchKind.SKIPPED, LaunchKind.REFUSED):
@@ -141,7 +141,7 @@ def _is_over(run: Run, *, wait: bool) -> bool:
     return not wait and run.state in (State.PROPOSED, State.RUNNING, State.STOPPING)
 
 
-async def _farewell(shell: Invocation, house: App, answer: LaunchAnswer, run: Run, leaving: ShutdownRequest) -> int:
+async def _farewell(shell: Invocation, house: App, answer: LaunchResult, run: Run, leaving: ShutdownRequest) -> int:
     from console.cli.handover import hand_over
     from console.cli.render.run_json import answer_json
     from console.cli.render.runs import short

@@ -6,12 +6,12 @@ from console.domain.limits import UNIT_CAPS, CapUsage, Refusal
 from console.domain.run import Run
 from console.domain.timestamps import Timestamp, iso_ms
 from console.engine.export import Json, elapsed_ms, instant, run_json, tokens
-from console.engine.models import LaunchAnswer, RunDetail
+from console.engine.models import LaunchResult, RunDetail
 
 __all__ = ["answer_json", "cap_usage_json", "detail_json", "elapsed_ms", "instant", "run_json", "tokens"]
 
 
-def answer_json(answer: LaunchAnswer, run: Run, now: Timestamp) -> Json:
+def answer_json(answer: LaunchResult, run: Run, now: Timestamp) -> Json:
     """What came of a launch: `run` (as it is now) with the answer beside it."""
     refusal = answer.refusal
     return {

@@ -13,7 +13,7 @@ from console.domain.key import day_date, slot_date
 from console.domain.run import Run
 from console.domain.task import Task
 from console.engine.context import EngineContext
-from console.engine.models import LaunchAnswer, LaunchKind, LaunchRequest
+from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock
 from console.engine.scheduling.cron import zone_of
@@ -45,19 +45,19 @@ class Scheduler:
             await self._begin(scheduled, now)
         for task in scheduled:
             await self._look_at(task, now)
-        for run in await self._context.store.instants.due_retries(self._context.clock.now().wall_ms):
+        for run in await self._context.store.cursors.due_retries(self._context.clock.now().wall_ms):
             await self._retry(run)
 
     async def _begin(self, scheduled: list[Task], now: datetime) -> None:
         """Nothing becomes due by an edit, by a task that comes back, or by a clock that was wrong."""
         beyond = _ms(now) + self._context.timings.clock_pause_ms
         names = [schedule_name(task) for task in scheduled]
-        await self._context.store.instants.begin(names, now_ms=_ms(now), beyond_ms=beyond)
+        await self._context.store.cursors.begin(names, now_ms=_ms(now), beyond_ms=beyond)
         self._begun = True
         self._report(f"scheduling {len(names)} tasks")
 
     async def _look_at(self, task: Task, now: datetime) -> None:
-        instants, name = self._context.store.instants, schedule_name(task)
+        instants, name = self._context.store.cursors, schedule_name(task)
         reached = await instants.reached(name)
         if reached is None or reached > _ms(now) + self._context.timings.clock_pause_ms:
             self._begun = False
@@ -78,11 +78,12 @@ class Scheduler:
             fields = {"task": task.name, "more": str(found.untold)}
             await self._context.store.runs.note(event="missed", fields=fields, run=None, now=self._context.clock.now())
             oldest = min(found.missed + found.launch)
-            await self._context.store.instants.advance(schedule_name(task), to_ms=_ms(oldest) - 1)
+            await self._context.store.cursors.advance(schedule_name(task), to_ms=_ms(oldest) - 1)
         for instant in found.missed:
-            order = self._desk.order(self._request(task, instant))
-            await self._context.store.launches.miss(order, self._context.clock.now())
-            await self._context.store.instants.advance(schedule_name(task), to_ms=_ms(instant))
+            request = self._request(task, instant)
+            terms = self._desk.terms(request)
+            await self._context.store.claims.record_missed(request, terms, self._context.clock.now())
+            await self._context.store.cursors.advance(schedule_name(task), to_ms=_ms(instant))
         if found.missed or found.untold:
             await self._context.log_flusher.flush()
 
@@ -97,13 +98,13 @@ class Scheduler:
             )
             answer = await self._desk.launch(request)
             self._report(f"{run.task}: attempt {answer.run.attempt} after {run.id} failed: {answer.kind}")
-        await self._context.store.instants.retried(run)
+        await self._context.store.cursors.retried(run)
 
     def _request(self, task: Task, instant: datetime) -> LaunchRequest:
         date = slot_date(instant) if task.window == "slot" else day_date(instant, zone_of(task))
         return LaunchRequest(task=task.name, date=date, scheduled=True, by=BY)
 
-    def _tell(self, task: Task, answer: LaunchAnswer, instant: datetime) -> None:
+    def _tell(self, task: Task, answer: LaunchResult, instant: datetime) -> None:
         why = f": {answer.refusal.sentence}" if answer.kind is LaunchKind.REFUSED and answer.refusal else ""
         self._report(f"{task.name} due {instant:%Y-%m-%dT%H:%MZ}: {answer.kind}, run {answer.run.id}{why}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from console.domain.run import RunId, State
-from console.engine.models import LaunchAnswer, LaunchKind, LaunchRequest
+from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.ui.context import Context
 from console.ui.glyphs import outcome_word
 from console.ui.spans import Span, Tone, sanitize_cell
@@ -69,7 +69,7 @@ async def switch(context: Context, answer: str) -> Span:
     return Span(f"launches are paused{asked}", Tone.WARN)
 
 
-def launched(answer: LaunchAnswer) -> Span:
+def launched(answer: LaunchResult) -> Span:
     """What came of a launch."""
     task = sanitize_cell(answer.run.task)
     match answer.kind:
