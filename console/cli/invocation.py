@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.locations import Found, config_file, state_folder
 from console.cli.render.table import Style
 from console.domain.text import sanitize
+from console.engine.identity import acting_user
 from console.program import program
 
 if TYPE_CHECKING:
@@ -93,12 +92,8 @@ class Invocation:
 
     @property
     def by(self) -> str:
-        """Who acts, as it is recorded: `USER tty=yes`."""
-        try:
-            user = getpass.getuser()
-        except (KeyError, OSError):
-            user = str(os.getuid())
-        return f"{sanitize(user, limit=64)} tty={'yes' if self.stdin.isatty() else 'no'}"
+        """The user of this process and whether a person is at a terminal, as recorded with every action."""
+        return acting_user(self.environment, has_terminal=self.stdin.isatty())
 
     @property
     def config(self) -> Found:

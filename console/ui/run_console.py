@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.domain.timestamps import Clock
+from console.engine.identity import acting_user
 from console.ui.context import Context, ExitReason, ExitResult, Leave
 from console.ui.ports import EnginePort
 from console.ui.terminal.capabilities import (
@@ -18,7 +19,6 @@ from console.ui.terminal.capabilities import (
     fitting_theme,
     knows_titles,
     prepare_environment,
-    user,
     wants_mouse,
 )
 
@@ -61,7 +61,7 @@ async def run_console(
         engine=engine,
         clock=clock,
         glyphs=fitting_glyphs(os.environ, sys.stdout.encoding),
-        by=user(),
+        by=acting_user(os.environ, has_terminal=True),
         read_only=read_only,
         liftable=liftable,
         leave=leave,

@@ -12,7 +12,6 @@ from console.ui.terminal.capabilities import (
     fitting_theme,
     is_remote,
     prepare_environment,
-    user,
     wants_mouse,
     why_no_screen,
 )
@@ -86,11 +85,3 @@ def test_signs_that_cannot_be_shown_are_not_used(term: str, encoding: str | None
 )
 def test_the_theme_fits_the_terminal(environ: dict[str, str], theme: str) -> None:
     assert fitting_theme(environ) == theme
-
-
-def test_the_operator_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SUDO_USER", "alice")
-    assert user() == "alice tty=yes"
-    monkeypatch.delenv("SUDO_USER")
-    monkeypatch.setenv("LOGNAME", "bob")
-    assert user() == "bob tty=yes"

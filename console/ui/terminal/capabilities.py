@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from collections.abc import Mapping, MutableMapping
 from typing import TextIO
 
@@ -66,12 +64,3 @@ def fitting_theme(environ: Mapping[str, str]) -> str:
     if environ.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
         return "night"
     return "sixteen" if environ.get("TERM", "") in FEW_COLOURS else "night"
-
-
-def user() -> str:
-    """`alice tty=yes`: who sits at this terminal, as it is recorded with every act."""
-    try:
-        name = os.environ.get("SUDO_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        name = str(os.getuid())
-    return f"{name} tty=yes"
