@@ -30,7 +30,7 @@ def log(case: Case) -> Found:
         last, count = 0, 0
         for line in reader.read():
             last, count = max(last, line.record.ev), count + 1
-        gaps, foreign, doubles = reader.gaps, reader.foreign, reader.doubles
+        gaps, foreign, doubles = reader.gaps, reader.foreign, reader.duplicates
     if count == foreign == 0 and not (case.folder / DATABASE).exists():
         return
     with inspect_database(case.folder) as found:

@@ -1,1 +1,1 @@
-"""The words and rules of Nightdesk as values: stdlib only, no I/O, no clock, no await."""
+"""The vocabulary and rules of Nightdesk as plain values: standard library only, no I/O, no clock, no async code."""

@@ -1,4 +1,7 @@
-"""The idempotency key: one task, one target, one date, one launch. Made from the due instant, never from now."""
+"""Idempotency keys: one task type, one target and one date make one key, and one key is launched once.
+
+The date comes from the time at which the run was due, never from the current time.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,10 @@ _SLOT = re.compile(r"\d{8}T\d{4}Z\Z", re.ASCII)
 
 
 def key_of(task_type: str, target: str, date_text: str) -> str:
-    """First 16 hex digits of SHA-256 of `type:target:date`.
+    """Return the first 16 hex digits of the SHA-256 of `type:target:date`.
 
-    `task_type` has no colon and the date has a fixed form without one, so the text is unambiguous.
-    Raises ValueError for a type with a colon, and for text that is not Unicode (a torn argument of a shell).
+    The text is unambiguous because `task_type` has no colon and the date has a fixed form without one. Raises
+    ValueError for a type with a colon, and for text that is not Unicode (a broken byte in a shell argument).
     """
     if ":" in task_type:
         raise ValueError(f"a type has no colon: {task_type!r}")
@@ -29,19 +32,19 @@ def key_of(task_type: str, target: str, date_text: str) -> str:
 
 
 def day_date(instant: datetime, zone: ZoneInfo) -> str:
-    """The day in which `instant` (aware) falls in `zone`, as `2026-11-23`."""
+    """Return the calendar day of the aware `instant` in `zone`, as `2026-11-23`."""
     return instant.astimezone(zone).date().isoformat()
 
 
 def slot_date(instant: datetime) -> str:
-    """The minute of `instant` (aware) in UTC, as `20261123T0200Z`."""
+    """Return the minute of the aware `instant` in UTC, as `20261123T0200Z`."""
     return f"{instant.astimezone(UTC):%Y%m%dT%H%MZ}"
 
 
 def parse_date(text: str, window: str) -> str:
-    """`text` where it is a well-formed date of `window` (`day` or `slot`), past and future ones too.
+    """Return `text` if it is a well-formed date for `window` (`day` or `slot`); past and future dates are allowed.
 
-    Raises ValueError with one line that says what is accepted.
+    Raises ValueError with a one-line message that names the accepted form.
     """
     accepted = DAY_FORM if window == "day" else SLOT_FORM
     pattern = _DAY if window == "day" else _SLOT

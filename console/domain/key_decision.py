@@ -1,7 +1,7 @@
-"""May this key be launched again? Two questions kept apart: is a run of it open, and how did the last one end?
+"""Decide whether a key may be launched again: is a run of it still open, and how did the last one end?
 
-Time passing is never an answer: a paid key does not expire. Endings of which nothing was launched never block;
-any other ending blocks until a person asks for a rerun and says why.
+Elapsed time is never a reason to launch again: a key that was paid for does not expire. An ending without a launched
+agent does not block the key; any other ending blocks it until a person asks for a rerun and gives a reason.
 """
 
 from __future__ import annotations
@@ -17,56 +17,57 @@ from console.domain.task import Fingerprint, Origin
 
 
 class KeyDecisionKind(StrEnum):
-    """What a launch for the key is answered."""
+    """The four answers to a launch request, as far as its key is concerned."""
 
     FREE = "free"
+    """The launch may go ahead."""
     DONE = "done"
-    """Skipped: it ended ok."""
+    """Skip: a run of the key ended ok."""
     RUNNING = "running"
-    """Skipped: a run of it is open."""
+    """Skip: a run of the key is open."""
     REFUSED = "refused"
+    """Refuse: a person must settle, rerun or change something first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRequest:
-    """A launch, as far as its key is concerned."""
+    """The part of a launch request that the decision depends on."""
 
     fingerprint: Fingerprint
     origin: Origin
     rerun: bool = False
-    """Asked for by hand with a reason; a schedule has no reruns."""
+    """A person asked for another run and gave a reason. Ignored for scheduled launches."""
     automatic_retry: bool = False
-    """The engine's own next attempt after `failed`."""
+    """The engine itself asks for the next attempt after a run that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDecision:
-    """The answer, and what it rests on."""
+    """The answer and what it is based on."""
 
     answer: KeyDecisionKind
     attempt: int
-    """The number that a launch now would have."""
+    """The attempt number that a launch would get."""
     holder: Run | None = None
-    """The run that the answer rests on."""
+    """The run that blocks the key; None if nothing does."""
     refusal: Refusal | None = None
     differences: tuple[str, ...] = ()
-    """From the holder's fingerprint to the one that is asked for."""
+    """How the requested fingerprint differs from that of `holder`."""
     supersedes: RunId | None = None
-    """The run that ended ok and that a launch now takes the key from."""
+    """The run that ended ok and whose key a launch would take over."""
 
 
-def decide_key(runs: Sequence[Run], asking: KeyRequest) -> KeyDecision:
-    """The verdict over `runs`: all of the key, oldest first. Skips and refusals among them count for nothing."""
+def decide_key(runs: Sequence[Run], request: KeyRequest) -> KeyDecision:
+    """Decide on `request`, given all runs of its key, oldest first. Skipped and refused entries are ignored."""
     real = [run for run in runs if run.outcome not in NON_RUN_OUTCOMES]
     attempt = 1 + max((run.attempt for run in real), default=0)
     holder = blocking_run(real)
     if holder is None:
         return KeyDecision(answer=KeyDecisionKind.FREE, attempt=attempt)
-    differences = holder.fingerprint.differences(asking.fingerprint)
-    answer = (
-        _while_open(holder, asking, differences) if holder.outcome is None else _after_end(holder, asking, differences)
-    )
-    kind, refusal = (KeyDecisionKind.REFUSED, answer) if isinstance(answer, Refusal) else (answer, None)
+    differences = holder.fingerprint.differences(request.fingerprint)
+    decide = _while_open if holder.outcome is None else _after_end
+    decided = decide(holder, request, differences)
+    kind, refusal = (KeyDecisionKind.REFUSED, decided) if isinstance(decided, Refusal) else (decided, None)
     takes_over = kind is KeyDecisionKind.FREE and holder.outcome is Outcome.OK and holder.superseded_by is None
     return KeyDecision(
         answer=kind,
@@ -79,7 +80,7 @@ def decide_key(runs: Sequence[Run], asking: KeyRequest) -> KeyDecision:
 
 
 def blocking_run(real: Sequence[Run]) -> Run | None:
-    """The open run, else the newest ending that blocks the key; None where the key is free."""
+    """Return the open run, else the newest run whose ending blocks the key; None if the key is free."""
     for run in real:
         if run.state is not State.ENDED:
             return run
@@ -87,10 +88,10 @@ def blocking_run(real: Sequence[Run]) -> Run | None:
     return blocking[-1] if blocking else None
 
 
-def _while_open(holder: Run, asking: KeyRequest, differences: tuple[str, ...]) -> KeyDecisionKind | Refusal:
+def _while_open(holder: Run, request: KeyRequest, differences: tuple[str, ...]) -> KeyDecisionKind | Refusal:
     match holder.state:
         case State.PROPOSED:
-            if asking.origin is Origin.SCHEDULE:
+            if request.origin is Origin.SCHEDULE:
                 return KeyDecisionKind.RUNNING
             return _held(f"run {holder.id} of this key waits for approval; approve or decline it")
         case State.UNCONFIRMED:
@@ -98,25 +99,23 @@ def _while_open(holder: Run, asking: KeyRequest, differences: tuple[str, ...]) -
                 return _changed(holder, "it is unconfirmed: settle it first")
             return _held(f"run {holder.id} of this key is unconfirmed: settle it first")
         case State.CLAIMED | State.SENDING | State.RUNNING | State.STOPPING:
-            return (
-                _changed(holder, f"it is {holder.state}: wait or cancel it first")
-                if differences
-                else KeyDecisionKind.RUNNING
-            )
+            if differences:
+                return _changed(holder, f"it is {holder.state}: wait or cancel it first")
+            return KeyDecisionKind.RUNNING
         case State.ENDED:
             raise ValueError(f"run {holder.id} is not open")
         case other:
             assert_never(other)
 
 
-def _after_end(holder: Run, asking: KeyRequest, differences: tuple[str, ...]) -> KeyDecisionKind | Refusal:
-    if asking.rerun and asking.origin is Origin.MANUAL:
+def _after_end(holder: Run, request: KeyRequest, differences: tuple[str, ...]) -> KeyDecisionKind | Refusal:
+    if request.rerun and request.origin is Origin.MANUAL:
         return KeyDecisionKind.FREE
     if differences:
         return _changed(holder, f"it ended {holder.outcome}: run it by hand with --rerun --reason")
     if holder.outcome is Outcome.OK:
         return KeyDecisionKind.DONE
-    if holder.outcome is Outcome.FAILED and asking.automatic_retry:
+    if holder.outcome is Outcome.FAILED and request.automatic_retry:
         return KeyDecisionKind.FREE
     return _held(f"run {holder.id} of this key ended {holder.outcome}: run it by hand with --rerun --reason")
 
@@ -125,6 +124,6 @@ def _held(sentence: str) -> Refusal:
     return Refusal(kind=RefusalKind.KEY_HELD, sentence=sentence)
 
 
-def _changed(holder: Run, what_now: str) -> Refusal:
-    sentence = f"the key belongs to run {holder.id}, which launched something else; {what_now}"
+def _changed(holder: Run, next_step: str) -> Refusal:
+    sentence = f"the key belongs to run {holder.id}, which launched something else; {next_step}"
     return Refusal(kind=RefusalKind.FINGERPRINT, sentence=sentence)

@@ -1,4 +1,4 @@
-"""May this launch go ahead? A pure function over what is held, spent and live; a refusal says what would free it."""
+"""Caps over launches, and the budget of one run. Pure functions; a refusal says what would make room."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.domain.usage import units_text
 
 
 class Cap(StrEnum):
-    """The limits that a launch is held against, in the order in which they are judged."""
+    """The caps that every launch is checked against, in the order of checking."""
 
     TASK_DAILY_RUNS = "task_daily_runs"
     TASK_DAILY_UNITS = "task_daily_units"
@@ -27,7 +27,7 @@ UNIT_CAPS = frozenset({Cap.TASK_DAILY_UNITS, Cap.DAILY_UNITS, Cap.MONTHLY_UNITS}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caps:
-    """The caps over all tasks. None is unlimited, which the config must write out."""
+    """The caps over all tasks together. None means unlimited, which the config file must state explicitly."""
 
     daily_units: int | None
     """Milli-units."""
@@ -36,37 +36,37 @@ class Caps:
     daily_runs: int | None
     concurrent_runs: int | None
     time_zone: str
-    """Where the day begins."""
+    """IANA name of the zone in which days and months begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapUsage:
-    """How full one cap is."""
+    """How much of one cap is in use. Amounts are milli-units for UNIT_CAPS, otherwise numbers of launches."""
 
     cap: Cap
     limit: int | None
-    """With raises for this window added; None is unlimited."""
+    """The cap including raises for the current period; None means unlimited."""
     held: int
-    """In open holds: milli-units, or launches that still run."""
+    """Held for open runs: their budgets, or their number."""
     spent: int
-    """Settled: milli-units, or launches that ended."""
+    """Booked by ended runs."""
     frees_at_ms: int | None
-    """When the window ends; None where a place frees as soon as a run ends."""
+    """When the period ends, in UTC milliseconds; None for a cap that frees as soon as a run ends."""
     time_zone: str = "UTC"
-    """Of the window, an IANA name."""
+    """IANA name of the zone of the period."""
 
     @property
     def left(self) -> int | None:
-        """Never below 0; None is unlimited."""
+        """What is left, never below 0; None means unlimited."""
         return None if self.limit is None else max(0, self.limit - self.held - self.spent)
 
     def admits(self, amount: int) -> bool:
-        """True where `amount` more stays within the limit."""
+        """True if `amount` more stays within the limit."""
         return self.limit is None or self.held + self.spent + amount <= self.limit
 
 
 class RefusalKind(StrEnum):
-    """Why nothing was launched. All of them exit 6 on the command line."""
+    """Why a launch was refused. Each kind ends a command with exit code 6."""
 
     PAUSED = "paused"
     CAP = "cap"
@@ -79,17 +79,17 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """A launch that was refused: an expected answer, not an error."""
+    """A refused launch: an expected result, not an error."""
 
     kind: RefusalKind
     sentence: str
-    """One line: what refused, how full it is, what would free it. Holds no agent-made text."""
+    """One line: what refused the launch, how full it is, what would free it. Contains no agent output."""
     cap_usage: CapUsage | None = None
-    """For caps."""
+    """The full cap, for `RefusalKind.CAP`."""
 
 
 def admit(cap_usages: tuple[CapUsage, ...], amount: int) -> Refusal | None:
-    """The refusal of the first cap that has no room for one launch of `amount` milli-units; None to go ahead."""
+    """Return the refusal of the first cap without room for one launch of `amount` milli-units, else None."""
     for cap_usage in cap_usages:
         need = amount if cap_usage.cap in UNIT_CAPS else 1
         if not cap_usage.admits(need):
@@ -98,9 +98,10 @@ def admit(cap_usages: tuple[CapUsage, ...], amount: int) -> Refusal | None:
 
 
 def refusal_message(cap_usage: CapUsage, need: int) -> str:
-    """`daily_units is reached: 1990.0 held + 5.0 spent of 2000.0, 5.0 left, 50.0 needed; frees at <time with zone>`.
+    """Say why a cap has no room for `need` more.
 
-    The time is the end of the window; what is held may free sooner, as its runs end.
+    `daily_units is reached: 1990.0 held + 5.0 spent of 2000.0, 5.0 left, 50.0 needed; frees at <time with zone>`.
+    The time is the end of the period; held amounts may be freed earlier, when their runs end.
     """
 
     def amount(value: int) -> str:
@@ -121,5 +122,5 @@ def _frees(cap_usage: CapUsage) -> str:
 
 
 def is_over_budget(*, used: int, largest_step: int, budget: int, before: bool) -> bool:
-    """True where the budget stops the run: used reaches it, or with `before`, one more largest step would pass it."""
+    """True if the budget stops the run: `used` reaches it or, with `before`, one more largest step would pass it."""
     return used >= budget or (before and used + largest_step > budget)

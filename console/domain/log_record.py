@@ -1,7 +1,7 @@
-"""One event, one line: what stands in `runs.log`. A line cannot be forged by any value and proves itself whole.
+"""The line format of `runs.log`: one event per line, safe against forged values and incomplete writes.
 
-Bare values are `[A-Za-z0-9._:/+-]+`; anything else stands as an ASCII JSON string. `end=` is the CRC-32 of all
-before it, so a torn or glued line is told from a whole one.
+A value that matches `[A-Za-z0-9._:/+-]+` is written bare; any other value is written as an ASCII JSON string. `end=`
+is the CRC-32 of everything before it, so that a torn line, or two lines run together, are recognised.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from console.domain.timestamps import iso_ms, parse_iso_ms
 from console.domain.usage import decimal, parse_decimal, units_text
 
 MAX_VALUE = 256
-"""Characters of one value before quoting."""
+"""Characters per value before quoting."""
 MAX_LINE = 4000
-"""Bytes of one line with its newline."""
+"""Bytes per line, newline included."""
 
 _BARE = re.compile(r"[A-Za-z0-9._:/+-]+\Z", re.ASCII)
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z", re.ASCII)
 _EV = re.compile(r"\d{1,18}\Z", re.ASCII)
 _FIELD = re.compile(r'([a-z][a-z0-9_]*)=("(?:[^"\\]|\\.)*"|[A-Za-z0-9._:/+-]+)(?: |\Z)', re.ASCII)
 HEAD = ("ts", "key", "status", "elapsed", "units")
-"""The five fields that come first, in this order."""
+"""The five fields at the start of every line, in this order."""
 RESERVED = frozenset({*HEAD, "ev", "end"})
 
 
@@ -35,27 +35,27 @@ class LogRecord:
     """One line of the log."""
 
     ev: int
-    """The number of the line: gap-free, so that a loss or a double is seen."""
+    """The line number. It has no gaps, so a lost or repeated line shows."""
     at_ms: int
     key: str
-    """16 hex digits, or `-` where the event belongs to no key."""
+    """16 hex digits, or `-` if the event belongs to no key."""
     status: str
     elapsed_ms: int = 0
     units: int = 0
     """Milli-units."""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """More fields in their order; names `[a-z][a-z0-9_]*`, none of RESERVED."""
+    """Further fields in order; names match `[a-z][a-z0-9_]*` and are not in RESERVED."""
 
 
 class LogParseError(ValueError):
-    """A line that no writer of ours finished."""
+    """The line is incomplete, damaged or was not written by Nightdesk."""
 
 
 def format_line(record: LogRecord) -> bytes:
-    """The line with its newline, ASCII. Raises ValueError for a field name that is not allowed.
+    """Return the ASCII line for `record`, newline included. Raises ValueError for a field name that is not allowed.
 
-    Values are cleaned, then cut to MAX_VALUE characters; where the line would pass MAX_LINE bytes, the longest
-    values are cut further.
+    Values are sanitized and cut to MAX_VALUE characters; if the line would exceed MAX_LINE bytes, the limit per value
+    is halved until it fits.
     """
     for name in record.fields:
         if not _NAME.match(name) or name in RESERVED:
@@ -93,7 +93,7 @@ def _value(text: str, limit: int) -> str:
 
 
 def parse_line(line: bytes) -> LogRecord:
-    """The record of a whole line, with or without its newline. Raises BadLine for anything else."""
+    """Parse a complete line, with or without its newline. Raises LogParseError for anything else."""
     fields = parse_fields(line)
     try:
         if tuple(fields)[:5] != HEAD:
@@ -117,7 +117,7 @@ def parse_line(line: bytes) -> LogRecord:
 
 
 def parse_fields(line: bytes) -> dict[str, str]:
-    """Every field of a whole line as text, `end` left out. Raises BadLine where the line is torn or not ours."""
+    """Return every field of a complete line except `end`, as text. Raises LogParseError for any other line."""
     try:
         text = line.decode("ascii").removesuffix("\n")
     except UnicodeDecodeError:
@@ -126,7 +126,7 @@ def parse_fields(line: bytes) -> dict[str, str]:
     if not mark or crc != f"{zlib.crc32(body.encode('ascii')):08x}":
         raise LogParseError("no valid end mark")
     found: list[tuple[str, str]] = _FIELD.findall(body)
-    # What a search finds may leave something out; put together again it is the line, or the line is none of ours.
+    # `findall` skips what it cannot match: the line is valid only if the fields found make up the whole of it.
     fields = dict(found)
     if len(fields) != len(found) or " ".join([f"{name}={value}" for name, value in found]) != body:
         raise LogParseError("not made of fields, each once")

@@ -1,4 +1,4 @@
-"""Trust is earned on recorded evidence, one rung at a time, and lost at once. Pure: what may happen, not what did."""
+"""Rollout rules: a task is promoted stage by stage on recorded evidence, and demoted immediately. Pure functions."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from console.domain.task import Origin, Stage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RolloutRules:
-    """The whole criterion for promotion and demotion."""
+    """The criteria for promotion and demotion."""
 
     manual_clean_runs: int = 1
-    """Ended ok, launched by hand."""
+    """Runs launched by hand that must end ok before promotion to semi."""
     semi_clean_runs: int = 3
-    """Approved by a person and ended ok."""
+    """Approved runs that must end ok before promotion to unattended."""
     demote_on: tuple[str, ...] = ("timeout", "budget", "failed", "unconfirmed")
+    """Outcomes (and `unconfirmed`) that demote a task."""
     approval_ms: int = 43_200_000
+    """How long a proposal waits for a decision, in milliseconds."""
 
 
 class LaunchPath(StrEnum):
-    """What a stage makes of a launch."""
+    """What happens to a launch request at a stage."""
 
     RUN = "run"
     PROPOSE = "propose"
@@ -29,12 +31,12 @@ class LaunchPath(StrEnum):
 
 
 def effective_stage(stage: Stage, *, unconfirmed: bool) -> Stage:
-    """The task's stage, or one lower while a run of the same task is unconfirmed."""
+    """Return the task's stage, or the stage below while a run of the task is unconfirmed."""
     return Stage(max(Stage.MANUAL, stage - 1)) if unconfirmed else stage
 
 
 def launch_path(origin: Origin, stage: Stage) -> LaunchPath:
-    """By hand always runs; a schedule is refused at manual, proposed at semi, runs at unattended."""
+    """A launch by hand always runs; a scheduled one is refused at manual, proposed at semi and run at unattended."""
     if origin is Origin.MANUAL:
         return LaunchPath.RUN
     return {
@@ -46,33 +48,37 @@ def launch_path(origin: Origin, stage: Stage) -> LaunchPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What the runs of one task show since its last step, or since one of its runs was last unconfirmed."""
+    """Counts over the runs of one task since its last stage change, or since one of its runs was last unconfirmed."""
 
     since_ms: int | None
-    """UTC wall milliseconds; None: all that ever ran."""
+    """Start of the period in UTC milliseconds; None counts every run."""
     ran: int = 0
-    """Runs that ended and in which an agent was launched."""
+    """Runs that launched an agent and have ended."""
     manual_ok: int = 0
-    """Launched by hand and ended ok."""
+    """Runs that were launched by hand and ended ok."""
     approved_ok: int = 0
-    """Proposed, approved by a person and ended ok."""
+    """Runs that were proposed, approved by a person and ended ok."""
     observed: int = 0
-    """Of `ran`: a console was open while they ran."""
+    """Of `ran`: runs during which a console was open."""
     guards_held: int = 0
-    """Of `ran`: a timeout, a budget or a cancel that stopped the agent, with proof."""
+    """Of `ran`: runs whose agent was stopped by a timeout, a budget or a cancel, as the service confirmed."""
     unconfirmed: int = 0
-    """Unconfirmed right now."""
+    """Runs that are unconfirmed now."""
     p95_units: int | None = None
-    """Milli-units; None while nothing ran."""
+    """95th percentile of used milli-units; None if nothing ran."""
     p95_ms: int | None = None
+    """95th percentile of run time in milliseconds; None if nothing ran."""
     budget: int | None = None
-    """Milli-units: the limit that `p95_units` stands against, of the newest run."""
+    """Budget of the newest run in milli-units, to compare `p95_units` with."""
     max_ms: int | None = None
-    """The limit that `p95_ms` stands against, of the newest run."""
+    """Time limit of the newest run in milliseconds, to compare `p95_ms` with."""
 
 
 def unmet_criteria(stage: Stage, evidence: Evidence, rules: RolloutRules) -> tuple[str, ...]:
-    """What a task at `stage` lacks for the next rung, one phrase each; empty: it may be promoted, or is at the top."""
+    """Return what a task at `stage` still needs for promotion, one phrase each.
+
+    Empty if the task may be promoted, and for the highest stage.
+    """
     lacks: list[str] = []
     if stage is Stage.UNATTENDED:
         return ()
@@ -95,11 +101,14 @@ def _ends(count: int) -> str:
 
 
 class PromotionDenied(ValueError):
-    """The step is not one that may be taken; `str()` is one clear line."""
+    """The stage change is not allowed; `str()` is one line that says why."""
 
 
 def check_step(now: Stage, to: Stage, evidence: Evidence, rules: RolloutRules, *, forced: bool, reason: str) -> None:
-    """Raises NotEarned unless `now` to `to` is one rung, and up only on evidence or forced with a reason."""
+    """Raise PromotionDenied unless the change from `now` to `to` is allowed.
+
+    A change moves one stage. Demotion needs a reason; promotion needs the evidence, or `forced` with a reason.
+    """
     if abs(to - now) != 1:
         raise PromotionDenied(f"the task is at {now.label}; one rung at a time, {to.label} is not next to it")
     if to < now:

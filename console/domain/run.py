@@ -1,7 +1,7 @@
-"""A run is one attempt to do a task for one key. Its states, and the only edges between them.
+"""One attempt at a task for one key: its record, its states and the allowed transitions between them.
 
-`unconfirmed` is the honest name of not knowing: bytes may have left, no id came back. `stopping` is a
-request, not an end: only a terminal answer of the provider ends a run.
+`unconfirmed` means that the launch request may have been sent but no run id came back. `stopping` means that a stop
+was requested; only a terminal status from the provider ends a run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ _CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
 
 
 def new_run_id(wall_ms: int, randomness: bytes) -> RunId:
-    """A ULID in lower case: 48 bits of `wall_ms`, then 80 bits of `randomness` (10 bytes). Sorts by time."""
+    """Return a lower-case ULID: 48 bits of `wall_ms`, then 80 bits of `randomness` (10 bytes). Ids sort by time.
+
+    Raises ValueError for any other amount of randomness.
+    """
     if len(randomness) != 10:
         raise ValueError(f"a run id takes 10 random bytes, got {len(randomness)}")
     number = (wall_ms & (1 << 48) - 1) << 80 | int.from_bytes(randomness)
@@ -28,26 +31,26 @@ def new_run_id(wall_ms: int, randomness: bytes) -> RunId:
 
 
 class State(StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     PROPOSED = "proposed"
-    """Waits for a person; holds no units, blocks a second proposal."""
+    """Waits for approval. Holds no units; a second proposal of the key is blocked."""
     CLAIMED = "claimed"
-    """Key and hold are taken; no byte of the launch has left."""
+    """The key is taken and units are held; nothing has been sent."""
     SENDING = "sending"
-    """The one POST may have left."""
+    """The launch request may have been sent."""
     RUNNING = "running"
-    """The provider gave an id."""
+    """The provider returned a run id."""
     STOPPING = "stopping"
-    """A stop was asked; the provider has not shown an end yet."""
+    """A stop was requested; the provider has not reported an end yet."""
     UNCONFIRMED = "unconfirmed"
-    """It may be running and we hold no id; key and hold stay until the operator rules."""
+    """It may be running, but its id is unknown. Key and hold are kept until a person settles it."""
     ENDED = "ended"
-    """Final; `outcome` says how."""
+    """Final; `outcome` says how it ended."""
 
 
 class Outcome(StrEnum):
-    """How an ended run ended. The last two are entries in the history that never were a run."""
+    """How a run ended. SKIPPED and REFUSED mark history entries for which no run was made."""
 
     OK = "ok"
     FAILED = "failed"
@@ -65,7 +68,7 @@ class Outcome(StrEnum):
 
 
 class StopReason(StrEnum):
-    """Why a stop was asked. The first one wins; it is a request, not a state."""
+    """Why a stop was requested. The first reason is kept."""
 
     OPERATOR = "operator"
     TIMEOUT = "timeout"
@@ -74,10 +77,10 @@ class StopReason(StrEnum):
 
 
 LIVE = frozenset({State.CLAIMED, State.SENDING, State.RUNNING, State.STOPPING})
-"""States in which an engine works on the run and a slot is taken."""
+"""States in which an engine supervises the run."""
 
 HOLDING = LIVE | {State.UNCONFIRMED}
-"""States in which the hold is open and the key is blocked."""
+"""States in which units are held and the key is blocked."""
 
 NEXT: dict[State, frozenset[State]] = {
     State.PROPOSED: frozenset({State.CLAIMED, State.ENDED}),
@@ -88,30 +91,30 @@ NEXT: dict[State, frozenset[State]] = {
     State.UNCONFIRMED: frozenset({State.RUNNING, State.ENDED}),
     State.ENDED: frozenset(),
 }
-"""The whole machine. `sending -> claimed` only where it is proven that nothing was sent."""
+"""Every allowed transition. `sending -> claimed` requires proof that nothing was sent."""
 
 KEY_FREEING_OUTCOMES = frozenset({Outcome.NOT_SENT, Outcome.REJECTED, Outcome.DECLINED, Outcome.EXPIRED})
-"""Endings after which a later launch of any origin may take the key again."""
+"""Outcomes after which any later launch may use the key again."""
 
 NON_RUN_OUTCOMES = frozenset({Outcome.SKIPPED, Outcome.REFUSED})
-"""Outcomes of history entries that took neither key nor hold."""
+"""Outcomes of history entries that took neither a key nor a hold."""
 
 
 class IllegalTransition(Exception):
-    """The state table has no such edge."""
+    """NEXT does not allow the transition."""
 
 
 def check_transition(before: State, after: State) -> None:
-    """Raises IllegalTransition unless `NEXT` has the edge."""
+    """Raise IllegalTransition unless NEXT allows the transition."""
     if after not in NEXT[before]:
         raise IllegalTransition(f"a run cannot go from {before} to {after}")
 
 
 def settled_outcome(provider_status: str, *, reason: StopReason | None, belt_hit: bool) -> Outcome | None:
-    """The outcome that a terminal provider status means; None where the status is not terminal.
+    """Map a terminal provider status to an outcome; None if the status is not terminal.
 
-    A run that finished just before a stop keeps its real ending; `cancelled` by the provider is told by
-    the reason we asked for. `belt_hit`: uncached tokens reached the limit that was sent.
+    A run that finished just before a stop keeps its own ending. The outcome for `cancelled` depends on the reason of
+    the stop request. `belt_hit`: the uncached tokens reached the token limit sent to the provider.
     """
     match provider_status:
         case "completed":
@@ -132,37 +135,40 @@ def settled_outcome(provider_status: str, *, reason: StopReason | None, belt_hit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The guardrails of one run as they stood when it was claimed."""
+    """The limits of one run, fixed when it was claimed."""
 
     max_ms: int
+    """Wall-clock limit in milliseconds."""
     budget: int
-    """Milli-units; also the hold."""
+    """Milli-units that the run may use; also the amount held for it."""
     belt_tokens: int
-    """The token limit sent to the provider."""
+    """The token limit sent to the provider, which enforces it on its side."""
     tokens_per_unit: int
     cached_weight_milli: int
     cut_off: CutOff
     stall_ms: int
+    """Milliseconds without a new step after which the run is shown as stalled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequest:
-    """A stop that was asked and how far it came."""
+    """A requested stop and its progress."""
 
     reason: StopReason
     by: str
     at_ms: int
-    """Wall clock."""
+    """When it was requested, in UTC milliseconds."""
     tries: int = 0
+    """Cancel requests sent so far."""
     answer: str = ""
-    """What the provider last said to a cancel, cleaned."""
+    """The provider's last answer to a cancel request, sanitized."""
     alarmed: bool = False
-    """Ten minutes without proof have passed."""
+    """True once the end has been unproven for ten minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One row of the runs table. Times ending in `_ms` are UTC wall milliseconds."""
+    """One row of the runs table. Fields ending in `_ms` are UTC milliseconds or durations in milliseconds."""
 
     id: RunId
     key: str
@@ -171,68 +177,70 @@ class Run:
     target: str
     date: str
     attempt: int
-    """1, 2, … of its key; 0 for entries that never were a run."""
+    """1, 2, … per key; 0 for skipped and refused entries."""
     stage: Stage
-    """The effective stage at the claim."""
+    """The effective stage when it was claimed."""
     origin: Origin
     requested_by: str
     """`USER tty=yes` or `tty=no`."""
     state: State
     outcome: Outcome | None = None
     note: str = ""
-    """One cleaned line: why refused, skipped, failed, written off."""
+    """One sanitized line: why it was refused, skipped, failed or written off."""
     stop: StopRequest | None = None
     fingerprint: Fingerprint
     limits: Limits
     day: str
-    """The caps-zone day of the hold, `2026-11-23`."""
+    """The day to whose caps it counts, in the zone of the caps: `2026-11-23`."""
     created_ms: int
     claimed: Timestamp | None = None
     sent: Timestamp | None = None
-    """When `sending` was recorded: elapsed and the deadline count from here."""
+    """When `sending` was recorded; run time and deadline count from here."""
     deadline_ms: int | None = None
     expires_ms: int | None = None
-    """Proposals: when they expire. Claimed: until when a take-over may still send."""
+    """For a proposal, when it expires; for a claimed run, until when its launch request may still be sent."""
     ended_ms: int | None = None
     elapsed_ms: int = 0
-    """Real milliseconds from `sent` to the end; 0 where nothing was sent."""
+    """Real milliseconds from `sent` to the end; 0 if nothing was sent."""
     sandbox_id: str | None = None
     sandbox_own: bool = False
-    """True where the sandbox was made for this run alone, so that deleting it harms nothing else."""
+    """True if the sandbox was made for this run only, so that deleting it affects nothing else."""
     sandbox_deleted_ms: int | None = None
-    """When its own sandbox was deleted to stop it; None: never."""
+    """When its own sandbox was deleted to stop the run; None if it was not."""
     remote_id: str | None = None
     remote_status: str | None = None
-    """The provider's own word, raw; shown cleaned."""
+    """The provider's own status word, raw; sanitize it before showing."""
     usage: Usage = field(default_factory=Usage)
     used: int = 0
-    """Milli-units used so far, by the maximum of the cumulative figures."""
+    """Milli-units used so far, from the largest cumulative figures seen."""
     usage_known: bool = False
-    """False: no figure ever came; the books then close at the hold."""
+    """False if no usage was ever reported; the whole hold is then booked as used."""
     largest_step: int = 0
-    """Milli-units of the dearest step so far."""
+    """Milli-units of the most expensive step so far."""
     cost_micro: int | None = None
     currency: str | None = None
     steps: int = 0
     last_step: str = ""
-    """One cleaned line."""
+    """The newest step as one sanitized line."""
     last_step_ms: int | None = None
     stalled: bool = False
     polled_ms: int | None = None
-    """When the provider last answered; the age of what is shown."""
+    """When the provider last answered a poll."""
     trouble: str = ""
-    """Why the last poll or cancel did not work; empty when it did."""
+    """Why the last poll or cancel failed; empty if it succeeded."""
     result: str = ""
-    """The agent's own text, raw: hostile until cleaned."""
+    """The agent's final text, raw: untrusted until sanitized."""
     superseded_by: RunId | None = None
     retry_at_ms: int | None = None
-    """When an unattended task tries this key again by itself."""
+    """When the next automatic attempt at this key is due."""
     owner: str | None = None
+    """The process that supervises it."""
     fence: int = 1
+    """Incremented at every take-over, so that a former owner can no longer write."""
 
     @property
     def is_live(self) -> bool:
-        """True while an engine works on it."""
+        """True while an engine supervises it."""
         return self.state in LIVE
 
     @property

@@ -1,4 +1,4 @@
-"""A task is a template: what to launch, for which target, under which guardrails. Never changed by a run."""
+"""Tasks: templates that say what to launch, for which target and under which guardrails."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from console.domain.text import sanitize
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z", re.ASCII)
 _MAX_SHOWN = 120
-"""Characters of one value where a difference is named; a list of tools may be long."""
+"""Characters shown of one value in a difference; a list of tools may be long."""
 
 
 class Stage(IntEnum):
-    """How far a task has come on the way to running alone. The order is the trust."""
+    """How much autonomy a task has, from least to most."""
 
     MANUAL = 0
-    """Launched by a person; scheduled launches are refused."""
+    """Only launches by hand; scheduled launches are refused."""
     SEMI = 1
-    """A due launch becomes a proposal that a person decides."""
+    """A scheduled launch becomes a proposal that a person approves or declines."""
     UNATTENDED = 2
-    """It runs."""
+    """Scheduled launches run without approval."""
 
     @property
     def label(self) -> str:
-        """`manual`, `semi`, `unattended`."""
+        """The stage in words: `manual`, `semi` or `unattended`."""
         return self.name.lower()
 
     @classmethod
     def of(cls, word: str) -> Stage:
-        """The stage of that word. Raises ValueError naming the three."""
+        """Return the stage with that label. Raises ValueError, which names the three labels."""
         for stage in cls:
             if stage.label == word:
                 return stage
@@ -42,7 +42,7 @@ class Stage(IntEnum):
 
 
 class Origin(StrEnum):
-    """Who wants the launch."""
+    """What asked for a launch."""
 
     MANUAL = "manual"
     SCHEDULE = "schedule"
@@ -52,42 +52,46 @@ class CutOff(StrEnum):
     """When the budget stops a run."""
 
     REACHED = "reached"
-    """Used units reach the cap."""
+    """When used units reach the budget."""
     BEFORE = "before"
-    """Used units plus the largest step so far would pass the cap."""
+    """When used units plus the largest step so far would exceed the budget."""
 
 
 class MissedPolicy(StrEnum):
-    """What becomes of scheduled instants that passed while nobody scheduled."""
+    """What happens to scheduled times that passed while no scheduler was running."""
 
     SKIP = "skip"
+    """None of them is launched."""
     LATEST = "latest"
+    """Only the latest is launched."""
     ALL = "all"
+    """Each of them is launched."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guardrails:
-    """The limits of one launch."""
+    """The limits that apply to each launch of a task."""
 
     max_ms: int
-    """Wall-clock limit in milliseconds, judged from outside the agent."""
+    """Wall-clock limit in milliseconds, enforced outside the agent."""
     budget: int
-    """Milli-units held before the launch and enforced while it runs."""
+    """Milli-units that are held before the launch and enforced during the run."""
     cut_off: CutOff = CutOff.REACHED
     stall_ms: int = 300_000
-    """Milliseconds without a new step until the run is flagged."""
+    """Milliseconds without a new step after which the run is shown as stalled."""
     max_attempts: int = 1
-    """Attempts of one key that an unattended task may make by itself."""
+    """Attempts per key that an unattended task may make without a person."""
     retry_on: tuple[str, ...] = ("failed",)
+    """Outcomes after which it tries again."""
     daily_units: int | None = None
-    """Milli-units of this task per caps day; None is unlimited (only the caps of all tasks apply)."""
+    """Milli-units of this task per day; None means that only the caps over all tasks apply."""
     daily_runs: int | None = None
-    """Launches of this task per caps day; None is unlimited."""
+    """Launches of this task per day; None means that only the caps over all tasks apply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """One `[[tasks]]` entry with the defaults already applied."""
+    """One `[[tasks]]` entry of the config file with the defaults applied."""
 
     name: str
     type: str = "task"
@@ -96,33 +100,36 @@ class Task:
     agent: str
     model: str
     sandbox: str = "own"
-    """`own`: made before the launch; `remote`: made by it; anything else: an environment id to reuse."""
+    """`own`: a sandbox made before the launch; `remote`: one made by the launch; otherwise the id of one to reuse."""
     tools: tuple[str, ...] = ()
-    """Canonical JSON of each tool entry sent; empty is the agent's own default set."""
+    """Canonical JSON of each tool entry to send; empty means the agent's default tools."""
     network: str | None = None
-    """Canonical JSON of the sandbox's network setting; None is the service's default."""
+    """Canonical JSON of the sandbox's network setting; None means the service's default."""
     system_instruction: str | None = field(default=None, repr=False)
     guardrails: Guardrails
     schedule: str | None = None
-    """Cron expression read in `time_zone`; None: launched by hand or by a foreign scheduler."""
+    """Cron expression, evaluated in `time_zone`; None for a task launched by hand or by another scheduler."""
     time_zone: str = "UTC"
     window: str = "day"
-    """`day` or `slot`: what the key's date stands for."""
+    """`day` for one key per day, or `slot` for one key per scheduled time."""
     missed: MissedPolicy = MissedPolicy.SKIP
 
     def key(self, date_text: str) -> str:
-        """The idempotency key for `date_text`."""
+        """Return the idempotency key of this task for `date_text`."""
         return key_of(self.type, self.target, date_text)
 
 
 def canonical_json(value: object) -> str:
-    """One text for one value: sorted keys, no spaces, ASCII only."""
+    """Return the one canonical text for a JSON value: sorted keys, no spaces, ASCII only."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
-    """What is launched, field by field, so that a difference can be named; the prompt as hash and length only."""
+    """What a launch consists of, field by field, so that differences can be named.
+
+    Prompt and system instruction are present only as hashes (and the length of the prompt).
+    """
 
     agent: str
     model: str
@@ -134,11 +141,11 @@ class Fingerprint:
     """Canonical JSON of the list of tools."""
     network: str
     system_sha256: str
-    """Empty where there is no system instruction."""
+    """Empty if there is no system instruction."""
 
     @classmethod
     def of(cls, task: Task) -> Fingerprint:
-        """The fingerprint of a launch of `task` now."""
+        """Return the fingerprint of a launch of `task` with its current settings."""
         system = task.system_instruction
         return cls(
             agent=task.agent,
@@ -153,20 +160,20 @@ class Fingerprint:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the canonical JSON of the fields, 64 hex digits."""
+        """SHA-256 of the canonical JSON of the fields, as 64 hex digits."""
         return _sha256(canonical_json(self.as_fields()))
 
     def as_fields(self) -> dict[str, str | int]:
-        """The fields by name, in their fixed order."""
+        """Return the fields by name, in a fixed order."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
     @classmethod
     def from_fields(cls, stored: Mapping[str, str | int]) -> Fingerprint:
-        """What `as_fields` gave. Raises TypeError for missing or unknown fields."""
-        return cls(**stored)  # type: ignore[arg-type]  # the dataclass refuses wrong names itself
+        """Rebuild a fingerprint from what `as_fields` returned. Raises TypeError for missing or unknown fields."""
+        return cls(**stored)  # type: ignore[arg-type]  # the constructor rejects wrong field names
 
     def differences(self, other: Fingerprint) -> tuple[str, ...]:
-        """One cleaned phrase per field that differs, `model: a -> b`; prompts are told by length and hash only."""
+        """Return one sanitized phrase per field that differs: `model: a -> b`. Hashes are shortened to 12 digits."""
         mine, theirs = self.as_fields(), other.as_fields()
         return tuple(
             f"{name}: {_short(mine[name])} -> {_short(theirs[name])}" for name in mine if mine[name] != theirs[name]

@@ -1,6 +1,6 @@
-"""Text from outside never acts on a terminal: every character that could is turned into a visible escape.
+"""Neutralise text from outside: every character that a terminal could act on becomes a visible escape.
 
-Agent output, task names, error bodies and provider words are hostile until they passed `safe`.
+Agent output, task names, error bodies and status words are untrusted until they have passed `sanitize`.
 """
 
 from __future__ import annotations
@@ -11,47 +11,36 @@ UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Controls, formats (bidi, zero-width, tags), surrogates, private use, unassigned, line separators."""
 
 MAX_COMBINING = 3
-"""A base character keeps at most this many combining marks; stacks of them overflow neighbouring rows."""
+"""Combining marks kept after a base character; longer stacks would overflow into neighbouring rows."""
 
 _COMBINING = frozenset({"Mn", "Me"})
-"""By category: many marks that stack, Thai ones among them, have the combining class 0."""
+"""Matched by category because many marks that stack (in Thai, for example) have the combining class 0."""
 
 
 def is_unsafe(character: str) -> bool:
-    """True for a character that must not reach a terminal as it is."""
+    """True for a character that must not reach a terminal unescaped."""
     return unicodedata.category(character) in UNSAFE_CATEGORIES
 
 
-def _visible(character: str) -> str:
-    code = ord(character)
-    if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
 def sanitize(text: str, *, limit: int | None = None, newlines: bool = False) -> str:
-    """`text` with nothing in it that a terminal would obey.
+    """Return `text` with every control, format and unassigned character replaced by a visible escape.
 
-    Tabs become a space; newlines stay only where `newlines` is true. `limit` is in characters of the
-    result, which then ends in `…`; None is unlimited.
+    A tab becomes a space. Newlines are kept only with `newlines`. `limit` is the maximum length of the result
+    in characters; a longer result is cut and ends in `…`. None means no limit.
     """
-    cleaned = text if text.isascii() and text.isprintable() else _cleaned(text, limit, newlines)
+    cleaned = text if text.isascii() and text.isprintable() else _escape(text, limit, newlines)
     if limit is None or len(cleaned) <= limit:
         return cleaned
     return cleaned[: limit - 1] + "…" if limit > 0 else ""
 
 
 def is_sanitized(text: str, *, newlines: bool = False) -> bool:
-    """True where `safe` would change nothing."""
+    """True if `sanitize` would return `text` unchanged."""
     return sanitize(text, newlines=newlines) == text
 
 
-def _cleaned(text: str, limit: int | None, newlines: bool) -> str:
-    """All of it, or enough to be longer than `limit`: megabytes of agent text are shown in one line."""
+def _escape(text: str, limit: int | None, newlines: bool) -> str:
+    """Escape the whole text, or just more than `limit` characters of it: agent output can be megabytes long."""
     pieces: list[str] = []
     length = marks = 0
     for character in text:
@@ -70,3 +59,14 @@ def _cleaned(text: str, limit: int | None, newlines: bool) -> str:
         if limit is not None and length > limit:
             break
     return "".join(pieces)
+
+
+def _visible(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

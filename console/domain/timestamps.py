@@ -1,6 +1,7 @@
-"""Two clocks read together, since neither alone tells real time: the wall clock steps, the boot clock restarts.
+"""Timestamps from two clocks, their ISO form, and the forms in which people type a point in time.
 
-Within one boot the boot clock is believed; it runs through suspend. Across boots only the wall clock is left.
+Neither clock is enough alone: the wall clock can step, and the boot clock restarts with the machine. Within one
+boot the boot clock decides (it also counts while the machine is suspended); across boots only the wall clock is left.
 """
 
 from __future__ import annotations
@@ -19,39 +20,39 @@ class Timestamp:
     """One reading of both clocks."""
 
     wall_ms: int
-    """Milliseconds since the Unix epoch, UTC; may step."""
+    """Milliseconds since the Unix epoch, UTC. The wall clock may step."""
     boot_ms: int
-    """CLOCK_BOOTTIME in milliseconds; only comparable where `boot_id` is equal."""
+    """CLOCK_BOOTTIME in milliseconds; comparable only between timestamps with the same `boot_id`."""
     boot_id: str
-    """The kernel's id of this boot."""
+    """The kernel's id of the current boot."""
 
     def since(self, earlier: Timestamp) -> int:
-        """Real milliseconds from `earlier` to here, never negative."""
+        """Return the real milliseconds between `earlier` and this timestamp, never negative."""
         if self.boot_id == earlier.boot_id:
             return max(0, self.boot_ms - earlier.boot_ms)
         return max(0, self.wall_ms - earlier.wall_ms)
 
     def utc(self) -> datetime:
-        """The wall clock as an aware datetime."""
+        """Return the wall clock as an aware datetime."""
         return datetime.fromtimestamp(self.wall_ms / 1000, UTC)
 
 
 class Clock(Protocol):
-    """Where moments come from. Injected everywhere, so that tests own time."""
+    """The source of timestamps. It is passed in everywhere, so that tests control time."""
 
     def now(self) -> Timestamp:
-        """Both clocks, read together."""
+        """Read both clocks together."""
         ...
 
 
 def iso_ms(wall_ms: int) -> str:
-    """`2026-11-23T03:06:52.114Z`; ISO 8601 in UTC with milliseconds."""
-    moment = datetime.fromtimestamp(wall_ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"
+    """Format milliseconds since the epoch as ISO 8601 in UTC: `2026-11-23T03:06:52.114Z`."""
+    second = datetime.fromtimestamp(wall_ms // 1000, UTC)
+    return f"{second:%Y-%m-%dT%H:%M:%S}.{wall_ms % 1000:03d}Z"
 
 
 def parse_iso_ms(text: str) -> int:
-    """The milliseconds that `iso_ms` wrote. Raises ValueError where `text` is not of that form."""
+    """Parse what `iso_ms` wrote back to milliseconds. Raises ValueError for any other form."""
     if not _ISO_MS.match(text):
         raise ValueError(f"not an instant of the form 2026-11-23T03:06:52.114Z: {text!r}")
     seconds = datetime.fromisoformat(text[:19]).replace(tzinfo=UTC)
@@ -59,14 +60,16 @@ def parse_iso_ms(text: str) -> int:
 
 
 ACCEPTED = "a day (2026-11-23), an instant (2026-11-23T03:00Z), or how long ago (90m, 12h, 7d)"
+"""What `parse_instant` accepts, for messages and help texts."""
 _AGO = re.compile(r"(\d{1,6})([smhdw])\Z", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 def parse_instant(text: str, *, now_ms: int, zone: ZoneInfo, end_of_day: bool = False) -> int:
-    """UTC milliseconds. A day means its beginning in `zone`, or with `end_of_day` the beginning of the next one.
+    """Parse a point in time as a person types it and return UTC milliseconds.
 
-    An instant without an offset is read in `zone`. Raises ValueError in one line.
+    A day means its beginning in `zone` or, with `end_of_day`, the beginning of the next day. An instant without
+    a UTC offset is read in `zone`. Raises ValueError with a one-line message that names the accepted forms.
     """
     if ago := _AGO.match(text):
         return now_ms - int(ago[1]) * _SECONDS[ago[2]] * 1000
@@ -81,4 +84,4 @@ def parse_instant(text: str, *, now_ms: int, zone: ZoneInfo, end_of_day: bool = 
             instant = instant.replace(tzinfo=zone)
         return int(instant.astimezone(UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no instant; accepted: {ACCEPTED}") from None
+        raise ValueError(f"not a date or time: {text!r}; accepted: {ACCEPTED}") from None

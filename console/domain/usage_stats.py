@@ -1,6 +1,8 @@
-"""What the runs of a day used, by task, stage and outcome. Sums of integers: any order of adding gives the same.
+"""Usage per day, task, stage and outcome, with totals, anomalous days and a forecast for the month. Pure functions.
 
-A day is the caps-zone day of the hold, as it stands in the log line; never the day on which a run ended.
+The day of a run is the day to whose caps it counts, as its log lines state it, and not the day on which it ended.
+Totals are sums of integers, so the order of adding does not matter. Anomalies are found with median and MAD (median
+absolute deviation), so that one extreme day does not hide the next.
 """
 
 from __future__ import annotations
@@ -16,11 +18,11 @@ from typing import assert_never
 from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES
 
 UNLAUNCHED_OUTCOMES = NON_RUN_OUTCOMES | KEY_FREEING_OUTCOMES
-"""Outcomes of entries for which no agent ever ran."""
+"""Outcomes of entries for which no agent was launched."""
 
 
 class Measure(StrEnum):
-    """What a chart counts."""
+    """The quantity that a chart shows."""
 
     UNITS = "units"
     COST = "cost"
@@ -29,7 +31,7 @@ class Measure(StrEnum):
 
 
 class Group(StrEnum):
-    """What a chart is stacked by."""
+    """The property by which a chart is stacked."""
 
     TASK = "task"
     DAY = "day"
@@ -42,20 +44,20 @@ class UsageTotals:
     """Sums over ended runs."""
 
     runs: int = 0
-    """Runs in which an agent was launched."""
+    """Runs that launched an agent."""
     unlaunched: int = 0
-    """Entries without an agent: skipped, refused, declined, expired, rejected, not sent."""
+    """Entries without a launched agent: skipped, refused, declined, expired, rejected, not sent."""
     units: int = 0
     """Milli-units."""
     ms: int = 0
     """Real milliseconds from launch to end."""
     cost: tuple[tuple[str, int], ...] = ()
-    """Micro-money by currency, in the order of the currencies' names."""
+    """Micro-money by currency, sorted by currency."""
     unpriced: int = 0
-    """Runs that used something at a price nobody knows: while this is not 0, `cost` is not the whole cost."""
+    """Runs with usage but without a known price. Unless this is 0, `cost` is incomplete."""
 
     def __add__(self, other: UsageTotals) -> UsageTotals:
-        """Both together."""
+        """Return the sum of both."""
         money: dict[str, int] = defaultdict(int)
         for currency, micro in (*self.cost, *other.cost):
             money[currency] += micro
@@ -69,12 +71,12 @@ class UsageTotals:
         )
 
     def cost_in(self, currency: str) -> int | None:
-        """Micro-money in `currency`; None where nothing is known, which is not the same as 0."""
+        """Return micro-money in `currency`; None if the cost is unknown, which is not the same as 0."""
         known = dict(self.cost)
         return known.get(currency, 0) if currency in known or not self.unpriced else None
 
     def measured(self, measure: Measure, currency: str = "") -> int | None:
-        """Milli-units, micro-money of `currency` (None: unknown), runs or milliseconds."""
+        """Return milli-units, micro-money in `currency` (None if unknown), the number of runs, or milliseconds."""
         match measure:
             case Measure.UNITS:
                 return self.units
@@ -90,17 +92,17 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """The figures of one task on one day, at one stage, with one outcome."""
+    """The totals of one task on one day, at one stage, with one outcome."""
 
     day: str
     """`2026-11-23`."""
     task: str
     stage: str
     outcome: str
-    figures: UsageTotals
+    totals: UsageTotals
 
     def member(self, group: Group) -> str:
-        """The bar of a stack that this belongs to."""
+        """Return the member of `group` to which the bucket belongs."""
         match group:
             case Group.TASK:
                 return self.task
@@ -116,7 +118,7 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHold:
-    """Units that are held for a run whose end is not in the log yet."""
+    """Units held for a run whose end is not in the log yet."""
 
     run: str
     task: str
@@ -125,73 +127,78 @@ class OpenHold:
     units: int
     """Milli-units."""
     since_ms: int
-    """UTC wall milliseconds of the log line."""
+    """Time of the log line in UTC milliseconds."""
     confirmed: bool
-    """False: it is not known whether it runs."""
+    """False if it is unknown whether the agent runs."""
 
 
 def totals_by_day(buckets: Iterable[Bucket], group: Group) -> Mapping[str, Mapping[str, UsageTotals]]:
-    """By day, then by the members of `group`; only what there is, days in their order."""
+    """Sum `buckets` by day, then by member of `group`. Days are in order; days and members without data are absent."""
     days: dict[str, dict[str, UsageTotals]] = defaultdict(dict)
     for bucket in sorted(buckets, key=lambda one: one.day):
         members, member = days[bucket.day], bucket.member(group)
-        members[member] = members.get(member, UsageTotals()) + bucket.figures
+        members[member] = members.get(member, UsageTotals()) + bucket.totals
     return dict(days)
 
 
 def sum_totals(buckets: Iterable[Bucket]) -> UsageTotals:
-    """All of them together."""
-    return sum((bucket.figures for bucket in buckets), UsageTotals())
+    """Return the sum over all `buckets`."""
+    return sum((bucket.totals for bucket in buckets), UsageTotals())
 
 
 SAME_WEEKDAYS = 8
-"""Weeks that are looked back for the same weekday."""
+"""How many earlier days of the same weekday make up a baseline."""
 ENOUGH_WEEKDAYS = 4
+"""With fewer of them, the last days of any weekday are used instead."""
 LAST_DAYS = 14
 ENOUGH_DAYS = 5
-"""With fewer days before it, no day stands out."""
+"""With fewer days than this there is no baseline, and so no anomaly."""
 MAD_TO_SIGMA = 1.4826
-"""The MAD of a normal distribution, scaled to its standard deviation."""
+"""Factor from the MAD of a normal distribution to its standard deviation."""
 SIGMAS = 5.0
+"""How many scaled MADs above the median a value must be."""
 LEAST_SHARE = 0.5
-"""A rise of less than this share of what is usual is no news, however steady the days before were."""
+"""A value must exceed the median by at least this share of it, however steady the days before were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What was usual before a day."""
+    """The usual level before a day."""
 
     middle: float
     spread: float
-    """Scaled MAD."""
+    """MAD scaled to a standard deviation."""
 
     @property
     def bound(self) -> float:
-        """Above it a day stands out."""
+        """A value above this is an anomaly."""
         return self.middle + max(SIGMAS * self.spread, LEAST_SHARE * self.middle)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anomaly:
-    """One day that stands out, and the member (of a grouping: mostly a task) that made it so."""
+    """A day above its baseline, and the member of the grouping (usually a task) that contributed most to the excess."""
 
     day: str
     value: int
     baseline: int
-    """The median it was compared with."""
+    """The median with which `value` was compared."""
     member: str
     member_value: int
     member_baseline: int
     since: str
-    """The first of the days in a row, up to this one, on which the member was above its own bound."""
+    """First day of the unbroken series, up to this day, on which the member was above its own baseline."""
 
 
 Days = Mapping[str, Mapping[str, int]]
-"""Value by member, by day `2026-11-23`; a missing day or member is 0."""
+"""Values by day (`2026-11-23`) and member; a missing day or member counts as 0."""
 
 
 def baseline_before(day: str, values: Mapping[str, int], first: str) -> Baseline | None:
-    """What was usual before `day`; None where too little came before. `first` is the first day of the record."""
+    """Return the baseline for `day`; None if the record, which begins on day `first`, is too short.
+
+    The same weekday is used if there is enough of it, otherwise the last days.
+    """
     at = date.fromisoformat(day)
     weekdays = _values(values, first, (at - timedelta(weeks=week) for week in range(1, SAME_WEEKDAYS + 1)))
     if len(weekdays) >= ENOUGH_WEEKDAYS:
@@ -201,7 +208,7 @@ def baseline_before(day: str, values: Mapping[str, int], first: str) -> Baseline
 
 
 def find_anomalies(days: Days, *, least: int = 0) -> tuple[Anomaly, ...]:
-    """The days that stand out, in their order. `least`: a rise of less in total is never news."""
+    """Return the anomalous days in order. A total that exceeds its baseline by less than `least` is not reported."""
     if not days:
         return ()
     first, last = min(days), max(days)
@@ -270,19 +277,23 @@ def _every_day(first: str, last: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BurnDown:
-    """Where the month is going at the present rate."""
+    """Forecast of the current month at the recent rate."""
 
     spent: int
     """Milli-units of the month so far, holds included."""
     cap: int
+    """Milli-units per month."""
     per_day: int
-    """Mean of the last full days."""
+    """Mean milli-units per day over the last full days."""
     reached_on: str | None
-    """The day on which the cap is reached; None: not in this month."""
+    """The day on which the cap will be reached; None if not in this month."""
 
 
 def burn_down(daily: Mapping[str, int], *, today: str, held: int, cap: int, over_days: int = 7) -> BurnDown:
-    """`daily` are milli-units by day, `held` those of open runs; the rate is that of the `over_days` before today."""
+    """Forecast when `cap` will be reached, at the mean rate of the `over_days` days before `today`.
+
+    `daily` are milli-units by day, `held` the milli-units held for open runs.
+    """
     at = date.fromisoformat(today)
     spent = sum(value for day, value in daily.items() if day[:7] == today[:7]) + held
     before = [(at - timedelta(days=back)).isoformat() for back in range(1, over_days + 1)]

@@ -116,8 +116,8 @@ class UsageReporter:
         await self._catch_up()
         today = day_date(self._context.clock.now().utc(), zone_named(self._context.settings.caps.time_zone))
         days = _days_to(today, query.days)
-        buckets = self._log.series.buckets(days[0], today)
-        before = self._log.series.buckets(_earlier(days[0], query.days), _earlier(days[0], 1))
+        buckets = self._log.totals.buckets(days[0], today)
+        before = self._log.totals.buckets(_earlier(days[0], query.days), _earlier(days[0], 1))
         currency = _currency(buckets)
         bars = _bars(buckets, query, currency)
         return UsageReport(
@@ -128,7 +128,7 @@ class UsageReporter:
             figures=sum_totals(buckets),
             currency=currency,
             cap=self._cap(query.measure),
-            held=sum(hold.units for hold in self._log.series.holds() if hold.day == today),
+            held=sum(hold.units for hold in self._log.totals.holds() if hold.day == today),
             flags=await self._flags(query, days[0], today, currency),
             month=self._month(today),
             month_days=self._month_days(today),
@@ -154,21 +154,21 @@ class UsageReporter:
         cap = self._context.settings.caps.monthly_units
         if cap is None:
             return None
-        buckets = self._log.series.buckets(_earlier(today, 40), today)
+        buckets = self._log.totals.buckets(_earlier(today, 40), today)
         daily = {
             day: sum(f.units for f in members.values()) for day, members in totals_by_day(buckets, Group.TASK).items()
         }
-        held = sum(hold.units for hold in self._log.series.holds() if hold.day[:7] == today[:7])
+        held = sum(hold.units for hold in self._log.totals.holds() if hold.day[:7] == today[:7])
         return burn_down(daily, today=today, held=held, cap=cap)
 
     def _month_days(self, today: str) -> tuple[int, ...]:
         days = _days_to(today, int(today[8:]))
-        return tuple(sum_totals(self._log.series.day(day)).units for day in days)
+        return tuple(sum_totals(self._log.totals.day(day)).units for day in days)
 
     async def _flags(self, query: UsageQuery, first: str, today: str, currency: str | None) -> tuple[Flag, ...]:
         """Always by task: a task is what a person can change."""
         by_task = UsageQuery(days=query.days, measure=query.measure, group=Group.TASK)
-        bars = _bars(self._log.series.buckets(_earlier(first, LOOK_BACK), today), by_task, currency)
+        bars = _bars(self._log.totals.buckets(_earlier(first, LOOK_BACK), today), by_task, currency)
         least = LEAST_RISE if query.measure is Measure.UNITS else 0
         found = [day for day in find_anomalies(bars, least=least) if day.day >= first]
         return tuple([Flag(day=day, changes=await self._changes(day)) for day in found])
@@ -245,5 +245,5 @@ def _by_member(buckets: tuple[Bucket, ...], group: Group) -> dict[str, UsageTota
     found: dict[str, UsageTotals] = {}
     for bucket in buckets:
         member = bucket.member(group)
-        found[member] = found.get(member, UsageTotals()) + bucket.figures
+        found[member] = found.get(member, UsageTotals()) + bucket.totals
     return found

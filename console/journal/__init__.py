@@ -1,1 +1,1 @@
-"""Lines that outlive a process: the run log, derived from the store, and the journal of ids received."""
+"""Files that outlive a process: the run log, derived from the database, and the journal of run ids received."""

@@ -1,7 +1,8 @@
-"""A block of log lines into a series, many times faster than record by record, with the same sums to the last digit.
+"""Aggregate `runs.log` into daily totals: blocks of lines at once where possible, line by line otherwise.
 
-Only lines in the form of our own writer take the short way, and only where the end marks of a whole stretch prove it;
-any other stretch is halved until the odd line stands alone, which the strict parser then judges.
+A block in exactly the form that our writer produces, proven by its checksums and consecutive line numbers, is summed in
+bulk, many times faster than record by record and with the same result to the last digit. Any other block is halved
+until the irregular lines stand alone; these go through the strict parser.
 """
 
 from __future__ import annotations
@@ -14,54 +15,54 @@ from typing import Self
 from zlib import crc32
 
 from console.domain.log_record import LogParseError, LogRecord, parse_line
-from console.journal.daily_totals import ENDINGS, NEVER_RAN, OPENINGS, Cell, DailyTotals, Sums
+from console.journal.daily_totals import ENDINGS, NON_RUNS, OPENINGS, Cell, DailyTotals, Sums
 from console.journal.log_reader import IntervalSet, LogTail
 
 _FEW = 8
-"""Lines at which halving a stretch no longer pays."""
+"""Number of lines below which halving does not pay."""
 _STATUS_AT = 49
-"""Where `status=` stands in a line with a key of 16 digits."""
+"""Offset of `status=` in a line with a key of 16 digits."""
 _STATUS, _LAUNCHED = slice(_STATUS_AT, _STATUS_AT + 16), b"status=launched "
 _TASK_AT, _RUN = 88, 30
-"""Where `task=` stands in such a line of a launch; bytes of `run=` and an id."""
+"""Offset of `task=` in a `launched` line; length of `run=` with an id."""
 _NOTE, _NOTE_AT = b"status=note ", 34
-"""Notes count nowhere; many belong to no key, which stands as one dash."""
+"""Notes are not counted. Most belong to no key, so their status comes after a single dash."""
 _FORM = re.compile(r"status=(\S+) task=(\S+) stage=(\S+) day=(\d{4}-\d{2}-\d{2}) currency=(\S+)\Z", re.ASCII)
-"""What of an ending tells its cell and currency, put together."""
+"""The fields of an ending, joined, that determine its cell and currency."""
 _LAST = 15
-"""Number of the field after `currency` in an ending; the rest is left in one piece."""
+"""Index of the field after `currency` in an ending; the rest of the line is not split."""
 _QUOTE = ord('"')
 _BODY = slice(None, -13)
-"""What the end mark proves."""
+"""The part of a line that its checksum covers."""
 _SECONDS, _UNITS = slice(8, -1), slice(6, None)
 """The figures in `elapsed=412.3s` and `units=38.2`."""
 _EXACT, _EXACT_MONEY = 1e9, 1e6
-"""A stretch of floats below it adds up exactly to the last digit that a line can have: thousandths, millionths."""
+"""Sums of floats below these are exact to the last digit that a line can have (thousandths, millionths)."""
 
 Form = tuple[Cell, str]
-"""The cell of an ending and the currency of its cost; empty where the price is unknown."""
+"""The cell of an ending and the currency of its cost; the currency is empty if the price is unknown."""
 Key = tuple[bytes, bytes, bytes, bytes, bytes]
-"""Status, task, stage, day and currency as they stand in the line, names included."""
+"""Status, task, stage, day and currency as they are written in the line, with their field names."""
 
 
 class LogAggregator:
-    """Blocks of lines in, a series out; each number counts once."""
+    """Accumulates blocks of log lines into daily totals. Each line number counts once."""
 
     def __init__(self, *, max_forms: int = 10_000) -> None:
-        """`max_forms`: how many combinations of task, day, outcome and currency are kept at hand."""
-        self.series = DailyTotals()
+        """`max_forms`: how many parsed combinations of task, day, outcome and currency are cached."""
+        self.totals = DailyTotals()
         self.seen = IntervalSet()
         self.foreign = 0
-        """Lines that no writer of ours finished."""
-        self.doubles = 0
-        """Lines whose number was there before."""
+        """Number of lines that are torn or not in our format."""
+        self.duplicates = 0
+        """Number of lines whose number occurred before."""
         self.one_by_one = 0
-        """Lines that did not go the short way."""
+        """Number of lines that went through the strict parser."""
         self._max_forms = max_forms
         self._forms: dict[Key, Form | None] = {}
 
     def add(self, block: bytes) -> None:
-        """Folds whole lines in, each with its newline."""
+        """Add complete lines, each with its newline."""
         lines = block.split(b"\n")
         if not lines[-1]:
             lines.pop()
@@ -72,18 +73,18 @@ class LogAggregator:
     def _add(self, lines: list[bytes], quoted: bool) -> None:
         if len(lines) <= _FEW:
             for line in lines:
-                self._strictly(line)
+                self._add_strictly(line)
             return
         first = _first_of_proven(lines)
-        stretch = _Stretch(self._forms)
-        if first and stretch.take(lines, quoted) and self.seen.add_span(first, len(lines)):
-            stretch.pour_into(self.series)
+        batch = _Batch(self._forms)
+        if first and batch.sum_up(lines, quoted) and self.seen.add_span(first, len(lines)):
+            batch.add_to(self.totals)
             return
         half = len(lines) // 2
         self._add(lines[:half], quoted)
         self._add(lines[half:], quoted)
 
-    def _strictly(self, line: bytes) -> None:
+    def _add_strictly(self, line: bytes) -> None:
         if not line:
             return
         self.one_by_one += 1
@@ -93,13 +94,13 @@ class LogAggregator:
             self.foreign += 1
             return
         if self.seen.add(record.ev):
-            self.series.add(record)
+            self.totals.add(record)
         else:
-            self.doubles += 1
+            self.duplicates += 1
 
 
 def _first_of_proven(lines: list[bytes]) -> int:
-    """The `ev` of the first line where each line has a valid end mark and they are numbered on and on; else 0."""
+    """Return the `ev` of the first line if all checksums are valid and the lines are numbered consecutively, else 0."""
     line, count = lines[0], len(lines)
     text = line[line.rfind(b"=", 0, -13) + 1 : -13]
     if not text.isdigit():
@@ -107,7 +108,7 @@ def _first_of_proven(lines: list[bytes]) -> int:
     first, width = int(text), len(text) + 6
     numbers = (b"=%d end=" * count) % tuple(range(first, first + count))
     marks = struct.pack(f">{count}I", *[crc32(line[_BODY]) for line in lines]).hex().encode("ascii")
-    # Column by column: every line ends alike, so that nothing need be cut out of each of them once more.
+    # Compared column by column: all lines end alike, so one strided slice per column replaces a slice per line.
     wanted = [numbers[at::width] for at in range(width)] + [marks[at::8] for at in range(8)]
     end = slice(-width - 8, None)
     ends = b"".join([line[end] for line in lines])
@@ -115,7 +116,7 @@ def _first_of_proven(lines: list[bytes]) -> int:
 
 
 class _Endings:
-    """What the endings of one key in a stretch add up to, in floats while these are exact."""
+    """The sums over the endings of one key in a batch, as floats as long as these are exact."""
 
     __slots__ = ("cell", "currency", "money", "runs", "seconds", "units", "unpriced")
 
@@ -126,17 +127,17 @@ class _Endings:
         self.unpriced = 0
 
     def is_exact(self) -> bool:
-        """False for figures that are too large, and for what is no figure."""
+        """False if a sum is too large to be exact, or is not a number."""
         return self.units < _EXACT and self.seconds < _EXACT and self.money < _EXACT_MONEY
 
     def sums(self) -> Sums:
-        """The same in integers."""
+        """Return the sums as integers."""
         cost = {self.currency: round(self.money * 1_000_000)} if self.currency else {}
         return Sums(len(self.runs), round(self.units * 1000), round(self.seconds * 10) * 100, self.unpriced, cost)
 
 
 def _form_of(key: Key) -> Form | None:
-    """None where these are not the fields of an ending, each in its place."""
+    """Return the form for `key`; None if it does not consist of the fields of an ending in their places."""
     match = _FORM.match(b" ".join(key).decode("ascii"))
     if match is None or match[1] not in ENDINGS:
         return None
@@ -144,18 +145,18 @@ def _form_of(key: Key) -> Form | None:
     return (day, task, stage, status), "" if currency == "-" else currency
 
 
-class _Stretch:
-    """What a stretch of proven lines adds up to, before any of it counts."""
+class _Batch:
+    """The sums over a batch of proven lines, collected before any of them is counted."""
 
     def __init__(self, forms: dict[Key, Form | None]) -> None:
-        """`forms` is what was found out about keys so far; it is added to."""
+        """`forms` caches the form of each key; new ones are added to it."""
         self._forms = forms
         self._endings: dict[Key, _Endings] = {}
         self._launched: dict[bytes, bytes] = {}
         self._odd: list[LogRecord] = []
 
-    def take(self, lines: list[bytes], quoted: bool) -> bool:
-        """Sums `lines` up. False where they are too odd, or their figures too large, to do it exactly."""
+    def sum_up(self, lines: list[bytes], quoted: bool) -> bool:
+        """Sum up `lines`. Returns False if they are too irregular, or the sums too large, to be exact."""
         endings, launched = self._endings, self._launched
         try:
             for line in lines:
@@ -189,23 +190,23 @@ class _Stretch:
         return all([ending.is_exact() for ending in endings.values()]) and self._has_runs()
 
     def _has_runs(self) -> bool:
-        """True where each line has its run in the place and, in a launch, of the length that ours have."""
+        """True if each line has its run id in place and, in a `launched` line, with the expected length."""
         runs = [*self._launched]
         for ending in self._endings.values():
             runs += ending.runs
         text = b" " + b" ".join(runs)
         return text.count(b" run=") == len(runs) and (text.count(b" ") == len(runs) or not runs)
 
-    def pour_into(self, series: DailyTotals) -> None:
-        """Now it counts."""
+    def add_to(self, totals: DailyTotals) -> None:
+        """Add the sums to `totals`."""
         closed: list[bytes] = []
         for ending in self._endings.values():
-            series.put(ending.cell, ending.sums())
-            if ending.cell[3] not in NEVER_RAN:
+            totals.put(ending.cell, ending.sums())
+            if ending.cell[3] not in NON_RUNS:
                 closed += ending.runs
-        series.follow(self._launched, closed)
+        totals.follow(self._launched, closed)
         for record in self._odd:
-            series.add(record)
+            totals.add(record)
 
     def _begin(self, key: Key) -> _Endings | None:
         if key not in self._forms:
@@ -221,57 +222,60 @@ class _Stretch:
             return
         record = parse_line(line)
         if record.status in OPENINGS:
-            # It may stand before or after the launch of the same run: the later one is what holds.
+            # It may come before or after the launch of the same run, and the later of the two determines the hold.
             raise ValueError("the order of these lines matters")
         self._odd.append(record)
 
 
 class UsageLog:
-    """One per process. Not for use by several threads at once."""
+    """The totals of a whole log, kept up to date: a refresh reads only the bytes written since the last one.
+
+    One instance per process; not thread-safe.
+    """
 
     def __init__(self, path: Path, *, since_ms: int | None = None) -> None:
-        """`since_ms`: rotated files last written before this UTC instant are left out."""
+        """`since_ms`: skip rotated files last written before this UTC time."""
         self._tail = LogTail(path, since_ms=since_ms)
-        self._fold = LogAggregator()
-        self._shown = self._fold
+        self._reading = LogAggregator()
+        self._shown = self._reading
 
     @property
-    def series(self) -> DailyTotals:
-        """What was folded so far; while a log is read again from its start, still what was known before."""
-        return self._shown.series
+    def totals(self) -> DailyTotals:
+        """The totals so far; while the log is read again from its start, the totals from before."""
+        return self._shown.totals
 
     @property
     def foreign(self) -> int:
-        """Lines that no writer of ours finished: torn, or not ours at all."""
+        """Number of lines that are torn or not in our format."""
         return self._shown.foreign
 
     @property
-    def doubles(self) -> int:
-        """Lines whose number was there before; they count once."""
-        return self._shown.doubles
+    def duplicates(self) -> int:
+        """Number of lines whose number occurred before; each number counts once."""
+        return self._shown.duplicates
 
     @property
     def gaps(self) -> tuple[tuple[int, int], ...]:
-        """First and last `ev` of each run of lines that are missing."""
-        return self._shown.seen.holes()
+        """First and last number of each range of missing lines."""
+        return self._shown.seen.gaps()
 
     def catch_up(self) -> Iterator[int]:
-        """Folds what is new, a few milliseconds at a time, and yields the bytes of each portion. Raises JournalError.
+        """Add the new lines block by block, a few milliseconds each, and yield the size of each block in bytes.
 
-        On an event loop: give way between two portions.
+        A caller on an event loop should yield to it between two blocks. Raises JournalError.
         """
         for block in self._tail.blocks():
             if block.restart:
-                self._fold = LogAggregator()
-            self._fold.add(block.data)
+                self._reading = LogAggregator()
+            self._reading.add(block.data)
             yield len(block.data)
-        self._shown = self._fold
+        self._shown = self._reading
 
     def refresh(self) -> DailyTotals:
-        """Folds all that is new. Raises JournalError."""
+        """Add all new lines and return the totals. Raises JournalError."""
         for _ in self.catch_up():
             pass
-        return self.series
+        return self.totals
 
     def __enter__(self) -> Self:
         return self
@@ -280,5 +284,5 @@ class UsageLog:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file; what was folded stays."""
+        """Close the file; the totals are kept."""
         self._tail.close()

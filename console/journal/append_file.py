@@ -1,7 +1,7 @@
-"""One `os.write` per line onto the end of a file: lines of several processes never mix.
+"""A file that is only appended to, with one `os.write` per line, so that lines of several processes never mix.
 
-A short write is real (a full disk, a size limit). What it left behind is closed with a newline before the next
-line, so that a torn line costs itself and no other.
+A write can be short (full disk, size limit). The next line then starts with a newline, so that the torn line spoils no
+other line.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from pathlib import Path
 from console.journal.log_files import JournalError, JournalFull, JournalUnsafe, translate_os_error
 
 Write = Callable[[int, bytes], int]
-"""`os.write`: descriptor and bytes in, number of bytes taken out."""
+"""The signature of `os.write`: takes a descriptor and bytes, returns the number of bytes written."""
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-_LOOKS = 3
-_TRIES = 3
-"""How often one line is begun before its short writes count as a full disk."""
+_CHECKS = 3
+"""How often the end of the file is read before its last line counts as torn."""
+_ATTEMPTS = 3
+"""How often one line is written before short writes count as a full disk."""
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes names created, renamed or removed in `folder` durable."""
+    """Make names created, renamed or removed in `folder` durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -32,14 +33,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def create(path: Path, flags: int = _FLAGS) -> int:
-    """A descriptor of the new file `path`, 0600, its name durable. Raises FileExistsError where something is there."""
+    """Create `path` with mode 0600 and a durable name, and return its descriptor.
+
+    Raises FileExistsError if the path exists, and OSError.
+    """
     descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
     sync_folder(path.parent)
     return descriptor
 
 
 def check_ours(descriptor: int, path: Path) -> None:
-    """Raises JournalUnsafe where somebody else could have a hand in an open file."""
+    """Raise JournalUnsafe unless the open file is a regular file of ours that nobody else may write."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         raise JournalUnsafe(f"{path} is not a regular file")
@@ -50,10 +54,10 @@ def check_ours(descriptor: int, path: Path) -> None:
 
 
 class AppendFile:
-    """A file that only grows, opened again where its name stands for another file. One instance per thread."""
+    """An append-only file, reopened whenever its path leads to another file. Use one instance per thread."""
 
     def __init__(self, path: Path, *, durable: bool = False, write: Write = os.write) -> None:
-        """`durable`: every write is on disk before it returns (O_DSYNC). `write` is `os.write` but in tests."""
+        """With `durable`, every line is on disk before `append` returns (O_DSYNC). Tests replace `write`."""
         self._path = path
         self._flags = _FLAGS | (os.O_DSYNC if durable else 0)
         self._write = write
@@ -61,15 +65,15 @@ class AppendFile:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be made by the first line."""
+        """The path of the file, which the first line creates if necessary."""
         return self._path
 
     def append(self, line: bytes) -> None:
-        """Puts `line` (which ends in a newline) at the end. Raises JournalError; the line is then not whole there."""
+        """Append `line`, which ends in a newline. Raises JournalError; the line is then not complete in the file."""
         try:
-            for _ in range(_TRIES):
+            for _ in range(_ATTEMPTS):
                 descriptor = self._current()
-                whole = line if _ends_clean(descriptor) else b"\n" + line
+                whole = line if _ends_with_newline(descriptor) else b"\n" + line
                 if self._write(descriptor, whole) == len(whole):
                     return
         except OSError as error:
@@ -77,7 +81,7 @@ class AppendFile:
         raise JournalFull(f"no room for {self._path}: writes stay short")
 
     def sync(self) -> None:
-        """Makes all lines so far durable."""
+        """Make all lines written so far durable. Raises JournalError."""
         if self._descriptor is None:
             return
         try:
@@ -86,22 +90,22 @@ class AppendFile:
             raise translate_os_error(error, self._path) from error
 
     def size(self) -> int:
-        """Bytes in the file; 0 where there is none."""
+        """Return the size of the file in bytes; 0 if it does not exist."""
         try:
             return os.stat(self._path, follow_symlinks=False).st_size
         except FileNotFoundError:
             return 0
 
     def close(self) -> None:
-        """Lets go of the descriptor; a later append opens the file again."""
+        """Close the descriptor; the next `append` opens the file again."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
     def _current(self) -> int:
-        """A descriptor of the file that bears the name now."""
+        """Return a descriptor of the file to which the path leads now."""
         if self._descriptor is not None:
-            if self._bears_the_name(os.fstat(self._descriptor)):
+            if self._is_at_path(os.fstat(self._descriptor)):
                 return self._descriptor
             self.close()
         self._descriptor = descriptor = self._open()
@@ -112,12 +116,12 @@ class AppendFile:
             raise
         return descriptor
 
-    def _bears_the_name(self, status: os.stat_result) -> bool:
+    def _is_at_path(self, status: os.stat_result) -> bool:
         try:
-            named = os.stat(self._path, follow_symlinks=False)
+            found = os.stat(self._path, follow_symlinks=False)
         except FileNotFoundError:
             return False
-        return (named.st_ino, named.st_dev) == (status.st_ino, status.st_dev)
+        return (found.st_ino, found.st_dev) == (status.st_ino, status.st_dev)
 
     def _open(self) -> int:
         while True:
@@ -131,9 +135,9 @@ class AppendFile:
                 continue
 
 
-def _ends_clean(descriptor: int) -> bool:
-    """False where the last line was torn. A line that another process is just writing may look so for a moment."""
-    for _ in range(_LOOKS):
+def _ends_with_newline(descriptor: int) -> bool:
+    """False if the last line is torn. A line that another process is writing may look torn for a moment."""
+    for _ in range(_CHECKS):
         size = os.fstat(descriptor).st_size
         if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
             return True

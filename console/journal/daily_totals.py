@@ -1,6 +1,6 @@
-"""Log records folded into the sums of each day, and into the holds that are open at their end. Pure: no file, no clock.
+"""Accumulate log records into totals per day, and into the holds that are still open. No file access, no clock.
 
-The order of records matters in one place only: what a run holds counts until its ending is folded.
+The order of records matters in one respect only: a run holds units from its launch until its ending is added.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from console.domain.usage import parse_decimal
 from console.domain.usage_stats import UNLAUNCHED_OUTCOMES, Bucket, OpenHold, UsageTotals
 
 ENDINGS = frozenset(outcome.value for outcome in Outcome)
-"""Values of `status` that close the books of an entry."""
-NEVER_RAN = frozenset(outcome.value for outcome in NON_RUN_OUTCOMES)
+"""Values of `status` that end an entry."""
+NON_RUNS = frozenset(outcome.value for outcome in NON_RUN_OUTCOMES)
 OPENINGS = frozenset({"launched", "unconfirmed"})
-"""Values of `status` after which a run holds units."""
+"""Values of `status` from which on a run holds units."""
 
 _UNLAUNCHED = frozenset(outcome.value for outcome in UNLAUNCHED_OUTCOMES)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _MAX_EARLY = 1000
-"""Endings remembered without a launch: where lines of two processes changed places, the launch comes after."""
+"""Endings remembered whose launch has not been seen: lines of two processes may be in reverse order."""
 
 Cell = tuple[str, str, str, str]
-"""Day, task, stage, outcome."""
+"""Day, task, stage and outcome."""
 
 
 @dataclass(slots=True)
 class Sums:
-    """What one cell adds up to; see `Figures` for the units."""
+    """The sums of one cell, in the units of `UsageTotals`."""
 
     entries: int = 0
     units: int = 0
@@ -41,7 +41,7 @@ class Sums:
     cost: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Sums) -> None:
-        """Takes `other` in."""
+        """Add `other`."""
         self.entries += other.entries
         self.units += other.units
         self.ms += other.ms
@@ -49,8 +49,8 @@ class Sums:
         for currency, micro in other.cost.items():
             self.cost[currency] = self.cost.get(currency, 0) + micro
 
-    def figures(self, outcome: str) -> UsageTotals:
-        """The same, frozen."""
+    def totals(self, outcome: str) -> UsageTotals:
+        """Return the sums as totals of entries with `outcome`."""
         ran = outcome not in _UNLAUNCHED
         return UsageTotals(
             runs=self.entries if ran else 0,
@@ -63,7 +63,7 @@ class Sums:
 
 
 class DailyTotals:
-    """The sums of every day seen so far."""
+    """The totals of every day, and the holds still open, over all records added so far."""
 
     def __init__(self) -> None:
         self._days: dict[str, dict[Cell, Sums]] = defaultdict(dict)
@@ -72,12 +72,12 @@ class DailyTotals:
         self._early: dict[bytes, None] = {}
 
     def add(self, record: LogRecord) -> None:
-        """Folds one record in. Notes, and endings of no day, count nowhere."""
+        """Add one record. Notes, and endings without a day, are ignored."""
         run = f"run={record.fields.get('run', '')}".encode("utf-8", "surrogatepass")
         if record.status in OPENINGS:
             self.open(run, record)
         elif record.status in ENDINGS:
-            if record.status not in NEVER_RAN:
+            if record.status not in NON_RUNS:
                 self.close((run,))
             fields = record.fields
             if is_day(fields.get("day", "")):
@@ -85,19 +85,19 @@ class DailyTotals:
                 self.put(cell, _sums_of(record))
 
     def put(self, cell: Cell, sums: Sums) -> None:
-        """Adds `sums` to `cell`; they may be kept, so nobody else goes on adding to them."""
+        """Add `sums` to `cell`. The object may be kept: the caller must not change it afterwards."""
         present = self._days[cell[0]].setdefault(cell, sums)
         if present is not sums:
             present.add(sums)
         self._frozen.pop(cell[0], None)
 
     def open(self, run: bytes, launched: LogRecord | bytes) -> None:
-        """`run` (the field as it stands bare, `run=01k…`) holds units from here on; `launched`: its record or line."""
+        """Record that `run` (the bare field, `run=01k…`) holds units, as its record or line `launched` says."""
         if run not in self._early:
             self._open[run] = launched
 
     def close(self, runs: Iterable[bytes]) -> None:
-        """These runs hold nothing any more."""
+        """Record that these runs hold nothing any more."""
         for run in runs:
             if self._open.pop(run, None) is None:
                 self._early[run] = None
@@ -105,11 +105,11 @@ class DailyTotals:
                     del self._early[next(iter(self._early))]
 
     def follow(self, launched: Mapping[bytes, bytes], closed: Sequence[bytes]) -> None:
-        """The same as `open` for all of `launched`, then `close` for all of `closed`, without a step for each pair."""
+        """Call `open` for all of `launched`, then `close` for all of `closed`, but cancel out pairs in one step."""
         pairs = launched.keys() & closed
         rest = [run for run in closed if run not in pairs] if len(pairs) < len(closed) else []
         if len(pairs) + len(rest) < len(closed):
-            # One of them ends twice: its second end is remembered.
+            # A run ends twice: its second ending has to be remembered as one without a launch.
             pairs, rest = set(), list(closed)
         if len(pairs) < len(launched):
             for run, line in launched.items():
@@ -120,31 +120,31 @@ class DailyTotals:
         self.close(rest)
 
     def days(self) -> tuple[str, ...]:
-        """The days that have figures, in their order."""
+        """Return the days that have totals, in order."""
         return tuple(sorted(self._days))
 
     def day(self, day: str) -> tuple[Bucket, ...]:
-        """The buckets of one day, by task, stage and outcome; empty for a day without figures."""
+        """Return the buckets of one day, sorted by task, stage and outcome; empty for a day without totals."""
         if day not in self._frozen:
             cells = self._days.get(day, {})
             self._frozen[day] = tuple(
-                Bucket(day=cell[0], task=cell[1], stage=cell[2], outcome=cell[3], figures=sums.figures(cell[3]))
+                Bucket(day=cell[0], task=cell[1], stage=cell[2], outcome=cell[3], totals=sums.totals(cell[3]))
                 for cell, sums in sorted(cells.items(), key=lambda item: item[0])
             )
         return self._frozen[day]
 
     def buckets(self, since: str = "", until: str = "9999-12-31") -> tuple[Bucket, ...]:
-        """The buckets of all days from `since` to `until`, both included."""
+        """Return the buckets of all days from `since` to `until`, both included."""
         return tuple(bucket for day in self.days() if since <= day <= until for bucket in self.day(day))
 
     def holds(self) -> tuple[OpenHold, ...]:
-        """What runs hold whose end is not in the log yet, oldest first."""
+        """Return what is held for runs whose end is not in the log yet, oldest first."""
         records = [parse_line(kept) if isinstance(kept, bytes) else kept for kept in self._open.values()]
         return tuple(sorted(map(_hold_of, records), key=lambda hold: (hold.since_ms, hold.run)))
 
 
 def is_day(text: str) -> bool:
-    """True for the form of a day, `2026-11-23`."""
+    """True if `text` has the form of a day, `2026-11-23`."""
     return _DAY.match(text) is not None
 
 

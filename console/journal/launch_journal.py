@@ -1,4 +1,8 @@
-"""The ids that the provider gave, on disk before the database knows them: a crash in between forgets no run."""
+"""The journal of run ids received from the provider, on disk before the database has them.
+
+A crash between the reply to a launch request and the database commit therefore loses no run. Kept apart from `runs_log`
+because this file is written first and read back; `runs.log` is derived from the database.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +20,21 @@ _LINE = re.compile(rb'(run=([0-9a-z]+) attempt=\d+ remote=("(?:[^"\\]|\\.)*")) e
 
 
 class LaunchJournal:
-    """One line per id received: `run=01k… attempt=1 remote="…" end=5d1c09fe`. One instance per thread."""
+    """One line per received id: `run=01k… attempt=1 remote="…" end=5d1c09fe`. Use one instance per thread."""
 
     def __init__(self, path: Path, *, write: Write = os.write) -> None:
         self._file = AppendFile(path, durable=True, write=write)
 
     def append(self, run_id: RunId, attempt: int, remote_id: str) -> None:
-        """The id is on disk when this returns. Raises JournalError."""
+        """Append an id; it is on disk when the call returns. Raises JournalError."""
         body = f"run={run_id} attempt={attempt} remote={json.dumps(remote_id, ensure_ascii=True)}".encode("ascii")
         self._file.append(body + b" end=%08x\n" % zlib.crc32(body))
 
     def read(self) -> dict[RunId, str]:
-        """The remote id of every run, exactly as it was given; torn and foreign lines are passed over."""
+        """Return the remote id of every run, exactly as received. Torn and unknown lines are skipped.
+
+        Raises JournalError.
+        """
         try:
             content = self._file.path.read_bytes()
         except FileNotFoundError:
@@ -42,5 +49,5 @@ class LaunchJournal:
         return found
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._file.close()

@@ -1,4 +1,8 @@
-"""What can keep a line from being written. The line is never lost by it: its event stays in the database."""
+"""The files of one log: errors in using them, finding them in the order of writing, and reading them.
+
+A log consists of the file that grows and its rotated files, which Nightdesk or logrotate renamed. An error never loses
+a log line for good, because its event stays in the database.
+"""
 
 from __future__ import annotations
 
@@ -18,26 +22,26 @@ _LINK = frozenset({errno.ELOOP, errno.EMLINK})
 
 
 class JournalError(Exception):
-    """A log file could not be used; `str()` is one clear line that names the file."""
+    """A log file could not be used; `str()` is one line that names the file."""
 
     written: int = 0
-    """How many of the given lines are whole in the file all the same."""
+    """How many of the lines passed in are nevertheless complete in the file."""
 
 
 class JournalFull(JournalError):
-    """No room: the disk, a quota or a size limit."""
+    """The disk, a quota or a size limit leaves no room."""
 
 
 class JournalUnsafe(JournalError):
-    """The file is not ours alone to write: a symbolic link, no regular file, another owner, others may write it."""
+    """The file is a symbolic link, is not a regular file, has another owner or can be written by others."""
 
 
 class JournalBusy(JournalError):
-    """Another process kept the lock for too long."""
+    """Another process held the lock for too long."""
 
 
 def translate_os_error(error: OSError, path: Path) -> JournalError:
-    """The error of this floor for what the system said about `path`."""
+    """Return the JournalError for an operating system error on `path`."""
     if error.errno in _FULL:
         return JournalFull(f"no room for {path}: {error.strerror}")
     if error.errno in _LINK:
@@ -46,49 +50,49 @@ def translate_os_error(error: OSError, path: Path) -> JournalError:
 
 
 Identity = tuple[int, int]
-"""Device and inode."""
+"""Device and inode numbers."""
 
 _NUMBERED = re.compile(r"\.(\d+)(\.gz)?\Z", re.ASCII)
 _DATED = 1 << 62
-"""Where times say nothing, a dated file is older than a numbered one."""
-_LOOKS = 20
-"""How often the folder is listed until it stands still."""
+"""Sort value of files with a date in their name: older than any numbered file."""
+_LISTINGS = 20
+"""How often the folder is listed while its names keep changing."""
 _UNREADABLE = (EOFError, gzip.BadGzipFile, zlib.error)
-"""A compressed file that is not whole, as while logrotate writes it; the plain one is there then."""
+"""Errors of an incomplete compressed file; while logrotate writes it, the uncompressed file still exists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFile:
-    """One file as it stood when it was looked up."""
+    """One file of a log, as it was when it was found."""
 
     path: Path
     identity: Identity
     ended_ms: int
-    """When it was last written."""
+    """Time of the last write in UTC milliseconds."""
 
     @property
     def packed(self) -> bool:
-        """True for a compressed file: it grows no more."""
+        """True for a compressed file, which no longer grows."""
         return self.path.suffix == ".gz"
 
 
 def log_files(path: Path) -> list[LogFile]:
-    """All files of the log `path`, oldest first; the growing one, where it exists, is last. Raises OSError.
+    """Return all files of the log `path`, oldest first; the growing file, if it exists, is last. Raises OSError.
 
-    Empty where there is none, and where names go on moving while they are looked up: look again later.
+    The list is empty if there is no log, and if files keep being renamed during the search; try again later.
     """
     rotated, growing = _present(path)
-    for _ in range(_LOOKS):
+    for _ in range(_LISTINGS):
         before, earlier = rotated, growing
         rotated, growing = _present(path)
-        # A rotation moves names one by one: a file can slip from a name not yet looked at to one that was.
+        # A rotation renames files one by one, so a file can move from a name not yet listed to one already listed.
         if _names([*rotated, *growing]) == _names([*before, *earlier]):
             return _by_age(rotated) + growing
     return []
 
 
 def look_up(path: Path) -> LogFile | None:
-    """The file that bears this name now. Raises OSError."""
+    """Return the file that `path` leads to now; None if there is none. Raises OSError."""
     try:
         status = os.stat(path, follow_symlinks=False)
     except FileNotFoundError:
@@ -97,7 +101,10 @@ def look_up(path: Path) -> LogFile | None:
 
 
 def open_log(path: Path) -> tuple[BinaryIO, Identity]:
-    """An unbuffered reader of the content of `path`, unpacked. Raises OSError, JournalUnsafe for what is no file."""
+    """Open the content of `path`, decompressed, for unbuffered reading.
+
+    Raises OSError, and JournalUnsafe for anything but a regular file.
+    """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
@@ -105,11 +112,11 @@ def open_log(path: Path) -> tuple[BinaryIO, Identity]:
         raise JournalUnsafe(f"{path} is not a regular file")
     file = cast(BinaryIO, os.fdopen(descriptor, "rb", buffering=0))
     identity = (status.st_dev, status.st_ino)
-    return (cast(BinaryIO, _Unpacked(file)) if path.suffix == ".gz" else file), identity
+    return (cast(BinaryIO, _Gunzip(file)) if path.suffix == ".gz" else file), identity
 
 
 def read_some(file: BinaryIO, size: int) -> bytes:
-    """Up to `size` more bytes; empty at the end, and where a compressed file breaks off."""
+    """Read up to `size` more bytes; empty at the end, and where a compressed file is incomplete."""
     try:
         return file.read(size)
     except _UNREADABLE:
@@ -117,7 +124,7 @@ def read_some(file: BinaryIO, size: int) -> bytes:
 
 
 def read_into(file: BinaryIO, view: memoryview) -> int:
-    """The same into `view`; how many bytes."""
+    """Read into `view` as `read_some` does and return the number of bytes."""
     try:
         return cast(io.RawIOBase, file).readinto(view) or 0
     except _UNREADABLE:
@@ -125,25 +132,25 @@ def read_into(file: BinaryIO, view: memoryview) -> int:
 
 
 def rotated_names(path: Path) -> tuple[Path, ...]:
-    """The rotated files of a log: ours (`runs.log.1`) and logrotate's (`runs.log-20261123`, either one also `.gz`)."""
+    """Return the rotated files of a log: `runs.log.1` (ours) and `runs.log-20261123` (logrotate), also with `.gz`."""
     form = re.compile(re.escape(path.name) + r"[.-]\d+(\.gz)?\Z", re.ASCII)
     return tuple(sorted(found for found in path.parent.iterdir() if form.match(found.name)))
 
 
-class _Unpacked(gzip.GzipFile):
-    """Closes the file beneath it too."""
+class _Gunzip(gzip.GzipFile):
+    """A GzipFile that also closes the file it reads from."""
 
-    def __init__(self, packed: BinaryIO) -> None:
-        super().__init__(fileobj=packed, mode="rb")
-        self._packed = packed
+    def __init__(self, compressed: BinaryIO) -> None:
+        super().__init__(fileobj=compressed, mode="rb")
+        self._compressed = compressed
 
     def close(self) -> None:
         super().close()
-        self._packed.close()
+        self._compressed.close()
 
 
 def _present(path: Path) -> tuple[list[LogFile], list[LogFile]]:
-    """The rotated files, and the growing one if it is there."""
+    """Return the rotated files, and the growing file if it exists."""
     if not path.parent.is_dir():
         return [], []
     rotated = [file for name in rotated_names(path) if (file := look_up(name)) is not None]
@@ -156,7 +163,7 @@ def _names(files: list[LogFile]) -> list[tuple[Path, Identity]]:
 
 
 def _by_age(files: list[LogFile]) -> list[LogFile]:
-    """Names tell the age better than times, which a restored copy may have lost; unless both kinds are there."""
+    """Sort by name, because a restored copy may have lost its times; if both kinds of name are present, by time."""
     numbers = {file: int(found[1]) for file in files if (found := _NUMBERED.search(file.path.name)) is not None}
     both = 0 < len(numbers) < len(files)
 

@@ -1,4 +1,7 @@
-"""Which line numbers were read. They are gap-free at the source: a hole is a lost line, a repeat is a double."""
+"""Read `runs.log` incrementally through rotation, and check that every line number occurs exactly once.
+
+`LogTail` returns new complete lines as blocks of bytes, `LogReader` turns them into records.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +26,13 @@ from console.journal.log_files import (
 )
 
 MAX_SPANS = 1000
+"""Intervals that an `IntervalSet` keeps."""
 
 
 class IntervalSet:
-    """A set of numbers as spans, oldest first; a whole log is one span.
+    """A set of line numbers, stored as intervals in ascending order; a log without losses is one interval.
 
-    Where there are too many holes the oldest one is given up: a line that fills it later counts as a double.
+    If there are too many gaps, the oldest is closed; a line that fills it later counts as a duplicate.
     """
 
     def __init__(self, max_spans: int = MAX_SPANS) -> None:
@@ -38,15 +42,15 @@ class IntervalSet:
 
     @property
     def lowest(self) -> int | None:
-        """The smallest number; None while there is none."""
+        """The smallest number; None if the set is empty."""
         return self._firsts[0] if self._firsts else None
 
     def add(self, number: int) -> bool:
-        """Takes `number` in. False where it was there already."""
+        """Add `number`. Returns False if it was in the set already."""
         return self.add_span(number, 1)
 
     def add_span(self, first: int, count: int) -> bool:
-        """Takes in `count` numbers from `first` on. False, with nothing taken, where one of them was there already."""
+        """Add `count` numbers from `first` on. Returns False and adds none if one of them was in the set already."""
         last = first + count - 1
         at = bisect_right(self._firsts, last)
         if at and self._lasts[at - 1] >= first:
@@ -63,41 +67,47 @@ class IntervalSet:
         else:
             self._firsts.insert(at, first)
             self._lasts.insert(at, last)
-            self._give_up_oldest_hole()
+            self._close_oldest_gap()
         return True
 
-    def holes(self) -> tuple[tuple[int, int], ...]:
-        """First and last number of each run of missing ones, oldest first; what lies before the first line is none."""
+    def gaps(self) -> tuple[tuple[int, int], ...]:
+        """Return first and last number of each gap, in ascending order. Numbers below the smallest are no gap."""
         return tuple((last + 1, first - 1) for last, first in zip(self._lasts[:-1], self._firsts[1:], strict=True))
 
-    def _give_up_oldest_hole(self) -> None:
+    def _close_oldest_gap(self) -> None:
         if len(self._firsts) > self._max_spans:
             del self._lasts[0], self._firsts[1]
 
 
 BLOCK = 1 << 20
-"""Bytes read at once: large enough to be fast, small enough that a screen can draw between two."""
+"""Bytes read at once: large enough to be fast, small enough that a screen can draw between two blocks."""
 _MAX_TORN = 16 * MAX_LINE
+"""Bytes without a newline after which they are returned as one line."""
 _RESTARTS = 3
-"""How often one look may start over before it leaves the rest to the next one."""
+"""How often one call to `blocks` starts over before it leaves the rest to the next call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Lines, each with its newline."""
+    """Complete lines, each with its newline."""
 
     data: bytes
     restart: bool = False
-    """All that came before is to be forgotten: it comes again."""
+    """True if the log is read again from its start: everything returned so far is obsolete."""
 
 
 class LogTail:
-    """Reads one log from its oldest rotated file on. Not for use by several threads at once."""
+    """Reads the new lines of one log, starting with its oldest rotated file. Not thread-safe.
+
+    The file being read stays open, so that its inode is not reused. When its path leads to another file, it is read
+    to its end, then the files written after it. If it is not among the rotated files (the log was rebuilt, truncated
+    or compressed), the whole log is read again, announced by a block with `restart`.
+    """
 
     def __init__(self, path: Path, *, since_ms: int | None = None, last: int | None = None) -> None:
-        """`since_ms`: rotated files last written before this UTC instant are left out.
+        """`since_ms`: skip rotated files last written before this UTC time.
 
-        `last`: begin so many lines before the end.
+        `last`: start this many lines before the end.
         """
         self._path = path
         self._since_ms = since_ms
@@ -112,18 +122,18 @@ class LogTail:
 
     @property
     def position(self) -> tuple[int, int]:
-        """Inode of the file that is being read, and how many of its bytes were given out in whole lines."""
+        """Inode of the file being read, and the number of its bytes returned in complete lines."""
         return self._identity[1], self._read - len(self._rest)
 
     def blocks(self) -> Iterator[Block]:
-        """What is new; nothing where there is no log. Raises JournalError."""
+        """Yield what was written since the last call; nothing if there is no log. Raises JournalError."""
         try:
             yield from self._blocks()
         except OSError as error:
             raise translate_os_error(error, self._path) from error
 
     def close(self) -> None:
-        """Lets go of the file; the next look starts over."""
+        """Close the file; the next call to `blocks` starts over."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -162,7 +172,7 @@ class LogTail:
         return files[identities.index(self._identity) + 1]
 
     def _finish(self) -> Iterator[Block]:
-        """The rest of a file that was renamed: who had it open may have written to it up to that moment."""
+        """Yield the rest of a renamed file: a process that had it open may have written to it until just now."""
         yield from self._new_lines()
         if self._rest:
             torn, self._rest = self._rest, b""
@@ -183,7 +193,7 @@ class LogTail:
                 self._rest = before + self._rest
 
     def _shrank(self) -> bool:
-        """True where somebody cut the file off, as logrotate's copytruncate does."""
+        """True if the file was truncated, as logrotate does with `copytruncate`."""
         if self._file is None or self._packed:
             return False
         return os.fstat(self._file.fileno()).st_size < self._read
@@ -210,7 +220,7 @@ class LogTail:
                     return
 
     def _open(self, file: LogFile) -> bool:
-        """False where the name stands for another file by now; what is being read is then kept."""
+        """Switch to `file`. Returns False, and keeps the current file, if the path leads to another file by now."""
         try:
             opened, identity = open_log(file.path)
         except FileNotFoundError:
@@ -225,7 +235,7 @@ class LogTail:
 
 
 def _last_lines(file: BinaryIO, wanted: int) -> tuple[int, int]:
-    """How many of the last `wanted` lines the file has, and where they start. Blank lines count."""
+    """Return how many of the last `wanted` lines the file has, and their offset. Blank lines count."""
     starts = [0]
     end = 0
     while chunk := read_some(file, BLOCK):
@@ -241,42 +251,45 @@ def _last_lines(file: BinaryIO, wanted: int) -> tuple[int, int]:
     return len(starts), (starts[0] if starts else end)
 
 
-_POLITE = 200
-"""Lines after which a follower lets others on its event loop have a turn."""
+_YIELD_AFTER = 200
+"""Lines after which `follow` yields to the event loop."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
-    """One line of ours."""
+    """One valid log line."""
 
     text: str
-    """ASCII, without its newline: fit for any terminal."""
+    """The line without its newline; ASCII, safe for any terminal."""
     record: LogRecord
 
 
 class LogReader:
-    """Strict and whole; for sums over a long log `UsageLog` is many times faster."""
+    """Reads a log record by record, each once, in file order. For sums over a long log, `UsageLog` is much faster."""
 
     def __init__(self, path: Path, *, since_ms: int | None = None, last: int | None = None) -> None:
-        """`since_ms`: rotated files last written before this UTC instant are left out.
+        """`since_ms`: skip rotated files last written before this UTC time.
 
-        `last`: begin so many lines before the end.
+        `last`: start this many lines before the end.
         """
         self._tail = LogTail(path, since_ms=since_ms, last=last)
         self._seen = IntervalSet()
         self._restarted = False
         self.foreign = 0
-        """Lines that no writer of ours finished: torn, or not ours at all."""
-        self.doubles = 0
-        """Lines whose number was there before."""
+        """Number of lines that are torn or not in our format."""
+        self.duplicates = 0
+        """Number of lines whose number occurred before."""
 
     @property
     def gaps(self) -> tuple[tuple[int, int], ...]:
-        """First and last `ev` of each run of lines that are missing so far."""
-        return self._seen.holes()
+        """First and last number of each range of missing lines."""
+        return self._seen.gaps()
 
     def read(self) -> Iterator[LogLine]:
-        """What is new since the last time. A torn last line is left for the next time. Raises JournalError."""
+        """Yield the lines written since the last call. An incomplete last line waits for the next call.
+
+        Raises JournalError.
+        """
         for block in self._tail.blocks():
             self._restarted |= block.restart
             for line in block.data.split(b"\n"):
@@ -290,7 +303,7 @@ class LogReader:
         self.close()
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._tail.close()
 
     def _take(self, line: bytes) -> LogLine | None:
@@ -302,17 +315,17 @@ class LogReader:
         if self._restarted and record.ev < (self._seen.lowest or 0):
             return None
         if not self._seen.add(record.ev):
-            # What a restart brings again was read in good order the first time.
-            self.doubles += not self._restarted
+            # After a restart every line is read a second time; that is no duplicate.
+            self.duplicates += not self._restarted
             return None
         return LogLine(text=line.decode("ascii"), record=record)
 
 
 async def follow(reader: LogReader, *, every: float = 0.5) -> AsyncGenerator[LogLine, None]:
-    """All lines of `reader`, then each new one within about `every` seconds, for ever. Raises JournalError."""
+    """Yield all lines of `reader`, then each new line within about `every` seconds, for ever. Raises JournalError."""
     while True:
         for number, line in enumerate(reader.read()):
             yield line
-            if number % _POLITE == _POLITE - 1:
+            if number % _YIELD_AFTER == _YIELD_AFTER - 1:
                 await asyncio.sleep(0)
         await asyncio.sleep(every)

@@ -1,7 +1,8 @@
-"""The one writer of `runs.log`. The events table is the truth; a line that could not be written is written later.
+"""Write, rotate and rebuild `runs.log`.
 
-Two processes may both carry events from the table into the file. The lock beside the file keeps them from
-writing the same record twice; a double that happens all the same is told by its `ev` and dropped by the reader.
+The events table of the database is authoritative; a line that cannot be written now is written later. Several processes
+copy events from the table to the file. A lock file beside it keeps them from writing the same record twice; a duplicate
+that happens nevertheless is recognised by its number and ignored by readers.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from console.journal.append_file import AppendFile, Write, create, sync_folder
 from console.journal.log_files import JournalBusy, JournalError, rotated_names, translate_os_error
 
 WAIT_SECONDS = 5.0
-"""How long a process waits for the lock: a stopped holder must not stop the others."""
+"""How long a process waits for the lock; a suspended holder must not block the others for ever."""
 _RETRY_SECONDS = 0.005
 
 
 class LogWriter:
-    """Appends, rotates and rebuilds one log file. Not for use by several threads at once."""
+    """Appends to, rotates and rebuilds one log file. Not thread-safe."""
 
     def __init__(self, path: Path, *, write: Write = os.write) -> None:
         self._file = AppendFile(path, write=write)
@@ -33,14 +34,14 @@ class LogWriter:
 
     @property
     def path(self) -> Path:
-        """The log file."""
+        """The path of the log file."""
         return self._file.path
 
     @contextmanager
     def locked(self, wait: float = WAIT_SECONDS) -> Iterator[None]:
-        """Only one process (and one task of it) is within at a time. Raises JournalBusy after `wait` seconds.
+        """Hold the lock of the log within the block. Not reentrant. Raises JournalBusy after `wait` seconds.
 
-        Blocks the thread while it waits; on an event loop use `turn`. Not to be nested.
+        Waiting blocks the thread; on an event loop use `locked_async`.
         """
         until = time.monotonic() + wait
         while (descriptor := self._try_lock()) is None:
@@ -54,7 +55,7 @@ class LogWriter:
 
     @asynccontextmanager
     async def locked_async(self, wait: float = WAIT_SECONDS) -> AsyncIterator[None]:
-        """`locked` for an event loop: waits without blocking it."""
+        """Hold the lock as `locked` does, but wait without blocking the event loop."""
         until = time.monotonic() + wait
         while (descriptor := self._try_lock()) is None:
             if time.monotonic() >= until:
@@ -66,10 +67,10 @@ class LogWriter:
             self._unlock(descriptor)
 
     def append(self, lines: Sequence[LogRecord], *, sync: bool) -> None:
-        """One write per record; with `sync` they are on disk when this returns.
+        """Append one line per record; with `sync` they are on disk when the call returns.
 
-        To be called within `locked` or `turn`; where these were busy it is safe without, at the price of doubles.
-        Raises JournalError (its `written` tells how many lines are whole), ValueError for a bad field name.
+        Call it within `locked` or `locked_async`; without the lock it is safe too, but lines may be duplicated. Raises
+        JournalError, whose `written` is the number of complete lines, and ValueError for a bad field name.
         """
         written = 0
         try:
@@ -83,10 +84,10 @@ class LogWriter:
             raise
 
     def rotate(self, *, keep: int, max_bytes: int | None = None, force: bool = False) -> Path | None:
-        """Renames the log to `runs.log.1` (older ones one further, at most `keep` of them) and starts a new file.
+        """Rename the log to `runs.log.1`, keep at most `keep` rotated files, and start a new file.
 
-        Does nothing, and returns None, for an empty log and, unless forced, below `max_bytes`. Takes the lock
-        itself where the caller does not hold it. Raises JournalError.
+        Returns the path of the renamed log, or None if nothing was done: the log is empty or, without `force`,
+        smaller than `max_bytes`. Takes the lock unless the caller holds it. Raises JournalError.
         """
         if keep < 1:
             raise ValueError(f"at least one rotated log is kept, not {keep}")
@@ -101,11 +102,11 @@ class LogWriter:
 
     @contextmanager
     def rebuilding(self) -> Iterator[Callable[[Sequence[LogRecord]], None]]:
-        """Writes the whole log anew: call what this gives with every batch of records, in the order of `ev`.
+        """Write the whole log anew: call the function given with each batch of records, in the order of `ev`.
 
-        To be used within the lock. The new file takes the name only when the block ends well; what was there,
-        rotated files too, is then kept with `.replaced` behind its name, which readers pass over.
-        Raises JournalError; the log then stands as it was.
+        The caller holds the lock. The new file replaces the log only if the block ends without an exception. The old
+        files, rotated ones included, are kept with the suffix `.replaced`, which readers ignore. Raises JournalError;
+        the log is then unchanged.
         """
         fresh = self.path.with_name(self.path.name + ".new")
         file = AppendFile(fresh)
@@ -131,7 +132,7 @@ class LogWriter:
             fresh.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._file.close()
 
     def _shift(self, keep: int) -> Path:
@@ -145,7 +146,7 @@ class LogWriter:
         return numbered[0]
 
     def _try_lock(self) -> int | None:
-        """A descriptor that holds the lock, or None while another one does."""
+        """Return a descriptor that holds the lock, or None while it is held elsewhere."""
         try:
             descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:

@@ -27,7 +27,7 @@ BUCKETS = st.lists(
         task=st.sampled_from("abc"),
         stage=st.sampled_from(["manual", "semi"]),
         outcome=st.sampled_from(["ok", "failed"]),
-        figures=FIGURES,
+        totals=FIGURES,
     ),
     max_size=6,
 )
@@ -57,7 +57,7 @@ def test_no_figure_is_lost_or_doubled_by_rolling_up(buckets: list[Bucket], group
 
 
 def test_what_each_group_stacks_by() -> None:
-    bucket = Bucket(day="2026-11-23", task="report", stage="semi", outcome="ok", figures=UsageTotals())
+    bucket = Bucket(day="2026-11-23", task="report", stage="semi", outcome="ok", totals=UsageTotals())
     members = {group.value: bucket.member(group) for group in Group}
     assert members == {"day": "2026-11-23", "task": "report", "stage": "semi", "outcome": "ok"}
 

@@ -33,7 +33,7 @@ def strictly(block: bytes) -> tuple[DailyTotals, int, int, tuple[tuple[int, int]
             series.add(record)
         else:
             doubles += 1
-    return series, foreign, doubles, seen.holes()
+    return series, foreign, doubles, seen.gaps()
 
 
 def check_same(block: bytes, *, blocks: int = 1) -> LogAggregator:
@@ -42,9 +42,9 @@ def check_same(block: bytes, *, blocks: int = 1) -> LogAggregator:
     for number in range(blocks):
         fold.add(b"".join(lines[len(lines) * number // blocks : len(lines) * (number + 1) // blocks]))
     series, foreign, doubles, holes = strictly(block)
-    assert fold.series.buckets() == series.buckets()
-    assert fold.series.holds() == series.holds()
-    assert (fold.foreign, fold.doubles, fold.seen.holes()) == (foreign, doubles, holes)
+    assert fold.totals.buckets() == series.buckets()
+    assert fold.totals.holds() == series.holds()
+    assert (fold.foreign, fold.duplicates, fold.seen.gaps()) == (foreign, doubles, holes)
     return fold
 
 
@@ -108,10 +108,10 @@ def night(count: int, *, first: int = 1) -> list[LogRecord]:
 def test_a_long_log_is_summed_to_the_last_digit() -> None:
     records = night(6000, first=9_500)
     fold = check_same(b"".join(map(format_line, records)), blocks=7)
-    figures = sum_totals(fold.series.buckets())
+    figures = sum_totals(fold.totals.buckets())
     assert figures.runs == 3000
     assert figures.units == sum(record.units for record in records)
-    assert fold.series.holds() == ()
+    assert fold.totals.holds() == ()
 
 
 @pytest.mark.parametrize("damage", [b"", b"ts=torn", b"\xff\x00"])
@@ -119,7 +119,7 @@ def test_one_odd_line_costs_only_itself(damage: bytes) -> None:
     lines = [format_line(record) for record in night(2000)]
     lines[777] = damage + b"\n"
     fold = check_same(b"".join(lines))
-    assert fold.seen.holes() == ((778, 778),)
+    assert fold.seen.gaps() == ((778, 778),)
     assert fold.foreign == (1 if damage else 0)
 
 
@@ -145,13 +145,13 @@ def test_a_quoted_value_cannot_forge_the_fields_that_follow_it() -> None:
     forged = "x day=2020-01-01 tokens=0 cost=900.0 currency=USD hold=0.0 run=a"
     records = [replace(record, fields={**record.fields, "reason": forged}) for record in night(40)]
     fold = check_same(b"".join(map(format_line, records)))
-    assert all(bucket.day.startswith("2026-11-1") for bucket in fold.series.buckets())
-    assert max(dict(bucket.figures.cost).get("USD", 0) for bucket in fold.series.buckets()) < 900_000_000
+    assert all(bucket.day.startswith("2026-11-1") for bucket in fold.totals.buckets())
+    assert max(dict(bucket.totals.cost).get("USD", 0) for bucket in fold.totals.buckets()) < 900_000_000
 
 
 def test_a_log_in_another_order_of_fields_is_slow_and_right() -> None:
     records = [replace(record, fields=dict(reversed(list(record.fields.items())))) for record in night(200)]
-    assert sum_totals(check_same(b"".join(map(format_line, records))).series.buckets()).runs == 100
+    assert sum_totals(check_same(b"".join(map(format_line, records))).totals.buckets()).runs == 100
 
 
 def test_forgetting_forms_changes_no_sum() -> None:
@@ -159,4 +159,4 @@ def test_forgetting_forms_changes_no_sum() -> None:
     fold = LogAggregator(max_forms=1)
     for line in range(0, len(block), 20_000):
         fold.add(block[block.rfind(b"\n", 0, line) + 1 : block.rfind(b"\n", 0, line + 20_000) + 1])
-    assert fold.series.buckets() == strictly(block)[0].buckets()
+    assert fold.totals.buckets() == strictly(block)[0].buckets()

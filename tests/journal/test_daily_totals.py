@@ -38,7 +38,7 @@ def test_an_ending_counts_on_the_day_of_its_hold() -> None:
     series = folded(late)
     assert series.days() == (DAY,)
     assert series.day(DAY) == (
-        Bucket(day=DAY, task="t", stage="semi", outcome="ok", figures=UsageTotals(runs=1, units=5, unpriced=1)),
+        Bucket(day=DAY, task="t", stage="semi", outcome="ok", totals=UsageTotals(runs=1, units=5, unpriced=1)),
     )
     assert series.day("2026-11-22") == ()
 
@@ -47,13 +47,13 @@ def test_an_ending_counts_on_the_day_of_its_hold() -> None:
 def test_runs_in_which_an_agent_ran_are_runs(outcome: str) -> None:
     series = folded(line(outcome, units=38_200, ms=412_300, cost="0.91", currency="USD"))
     figures = UsageTotals(runs=1, units=38_200, ms=412_300, cost=(("USD", 910_000),))
-    assert [(bucket.outcome, bucket.figures) for bucket in series.day(DAY)] == [(outcome, figures)]
+    assert [(bucket.outcome, bucket.totals) for bucket in series.day(DAY)] == [(outcome, figures)]
 
 
 @pytest.mark.parametrize("outcome", ["rejected", "not_sent", "declined", "expired", "skipped", "refused"])
 def test_entries_without_an_agent_are_no_runs_and_have_no_unknown_cost(outcome: str) -> None:
     (bucket,) = folded(line(outcome)).day(DAY)
-    assert bucket.figures == UsageTotals(unlaunched=1)
+    assert bucket.totals == UsageTotals(unlaunched=1)
 
 
 @pytest.mark.parametrize("status", ["launched", "unconfirmed", "note", "unheard_of"])
@@ -135,7 +135,7 @@ def test_a_day_that_did_not_change_is_the_same_object_and_one_that_did_is_not() 
     series.add(line("ok"))
     assert series.day("2026-11-22") is yesterday
     assert series.day(DAY) != today
-    assert today[0].figures.runs == 1
+    assert today[0].totals.runs == 1
 
 
 @given(logs())
@@ -143,7 +143,7 @@ def test_every_ending_of_a_day_is_in_exactly_one_bucket(records: list[LogRecord]
     series = folded(*records)
     entries = Counter[tuple[str, str]]()
     for bucket in series.buckets():
-        entries[bucket.day, bucket.outcome] += bucket.figures.runs + bucket.figures.unlaunched
+        entries[bucket.day, bucket.outcome] += bucket.totals.runs + bucket.totals.unlaunched
     told = Counter(
         (record.fields["day"], record.status)
         for record in records

@@ -23,7 +23,7 @@ def test_spans_behave_like_a_set_of_numbers(spans: list[tuple[int, int]]) -> Non
         if not span & model:
             model |= span
         assert seen.lowest == min(model)
-        assert {number for first, last in seen.holes() for number in range(first, last + 1)} == holes_of(model)
+        assert {number for first, last in seen.gaps() for number in range(first, last + 1)} == holes_of(model)
 
 
 @given(st.lists(NUMBERS))
@@ -37,16 +37,16 @@ def test_a_number_is_new_once(numbers: list[int]) -> None:
 def test_a_whole_log_is_one_span_and_holes_are_told_with_both_ends() -> None:
     seen = IntervalSet()
     assert seen.lowest is None
-    assert seen.holes() == ()
+    assert seen.gaps() == ()
     assert all(seen.add(number) for number in (7, 8, 9, 12, 20))
-    assert seen.holes() == ((10, 11), (13, 19))
+    assert seen.gaps() == ((10, 11), (13, 19))
     assert seen.lowest == 7
 
 
 def test_memory_is_bounded_by_giving_up_the_oldest_hole() -> None:
     seen = IntervalSet(max_spans=3)
     assert all(seen.add(number) for number in (1, 3, 5, 7))
-    assert seen.holes() == ((4, 4), (6, 6))
+    assert seen.gaps() == ((4, 4), (6, 6))
     assert not seen.add(2)
     assert seen.add(4)
-    assert seen.holes() == ((6, 6),)
+    assert seen.gaps() == ((6, 6),)

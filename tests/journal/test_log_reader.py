@@ -103,7 +103,7 @@ def test_torn_and_foreign_lines_are_counted_and_cost_only_themselves(
         file.write(b"an operator was here\n\n\x00\xff\n" + format_line(record(2))[:50])
     write(writer, 2, 3)
     assert read(reader) == [1, 2, 3]
-    assert (reader.foreign, reader.doubles, reader.gaps) == (3, 0, ())
+    assert (reader.foreign, reader.duplicates, reader.gaps) == (3, 0, ())
 
 
 def test_an_endless_line_is_given_up_in_pieces(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
@@ -121,10 +121,10 @@ def test_doubles_are_dropped_and_gaps_are_told(open_reader: OpenReader, path: Pa
     reader = open_reader()
     write(writer, 5, 6, 6, 9, 5, 7, 12)
     assert read(reader) == [5, 6, 9, 7, 12]
-    assert (reader.doubles, reader.gaps) == (2, ((8, 8), (10, 11)))
+    assert (reader.duplicates, reader.gaps) == (2, ((8, 8), (10, 11)))
     write(writer, 8, 12)
     assert read(reader) == [8]
-    assert (reader.doubles, reader.gaps) == (3, ((10, 11),))
+    assert (reader.duplicates, reader.gaps) == (3, ((10, 11),))
 
 
 def test_rotated_files_are_read_first_oldest_first(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
@@ -235,7 +235,7 @@ def test_a_log_that_was_changed_underneath_gives_only_what_is_new(
     assert read(reader) == [1, 2, 3]
     change(path, writer)
     assert read(reader) == [4]
-    assert (reader.doubles, reader.foreign, reader.gaps) == (0, 0, ())
+    assert (reader.duplicates, reader.foreign, reader.gaps) == (0, 0, ())
     write(writer, 5)
     assert read(reader) == [5]
 

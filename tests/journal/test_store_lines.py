@@ -60,9 +60,9 @@ def test_the_lines_of_the_store_go_the_short_way() -> None:
         lines += [records.not_run(skipped, number, "running"), records.note("stall", {"why": "a b"}, None, number)]
     fold = LogAggregator()
     fold.add(b"".join(format_line(replace(line, ev=ev)) for ev, line in enumerate(lines, 1)))
-    figures = sum_totals(fold.series.buckets())
+    figures = sum_totals(fold.totals.buckets())
     assert (figures.runs, figures.unlaunched, figures.units) == (300, 300, 300 * 1500)
     assert (figures.cost, figures.unpriced) == ((("USD", 200 * 10_000),), 100)
-    assert fold.series.holds() == ()
+    assert fold.totals.holds() == ()
     # The numbers of lines get one digit longer three times, where a stretch is parted.
     assert fold.one_by_one <= 3 * 8

@@ -32,7 +32,7 @@ def writer(path: Path) -> Iterator[LogWriter]:
 
 
 def units(usage: UsageLog) -> int:
-    return sum_totals(usage.series.buckets()).units
+    return sum_totals(usage.totals.buckets()).units
 
 
 def test_a_refresh_costs_only_the_new_bytes(path: Path, writer: LogWriter) -> None:
@@ -54,7 +54,7 @@ def test_damage_is_told_and_doubles_count_once(path: Path, writer: LogWriter) ->
         file.write(b"not ours\n" + format_line(ending(6))[:40])
     with UsageLog(path) as usage:
         usage.refresh()
-        assert (units(usage), usage.foreign, usage.doubles, usage.gaps) == (3 * 500, 1, 1, ((3, 4),))
+        assert (units(usage), usage.foreign, usage.duplicates, usage.gaps) == (3 * 500, 1, 1, ((3, 4),))
 
 
 def test_while_a_rebuilt_log_is_read_again_the_old_sums_are_shown(path: Path, writer: LogWriter) -> None:
@@ -64,9 +64,9 @@ def test_while_a_rebuilt_log_is_read_again_the_old_sums_are_shown(path: Path, wr
         with writer.rebuilding() as add:
             add([ending(ev) for ev in range(1, 6)])
         for _ in usage.catch_up():
-            assert usage.series is before
+            assert usage.totals is before
         assert units(usage) == 5 * 500
-        assert (usage.doubles, usage.gaps) == (0, ())
+        assert (usage.duplicates, usage.gaps) == (0, ())
 
 
 def test_a_closed_log_is_read_anew(path: Path, writer: LogWriter) -> None:
@@ -76,7 +76,7 @@ def test_a_closed_log_is_read_anew(path: Path, writer: LogWriter) -> None:
         usage.close()
         assert units(usage) == 500
         usage.refresh()
-        assert (units(usage), usage.doubles) == (500, 0)
+        assert (units(usage), usage.duplicates) == (500, 0)
 
 
 def test_a_year_can_be_left_out(path: Path, writer: LogWriter) -> None:
@@ -109,9 +109,9 @@ def test_record_to_line_to_bucket_whatever_happens_between(
                         file.write(b"ts=2026-11-23T03:0")
                 case _:
                     usage.refresh()
-                    assert usage.series.buckets() == told.buckets()
-                    assert usage.series.holds() == told.holds()
-        assert (usage.doubles, usage.gaps) == (0, ())
+                    assert usage.totals.buckets() == told.buckets()
+                    assert usage.totals.holds() == told.holds()
+        assert (usage.duplicates, usage.gaps) == (0, ())
 
 
 def test_the_sums_follow_other_processes_through_their_rotations(path: Path) -> None:
@@ -119,5 +119,5 @@ def test_the_sums_follow_other_processes_through_their_rotations(path: Path) -> 
         while running():
             usage.refresh()
         usage.refresh()
-        assert (usage.foreign, usage.doubles, usage.gaps) == (0, 0, ())
+        assert (usage.foreign, usage.duplicates, usage.gaps) == (0, 0, ())
         assert units(usage) == 2000 * 500
