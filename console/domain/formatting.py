@@ -18,6 +18,9 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 
+LATEST_MS = 253_402_128_000_000
+"""9999-12-30T00:00Z in UTC milliseconds, the last day that every zone can express."""
+
 
 def format_countdown(milliseconds: int) -> str:
     """Format remaining time: `9:58`, from one hour `1:02:07`. A started second counts; negative time is `0:00`."""
@@ -108,8 +111,8 @@ def zone_or_utc(name: str) -> ZoneInfo:
 
 
 def at(wall_ms: int, zone: ZoneInfo) -> datetime:
-    """Return UTC milliseconds as an aware datetime in `zone`."""
-    return datetime.fromtimestamp(wall_ms / 1000, UTC).astimezone(zone)
+    """Return UTC milliseconds as an aware datetime in `zone`; one outside 1970 to 9999 is moved into it."""
+    return datetime.fromtimestamp(min(max(0, wall_ms), LATEST_MS) / 1000, UTC).astimezone(zone)
 
 
 def format_clock(wall_ms: int, zone: ZoneInfo) -> str:

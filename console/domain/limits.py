@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from console.domain.formatting import at
 from console.domain.usage import units_text
 
 
@@ -117,8 +117,7 @@ def refusal_message(cap_usage: CapUsage, need: int) -> str:
 def _frees(cap_usage: CapUsage) -> str:
     if cap_usage.frees_at_ms is None:
         return "when a run ends"
-    at = datetime.fromtimestamp(cap_usage.frees_at_ms / 1000, ZoneInfo(cap_usage.time_zone))
-    return f"at {at:%Y-%m-%d %H:%M %Z}"
+    return f"at {at(cap_usage.frees_at_ms, ZoneInfo(cap_usage.time_zone)):%Y-%m-%d %H:%M %Z}"
 
 
 def is_over_budget(*, used: int, largest_step: int, budget: int, before: bool) -> bool:

@@ -123,3 +123,8 @@ def test_zones_have_a_name_or_an_offset_and_an_unknown_zone_is_utc() -> None:
     assert formatting.zone_name(NOW_MS, ZoneInfo("Asia/Kathmandu")) == "+05:45"
     assert formatting.zone_or_utc("Nowhere/Land") == ZoneInfo("UTC")
     assert formatting.zone_or_utc("../etc/passwd") == ZoneInfo("UTC")
+
+
+@pytest.mark.parametrize("wall_ms", [-1, -(10**15), 253_402_300_800_000, 10**18])
+def test_a_time_that_the_calendar_does_not_have_is_shown_as_the_nearest_one(wall_ms: int) -> None:
+    assert formatting.at(wall_ms, BERLIN).year in (1970, 9999)
