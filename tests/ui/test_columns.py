@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from console.ui.runs.cells import COLUMNS, GUTTER, NEVER, ColumnName, gap, layout_columns
+from console.tables import ALWAYS
+from console.ui.runs.cells import COLUMNS, GUTTER, ColumnName, gap, placed_columns
 
 
 def names(total: int) -> list[ColumnName]:
-    return [placed.column.name for placed in layout_columns(total)]
+    return [placed.column.name for placed in placed_columns(total)]
 
 
 def used(total: int) -> int:
-    placed = layout_columns(total)
+    placed = placed_columns(total)
     return GUTTER + sum(each.cells for each in placed) + gap(total) * (len(placed) - 1)
 
 
@@ -22,7 +23,7 @@ def test_the_designed_widths() -> None:
 
 
 def test_at_any_width_the_columns_fit_and_the_vital_ones_stay() -> None:
-    vital = [column.name for column in COLUMNS if column.stays == NEVER]
+    vital = [column.name for column in COLUMNS if column.priority == ALWAYS]
     for total in range(61, 400):
         assert used(total) <= total
         assert [name for name in names(total) if name in vital] == vital
@@ -38,7 +39,7 @@ def test_a_key_is_shown_by_its_head_or_whole() -> None:
     widths = {
         placed.cells
         for total in range(61, 300)
-        for placed in layout_columns(total)
+        for placed in placed_columns(total)
         if placed.column.name is ColumnName.KEY
     }
     assert widths == {8, 16}

@@ -8,17 +8,17 @@ import pytest
 
 from console.domain.run import Outcome, Run, State
 from console.engine.models import Snapshot
+from console.tables import PlacedColumn
 from console.ui.glyphs import UNICODE
 from console.ui.runs.cells import (
     COLUMNS,
     ColumnName,
-    PlacedColumn,
     budget_tone,
     cell,
     cut_off,
     header,
     last_step,
-    layout_columns,
+    placed_columns,
     row,
     step_text,
 )
@@ -37,7 +37,7 @@ def shown(name: ColumnName, run: Run, cells: int = 18) -> str:
 @pytest.mark.parametrize("total", [80, 100, 120, 160, 200])
 @pytest.mark.parametrize("run", [*samples.busy(), *samples.ended()], ids=lambda run: run.outcome or run.state)
 def test_a_row_takes_exactly_its_cells_in_every_state(run: Run, total: int) -> None:
-    placed = layout_columns(total)
+    placed = placed_columns(total)
     assert width(row(run, LOOK, placed, total, UNICODE)) == width(header(placed, total))
 
 

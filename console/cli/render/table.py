@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TextIO
 
+from console import tables
 from console.domain.text import sanitize
 
 
@@ -75,26 +76,23 @@ def render_table(
     natural = [
         max([cells(column.title), *(cells(row[place]) for row in texts)]) for place, column in enumerate(columns)
     ]
-    widths = _fitted(natural, columns, width)
+    placed = tables.layout_columns(
+        [
+            tables.Column(
+                name=str(place), least=min(LEAST, most) if column.gives else most, most=most, turn=column.gives
+            )
+            for place, (column, most) in enumerate(zip(columns, natural, strict=True))
+        ],
+        width,
+        gap=len(GAP),
+    )
+    widths = [column.cells for column in placed]
     head = _line([column.title for column in columns], columns, widths, [Tone.STRONG] * len(columns), style)
     body = [
         _line(row, columns, widths, [cell.tone for cell in source], style)
         for row, source in zip(texts, rows, strict=True)
     ]
     return [head, *body]
-
-
-def _fitted(natural: list[int], columns: Sequence[Column], width: int | None) -> list[int]:
-    widths = list(natural)
-    if width is None:
-        return widths
-    spare = width - sum(widths) - len(GAP) * (len(widths) - 1)
-    for place in sorted(range(len(columns)), key=lambda place: -columns[place].gives):
-        if spare < 0 and columns[place].gives:
-            given = min(-spare, max(0, widths[place] - LEAST))
-            widths[place] -= given
-            spare += given
-    return widths
 
 
 def _line(

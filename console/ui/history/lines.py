@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import assert_never
 
 from console.domain.run import Outcome, Run, State
 from console.engine.models import KeyState, KeyStatus, RunDetail
+from console.tables import Column, PlacedColumn, layout_columns
 from console.ui.format import at, elapsed, units
 from console.ui.glyphs import Glyphs, outcome_word, state_span
 from console.ui.history.pages import Entry
@@ -17,7 +18,7 @@ from console.ui.spans import Line, Span, Tone, clip, fit, left, line, middle, ri
 from console.ui.state.view_state import ViewState
 
 
-class Name(StrEnum):
+class ColumnName(StrEnum):
     """The columns from left to right."""
 
     WHEN = "when"
@@ -35,96 +36,91 @@ class Name(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """What a column takes, in cells, and from which width of the screen on it is there."""
-
-    name: Name
-    cells: int
-    since: int
-    flush_right: bool = False
-
-
 COLUMNS = (
-    Column(name=Name.WHEN, cells=16, since=0),
-    Column(name=Name.OUTCOME, cells=13, since=0),
-    Column(name=Name.TASK, cells=18, since=0),
-    Column(name=Name.TARGET, cells=16, since=160),
-    Column(name=Name.DATE, cells=14, since=130),
-    Column(name=Name.KEY, cells=8, since=108),
-    Column(name=Name.STANDING, cells=7, since=0),
-    Column(name=Name.TRIES, cells=5, since=0, flush_right=True),
-    Column(name=Name.STAGE, cells=10, since=150),
-    Column(name=Name.ORIGIN, cells=8, since=170),
-    Column(name=Name.ELAPSED, cells=8, since=100, flush_right=True),
-    Column(name=Name.UNITS, cells=6, since=0, flush_right=True),
+    Column(name=ColumnName.WHEN, least=16, most=16),
+    Column(name=ColumnName.OUTCOME, least=13, most=13),
+    Column(name=ColumnName.TASK, least=18, most=72, turn=2),
+    Column(name=ColumnName.TARGET, least=16, most=16, from_width=160),
+    Column(name=ColumnName.DATE, least=14, most=14, from_width=130),
+    Column(name=ColumnName.KEY, least=8, most=8, from_width=108),
+    Column(name=ColumnName.STANDING, least=7, most=7),
+    Column(name=ColumnName.TRIES, least=5, most=5, flush_right=True),
+    Column(name=ColumnName.STAGE, least=10, most=10, from_width=150),
+    Column(name=ColumnName.ORIGIN, least=8, most=8, from_width=170),
+    Column(name=ColumnName.ELAPSED, least=8, most=8, from_width=100, flush_right=True),
+    Column(name=ColumnName.UNITS, least=6, most=6, flush_right=True),
+    Column(name=ColumnName.NOTE, least=12, most=1_000, priority=0, turn=1),
 )
-"""What is left of the width is the note's, or the task's where a note would say nothing."""
-NOTE_LEAST = 12
+NARROW = 72
+NARROW_COLUMNS = (
+    Column(name=ColumnName.WHEN, least=16, most=16, priority=40),
+    Column(name=ColumnName.OUTCOME, least=13, most=13),
+    Column(name=ColumnName.TASK, least=10, most=72),
+    Column(name=ColumnName.STANDING, least=7, most=7, priority=10),
+    Column(name=ColumnName.TRIES, least=5, most=5, priority=20, flush_right=True),
+    Column(name=ColumnName.UNITS, least=6, most=6, priority=30, flush_right=True),
+)
+"""For tables of less than NARROW cells: the task's name keeps ten cells, and other columns leave instead."""
 
 
-def columns(cells: int) -> tuple[Column, ...]:
-    """Those that a screen of that width has; a name or a target is wide where there is room."""
-    chosen = [column for column in COLUMNS if column.since <= cells]
-    room = cells - sum(column.cells + 1 for column in chosen)
-    if room >= NOTE_LEAST:
-        return (*chosen, Column(name=Name.NOTE, cells=room, since=0))
-    return tuple(replace(each, cells=each.cells + room) if each.name is Name.TASK else each for each in chosen)
+@lru_cache(maxsize=8)
+def placed_columns(cells: int) -> tuple[PlacedColumn[ColumnName], ...]:
+    """The columns of a table that is `cells` wide."""
+    return layout_columns(NARROW_COLUMNS if cells < NARROW else COLUMNS, cells)
 
 
 def head(cells: int) -> Line:
     """The names of the columns."""
     names = (
-        right(column.name, column.cells) if column.flush_right else left(column.name, column.cells)
-        for column in columns(cells)
+        (right if each.column.flush_right else left)(each.column.name, each.cells) for each in placed_columns(cells)
     )
     return (Span(" ".join(names), Tone.MUTED),)
 
 
 def row(entry: Entry, look: ViewState, cells: int, glyphs: Glyphs, *, below: bool = False) -> Line:
-    """One entry; `below`: another attempt of the key that stands above."""
+    """One entry; `below` is true for another attempt of the key whose newest attempt stands above."""
     spans: list[Span] = []
-    for column in columns(cells):
-        span = _cell(column, entry, look, glyphs)
-        if below and column.name is Name.TASK:
+    for placed in placed_columns(cells):
+        span = _cell(placed, entry, look, glyphs)
+        if below and placed.column.name is ColumnName.TASK:
             span = Span(f" {glyphs.branch} attempt {entry.run.attempt}", Tone.MUTED)
-        place = right if column.flush_right else left
-        spans += [Span(place(span.text, column.cells, glyphs.ellipsis), span.tone), Span(" ")]
+        align = right if placed.column.flush_right else left
+        spans += [Span(align(span.text, placed.cells, glyphs.ellipsis), span.tone), Span(" ")]
     return tuple(spans[:-1])
 
 
-def _cell(column: Column, entry: Entry, look: ViewState, glyphs: Glyphs) -> Span:
+def _cell(placed: PlacedColumn[ColumnName], entry: Entry, look: ViewState, glyphs: Glyphs) -> Span:
     run, standing = entry.run, entry.standing
     quiet = Tone.MUTED if run.attempt == 0 else Tone.PLAIN
-    match column.name:
-        case Name.WHEN:
+    match placed.column.name:
+        case ColumnName.WHEN:
             return Span(_when(run.created_ms, look), quiet)
-        case Name.OUTCOME:
+        case ColumnName.OUTCOME:
             return state_span(run, glyphs)
-        case Name.TASK:
+        case ColumnName.TASK:
             return Span(sanitize_cell(run.task), Tone.MUTED if run.attempt == 0 else Tone.STRONG)
-        case Name.TARGET:
-            return Span(middle(sanitize_cell(run.target), column.cells, glyphs.ellipsis), quiet)
-        case Name.DATE:
+        case ColumnName.TARGET:
+            return Span(middle(sanitize_cell(run.target), placed.cells, glyphs.ellipsis), quiet)
+        case ColumnName.DATE:
             return Span(sanitize_cell(run.date), quiet)
-        case Name.KEY:
-            return Span(run.key[: column.cells], Tone.MUTED)
-        case Name.STANDING:
+        case ColumnName.KEY:
+            return Span(run.key[: placed.cells], Tone.MUTED)
+        case ColumnName.STANDING:
             return standing_span(standing, glyphs)
-        case Name.TRIES:
+        case ColumnName.TRIES:
             return Span(tries(run, standing, glyphs), quiet)
-        case Name.STAGE:
+        case ColumnName.STAGE:
             return Span(run.stage.label, quiet)
-        case Name.ORIGIN:
+        case ColumnName.ORIGIN:
             return Span(run.origin.value, quiet)
-        case Name.ELAPSED:
+        case ColumnName.ELAPSED:
             return Span(elapsed(look.elapsed_ms(run)) if run.sent else glyphs.none, quiet)
-        case Name.UNITS:
+        case ColumnName.UNITS:
             return Span(units(run.used) if run.usage_known or run.used else glyphs.none, quiet)
-        case Name.NOTE:
+        case ColumnName.NOTE:
             return Span(_note(run), Tone.MUTED)
         case _:
-            assert_never(column.name)
+            assert_never(placed.column.name)
 
 
 def _when(wall_ms: int, look: ViewState) -> str:

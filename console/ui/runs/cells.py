@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import assert_never
 
 from console.domain.run import Run, State
+from console.tables import Column, PlacedColumn, layout_columns
 from console.ui.format import age, countdown, elapsed, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.spans import Line, Span, Tone, fit, left, middle, right, sanitize_cell
@@ -30,36 +30,17 @@ class ColumnName(StrEnum):
     STEP = "last step"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
-    """What a column asks for, in cells."""
-
-    name: ColumnName
-    least: int
-    most: int
-    """It grows up to this when room is left."""
-    stays: int
-    """The column with the lowest figure leaves first; columns that share the highest never leave."""
-    share: int = 1
-    """Weight when room is given out."""
-    at_once: bool = False
-    """It grows to its most or not at all: half a key is no better than its first digits."""
-    flush_right: bool = False
-
-
-NEVER = 100
-
 COLUMNS = (
-    Column(name=ColumnName.STATE, least=13, most=13, stays=NEVER),
-    Column(name=ColumnName.TASK, least=16, most=32, stays=NEVER, share=3),
-    Column(name=ColumnName.TARGET, least=12, most=30, stays=40, share=2),
-    Column(name=ColumnName.KEY, least=8, most=16, stays=50, share=8, at_once=True),
-    Column(name=ColumnName.STAGE, least=10, most=10, stays=20),
-    Column(name=ColumnName.ATTEMPT, least=3, most=3, stays=25, flush_right=True),
-    Column(name=ColumnName.CUTOFF, least=9, most=9, stays=NEVER, flush_right=True),
-    Column(name=ColumnName.ELAPSED, least=8, most=8, stays=30, flush_right=True),
-    Column(name=ColumnName.BUDGET, least=18, most=28, stays=NEVER, share=1),
-    Column(name=ColumnName.STEP, least=16, most=200, stays=60, share=3),
+    Column(name=ColumnName.STATE, least=13, most=13),
+    Column(name=ColumnName.TASK, least=16, most=32, weight=3),
+    Column(name=ColumnName.TARGET, least=12, most=30, priority=40, weight=2),
+    Column(name=ColumnName.KEY, least=8, most=16, priority=50, weight=8, whole=True),
+    Column(name=ColumnName.STAGE, least=10, most=10, priority=20),
+    Column(name=ColumnName.ATTEMPT, least=3, most=3, priority=25, flush_right=True),
+    Column(name=ColumnName.CUTOFF, least=9, most=9, flush_right=True),
+    Column(name=ColumnName.ELAPSED, least=8, most=8, priority=30, flush_right=True),
+    Column(name=ColumnName.BUDGET, least=18, most=28, weight=1),
+    Column(name=ColumnName.STEP, least=16, most=200, priority=60, weight=3),
 )
 """At 80 cells state, task, cut-off, budget and last step are left; at 120 all but the stage."""
 
@@ -69,54 +50,15 @@ ROOMY = 132
 """From this width on two blanks stand between columns, below it one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacedColumn:
-    """A column with the width it got."""
-
-    column: Column
-    cells: int
-
-
 def gap(total: int) -> int:
-    """Cells between two columns of a table `total` cells wide."""
+    """Cells between two columns of a table that is `total` cells wide."""
     return 2 if total >= ROOMY else 1
 
 
 @lru_cache(maxsize=8)
-def layout_columns(total: int, columns: tuple[Column, ...] = COLUMNS) -> tuple[PlacedColumn, ...]:
-    """The columns that fit into `total` cells, with their widths; the least important left out.
-
-    Where not even those that stay fit, they keep their least width and the widget cuts the line.
-    """
-    chosen = list(columns)
-    while _least(chosen, total) > total and (leaver := min(chosen, key=lambda column: column.stays)).stays < NEVER:
-        chosen.remove(leaver)
-    widths = {column.name: column.least for column in chosen}
-    _grow(chosen, widths, total - _least(chosen, total))
-    return tuple(PlacedColumn(column=column, cells=widths[column.name]) for column in chosen)
-
-
-def _least(columns: list[Column], total: int) -> int:
-    return GUTTER + sum(column.least for column in columns) + gap(total) * (len(columns) - 1)
-
-
-def _grow(columns: list[Column], widths: dict[ColumnName, int], room: int) -> None:
-    """Gives `room` cells out, one by one in turn, `share` cells to a column per turn."""
-    while room > 0:
-        hungry = [column for column in columns if _wants(column, widths[column.name], room)]
-        if not hungry:
-            return
-        for column in hungry:
-            if not _wants(column, widths[column.name], room):
-                continue
-            given = min(column.share, room, column.most - widths[column.name])
-            widths[column.name] += given
-            room -= given
-
-
-def _wants(column: Column, cells: int, room: int) -> bool:
-    missing = column.most - cells
-    return missing > 0 and (not column.at_once or room >= missing)
+def placed_columns(total: int) -> tuple[PlacedColumn[ColumnName], ...]:
+    """The columns of a table that is `total` cells wide, gutter included."""
+    return layout_columns(COLUMNS, max(0, total - GUTTER), gap=gap(total))
 
 
 NEAR_MS = 60_000
@@ -125,7 +67,7 @@ BUDGET_TEXT = 11
 """Cells of `38.2/80` beside its gauge, the slash in one column."""
 
 
-def row(run: Run, look: ViewState, placed: tuple[PlacedColumn, ...], total: int, glyphs: Glyphs) -> Line:
+def row(run: Run, look: ViewState, placed: tuple[PlacedColumn[ColumnName], ...], total: int, glyphs: Glyphs) -> Line:
     """The row without its gutter, one span or more per column, filled to the width of the columns."""
     spans: list[Span] = []
     for index, place in enumerate(placed):
@@ -135,7 +77,7 @@ def row(run: Run, look: ViewState, placed: tuple[PlacedColumn, ...], total: int,
     return tuple(spans)
 
 
-def header(placed: tuple[PlacedColumn, ...], total: int) -> Line:
+def header(placed: tuple[PlacedColumn[ColumnName], ...], total: int) -> Line:
     """The names of the columns over their cells."""
     # The gauge keeps one blank to the figure at its left, so its name does too.
     names = (
@@ -147,7 +89,7 @@ def header(placed: tuple[PlacedColumn, ...], total: int) -> Line:
     return (Span((" " * gap(total)).join(names), Tone.MUTED),)
 
 
-def cell(place: PlacedColumn, run: Run, look: ViewState, glyphs: Glyphs) -> Line:
+def cell(place: PlacedColumn[ColumnName], run: Run, look: ViewState, glyphs: Glyphs) -> Line:
     """Exactly `place.cells` cells of one column."""
     ended = run.state is State.ENDED
     quiet = Tone.MUTED if ended else Tone.PLAIN

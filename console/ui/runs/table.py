@@ -14,8 +14,9 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from console.domain.run import Run, RunId
+from console.tables import PlacedColumn
 from console.ui.glyphs import Glyphs
-from console.ui.runs.cells import PlacedColumn, header, layout_columns, row
+from console.ui.runs.cells import ColumnName, header, placed_columns, row
 from console.ui.spans import Line, Span, Tone
 from console.ui.state.row_order import SEPARATOR, RowOrder, marked_in_order
 from console.ui.state.view_state import ViewState
@@ -63,7 +64,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._shown: dict[int, tuple[Line, bool]] = {}
         self._made: dict[int, tuple[Line, bool]] = {}
         """Rows by their index, for as long as nothing changes that they show."""
-        self._made_for: tuple[PlacedColumn, ...] = ()
+        self._made_for: tuple[PlacedColumn[ColumnName], ...] = ()
         self._last_row = 0
         self._had_cursor = False
 
@@ -161,7 +162,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
     def _repaint_changed(self) -> None:
         """Asks for a repaint of the visible rows that differ from what was painted last."""
         top, width = self.scroll_offset.y, self._cells
-        placed = layout_columns(width)
+        placed = placed_columns(width)
         changed = [
             Region(0, y, width, 1)
             for y in range(HEADER, self.size.height)
@@ -173,13 +174,13 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         """The column names, then the rows that are scrolled into view."""
         width = self._cells
-        placed = layout_columns(width)
+        placed = placed_columns(width)
         if y < HEADER:
             return paint(self, (Span("  "), *header(placed, width)), width)
         spans, is_cursor = self._shown[y] = self._line(y - HEADER + self.scroll_offset.y, placed)
         return paint(self, spans, width, cursor=is_cursor)
 
-    def _line(self, index: int, placed: tuple[PlacedColumn, ...]) -> tuple[Line, bool]:
+    def _line(self, index: int, placed: tuple[PlacedColumn[ColumnName], ...]) -> tuple[Line, bool]:
         """The spans of one row and whether the cursor is on it."""
         if placed != self._made_for:
             # A scrollbar comes and goes without a word to the table.
@@ -189,7 +190,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             self._made[index] = self._make(index, placed)
         return self._made[index]
 
-    def _make(self, index: int, placed: tuple[PlacedColumn, ...]) -> tuple[Line, bool]:
+    def _make(self, index: int, placed: tuple[PlacedColumn[ColumnName], ...]) -> tuple[Line, bool]:
         look, ids = self.look, self._order.ids
         if look is None or index >= len(ids):
             return (), False
