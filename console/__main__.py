@@ -23,7 +23,7 @@ def main() -> None:
 
 def _told_without_values(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
     # The usual hook prints messages, and a message may hold a prompt or a key.
-    from console.cli.exit_codes import crash_summary
+    from console.diag_log import crash_summary
 
     sys.stderr.write(f"nightdesk: {crash_summary(error)}\n")
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from console.cli.exit_codes import crash_summary
 from console.domain.text import sanitize
 from console.domain.timestamps import Clock, iso_ms
 from console.journal.append_file import AppendFile
@@ -62,3 +62,9 @@ def diag_log(path: Path, clock: Clock) -> Iterator[None]:
         ours.removeHandler(handler)
         ours.propagate = True
         handler.close()
+
+
+def crash_summary(error: BaseException) -> str:
+    """Where a mistake of this program happened: places only, no values, since a value may be a secret."""
+    frames = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    return sanitize(f"internal error: {type(error).__name__}\n  " + "\n  ".join(frames[-12:]), newlines=True)

@@ -1,4 +1,4 @@
-"""How this program is called from a shell of the same person: by its name where that leads somewhere."""
+"""How to start this program again: as a child process, and from the shell of the same person."""
 
 from __future__ import annotations
 
@@ -7,12 +7,25 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import console
+
 NAME = "nightdesk"
 
+# By path and with -P, so that a folder named `console` in the working directory is never imported instead.
+_START = "import sys; sys.path.append(sys.argv.pop(1)); from console.__main__ import main; main()"
 
-def program(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """`nightdesk` where the search path has it, else the one of this installation, else Python with the module."""
+
+def own_command(*words: str) -> list[str]:
+    """Return the argv that runs this very installation with `words`, from any working directory."""
+    return [sys.executable, "-P", "-c", _START, str(Path(console.__file__).resolve().parent.parent), *words]
+
+
+def shell_command(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the words that start this program in a shell.
+
+    `nightdesk` if PATH has it, else the script of this installation, else Python with the module.
+    """
     if shutil.which(NAME, path=environment.get("PATH", "")) is not None:
         return (NAME,)
-    beside = Path(sys.executable).with_name(NAME)
-    return (str(beside),) if beside.exists() else (sys.executable, "-m", "console")
+    script = Path(sys.executable).with_name(NAME)
+    return (str(script),) if script.exists() else (sys.executable, "-m", "console")

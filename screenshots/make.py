@@ -58,7 +58,7 @@ def pictures(themes: Themes) -> tuple[Picture, ...]:
 
 async def take(demo: Demo, picture: Picture, folder: Path) -> None:
     """Opens a console of its own on the running engine, presses the keys, saves what is shown."""
-    context = Context(engine=demo.house.engine, clock=demo.house.clock, glyphs=UNICODE, by=BY)
+    context = Context(engine=demo.app.engine, clock=demo.app.clock, glyphs=UNICODE, by=BY)
     app = ConsoleApp(context, themes=load_themes(), theme=picture.theme)
 
     async def press(pilot: Pilot[ExitResult]) -> None:
@@ -91,7 +91,7 @@ async def main(folder: Path) -> None:
         await asyncio.sleep(WARM_UP_S)
         for picture in pictures(load_themes()):
             await take(demo, picture, folder)
-        await demo.house.engine.operations.stop_all(by=BY)
+        await demo.app.engine.operations.stop_all(by=BY)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Which runs somebody means: a run id, the beginning of one, or a key."""
+"""What commands take as arguments: the runs that somebody names, and the task names that a shell completes."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,26 +10,32 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.locations import config_file
+from console.config import ConfigError, load
 from console.domain.key import is_key
 from console.domain.text import sanitize
 
 if TYPE_CHECKING:
+    # For the type alone: `log` takes its filters from here and loads no database driver.
     from console.domain.run import Run
     from console.engine.queries import Queries
 
-LEAST_PREFIX = 4
+MIN_PREFIX = 4
+"""Characters of a run id that must be given at least."""
 
 
-async def resolve_runs(view: Queries, text: str) -> tuple[Run, ...]:
-    """All runs of a key, or the one run. Raises Failure where there is none, or more than one could be meant."""
+async def resolve_runs(queries: Queries, text: str) -> tuple[Run, ...]:
+    """Return all runs of a key, or the one run that an id or the beginning of one means.
+
+    Raises CommandError if there is none, or if the beginning fits several.
+    """
     shown = sanitize(text, limit=60)
     cleaned = text.strip().lower()
-    if len(cleaned) < LEAST_PREFIX:
+    if len(cleaned) < MIN_PREFIX:
         raise CommandError(
             ExitCode.USAGE,
-            f"{shown!r} is too short: give a run id, {LEAST_PREFIX} or more of its first letters, or a key",
+            f"{shown!r} is too short: give a run id, {MIN_PREFIX} or more of its first letters, or a key",
         )
-    found = await view.find(cleaned)
+    found = await queries.find(cleaned)
     if not found:
         raise CommandError(ExitCode.USAGE, f"no run has the id or key {shown!r}; `nightdesk history` lists them")
     if len(found) > 1 and not is_key(cleaned):
@@ -37,17 +44,13 @@ async def resolve_runs(view: Queries, text: str) -> tuple[Run, ...]:
     return found
 
 
-async def resolve_run(view: Queries, text: str) -> Run:
-    """The one run; of a key its latest attempt. Raises Failure."""
-    return (await resolve_runs(view, text))[-1]
+async def resolve_run(queries: Queries, text: str) -> Run:
+    """Return the one run that `text` means; for a key its latest attempt. Raises CommandError."""
+    return (await resolve_runs(queries, text))[-1]
 
 
 def task_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The tasks of the config file that would be used."""
-    import os
-
-    from console.config import ConfigError, load
-
+    """Complete a task name from the config file in use; offer nothing if it cannot be read."""
     flag = getattr(context.obj, "config_flag", None)
     try:
         settings = load(config_file(flag, os.environ, Path.cwd()).path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from enum import IntEnum
 
 from console.domain.text import sanitize
@@ -72,6 +71,8 @@ def command_error(error: Exception) -> CommandError:
         case LookupError() | ValueError() if _is_ours(error):
             return CommandError(ExitCode.USAGE, _line(error))
         case _:
+            from console.diag_log import crash_summary
+
             return CommandError(ExitCode.INTERNAL, crash_summary(error))
 
 
@@ -83,9 +84,3 @@ def _line(error: Exception) -> str:
 def _is_ours(error: Exception) -> bool:
     # KeyError, IndexError, UnicodeError and their like are mistakes in a program, not answers to a person.
     return type(error) in (LookupError, ValueError)
-
-
-def crash_summary(error: BaseException) -> str:
-    """Where a mistake of this program happened: places only, no values, since a value may be a secret."""
-    frames = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
-    return sanitize(f"internal error: {type(error).__name__}\n  " + "\n  ".join(frames[-12:]), newlines=True)

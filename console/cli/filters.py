@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 import click
 
 from console.cli.arguments import task_names
+from console.domain.log_record import LogRecord
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
+from console.domain.timestamps import parse_instant
 
 if TYPE_CHECKING:
-    from console.domain.log_record import LogRecord
     from console.store.history import HistoryFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -56,8 +57,6 @@ class Filters:
 
     def bounds(self, now_ms: int, time_zone: str) -> tuple[int | None, int | None]:
         """From this instant on, and before that one, in UTC milliseconds. Raises ValueError."""
-        from console.domain.timestamps import parse_instant
-
         zone = ZoneInfo(time_zone)
         since = parse_instant(self.since, now_ms=now_ms, zone=zone) if self.since else None
         until = parse_instant(self.until, now_ms=now_ms, zone=zone, end_of_day=True) if self.until else None
@@ -65,6 +64,7 @@ class Filters:
 
     def understood(self, now_ms: int, time_zone: str) -> HistoryFilter:
         """What the store is asked; days are of `time_zone`. Raises ValueError."""
+        # `log` has these options too, and loads no database driver.
         from console.store.history import HistoryFilter
 
         since, until = self.bounds(now_ms, time_zone)

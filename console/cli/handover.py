@@ -8,49 +8,45 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import console
+from console.app import App
 from console.cli.exit_codes import CommandError, ExitCode
-from console.domain.run import Run, State
+from console.cli.invocation import Invocation
+from console.domain.run import Run, RunId, State
 from console.engine.errors import StoreError
 from console.engine.models import Owner, Snapshot
-
-if TYPE_CHECKING:
-    from console.app import App
-    from console.cli.invocation import Invocation
-    from console.domain.run import RunId
+from console.program import own_command
 
 TAKEN_WITHIN_S = 1.5
 """How long we wait to see who takes a run; it is taken in any case."""
 
 
-async def hand_over(shell: Invocation, house: App, run_id: RunId | None = None) -> str | None:
+async def hand_over(invocation: Invocation, app: App, run_id: RunId | None = None) -> str | None:
     """Guards no more; the background supervisor, or a quicker engine, takes what is still open.
 
     Who guards `run_id` now (or whatever was left alone), in words; None where nothing needs a guard.
     """
-    await house.engine.hand_over()
+    await app.engine.hand_over()
     with suppress(StoreError):
-        left = unguarded_runs(await house.engine.queries.snapshot())
+        left = unguarded_runs(await app.engine.queries.snapshot())
         if not left:
             return None
         run_id = run_id or left[0].id
     # Where the store does not tell, somebody has to go on looking all the same.
     try:
-        pid = start_guard(config=shell.config.path, folder=shell.folder, environment=shell.environment)
+        pid = start_guard(config=invocation.config.path, folder=invocation.folder, environment=invocation.environment)
     except OSError as error:
         told = f"the background supervisor does not start ({error}); keep `nightdesk` open"
         raise CommandError(ExitCode.UNCONFIRMED, told) from None
-    return await _taker(house, run_id, pid)
+    return await _taker(app, run_id, pid)
 
 
-async def _taker(house: App, run_id: RunId | None, pid: int) -> str | None:
+async def _taker(app: App, run_id: RunId | None, pid: int) -> str | None:
     loop = asyncio.get_running_loop()
     until = loop.time() + TAKEN_WITHIN_S
     while run_id is not None and loop.time() < until:
         try:
-            snapshot = await house.engine.queries.snapshot()
+            snapshot = await app.engine.queries.snapshot()
         except StoreError:
             break
         run = next((run for run in snapshot.live if run.id == run_id), None)
@@ -62,15 +58,6 @@ async def _taker(house: App, run_id: RunId | None, pid: int) -> str | None:
             return f"{name} (pid {owner.pid})"
         await asyncio.sleep(0.1)
     return f"the background supervisor (pid {pid}), which is starting"
-
-
-# By path and with -P: a folder named `console` where somebody happens to stand is never taken for ours.
-_BEGIN = "import sys; sys.path.append(sys.argv.pop(1)); from console.__main__ import main; main()"
-
-
-def own_command(*words: str) -> list[str]:
-    """The command line that runs this very program, from any folder and installed anywhere."""
-    return [sys.executable, "-P", "-c", _BEGIN, str(Path(console.__file__).resolve().parent.parent), *words]
 
 
 def start_guard(*, config: Path, folder: Path, environment: Mapping[str, str]) -> int:

@@ -16,7 +16,7 @@ from console.cli.locations import Found, config_file, state_folder
 from console.cli.render.table import Style
 from console.domain.text import sanitize
 from console.engine.identity import acting_user
-from console.program import program
+from console.program import shell_command
 
 if TYPE_CHECKING:
     from console.config import Settings
@@ -110,7 +110,7 @@ class Invocation:
         """How another shell reaches the same state folder and config: with what was given on this command line."""
         given = (("--state-dir", self.state_flag), ("--config", self.config_flag))
         return (
-            *program(self.environment),
+            *shell_command(self.environment),
             *(word for option, value in given if value for word in (option, self._whole(value))),
         )
 

@@ -5,6 +5,7 @@ The config is looked for in the working folder, then in the XDG config folder.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,4 +61,4 @@ def _found(folder: Path, name: str, why: str) -> Found:
         path = folder / Path(name).expanduser()
     except RuntimeError:
         path = folder / name
-    return Found(path=path, why=why, exists=path.exists())
+    return Found(path=path, why=why, exists=os.path.exists(path))

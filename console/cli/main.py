@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from console import __version__
 from console.cli.exit_codes import ExitCode, command_error
@@ -18,40 +21,56 @@ from console.domain.text import sanitize
 
 PROGRAM = "nightdesk"
 
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """Where a command is, and its line on the help page, so that the page loads no command."""
+
+    module: str
+    """A module of `console.cli.commands`."""
+    summary: str
+    hidden: bool = False
+
+
 COMMANDS = {
-    "console": "console",
-    "demo": "demo",
-    "init": "setup",
-    "run": "run",
-    "serve": "serve",
-    "ps": "ps",
-    "history": "history",
-    "show": "show",
-    "log": "log",
-    "usage": "usage",
-    "cancel": "stop",
-    "pause": "stop",
-    "resume": "stop",
-    "approve": "decide",
-    "decline": "decide",
-    "stage": "stage",
-    "caps": "caps",
-    "settle": "settle",
-    "paths": "setup",
-    "completion": "setup",
-    "drill": "drill",
-    "doctor": "doctor",
-    "guard": "guard",
+    "console": CommandEntry(
+        "console", "The screen: watch runs, cancel with one key, step tasks through the rollout, read the usage."
+    ),
+    "demo": CommandEntry("simulated", "The console on the simulator, with sample tasks and a week of history."),
+    "init": CommandEntry("setup", "Write a commented nightdesk.toml."),
+    "run": CommandEntry("run", "Launch TASK and supervise it to its end."),
+    "serve": CommandEntry("serve", "Schedule and supervise without a screen, until SIGTERM."),
+    "ps": CommandEntry("ps", "What is live, proposed and unconfirmed included."),
+    "history": CommandEntry("history", "Every run and skip, newest first."),
+    "show": CommandEntry("show", "One RUN whole, with its timeline."),
+    "log": CommandEntry("log", "The log: one line per launch, ending, skip, refusal and note."),
+    "usage": CommandEntry("usage", "What was used, by day."),
+    "cancel": CommandEntry("stop", "Stop runs and wait for proof."),
+    "pause": CommandEntry("stop", "No launch of any origin until `resume`."),
+    "resume": CommandEntry("stop", "Launches are allowed again."),
+    "approve": CommandEntry("decide", "Let a proposed RUN start."),
+    "decline": CommandEntry("decide", "End a proposed RUN without a launch."),
+    "stage": CommandEntry("stage", "Show the stage of every task, or of TASK, or move TASK one rung."),
+    "caps": CommandEntry("caps", "How full the caps are, and when they free."),
+    "settle": CommandEntry("decide", "Rule on an unconfirmed RUN, or on one still stopping after its alarm."),
+    "paths": CommandEntry("setup", "Where the config, the state folder and its files are."),
+    "completion": CommandEntry("setup", "Print the completion script for bash, zsh or fish."),
+    "drill": CommandEntry("simulated", "Prove each guard against the embedded simulator, in a temporary folder."),
+    "doctor": CommandEntry("doctor", "What would stop a launch, before one is tried."),
+    "guard": CommandEntry("guard", "Guard what others left, until there is nothing left to guard.", hidden=True),
 }
-"""Every command and the module of `console.cli.commands` that holds it, in the order of the help page."""
+"""Every command, in the order of the help page."""
 
 
 class OutputClosed(Exception):
-    """Whoever read our output went away. No OSError: click would end the process by itself, as if a run had failed."""
+    """The reader of stdout closed it.
+
+    Not an OSError: click ends the process with 1 for a broken pipe, which would read as "the agent failed".
+    """
 
 
 class LazyGroup(click.Group):
-    """Finds commands by name without importing the others."""
+    """Imports the module of a command only when that command is invoked; help and completion read `COMMANDS`."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -63,12 +82,26 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = COMMANDS.get(cmd_name)
-        if module is None:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
             return None
-        found = getattr(importlib.import_module(f"console.cli.commands.{module}"), f"{cmd_name}_command")
-        assert isinstance(found, click.Command)
-        return found
+        module = importlib.import_module(f"console.cli.commands.{entry.module}")
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items() if not entry.hidden])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        commands = [
+            CompletionItem(name, help=entry.summary)
+            for name, entry in COMMANDS.items()
+            if name.startswith(incomplete) and not entry.hidden
+        ]
+        # Past click.Group, which imports every command for its help text.
+        return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -76,8 +109,6 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            import difflib
-
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise click.UsageError(f"No such command {sanitize(args[0], limit=60)!r}.{hint}", ctx) from error
@@ -99,9 +130,9 @@ def cli(context: click.Context, read_only: bool, slow: bool, mouse: bool) -> obj
         if read_only or slow or mouse:
             raise click.UsageError("--read-only, --slow and --mouse belong to the console")
         return None
-    from console.cli.commands.console import console_command
-
-    return context.invoke(console_command, read_only=read_only, slow=slow, mouse=mouse)
+    command = cli.get_command(context, "console")
+    assert command is not None, "it is in COMMANDS"
+    return context.invoke(command, read_only=read_only, slow=slow, mouse=mouse)
 
 
 def entry(arguments: Sequence[str]) -> int:
@@ -110,24 +141,24 @@ def entry(arguments: Sequence[str]) -> int:
         # A terminal without Unicode gets escapes; a command never fails for a letter.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    shell = Invocation(
+    invocation = Invocation(
         environment=os.environ, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, working=_working_folder()
     )
     try:
-        return run(arguments, shell)
+        return run(arguments, invocation)
     except (BrokenPipeError, OutputClosed):
         # What is still buffered must not fail once more when the interpreter closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.PIPE
 
 
-def run(arguments: Sequence[str], shell: Invocation) -> int:
+def run(arguments: Sequence[str], invocation: Invocation) -> int:
     """Runs one command line on any streams; the exit code. Raises BrokenPipeError or ReaderLeft: stdout is gone."""
     try:
-        code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=shell)
-        shell.stdout.flush()
+        code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation)
+        invocation.stdout.flush()
     except click.ClickException as error:
-        error.show(shell.stderr)
+        error.show(invocation.stderr)
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
@@ -135,7 +166,7 @@ def run(arguments: Sequence[str], shell: Invocation) -> int:
         raise
     except Exception as error:
         failure = command_error(error)
-        shell.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))
+        invocation.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))
         return failure.code
     return int(code) if isinstance(code, int) else ExitCode.OK
 

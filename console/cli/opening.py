@@ -1,26 +1,32 @@
-"""Short commands on a state folder: an engine that takes nothing over, opened and closed around one act."""
+"""Opens the app for a command: the engine on the state folder that the invocation names, with its config."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from console.app import App
-    from console.cli.invocation import Invocation
+from console.app import App, engine_settings, open_app, provider_factory
+from console.cli.invocation import Invocation
+from console.config import Settings
+from console.engine.settings import ProcessKind
 
 
 @asynccontextmanager
-async def opened(shell: Invocation) -> AsyncIterator[App]:
-    """The house for a command that guards nothing. Raises ConfigError, StoreError, Failure."""
-    from console.app import engine_settings, open_app, provider_factory
-    from console.engine.settings import ProcessKind
+async def opened(
+    invocation: Invocation,
+    kind: ProcessKind = ProcessKind.COMMAND,
+    *,
+    settings: Settings | None = None,
+    read_only: bool = False,
+) -> AsyncIterator[App]:
+    """Open the app of `invocation`; `settings` default to those of its config file.
 
-    settings = shell.settings()
+    Raises ConfigError, CommandError, StoreError.
+    """
+    settings = settings or invocation.settings()
     async with open_app(
-        folder=shell.folder,
-        settings=engine_settings(settings, ProcessKind.COMMAND),
-        make_provider=provider_factory(settings.provider, shell.environment),
-    ) as house:
-        yield house
+        folder=invocation.folder,
+        settings=engine_settings(settings, kind, read_only=read_only),
+        make_provider=provider_factory(settings.provider, invocation.environment),
+    ) as app:
+        yield app

@@ -6,19 +6,16 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
+from console.app import App
 from console.cli.exit_codes import ExitCode
 from console.cli.handover import hand_over
+from console.cli.invocation import Invocation
 from console.cli.locations import user_config_folder
 from console.cli.signals import shutdown_on_signals
-from console.ui.context import ExitReason, ExitResult
+from console.ui.context import ExitReason, ExitResult, Leave
 from console.ui.run_console import run_console
-
-if TYPE_CHECKING:
-    from console.app import App
-    from console.cli.invocation import Invocation
-    from console.ui.context import Leave
 
 LOOK_SECONDS = 1.0
 
@@ -38,21 +35,21 @@ class ScreenOptions:
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
-async def run_screen(house: App, looks: ScreenOptions, leave: Leave | None = None) -> ExitResult:
+async def run_screen(app: App, options: ScreenOptions, leave: Leave | None = None) -> ExitResult:
     """The screen until it ends. Raises ValueError for an unknown theme."""
     return await run_console(
-        house.engine,
-        clock=house.clock,
-        theme=looks.theme,
-        slow=looks.slow,
-        mouse=looks.mouse,
-        bell=looks.bell,
-        read_only=house.engine.settings.read_only,
+        app.engine,
+        clock=app.clock,
+        theme=options.theme,
+        slow=options.slow,
+        mouse=options.mouse,
+        bell=options.bell,
+        read_only=app.engine.settings.read_only,
         liftable=True,
         leave=leave,
         themes_folder=_folder(),
-        keys=looks.keys,
-        command=looks.command,
+        keys=options.keys,
+        command=options.command,
     )
 
 
@@ -60,49 +57,49 @@ def _folder() -> Path:
     return user_config_folder() / "themes"
 
 
-async def console(shell: Invocation, house: App, looks: ScreenOptions) -> int | None:
+async def console(invocation: Invocation, app: App, options: ScreenOptions) -> int | None:
     """The screen, then whatever the runs need once it is gone; the exit code.
 
     None: it was read-only, and the operator wants one that writes. A read-only one leaves runs as it found them.
     """
-    if house.engine.settings.read_only:
-        return _told(shell, await run_screen(house, looks))
+    if app.engine.settings.read_only:
+        return _told(invocation, await run_screen(app, options))
     left: list[str | None] = []
 
     async def leave() -> None:
-        left.append(await hand_over(shell, house))
+        left.append(await hand_over(invocation, app))
 
-    farewell = await run_screen(house, looks, leave)
-    if farewell.end is ExitReason.LINE_DROPPED:
-        return await _headless(shell, house)
-    if farewell.message:
-        shell.say(*farewell.message.splitlines())
-    guards = left[0] if left else await hand_over(shell, house)
+    result = await run_screen(app, options, leave)
+    if result.end is ExitReason.LINE_DROPPED:
+        return await _headless(invocation, app)
+    if result.message:
+        invocation.say(*result.message.splitlines())
+    guards = left[0] if left else await hand_over(invocation, app)
     if guards:
-        shell.say(f"guarded by {guards}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
-    return exit_code_of_screen(farewell)
+        invocation.say(f"guarded by {guards}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
+    return exit_code_of_screen(result)
 
 
-def _told(shell: Invocation, farewell: ExitResult) -> ExitCode | None:
-    if farewell.end is ExitReason.WRITE:
+def _told(invocation: Invocation, result: ExitResult) -> ExitCode | None:
+    if result.end is ExitReason.WRITE:
         return None
-    if farewell.message:
-        shell.say(*farewell.message.splitlines())
-    return exit_code_of_screen(farewell)
+    if result.message:
+        invocation.say(*result.message.splitlines())
+    return exit_code_of_screen(result)
 
 
-async def _headless(shell: Invocation, house: App) -> int:
+async def _headless(invocation: Invocation, app: App) -> int:
     """Goes on without a terminal until the runs have ended or another process has taken them."""
-    with shutdown_on_signals(signal.SIGTERM, signal.SIGINT) as leaving:
-        while house.engine.guarded and leaving.code is None:
-            await leaving.wait(LOOK_SECONDS)
-    await hand_over(shell, house)
-    return leaving.code or ExitCode.HUNG_UP
+    with shutdown_on_signals(signal.SIGTERM, signal.SIGINT) as shutdown:
+        while app.engine.guarded and shutdown.code is None:
+            await shutdown.wait(LOOK_SECONDS)
+    await hand_over(invocation, app)
+    return shutdown.code or ExitCode.HUNG_UP
 
 
-def exit_code_of_screen(farewell: ExitResult) -> ExitCode:
+def exit_code_of_screen(result: ExitResult) -> ExitCode:
     """What the end of the screen says to the shell."""
-    match farewell.end:
+    match result.end:
         case ExitReason.QUIT | ExitReason.LEFT | ExitReason.STOPPED | ExitReason.WRITE:
             return ExitCode.OK
         case ExitReason.LINE_DROPPED:
@@ -112,4 +109,4 @@ def exit_code_of_screen(farewell: ExitResult) -> ExitCode:
         case ExitReason.CRASHED:
             return ExitCode.INTERNAL
         case _:
-            assert_never(farewell.end)
+            assert_never(result.end)

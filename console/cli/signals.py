@@ -40,12 +40,12 @@ class ShutdownRequest:
 @contextmanager
 def shutdown_on_signals(*numbers: signal.Signals) -> Iterator[ShutdownRequest]:
     """While it lasts, these signals (none given: all of EXITS) only set the flag. Needs a running event loop."""
-    loop, leaving = asyncio.get_running_loop(), ShutdownRequest()
+    loop, shutdown = asyncio.get_running_loop(), ShutdownRequest()
     heard = numbers or tuple(EXITS)
     for number in heard:
-        loop.add_signal_handler(number, leaving.ask, EXITS[number])
+        loop.add_signal_handler(number, shutdown.ask, EXITS[number])
     try:
-        yield leaving
+        yield shutdown
     finally:
         for number in heard:
             loop.remove_signal_handler(number)

@@ -10,9 +10,7 @@ from console.domain.limits import Caps
 from console.domain.task import Task
 from console.domain.usage import Price
 from console.engine.settings import EngineSettings
-
-KEY = "demo"
-"""What the simulator takes for a key: anything."""
+from console.simulated import KEY
 
 
 def write_config(folder: Path, settings: EngineSettings, url: str) -> Path:

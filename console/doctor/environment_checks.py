@@ -6,54 +6,47 @@ import os
 import shutil
 import stat
 
-from console.cli.exit_codes import CommandError
-from console.doctor.runner import Case, Check, Found, Level, Part
+from console.config import ConfigError
+from console.doctor.runner import Area, Check, Level, Results, Subject
+from console.provider.http.secret import Secret
+from console.ui.glyphs import ASCII
+from console.ui.terminal.capabilities import fitting_glyphs, fitting_theme, is_remote, why_no_screen
 
 
-def config(case: Case) -> Found:
+def config(subject: Subject) -> Results:
     """The file is understood."""
-    from console.config import ConfigError
-
-    found = case.shell.config
     try:
-        settings = case.shell.settings()
+        settings = subject.load_settings()
     except ConfigError as error:
         yield from ((Level.FAIL, problem) for problem in error.problems)
         return
-    except CommandError as error:
-        yield Level.FAIL, str(error)
-        return
     scheduled = sum(task.schedule is not None for task in settings.tasks)
-    told = f"{found.path} (by {found.why}): {len(settings.tasks)} tasks, {scheduled} scheduled"
+    told = f"{subject.config} (by {subject.config_origin}): {len(settings.tasks)} tasks, {scheduled} scheduled"
     yield Level.OK if settings.tasks else Level.WARN, told
 
 
-def key(case: Case) -> Found:
+def key(subject: Subject) -> Results:
     """The API key is there and is nobody else's to read. It is never shown."""
-    if case.settings is None:
+    if subject.settings is None:
         yield Level.WARN, "where it is stands in the config, which cannot be used"
         return
-    from console.provider.http.secret import Secret
 
-    source = case.settings.provider.api_key
+    source = subject.settings.provider.api_key
     try:
         if source.file:
             Secret.from_file(source.file)
             mode = stat.S_IMODE(source.file.expanduser().stat().st_mode)
             yield Level.OK, f"in the file {source.file} (mode {mode:04o})"
         else:
-            Secret.from_env(source.env or "", case.shell.environment)
+            Secret.from_env(source.env or "", subject.environment)
             yield Level.OK, f"in the environment variable {source.env}"
     except ValueError as error:
         yield Level.FAIL, str(error)
 
 
-def terminal(case: Case) -> Found:
+def terminal(subject: Subject) -> Results:
     """What the console can show here."""
-    from console.ui.glyphs import ASCII
-    from console.ui.terminal.capabilities import fitting_glyphs, fitting_theme, is_remote, why_no_screen
-
-    environment, stdout = case.shell.environment, case.shell.stdout
+    environment, stdout = subject.environment, subject.stdout
     encoding = getattr(stdout, "encoding", None)
     size = shutil.get_terminal_size((80, 24))
     facts = [
@@ -64,7 +57,7 @@ def terminal(case: Case) -> Found:
         "in tmux" if environment.get("TMUX") else "",
         "over SSH: mouse off, fewer frames" if is_remote(environment) else "",
     ]
-    why = why_no_screen(environment, case.shell.stdin, stdout)
+    why = why_no_screen(environment, subject.stdin, stdout)
     if why is not None:
         yield Level.OK, f"{why}; there the plain table is printed; " + ", ".join(filter(None, facts))
         return
@@ -73,9 +66,9 @@ def terminal(case: Case) -> Found:
     yield (Level.WARN, f"{told}; the console is made for 80x24 and more") if small else (Level.OK, told)
 
 
-def background(case: Case) -> Found:
+def background(subject: Subject) -> Results:
     """What becomes of runs that are left behind."""
-    if case.shell.environment.get("INVOCATION_ID"):
+    if subject.environment.get("INVOCATION_ID"):
         yield (
             Level.OK,
             "under systemd: a stopped `serve` starts no background supervisor, its runs wait for the restart",
@@ -87,8 +80,8 @@ def background(case: Case) -> Found:
 
 
 AROUND_CHECKS = (
-    Check(name="config", part=Part.CONFIG, look=config),
-    Check(name="key", part=Part.CONFIG, look=key),
-    Check(name="terminal", part=Part.AROUND, look=terminal),
-    Check(name="background", part=Part.AROUND, look=background),
+    Check(name="config", area=Area.CONFIG, run=config),
+    Check(name="key", area=Area.CONFIG, run=key),
+    Check(name="terminal", area=Area.AROUND, run=terminal),
+    Check(name="background", area=Area.AROUND, run=background),
 )

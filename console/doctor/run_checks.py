@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.doctor.runner import Case, Check, Found, Level, Part
+from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
@@ -23,17 +23,17 @@ MOST = 5
 """Runs named in one line."""
 
 
-def log(case: Case) -> Found:
+def log(subject: Subject) -> Results:
     """Every event is one line of the file."""
-    # The file first: what is written meanwhile is then in the database in any case.
-    with LogReader(case.folder / "runs.log") as reader:
+    # The file first: what is written meanwhile is then in the database in any subject.
+    with LogReader(subject.folder / "runs.log") as reader:
         last, count = 0, 0
         for line in reader.read():
             last, count = max(last, line.record.ev), count + 1
-        gaps, foreign, doubles = reader.gaps, reader.foreign, reader.duplicates
-    if count == foreign == 0 and not (case.folder / DATABASE).exists():
+        gaps, foreign, duplicates = reader.gaps, reader.foreign, reader.duplicates
+    if count == foreign == 0 and not (subject.folder / DATABASE).exists():
         return
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         newest, unlogged = found.last_ev, found.unlogged
     if last > newest:
         yield (
@@ -44,7 +44,7 @@ def log(case: Case) -> Found:
         f"{sum(end - begin + 1 for begin, end in gaps)} lines are missing" if gaps else "",
         f"{newest - last} lines are missing at its end" if newest - last > unlogged else "",
         f"{foreign} lines are torn or foreign" if foreign else "",
-        f"{doubles} lines are doubled" if doubles else "",
+        f"{duplicates} lines are doubled" if duplicates else "",
         f"{unlogged} events wait to be written" if unlogged else "",
     ]
     if told := ", ".join(filter(None, troubles)):
@@ -53,12 +53,12 @@ def log(case: Case) -> Found:
         yield Level.OK, f"runs.log: {count} lines, no gap, all of the database's"
 
 
-def launches(case: Case) -> Found:
+def launches(subject: Subject) -> Results:
     """Every id that came back from a launch has its run."""
-    received = LaunchJournal(case.folder / "launch.journal").read()
-    if not received and not (case.folder / DATABASE).exists():
+    received = LaunchJournal(subject.folder / "launch.journal").read()
+    if not received and not (subject.folder / DATABASE).exists():
         return
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         unknown, unlinked = found.unknown(received), found.without_remote(received)
     if unknown:
         told = f"{len(unknown)} launched runs are not in the database, which is older than the journal"
@@ -69,13 +69,13 @@ def launches(case: Case) -> Found:
         yield Level.OK, f"launch.journal: {len(received)} ids, each with its run"
 
 
-def owners(case: Case) -> Found:
+def owners(subject: Subject) -> Results:
     """Who is alive, by kernel lock."""
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         rows = found.owners
-    alive = [row for row in rows if is_alive(case.folder / "owners", row.id)]
+    alive = [row for row in rows if is_alive(subject.folder / "owners", row.id)]
     for row in alive:
-        silent = case.now.wall_ms - row.beat_ms
+        silent = subject.now.wall_ms - row.beat_ms
         if silent > STUCK_MS:
             told = f"{sanitize(row.kind)} process {row.pid} holds its lock but was not heard for {silent // 1000} s"
             yield Level.WARN, f"{told}; its overdue runs are cancelled by any other process"
@@ -84,13 +84,13 @@ def owners(case: Case) -> Found:
     yield Level.OK, f"alive: {named}" + (f"; {dead} died, their runs go to whoever looks next" if dead else "")
 
 
-def scheduler(case: Case) -> Found:
+def scheduler(subject: Subject) -> Results:
     """Somebody launches what is due."""
-    wanted = [task.name for task in case.settings.tasks if task.schedule] if case.settings else []
-    with inspect_database(case.folder) as found:
+    wanted = [task.name for task in subject.settings.tasks if task.schedule] if subject.settings else []
+    with inspect_database(subject.folder) as found:
         rows = {row.id: row for row in found.owners}
-    row = rows.get(SchedulerLock(case.folder).holder() or "")
-    if row is not None and is_alive(case.folder / "owners", row.id):
+    row = rows.get(SchedulerLock(subject.folder).holder() or "")
+    if row is not None and is_alive(subject.folder / "owners", row.id):
         yield Level.OK, f"{sanitize(row.kind)} process {row.pid} launches what is due"
     elif wanted:
         told = f"nobody launches {len(wanted)} scheduled task{'s' * (len(wanted) > 1)}"
@@ -99,9 +99,9 @@ def scheduler(case: Case) -> Found:
         yield Level.OK, "nobody, and no task has a schedule"
 
 
-def runs(case: Case) -> Found:
+def runs(subject: Subject) -> Results:
     """What waits for a person, or for a guard."""
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         live, pause = found.open_runs, found.pause
         rows = found.owners
     if pause is not None:
@@ -113,7 +113,7 @@ def runs(case: Case) -> Found:
     unproven = [run.id for run in live if run.stop is not None and run.state is not State.UNCONFIRMED]
     if unproven:
         yield Level.WARN, f"{len(unproven)} stops asked for and not proven yet: {_named(unproven)}"
-    known = {row.id for row in rows if is_alive(case.folder / "owners", row.id)}
+    known = {row.id for row in rows if is_alive(subject.folder / "owners", row.id)}
     if alone := [run.id for run in live if _needs_an_owner(run) and run.owner not in known]:
         told = f"{len(alone)} live runs have no living guard; `nightdesk`, `serve` or any `run` takes them"
         yield Level.WARN, f"{told}: {_named(alone)}"
@@ -124,15 +124,15 @@ def _needs_an_owner(run: Run) -> bool:
     return run.state not in (State.PROPOSED, State.UNCONFIRMED)
 
 
-def clock(case: Case) -> Found:
+def clock(subject: Subject) -> Results:
     """The wall clock has not stepped since it was last looked at."""
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         baseline = found.meta(BASELINE)
     boot_id, _, text = (baseline or "").partition(" ")
-    if boot_id != case.now.boot_id:
+    if boot_id != subject.now.boot_id:
         yield Level.OK, "not compared yet since this machine started" if baseline else "never compared yet"
         return
-    step = case.now.wall_ms - case.now.boot_ms - int(text)
+    step = subject.now.wall_ms - subject.now.boot_ms - int(text)
     if abs(step) >= PACING.clock_note_ms:
         yield Level.WARN, f"the wall clock stepped by {step / 1000:+.1f} s; a step of five minutes pauses all launches"
     else:
@@ -147,22 +147,20 @@ def _named(run_ids: Sequence[str]) -> str:
 def _on_a_store(check: Check) -> Check:
     """The same check, silent where there is no database that this program can read: others say so already."""
 
-    def look(case: Case) -> Found:
-        if _readable(case):
-            yield from check.look(case)
+    def run(subject: Subject) -> Results:
+        if _readable(subject):
+            yield from check.run(subject)
 
-    return Check(name=check.name, part=check.part, look=look)
+    return Check(name=check.name, area=check.area, run=run)
 
 
-def _readable(case: Case) -> bool:
-    if not (case.folder / DATABASE).exists():
+def _readable(subject: Subject) -> bool:
+    if not (subject.folder / DATABASE).exists():
         return False
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         return 0 < found.schema <= latest_schema()
 
 
-_ALWAYS = tuple(Check(name=look.__name__, part=Part.STORE, look=look) for look in (log, launches))
-_WITH_A_STORE = tuple(
-    Check(name=look.__name__, part=Part.STORE, look=look) for look in (owners, scheduler, runs, clock)
-)
+_ALWAYS = tuple(Check(name=run.__name__, area=Area.STORE, run=run) for run in (log, launches))
+_WITH_A_STORE = tuple(Check(name=run.__name__, area=Area.STORE, run=run) for run in (owners, scheduler, runs, clock))
 WORK_CHECKS = (*_ALWAYS, *map(_on_a_store, _WITH_A_STORE))

@@ -1,39 +1,36 @@
-"""What an examination is made of: findings, and checks that find. A check that breaks is a finding, never a crash."""
+"""Runs the checks of `nightdesk doctor` and collects their findings. A check that raises is a finding, not a crash."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
-from console.cli.exit_codes import ExitCode, crash_summary
+from console.config import Settings
+from console.diag_log import crash_summary
 from console.domain.text import sanitize
+from console.domain.timestamps import Timestamp
 from console.engine.errors import StoreBusy, StoreError
 from console.journal.log_files import JournalError
 
-if TYPE_CHECKING:
-    from console.cli.invocation import Invocation
-    from console.config import Settings
-    from console.domain.timestamps import Timestamp
-
-LONGEST = 400
-"""Characters of what one finding tells."""
+MAX_MESSAGE = 400
+"""Characters of one finding's message."""
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
     FAIL = "FAIL"
-    """Nothing is launched, or nothing should be."""
+    """A launch is refused, or should not be tried."""
 
 
-class Part(StrEnum):
-    """What a finding is about: it decides the exit code."""
+class Area(StrEnum):
+    """What a finding is about. It decides the exit code of a failure."""
 
     STORE = "store"
     CONFIG = "config"
@@ -42,69 +39,65 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of the answer."""
+    """One line of the report."""
 
     check: str
-    part: Part
+    area: Area
     level: Level
-    told: str
-    """Cleaned, one line."""
+    message: str
+    """Sanitized, one line."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """What is examined."""
+class Subject:
+    """What is examined: a state folder and the config, environment and streams of one invocation."""
 
-    shell: Invocation
     folder: Path
+    config: Path
+    config_origin: str
+    """How the config file was found."""
+    load_settings: Callable[[], Settings]
+    """Reads the config. Raises ConfigError, or another exception whose text is one line."""
+    environment: Mapping[str, str]
+    stdin: TextIO
+    stdout: TextIO
     now: Timestamp
 
     @cached_property
     def settings(self) -> Settings | None:
-        """The config; None where it cannot be used, which a check of its own tells."""
-        from console.cli.exit_codes import CommandError
-        from console.config import ConfigError
-
+        """The config; None if it cannot be used, which the check `config` reports."""
         try:
-            return self.shell.settings()
-        except (ConfigError, CommandError, OSError):
+            return self.load_settings()
+        except Exception:
             return None
 
 
-Found = Iterator[tuple[Level, str]]
+Results = Iterator[tuple[Level, str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One question to a case."""
+    """One question about a subject."""
 
     name: str
-    part: Part
-    look: Callable[[Case], Found]
+    area: Area
+    run: Callable[[Subject], Results]
 
 
-def examined(case: Case, checks: Sequence[Check]) -> Iterator[Finding]:
-    """Every finding of every check, as it is found."""
+def run_checks(subject: Subject, checks: Sequence[Check]) -> Iterator[Finding]:
+    """Yield every finding of every check as soon as it is known."""
     for check in checks:
         try:
-            for level, told in check.look(case):
-                yield _finding(check, level, told)
+            for level, message in check.run(subject):
+                yield _finding(check, level, message)
         except StoreBusy as error:
             yield _finding(check, Level.WARN, str(error))
         except (StoreError, JournalError, OSError) as error:
             yield _finding(check, Level.FAIL, str(error))
         except Exception as error:
-            # Whatever a damaged folder makes us trip over, the other checks still have something to say.
+            # Whatever a damaged folder makes a check raise, the other checks still run.
             yield _finding(check, Level.FAIL, crash_summary(error))
 
 
-def _finding(check: Check, level: Level, told: str) -> Finding:
-    return Finding(check=check.name, part=check.part, level=level, told=sanitize(told, limit=LONGEST))
-
-
-def exit_of(findings: Sequence[Finding]) -> ExitCode:
-    """8 where the store refuses, else 2 where the config does, else 0."""
-    failed = {finding.part for finding in findings if finding.level is Level.FAIL}
-    if Part.STORE in failed:
-        return ExitCode.STORE
-    return ExitCode.USAGE if Part.CONFIG in failed else ExitCode.OK
+def _finding(check: Check, level: Level, message: str) -> Finding:
+    return Finding(check=check.name, area=check.area, level=level, message=sanitize(message, limit=MAX_MESSAGE))

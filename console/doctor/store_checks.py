@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from console.doctor.runner import Case, Check, Found, Level, Part
+from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.store.diagnostics import check_integrity, inspect_database, latest_schema
 from console.store.files import (
     BESIDE,
@@ -26,25 +26,25 @@ OTHER_FILES = ("runs.log", "runs.log.lock", "launch.journal", "diag.log", "sched
 SYNC_WORDS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
 
 
-def folder(case: Case) -> Found:
+def folder(subject: Subject) -> Results:
     """Ours alone, and a folder."""
-    if not os.path.lexists(case.folder):
-        yield Level.OK, f"{case.folder} is not there yet; first use makes it"
+    if not os.path.lexists(subject.folder):
+        yield Level.OK, f"{subject.folder} is not there yet; first use makes it"
         return
-    check_folder(case.folder)
-    yield Level.OK, f"{case.folder} is ours alone (mode 0700)"
+    check_folder(subject.folder)
+    yield Level.OK, f"{subject.folder} is ours alone (mode 0700)"
 
 
-def files(case: Case) -> Found:
+def files(subject: Subject) -> Results:
     """Plain files, ours, for nobody else."""
-    check_files(case.folder)
-    names = [name for name in BESIDE if (case.folder / name).exists()]
+    check_files(subject.folder)
+    names = [name for name in BESIDE if (subject.folder / name).exists()]
     yield Level.OK, f"{', '.join(names)}: ours, mode 0600" if names else "none yet"
     for name in OTHER_FILES:
-        yield from _other_file(case.folder / name)
+        yield from _other_file(subject.folder / name)
 
 
-def _other_file(path: Path) -> Found:
+def _other_file(path: Path) -> Results:
     try:
         entry = path.lstat()
     except FileNotFoundError:
@@ -60,9 +60,9 @@ def _other_file(path: Path) -> Found:
         yield Level.WARN, f"others may read {path} (mode {stat.S_IMODE(entry.st_mode):04o}); do: chmod go= {path}"
 
 
-def disk(case: Case) -> Found:
+def disk(subject: Subject) -> Results:
     """A local one, with room."""
-    place = next(each for each in (case.folder, *case.folder.parents) if each.exists())
+    place = next(each for each in (subject.folder, *subject.folder.parents) if each.exists())
     check_local(place)
     free = free_bytes(place)
     told = f"local, {free >> 20} MiB free"
@@ -72,16 +72,16 @@ def disk(case: Case) -> Found:
         yield Level.OK, told
 
 
-def identity(case: Case) -> Found:
+def identity(subject: Subject) -> Results:
     """The database is the one that belongs to the folder."""
-    state_id, present = read_state_id(case.folder), (case.folder / DATABASE).exists()
+    state_id, present = read_state_id(subject.folder), (subject.folder / DATABASE).exists()
     if state_id is None and not present:
         yield Level.OK, "no database yet; first use makes it"
         return
     if not present:
         yield Level.FAIL, f"{DATABASE} is missing, though {STATE_ID} says that it held runs; restore it from a backup"
         return
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         version = found.schema
         if version == 0:
             told = f"{DATABASE} is empty"
@@ -99,11 +99,11 @@ def identity(case: Case) -> Found:
         yield Level.OK, f"{STATE_ID} and {DATABASE} belong together"
 
 
-def schema(case: Case) -> Found:
+def schema(subject: Subject) -> Results:
     """A version that this program understands."""
-    if not (case.folder / DATABASE).exists():
+    if not (subject.folder / DATABASE).exists():
         return
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         version = found.schema
     latest = latest_schema()
     if version > latest:
@@ -117,13 +117,13 @@ def schema(case: Case) -> Found:
         yield Level.OK, f"version {version}, as this program's"
 
 
-def durability(case: Case) -> Found:
+def durability(subject: Subject) -> Results:
     """A commit survives a power loss."""
     built = f"SQLite {sqlite_version()}"
-    if not (case.folder / DATABASE).exists():
+    if not (subject.folder / DATABASE).exists():
         yield Level.OK, f"{built}; a new database gets journal mode {safe_journal_mode().value}"
         return
-    with inspect_database(case.folder) as found:
+    with inspect_database(subject.folder) as found:
         if found.schema == 0:
             yield Level.OK, f"{built}; a new database gets journal mode {safe_journal_mode().value}"
             return
@@ -141,11 +141,11 @@ def durability(case: Case) -> Found:
         yield Level.OK, told
 
 
-def integrity(case: Case) -> Found:
+def integrity(subject: Subject) -> Results:
     """All of it is what it was; read by another process."""
-    if not (case.folder / DATABASE).exists():
+    if not (subject.folder / DATABASE).exists():
         return
-    problems = asyncio.run(check_integrity(case.folder))
+    problems = asyncio.run(check_integrity(subject.folder))
     for problem in problems:
         yield Level.FAIL, problem
     if not problems:
@@ -153,6 +153,6 @@ def integrity(case: Case) -> Found:
 
 
 STORE_CHECKS = tuple(
-    Check(name=look.__name__, part=Part.STORE, look=look)
-    for look in (folder, files, disk, identity, schema, durability, integrity)
+    Check(name=run.__name__, area=Area.STORE, run=run)
+    for run in (folder, files, disk, identity, schema, durability, integrity)
 )

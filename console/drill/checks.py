@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from console.app import App
-from console.cli.handover import own_command
+from console.config import load
 from console.domain.limits import RefusalKind
 from console.domain.run import Outcome, RunId, State
 from console.domain.usage import units_text
 from console.drill.runner import BY, CAPS, Check, DrillEnv, expect, launch, reaches, task_of, until
 from console.engine.models import LaunchKind
+from console.program import own_command
 from console.simulator.scenario import Ending, Scenario
 
 ENDLESS = Scenario(step_seconds=0.2, tokens_per_step=500, ending=Ending.NEVER)
@@ -23,8 +24,8 @@ SHORT = Scenario(steps=3, step_seconds=0.1, tokens_per_step=1_000)
 
 async def timeout(ground: DrillEnv) -> str:
     """A wall clock outside the agent."""
-    async with ground.house(task_of("timeout", ENDLESS, seconds=1.5)) as house:
-        run = await house.engine.wait((await launch(house, "timeout")).run.id)
+    async with ground.app(task_of("timeout", ENDLESS, seconds=1.5)) as app:
+        run = await app.engine.wait((await launch(app, "timeout")).run.id)
         spending = await ground.spending(run.key)
     expect(run.outcome is Outcome.TIMEOUT and spending == 0, f"outcome {run.outcome}, {spending} still spending")
     return f"cut off after {run.elapsed_ms / 1000:.1f} s; no agent spends any more"
@@ -33,8 +34,8 @@ async def timeout(ground: DrillEnv) -> str:
 async def budget(ground: DrillEnv) -> str:
     """Live usage against the cap of the run."""
     greedy = replace(ENDLESS, tokens_per_step=9_000, faults=("budget.ignored",))
-    async with ground.house(task_of("budget", greedy, units=4)) as house:
-        run = await house.engine.wait((await launch(house, "budget")).run.id)
+    async with ground.app(task_of("budget", greedy, units=4)) as app:
+        run = await app.engine.wait((await launch(app, "budget")).run.id)
         spending = await ground.spending(run.key)
     used = units_text(run.used)
     expect(run.outcome is Outcome.BUDGET and spending == 0, f"outcome {run.outcome}, {used} units, {spending} spending")
@@ -44,12 +45,12 @@ async def budget(ground: DrillEnv) -> str:
 async def daily_cap(ground: DrillEnv) -> str:
     """A cap is held before the launch, so that launches at the same instant cannot all pass it."""
     tasks = tuple(task_of(f"cap-{number}", SHORT, units=10) for number in range(8))
-    async with ground.house(*tasks, caps=replace(CAPS, daily_units=30_000)) as house:
-        answers = await asyncio.gather(*(launch(house, task.name) for task in tasks))
+    async with ground.app(*tasks, caps=replace(CAPS, daily_units=30_000)) as app:
+        answers = await asyncio.gather(*(launch(app, task.name) for task in tasks))
         kinds = Counter(answer.kind for answer in answers)
         for answer in answers:
             if answer.kind is LaunchKind.LAUNCHED:
-                await house.engine.wait(answer.run.id)
+                await app.engine.wait(answer.run.id)
         started = sum([await ground.started(answer.run.key) for answer in answers])
         refusals = {answer.refusal.kind for answer in answers if answer.refusal}
     expect(
@@ -61,9 +62,9 @@ async def daily_cap(ground: DrillEnv) -> str:
 
 async def done_key(ground: DrillEnv) -> str:
     """A key that is done is never launched again."""
-    async with ground.house(task_of("done-key", SHORT)) as house:
-        first = await house.engine.wait((await launch(house, "done-key")).run.id)
-        again = [await launch(house, "done-key") for _ in range(3)]
+    async with ground.app(task_of("done-key", SHORT)) as app:
+        first = await app.engine.wait((await launch(app, "done-key")).run.id)
+        again = [await launch(app, "done-key") for _ in range(3)]
         started = await ground.started(first.key)
     kinds = {answer.kind for answer in again}
     expect(kinds == {LaunchKind.SKIPPED} and started == 1, f"answers {sorted(kinds)}, {started} agents started")
@@ -72,10 +73,10 @@ async def done_key(ground: DrillEnv) -> str:
 
 async def in_flight(ground: DrillEnv) -> str:
     """Eight launches of one key at one instant."""
-    async with ground.house(task_of("in-flight", SHORT)) as house:
-        answers = await asyncio.gather(*(launch(house, "in-flight") for _ in range(8)))
+    async with ground.app(task_of("in-flight", SHORT)) as app:
+        answers = await asyncio.gather(*(launch(app, "in-flight") for _ in range(8)))
         winner = next(answer for answer in answers if answer.kind is LaunchKind.LAUNCHED)
-        await house.engine.wait(winner.run.id)
+        await app.engine.wait(winner.run.id)
         started = await ground.started(winner.run.key)
     kinds = Counter(answer.kind for answer in answers)
     named = all(
@@ -88,12 +89,12 @@ async def in_flight(ground: DrillEnv) -> str:
 async def lost_reply(ground: DrillEnv) -> str:
     """The agent runs, the answer is lost: no second POST, key and hold stay."""
     lost = replace(ENDLESS, faults=("create.lost_reply",))
-    async with ground.house(task_of("lost-reply", lost, units=20)) as house:
-        run = await reaches(house, (await launch(house, "lost-reply")).run.id, State.UNCONFIRMED, State.ENDED)
-        again = await launch(house, "lost-reply")
-        held = {cap_usage.cap: cap_usage.held for cap_usage in (await house.engine.queries.snapshot()).cap_usages}
+    async with ground.app(task_of("lost-reply", lost, units=20)) as app:
+        run = await reaches(app, (await launch(app, "lost-reply")).run.id, State.UNCONFIRMED, State.ENDED)
+        again = await launch(app, "lost-reply")
+        held = {cap_usage.cap: cap_usage.held for cap_usage in (await app.engine.queries.snapshot()).cap_usages}
         started = await ground.started(run.key)
-        await house.engine.operations.stop(run.id, by=BY)
+        await app.engine.operations.stop(run.id, by=BY)
         await _until_nothing_spends(ground, run.key)
     expect(
         run.state is State.UNCONFIRMED and again.kind is LaunchKind.REFUSED and started == 1,
@@ -106,12 +107,12 @@ async def lost_reply(ground: DrillEnv) -> str:
 async def failing_cancel(ground: DrillEnv) -> str:
     """A cancel that fails is repeated, and is not reported as a stop."""
     stubborn = replace(ENDLESS, faults={"cancel.503": 2})
-    async with ground.house(task_of("failing-cancel", stubborn)) as house:
-        run_id = (await launch(house, "failing-cancel")).run.id
-        launched = await reaches(house, run_id, State.RUNNING, State.UNCONFIRMED, State.ENDED)
+    async with ground.app(task_of("failing-cancel", stubborn)) as app:
+        run_id = (await launch(app, "failing-cancel")).run.id
+        launched = await reaches(app, run_id, State.RUNNING, State.UNCONFIRMED, State.ENDED)
         expect(launched.state is State.RUNNING, f"the launch was {launched.state}")
-        asked = await house.engine.operations.stop(run_id, by=BY)
-        run = await house.engine.wait(run_id)
+        asked = await app.engine.operations.stop(run_id, by=BY)
+        run = await app.engine.wait(run_id)
         spending = await ground.spending(run.key)
     tries = run.stop.tries if run.stop else 0
     expect(asked.state is State.STOPPING, f"the screen would have said {asked.state}")
@@ -122,13 +123,13 @@ async def failing_cancel(ground: DrillEnv) -> str:
 async def kill_switch(ground: DrillEnv) -> str:
     """Everything stops, nothing starts."""
     tasks = tuple(task_of(name, ENDLESS) for name in ("kill-a", "kill-b", "kill-c"))
-    async with ground.house(*tasks) as house:
-        ids = [(await launch(house, name)).run.id for name in ("kill-a", "kill-b")]
+    async with ground.app(*tasks) as app:
+        ids = [(await launch(app, name)).run.id for name in ("kill-a", "kill-b")]
         for run_id in ids:
-            await reaches(house, run_id, State.RUNNING)
-        await house.engine.operations.pause(by=BY, cancel=True)
-        refused = await launch(house, "kill-c")
-        runs = [await house.engine.wait(run_id) for run_id in ids]
+            await reaches(app, run_id, State.RUNNING)
+        await app.engine.operations.pause(by=BY, cancel=True)
+        refused = await launch(app, "kill-c")
+        runs = [await app.engine.wait(run_id) for run_id in ids]
         spending = sum([await ground.spending(run.key) for run in runs])
         started = await ground.started(refused.run.key)
     outcomes = {run.outcome for run in runs}
@@ -159,28 +160,26 @@ budget_units = 50
 
 async def take_over(ground: DrillEnv) -> str:
     """kill -9 of the process that guards a run: another one takes it, and its clock still cuts it off."""
-    from console.config import load
-
     config, prompt = ground.folder / "nightdesk.toml", ground.folder / "prompt.txt"
     for path, text in ((config, CONFIG.format(url=ground.url)), (prompt, ENDLESS.prompt("Guard me."))):
         path.touch(mode=0o600)
         path.write_text(text)
     task = load(config).tasks[0]
-    async with ground.house(task) as house:
+    async with ground.app(task) as app:
         child = await _run_command(ground, config)
         try:
-            run_id = await _running(house)
+            run_id = await _running(app)
         finally:
             child.kill()
             await child.wait()
         killed = asyncio.get_running_loop().time()
 
         async def taken() -> bool:
-            return run_id in house.engine.guarded
+            return run_id in app.engine.guarded
 
         await until(taken)
         taken_s = asyncio.get_running_loop().time() - killed
-        run = await house.engine.wait(run_id)
+        run = await app.engine.wait(run_id)
         started, spending = await ground.started(run.key), await ground.spending(run.key)
     expect(run.outcome is Outcome.TIMEOUT and started == 1, f"outcome {run.outcome}, {started} agents started")
     expect(spending == 0, "the agent still spends")
@@ -198,12 +197,12 @@ async def _run_command(ground: DrillEnv, config: Path) -> asyncio.subprocess.Pro
     )
 
 
-async def _running(house: App) -> RunId:
+async def _running(app: App) -> RunId:
     async def runs() -> bool:
-        return any(run.state is State.RUNNING for run in (await house.engine.queries.snapshot()).live)
+        return any(run.state is State.RUNNING for run in (await app.engine.queries.snapshot()).live)
 
     await until(runs)
-    return (await house.engine.queries.snapshot()).live[0].id
+    return (await app.engine.queries.snapshot()).live[0].id
 
 
 async def _until_nothing_spends(ground: DrillEnv, key: str) -> None:

@@ -6,23 +6,21 @@ One simulator, one state folder per check, all checks at once; each has keys of 
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from console.app import App, open_app
-from console.demo.runner import quick_folder, simulator_provider
 from console.domain.limits import Caps
 from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Units
 from console.engine.models import LaunchRequest, LaunchResult
 from console.engine.settings import EngineSettings, ProcessKind
+from console.simulated import simulated_service, simulator_provider
 from console.simulator.control_client import ControlClient
 from console.simulator.faults import FaultSpec
-from console.simulator.process import SimulatorProcess
 from console.simulator.scenario import Scenario
 
 BY = "nightdesk drill"
@@ -67,15 +65,15 @@ class DrillEnv:
     """For processes that a check starts."""
 
     @asynccontextmanager
-    async def house(self, *tasks: Task, caps: Caps = CAPS) -> AsyncIterator[App]:
+    async def app(self, *tasks: Task, caps: Caps = CAPS) -> AsyncIterator[App]:
         """An engine on this check's state folder, as `nightdesk run` has it."""
         settings = EngineSettings(
             tasks=tasks, caps=caps, units=UNITS, poll_ms=200, kind=ProcessKind.RUN, read_only=False, schedules=False
         )
         async with open_app(
             folder=self.folder / "state", settings=settings, make_provider=simulator_provider(self.url)
-        ) as house:
-            yield house
+        ) as app:
+            yield app
 
     async def started(self, key: str) -> int:
         """Agents that really started for the key, whatever anybody was told."""
@@ -106,9 +104,9 @@ def task_of(name: str, scenario: Scenario, *, seconds: float = 60.0, units: floa
     )
 
 
-async def launch(house: App, task: str) -> LaunchResult:
+async def launch(app: App, task: str) -> LaunchResult:
     """By hand."""
-    return await house.engine.operations.launch(LaunchRequest(task=task, by=BY))
+    return await app.engine.operations.launch(LaunchRequest(task=task, by=BY))
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
@@ -119,14 +117,14 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.02)
 
 
-async def reaches(house: App, run_id: RunId, *states: State) -> Run:
+async def reaches(app: App, run_id: RunId, *states: State) -> Run:
     """The run once it is in one of `states`. Bounded by the check's own patience."""
 
     async def there() -> bool:
-        return (await house.engine.get_run(run_id)).state in states
+        return (await app.engine.get_run(run_id)).state in states
 
     await until(there)
-    return await house.engine.get_run(run_id)
+    return await app.engine.get_run(run_id)
 
 
 async def drill(
@@ -136,12 +134,9 @@ async def drill(
 
     `faults` strike every check: with the right ones the drill must fail, or it proves nothing.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="nightdesk-drill-", dir=quick_folder()) as name,
-        SimulatorProcess(seed=SEED, faults=faults) as simulator,
-    ):
-        ground = DrillEnv(url=simulator.url, control=simulator.control, folder=Path(name), environment=environment)
-        grounds = [replace(ground, folder=Path(name) / str(number)) for number in range(len(checks))]
+    with simulated_service("drill", seed=SEED, faults=faults) as (simulator, parent):
+        ground = DrillEnv(url=simulator.url, control=simulator.control, folder=parent, environment=environment)
+        grounds = [replace(ground, folder=parent / str(number)) for number in range(len(checks))]
         for each in grounds:
             each.folder.mkdir(mode=0o700)
         findings = [

@@ -108,8 +108,10 @@ class Nightdesk:
     def __call__(self, *arguments: str) -> Done:
         """A command from its start to its end, here: the same code as in a process, without the time to load it."""
         stdin, stdout, stderr = io.StringIO(), io.StringIO(), io.StringIO()
-        shell = Invocation(environment=self.environment, stdin=stdin, stdout=stdout, stderr=stderr, working=self.folder)
-        code = run(["--state-dir", str(self.state), *arguments], shell)
+        invocation = Invocation(
+            environment=self.environment, stdin=stdin, stdout=stdout, stderr=stderr, working=self.folder
+        )
+        code = run(["--state-dir", str(self.state), *arguments], invocation)
         return Done(code=code, out=stdout.getvalue(), err=stderr.getvalue())
 
     def launch(self, task: str, *arguments: str) -> Done:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from console.demo.history import LOUD_DAY, week
-from console.demo.runner import prepare, quick_folder
+from console.demo.runner import prepare
 from console.demo.tasks import BY_HAND, DIGEST, PROPOSED, TASKS
 from console.domain.run import Outcome
 from console.domain.task import Stage
 from console.domain.timestamps import Timestamp
 from console.engine.scheduling.cron import date_for
 from console.journal.log_reader import LogReader
+from console.simulated import memory_folder
 from console.simulator.scenario import Scenario, from_prompt
 from console.store.history import HistoryFilter
 from console.store.store import Store
@@ -83,5 +84,5 @@ def test_the_tempers_are_what_the_simulator_understands() -> None:
 
 
 def test_it_lives_in_memory_where_there_is_room(tmp_path: Path) -> None:
-    assert quick_folder(tmp_path / "none") is None
-    assert quick_folder(tmp_path) in (tmp_path, None)
+    assert memory_folder(tmp_path / "none") is None
+    assert memory_folder(tmp_path) in (tmp_path, None)

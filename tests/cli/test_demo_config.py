@@ -10,7 +10,7 @@ from console.config import load
 from console.demo.config_file import write_config
 from console.demo.tasks import demo_settings
 from console.engine.settings import ProcessKind
-from console.program import program
+from console.program import shell_command
 
 
 def test_the_file_is_read_as_what_the_demo_runs_on(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_the_file_is_read_as_what_the_demo_runs_on(tmp_path: Path) -> None:
 
 
 def test_the_program_is_named_so_that_a_shell_finds_it(tmp_path: Path) -> None:
-    assert program({"PATH": str(tmp_path)})[0] != "nightdesk"
-    assert Path(program({})[0]).is_absolute()
+    assert shell_command({"PATH": str(tmp_path)})[0] != "nightdesk"
+    assert Path(shell_command({})[0]).is_absolute()
     (tmp_path / "nightdesk").touch(mode=0o755)
-    assert program({"PATH": str(tmp_path)}) == ("nightdesk",)
+    assert shell_command({"PATH": str(tmp_path)}) == ("nightdesk",)

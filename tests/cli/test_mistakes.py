@@ -83,11 +83,11 @@ def test_a_mistake_of_ours_shows_places_and_no_values() -> None:
     script = """
 import sys
 from console.__main__ import main
-from console.cli import app
+from console.cli import main as command_line
 def broken(*_, **__):
     secret = "canary"
     raise RuntimeError("canary " + secret)
-app.cli.main = broken
+command_line.cli.main = broken
 main()
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -7,6 +7,10 @@ import asyncio
 import click
 
 from console.cli.invocation import Invocation, pass_invocation, shared_options
+from console.cli.live_table import print_live
+from console.cli.opening import opened
+from console.engine.settings import ProcessKind
+from console.ui.terminal.capabilities import why_no_screen
 
 
 @click.command("console")
@@ -16,44 +20,34 @@ from console.cli.invocation import Invocation, pass_invocation, shared_options
 @click.option("--theme", metavar="NAME", help="A theme of the package, or of the config folder.")
 @shared_options
 @pass_invocation
-def console_command(shell: Invocation, read_only: bool, slow: bool, mouse: bool, theme: str | None = None) -> int:
+def console_command(invocation: Invocation, read_only: bool, slow: bool, mouse: bool, theme: str | None = None) -> int:
     """The screen: watch runs, cancel with one key, step tasks through the rollout, read the usage.
 
     Where no screen can be drawn it prints what `nightdesk ps` prints.
     """
-    from console.ui.terminal.capabilities import why_no_screen
-
-    why = why_no_screen(shell.environment, shell.stdin, shell.stdout)
+    why = why_no_screen(invocation.environment, invocation.stdin, invocation.stdout)
     if why is not None:
-        from console.cli.commands.ps import print_live
-
-        shell.say(why)
-        return asyncio.run(print_live(shell))
-    return asyncio.run(_console(shell, read_only=read_only, slow=slow, mouse=mouse, theme=theme))
+        invocation.say(why)
+        return print_live(invocation)
+    return asyncio.run(_console(invocation, read_only=read_only, slow=slow, mouse=mouse, theme=theme))
 
 
-async def _console(shell: Invocation, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
-    from console.app import engine_settings, open_app, provider_factory
+async def _console(invocation: Invocation, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
     from console.cli.screen import ScreenOptions, console
-    from console.engine.settings import ProcessKind
 
-    settings = shell.settings()
+    settings = invocation.settings()
     wished = settings.console
-    looks = ScreenOptions(
+    options = ScreenOptions(
         theme=theme or wished.theme,
         slow=slow or wished.slow,
         mouse=True if mouse else wished.mouse,
         bell=wished.bell,
         keys=wished.keys,
-        command=shell.again,
+        command=invocation.again,
     )
     while True:
-        async with open_app(
-            folder=shell.folder,
-            settings=engine_settings(settings, ProcessKind.CONSOLE, read_only=read_only),
-            make_provider=provider_factory(settings.provider, shell.environment),
-        ) as house:
-            code = await console(shell, house, looks)
+        async with opened(invocation, ProcessKind.CONSOLE, settings=settings, read_only=read_only) as app:
+            code = await console(invocation, app, options)
         if code is not None:
             return code
         read_only = False

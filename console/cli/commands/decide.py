@@ -6,19 +6,27 @@ import asyncio
 
 import click
 
+from console.cli.arguments import resolve_run
 from console.cli.exit_codes import ExitCode
+from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.opening import opened
+from console.cli.render.run_json import answer_json, run_json
+from console.cli.render.runs import progress_line
 from console.cli.run_exit_codes import exit_code_of_launch
 from console.domain.text import sanitize
+from console.engine.models import LaunchKind
+
+RULINGS = ("adopt", "not-launched", "write-off")
 
 
 @click.command("approve")
 @click.argument("run")
 @json_option
 @pass_invocation
-def approve_command(shell: Invocation, run: str) -> int:
+def approve_command(invocation: Invocation, run: str) -> int:
     """Let a proposed RUN start. The process that waits for it launches, else any engine does."""
-    return asyncio.run(_approve(shell, run))
+    return asyncio.run(_approve(invocation, run))
 
 
 @click.command("decline")
@@ -26,40 +34,67 @@ def approve_command(shell: Invocation, run: str) -> int:
 @click.option("--reason", metavar="R", default="", help="Why, for the record.")
 @json_option
 @pass_invocation
-def decline_command(shell: Invocation, run: str, reason: str) -> int:
+def decline_command(invocation: Invocation, run: str, reason: str) -> int:
     """End a proposed RUN without a launch."""
-    return asyncio.run(_decline(shell, run, reason))
+    return asyncio.run(_decline(invocation, run, reason))
 
 
-async def _approve(shell: Invocation, text: str) -> int:
-    from console.cli.arguments import resolve_run
-    from console.cli.handover import hand_over
-    from console.cli.opening import opened
-    from console.cli.render.run_json import answer_json
-    from console.engine.models import LaunchKind
-
-    async with opened(shell) as house:
-        run = await resolve_run(house.engine.queries, text)
-        answer = await house.engine.operations.approve(run.id, by=shell.by)
+async def _approve(invocation: Invocation, text: str) -> int:
+    async with opened(invocation) as app:
+        run = await resolve_run(app.engine.queries, text)
+        answer = await app.engine.operations.approve(run.id, by=invocation.by)
         if answer.kind is LaunchKind.LAUNCHED:
-            shell.say(f"approved: {sanitize(run.task)} {run.id}")
-            await hand_over(shell, house)
+            invocation.say(f"approved: {sanitize(run.task)} {run.id}")
+            await hand_over(invocation, app)
         else:
-            shell.say(f"{answer.kind}: {answer.refusal.sentence if answer.refusal else sanitize(answer.run.note)}")
-        if shell.json:
-            shell.out_json(answer_json(answer, answer.run, house.clock.now()))
+            invocation.say(f"{answer.kind}: {answer.refusal.sentence if answer.refusal else sanitize(answer.run.note)}")
+        if invocation.json:
+            invocation.out_json(answer_json(answer, answer.run, app.clock.now()))
     return exit_code_of_launch(answer)
 
 
-async def _decline(shell: Invocation, text: str, reason: str) -> int:
-    from console.cli.arguments import resolve_run
-    from console.cli.opening import opened
-    from console.cli.render.run_json import run_json
+async def _decline(invocation: Invocation, text: str, reason: str) -> int:
+    async with opened(invocation) as app:
+        run = await resolve_run(app.engine.queries, text)
+        declined = await app.engine.operations.decline(run.id, by=invocation.by, reason=reason)
+        invocation.say(f"declined: {sanitize(run.task)} {run.id}")
+        if invocation.json:
+            invocation.out_json(run_json(declined, app.clock.now()))
+    return ExitCode.OK
 
-    async with opened(shell) as house:
-        run = await resolve_run(house.engine.queries, text)
-        declined = await house.engine.operations.decline(run.id, by=shell.by, reason=reason)
-        shell.say(f"declined: {sanitize(run.task)} {run.id}")
-        if shell.json:
-            shell.out_json(run_json(declined, house.clock.now()))
+
+@click.command("settle")
+@click.argument("run")
+@click.argument("ruling", type=click.Choice(RULINGS), metavar="adopt|not-launched|write-off")
+@click.argument("remote_id", required=False, metavar="[ID]")
+@click.option("--reason", metavar="R", required=True, help="Why, for the record.")
+@json_option
+@pass_invocation
+def settle_command(invocation: Invocation, run: str, ruling: str, remote_id: str | None, reason: str) -> int:
+    """Rule on an unconfirmed RUN, or on one still stopping after its alarm.
+
+    adopt ID: the run is that interaction, which must carry its label. not-launched: nothing runs, the hold is
+    released. write-off: nobody will know, the books close at the hold.
+    """
+    if (remote_id is not None) != (ruling == "adopt"):
+        raise click.UsageError("adopt takes the ID of the interaction, the other rulings take none")
+    return asyncio.run(_settle(invocation, run, ruling, remote_id or "", reason))
+
+
+async def _settle(invocation: Invocation, text: str, ruling: str, remote_id: str, reason: str) -> int:
+    async with opened(invocation) as app:
+        run = await resolve_run(app.engine.queries, text)
+        operations = app.engine.operations
+        match ruling:
+            case "adopt":
+                settled = await operations.settle_adopt(run.id, remote_id, by=invocation.by, reason=reason)
+            case "not-launched":
+                settled = await operations.settle_not_launched(run.id, by=invocation.by, reason=reason)
+            case _:
+                settled = await operations.settle_write_off(run.id, by=invocation.by, reason=reason)
+        invocation.say(f"settled as {ruling}: {sanitize(progress_line(settled))}")
+        # An adopted run is live again and needs a guard.
+        await hand_over(invocation, app)
+        if invocation.json:
+            invocation.out_json(run_json(settled, app.clock.now()))
     return ExitCode.OK

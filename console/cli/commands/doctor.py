@@ -2,46 +2,73 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import click
 
+from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.render.table import Tone
+from console.config import ConfigError, Settings
+from console.doctor.environment_checks import AROUND_CHECKS
+from console.doctor.run_checks import WORK_CHECKS
+from console.doctor.runner import Area, Finding, Level, Subject, run_checks
+from console.doctor.store_checks import STORE_CHECKS
+from console.engine.clock import SystemClock
 
-if TYPE_CHECKING:
-    from console.doctor.runner import Finding
+TONES = {Level.OK: Tone.GOOD, Level.WARN: Tone.WATCH, Level.FAIL: Tone.BAD}
 
 
 @click.command("doctor")
 @json_option
 @pass_invocation
-def doctor_command(shell: Invocation) -> int:
+def doctor_command(invocation: Invocation) -> int:
     """What would stop a launch, before one is tried. Changes nothing.
 
     Exit: 0 nothing does, 8 the state store would, 2 the config or the API key would.
     """
-    from console.doctor.environment_checks import AROUND_CHECKS
-    from console.doctor.run_checks import WORK_CHECKS
-    from console.doctor.runner import Case, examined, exit_of
-    from console.doctor.store_checks import STORE_CHECKS
-    from console.engine.clock import SystemClock
-
-    case = Case(shell=shell, folder=shell.folder, now=SystemClock().now())
     findings = []
-    for finding in examined(case, (*STORE_CHECKS, *WORK_CHECKS, *AROUND_CHECKS)):
+    for finding in run_checks(_subject(invocation), (*STORE_CHECKS, *WORK_CHECKS, *AROUND_CHECKS)):
         findings.append(finding)
-        if not shell.json:
-            shell.out(_line(finding, shell))
-    if shell.json:
-        shell.out_json([asdict(finding) for finding in findings])
-    return exit_of(findings)
+        if not invocation.json:
+            invocation.out(_line(finding, invocation))
+    if invocation.json:
+        invocation.out_json([_as_json(finding) for finding in findings])
+    return exit_code_of_findings(findings)
 
 
-def _line(finding: Finding, shell: Invocation) -> str:
-    from console.cli.render.table import Tone
-    from console.doctor.runner import Level
+def _subject(invocation: Invocation) -> Subject:
+    def load_settings() -> Settings:
+        try:
+            return invocation.settings()
+        except CommandError as error:
+            raise ConfigError([str(error)]) from None
 
-    tones = {Level.OK: Tone.GOOD, Level.WARN: Tone.WATCH, Level.FAIL: Tone.BAD}
-    level = shell.style.paint(f"{finding.level.value:<4}", tones[finding.level])
-    return f"{level}  {finding.check:<10}  {finding.told}"
+    config = invocation.config
+    return Subject(
+        folder=invocation.folder,
+        config=config.path,
+        config_origin=config.why,
+        load_settings=load_settings,
+        environment=invocation.environment,
+        stdin=invocation.stdin,
+        stdout=invocation.stdout,
+        now=SystemClock().now(),
+    )
+
+
+def _line(finding: Finding, invocation: Invocation) -> str:
+    level = invocation.style.paint(f"{finding.level.value:<4}", TONES[finding.level])
+    return f"{level}  {finding.check:<10}  {finding.message}"
+
+
+def _as_json(finding: Finding) -> dict[str, str]:
+    return {"check": finding.check, "part": finding.area, "level": finding.level, "told": finding.message}
+
+
+def exit_code_of_findings(findings: Sequence[Finding]) -> ExitCode:
+    """Return 8 if the store failed a check, else 2 if the config did, else 0."""
+    failed = {finding.area for finding in findings if finding.level is Level.FAIL}
+    if Area.STORE in failed:
+        return ExitCode.STORE
+    return ExitCode.USAGE if Area.CONFIG in failed else ExitCode.OK

@@ -7,16 +7,17 @@ import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from console.app import App
 from console.cli.exit_codes import ExitCode
+from console.cli.handover import guard_of, needs_a_guard
 from console.cli.invocation import Invocation, pass_invocation, shared_options
-
-if TYPE_CHECKING:
-    from console.app import App
-    from console.cli.signals import ShutdownRequest
+from console.cli.opening import opened
+from console.cli.signals import ShutdownRequest, shutdown_on_signals
+from console.engine.errors import StoreError
+from console.engine.settings import ProcessKind
 
 LOCK = "guard.lock"
 LOCK_WAIT_S = 5.0
@@ -29,31 +30,23 @@ IDLE_LOOKS = 3
 @click.command("guard", hidden=True)
 @shared_options
 @pass_invocation
-def guard_command(shell: Invocation) -> int:
+def guard_command(invocation: Invocation) -> int:
     """Guard what others left, until there is nothing left to guard."""
-    shell.config_flag, shell.state_flag = str(shell.config.path), str(shell.folder)
+    invocation.config_flag, invocation.state_flag = str(invocation.config.path), str(invocation.folder)
     os.chdir("/")
-    return asyncio.run(_guard(shell))
+    return asyncio.run(_guard(invocation))
 
 
-async def _guard(shell: Invocation) -> int:
-    from console.app import engine_settings, open_app, provider_factory
-    from console.cli.signals import shutdown_on_signals
-    from console.engine.settings import ProcessKind
-
-    settings = shell.settings()
-    path = shell.folder / "owners" / LOCK
+async def _guard(invocation: Invocation) -> int:
+    settings = invocation.settings()
+    path = invocation.folder / "owners" / LOCK
     lock = await _locked(path)
     if lock is None:
         return ExitCode.OK
     try:
-        async with open_app(
-            folder=shell.folder,
-            settings=engine_settings(settings, ProcessKind.GUARD),
-            make_provider=provider_factory(settings.provider, shell.environment),
-        ) as house:
-            with shutdown_on_signals() as leaving:
-                return await _until_idle(house, leaving, lambda: _is_there(path, lock))
+        async with opened(invocation, ProcessKind.GUARD, settings=settings) as app:
+            with shutdown_on_signals() as shutdown:
+                return await _until_idle(app, shutdown, lambda: _is_there(path, lock))
     finally:
         os.close(lock)
 
@@ -66,22 +59,19 @@ def _is_there(path: Path, lock: int) -> bool:
         return False
 
 
-async def _until_idle(house: App, leaving: ShutdownRequest, is_there: Callable[[], bool]) -> int:
-    from console.cli.handover import guard_of, needs_a_guard
-    from console.engine.errors import StoreError
-
+async def _until_idle(app: App, shutdown: ShutdownRequest, is_there: Callable[[], bool]) -> int:
     idle = 0
-    while leaving.code is None and idle < IDLE_LOOKS and is_there():
+    while shutdown.code is None and idle < IDLE_LOOKS and is_there():
         try:
-            snapshot = await house.engine.queries.snapshot()
+            snapshot = await app.engine.queries.snapshot()
         except StoreError:
             # Busy or full: the runs go on, so this goes on.
             idle = 0
         else:
             owners = [guard_of(snapshot, run.owner) for run in snapshot.live if needs_a_guard(run)]
             idle = 0 if any(owner is None or owner.mine for owner in owners) else idle + 1
-        await leaving.wait(LOOK_SECONDS)
-    return leaving.code or ExitCode.OK
+        await shutdown.wait(LOOK_SECONDS)
+    return shutdown.code or ExitCode.OK
 
 
 async def _locked(path: Path) -> int | None:

@@ -12,9 +12,11 @@ import click
 from console.cli.exit_codes import ExitCode
 from console.cli.filters import Filters, filter_options
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.signals import shutdown_on_signals
 from console.domain.log_record import LogRecord
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
+from console.engine.clock import SystemClock
 from console.journal.log_reader import LogReader, follow
 
 if TYPE_CHECKING:
@@ -32,58 +34,56 @@ KEEP = 14
 @pass_invocation
 @click.pass_context
 def log_command(
-    context: click.Context, shell: Invocation, /, follow: bool, lines: int | None, **typed: Any
+    context: click.Context, invocation: Invocation, /, follow: bool, lines: int | None, **typed: Any
 ) -> int | None:
     """The log: one line per launch, ending, skip, refusal and note. --outcome is compared with `status`."""
     if context.invoked_subcommand:
         return None
-    from console.engine.clock import SystemClock
 
     filters = Filters(**typed)
-    time_zone = shell.settings().caps.time_zone if filters.has_days else "UTC"
+    time_zone = invocation.settings().caps.time_zone if filters.has_days else "UTC"
     fits = filters.judge(SystemClock().now().wall_ms, time_zone)
-    return print_log(shell, follows=follow, last=lines, fits=fits)
+    return print_log(invocation, follows=follow, last=lines, fits=fits)
 
 
 @log_command.command("rebuild")
 @json_option
 @pass_invocation
-def rebuild_command(shell: Invocation) -> int:
+def rebuild_command(invocation: Invocation) -> int:
     """Write runs.log anew from the database; what was there is kept as runs.log.replaced."""
-    return asyncio.run(_rebuild(shell))
+    return asyncio.run(_rebuild(invocation))
 
 
 @log_command.command("rotate")
 @click.option("--keep", type=click.IntRange(1, 1000), default=KEEP, show_default=True, help="How many old files stay.")
 @json_option
 @pass_invocation
-def rotate_command(shell: Invocation, keep: int) -> int:
+def rotate_command(invocation: Invocation, keep: int) -> int:
     """Begin a new runs.log; the old one becomes runs.log.1."""
     from console.journal.runs_log import LogWriter
 
-    writer = LogWriter(shell.folder / "runs.log")
-    old = writer.rotate(keep=keep, force=True) if shell.folder.is_dir() else None
-    if shell.json:
-        shell.out_json({"rotated": str(old) if old else None})
+    writer = LogWriter(invocation.folder / "runs.log")
+    old = writer.rotate(keep=keep, force=True) if invocation.folder.is_dir() else None
+    if invocation.json:
+        invocation.out_json({"rotated": str(old) if old else None})
     else:
-        shell.say(f"the old log is {sanitize(str(old))}" if old else "the log is empty: nothing to rotate")
+        invocation.say(f"the old log is {sanitize(str(old))}" if old else "the log is empty: nothing to rotate")
     return ExitCode.OK
 
 
-async def _rebuild(shell: Invocation) -> int:
-    from console.engine.clock import SystemClock
+async def _rebuild(invocation: Invocation) -> int:
     from console.journal.runs_log import LogWriter
     from console.store.store import Store
 
-    store = await Store.open(shell.folder, now=SystemClock().now())
+    store = await Store.open(invocation.folder, now=SystemClock().now())
     try:
-        count = await _written(store, LogWriter(shell.folder / "runs.log"))
+        count = await _written(store, LogWriter(invocation.folder / "runs.log"))
     finally:
         await store.close()
-    if shell.json:
-        shell.out_json({"lines": count})
+    if invocation.json:
+        invocation.out_json({"lines": count})
     else:
-        shell.say(f"wrote {count} lines")
+        invocation.say(f"wrote {count} lines")
     return ExitCode.OK
 
 
@@ -105,48 +105,46 @@ NUMBERS = frozenset({"attempt", "tokens", "cost", "hold"})
 """Fields that are numbers where they are known."""
 
 
-def print_log(shell: Invocation, *, follows: bool, last: int | None, fits: Fits) -> int:
+def print_log(invocation: Invocation, *, follows: bool, last: int | None, fits: Fits) -> int:
     """What fits of the log, or of its last lines; with `follows` also what comes, until Ctrl-C."""
-    reader = LogReader(shell.folder / "runs.log", last=last)
+    reader = LogReader(invocation.folder / "runs.log", last=last)
     try:
         if follows:
-            asyncio.run(_follow(shell, reader, fits))
+            asyncio.run(_follow(invocation, reader, fits))
         else:
-            _print_lines(shell, reader, fits)
+            _print_lines(invocation, reader, fits)
     finally:
         reader.close()
-    shell.say(*_complaints(reader))
+    invocation.say(*_complaints(reader))
     return ExitCode.OK
 
 
-def _print_lines(shell: Invocation, reader: LogReader, fits: Fits) -> None:
+def _print_lines(invocation: Invocation, reader: LogReader, fits: Fits) -> None:
     """Line by line: a long log is never in memory whole, and a reader who leaves ends it at once."""
     fitting = (line for line in reader.read() if fits(line.record))
-    if shell.json:
-        with shell.out_json_array() as add:
+    if invocation.json:
+        with invocation.out_json_array() as add:
             for line in fitting:
                 add(record_json(line.record))
     else:
         for line in fitting:
-            shell.stdout.write(f"{line.text}\n")
-        shell.stdout.flush()
+            invocation.stdout.write(f"{line.text}\n")
+        invocation.stdout.flush()
 
 
-async def _follow(shell: Invocation, reader: LogReader, fits: Fits) -> None:
-    from console.cli.signals import shutdown_on_signals
-
+async def _follow(invocation: Invocation, reader: LogReader, fits: Fits) -> None:
     async def print_lines() -> None:
         async for line in follow(reader):
             if not fits(line.record):
                 continue
-            if shell.json:
-                shell.out_json_line(record_json(line.record))
+            if invocation.json:
+                invocation.out_json_line(record_json(line.record))
             else:
-                shell.out(line.text)
+                invocation.out(line.text)
 
-    with shutdown_on_signals() as leaving:
+    with shutdown_on_signals() as shutdown:
         printing = asyncio.create_task(print_lines())
-        asked = asyncio.create_task(leaving.wait())
+        asked = asyncio.create_task(shutdown.wait())
         await asyncio.wait({printing, asked}, return_when=asyncio.FIRST_COMPLETED)
         asked.cancel()
         printing.cancel()

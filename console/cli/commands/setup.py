@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation, shared_options
 from console.cli.locations import CONFIG_NAME, state_folder, user_config_folder
+from console.cli.main import PROGRAM, cli
+from console.config.example import example_text
 from console.domain.text import sanitize
 
 SHELLS = ("bash", "zsh", "fish")
@@ -19,15 +22,13 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("file", required=False)
 @json_option
 @pass_invocation
-def init_command(shell: Invocation, file: str | None) -> int:
+def init_command(invocation: Invocation, file: str | None) -> int:
     """Write a commented nightdesk.toml.
 
     FILE is where to; otherwise --config, NIGHTDESK_CONFIG or ./nightdesk.toml. Never overwrites.
     """
-    from console.config.example import example_text
-
-    named = file or shell.config_flag or shell.environment.get("NIGHTDESK_CONFIG") or CONFIG_NAME
-    path = shell.working / Path(named).expanduser()
+    named = file or invocation.config_flag or invocation.environment.get("NIGHTDESK_CONFIG") or CONFIG_NAME
+    path = invocation.working / Path(named).expanduser()
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -36,20 +37,22 @@ def init_command(shell: Invocation, file: str | None) -> int:
         raise CommandError(ExitCode.USAGE, f"{sanitize(str(path))} cannot be written: {error.strerror}") from None
     with open(descriptor, "w", encoding="utf-8") as written:
         written.write(example_text())
-    if shell.json:
-        shell.out_json({"config": str(path)})
+    if invocation.json:
+        invocation.out_json({"config": str(path)})
     else:
-        shell.out(f"wrote {sanitize(str(path))}")
-        shell.say("Next: set GEMINI_API_KEY, then `nightdesk run hello`, or `nightdesk demo` to look around first.")
+        invocation.out(f"wrote {sanitize(str(path))}")
+        invocation.say(
+            "Next: set GEMINI_API_KEY, then `nightdesk run hello`, or `nightdesk demo` to look around first."
+        )
     return ExitCode.OK
 
 
 @click.command("paths")
 @json_option
 @pass_invocation
-def paths_command(shell: Invocation) -> int:
+def paths_command(invocation: Invocation) -> int:
     """Where the config, the state folder and its files are."""
-    config, state = shell.config, state_folder(shell.state_flag, shell.environment, shell.working)
+    config, state = invocation.config, state_folder(invocation.state_flag, invocation.environment, invocation.working)
     places = {
         "config": config.path,
         "state": state.path,
@@ -59,15 +62,15 @@ def paths_command(shell: Invocation) -> int:
         "diagnostics": state.path / "diag.log",
         "themes": user_config_folder() / "themes",
     }
-    if shell.json:
+    if invocation.json:
         found = {name: {"path": str(path), "exists": path.exists()} for name, path in places.items()}
         found["config"]["why"], found["state"]["why"] = config.why, state.why
-        shell.out_json(found)
+        invocation.out_json(found)
         return ExitCode.OK
     whys = {"config": f"  (by {config.why})", "state": f"  (by {state.why})"}
     for name, path in places.items():
         missing = "" if path.exists() else "  not there yet"
-        shell.out(f"{name:<11}  {sanitize(str(path))}{whys.get(name, '')}{missing}")
+        invocation.out(f"{name:<11}  {sanitize(str(path))}{whys.get(name, '')}{missing}")
     return ExitCode.OK
 
 
@@ -75,16 +78,12 @@ def paths_command(shell: Invocation) -> int:
 @click.argument("shell_name", metavar="SHELL", type=click.Choice(SHELLS))
 @shared_options
 @pass_invocation
-def completion_command(shell: Invocation, shell_name: str) -> int:
+def completion_command(invocation: Invocation, shell_name: str) -> int:
     """Print the completion script for bash, zsh or fish.
 
     For bash: eval "$(nightdesk completion bash)"
     """
-    from click.shell_completion import get_completion_class
-
-    from console.cli.main import PROGRAM, cli
-
     kind = get_completion_class(shell_name)
     assert kind is not None
-    shell.out(kind(cli, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE").source())
+    invocation.out(kind(cli, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE").source())
     return ExitCode.OK

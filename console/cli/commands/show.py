@@ -3,49 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import click
 
+from console.cli.arguments import resolve_run
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
-
-if TYPE_CHECKING:
-    from console.domain.run import Run
-    from console.domain.timestamps import Timestamp
-    from console.engine.models import RunDetail
+from console.cli.opening import opened
+from console.cli.render.run_json import detail_json, elapsed_ms, instant, tokens
+from console.cli.render.runs import time_left
+from console.domain.run import Run
+from console.domain.text import sanitize
+from console.domain.timestamps import Timestamp, iso_ms
+from console.domain.usage import units_text
+from console.engine.models import RunDetail
+from console.ui.format import cut_off_rule, elapsed, format_duration, money
 
 
 @click.command("show")
 @click.argument("run")
 @json_option
 @pass_invocation
-def show_command(shell: Invocation, run: str) -> int:
+def show_command(invocation: Invocation, run: str) -> int:
     """One RUN whole, with its timeline. A key shows its latest attempt."""
-    return asyncio.run(_show(shell, run))
+    return asyncio.run(_show(invocation, run))
 
 
-async def _show(shell: Invocation, text: str) -> int:
-    from console.cli.arguments import resolve_run
-    from console.cli.opening import opened
-    from console.cli.render.run_json import detail_json
-
-    async with opened(shell) as house:
-        run = await resolve_run(house.engine.queries, text)
-        detail = await house.engine.queries.detail(run.id)
-        now = house.clock.now()
+async def _show(invocation: Invocation, text: str) -> int:
+    async with opened(invocation) as app:
+        run = await resolve_run(app.engine.queries, text)
+        detail = await app.engine.queries.detail(run.id)
+        now = app.clock.now()
     assert detail is not None, "a run is never deleted"
-    if shell.json:
-        shell.out_json(detail_json(detail, now))
+    if invocation.json:
+        invocation.out_json(detail_json(detail, now))
     else:
-        shell.out(*_lines(detail, now))
+        invocation.out(*_lines(detail, now))
     return ExitCode.OK
 
 
 def _lines(detail: RunDetail, now: Timestamp) -> list[str]:
-    from console.domain.text import sanitize
-    from console.domain.timestamps import iso_ms
-
     lines = [f"{name:<12}  {sanitize(value, limit=400)}" for name, value in _facts(detail, now) if value]
     if len(detail.attempts) > 1:
         lines += ["", "attempts of this key:"]
@@ -67,10 +64,6 @@ def _lines(detail: RunDetail, now: Timestamp) -> list[str]:
 
 
 def _facts(detail: RunDetail, now: Timestamp) -> list[tuple[str, str]]:
-    from console.cli.render.run_json import instant
-    from console.cli.render.runs import time_left
-    from console.ui.format import format_duration
-
     run = detail.run
     attempt = f"attempt {run.attempt}" if run.attempt else "no attempt"
     return [
@@ -97,10 +90,6 @@ def _facts(detail: RunDetail, now: Timestamp) -> list[tuple[str, str]]:
 
 def _figures(run: Run, now: Timestamp) -> list[tuple[str, str]]:
     """What a run that took a hold has used."""
-    from console.cli.render.run_json import elapsed_ms, tokens
-    from console.domain.usage import units_text
-    from console.ui.format import cut_off_rule, elapsed, money
-
     rule = cut_off_rule(run.limits.cut_off)
     counted = tokens(run)
     return [

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from console.cli.arguments import task_names
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.opening import opened
+from console.cli.render.run_json import instant
+from console.cli.render.table import Cell, Column, Tone, render_table
 from console.domain.task import Stage
-
-if TYPE_CHECKING:
-    from console.engine.models import StageChange, TaskRollout
+from console.domain.timestamps import iso_ms
+from console.engine.models import StageChange, TaskRollout
 
 
 @click.command("stage")
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Go up without the evidence; never more than one rung.")
 @json_option
 @pass_invocation
-def stage_command(shell: Invocation, task: str | None, to: str | None, reason: str, force: bool) -> int:
+def stage_command(invocation: Invocation, task: str | None, to: str | None, reason: str, force: bool) -> int:
     """Show the stage of every task, or of TASK, or move TASK one rung.
 
     Up needs the evidence that [rollout] asks for, or --force with a --reason; down needs a --reason. A step that is
@@ -32,31 +33,28 @@ def stage_command(shell: Invocation, task: str | None, to: str | None, reason: s
     """
     if to is None and (reason or force):
         raise click.UsageError("--reason and --force go with a stage to move to")
-    return asyncio.run(_stage(shell, task, Stage.of(to) if to else None, reason, force))
+    return asyncio.run(_stage(invocation, task, Stage.of(to) if to else None, reason, force))
 
 
-async def _stage(shell: Invocation, task: str | None, to: Stage | None, reason: str, force: bool) -> int:
-    from console.cli.opening import opened
-
-    async with opened(shell) as house:
-        rollout = house.engine.rollout
+async def _stage(invocation: Invocation, task: str | None, to: Stage | None, reason: str, force: bool) -> int:
+    async with opened(invocation) as app:
+        rollout = app.engine.rollout
         if task is not None and to is not None:
-            rungs: tuple[TaskRollout, ...] = (await rollout.move(task, to, by=shell.by, reason=reason, forced=force),)
-            shell.say(f"{rungs[0].task.name} is at {rungs[0].stage.label}")
+            rungs: tuple[TaskRollout, ...] = (
+                await rollout.move(task, to, by=invocation.by, reason=reason, forced=force),
+            )
+            invocation.say(f"{rungs[0].task.name} is at {rungs[0].stage.label}")
         else:
             rungs = await rollout.tasks() if task is None else (await rollout.task(task),)
-    if shell.json:
-        shell.out_json([rung_json(rung) for rung in rungs])
+    if invocation.json:
+        invocation.out_json([rung_json(rung) for rung in rungs])
     elif to is None:
-        _print(shell, rungs)
+        _print(invocation, rungs)
     return ExitCode.OK
 
 
 def rung_json(rung: TaskRollout) -> dict[str, object]:
     """One task's rung, with what it rests on."""
-    from console.cli.render.run_json import instant
-    from console.domain.timestamps import iso_ms
-
     evidence = asdict(rung.evidence)
     evidence["since"] = instant(evidence.pop("since_ms"))
     for name in ("p95_units", "budget"):
@@ -76,8 +74,6 @@ def rung_json(rung: TaskRollout) -> dict[str, object]:
 
 
 def _step_json(step: StageChange) -> dict[str, object]:
-    from console.domain.timestamps import iso_ms
-
     return {
         "at": iso_ms(step.at_ms),
         "from": step.before.label,
@@ -88,10 +84,7 @@ def _step_json(step: StageChange) -> dict[str, object]:
     }
 
 
-def _print(shell: Invocation, rungs: tuple[TaskRollout, ...]) -> None:
-    from console.cli.render.table import Cell, Column, Tone, render_table
-    from console.domain.timestamps import iso_ms
-
+def _print(invocation: Invocation, rungs: tuple[TaskRollout, ...]) -> None:
     columns = (
         Column(title="TASK", gives=1),
         Column(title="STAGE"),
@@ -113,4 +106,4 @@ def _print(shell: Invocation, rungs: tuple[TaskRollout, ...]) -> None:
         ]
         for rung in rungs
     ]
-    shell.out(*render_table(columns, rows, shell.style, shell.width))
+    invocation.out(*render_table(columns, rows, invocation.style, invocation.width))

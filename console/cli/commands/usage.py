@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import click
 
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.opening import opened
+from console.domain.text import sanitize
 from console.domain.usage_stats import Group, Measure, totals_by_day
-
-if TYPE_CHECKING:
-    from console.engine.usage import UsageQuery, UsageReport
+from console.engine.export import csv_text
+from console.engine.usage import UsageQuery, UsageReport
+from console.ui.glyphs import ASCII
+from console.ui.terminal.capabilities import fitting_glyphs
 
 PIPED = 100
 """Cells of a chart that goes into a file."""
@@ -25,26 +27,22 @@ PIPED = 100
 @click.option("--csv", "as_csv", is_flag=True, help="One row per day and member of --by.")
 @json_option
 @pass_invocation
-def usage_command(shell: Invocation, days: int, by: str, measure: str, as_csv: bool) -> int:
+def usage_command(invocation: Invocation, days: int, by: str, measure: str, as_csv: bool) -> int:
     """What was used, by day. --json and --csv have one row per day and member of --by, with every measure."""
-    from console.engine.usage import UsageQuery
-
     query = UsageQuery(days=days, group=Group(by), measure=Measure(measure))
-    report = asyncio.run(_report(shell, query))
-    if shell.json:
-        shell.out_json(rows(report))
+    report = asyncio.run(_report(invocation, query))
+    if invocation.json:
+        invocation.out_json(rows(report))
     elif as_csv:
-        _print_csv(shell, report)
+        _print_csv(invocation, report)
     else:
-        _print_chart(shell, report)
+        _print_chart(invocation, report)
     return ExitCode.OK
 
 
-async def _report(shell: Invocation, query: UsageQuery) -> UsageReport:
-    from console.cli.opening import opened
-
-    async with opened(shell) as house:
-        return await house.engine.usage.report(query)
+async def _report(invocation: Invocation, query: UsageQuery) -> UsageReport:
+    async with opened(invocation) as app:
+        return await app.engine.usage.report(query)
 
 
 def rows(report: UsageReport) -> list[dict[str, object]]:
@@ -64,17 +62,12 @@ def rows(report: UsageReport) -> list[dict[str, object]]:
     ]
 
 
-def _print_csv(shell: Invocation, report: UsageReport) -> None:
-    from console.domain.text import sanitize
-    from console.engine.export import csv_text
-
-    shell.stdout.write(sanitize(csv_text(rows(report), head=True).replace("\r\n", "\n"), newlines=True))
+def _print_csv(invocation: Invocation, report: UsageReport) -> None:
+    invocation.stdout.write(sanitize(csv_text(rows(report), head=True).replace("\r\n", "\n"), newlines=True))
 
 
-def _print_chart(shell: Invocation, report: UsageReport) -> None:
+def _print_chart(invocation: Invocation, report: UsageReport) -> None:
     from console.cli.render.usage import usage_text
-    from console.ui.glyphs import ASCII
-    from console.ui.terminal.capabilities import fitting_glyphs
 
-    ascii_only = fitting_glyphs(shell.environment, getattr(shell.stdout, "encoding", None)) is ASCII
-    shell.out(*usage_text(report, shell.width or PIPED, shell.style, ascii_only=ascii_only))
+    ascii_only = fitting_glyphs(invocation.environment, getattr(invocation.stdout, "encoding", None)) is ASCII
+    invocation.out(*usage_text(report, invocation.width or PIPED, invocation.style, ascii_only=ascii_only))

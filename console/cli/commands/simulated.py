@@ -1,0 +1,91 @@
+"""`demo` and `drill`: the commands that run on the embedded simulator instead of a service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+
+import click
+
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.live_table import print_snapshot
+from console.cli.render.table import Cell, Column, Tone, render_table
+from console.cli.screen import ScreenOptions, exit_code_of_screen, run_screen
+from console.demo.runner import running_demo
+from console.drill.checks import CHECKS
+from console.drill.runner import Finding, drill
+from console.program import shell_command
+from console.ui.terminal.capabilities import why_no_screen
+
+BEGIN_SECONDS = 1.5
+"""Without a screen: so long until the samples are looked at once."""
+
+
+@click.command("demo")
+@click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
+@click.option("--mouse", is_flag=True, help="Use the mouse over SSH too.")
+@click.option("--theme", metavar="NAME", help="A theme of the package, or of the config folder.")
+@json_option
+@pass_invocation
+def demo_command(invocation: Invocation, slow: bool, mouse: bool, theme: str | None) -> int:
+    """The console on the simulator, with sample tasks and a week of history.
+
+    Needs no key and no config; its state folder goes away with it. Within a minute the clock cuts one run off and
+    the budget another.
+    """
+    return asyncio.run(_demo(invocation, slow=slow, mouse=mouse, theme=theme))
+
+
+async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str | None) -> int:
+    why = why_no_screen(invocation.environment, invocation.stdin, invocation.stdout)
+    if why is None:
+        invocation.say("making a week of history...")
+    async with running_demo(invocation.by) as demo:
+        if why is not None:
+            invocation.say(why)
+            await asyncio.sleep(BEGIN_SECONDS)
+            print_snapshot(invocation, await demo.app.engine.queries.snapshot())
+            return ExitCode.OK
+
+        command = (*shell_command(invocation.environment), *demo.options)
+        result = await run_screen(
+            demo.app, ScreenOptions(theme=theme, slow=slow, mouse=True if mouse else None, command=command)
+        )
+    if result.message:
+        invocation.say(*result.message.splitlines())
+    return exit_code_of_screen(result)
+
+
+@click.command("drill")
+@json_option
+@pass_invocation
+def drill_command(invocation: Invocation) -> int:
+    """Prove each guard against the embedded simulator, in a temporary folder.
+
+    Exit: 0 every guard fired, 1 one did not.
+    """
+    began = time.monotonic()
+    findings = asyncio.run(drill(CHECKS, dict(invocation.environment)))
+    if invocation.json:
+        invocation.out_json([asdict(finding) for finding in findings])
+    else:
+        _print(invocation, findings, time.monotonic() - began)
+    return ExitCode.OK if all(finding.passed for finding in findings) else ExitCode.AGENT
+
+
+def _print(invocation: Invocation, findings: tuple[Finding, ...], seconds: float) -> None:
+    columns = (Column(title="guard"), Column(title="done"), Column(title="seen"), Column(title="result"))
+    rows = [
+        (
+            Cell(finding.guard),
+            Cell(finding.done, Tone.FAINT),
+            Cell(finding.seen),
+            Cell("pass", Tone.GOOD) if finding.passed else Cell("FAIL", Tone.BAD),
+        )
+        for finding in findings
+    ]
+    invocation.out(*render_table(columns, rows, invocation.style, None))
+    passed = sum(finding.passed for finding in findings)
+    invocation.say(f"{passed} of {len(findings)} guards fired, in {seconds:.1f} s")

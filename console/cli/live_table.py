@@ -1,0 +1,41 @@
+"""The table of open runs: what `ps` prints, `console` where no screen can be drawn, and `demo` without a terminal.
+
+Kept apart from the command `ps`, whose JSON loads no engine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from console.cli.exit_codes import ExitCode
+from console.cli.invocation import Invocation
+from console.cli.opening import opened
+from console.cli.render.run_json import run_json
+from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows
+from console.cli.render.table import render_table
+from console.domain.text import sanitize
+from console.engine.models import Snapshot
+
+
+def print_live(invocation: Invocation) -> int:
+    """Print the open runs of the state folder. Raises ConfigError, CommandError, StoreError."""
+    print_snapshot(invocation, asyncio.run(_snapshot(invocation)))
+    return ExitCode.OK
+
+
+async def _snapshot(invocation: Invocation) -> Snapshot:
+    async with opened(invocation) as app:
+        return await app.engine.queries.snapshot()
+
+
+def print_snapshot(invocation: Invocation, snapshot: Snapshot) -> None:
+    """Print the caps, the problems and one row per open run, or the runs as JSON."""
+    if invocation.json:
+        invocation.out_json([run_json(run, snapshot.taken) for run in snapshot.live])
+        return
+    invocation.out(*(sanitize(line) for line in head_lines(snapshot)))
+    if snapshot.live:
+        rows = live_rows(snapshot.live, snapshot.taken)
+        invocation.out("", *render_table(LIVE_COLUMNS, rows, invocation.style, invocation.width))
+    else:
+        invocation.out("nothing is live")
