@@ -21,7 +21,7 @@ from console.domain.usage import units_text
 from console.store import log_records
 from console.store.controls import load_pause
 from console.store.database import Database, Transaction
-from console.store.errors import StaleRun, StoreFull, StoreRefused
+from console.store.errors import KeyTaken, StaleRun, StoreFull
 from console.store.events import write_event
 from console.store.files import FREE_BYTES, free_bytes
 from console.store.ledger import claim_day, load_cap_usages, load_today, release_hold, take_hold
@@ -56,12 +56,13 @@ class ClaimRepository:
     async def claim(self, request: LaunchRequest, terms: LaunchTerms, now: Timestamp) -> LaunchResult:
         """Take key and hold, or propose, skip or refuse the launch; the result and its log record are stored.
 
-        Raises StoreError: then nothing was taken. StoreFull if less than FREE_BYTES are free on the disk.
+        Raises StoreError: then nothing was taken. StoreFull if less than FREE_BYTES are free on the disk, StoreRefused
+        if the schema refuses the run for any other reason than its key.
         """
         self._check_room()
         try:
             return await self._database.transaction(lambda tx: self._claim(tx, request, terms, now))
-        except StoreRefused:
+        except KeyTaken:
             return await self._database.transaction(lambda tx: self._skip_outrun(tx, request, terms, now))
 
     async def preview(self, request: LaunchRequest, terms: LaunchTerms, now: Timestamp) -> LaunchDecision:

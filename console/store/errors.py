@@ -43,11 +43,17 @@ class StoreRefused(StoreError):
     """A constraint or trigger of the schema refused the write."""
 
 
+class KeyTaken(StoreRefused):
+    """The unique index on keys refused a run: another run has taken its key."""
+
+
 class StaleRun(Exception):
     """A write changed no row: the run's state, owner or fence is no longer what the writer believed."""
 
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
+_KEY_TAKEN = "UNIQUE constraint failed: runs.key"
+"""SQLite's message for the index `runs_key_taken`. The index of attempts names `runs.attempt` as well."""
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -68,6 +74,8 @@ def store_error(error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
     if isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(error):
         return StoreDamaged("the state store is damaged: a text in it is not UTF-8")
     if isinstance(error, sqlite3.IntegrityError):
+        if str(error) == _KEY_TAKEN:
+            return KeyTaken("the key is taken by another run")
         return StoreRefused(f"the state store refused a write: {error}")
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None

@@ -14,7 +14,7 @@ from console.domain.limits import Cap, Caps, RefusalKind
 from console.domain.run import KEY_FREEING_OUTCOMES, Outcome, Run, State
 from console.domain.task import Guardrails, Stage
 from console.store.claims import FRESH_MS, ClaimRepository
-from console.store.errors import StoreFull, StoreRefused
+from console.store.errors import KeyTaken, StoreFull, StoreRefused
 from tests.store.harness import BUDGET, BY, CAPS, OWNER, StoreHarness, a_task
 
 NEEDS_RERUN = (Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEOUT, Outcome.CANCELLED)
@@ -265,6 +265,28 @@ async def test_a_run_id_is_used_once(harness: StoreHarness) -> None:
     await harness.store.claims.claim(*launch, harness.now)
     with pytest.raises(StoreRefused):
         await harness.store.claims.claim(*launch, harness.now)
+
+
+async def test_only_the_index_on_keys_means_that_another_launch_was_quicker(harness: StoreHarness) -> None:
+    """Any other refusal of the schema is an error of the store, and nothing is written."""
+
+    def first_attempt(runs: Sequence[Run], request: KeyRequest) -> KeyDecision:
+        return KeyDecision(answer=KeyDecisionKind.FREE, attempt=1)
+
+    await harness.ended(Outcome.FAILED)
+    before = await harness.records()
+    naive = ClaimRepository(harness.store.database, key_decider=first_attempt)
+    with pytest.raises(StoreRefused, match=r"runs\.key, runs\.attempt") as raised:
+        await naive.claim(*harness.launch_of(), harness.now)
+    assert not isinstance(raised.value, KeyTaken)
+    assert await harness.records() == before
+
+
+async def test_a_launch_that_breaks_a_rule_of_the_schema_is_not_a_skip(harness: StoreHarness) -> None:
+    request, terms = harness.launch_of()
+    with pytest.raises(StoreRefused, match="CHECK constraint failed"):
+        await harness.store.claims.claim(request, replace(terms, limits=replace(terms.limits, max_ms=0)), harness.now)
+    assert await harness.records() == ()
 
 
 async def test_too_little_room_on_the_disk_launches_nothing(harness: StoreHarness) -> None:
