@@ -22,6 +22,18 @@ UPSERT_OWNER = """
     on conflict (id) do update set beat_ms = excluded.beat_ms
 """
 DELETE_OWNER = "delete from owners where id = :id"
+DELETE_DEAD_OWNER = """
+    delete from owners
+    where id = :id and not exists (
+        select 1 from runs indexed by runs_open where state <> 'ended' and owner = :id
+    )
+    returning id
+"""
+SELECT_NAMED_OWNER = """
+    select 1 from owners where id = :id
+    union all
+    select 1 from runs indexed by runs_open where state <> 'ended' and owner = :id
+"""
 UPDATE_BEAT = "update owners set beat_ms = :now where id = :id"
 SELECT_OWNERS = "select id, kind, pid, started_ms, beat_ms from owners order by started_ms, id"
 SELECT_META = "select value from meta where name = :name"
@@ -91,6 +103,19 @@ class Controls:
     async def withdraw(self, owner_id: str) -> None:
         """Remove the registration of a process that leaves."""
         await self._write(DELETE_OWNER, id=owner_id)
+
+    async def remove_dead(self, owner_id: str) -> bool:
+        """Remove the registration of a dead process unless an open run still names it as its owner.
+
+        The caller holds the lock of that owner. Return whether no registration is left, so that the lock file may be
+        removed as well; False means that a run has to be taken over first.
+        """
+
+        async def unit(tx: Transaction) -> bool:
+            await fetch_all(tx, DELETE_DEAD_OWNER, {"id": owner_id})
+            return await fetch_one(tx, SELECT_NAMED_OWNER, {"id": owner_id}) is None
+
+        return await self._database.transaction(unit)
 
     async def beat(self, owner_id: str, now: Timestamp) -> None:
         """Record that the process is working."""

@@ -44,3 +44,25 @@ async def test_facts_by_name(harness: StoreHarness) -> None:
     await controls.meta_set("checked", "1")
     await controls.meta_set("checked", "2")
     assert await controls.meta_get("checked") == "2"
+
+
+async def test_a_dead_owner_is_removed_only_once_no_open_run_names_it(harness: StoreHarness) -> None:
+    controls = harness.store.controls
+    run = await harness.running(owner="owner-1")
+    await controls.announce("owner-1", kind="console", pid=11, now=harness.now)
+    await controls.announce("owner-2", kind="serve", pid=12, now=harness.now)
+    assert not await controls.remove_dead("owner-1")
+    assert [owner.id for owner in await controls.owners()] == ["owner-1", "owner-2"]
+    taken = await harness.store.runs.take_over(run, owner="owner-2", now=harness.now)
+    assert taken is not None
+    assert await controls.remove_dead("owner-1")
+    assert await controls.remove_dead("owner-1"), "removing it twice is harmless"
+    assert not await controls.remove_dead("owner-2")
+    await harness.settle(taken)
+    assert await controls.remove_dead("owner-2")
+    assert await controls.owners() == ()
+
+
+async def test_an_unregistered_owner_of_an_open_run_may_not_be_forgotten(harness: StoreHarness) -> None:
+    await harness.running(owner="owner-1")
+    assert not await harness.store.controls.remove_dead("owner-1")
