@@ -1,12 +1,14 @@
 """The ledger: what is held and spent against each cap.
 
 A hold is taken with the claim of a run and ends exactly once. It counts on the day it was taken, on whatever day it
-ends. Amounts are milli-units. Days and months are those of the time zone of the caps.
+ends. Until then it counts with its amount, or with what its run has used so far if that is more. Amounts are
+milli-units. Days and months are those of the time zone of the caps.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -40,6 +42,12 @@ SUM_DAYS = """
         coalesce(sum(ended_runs), 0) as ended_runs
     from day_sums
     where day >= :first and day <= :last and (:task is null or task = :task)
+"""
+# Without the hint the planner reads all runs, and there are only a few open ones.
+SELECT_EXCESS = """
+    select day, task, sum(used - budget) as excess from runs indexed by runs_open
+    where state <> 'ended' and used > budget
+    group by day, task
 """
 COUNT_SLOTS = """
     select count(*) as taken from runs
@@ -124,8 +132,9 @@ async def load_cap_usages(tx: Transaction, caps: Caps, now: Timestamp, task: Tas
     day = day_of(now, zone, await load_last_day(tx))
     raised = await _load_raised(tx, day)
     day_ends, month_ends = day_ends_ms(day, zone), month_ends_ms(day, zone)
-    today = await _sum_days(tx, day, day, None)
-    month = await _sum_days(tx, f"{month_of(day)}-01", f"{month_of(day)}-31", None)
+    excess = await _load_excess(tx)
+    today = await _sum_days(tx, day, day, None, excess)
+    month = await _sum_days(tx, f"{month_of(day)}-01", f"{month_of(day)}-31", None, excess)
     slots = await fetch_one(tx, COUNT_SLOTS, {})
     usages: list[tuple[Cap, int | None, tuple[int, int], int | None]] = [
         (Cap.DAILY_RUNS, caps.daily_runs, today.runs, day_ends),
@@ -134,7 +143,7 @@ async def load_cap_usages(tx: Transaction, caps: Caps, now: Timestamp, task: Tas
         (Cap.CONCURRENT_RUNS, caps.concurrent_runs, (slots["taken"] if slots else 0, 0), None),
     ]
     if task is not None:
-        of_task = await _sum_days(tx, day, day, task.name)
+        of_task = await _sum_days(tx, day, day, task.name, excess)
         usages[:0] = [
             (Cap.TASK_DAILY_RUNS, task.guardrails.daily_runs, of_task.runs, day_ends),
             (Cap.TASK_DAILY_UNITS, task.guardrails.daily_units, of_task.units, day_ends),
@@ -229,11 +238,19 @@ async def _end_hold(tx: Transaction, run: Run, state: str, settled: int | None, 
     return int(row["amount"])
 
 
-async def _sum_days(tx: Transaction, first: str, last: str, task: str | None) -> _Sums:
+async def _load_excess(tx: Transaction) -> dict[tuple[str, str], int]:
+    """Return by how much open runs have used more than they hold, by day and task."""
+    return {(row["day"], row["task"]): row["excess"] for row in await fetch_all(tx, SELECT_EXCESS, {})}
+
+
+async def _sum_days(
+    tx: Transaction, first: str, last: str, task: str | None, excess: Mapping[tuple[str, str], int]
+) -> _Sums:
     row = await fetch_one(tx, SUM_DAYS, {"first": first, "last": last, "task": task})
     if row is None:
         return _Sums()
-    return _Sums(row["open_runs"], row["ended_runs"], row["held"], row["spent"])
+    beyond = sum(amount for (day, name), amount in excess.items() if first <= day <= last and task in (None, name))
+    return _Sums(row["open_runs"], row["ended_runs"], row["held"] + beyond, row["spent"])
 
 
 async def _load_raised(tx: Transaction, day: str) -> Counter[tuple[Cap, str | None]]:

@@ -217,7 +217,12 @@ class ReferenceModel:
 
 def charged(entry: Entry) -> int:
     """Milli-units that count against the caps."""
-    return entry.amount if entry.settled is None else entry.settled
+    return held(entry) if entry.settled is None else entry.settled
+
+
+def held(entry: Entry) -> int:
+    """Milli-units of an open hold: its amount, or what the run has used if that is more."""
+    return max(entry.amount, entry.run.used)
 
 
 def _sum(entries: Iterable[Entry]) -> int:
@@ -238,14 +243,14 @@ def expected_sums(reference: ReferenceModel) -> dict[Cap, tuple[int, int]]:
 
 def _split(entries: list[Entry]) -> tuple[int, int]:
     return (
-        sum(entry.amount for entry in entries if entry.settled is None),
+        sum(held(entry) for entry in entries if entry.settled is None),
         sum(entry.settled for entry in entries if entry.settled is not None),
     )
 
 
 def overshoot(entries: Iterable[Entry]) -> int:
     """Milli-units that were used beyond their holds."""
-    return sum(max(0, (entry.settled or 0) - entry.amount) for entry in entries)
+    return sum(max(0, charged(entry) - entry.amount) for entry in entries)
 
 
 def blocks_for_good(outcome: Outcome | None) -> bool:

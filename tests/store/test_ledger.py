@@ -15,6 +15,7 @@ from console.domain.run import Outcome
 from console.domain.task import Guardrails
 from console.domain.timestamps import Timestamp
 from console.store.ledger import day_ends_ms, day_of, month_ends_ms, month_of
+from console.store.rows import Progress
 from tests.store.harness import BUDGET, BY, CAPS, StoreHarness, a_task
 
 MIDNIGHT_IN_BERLIN = int(datetime(2026, 11, 23, 23, tzinfo=UTC).timestamp() * 1000)
@@ -49,6 +50,35 @@ async def test_held_becomes_spent_and_a_released_hold_counts_for_nothing(harness
     await harness.settle(running, used=9_000)
     units = await harness.cap_usage(Cap.MONTHLY_UNITS)
     assert (units.held, units.spent) == (0, 16_000)
+
+
+async def test_an_open_hold_counts_what_its_run_has_used_beyond_it(harness: StoreHarness) -> None:
+    other = a_task("other")
+    run = await harness.running()
+    await harness.running(other)
+    await harness.store.runs.record_progress(run, Progress(used=BUDGET - 1, usage_known=True), harness.now)
+    assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == 2 * BUDGET
+    run = await harness.store.runs.record_progress(run, Progress(used=3 * BUDGET, usage_known=True), harness.now)
+    for cap in (Cap.DAILY_UNITS, Cap.MONTHLY_UNITS):
+        assert (await harness.cap_usage(cap)).held == 4 * BUDGET
+    assert (await harness.cap_usage(Cap.TASK_DAILY_UNITS)).held == 3 * BUDGET
+    assert (await harness.cap_usage(Cap.TASK_DAILY_UNITS, other)).held == BUDGET
+    harness.caps = replace(CAPS, daily_units=5 * BUDGET - 1)
+    refused = await harness.claim(date="2026-11-24")
+    assert refused.refusal is not None
+    assert refused.refusal.cap_usage is not None
+    assert refused.refusal.cap_usage.cap is Cap.DAILY_UNITS
+    await harness.settle(run, used=2 * BUDGET)
+    units = await harness.cap_usage(Cap.DAILY_UNITS)
+    assert (units.held, units.spent) == (BUDGET, 2 * BUDGET)
+
+
+async def test_the_excess_counts_on_the_day_of_the_hold(harness: StoreHarness) -> None:
+    run = await harness.running()
+    await harness.store.runs.record_progress(run, Progress(used=2 * BUDGET, usage_known=True), harness.now)
+    harness.clock.advance(86_400)
+    assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == 0
+    assert (await harness.cap_usage(Cap.MONTHLY_UNITS)).held == 2 * BUDGET
 
 
 async def test_slots_are_taken_by_what_an_engine_works_on(harness: StoreHarness) -> None:
