@@ -80,7 +80,7 @@ LIVE = frozenset({State.CLAIMED, State.SENDING, State.RUNNING, State.STOPPING})
 """States in which an engine supervises the run."""
 
 HOLDING = LIVE | {State.UNCONFIRMED}
-"""States in which units are held and the key is blocked."""
+"""States in which units are held, the key is blocked and a slot of `concurrent_runs` is taken."""
 
 NEXT: dict[State, frozenset[State]] = {
     State.PROPOSED: frozenset({State.CLAIMED, State.ENDED}),

@@ -49,10 +49,8 @@ SELECT_EXCESS = """
     where state <> 'ended' and used > budget
     group by day, task
 """
-COUNT_SLOTS = """
-    select count(*) as taken from runs
-    where state <> 'ended' and state in ('claimed', 'sending', 'running', 'stopping')
-"""
+# An unconfirmed run keeps its slot: its agent may be running.
+COUNT_SLOTS = "select count(*) as taken from runs indexed by runs_open where state <> 'ended' and state <> 'proposed'"
 SELECT_RAISES = """
     select cap, task, amount from raises
     where window in (:day, :month)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from console.domain.limits import Caps
 from console.domain.log_record import LogRecord, parse_line
-from console.domain.run import KEY_FREEING_OUTCOMES, LIVE, NEXT, RunId, State
+from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, NEXT, RunId, State
 from console.provider.contract import LaunchOrder
 from console.store.log_records import from_json
 from tests.simulation.machine import EngineProcess, Machine, is_operator
@@ -216,14 +216,14 @@ class InvariantChecker:
                 working.add(agent.key)
 
     def _has_room(self) -> None:
-        """I6: at no instant is more held and spent than the cap, or more live than there are slots."""
+        """I6: at no instant is more held and spent than the cap, or more runs open than there are slots."""
         for day, held, spent in self._machine.connection.execute(SUMS):
             over = sum(used - amount for used, amount in self._machine.connection.execute(OVERSHOT, (day,)))
             cap = (self._caps.daily_units or 0) + over
             self._must(held + spent <= cap, f"I6: {held} held + {spent} spent on {day}, cap {cap}")
-        live = sum(State(row.state) in LIVE for row in self.rows)
+        holding = sum(State(row.state) in HOLDING for row in self.rows)
         slots = self._caps.concurrent_runs or 0
-        self._must(live <= slots + len(self.ruled), f"I6: {live} live runs in {slots} slots")
+        self._must(holding <= slots, f"I6: {holding} runs in {slots} slots")
 
     def books(self) -> None:
         """I5, I7: the sums are those of the holds, and the holds those of the runs."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from console.domain.limits import Cap, Caps
-from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, LIVE, Outcome, Run, RunId, State
+from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.store.ledger import month_of
@@ -203,7 +203,7 @@ class ReferenceModel:
             len(on_day) < (TIGHT.daily_runs or 0)
             and _sum(on_day) + BUDGET <= (TIGHT.daily_units or 0)
             and _sum(in_month) + BUDGET <= (TIGHT.monthly_units or 0)
-            and len(self.in_state(*LIVE)) < (TIGHT.concurrent_runs or 0)
+            and len(self.in_state(*HOLDING)) < (TIGHT.concurrent_runs or 0)
         )
 
     def counted(self) -> list[Entry]:
@@ -237,7 +237,7 @@ def expected_sums(reference: ReferenceModel) -> dict[Cap, tuple[int, int]]:
         Cap.DAILY_RUNS: (sum(e.settled is None for e in on_day), sum(e.settled is not None for e in on_day)),
         Cap.DAILY_UNITS: _split(on_day),
         Cap.MONTHLY_UNITS: _split(in_month),
-        Cap.CONCURRENT_RUNS: (len(reference.in_state(*LIVE)), 0),
+        Cap.CONCURRENT_RUNS: (len(reference.in_state(*HOLDING)), 0),
     }
 
 

@@ -81,12 +81,14 @@ async def test_the_excess_counts_on_the_day_of_the_hold(harness: StoreHarness) -
     assert (await harness.cap_usage(Cap.MONTHLY_UNITS)).held == 2 * BUDGET
 
 
-async def test_slots_are_taken_by_what_an_engine_works_on(harness: StoreHarness) -> None:
+async def test_a_slot_is_taken_until_the_run_has_ended(harness: StoreHarness) -> None:
     for number, kind in enumerate(
         (harness.claimed, harness.sending, harness.running, harness.stopping, harness.unconfirmed)
     ):
         await kind(date=f"2026-12-{10 + number}")
-    assert (await harness.cap_usage(Cap.CONCURRENT_RUNS)).held == 4
+    assert (await harness.cap_usage(Cap.CONCURRENT_RUNS)).held == 5
+    await harness.proposed(date="2026-12-20", task=a_task("other"))
+    assert (await harness.cap_usage(Cap.CONCURRENT_RUNS)).held == 5
 
 
 async def test_each_task_has_its_own_sums(harness: StoreHarness) -> None:
