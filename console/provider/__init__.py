@@ -1,1 +1,1 @@
-"""The only HTTP client. What a provider is stands in `contract`; each provider is a sibling of `interactions`."""
+"""The only HTTP clients. `contract` is the port, `http` the parts that every service shares, `gemini` one service."""

@@ -1,7 +1,7 @@
-"""What the engine may ask of a provider of managed agents, and what each answer proves.
+"""The port to a provider of managed agents: its calls, and what each result proves.
 
-The create call answers with a `Verdict`, since every way in which it can fail says something else about
-whether an agent was launched. All other calls are harmless when doubled; they raise `ProviderError`.
+`create` returns a `Verdict`, because each way in which it can fail says something different about whether an agent was
+launched. All other calls are safe to repeat; they raise `ProviderError`.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from console.domain.usage import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchOrder:
-    """One create call."""
+    """The contents of one launch request."""
 
     agent: str
     model: str
     prompt: str = field(repr=False)
     environment: str
-    """`remote` or a sandbox id."""
+    """`remote`, or the id of a sandbox."""
     max_total_tokens: int
-    """The belt; always sent."""
+    """The token limit that the provider enforces on its side; always sent."""
     labels: Mapping[str, str]
     tools: tuple[str, ...] = ()
-    """Canonical JSON of each tool entry; empty: none is sent."""
+    """Canonical JSON of each tool entry; if empty, no tools are sent."""
     network: str | None = None
-    """Canonical JSON; only for `environment == "remote"`, a sandbox made before carries its own."""
+    """Canonical JSON of the network setting; used only with `remote`, as a sandbox made earlier has its own."""
     system_instruction: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """An id came back: the agent was launched."""
+    """The agent was launched: a run id came back."""
 
     remote_id: str
     status: str
@@ -44,23 +44,23 @@ class Launched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotSent:
-    """Proven: no byte of the request left this machine."""
+    """Not launched: it is proven that no byte of the request left this machine."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimited:
-    """429 with a parsed error body: not launched."""
+    """Not launched: 429 with a parsed error body."""
 
     why: str
     retry_after_s: float | None
-    """What the provider asked for, bounded by nobody yet."""
+    """The wait that the provider asked for, in seconds; not bounded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A refusal with a parsed error body: not launched, and not for trying again unchanged."""
+    """Not launched, and not worth repeating unchanged: a refusal with a parsed error body."""
 
     why: str
     http_status: int
@@ -68,7 +68,7 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown:
-    """Anything else. An agent may be running."""
+    """Anything else: an agent may be running."""
 
     why: str
 
@@ -77,14 +77,14 @@ Verdict = Launched | NotSent | RateLimited | Rejected | Unknown
 
 
 class StatusClass(StrEnum):
-    """What a provider's status word means for us."""
+    """What a provider's status word means to the engine."""
 
     LIVE = "live"
     PARKED = "parked"
-    """Will not move alone: it waits for a client that is not there."""
+    """The run waits for a client and does not go on by itself."""
     TERMINAL = "terminal"
     UNKNOWN = "unknown"
-    """A word we do not know: shown raw, taken as live, bounded by the timeout."""
+    """An unknown word: shown as it is and treated as live, so the time limit still applies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,72 +93,72 @@ class Step:
 
     index: int
     kind: str
-    """The provider's word: `model_output`, `code_execution_call`, …; raw."""
+    """The provider's word for the type, raw: `model_output`, `code_execution_call`, …"""
     text: str = ""
-    """What it did or said, raw: hostile until cleaned."""
+    """What it did or said, raw: untrusted until sanitized."""
     done: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteRun:
-    """What the provider shows of a run. The only proof of an end."""
+    """The provider's view of a run, and the only proof that it ended."""
 
     remote_id: str
     status: str
     status_class: StatusClass
     usage: Usage | None
-    """None: not told (yet)."""
+    """None if the provider has not reported any."""
     labels: Mapping[str, str] = field(default_factory=dict)
     environment_id: str | None = None
     steps: tuple[Step, ...] = ()
     result: str = ""
     """Text of the model's output steps, raw."""
     errors: tuple[str, ...] = ()
-    """`code: message`, raw."""
+    """`code: message` for each error, raw."""
     token_limit: int | None = None
     """The belt as the provider echoes it; None: it echoes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamEvent:
-    """One thing the stream said. Decoration: polling is the truth."""
+    """One event of the stream. Streams only make the display livelier; polling decides."""
 
     step: Step | None = None
     usage: Usage | None = None
-    """Cumulative since the start of the run."""
+    """Cumulative usage since the start of the run."""
     step_tokens: Usage | None = None
-    """Of this step alone."""
+    """Usage of this step alone."""
     status: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelAnswer:
-    """What the provider said to a cancel: a hint, never proof."""
+    """The provider's reply to a cancel request; it never proves an end."""
 
     accepted: bool
     said: str
-    """One line, cleaned."""
+    """One sanitized line."""
     retry_after_s: float | None = None
 
 
 class ProviderError(Exception):
-    """A call other than create did not work. `str()` is one cleaned line without secrets."""
+    """A call other than `create` failed. `str()` is one sanitized line without secrets."""
 
 
 class Unreachable(ProviderError):
-    """No connection: offline, DNS, TLS, refused."""
+    """No connection: offline, or DNS, TLS or TCP failed."""
 
 
 class NotFound(ProviderError):
-    """404. In this API no proof that a run ended: see python-genai#2985."""
+    """404 or 410. For a Gemini run this does not prove that it ended: see python-genai#2985."""
 
 
 class Denied(ProviderError):
-    """401, 402 or 403."""
+    """401, 402 or 403: key, payment or permission is missing."""
 
 
 class Unavailable(ProviderError):
-    """5xx, 429, silence, garbage: try again later."""
+    """5xx, 429, no reply in time, or an unreadable reply: worth trying again later."""
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -166,14 +166,14 @@ class Unavailable(ProviderError):
 
 
 class Unsupported(ProviderError):
-    """The service has no such call."""
+    """The service does not offer the call."""
 
 
 class Provider(Protocol):
-    """The port. Every call is bounded by an outer deadline of its own."""
+    """The port. Each call has its own overall deadline."""
 
     async def make_sandbox(self, *, network: str | None) -> str:
-        """A new sandbox's id. Raises Unsupported where the service has no such call, else ProviderError."""
+        """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
         ...
 
     async def sandbox_exists(self, sandbox_id: str) -> bool:
@@ -181,25 +181,25 @@ class Provider(Protocol):
         ...
 
     async def delete_sandbox(self, sandbox_id: str) -> None:
-        """Deletes it; one that is gone already is deleted. Raises ProviderError."""
+        """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
         ...
 
     async def create(self, order: LaunchOrder) -> Verdict:
-        """ONE POST: never retried, no redirect, a fresh connection. Never raises for anything the network does."""
+        """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
         ...
 
     async def get(self, remote_id: str) -> RemoteRun:
-        """What the provider shows now. Raises ProviderError."""
+        """Return the provider's current view of a run. Raises ProviderError."""
         ...
 
     def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
-        """The event stream until it ends, however it ends. Raises ProviderError where it cannot be opened."""
+        """Yield stream events until the stream ends or breaks. Raises ProviderError if it cannot be opened."""
         ...
 
     async def cancel(self, remote_id: str) -> CancelAnswer:
-        """Asks for a stop in whichever form the service knows. Raises ProviderError."""
+        """Request a stop. Raises ProviderError."""
         ...
 
     async def aclose(self) -> None:
-        """Closes what is open."""
+        """Close all connections."""
         ...

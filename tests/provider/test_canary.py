@@ -149,7 +149,9 @@ async def test_the_request_that_a_caller_holds_never_has_the_key() -> None:
         return httpx.Response(200)
 
     request = httpx.Request("GET", "https://agents.example")
-    await KeyedTransport(httpx.MockTransport(answer), Secret(KEY), lambda: 0.0).handle_async_request(request)
+    await KeyedTransport(httpx.MockTransport(answer), "x-goog-api-key", Secret(KEY), lambda: 0.0).handle_async_request(
+        request
+    )
     assert seen[0].headers["x-goog-api-key"] == KEY
     assert "x-goog-api-key" not in request.headers
 

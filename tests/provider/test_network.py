@@ -13,7 +13,7 @@ import pytest
 
 from console.provider.contract import Launched, NotSent, ProviderError, Unavailable, Unknown, Unreachable, Verdict
 from console.provider.gemini.adapter import GeminiProvider
-from console.provider.http.clients import Clients
+from console.provider.http.clients import ClientFactory
 from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
@@ -186,7 +186,7 @@ async def test_a_handshake_that_hangs_was_not_sent() -> None:
 
 @pytest.mark.parametrize(("root", "trusts"), [("https://agents.example/v1", True), ("http://127.0.0.1:9/v1", False)])
 def test_tls_is_always_verified(root: str, trusts: bool) -> None:
-    context = Clients(root, Secret(KEY), quick()).tls()
+    context = ClientFactory(root, Secret(KEY), quick(), key_header="x-key").tls()
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
     assert bool(context.get_ca_certs()) is trusts

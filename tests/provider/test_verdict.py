@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown
+from console.provider.gemini.replies import read_launched
 from console.provider.http.exchange import FailureKind, Reply, UnsupportedReply, classify_failure
 from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
 from tests.provider.examples import error_new, error_old, interaction
@@ -144,7 +145,7 @@ def _reply(status: int, body: bytes, **headers: str) -> Reply:
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_each_status_with_a_parsed_error(form: str) -> None:
     for status in [*range(100, 200), *range(300, 600)]:
-        verdict = verdict_of_reply(_reply(status, FORMS[form](status)), _plain)
+        verdict = verdict_of_reply(_reply(status, FORMS[form](status)), _plain, read_launched)
         if status in {400, 401, 402, 403, 404, 413, 416, 422}:
             assert isinstance(verdict, Rejected)
             assert verdict.http_status == status
@@ -159,13 +160,13 @@ def test_each_status_with_a_parsed_error(form: str) -> None:
 @pytest.mark.parametrize("body", NO_WORD_OF_THE_SERVICE, ids=lambda body: repr(body[:30]))
 def test_no_status_proves_anything_without_a_parsed_error(body: bytes) -> None:
     for status in range(100, 600):
-        assert isinstance(verdict_of_reply(_reply(status, body), _plain), Unknown), status
+        assert isinstance(verdict_of_reply(_reply(status, body), _plain, read_launched), Unknown), status
 
 
 @pytest.mark.parametrize("status", range(200, 300))
 def test_a_success_with_an_id_is_a_launch(status: int) -> None:
     body = b'{"id":"v1_A/b=","status":"queued","environment_id":"3f6e0c"}'
-    assert verdict_of_reply(_reply(status, body), _plain) == Launched(
+    assert verdict_of_reply(_reply(status, body), _plain, read_launched) == Launched(
         remote_id="v1_A/b=", status="queued", environment_id="3f6e0c"
     )
 
@@ -189,22 +190,24 @@ def test_a_success_with_an_id_is_a_launch(status: int) -> None:
 )
 def test_a_success_without_an_id_that_can_be_kept_is_unknown(bad_id: str) -> None:
     body = f'{{"id":{bad_id},"status":"in_progress"}}'.encode()
-    assert verdict_of_reply(_reply(200, body), _plain) == Unknown(why="HTTP 200 without an id")
+    assert verdict_of_reply(_reply(200, body), _plain, read_launched) == Unknown(why="HTTP 200 without an id")
 
 
 def test_the_id_may_come_without_anything_else() -> None:
-    launched = verdict_of_reply(_reply(200, b'{"id":"v1_A","environment_id":5}'), _plain)
+    launched = verdict_of_reply(_reply(200, b'{"id":"v1_A","environment_id":5}'), _plain, read_launched)
     assert launched == Launched(remote_id="v1_A", status="", environment_id=None)
 
 
 def test_a_status_word_is_kept_raw() -> None:
     body = str(interaction(status="dreaming")).replace("'", '"').encode()
-    launched = verdict_of_reply(_reply(200, body), _plain)
+    launched = verdict_of_reply(_reply(200, body), _plain, read_launched)
     assert isinstance(launched, Launched)
     assert launched.status == "dreaming"
 
 
 def test_a_rate_limit_tells_how_long_to_wait() -> None:
-    limited = verdict_of_reply(_reply(429, error_new("rate_limit_exceeded"), **{"retry-after": "7"}), _plain)
+    limited = verdict_of_reply(
+        _reply(429, error_new("rate_limit_exceeded"), **{"retry-after": "7"}), _plain, read_launched
+    )
     assert isinstance(limited, RateLimited)
     assert limited.retry_after_s == 7.0

@@ -1,1 +1,1 @@
-"""Gemini."""
+"""The Gemini Interactions API."""

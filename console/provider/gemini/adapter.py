@@ -1,7 +1,7 @@
-"""The Gemini Interactions API over httpx, by a policy of our own.
+"""The provider port for the Gemini Interactions API, over httpx.
 
-The official client repeats the create POST up to five times without a key and follows redirects with the API key
-and the prompt in hand (google-genai 3.4.0). Here create is one POST on a fresh connection, whatever comes of it.
+The official client is not used: it sends the launch request up to five times without an idempotency key, and follows
+redirects with the API key and the prompt (google-genai 3.4.0). Here a launch is one POST on a new connection.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from console.provider.contract import (
     Unsupported,
     Verdict,
 )
-from console.provider.gemini.replies import STATUS_LENGTH, remote_run
+from console.provider.gemini.replies import STATUS_LENGTH, read_launched, remote_run
 from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import stream_events
 from console.provider.http.address import service_root
-from console.provider.http.clients import Bounds, Clients, TransportFactory
+from console.provider.http.clients import Bounds, ClientFactory, TransportFactory
 from console.provider.http.errors import cleaned, is_unknown_route, retry_after
 from console.provider.http.exchange import Reply, TransportFailure, exchange
 from console.provider.http.json_narrowing import members, opaque_id, parsed, text
@@ -36,17 +36,20 @@ from console.provider.http.secret import Redactor, Secret
 from console.provider.http.service_client import ServiceClient
 from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
 
+KEY_HEADER = "x-goog-api-key"
+
 INTERACTIONS = "interactions"
+ENVIRONMENTS = "environments"
 
 CANCEL_FORMS = ("/cancel", ":cancel")
-"""Both are published; which one a host knows is found out by asking (python-genai#1971)."""
+"""Both forms are published; which one a host knows shows only when it is called (python-genai#1971)."""
 
 NO_ANSWERS = frozenset({401, 402, 403, 408, 425, 429, 499})
-"""4xx that say nothing about the run to be cancelled."""
+"""4xx statuses that say nothing about the run to be cancelled."""
 
 
 class GeminiProvider:
-    """The port `console.provider.contract.Provider` for one host and one key. One event loop at a time."""
+    """Implements `console.provider.contract.Provider` for one host and one key. For one event loop at a time."""
 
     def __init__(
         self,
@@ -58,14 +61,14 @@ class GeminiProvider:
         transport: TransportFactory | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ValueError for a `base_url` that would send the key in the clear.
+        """Raises ValueError for a `base_url` that would send the key unencrypted.
 
-        `transport` makes what stands below the policy, afresh for every create; None is the network. `wall` gives
-        seconds since the Unix epoch, for a wish to wait until a date in an answer that has no date itself.
+        Tests pass `transport` in place of the network; it is called again for every launch. `wall` returns Unix time
+        in seconds; it stands in for the date of a reply that has none.
         """
         root = service_root(base_url, api_version)
         self._bounds = bounds or Bounds()
-        self._clients = Clients(root, secret, self._bounds, transport, wall)
+        self._clients = ClientFactory(root, secret, self._bounds, key_header=KEY_HEADER, transport=transport, wall=wall)
         self._redactor = Redactor(secret)
         self._calls = ServiceClient(root, self._clients, self._bounds, self._redactor)
         self._sandboxes = SandboxCalls(self._calls)
@@ -75,7 +78,7 @@ class GeminiProvider:
         return f"InteractionsProvider({self._calls.root})"
 
     async def create(self, order: LaunchOrder) -> Verdict:
-        """ONE POST: never retried, no redirect, a fresh connection. Never raises for anything the network does."""
+        """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
         redact = self._redactor.also_redacting(order.prompt, order.system_instruction or "")
         try:
             client = self._clients.fresh(read_s=self._bounds.create_s)
@@ -85,7 +88,7 @@ class GeminiProvider:
         outcome = await exchange(client, request, deadline_s=self._bounds.create_s, limit=self._bounds.body_bytes)
         if isinstance(outcome, TransportFailure):
             return verdict_of_failure(outcome, redact)
-        return verdict_of_reply(outcome, redact)
+        return verdict_of_reply(outcome, redact, read_launched)
 
     def _launch_request(self, client: httpx.AsyncClient, order: LaunchOrder) -> httpx.Request:
         headers = {"content-type": "application/json", "connection": "close"}
@@ -94,7 +97,7 @@ class GeminiProvider:
         )
 
     async def get(self, remote_id: str) -> RemoteRun:
-        """What the service shows now. Raises ProviderError."""
+        """Return the service's current view of a run. Raises ProviderError."""
         reply = await self._calls.with_retry("GET", f"{self._address(remote_id)}?stream=false")
         value = self._calls.value(reply)
         try:
@@ -103,7 +106,7 @@ class GeminiProvider:
             raise Unavailable(f"HTTP {reply.status}: {error}") from None
 
     async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
-        """The event stream until it ends, however it ends. Raises ProviderError where it cannot be opened."""
+        """Yield stream events until the stream ends or breaks. Raises ProviderError if it cannot be opened."""
         async with (
             self._calls.stream(f"{self._address(remote_id)}?stream=true") as response,
             aclosing(stream_events(response, self._bounds.stream_s)) as events,
@@ -112,9 +115,9 @@ class GeminiProvider:
                 yield event
 
     async def cancel(self, remote_id: str) -> CancelAnswer:
-        """Asks for a stop in the form that worked last; where the service does not know it, in the other.
+        """Request a stop in the form that worked last; if the service does not know it, in the other form.
 
-        Raises ProviderError where the answer says nothing about the run.
+        Raises ProviderError if the reply says nothing about the run.
         """
         address = self._address(remote_id)
         said = ""
@@ -134,7 +137,7 @@ class GeminiProvider:
         return CancelAnswer(accepted=False, said=self._calls.explained(reply), retry_after_s=retry_after(reply))
 
     async def make_sandbox(self, *, network: str | None) -> str:
-        """A new sandbox's id. Raises Unsupported where the service has no such call, else ProviderError."""
+        """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
         return await self._sandboxes.make(network)
 
     async def sandbox_exists(self, sandbox_id: str) -> bool:
@@ -142,11 +145,11 @@ class GeminiProvider:
         return await self._sandboxes.exists(sandbox_id)
 
     async def delete_sandbox(self, sandbox_id: str) -> None:
-        """Deletes it; one that is gone already is deleted. Raises ProviderError."""
+        """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
         await self._sandboxes.delete(sandbox_id)
 
     async def aclose(self) -> None:
-        """Closes what is open."""
+        """Close all connections."""
         await self._calls.aclose()
 
     def _address(self, remote_id: str) -> str:
@@ -161,19 +164,20 @@ def _status_said(reply: Reply) -> str:
     return cleaned(status or f"HTTP {reply.status}")
 
 
-ENVIRONMENTS = "environments"
-
 GONE_STATUSES = frozenset({"expired", "deleted"})
 
 
 class SandboxCalls:
-    """The Environments API."""
+    """The calls of the Environments API. A sandbox made before a launch is a handle if the launch reply is lost."""
 
     def __init__(self, calls: ServiceClient) -> None:
         self._calls = calls
 
     async def make(self, network: str | None) -> str:
-        """A new sandbox's id. Tried once: a second try could leave an orphan. Raises Unsupported, ProviderError."""
+        """Make a sandbox and return its id. Sent once, since a repetition could leave an unused sandbox behind.
+
+        Raises Unsupported, ProviderError.
+        """
         try:
             body = sandbox_body(network)
         except ValueError:
@@ -198,7 +202,7 @@ class SandboxCalls:
         return text(sandbox.get("status"), 64).lower() not in GONE_STATUSES
 
     async def delete(self, sandbox_id: str) -> None:
-        """Deletes it, or finds it gone. Raises ProviderError."""
+        """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
         reply = await self._calls.with_retry("DELETE", self._calls.address(ENVIRONMENTS, sandbox_id))
         self._calls.demand_route(reply)
         error = self._calls.error(reply)

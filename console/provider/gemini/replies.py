@@ -1,7 +1,7 @@
-"""An Interaction as the service writes it, read without trust: every field is optional, and every word open.
+"""Read the service's replies without trusting them: every field is optional and may hold anything.
 
-A status that we do not know is kept raw and taken as live, since calling a run ended that goes on spending is the
-worse mistake (python-genai 3.4.0, interaction.py: the enum takes any string).
+An unknown status is kept as it is and treated as live, because taking a run that goes on spending for ended would be
+the worse mistake (python-genai 3.4.0, interaction.py: the enum accepts any string).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.domain.usage import Usage
-from console.provider.contract import RemoteRun, StatusClass
+from console.provider.contract import Launched, RemoteRun, StatusClass
 from console.provider.gemini.steps import content_text, error_text, kind_of, numbered
 from console.provider.http.json_narrowing import count, elements, members, opaque_id, text
 
 STATUS_LENGTH = 64
 RESULT_LENGTH = 256_000
-"""Characters of the result that are kept; its end, where the answer stands."""
+"""Characters kept of the result. The end is kept, as it contains the answer."""
 
 ERROR_LENGTH = 1_000
 MAX_ERRORS = 20
@@ -35,7 +35,7 @@ CLASSES: Mapping[str, StatusClass] = {
 
 
 def status_class(status: str) -> StatusClass:
-    """What the service's status word means for us."""
+    """Return what the service's status word means to the engine."""
     return CLASSES.get(status, StatusClass.UNKNOWN)
 
 
@@ -50,9 +50,9 @@ _FIGURES: Mapping[str, str] = {
 
 
 def usage_of(value: object) -> Usage | None:
-    """The token figures; None where none is told. A missing total is the sum of the parts that are.
+    """Return the token counts; None if there are none. A missing total is the sum of the other counts.
 
-    Figures that cannot be (negative, not a number, beyond 2^53) count as not told.
+    Impossible values (negative, not a number, above 2^53) count as missing.
     """
     told = members(value)
     figures = {name: figure for name, key in _FIGURES.items() if (figure := count(told.get(key))) is not None}
@@ -63,20 +63,33 @@ def usage_of(value: object) -> Usage | None:
 
 
 def labels_of(value: object) -> Mapping[str, str]:
-    """Labels whose value is a string."""
+    """Return the labels whose value is a string."""
     pairs = ((text(name, 64), text(label, 64)) for name, label in members(value).items() if isinstance(label, str))
     return dict(list(pairs)[:MAX_LABELS])
 
 
+def read_launched(value: object) -> Launched | None:
+    """Read the reply to a launch request; None if it holds no usable id."""
+    interaction = members(value)
+    remote_id = opaque_id(interaction.get("id"))
+    if remote_id is None:
+        return None
+    return Launched(
+        remote_id=remote_id,
+        status=text(interaction.get("status"), STATUS_LENGTH),
+        environment_id=opaque_id(interaction.get("environment_id")),
+    )
+
+
 def remote_run(value: object, asked: str) -> RemoteRun:
-    """The run in the answer to a GET of `asked`. Raises ValueError where the answer is not about that run."""
+    """Return the run in the reply to a GET of `asked`. Raises ValueError if the reply is about another run."""
     interaction = members(value)
     status = text(interaction.get("status"), STATUS_LENGTH)
     if not status:
-        raise ValueError("an answer without a status")
+        raise ValueError("the reply has no status")
     told = interaction.get("id")
     if isinstance(told, str) and told != asked and not told.endswith(f"/{asked}"):
-        raise ValueError("an answer about another interaction")
+        raise ValueError("the reply is about another interaction")
     return RemoteRun(
         remote_id=asked,
         status=status,
@@ -97,7 +110,7 @@ def _outputs(interaction: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def _result(interaction: Mapping[str, object]) -> str:
-    """Of each output the pieces that are text, uncut by the cap of a step."""
+    """Return the text of all outputs, without the length limit of a step."""
     pieces = [_whole_text(step.get("content")) for step in _outputs(interaction)]
     whole = "\n".join(filter(None, pieces))
     return whole if len(whole) <= RESULT_LENGTH else "…" + whole[1 - RESULT_LENGTH :]

@@ -1,4 +1,4 @@
-"""The bodies we send. Background, stored, with the server's own token limit as a belt: always all three."""
+"""Bodies of the requests. Each launch runs in the background, is stored, and has a token limit at the service."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ DEEP_RESEARCH = "deep-research"
 
 
 def launch_body(order: LaunchOrder) -> bytes:
-    """The create call. Raises ValueError where the order cannot be written as JSON."""
+    """Return the body of a launch request. Raises ValueError if `order` cannot be written as JSON."""
     body: dict[str, object] = {
         "agent": order.agent,
         "agent_config": _agent_config(order),
@@ -29,14 +29,14 @@ def launch_body(order: LaunchOrder) -> bytes:
 
 
 def sandbox_body(network: str | None) -> bytes:
-    """The call that makes a sandbox. Raises ValueError where `network` is not JSON."""
+    """Return the body of a request for a sandbox. Raises ValueError if `network` is not JSON."""
     return _encoded({} if network is None else {"network": json.loads(network)})
 
 
 def _agent_config(order: LaunchOrder) -> Mapping[str, str]:
-    """The token limit goes out for every agent: an agent that knows no such field refuses, and runs away with nothing.
+    """Return the agent_config. It always has the token limit: an agent that does not know it refuses the launch.
 
-    It is a string, as int64 is in the JSON form of protocol buffers; the model is Antigravity's field alone
+    The limit is a string, like any int64 in the JSON form of protocol buffers. Only Antigravity has the field `model`
     (google-genai 3.4.0, deepresearchagentconfig.py).
     """
     limit = str(order.max_total_tokens)

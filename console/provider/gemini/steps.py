@@ -1,7 +1,7 @@
-"""One readable text per step: what a tool was asked, what it answered, what the model said. Raw and capped.
+"""Turn each step into one readable text of limited length: a tool call, its result, or what the model said.
 
-Steps are read by shape, not by tool name: the built-in tools were renamed between two previews of one agent
-(D:changelog in the wire notes), and an unknown type must stay visible.
+Steps are read by their structure and not by the name of the tool: tools were renamed between two previews of one agent
+(D:changelog in the wire notes), and steps of unknown types must stay visible. All texts are raw.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ ARGUMENT_LENGTH = 300
 """Characters of one argument of a tool."""
 
 MAX_STEPS = 10_000
+"""Steps read of one run."""
 
 KIND_LENGTH = 64
+"""Characters of a type or a tool name."""
 
 _CODE = ("code", "command")
-"""Arguments that are the call: `code_execution` takes code or a command."""
+"""Arguments that are shown as the call itself: `code_execution` takes code or a command."""
 
 
 def kind_of(step: Mapping[str, object]) -> str:
-    """The provider's word for the step's type; `unknown` where there is none."""
+    """Return the service's word for the type of a step; `unknown` if there is none."""
     return text(step.get("type"), KIND_LENGTH) or "unknown"
 
 
 def numbered(value: object) -> tuple[Step, ...]:
-    """The steps of an interaction.
+    """Return the steps of an interaction, without the user's input.
 
-    The user's input is left out and not counted: a GET repeats it and a stream does not (D:overview), so that only
-    without it both agree on the index; and a prompt is kept nowhere but in the config.
+    The input is neither returned nor counted. A GET repeats it and a stream does not (D:overview), so indexes would
+    disagree; and the prompt must not be stored outside the config file.
     """
     own = (members(step) for step in elements(value))
     own_steps = [step for step in own if kind_of(step) != "user_input"]
@@ -45,7 +47,7 @@ def numbered(value: object) -> tuple[Step, ...]:
 
 
 def step_text(step: Mapping[str, object]) -> str:
-    """What the step did or said, at most STEP_LENGTH characters; empty where it is a stub."""
+    """Return what the step did or said in at most STEP_LENGTH characters; empty if it has no content yet."""
     kind = kind_of(step)
     if kind == "user_input":
         return ""
@@ -62,7 +64,7 @@ def step_text(step: Mapping[str, object]) -> str:
 
 
 def content_text(value: object) -> str:
-    """The text of a content, or of several with a line for each; other media by their type: `[image]`."""
+    """Return the text of one content, or of several, one per line. Other media are shown by type: `[image]`."""
     if isinstance(value, list):
         return text("\n".join(filter(None, map(_piece_text, value))), STEP_LENGTH)
     return _piece_text(value)
@@ -79,18 +81,18 @@ def _piece_text(value: object) -> str:
 
 
 def error_text(step: Mapping[str, object]) -> str:
-    """`code: message` of a model output that failed; empty where it did not."""
+    """Return `code: message` of a failed model output; empty if it did not fail."""
     error = members(step.get("error"))
     return text(f"{error.get('code', '')}: {error.get('message', '')}", STEP_LENGTH) if error else ""
 
 
 def tool_name(kind: str, step: Mapping[str, object]) -> str:
-    """Which tool is called: its name where the step tells one, else the type without `_call`."""
+    """Return the name of the called tool, or the type without `_call` if the step has no name."""
     return text(step.get("name"), KIND_LENGTH) or kind.removesuffix("_call")
 
 
 def call_text(kind: str, step: Mapping[str, object]) -> str:
-    """The name of the tool and its short arguments; of executed code, the code itself."""
+    """Return the name of the tool with shortened arguments; for code execution the code itself."""
     arguments = step.get("arguments")
     name = tool_name(kind, step)
     if isinstance(arguments, str):
@@ -110,7 +112,7 @@ def _short(value: object) -> str:
 
 
 def result_text(step: Mapping[str, object]) -> str:
-    """What the tool answered; begins with `error: ` where the service says that it failed."""
+    """Return the result of a tool; it starts with `error: ` if the service marks it as failed."""
     result = step.get("result")
     shown = content_text(result)
     if not shown.strip() and result:

@@ -1,7 +1,7 @@
-"""Stream events folded into what the engine wants to know: steps whose text grows, cumulative usage, the status.
+"""Read the event stream of a run: steps as their text grows, cumulative usage, and the status.
 
-One fold per stream. A replay from the first event only repeats what was said; the consumer takes maxima of usage
-and upserts steps by index, so that nothing counts twice.
+Each stream has its own `StreamReducer`. A stream that starts again with the first event is harmless: the consumer takes
+the maximum of usage and replaces steps by index, so nothing counts twice.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ from console.provider.http.json_narrowing import members, parsed, text
 from console.provider.http.sse import Frame, SseDecoder
 
 MAX_OPEN_STEPS = 64
-"""Steps begun and not stopped; beyond it the oldest is forgotten."""
+"""Unfinished steps that are kept; beyond this the oldest is dropped."""
 
 _SILENT_DELTAS = frozenset({"thought_signature", "text_annotation_delta"})
 
 _KIND_OF_DELTA = {"text": "model_output", "thought_summary": "thought", "arguments_delta": "function_call"}
-"""What kind of step a delta belongs to whose start was never seen; else it is the delta's own type."""
+"""The kind of step for a delta whose start was not received; for other types it is the type of the delta."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Draft:
-    """A step as far as it came."""
+    """A step that is not finished."""
 
     kind: str
     name: str
@@ -56,16 +56,16 @@ class _Draft:
 
 
 class StreamReducer:
-    """Frames in, stream events out; never raises, whatever the frames hold."""
+    """Turns frames into stream events. Never raises, whatever the frames contain."""
 
     def __init__(self) -> None:
         self.ended = False
-        """The service said its last word: nothing worth waiting for follows."""
+        """True once the service has sent its last event."""
         self._drafts: dict[int, _Draft] = {}
         self._inputs: list[int] = []
 
     def feed(self, frame: Frame) -> StreamEvent | None:
-        """What the frame tells; None where it tells nothing."""
+        """Return the event in `frame`; None if it has none."""
         if frame.data.strip() == "[DONE]":
             self.ended = True
             return None
@@ -78,9 +78,9 @@ class StreamReducer:
         if event_type == "error" or (error_value(value) is not None and not event_type.startswith("step.")):
             self.ended = True
             return None
-        return self._told(event_type, payload)
+        return self._event(event_type, payload)
 
-    def _told(self, event_type: str, payload: Mapping[str, object]) -> StreamEvent | None:
+    def _event(self, event_type: str, payload: Mapping[str, object]) -> StreamEvent | None:
         match event_type:
             case "interaction.created" | "interaction.completed":
                 self.ended = event_type == "interaction.completed"
@@ -106,7 +106,7 @@ class StreamReducer:
                 insort(self._inputs, index)
             return None
         kind = kind_of(step)
-        return self._shown(
+        return self._grown_step(
             index, self._keep(index, _Draft(kind=kind, name=tool_name(kind, step), text=step_text(step)))
         )
 
@@ -122,7 +122,7 @@ class StreamReducer:
             whole = _KIND_OF_DELTA.get(kind, kind)
             draft = self._keep(index, _Draft(kind=whole, name=tool_name(whole, delta)))
         _grow(draft, kind, delta)
-        return self._shown(index, draft, usage=usage)
+        return self._grown_step(index, draft, usage=usage)
 
     def _stopped(self, payload: Mapping[str, object]) -> StreamEvent | None:
         usage, of_step = usage_of(payload.get("usage")), usage_of(payload.get("step_usage"))
@@ -142,10 +142,10 @@ class StreamReducer:
         return draft
 
     def _ordinal(self, index: int) -> int:
-        """The index among the agent's own steps, as a GET counts them (`steps.numbered`)."""
+        """Return the index among the agent's own steps, as `steps.numbered` counts them."""
         return index - bisect_left(self._inputs, index)
 
-    def _shown(self, index: int, draft: _Draft, usage: Usage | None = None) -> StreamEvent:
+    def _grown_step(self, index: int, draft: _Draft, usage: Usage | None = None) -> StreamEvent:
         step = Step(index=self._ordinal(index), kind=draft.kind, text=draft.text)
         return StreamEvent(step=step, usage=usage)
 
@@ -163,7 +163,7 @@ def _state(told: Mapping[str, object]) -> StreamEvent | None:
 
 
 def _grow(draft: _Draft, kind: str, delta: Mapping[str, object]) -> None:
-    """Tool code and results come in deltas, not in the start of a step (ANYPLEX in the wire notes)."""
+    """Add a delta to a step. Tool code and results arrive only in deltas (ANYPLEX in the wire notes)."""
     if kind == "arguments_delta":
         draft.arguments = text(draft.arguments + text(delta.get("arguments"), STEP_LENGTH), STEP_LENGTH)
         draft.text = text(f"{draft.name} {draft.arguments}", STEP_LENGTH)
@@ -186,22 +186,22 @@ def _piece(kind: str, delta: Mapping[str, object]) -> str:
 
 
 async def stream_events(response: httpx.Response, lifetime_s: float) -> AsyncGenerator[StreamEvent, None]:
-    """What an open stream tells, until it ends, breaks, falls silent or has lived `lifetime_s`."""
-    decoder, fold = SseDecoder(), StreamReducer()
+    """Yield the events of an open stream until it ends, breaks, falls silent or has been open for `lifetime_s`."""
+    decoder, reducer = SseDecoder(), StreamReducer()
     async with aclosing(_chunks(response, lifetime_s)) as chunks:
         async for chunk in chunks:
             for frame in decoder.feed(chunk):
-                if (event := fold.feed(frame)) is not None:
+                if (event := reducer.feed(frame)) is not None:
                     yield event
-                if fold.ended:
+                if reducer.ended:
                     return
     for frame in decoder.close():
-        if (event := fold.feed(frame)) is not None:
+        if (event := reducer.feed(frame)) is not None:
             yield event
 
 
 async def _chunks(response: httpx.Response, lifetime_s: float) -> AsyncGenerator[bytes, None]:
-    """The bytes of the body; the end of them is the end, for whatever reason."""
+    """Yield the bytes of the body until they end for any reason."""
     loop = asyncio.get_running_loop()
     end = loop.time() + lifetime_s
     async with raw_chunks(response) as chunks:

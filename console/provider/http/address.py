@@ -1,4 +1,4 @@
-"""The key and the prompt go to one place: an https host, or this machine by a literal address."""
+"""Check the base URL: key and prompt go to one https host, or to this machine by a literal loopback address."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from console.domain.text import sanitize
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _URL = re.compile(r"[\x21-\x5b\x5d-\x7e]+")
-"""ASCII without spaces, controls and the backslash, on which URL parsers disagree."""
+"""Printable ASCII except the backslash, on which URL parsers disagree."""
 
 ACCEPTED = "https://HOST, or http:// with a loopback address (127.x.y.z or [::1])"
+"""What `service_root` accepts, for messages."""
 
 
 def service_root(base_url: str, api_version: str) -> str:
-    """`https://host/v1beta`, without a slash at its end.
+    """Return the root of all calls, `https://host/v1beta`, without a slash at its end.
 
-    Plain http is for loopback literals only: a DNS name, `localhost` too, may lead elsewhere. Raises ValueError
-    with one line that names what is accepted.
+    Plain http is accepted for loopback literals only, since any DNS name, even `localhost`, may lead elsewhere. Raises
+    ValueError with one line that names what is accepted.
     """
     if _VERSION.fullmatch(api_version) is None:
         raise ValueError(f"api_version {sanitize(api_version, limit=40)!r}: expected a word such as v1beta or v1")
@@ -66,7 +67,7 @@ def _is_loopback(literal: IPv4Address | IPv6Address | None) -> bool:
 
 
 def escaped(opaque_id: str) -> str:
-    """An id as one path segment. Raises ValueError for one that cannot be a segment: empty, or only dots."""
+    """Return an id as one path segment. Raises ValueError for an id that cannot be one: empty, or only dots."""
     if not opaque_id.strip("."):
         raise ValueError("an id is neither empty nor only dots")
     return quote(opaque_id, safe="", errors="replace")

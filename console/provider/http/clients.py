@@ -1,4 +1,4 @@
-"""Clients."""
+"""HTTP clients that send the key to one place, follow no redirects and ignore the environment."""
 
 from __future__ import annotations
 
@@ -13,48 +13,49 @@ import httpx
 from console import __version__
 from console.provider.http.secret import Secret
 
-KEY_HEADER = "x-goog-api-key"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How long and how much. Seconds and bytes."""
+    """Limits in time and size: seconds and bytes."""
 
     connect_s: float = 10.0
-    """DNS, TCP and TLS together at most this each."""
+    """Deadline of connecting (DNS, TCP and TLS)."""
     create_s: float = 60.0
-    """The outer deadline of the create POST; when it passes, nobody knows what was launched."""
+    """Overall deadline of the launch request. When it passes, it is unknown whether an agent was launched."""
     call_s: float = 30.0
-    """The outer deadline of every other call, its repetitions included, and of opening a stream."""
+    """Overall deadline of every other call, retries included, and of opening a stream."""
     silence_s: float = 120.0
-    """A stream that says nothing for so long has ended; no heartbeat is documented."""
+    """A stream counts as ended after this much silence; no heartbeat is documented."""
     stream_s: float = 3600.0
-    """A stream is left after this, so that one that only drips comments holds nothing for ever."""
+    """A stream is closed after this, so that one that sends nothing but comments does not stay open for ever."""
     body_bytes: int = 16 << 20
-    """An answer beyond this is not read. A finished interaction may have 1.3 MB (BIGAGI in the wire notes), with images
-    more; one that is never read could never be proven to have ended."""
+    """A larger reply is not read. The limit is generous, because a run whose reply cannot be read cannot be proven to
+    have ended: replies of 1.3 MB were seen (BIGAGI in the wire notes), and images take more."""
     attempts: int = 3
-    """Tries of a harmless call whose connection broke."""
+    """Attempts of a repeatable call whose connection broke."""
     pause_s: float = 0.1
-    """Before the second try; later pauses are longer."""
+    """Pause before the second attempt; later pauses are longer."""
 
 
 TransportFactory = Callable[[], httpx.AsyncBaseTransport]
-"""A fresh transport at each call: no connection in it has been used before."""
+"""Returns a new transport at each call, in which no connection has been used before."""
 
 
 class KeyedTransport(httpx.AsyncBaseTransport):
-    """Adds the key to a copy of each request, so that no request that anybody else holds has it."""
+    """Adds the key to a copy of each request, so that the request objects seen elsewhere never contain it."""
 
-    def __init__(self, inner: httpx.AsyncBaseTransport, secret: Secret, wall: Callable[[], float]) -> None:
+    def __init__(
+        self, inner: httpx.AsyncBaseTransport, key_header: str, secret: Secret, wall: Callable[[], float]
+    ) -> None:
         self._inner = inner
+        self._key_header = key_header
         self._secret = secret
         self._wall = wall
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """As the inner transport; an answer without a date gets that of its receipt (RFC 9110, 6.6.1)."""
+        """Send the request with the key. A reply without a date gets the time of its receipt (RFC 9110, 6.6.1)."""
         headers = httpx.Headers(request.headers)
-        headers[KEY_HEADER] = self._secret.reveal()
+        headers[self._key_header] = self._secret.reveal()
         keyed = httpx.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
         )
@@ -63,35 +64,41 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """Closes the inner transport."""
+        """Close the inner transport."""
         await self._inner.aclose()
 
 
-class Clients:
-    """Makes HTTP clients that send the key to one place, follow nothing and believe nothing of the environment."""
+class ClientFactory:
+    """Makes HTTP clients for one service."""
 
     def __init__(
         self,
         root: str,
         secret: Secret,
         bounds: Bounds,
+        *,
+        key_header: str,
         transport: TransportFactory | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`root` is what `address.service_root` gave; `wall` gives seconds since the Unix epoch."""
+        """`root` comes from `address.service_root`; the key is sent in `key_header`.
+
+        `wall` returns Unix time in seconds. Tests pass a `transport` in place of the network.
+        """
         self._is_plain = root.startswith("http:")
         self._secret = secret
+        self._key_header = key_header
         self._wall = wall
         self._bounds = bounds
         self._given = transport
         self._context: ssl.SSLContext | None = None
 
     def fresh(self, *, read_s: float) -> httpx.AsyncClient:
-        """A client of its own for one request: no kept connection, so that none can be stale."""
+        """Return a client for one request; its connection is new, so it cannot be stale."""
         return self._client(httpx.Limits(max_connections=1, max_keepalive_connections=0), read_s)
 
     def shared(self) -> httpx.AsyncClient:
-        """A client that keeps connections, for the polls."""
+        """Return a client that keeps its connections, for calls that are repeated."""
         limits = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=30.0)
         return self._client(limits, self._bounds.call_s)
 
@@ -100,7 +107,7 @@ class Clients:
         timeout = httpx.Timeout(read_s, connect=self._bounds.connect_s, pool=self._bounds.connect_s)
         headers = {"user-agent": f"nightdesk/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
         return httpx.AsyncClient(
-            transport=KeyedTransport(inner, self._secret, self._wall),
+            transport=KeyedTransport(inner, self._key_header, self._secret, self._wall),
             trust_env=False,
             follow_redirects=False,
             timeout=timeout,
@@ -113,9 +120,9 @@ class Clients:
         )
 
     def tls(self) -> ssl.SSLContext:
-        """Verification on, from the certificates that come with us; made once, since loading them takes 35 ms.
+        """Return the TLS context, which verifies against the bundled certificates. Made once, as loading takes 35 ms.
 
-        For plain http on loopback, where no TLS is spoken, it trusts nobody.
+        For plain http on loopback, where TLS is not used, it contains no certificates.
         """
         if self._context is None and self._is_plain:
             self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,6 +1,7 @@
-"""What an HTTP answer that is no success says: parsed in each form that is live, and turned into our errors.
+"""Parse the error bodies of HTTP replies and turn them into provider errors.
 
-Only a body in one of three forms is the service's own word; anything else may come from a machine in between.
+Only a body in one of three known forms counts as the word of the service; anything else may come from a machine in
+between.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ ERROR_LENGTH = 200
 """Characters of one error line."""
 
 Redact = Callable[[str], str]
+"""Masks secrets in a text from outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,15 +31,15 @@ class ErrorBody:
     code: str
     message: str
     retry_delay: str = ""
-    """`53s`, from a RetryInfo detail; empty where there is none."""
+    """Such as `53s`, from a RetryInfo detail; empty if there is none."""
 
 
 class TransientError(Unavailable):
-    """Unavailable in a way that a second try at once may cure: a broken connection, 500, 502, 503, 504."""
+    """A failure that an immediate second attempt may cure: a broken connection, 500, 502, 503 or 504."""
 
 
 def error_body(body: bytes) -> ErrorBody | None:
-    """The error in `body`: `{"error": {code, message}}` with a word or a number as code, or that in an array."""
+    """Parse `{"error": {code, message}}`, in which the code is a word or a number, or an array of that; else None."""
     try:
         value = parsed(body)
     except ValueError:
@@ -46,7 +48,7 @@ def error_body(body: bytes) -> ErrorBody | None:
 
 
 def error_value(value: object) -> ErrorBody | None:
-    """As `error_body`, of a JSON value."""
+    """Parse an error as `error_body` does, from a JSON value."""
     if isinstance(value, list):
         value = value[0] if value else None
     error = members(members(value).get("error"))
@@ -70,10 +72,10 @@ def _seconds(value: str) -> float | None:
 
 
 def retry_after(reply: Reply) -> float | None:
-    """Seconds the service asked us to wait, never negative; None where it asked for nothing readable.
+    """Return the wait in seconds that the service asked for, never negative; None if it asked for none.
 
-    From `retry-after-ms`, `Retry-After` as seconds or as a date, or a RetryInfo detail, in this order. A date counts
-    from the answer's own `Date`, so that a wrong clock here does not matter where the service tells one.
+    Read from `retry-after-ms`, `Retry-After` as seconds or as a date, or a RetryInfo detail, in this order. A date is
+    relative to the `Date` of the reply, so that a wrong local clock does not matter.
     """
     milliseconds = _seconds(reply.headers.get("retry-after-ms", ""))
     if milliseconds is not None:
@@ -96,12 +98,12 @@ def _until(date: str, now: str) -> float | None:
 
 
 def cleaned(line: str) -> str:
-    """`line` as an error text: one line, safe to show, capped."""
+    """Return `line` sanitized and cut to ERROR_LENGTH characters."""
     return sanitize(line, limit=ERROR_LENGTH)
 
 
 def explained(reply: Reply, redact: Redact) -> str:
-    """`HTTP 404: not_found: …`, safe to show."""
+    """Describe the error in a reply in one sanitized line: `HTTP 404: not_found: …`."""
     error = error_body(reply.body)
     if error is None:
         return f"HTTP {reply.status} without a readable error"
@@ -109,7 +111,7 @@ def explained(reply: Reply, redact: Redact) -> str:
 
 
 def is_unknown_route(reply: Reply) -> bool:
-    """Whether the answer is about the call, and not about the thing: `Method not found.` (python-genai#1971)."""
+    """True if the service does not know the call itself, e.g. `Method not found.` (python-genai#1971)."""
     if reply.status == 405:
         return True
     error = error_body(reply.body)
@@ -117,7 +119,7 @@ def is_unknown_route(reply: Reply) -> bool:
 
 
 def provider_error(reply: Reply, redact: Redact) -> ProviderError:
-    """What to raise for an answer, other than to create, that is no success."""
+    """Return the exception for a reply, to any call but `create`, that is not a success."""
     line = explained(reply, redact)
     wait = retry_after(reply)
     match reply.status:
@@ -132,5 +134,5 @@ def provider_error(reply: Reply, redact: Redact) -> ProviderError:
 
 
 def unreachable(why: str) -> Unreachable:
-    """No connection."""
+    """Return the exception for a connection that could not be made."""
     return Unreachable(cleaned(f"no connection: {why}"))

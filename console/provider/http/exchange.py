@@ -1,7 +1,7 @@
-"""One HTTP exchange: bounded in time and size, and never letting go of an exception of the HTTP library.
+"""One HTTP exchange, bounded in time and size, that returns a `Reply` or a `TransportFailure`.
 
-The frames of such an exception hold the key and the prompt, and a crash report that prints local variables would
-show both. So an exchange gives a `Reply` or a `Fault`; a cancellation passes through without those frames.
+Exceptions of the HTTP library never leave this module: their frames hold the key and the prompt, which a crash report
+with local variables would print. A cancellation passes through without those frames.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A whole HTTP answer."""
+    """A complete HTTP reply."""
 
     status: int
     headers: Mapping[str, str]
@@ -27,20 +27,20 @@ class Reply:
 
     @property
     def is_success(self) -> bool:
-        """2xx."""
+        """True for a 2xx status."""
         return 200 <= self.status < 300
 
 
 class _Body:
-    """The bytes of an answer, unpacked within a bound: a few kilobytes of gzip can hold gigabytes."""
+    """The body of a reply, decompressed up to a limit: a few kilobytes of gzip can expand to gigabytes."""
 
     def __init__(self, encoding: str, limit: int) -> None:
         self._inflate = zlib.decompressobj(wbits=47) if encoding == "gzip" else None
         self._limit = limit
         self._whole = bytearray()
 
-    def take(self, chunk: bytes) -> None:
-        """Raises Unusable, or zlib.error for what is no gzip."""
+    def add(self, chunk: bytes) -> None:
+        """Add bytes as received. Raises UnsupportedReply above the limit, and zlib.error for invalid gzip."""
         if self._inflate is not None:
             chunk = self._inflate.decompress(chunk, self._limit - len(self._whole) + 1)
         self._whole += chunk
@@ -48,7 +48,7 @@ class _Body:
             raise UnsupportedReply(f"an answer of more than {self._limit} bytes")
 
     def whole(self) -> bytes:
-        """All of it. Raises EOFError where the gzip stream was cut."""
+        """Return the whole body. Raises EOFError if the gzip stream is incomplete."""
         if self._inflate is not None and not self._inflate.eof:
             raise EOFError("a gzip body that was cut")
         return bytes(self._whole)
@@ -56,9 +56,9 @@ class _Body:
 
 @asynccontextmanager
 async def raw_chunks(response: httpx.Response) -> AsyncIterator[AsyncIterator[bytes]]:
-    """The undecoded bytes of the body. Left half way, their generator is closed here and not by the collector.
+    """Give an iterator over the undecoded bytes of the body, and close it at the end of the block.
 
-    Not `aiter_raw`: that closes the connection too, and a close that fails would take the body with it.
+    `aiter_raw` is not used because it closes the connection too, and a failing close would lose the body.
     """
     chunks = aiter(_read_before(response) if response.is_stream_consumed else _open_stream(response))
     try:
@@ -70,24 +70,24 @@ async def raw_chunks(response: httpx.Response) -> AsyncIterator[AsyncIterator[by
 
 def _open_stream(response: httpx.Response) -> httpx.AsyncByteStream:
     if not isinstance(response.stream, httpx.AsyncByteStream):
-        raise TypeError("an answer that cannot be read asynchronously")
+        raise TypeError("the reply cannot be read asynchronously")
     return response.stream
 
 
 async def _read_before(response: httpx.Response) -> AsyncIterator[bytes]:
-    """A transport may hand over an answer that is whole, and decoded, already."""
+    """Yield the body of a reply that the transport has already read and decoded."""
     yield response.content
 
 
 async def read_reply(response: httpx.Response, limit: int) -> Reply:
-    """The whole answer. Raises Unusable, and what httpx raises."""
+    """Read the whole reply. Raises UnsupportedReply, and whatever httpx raises."""
     encoding = "" if response.is_stream_consumed else response.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
         raise UnsupportedReply("a content encoding that was not asked for")
     body = _Body(encoding, limit)
     async with raw_chunks(response) as chunks:
         async for chunk in chunks:
-            body.take(chunk)
+            body.add(chunk)
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Reply(status=response.status_code, headers=headers, body=body.whole())
 
@@ -99,9 +99,9 @@ async def exchange(
     deadline_s: float,
     limit: int,
 ) -> Reply | TransportFailure:
-    """Sends `request` once and reads the answer whole, within `deadline_s` from here to the closed connection.
+    """Send `request` once and read the whole reply; `deadline_s` covers everything up to closing the connection.
 
-    An answer that was read counts, whatever happens while its connection is closed. Raises only CancelledError.
+    A reply that was read is returned even if closing the connection fails. Raises only CancelledError.
     """
     reply: Reply | None = None
     try:
@@ -124,7 +124,7 @@ async def exchange(
 async def opened_stream(
     client: httpx.AsyncClient, request: httpx.Request, *, deadline_s: float
 ) -> AsyncIterator[httpx.Response | TransportFailure]:
-    """The response with its body unread, within `deadline_s`; closed, with the client, at the end of the block."""
+    """Give the response with its body unread, within `deadline_s`. It and `client` are closed after the block."""
     response: httpx.Response | None = None
     fault = TransportFailure(kind=FailureKind.SILENT, why=f"no answer within {deadline_s:g} s")
     try:
@@ -147,37 +147,40 @@ async def opened_stream(
 BEFORE_THE_FIRST_BYTE: frozenset[type[Exception]] = frozenset(
     {httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout}
 )
-"""Refused, DNS, TLS, connect timeout, pool timeout (httpx 0.28.1). Exact classes: a new subclass proves nothing."""
+"""Connection refused, DNS, TLS, connect timeout, pool timeout (httpx 0.28.1).
+
+Only these exact classes count, since a subclass added later would prove nothing.
+"""
 
 
 class FailureKind(StrEnum):
     """How an exchange failed."""
 
     NOT_CONNECTED = "not connected"
-    """Proven: no byte of the request left this machine."""
+    """It is proven that no byte of the request left this machine."""
     SILENT = "silent"
     """A deadline passed."""
     UNUSABLE = "unusable"
-    """The answer is of a kind that we do not read; a second try would bring the same."""
+    """The reply is of a kind that is not read; a second attempt would not help."""
     BROKEN = "broken"
-    """Anything else, between the first byte of the request and the last one of the answer."""
+    """Anything else between the first byte of the request and the last byte of the reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportFailure:
-    """An exchange without a whole answer. Holds no exception: its frames would hold the key and the prompt."""
+    """An exchange without a complete reply. Keeps no exception, whose frames would hold the key and the prompt."""
 
     kind: FailureKind
     why: str
-    """Raw."""
+    """The reason, raw."""
 
 
 class UnsupportedReply(Exception):
-    """The answer is too large, or packed in a way that was not asked for."""
+    """The reply is too large, or has a content encoding that was not requested."""
 
 
 def classify_failure(error: Exception) -> TransportFailure:
-    """Which kind of fault an exception of the HTTP library is."""
+    """Return the failure for an exception of the HTTP library."""
     why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if type(error) in BEFORE_THE_FIRST_BYTE:
         return TransportFailure(kind=FailureKind.NOT_CONNECTED, why=why)

@@ -1,4 +1,4 @@
-"""Narrowing of JSON from outside: whatever stands there, these give a value of the wanted kind or nothing."""
+"""Narrow untrusted JSON: each function returns a value of the wanted type, or an empty value or None."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from console.domain.text import is_sanitized
 
 MAX_COUNT = 2**53
-"""Beyond this a JSON number is not exact everywhere; no token figure is that large."""
+"""Larger JSON numbers are not exact everywhere; no token count is that large."""
 
 MAX_ID = 1024
+"""Characters of an id."""
 
 
 def parsed(body: bytes | str) -> object:
-    """The JSON value. Raises ValueError for anything else, nesting too deep included."""
+    """Parse JSON. Raises ValueError for anything else, and for nesting that is too deep."""
     try:
         value: object = json.loads(body)
     except RecursionError:
@@ -23,19 +24,19 @@ def parsed(body: bytes | str) -> object:
 
 
 def members(value: object) -> Mapping[str, object]:
-    """The object's members; empty for anything but an object."""
+    """Return the members of a JSON object; empty for anything else."""
     return value if isinstance(value, dict) else {}
 
 
 def elements(value: object) -> Sequence[object]:
-    """The array's elements; empty for anything but an array."""
+    """Return the elements of a JSON array; empty for anything else."""
     return value if isinstance(value, list) else ()
 
 
 def text(value: object, limit: int) -> str:
-    """A string of at most `limit` characters, the last being `…` where it was cut; empty for anything else.
+    """Return a string cut to `limit` characters, ending in `…` if it was cut; empty for anything but a string.
 
-    Lone surrogates are replaced: they can be neither stored nor printed.
+    Lone surrogates are replaced, since they can be neither stored nor printed.
     """
     if not isinstance(value, str):
         return ""
@@ -44,7 +45,7 @@ def text(value: object, limit: int) -> str:
 
 
 def count(value: object) -> int | None:
-    """A plausible count: an integer, or a string of one, from 0 to 2^53; None for anything else."""
+    """Return a plausible count: an integer, or a string of one, from 0 to 2^53; None for anything else."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -53,9 +54,9 @@ def count(value: object) -> int | None:
 
 
 def opaque_id(value: object) -> str | None:
-    """An id that can be kept in a line and sent back in a URL; None for anything else.
+    """Return an id that fits into a log line and a URL; None for anything else.
 
-    One with a control character or a space could forge a line in the launch journal, which is not worth having.
+    An id with a control character or a space is not accepted: it could forge a line in the launch journal.
     """
     if not isinstance(value, str) or not value.strip(".") or len(value) > MAX_ID:
         return None
@@ -63,7 +64,7 @@ def opaque_id(value: object) -> str | None:
 
 
 def compact(value: object, limit: int) -> str:
-    """A JSON value on one line, cut to `limit`; `…` where it is nested too deep to be written."""
+    """Return a JSON value as one line cut to `limit` characters; `…` if it is nested too deep to be written."""
     try:
         return text(json.dumps(value, ensure_ascii=False, separators=(",", ":")), limit)
     except RecursionError:

@@ -1,7 +1,8 @@
-"""The API key never shows: not in a repr, not in a message, not in a pickle. Only a request header reveals it.
+"""The API key, and its removal from texts that come back from outside.
 
-A `Secret` is read from an environment variable or from a file that nobody else can read. `Redactor` takes the
-key, and what a launch must not repeat, out of texts that came back from outside.
+A `Secret` is read from an environment variable or from a file that nobody else can read. It never shows in a repr, a
+message or a pickle; only the transport reveals it, in a request header. A `Redactor` masks the key and the prompts in
+error texts.
 """
 
 from __future__ import annotations
@@ -15,16 +16,17 @@ from pathlib import Path
 from typing import NoReturn
 
 MASK = "***"
+"""Replaces every redacted passage."""
 
 MAX_LENGTH = 4096
-"""Characters of a key, and bytes read from a key file."""
+"""Maximum characters of a key."""
 
 _FORM = re.compile(r"[\x21-\x7e]+")
-"""What may stand in a header as it is. Anything else would come back inside an error of the HTTP library."""
+"""Characters allowed in a header. The HTTP library would quote any other value in its error."""
 
 
 class Secret:
-    """A value that only `reveal` gives out. Raises ValueError, without the value, where it cannot be a header."""
+    """A value that only `reveal` returns. Raises ValueError, without quoting it, if it cannot be sent in a header."""
 
     __slots__ = ("_value",)
 
@@ -38,7 +40,7 @@ class Secret:
 
     @classmethod
     def from_env(cls, name: str, environment: Mapping[str, str]) -> Secret:
-        """The key in the variable `name`. Raises ValueError where it is not set or is no key."""
+        """Read the key from the variable `name`. Raises ValueError if it is not set or is no key."""
         if name not in environment:
             raise ValueError(f"the environment variable {name} with the API key is not set")
         try:
@@ -48,10 +50,10 @@ class Secret:
 
     @classmethod
     def from_file(cls, path: Path) -> Secret:
-        """The key in a file of ours with mode 0600 or less. Raises ValueError with one clear line."""
+        """Read the key from a file of ours with mode 0600 or stricter. Raises ValueError with one line."""
         path = path.expanduser()
         try:
-            # Without O_NONBLOCK a FIFO put there would hang us.
+            # Without O_NONBLOCK, opening a named pipe at this path would block.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
             raise ValueError(f"the API key file {path} cannot be read: {error.strerror}") from None
@@ -68,7 +70,7 @@ class Secret:
             raise ValueError(f"{path}: {error}") from None
 
     def reveal(self) -> str:
-        """The value. Only the transport has reason to call this."""
+        """Return the value. Only the transport and the redactor call this."""
         return self._value
 
     def __repr__(self) -> str:
@@ -80,7 +82,7 @@ class Secret:
         return repr(self)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not written anywhere")
+        raise TypeError("a secret cannot be pickled")
 
 
 def _refuse_exposed(path: Path, status: os.stat_result) -> None:
@@ -94,33 +96,34 @@ def _refuse_exposed(path: Path, status: os.stat_result) -> None:
 
 
 KEY_WINDOW = 12
+"""Characters of the key in a row that are masked: part of a key is already a leak."""
 PROMPT_WINDOW = 24
-"""Characters in a row that count as a repetition. Shorter for the key: half a key is a leak, half a phrase is not."""
+"""Characters of a prompt in a row that are masked; a shorter phrase is not specific to the prompt."""
 
 SHORTEST_HIDDEN = 8
-"""A prompt of `hi` is no secret, and taking it out would garble every message."""
+"""Shorter texts are not masked: masking a prompt such as `hi` would garble every message."""
 
 REDACTED_LENGTH = 400
-"""A text is cut to this before it is compared: each position is searched in a prompt of up to 1 MiB."""
+"""A text is cut to this length first, since each position is searched for in prompts of up to 1 MiB."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Redactor:
-    """Takes the key, and pieces of what was sent, out of a text from outside."""
+    """Masks the key, and passages of what was sent, in a text from outside."""
 
     secret: Secret
     sent: tuple[str, ...] = ()
-    """The prompt and the system instruction of a launch."""
+    """Prompts and system instructions."""
 
     def __call__(self, text: str) -> str:
-        """`text`, cut to REDACTED_LENGTH, with `***` for each repetition."""
+        """Return `text`, cut to REDACTED_LENGTH, with `***` in place of each secret passage."""
         text = _without(text[:REDACTED_LENGTH], self.secret.reveal(), KEY_WINDOW)
         for hidden in self.sent:
             text = _without(text, hidden, PROMPT_WINDOW)
         return text
 
     def also_redacting(self, *sent: str) -> Redactor:
-        """One that hides `sent` too."""
+        """Return a redactor that masks `sent` too."""
         return Redactor(self.secret, (*self.sent, *sent))
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Calls that are harmless when doubled: their deadline, their few repetitions, and the errors they end in."""
+"""Calls that are safe to repeat: their deadline, their retries, and the errors they raise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import stamina
 
 from console.provider.contract import NotFound, ProviderError, Unavailable, Unsupported
 from console.provider.http.address import escaped
-from console.provider.http.clients import Bounds, Clients
+from console.provider.http.clients import Bounds, ClientFactory
 from console.provider.http.errors import (
     Redact,
     TransientError,
@@ -26,21 +26,21 @@ from console.provider.http.exchange import FailureKind, Reply, TransportFailure,
 from console.provider.http.json_narrowing import parsed
 
 ERROR_BODY_BYTES = 1 << 16
-"""Read of an error that came instead of a stream."""
+"""Bytes read of an error reply to a stream request."""
 
 STREAM_HEADERS = {"accept": "text/event-stream", "accept-encoding": "identity", "cache-control": "no-store"}
 
 
 def _keep_off_stderr(logger: logging.Logger) -> None:
-    """A logger without any handler writes warnings to stderr: across the screen, and into the mails of cron."""
+    """Give `logger` a handler; without any, its warnings go to stderr, onto the screen or into the mails of cron."""
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
 
 
 class ServiceClient:
-    """Requests to one service. Each raises ProviderError, with one cleaned line, where no answer came."""
+    """Sends requests to one service. Each raises ProviderError if there is no reply."""
 
-    def __init__(self, root: str, clients: Clients, bounds: Bounds, redact: Redact) -> None:
+    def __init__(self, root: str, clients: ClientFactory, bounds: Bounds, redact: Redact) -> None:
         self.root = root
         self._clients = clients
         self._bounds = bounds
@@ -49,20 +49,20 @@ class ServiceClient:
         _keep_off_stderr(logging.getLogger("stamina"))
 
     def address(self, collection: str, opaque_id: str) -> str:
-        """Where the thing with that id is. Raises Gone for what cannot be an id."""
+        """Return the URL of one resource. Raises NotFound for what cannot be an id."""
         try:
             return f"{self.root}/{collection}/{escaped(opaque_id)}"
         except ValueError as error:
             raise NotFound(str(error)) from None
 
     async def once(self, method: str, address: str, content: bytes | None = None) -> Reply:
-        """One exchange; any HTTP status is an answer."""
+        """Send one request. A reply with any HTTP status is returned."""
         return await self._answer(method, address, content, self._bounds.call_s)
 
     async def with_retry(self, method: str, address: str) -> Reply:
-        """As `once`, tried again where the connection broke or a 5xx without a wish to wait came.
+        """Send a request as `once` does, and repeat it after a broken connection or a 5xx without a requested wait.
 
-        All tries and the pauses between them share one deadline; the last error is raised.
+        All attempts and pauses share one deadline; the last error is raised.
         """
         end = asyncio.get_running_loop().time() + self._bounds.call_s
         caller = stamina.AsyncRetryingCaller(
@@ -94,7 +94,7 @@ class ServiceClient:
 
     @asynccontextmanager
     async def stream(self, address: str) -> AsyncIterator[httpx.Response]:
-        """The open event stream, on a connection of its own; closed at the end of the block."""
+        """Open an event stream on its own connection; it is closed after the block. Raises ProviderError."""
         client = self._clients.fresh(read_s=self._bounds.silence_s)
         request = client.build_request("GET", address, headers=STREAM_HEADERS)
         async with opened_stream(client, request, deadline_s=self._bounds.call_s) as opened:
@@ -107,25 +107,25 @@ class ServiceClient:
     async def _refused_stream(self, response: httpx.Response) -> ProviderError:
         try:
             reply = await read_reply(response, ERROR_BODY_BYTES)
-        except Exception:  # whatever is wrong with its body, the status is known
+        except Exception:  # the status is known, whatever is wrong with the body
             reply = Reply(status=response.status_code, headers={}, body=b"")
         return self.error(reply)
 
     def error(self, reply: Reply) -> ProviderError:
-        """What to raise for an answer that is no success."""
+        """Return the exception for a reply that is not a success."""
         return provider_error(reply, self._redact)
 
     def explained(self, reply: Reply) -> str:
-        """`HTTP 400: …`, safe to show."""
+        """Describe the error in a reply in one sanitized line: `HTTP 400: …`."""
         return explained(reply, self._redact)
 
     def demand_route(self, reply: Reply) -> None:
-        """Raises Unsupported where the service does not know the call; that is no word about the thing."""
+        """Raise Unsupported if the service does not know the call, which says nothing about the resource."""
         if is_unknown_route(reply):
             raise Unsupported(self.explained(reply))
 
     def value(self, reply: Reply) -> object:
-        """The JSON of a success. Raises ProviderError for anything else."""
+        """Return the JSON of a successful reply. Raises ProviderError for any other."""
         if not reply.is_success:
             raise self.error(reply)
         try:
@@ -144,7 +144,7 @@ class ServiceClient:
                 return TransientError(cleaned(f"no whole answer: {why}"))
 
     async def aclose(self) -> None:
-        """Closes the connections that are kept."""
+        """Close the kept connections."""
         shared, self._shared = self._shared, None
         if shared is not None:
             await shared.aclose()

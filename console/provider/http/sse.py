@@ -1,8 +1,8 @@
-"""The event stream as this service really sends it: server-sent events with bare JSON in between.
+"""Decode server-sent events, and JSON lines that services send between them.
 
-Written here, since httpx-sse drops what stands outside the format, and what stands there is the news: a stream cut
-after 600 s says so as a bare JSON array, a refusal as a bare JSON line (discuss.ai.google.dev thread 143098,
-js-genai#1973). It also demands the content type and keeps a line of any length in memory.
+httpx-sse is not used: it drops everything outside the format, where services report that a stream was cut off after
+600 s (a bare JSON array) or refused (a bare JSON line; discuss.ai.google.dev thread 143098, js-genai#1973). It also
+insists on the content type, and keeps a line of any length in memory.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import re
 from dataclasses import dataclass
 
 MAX_LINE = 1 << 20
-"""Bytes. An event with a longer line is dropped; the stream goes on."""
+"""Bytes per line. An event with a longer line is dropped, and the stream goes on."""
 
 MAX_EVENT = 4 << 20
-"""Bytes of all data lines of one event."""
+"""Bytes of all data lines of one event; a larger event is dropped."""
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _BOM = b"\xef\xbb\xbf"
@@ -22,16 +22,17 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One event, or one line of JSON that stood outside any event."""
+    """One event, or one line of JSON outside any event."""
 
     event: str
-    """The `event:` field; empty where there was none."""
+    """The `event:` field; empty if there was none."""
     data: str
     bare: bool = False
+    """True for a line of JSON outside any event."""
 
 
 class SseDecoder:
-    """Bytes in, frames out; never raises, whatever the bytes are."""
+    """Turns bytes into frames. Never raises, whatever the bytes are."""
 
     def __init__(self) -> None:
         self._line = bytearray()
@@ -44,7 +45,7 @@ class SseDecoder:
         self._spoiled_event = False
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """The frames that `chunk` completes."""
+        """Return the frames that `chunk` completes."""
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
         if not chunk:
@@ -60,7 +61,7 @@ class SseDecoder:
         return frames
 
     def close(self) -> list[Frame]:
-        """What the end of the stream completes: the last line and the last event count without their newlines."""
+        """Return the frames that the end of the stream completes; the last line and event need no newline."""
         return [*self._end_of_line(), *self._dispatch()]
 
     def _extend(self, piece: bytes) -> None:

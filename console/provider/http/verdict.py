@@ -1,35 +1,40 @@
-"""What came of the one create POST. Proof is demanded for everything but `Unknown`.
+"""Decide what the result of a launch request proves. Every verdict but `Unknown` requires proof.
 
-An httpx exception proves that nothing was sent only where it is raised before the first byte of the request. A
-refusal proves that nothing was launched only with the service's own error body: a bare 4xx may come from a
-machine in between, after the request went through.
+An exception of httpx proves that nothing was sent only if it is raised before the first byte of the request. A refusal
+proves that nothing was launched only with an error body of the service: a bare 4xx may come from a machine in between,
+after the request went through.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown, Verdict
 from console.provider.http.errors import Redact, cleaned, error_body, explained, retry_after
 from console.provider.http.exchange import FailureKind, Reply, TransportFailure
-from console.provider.http.json_narrowing import members, opaque_id, parsed, text
+from console.provider.http.json_narrowing import parsed
 
 REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 416, 422})
-"""With a parsed error body: nothing was launched, and it is not for trying again unchanged."""
+"""Statuses that, with a parsed error body, prove a refusal."""
 
 TOO_MANY = 429
 
+ReadLaunched = Callable[[object], Launched | None]
+"""Reads the JSON of a successful reply; None if it holds no usable run id."""
+
 
 def verdict_of_failure(fault: TransportFailure, redact: Redact) -> NotSent | Unknown:
-    """No whole answer: not sent where that is proven, else unknown."""
+    """Return the verdict for a request without a complete reply: NotSent if that is proven, else Unknown."""
     why = redact(fault.why)
     if fault.kind is FailureKind.NOT_CONNECTED:
         return NotSent(why=cleaned(f"no connection: {why}"))
     return Unknown(why=cleaned(f"no whole answer ({fault.kind}): {why}"))
 
 
-def verdict_of_reply(reply: Reply, redact: Redact) -> Verdict:
-    """What an answer to the create POST proves."""
+def verdict_of_reply(reply: Reply, redact: Redact, read_launched: ReadLaunched) -> Verdict:
+    """Return the verdict for a complete reply to a launch request."""
     if reply.is_success:
-        return _launched(reply)
+        return _launched(reply, read_launched)
     line = explained(reply, redact)
     if error_body(reply.body) is None:
         return Unknown(why=line)
@@ -40,16 +45,9 @@ def verdict_of_reply(reply: Reply, redact: Redact) -> Verdict:
     return Unknown(why=line)
 
 
-def _launched(reply: Reply) -> Launched | Unknown:
+def _launched(reply: Reply, read_launched: ReadLaunched) -> Launched | Unknown:
     try:
-        interaction = members(parsed(reply.body))
+        value = parsed(reply.body)
     except ValueError:
         return Unknown(why=f"HTTP {reply.status} without readable JSON")
-    remote_id = opaque_id(interaction.get("id"))
-    if remote_id is None:
-        return Unknown(why=f"HTTP {reply.status} without an id")
-    return Launched(
-        remote_id=remote_id,
-        status=text(interaction.get("status"), 64),
-        environment_id=opaque_id(interaction.get("environment_id")),
-    )
+    return read_launched(value) or Unknown(why=f"HTTP {reply.status} without an id")
