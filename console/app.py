@@ -137,9 +137,6 @@ class LazyProvider:
     async def make_sandbox(self, *, network: str | None) -> str:
         return await self._asked().make_sandbox(network=network)
 
-    async def sandbox_exists(self, sandbox_id: str) -> bool:
-        return await self._asked().sandbox_exists(sandbox_id)
-
     async def delete_sandbox(self, sandbox_id: str) -> None:
         await self._asked().delete_sandbox(sandbox_id)
 

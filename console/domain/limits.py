@@ -73,8 +73,6 @@ class RefusalKind(StrEnum):
     STAGE = "stage"
     KEY_HELD = "key_held"
     FINGERPRINT = "fingerprint"
-    CLOCK = "clock"
-    READ_ONLY = "read_only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,8 +115,6 @@ class RemoteRun:
     """Text of the model's output steps, raw."""
     errors: tuple[str, ...] = ()
     """`code: message` for each error, raw."""
-    token_limit: int | None = None
-    """The belt as the provider echoes it; None: it echoes none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,10 +172,6 @@ class Provider(Protocol):
 
     async def make_sandbox(self, *, network: str | None) -> str:
         """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
-        ...
-
-    async def sandbox_exists(self, sandbox_id: str) -> bool:
-        """False where the service says it is gone. Raises ProviderError where it does not answer."""
         ...
 
     async def delete_sandbox(self, sandbox_id: str) -> None:

@@ -93,10 +93,6 @@ class FakeProvider:
         self.sandboxes.add(sandbox_id)
         return sandbox_id
 
-    async def sandbox_exists(self, sandbox_id: str) -> bool:
-        self._reach()
-        return sandbox_id in self.sandboxes
-
     async def delete_sandbox(self, sandbox_id: str) -> None:
         self._reach()
         if self.delete_error is not None:

@@ -147,9 +147,6 @@ class CrashingProvider:
     async def make_sandbox(self, *, network: str | None) -> str:
         return await self._reaper.around("make_sandbox", self._inner.make_sandbox(network=network))
 
-    async def sandbox_exists(self, sandbox_id: str) -> bool:
-        return await self._inner.sandbox_exists(sandbox_id)
-
     async def delete_sandbox(self, sandbox_id: str) -> None:
         await self._reaper.around("delete_sandbox", self._inner.delete_sandbox(sandbox_id))
 

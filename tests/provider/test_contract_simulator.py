@@ -77,7 +77,6 @@ async def test_the_belt_arrives_and_holds(service: SimulatorThread) -> None:
     remote_id = await launched(adapter, max_total_tokens=1500)
     run = await ended(adapter, remote_id)
     assert run.status == "incomplete"
-    assert run.token_limit == 1500
     assert run.usage is not None
     assert run.usage.uncached >= 1500
     await adapter.aclose()
@@ -224,9 +223,7 @@ async def test_a_cancel_that_no_form_knows_and_one_too_late(service: SimulatorTh
 
 async def test_a_sandbox_from_make_to_delete(service: SimulatorThread, adapter: GeminiProvider) -> None:
     sandbox = await adapter.make_sandbox(network=None)
-    assert await adapter.sandbox_exists(sandbox)
     await adapter.delete_sandbox(sandbox)
-    assert not await adapter.sandbox_exists(sandbox)
     await adapter.delete_sandbox(sandbox)
     assert isinstance(await adapter.create(ordered(environment=sandbox)), Rejected)
 

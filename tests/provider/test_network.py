@@ -100,7 +100,6 @@ CALLS: dict[str, Callable[[GeminiProvider], Awaitable[object]]] = {
     "get": lambda one: one.get("v1_Chd"),
     "cancel": lambda one: one.cancel("v1_Chd"),
     "make": lambda one: one.make_sandbox(network=None),
-    "exists": lambda one: one.sandbox_exists("e1"),
     "delete": lambda one: one.delete_sandbox("e1"),
 }
 

@@ -76,17 +76,6 @@ def test_a_missing_total_is_the_sum_of_its_parts() -> None:
     assert usage_of(told) == Usage(total=17, input=10, output=5, thought=2, cached=8)
 
 
-@pytest.mark.parametrize("echo", ["200000", 200000])
-def test_the_token_limit_is_echoed_as_string_or_number(echo: object) -> None:
-    config = {"type": "antigravity", "max_total_tokens": echo}
-    assert remote_run(interaction(agent_config=config), "v1_Chd").token_limit == 200_000
-
-
-def test_no_token_limit() -> None:
-    assert remote_run(interaction(), "v1_Chd").token_limit is None
-    assert remote_run(interaction(agent_config=[]), "v1_Chd").token_limit is None
-
-
 def test_a_finished_run() -> None:
     steps = [
         {"type": "user_input", "content": [{"type": "text", "text": "the prompt"}]},
@@ -123,7 +112,7 @@ def test_a_result_keeps_its_end() -> None:
 
 @pytest.mark.parametrize("garbage", [None, [], "x", {}, {"id": "v1_Chd"}, {"status": 5}, {"status": ""}])
 def test_an_answer_without_a_status_is_no_answer(garbage: object) -> None:
-    with pytest.raises(ValueError, match="without a status"):
+    with pytest.raises(ValueError, match="no status"):
         remote_run(garbage, "v1_Chd")
 
 

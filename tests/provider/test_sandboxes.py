@@ -43,39 +43,17 @@ async def test_a_network_that_is_no_json_is_not_sent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "exists"),
-    [
-        (200, {"id": "e1", "status": "active"}, True),
-        (200, {"id": "e1", "status": "stopped"}, True),
-        (200, {"id": "e1"}, True),
-        (200, {"id": "e1", "status": "expired"}, False),
-        (200, {"id": "e1", "status": "EXPIRED"}, False),
-        (200, {"id": "e1", "status": "deleted"}, False),
-        (404, NO_THING, False),
-        (404, b"", False),
-        (410, b"", False),
-    ],
-)
-async def test_whether_a_sandbox_exists(status: int, body: object, exists: bool) -> None:
-    assert await provider(answering(status, body)).sandbox_exists("e1") is exists
-
-
-@pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
         (404, NO_METHOD, Unsupported),
         (405, b"", Unsupported),
         (403, error_old(403), Denied),
         (501, b"", Unavailable),
-        (200, b"<html>", Unavailable),
     ],
 )
 async def test_an_answer_that_is_not_about_the_sandbox(status: int, body: bytes, kind: type[ProviderError]) -> None:
     with pytest.raises(kind):
-        await provider(answering(status, body)).sandbox_exists("e1")
-    if status != 200:
-        with pytest.raises(kind):
-            await provider(answering(status, body)).delete_sandbox("e1")
+        await provider(answering(status, body)).delete_sandbox("e1")
 
 
 @pytest.mark.parametrize(

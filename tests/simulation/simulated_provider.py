@@ -49,10 +49,6 @@ class SimulatedProvider:
         await self._back(Fault.SANDBOX_FAILS)
         return box
 
-    async def sandbox_exists(self, sandbox_id: str) -> bool:
-        await self._travel()
-        return sandbox_id in self.service.boxes
-
     async def delete_sandbox(self, sandbox_id: str) -> None:
         await self._travel()
         if self._strikes(Fault.DELETE_FAILS):

@@ -140,10 +140,6 @@ class GeminiProvider:
         """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
         return await self._sandboxes.make(network)
 
-    async def sandbox_exists(self, sandbox_id: str) -> bool:
-        """False where the service says it is gone. Raises ProviderError where it does not answer."""
-        return await self._sandboxes.exists(sandbox_id)
-
     async def delete_sandbox(self, sandbox_id: str) -> None:
         """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
         await self._sandboxes.delete(sandbox_id)
@@ -162,9 +158,6 @@ def _status_said(reply: Reply) -> str:
     except ValueError:
         status = ""
     return cleaned(status or f"HTTP {reply.status}")
-
-
-GONE_STATUSES = frozenset({"expired", "deleted"})
 
 
 class SandboxCalls:
@@ -190,16 +183,6 @@ class SandboxCalls:
         if sandbox_id is None:
             raise Unavailable(f"HTTP {reply.status} without the id of a sandbox")
         return sandbox_id
-
-    async def exists(self, sandbox_id: str) -> bool:
-        """False where it is gone or expired. Raises ProviderError where the service does not say."""
-        reply = await self._calls.with_retry("GET", self._calls.address(ENVIRONMENTS, sandbox_id))
-        self._calls.demand_route(reply)
-        try:
-            sandbox = members(self._calls.value(reply))
-        except NotFound:
-            return False
-        return text(sandbox.get("status"), 64).lower() not in GONE_STATUSES
 
     async def delete(self, sandbox_id: str) -> None:
         """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""

@@ -100,7 +100,6 @@ def remote_run(value: object, asked: str) -> RemoteRun:
         steps=numbered(interaction.get("steps")),
         result=_result(interaction),
         errors=_errors(interaction),
-        token_limit=count(members(interaction.get("agent_config")).get("max_total_tokens")),
     )
 
 
