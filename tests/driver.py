@@ -47,7 +47,7 @@ class Console:
 
     async def tick(self) -> None:
         """One look at the engine, as the timer makes it every second."""
-        await self.app.refresh_look()
+        await self.app.refresh_view()
         await self.settle()
 
     async def settle(self) -> None:
@@ -55,12 +55,12 @@ class Console:
         await self._pilot.pause()
         if self.app.is_running:
             await until(self._has_taken_every_key, within=30, what="every key is taken")
-            await self.app.acts.done()
+            await self.app.background.done()
             await self.app.animator.wait_until_complete()
             await self._pilot.pause()
 
     def _has_taken_every_key(self) -> bool:
-        typed = self.app._typed
+        typed = self.app.key_queue
         return not (typed._is_busy or typed._waiting) or not self.app.is_running
 
     async def resize(self, width: int, height: int) -> None:

@@ -70,7 +70,7 @@ async def console(invocation: Invocation, app: App, options: ScreenOptions) -> i
         left.append(await hand_over(invocation, app))
 
     result = await run_screen(app, options, leave)
-    if result.end is ExitReason.LINE_DROPPED:
+    if result.reason is ExitReason.LINE_DROPPED:
         return await _headless(invocation, app)
     if result.message:
         invocation.say(*result.message.splitlines())
@@ -81,7 +81,7 @@ async def console(invocation: Invocation, app: App, options: ScreenOptions) -> i
 
 
 def _told(invocation: Invocation, result: ExitResult) -> ExitCode | None:
-    if result.end is ExitReason.WRITE:
+    if result.reason is ExitReason.WRITE:
         return None
     if result.message:
         invocation.say(*result.message.splitlines())
@@ -99,7 +99,7 @@ async def _headless(invocation: Invocation, app: App) -> int:
 
 def exit_code_of_screen(result: ExitResult) -> ExitCode:
     """What the end of the screen says to the shell."""
-    match result.end:
+    match result.reason:
         case ExitReason.QUIT | ExitReason.LEFT | ExitReason.STOPPED | ExitReason.WRITE:
             return ExitCode.OK
         case ExitReason.LINE_DROPPED:
@@ -109,4 +109,4 @@ def exit_code_of_screen(result: ExitResult) -> ExitCode:
         case ExitReason.CRASHED:
             return ExitCode.INTERNAL
         case _:
-            assert_never(result.end)
+            assert_never(result.reason)

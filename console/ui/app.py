@@ -39,22 +39,22 @@ if TYPE_CHECKING:
 FIRST = "runs"
 
 
-def _history(context: Context, acts: BackgroundWork) -> BaseScreen:
+def _history(context: Context, background: BackgroundWork) -> BaseScreen:
     from console.ui.history.screen import HistoryScreen
 
-    return HistoryScreen(context, acts)
+    return HistoryScreen(context, background)
 
 
-def _rollout(context: Context, acts: BackgroundWork) -> BaseScreen:
+def _rollout(context: Context, background: BackgroundWork) -> BaseScreen:
     from console.ui.rollout.screen import RolloutScreen
 
-    return RolloutScreen(context, acts)
+    return RolloutScreen(context, background)
 
 
-def _usage(context: Context, acts: BackgroundWork) -> BaseScreen:
+def _usage(context: Context, background: BackgroundWork) -> BaseScreen:
     from console.ui.usage.screen import UsageScreen
 
-    return UsageScreen(context, acts)
+    return UsageScreen(context, background)
 
 
 SCREENS: Mapping[str, tuple[Callable[[Context, BackgroundWork], BaseScreen], Binding]] = {
@@ -96,7 +96,7 @@ NOTICE_MS = 6_000
 NEWS_MS = 12_000
 """Nobody asked for it, so the eye may be elsewhere."""
 SLOW_S, FAST_S = 5.0, 1.0
-FIRST_LOOK_S = 0.3
+FIRST_VIEW_S = 0.3
 """How long the first frame waits for what it is to show."""
 
 
@@ -116,7 +116,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
     ]
 
-    look: reactive[ViewState | None] = reactive(None)
+    view: reactive[ViewState | None] = reactive(None)
     notice: reactive[Span | None] = reactive(None)
 
     def __init__(
@@ -137,17 +137,17 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         apply_theme(self, themes, theme)
         self._theme_problems = themes.problems
-        self._typed = KeyQueue(self, super().on_event)
-        self.acts = BackgroundWork(self._tell, self._typed.hold)
-        self._poll = StatePoller(context)
+        self.key_queue = KeyQueue(self, super().on_event)
+        self.background = BackgroundWork(self._post_notice, self.key_queue.hold)
+        self._poller = StatePoller(context)
         # Never awaited by a handler: keys come through the same queue, and a store may be slow.
-        self._look_soon = CoalescedWork(self.refresh_look, self.acts, name="look")
+        self._refresh_soon = CoalescedWork(self.refresh_view, self.background, name="view")
         self._slow = slow
-        self._looked_at: RunId | None = None
-        self._noticing = NoticeTimer(context.clock)
-        self._herald = Notifier(self._write, bell=bell, titles=titles)
+        self._selected_run: RunId | None = None
+        self._notice_timer = NoticeTimer(context.clock)
+        self._notifier = Notifier(self._write, bell=bell, titles=titles)
         for mode, (screen, _) in SCREENS.items():
-            self.add_mode(mode, partial(screen, context, self.acts))
+            self.add_mode(mode, partial(screen, context, self.background))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's own, then ours: nothing reaches the terminal past it."""
@@ -155,52 +155,52 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
 
     async def on_mount(self) -> None:
         """The tick begins with the next whole second of the wall clock."""
-        if self.look is None:
-            self._look_soon()
-        self.theme_changed_signal.subscribe(self, self._wear)
+        if self.view is None:
+            self._refresh_soon()
+        self.theme_changed_signal.subscribe(self, self._theme_changed)
         if self._theme_problems:
-            self._tell(Span("; ".join(self._theme_problems), Tone.WARN))
+            self._post_notice(Span("; ".join(self._theme_problems), Tone.WARN))
         self.set_timer(1.02 - self.context.clock.now().wall_ms % 1000 / 1000, self._begin_to_tick)
 
-    async def look_first(self) -> None:
+    async def load_first_view(self) -> None:
         """The look that the first frame shows, before there is a screen; where the store is slow it comes later."""
-        self._look_soon()
-        await self.acts.done(within=FIRST_LOOK_S)
+        self._refresh_soon()
+        await self.background.done(within=FIRST_VIEW_S)
 
     async def _begin_to_tick(self) -> None:
-        self.set_interval(SLOW_S if self._slow else FAST_S, self.refresh_look)
-        await self.refresh_look()
+        self.set_interval(SLOW_S if self._slow else FAST_S, self.refresh_view)
+        await self.refresh_view()
 
-    async def refresh_look(self) -> None:
+    async def refresh_view(self) -> None:
         """One look at the engine; shows it and lets old notices go."""
-        look = await self._poll.take(self._looked_at)
-        if look is None:
+        view = await self._poller.take(self._selected_run)
+        if view is None:
             return
-        self.look = look
-        if self._looked_at is None and look.detail is not None:
-            self._looked_at = look.detail.run.id
-        heard = self._herald.hear(look)
+        self.view = view
+        if self._selected_run is None and view.detail is not None:
+            self._selected_run = view.detail.run.id
+        heard = self._notifier.hear(view)
         if heard is not None:
             self._show(heard, NEWS_MS)
-        elif self.notice is not None and self._noticing.is_over:
+        elif self.notice is not None and self._notice_timer.is_over:
             self.notice = None
 
     async def on_event(self, event: events.Event) -> None:
         """Whoever presses a key has seen what was told; keys come one after the other."""
         if isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded:
-            self._herald.seen()
-            if self._noticing.read():
+            self._notifier.seen()
+            if self._notice_timer.read():
                 self.notice = None
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
-            await self._typed.put(event)
+            await self.key_queue.put(event)
         else:
             await super().on_event(event)
 
     @on(KeyProcessed)
     async def _key_went_through(self, event: KeyProcessed) -> None:
-        await self._typed.through(event.number)
+        await self.key_queue.through(event.number)
 
-    def _wear(self, _theme: Theme) -> None:
+    def _theme_changed(self, _theme: Theme) -> None:
         for screen in self.screen_stack:
             repaint(screen)
 
@@ -208,33 +208,33 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         if self._driver is not None:
             self._driver.write(data)
 
-    def _tell(self, span: Span) -> None:
+    def _post_notice(self, span: Span) -> None:
         self.post_message(NoticePosted(span))
-        self._look_soon()
+        self._refresh_soon()
 
     def _show(self, notice: Span, for_ms: int) -> None:
-        self._noticing.show(for_ms)
+        self._notice_timer.show(for_ms)
         self.notice = notice
 
     @on(RunSelected)
-    def _look_at(self, event: RunSelected) -> None:
-        if event.run_id != self._looked_at:
-            self._looked_at = event.run_id
+    def _run_selected(self, event: RunSelected) -> None:
+        if event.run_id != self._selected_run:
+            self._selected_run = event.run_id
             if event.run_id is not None:
-                self._look_soon()
+                self._refresh_soon()
 
     @on(NoticePosted)
-    def _told(self, event: NoticePosted) -> None:
+    def _notice_posted(self, event: NoticePosted) -> None:
         self._show(event.span, NOTICE_MS)
 
     @on(TerminalLost)
     def line_dropped(self) -> None:
         """The terminal is gone: the screen goes too, the engine does not."""
-        self.exit(ExitResult(end=ExitReason.LINE_DROPPED))
+        self.exit(ExitResult(reason=ExitReason.LINE_DROPPED))
 
     def terminated(self) -> None:
         """SIGTERM."""
-        self.exit(ExitResult(end=ExitReason.TERMINATED))
+        self.exit(ExitResult(reason=ExitReason.TERMINATED))
 
     def action_help(self) -> None:
         """The keys of the screen that is shown."""

@@ -55,8 +55,8 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         super().__init__()
         self.context = context
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]
-        self.look: ViewState | None = None
-        self._mode = self._worn = ""
+        self.view: ViewState | None = None
+        self._mode = self._painted_theme = ""
         self._known_tabs: tuple[Tab, ...] = ()
         self.has_body = False
         """True once the widgets are there."""
@@ -65,7 +65,7 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         """The widgets between the alarms and the key bar."""
         return ()
 
-    def update(self, look: ViewState) -> None:
+    def update(self, view: ViewState) -> None:
         """Shows another tick."""
 
     def shell_words(self) -> Sequence[ShellCommand]:
@@ -82,32 +82,32 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         """Follows the app's look and notice; both are values, so nothing is asked for here."""
         self.has_body = True
         self._mode = self.app.current_mode
-        self.watch(self.app, "look", self._look_changed)
+        self.watch(self.app, "view", self._view_changed)
         self.watch(self.app, "notice", self._notice_changed)
         self.bindings_updated_signal.subscribe(self, self._bindings_changed)
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """What was painted before another theme was put on is painted again."""
-        if self._worn != self.app.theme:
-            self._worn = self.app.theme
+        if self._painted_theme != self.app.theme:
+            self._painted_theme = self.app.theme
             repaint(self)
 
     def on_resize(self) -> None:
-        self._look_changed(self.look)
+        self._view_changed(self.view)
 
-    def tell(self, span: Span) -> None:
+    def post_notice(self, span: Span) -> None:
         """Shows a line at the bottom for some seconds."""
         self.post_message(NoticePosted(span))
 
-    def _look_changed(self, look: ViewState | None) -> None:
-        if look is None or not self.has_body:
+    def _view_changed(self, view: ViewState | None) -> None:
+        if view is None or not self.has_body:
             return
-        self.look = look
+        self.view = view
         cells, glyphs = self.app.size.width, self.context.glyphs
-        header = header_lines(look, cells, glyphs, title=self.title or "", tabs=self._tabs())
+        header = header_lines(view, cells, glyphs, title=self.title or "", tabs=self._tabs())
         self.query_one("#header", Lines).show(header)
-        self.query_one("#alarms", Lines).show(self._alarms(look, cells))
-        self.update(look)
+        self.query_one("#alarms", Lines).show(self._alarms(view, cells))
+        self.update(view)
 
     def _tabs(self) -> tuple[Tab, ...]:
         """The full screens by their digits, as the app's own bindings have them."""
@@ -122,9 +122,9 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         )
         return self._known_tabs
 
-    def _alarms(self, look: ViewState, cells: int) -> list[Line]:
+    def _alarms(self, view: ViewState, cells: int) -> list[Line]:
         glyphs = self.context.glyphs
-        alarms = [(word, Span(f" {text}")) for word, text in alarm_lines(look, glyphs)]
+        alarms = [(word, Span(f" {text}")) for word, text in alarm_lines(view, glyphs)]
         if len(alarms) > ALARMS:
             more = len(alarms) - ALARMS + 1
             alarms = [*alarms[: ALARMS - 1], (alarms[ALARMS - 1][0], Span(f" and {more} more"))]
@@ -143,7 +143,7 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         if screen.is_mounted and screen is self:
             self.query_one(KeyBar).hints = hints(self.active_bindings)
             if not self._known_tabs:
-                self._look_changed(self.look)
+                self._view_changed(self.view)
 
     @on(KeyBar.Clicked)
     async def _key_clicked(self, event: KeyBar.Clicked) -> None:

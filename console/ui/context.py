@@ -71,6 +71,6 @@ class ExitReason(StrEnum):
 class ExitResult:
     """What the screen leaves behind."""
 
-    end: ExitReason
+    reason: ExitReason
     message: str = ""
     """Cleaned text for the terminal, a line or, after a crash, where it failed; empty for none."""

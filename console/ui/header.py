@@ -52,15 +52,15 @@ class Tab:
 
 
 def header_lines(
-    look: ViewState, cells: int, glyphs: Glyphs, *, title: str, tabs: tuple[Tab, ...] = ()
+    view: ViewState, cells: int, glyphs: Glyphs, *, title: str, tabs: tuple[Tab, ...] = ()
 ) -> tuple[Line, Line]:
     """Two lines of exactly `cells`, a blank at each end."""
-    end = _clock(look)
+    end = _clock(view)
     room = max(0, cells - 2 - width(end) - GAP)
-    first = spread(shorten(_load(look.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
-    badges = _badges(look, glyphs)
+    first = spread(shorten(_load(view.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
+    badges = _badges(view, glyphs)
     room = max(0, cells - 2 - width(badges) - (GAP if badges else 0))
-    second = spread(shorten((*_tabs(tabs), *_ahead(look)), room), badges, cells - 2, glyphs.ellipsis)
+    second = spread(shorten((*_tabs(tabs), *_ahead(view)), room), badges, cells - 2, glyphs.ellipsis)
     return (Span(" "), *first, Span(" ")), (Span(" "), *second, Span(" "))
 
 
@@ -156,19 +156,19 @@ def _cap_tone(cap_usage: CapUsage) -> Tone:
     return Tone.PLAIN if tone is Tone.BUSY else tone
 
 
-def _clock(look: ViewState) -> Line:
-    where = look.zone
-    return line(Span(clock(look.now_ms, where), Tone.STRONG), Span(f" {zone_name(look.now_ms, where)}", Tone.MUTED))
+def _clock(view: ViewState) -> Line:
+    where = view.zone
+    return line(Span(clock(view.now_ms, where), Tone.STRONG), Span(f" {zone_name(view.now_ms, where)}", Tone.MUTED))
 
 
-def _ahead(look: ViewState) -> tuple[Fact, ...]:
+def _ahead(view: ViewState) -> tuple[Fact, ...]:
     """What comes next by itself, and who sees to it."""
-    ahead, scheduler = look.snapshot.next_launch, look.snapshot.scheduler
+    ahead, scheduler = view.snapshot.next_launch, view.snapshot.scheduler
     if ahead is None:
         forms: tuple[Line, ...] = (line(Span("nothing scheduled", Tone.MUTED)), ())
     else:
-        left = Span(f" in {countdown(ahead.at_ms - look.now_ms)}", Tone.PLAIN)
-        at = Span(f", {when(ahead.at_ms, look.now_ms, look.zone)}", Tone.MUTED)
+        left = Span(f" in {countdown(ahead.at_ms - view.now_ms)}", Tone.PLAIN)
+        at = Span(f", {when(ahead.at_ms, view.now_ms, view.zone)}", Tone.MUTED)
         named = line(Span("next ", Tone.MUTED), Span(sanitize_cell(ahead.task)), left)
         forms = ((*named, at), named, line(Span("next", Tone.MUTED), left))
     if scheduler is None:
@@ -179,8 +179,8 @@ def _ahead(look: ViewState) -> tuple[Fact, ...]:
     return (Fact(forms=forms, stays=5), Fact(forms=(who, ()), stays=3))
 
 
-def _badges(look: ViewState, glyphs: Glyphs) -> Line:
-    snapshot = look.snapshot
+def _badges(view: ViewState, glyphs: Glyphs) -> Line:
+    snapshot = view.snapshot
     unsettled = sum(can_settle(run) for run in snapshot.live)
     proposed = sum(run.state is State.PROPOSED for run in snapshot.live)
     badges: list[Span] = []
@@ -193,16 +193,16 @@ def _badges(look: ViewState, glyphs: Glyphs) -> Line:
     return tuple(span for at, badge in enumerate(badges) for span in ((Span("  "), badge) if at else (badge,)))
 
 
-def alarm_lines(look: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]:
+def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]:
     """What must not be missed, the worst first: a short loud word and its sentence."""
     alarms: list[tuple[Span, str]] = []
-    if look.trouble:
-        text = f"shown as it was {age(look.stale_ms)} ago: {look.trouble}"
+    if view.trouble:
+        text = f"shown as it was {age(view.stale_ms)} ago: {view.trouble}"
         alarms.append((Span(f" {glyphs.alarm} STALE ", Tone.LOUD), text))
-    paused = look.snapshot.paused
+    paused = view.snapshot.paused
     if paused is not None:
-        since = when(paused.since_ms, look.now_ms, look.zone)
+        since = when(paused.since_ms, view.now_ms, view.zone)
         text = f"no launch since {since} by {sanitize_cell(paused.by)}; X resumes"
         alarms.append((Span(f" {glyphs.alarm} PAUSED ", Tone.LOUD), text))
-    alarms.extend((Span(f" {glyphs.alarm} ", Tone.LOUD), sanitize_cell(problem)) for problem in look.snapshot.problems)
+    alarms.extend((Span(f" {glyphs.alarm} ", Tone.LOUD), sanitize_cell(problem)) for problem in view.snapshot.problems)
     return tuple(alarms)

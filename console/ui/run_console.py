@@ -75,12 +75,12 @@ async def _ended(app: ConsoleApp, *, mouse: bool) -> ExitResult:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, app.terminated)
     try:
-        await app.look_first()
-        farewell = await app.run_async(mouse=mouse)
+        await app.load_first_view()
+        result = await app.run_async(mouse=mouse)
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-    await app.acts.done(within=LAST_ACTS_S)
-    return farewell or ExitResult(end=ExitReason.CRASHED, message=app.crash)
+    await app.background.done(within=LAST_ACTS_S)
+    return result or ExitResult(reason=ExitReason.CRASHED, message=app.crash)
 
 
 def _app(

@@ -101,7 +101,7 @@ def test_an_orphan_is_a_run_whose_owner_is_dead_or_unknown() -> None:
     ],
 )
 def test_how_the_screen_ended(end: ExitReason, code: int) -> None:
-    assert exit_code_of_screen(ExitResult(end=end)) == code
+    assert exit_code_of_screen(ExitResult(reason=end)) == code
 
 
 def fail(secret: str) -> None:

@@ -88,10 +88,10 @@ class Life:
             (self.folder / "screen").write_text("\n".join(strip.text.rstrip() for strip in strips))
             ask.unlink()
 
-    def end(self, farewell: ExitResult) -> None:
+    def end(self, result: ExitResult) -> None:
         story = {
-            "end": farewell.end,
-            "message": farewell.message,
+            "end": result.reason,
+            "message": result.message,
             "beats": self.beats,
             "longest_gap": self.longest_gap,
             "asked": self.engine.asked,
@@ -112,12 +112,12 @@ async def main(folder: Path, mode: str, rows: int) -> None:
     async def leave() -> None:
         (folder / "left").touch()
 
-    farewell = await run_console(engine, clock=RunningClock(), leave=leave)
-    if farewell.end is ExitReason.LINE_DROPPED:
+    result = await run_console(engine, clock=RunningClock(), leave=leave)
+    if result.reason is ExitReason.LINE_DROPPED:
         target = life.beats + 20
         await until(lambda: life.beats >= target)
     beating.cancel()
-    life.end(farewell)
+    life.end(result)
 
 
 if __name__ == "__main__":

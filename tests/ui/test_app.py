@@ -25,8 +25,8 @@ from tests.waiting import until
 async def left(screen: Console) -> str | None:
     """How the app ended; None while it runs."""
     await screen.settle()
-    farewell = screen.app.return_value
-    return farewell.end if farewell is not None else None
+    result = screen.app.return_value
+    return result.reason if result is not None else None
 
 
 async def test_a_store_that_does_not_answer_is_a_stale_badge_with_an_age(busy: FakeEngine) -> None:
@@ -279,7 +279,7 @@ async def test_broken_themes_are_told_together(idle: FakeEngine, tmp_path: Path)
     app = ConsoleApp(context, themes=load_themes(tmp_path), theme="night")
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
-        await app.acts.done()
+        await app.background.done()
         assert app.notice is not None
         assert "theme a.toml" in app.notice.text
         assert "theme b.toml" in app.notice.text
@@ -296,11 +296,11 @@ async def test_an_older_answer_never_overwrites_a_newer_one(busy: FakeEngine) ->
             return snapshot
 
     engine = SlowAtFirst(live=busy.live)
-    poll = StatePoller(Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes"))
-    older = asyncio.create_task(poll.take(None))
+    poller = StatePoller(Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes"))
+    older = asyncio.create_task(poller.take(None))
     await asyncio.sleep(0)
     engine.live = []
-    newer = await poll.take(None)
+    newer = await poller.take(None)
     held.set()
     assert newer is not None
     assert newer.snapshot.live == ()

@@ -16,7 +16,7 @@ def no_hold() -> Callable[[], None]:
 
 async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
     told: list[Span] = []
-    acts = BackgroundWork(told.append, no_hold)
+    background = BackgroundWork(told.append, no_hold)
 
     async def good() -> Span:
         return Span("done")
@@ -28,29 +28,29 @@ async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
         return None
 
     for work in (good(), bad(), silent()):
-        acts.start(work, name="act")
-    await acts.done()
+        background.start(work, name="act")
+    await background.done()
     assert told == [Span("done"), Span("not now␛[2J", Tone.BAD)]
 
 
 async def test_waiting_for_acts_has_an_end_and_stops_none() -> None:
-    acts = BackgroundWork(lambda _: None, no_hold)
+    background = BackgroundWork(lambda _: None, no_hold)
     answered, ended = asyncio.Event(), asyncio.Event()
 
     async def slow() -> None:
         await answered.wait()
         ended.set()
 
-    acts.start(slow(), name="slow")
-    await acts.done(within=0.01)
+    background.start(slow(), name="slow")
+    await background.done(within=0.01)
     assert not ended.is_set()
     answered.set()
-    await acts.done()
+    await background.done()
     assert ended.is_set()
 
 
 async def test_asked_many_times_while_it_runs_it_runs_once_more() -> None:
-    acts = BackgroundWork(lambda _: None, no_hold)
+    background = BackgroundWork(lambda _: None, no_hold)
     go, runs = asyncio.Event(), 0
 
     async def work() -> None:
@@ -58,13 +58,13 @@ async def test_asked_many_times_while_it_runs_it_runs_once_more() -> None:
         runs += 1
         await go.wait()
 
-    soon = CoalescedWork(work, acts, name="work")
+    soon = CoalescedWork(work, background, name="work")
     for _ in range(5):
         soon()
         await asyncio.sleep(0)
     go.set()
-    await acts.done()
+    await background.done()
     assert runs == 2
     soon()
-    await acts.done()
+    await background.done()
     assert runs == 3

@@ -31,8 +31,8 @@ def text(spans: Line) -> str:
 
 
 def both(snapshot: Snapshot = SNAPSHOT, cells: int = 160, **changes: object) -> str:
-    look = ViewState(snapshot=snapshot, now=samples.NOW, **changes)  # type: ignore[arg-type]  # fields of Look by name
-    return "\n".join(text(each) for each in header_lines(look, cells, UNICODE, title="Nightdesk"))
+    view = ViewState(snapshot=snapshot, now=samples.NOW, **changes)  # type: ignore[arg-type]  # fields of Look by name
+    return "\n".join(text(each) for each in header_lines(view, cells, UNICODE, title="Nightdesk"))
 
 
 def test_the_header_answers_the_questions_of_a_night() -> None:
@@ -52,8 +52,8 @@ def test_the_header_answers_the_questions_of_a_night() -> None:
 
 @pytest.mark.parametrize("cells", range(40, 220, 7))
 def test_both_lines_take_exactly_the_width_and_keep_the_vital(cells: int) -> None:
-    look = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
-    for each in header_lines(look, cells, UNICODE, title="Nightdesk"):
+    view = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
+    for each in header_lines(view, cells, UNICODE, title="Nightdesk"):
         assert width(each) == cells
     shown = both(cells=cells)
     assert "04:20:00" in shown
@@ -74,8 +74,8 @@ def test_a_cap_that_is_reached_is_not_calm() -> None:
     full = tuple(
         replace(each, spent=each.limit or 0) if each.cap is Cap.DAILY_UNITS else each for each in SNAPSHOT.cap_usages
     )
-    look = ViewState(snapshot=replace(SNAPSHOT, cap_usages=full), now=samples.NOW)
-    first, _ = header_lines(look, 160, UNICODE, title="")
+    view = ViewState(snapshot=replace(SNAPSHOT, cap_usages=full), now=samples.NOW)
+    first, _ = header_lines(view, 160, UNICODE, title="")
     assert any(span.tone is Tone.BAD for span in first)
 
 

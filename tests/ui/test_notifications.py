@@ -40,10 +40,10 @@ class Ears:
 
     def __init__(self, *, bell: bool = True, titles: bool = True) -> None:
         self.written: list[str] = []
-        self.herald = Notifier(self.written.append, bell=bell, titles=titles)
+        self.notifier = Notifier(self.written.append, bell=bell, titles=titles)
 
     def hear(self, now: Snapshot, *, trouble: str = "") -> str | None:
-        span = self.herald.hear(ViewState(snapshot=now, now=samples.NOW, trouble=trouble))
+        span = self.notifier.hear(ViewState(snapshot=now, now=samples.NOW, trouble=trouble))
         return span.text if span is not None else None
 
 
@@ -132,7 +132,7 @@ def test_the_bell_rings_once_a_change_and_the_title_falls_back_when_a_key_is_pre
     ears.written.clear()
     assert "cut off" in str(ears.hear(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))))
     assert ears.written == [BELL], "what is less urgent does not lower the title"
-    ears.herald.seen()
+    ears.notifier.seen()
     assert ears.written[1:] == [title_sequence(QUIET_TITLE)]
     assert ears.hear(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))) is None
 
@@ -141,7 +141,7 @@ def test_what_went_well_rings_no_bell_and_names_no_window() -> None:
     ears = Ears()
     ears.hear(snapshot())
     assert ears.hear(snapshot(recent=(ended(1, Outcome.OK),))) == "nightly-report: ok"
-    ears.herald.seen()
+    ears.notifier.seen()
     assert ears.written == []
 
 

@@ -16,7 +16,7 @@ from console.ui.spans import Line
 from console.ui.state.view_state import ViewState
 from tests.ui import samples
 
-LOOK = ViewState(snapshot=Snapshot(taken=samples.NOW, time_zone="Europe/Berlin"), now=samples.NOW)
+VIEW = ViewState(snapshot=Snapshot(taken=samples.NOW, time_zone="Europe/Berlin"), now=samples.NOW)
 TASK = samples.TASKS[0]
 PREVIEW = LaunchPreview(
     task=TASK,
@@ -38,13 +38,13 @@ def text(lines: list[Line]) -> str:
 
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
-    shown = text(launch_lines(PREVIEW, LOOK, 88, UNICODE))
+    shown = text(launch_lines(PREVIEW, VIEW, 88, UNICODE))
     assert "unknown: no price for this model" in shown
     assert "no run has ended ok yet" in shown
 
 
 def test_every_cap_tells_what_this_launch_would_add() -> None:
-    shown = text(launch_lines(PREVIEW, LOOK, 88, UNICODE))
+    shown = text(launch_lines(PREVIEW, VIEW, 88, UNICODE))
     assert "30 of 100 runs" in shown
     assert "this one makes 31" in shown
     assert "1272 of 2000 units" in shown
@@ -53,7 +53,7 @@ def test_every_cap_tells_what_this_launch_would_add() -> None:
 
 def test_a_cap_without_a_limit_says_so() -> None:
     free = CapUsage(cap=Cap.TASK_DAILY_RUNS, limit=None, held=0, spent=1, frees_at_ms=None)
-    assert "task today 1 run, no cap" in text(launch_lines(replace(PREVIEW, cap_usages=(free,)), LOOK, 88, UNICODE))
+    assert "task today 1 run, no cap" in text(launch_lines(replace(PREVIEW, cap_usages=(free,)), VIEW, 88, UNICODE))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_differences_to_the_holder_are_named() -> None:
         holder=samples.ended()[0],
         differences=("model: a -> b", "prompt_length: 1 -> 2"),
     )
-    shown = text(launch_lines(preview, LOOK, 88, UNICODE))
+    shown = text(launch_lines(preview, VIEW, 88, UNICODE))
     assert "differs    model: a -> b" in shown
     assert "✓ ok at 04:19, attempt 1" in shown
 
@@ -91,7 +91,7 @@ def test_many_runs_are_counted() -> None:
 
 def test_a_proposal_is_approved_by_what_was_fixed_and_not_by_what_an_agent_says() -> None:
     run = replace(samples.proposal(), last_step="AGENT TEXT", result="AGENT TEXT", note="AGENT TEXT")
-    shown = text(proposal_lines(run, LOOK))
+    shown = text(proposal_lines(run, VIEW))
     assert run.key in shown
     assert run.fingerprint.prompt_sha256[:12] in shown
     assert "AGENT TEXT" not in shown

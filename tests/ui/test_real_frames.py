@@ -86,7 +86,7 @@ async def test_a_tick_of_forty_rows_costs_few_bytes_and_an_idle_one_none(idle: F
         for second in range(14):
             if second < 12:
                 idle.clock.advance(1)
-            await app.refresh_look()
+            await app.refresh_view()
             await pilot.pause()
             for frame in driver.frames:
                 painter.feed(frame)
@@ -121,14 +121,14 @@ async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: FakeEngine
         await pilot.pause()
         for key in SHIFT:
             await pilot.press(key)
-            await app.acts.done()
+            await app.background.done()
             await pilot.pause()
             comparison.take(driver.frames)
         for second in range(8):
             busy.clock.advance(1)
             if second == 4:
                 busy.end(busy.live[5].id, Outcome.FAILED)
-            await app.refresh_look()
+            await app.refresh_view()
             await pilot.pause()
             comparison.take(driver.frames)
         app.exit()

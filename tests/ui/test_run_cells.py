@@ -26,19 +26,19 @@ from console.ui.spans import Tone, width
 from console.ui.state.view_state import ViewState
 from tests.ui import samples
 
-LOOK = ViewState(snapshot=Snapshot(taken=samples.NOW, time_zone="Europe/Berlin"), now=samples.NOW)
+VIEW = ViewState(snapshot=Snapshot(taken=samples.NOW, time_zone="Europe/Berlin"), now=samples.NOW)
 
 
 def shown(name: ColumnName, run: Run, cells: int = 18) -> str:
     column = next(column for column in COLUMNS if column.name is name)
-    return "".join(span.text for span in cell(PlacedColumn(column=column, cells=cells), run, LOOK, UNICODE))
+    return "".join(span.text for span in cell(PlacedColumn(column=column, cells=cells), run, VIEW, UNICODE))
 
 
 @pytest.mark.parametrize("total", [80, 100, 120, 160, 200])
 @pytest.mark.parametrize("run", [*samples.busy(), *samples.ended()], ids=lambda run: run.outcome or run.state)
 def test_a_row_takes_exactly_its_cells_in_every_state(run: Run, total: int) -> None:
     placed = placed_columns(total)
-    assert width(row(run, LOOK, placed, total, UNICODE)) == width(header(placed, total))
+    assert width(row(run, VIEW, placed, total, UNICODE)) == width(header(placed, total))
 
 
 @pytest.mark.parametrize(
@@ -56,12 +56,12 @@ def test_the_countdown_warns_in_its_last_tenth_and_counts_on_past_the_deadline(
     left_s: int, text: str, tone: Tone
 ) -> None:
     run = replace(samples.run(1), deadline_ms=samples.moment(left_s).wall_ms)
-    assert cut_off(run, LOOK, UNICODE) == (text, tone)
+    assert cut_off(run, VIEW, UNICODE) == (text, tone)
 
 
 def test_a_run_without_a_deadline_has_none_and_an_ended_one_tells_when() -> None:
-    assert cut_off(samples.proposal(), LOOK, UNICODE).text == UNICODE.none
-    assert cut_off(samples.ended()[0], LOOK, UNICODE) == ("04:19", Tone.MUTED)
+    assert cut_off(samples.proposal(), VIEW, UNICODE).text == UNICODE.none
+    assert cut_off(samples.ended()[0], VIEW, UNICODE) == ("04:19", Tone.MUTED)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_elapsed_counts_real_time_from_the_launch() -> None:
     ],
 )
 def test_the_last_column_says_what_it_does_or_waits_for(run: Run, words: str) -> None:
-    assert last_step(run, LOOK).text == words
+    assert last_step(run, VIEW).text == words
 
 
 def test_the_kind_of_a_step_is_left_out_where_there_is_a_text() -> None:

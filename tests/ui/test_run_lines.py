@@ -23,24 +23,24 @@ from tests.ui import samples
 
 ME = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
 SNAPSHOT = Snapshot(taken=samples.NOW, time_zone="Europe/Berlin", owners={"me": ME})
-LOOK = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
+VIEW = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
 
 
 def text(lines: list[Line]) -> str:
     return "\n".join("".join(span.text for span in each).rstrip() for each in lines)
 
 
-def said(run: Run, look: ViewState = LOOK, cells: int = 100) -> str:
-    return text(facts(run, look, cells, UNICODE, detail=samples.detail(run)))
+def said(run: Run, view: ViewState = VIEW, cells: int = 100) -> str:
+    return text(facts(run, view, cells, UNICODE, detail=samples.detail(run)))
 
 
 @pytest.mark.parametrize("cells", [30, 49, 64, 100])
 @pytest.mark.parametrize("run", [*samples.busy(), *samples.ended()], ids=lambda run: run.outcome or run.state)
 def test_no_line_is_wider_than_its_place(run: Run, cells: int) -> None:
     for each in (
-        *facts(run, LOOK, cells, UNICODE, detail=samples.detail(run)),
-        *steps(samples.detail(run), LOOK, cells, 9, UNICODE),
-        *whole(run, samples.detail(run), LOOK, cells, UNICODE),
+        *facts(run, VIEW, cells, UNICODE, detail=samples.detail(run)),
+        *steps(samples.detail(run), VIEW, cells, 9, UNICODE),
+        *whole(run, samples.detail(run), VIEW, cells, UNICODE),
     ):
         assert width(each) <= cells
 
@@ -73,8 +73,8 @@ def test_everything_an_operator_asks_about_a_live_run_is_there() -> None:
 )
 def test_who_guards_it(owners: dict[str, Owner], guarded: bool, words: str) -> None:
     run = samples.run(4)
-    look = replace(LOOK, snapshot=replace(SNAPSHOT, owners=owners), guarded=frozenset({run.id} if guarded else ()))
-    assert words in said(run, look)
+    view = replace(VIEW, snapshot=replace(SNAPSHOT, owners=owners), guarded=frozenset({run.id} if guarded else ()))
+    assert words in said(run, view)
 
 
 def test_an_unconfirmed_run_says_what_may_be_and_what_to_do() -> None:
@@ -100,7 +100,7 @@ def test_a_rule_that_cuts_off_before_the_cap_is_said() -> None:
 def test_what_changed_in_the_task_since_is_named() -> None:
     run = samples.run(4)
     detail = replace(samples.detail(run), changed_since=("model: a -> b",))
-    assert "changed    model: a -> b" in text(facts(run, LOOK, 80, UNICODE, detail=detail))
+    assert "changed    model: a -> b" in text(facts(run, VIEW, 80, UNICODE, detail=detail))
 
 
 def test_a_retry_to_come_and_a_successor_are_told() -> None:
@@ -111,26 +111,26 @@ def test_a_retry_to_come_and_a_successor_are_told() -> None:
 
 def test_the_newest_steps_are_kept_and_the_result_stands_below() -> None:
     run = samples.run(4, used=38)
-    shown = text(steps(samples.detail(run), LOOK, 80, 3, UNICODE))
+    shown = text(steps(samples.detail(run), VIEW, 80, 3, UNICODE))
     assert "Comparing error rates" in shown
     assert "Planning" not in shown
     ended = replace(samples.ended()[0], result="Draft opened.\n\nThree errors.\x1b[2J")
-    shown = text(steps(samples.detail(ended), LOOK, 80, 9, UNICODE))
+    shown = text(steps(samples.detail(ended), VIEW, 80, 9, UNICODE))
     assert shown.endswith("result\nDraft opened.\n\nThree errors.␛[2J")
 
 
 def test_a_run_without_steps_says_so() -> None:
-    assert text(steps(samples.detail(samples.proposal()), LOOK, 80, 9, UNICODE)) == "no step yet"
+    assert text(steps(samples.detail(samples.proposal()), VIEW, 80, 9, UNICODE)) == "no step yet"
 
 
 def test_the_whole_run_has_its_sections() -> None:
     run = samples.ended()[0]
     detail = replace(samples.detail(run), attempts=(samples.ended()[3], run))
-    shown = text(whole(run, detail, LOOK, 100, UNICODE))
+    shown = text(whole(run, detail, VIEW, 100, UNICODE))
     for title in ("timeline", "steps", "attempts of this key", "result"):
         assert f"\n\n{title}\n" in shown
     assert "this one" in shown
-    assert whole(run, None, LOOK, 100, UNICODE)
+    assert whole(run, None, VIEW, 100, UNICODE)
 
 
 def test_a_result_of_any_size_is_bounded() -> None:
@@ -166,21 +166,21 @@ def test_kinds_of_steps_are_words() -> None:
 )
 def test_where_the_budget_is_going(used: float, sent_ago: float, words: str | None) -> None:
     run = samples.run(4, used=used, sent_ago=sent_ago)
-    found = projection(run, LOOK)
+    found = projection(run, VIEW)
     assert (found.text if found else None) == words
     assert words is None or words in said(run)
 
 
 @pytest.mark.parametrize("run", [samples.stopping(), samples.proposal(), samples.unconfirmed(), *samples.ended()])
 def test_only_what_runs_on_has_a_rate(run: Run) -> None:
-    assert projection(run, LOOK) is None
+    assert projection(run, VIEW) is None
 
 
 @pytest.mark.parametrize("run", [samples.proposal(), samples.unconfirmed(), samples.stopping(alarmed=True)])
 def test_a_read_only_console_names_no_key_that_it_does_not_have(run: Run) -> None:
-    def shown(look: ViewState) -> str:
-        return " ".join("".join(span.text for span in each).strip() for each in facts(run, look, 60, UNICODE))
+    def shown(view: ViewState) -> str:
+        return " ".join("".join(span.text for span in each).strip() for each in facts(run, view, 60, UNICODE))
 
     keys = re.compile(r"\b[ads] (approves|declines|settles)|\(s\)|with x")
-    assert keys.search(shown(LOOK))
-    assert not keys.search(shown(replace(LOOK, snapshot=replace(SNAPSHOT, read_only=True))))
+    assert keys.search(shown(VIEW))
+    assert not keys.search(shown(replace(VIEW, snapshot=replace(SNAPSHOT, read_only=True))))

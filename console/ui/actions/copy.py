@@ -24,7 +24,7 @@ class Copying(RunActionsScreen):
 
     def action_copy(self) -> None:
         """Asks what."""
-        run = self.picked()
+        run = self.selected_run()
         if run is not None:
             texts = copies(run)
             choices = [Choice(id=name, label=name, key=key) for name, (key, _) in texts.items()]
@@ -34,7 +34,7 @@ class Copying(RunActionsScreen):
     def _copy_chosen(self, run: Run, name: str | None) -> None:
         if name is not None:
             self.app.copy_to_clipboard(copies(run)[name][1])
-            self.tell(Span(f"copied the {name} of {sanitize_cell(run.task)}", Tone.MUTED))
+            self.post_notice(Span(f"copied the {name} of {sanitize_cell(run.task)}", Tone.MUTED))
 
 
 def copies(run: Run) -> dict[str, tuple[str, str]]:

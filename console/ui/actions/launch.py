@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from console.engine.models import LaunchRequest
-from console.ui.actions import operations as deeds
+from console.ui.actions import operations as operations
 from console.ui.actions.run_actions import RunActionsScreen
 from console.ui.format import format_duration, units
 from console.ui.spans import Span, Tone, left, sanitize_cell, width
@@ -29,12 +29,12 @@ class Launching(RunActionsScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """A run is run again where there was one to run."""
         if action == "again":
-            return False if self.context.read_only else True if self.picked() is not None else None
+            return False if self.context.read_only else True if self.selected_run() is not None else None
         return super().check_action(action, parameters)
 
     def action_again(self) -> None:
         """The same task, date and target once more: what that would be, then the question."""
-        run = self.picked()
+        run = self.selected_run()
         if run is not None:
             request = LaunchRequest(task=run.task, date=run.date, target=run.target, by=self.context.by)
             self.show_launch(request)
@@ -45,7 +45,7 @@ class Launching(RunActionsScreen):
 
         tasks = self.context.engine.settings.tasks
         if not tasks:
-            self.tell(Span("the config file has no task to launch", Tone.WARN))
+            self.post_notice(Span("the config file has no task to launch", Tone.WARN))
             return
         widest = max(width((Span(sanitize_cell(task.target, limit=30)),)) for task in tasks)
         items = [_item(task, widest) for task in tasks]
@@ -59,21 +59,21 @@ class Launching(RunActionsScreen):
 
     def show_launch(self, request: LaunchRequest) -> None:
         """Shows what a launch would be, and asks."""
-        self.acts.start(self._preview(request), name=f"preview {request.task}", asks=True)
+        self.background.start(self._preview(request), name=f"preview {request.task}", asks=True)
 
     async def _preview(self, request: LaunchRequest) -> None:
         from console.ui.actions.questions import launch_question
 
         preview = await self.context.engine.queries.preview(request)
-        if self.look is not None and self.is_current:
-            question = launch_question(preview, self.look, self.context.glyphs)
+        if self.view is not None and self.is_current:
+            question = launch_question(preview, self.view, self.context.glyphs)
             self.app.push_screen(question, partial(self._launch_decided, preview))
 
     def _launch_decided(self, preview: LaunchPreview, answer: str | tuple[str, ...] | None) -> None:
         if answer is not None:
             reason = answer[0] if isinstance(answer, tuple) else ""
             request = request_of(preview, by=self.context.by, reason=reason)
-            self.acts.start(deeds.launch(self.context, request), name=f"launch {request.task}")
+            self.background.start(operations.launch(self.context, request), name=f"launch {request.task}")
 
 
 def request_of(preview: LaunchPreview, *, by: str, reason: str = "") -> LaunchRequest:

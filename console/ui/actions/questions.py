@@ -38,7 +38,7 @@ def can_rerun(preview: LaunchPreview) -> bool:
     )
 
 
-def launch_lines(preview: LaunchPreview, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     """What a launch would be: limits, key, usual use, the worst it can cost, the caps, and what stands against it."""
     limits = preview.limits
     rule = cut_off_rule(limits.cut_off)
@@ -57,7 +57,7 @@ def launch_lines(preview: LaunchPreview, look: ViewState, cells: int, glyphs: Gl
         ),
         (),
         *(_standing(each, limits.budget, cells, glyphs) for each in preview.cap_usages),
-        *_against(preview, look, cells, glyphs),
+        *_against(preview, view, cells, glyphs),
     ]
 
 
@@ -91,11 +91,11 @@ def _standing(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Lin
     return labelled(name, *bar, Span("  " if bar else ""), now, after)
 
 
-def _against(preview: LaunchPreview, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+def _against(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     lines: list[Line] = []
     if preview.holder is not None:
         holder = preview.holder
-        ended = f" at {when(holder.ended_ms, look.now_ms, look.zone)}" if holder.ended_ms else ""
+        ended = f" at {when(holder.ended_ms, view.now_ms, view.zone)}" if holder.ended_ms else ""
         held = line(
             state_span(holder, glyphs), f"{ended}, attempt {holder.attempt}", Span(f"  {holder.id}", Tone.MUTED)
         )
@@ -106,8 +106,8 @@ def _against(preview: LaunchPreview, look: ViewState, cells: int, glyphs: Glyphs
         lines.extend(labelled("refused" if not at else "", Span(each, Tone.BAD)) for at, each in enumerate(pieces))
         cap_usage = preview.refusal.cap_usage
         if cap_usage is not None and cap_usage.frees_at_ms is not None:
-            frees = f"frees at {when(cap_usage.frees_at_ms, look.now_ms, look.zone)}"
-            lines.append(labelled("", f"{frees}, in {countdown(cap_usage.frees_at_ms - look.now_ms)}"))
+            frees = f"frees at {when(cap_usage.frees_at_ms, view.now_ms, view.zone)}"
+            lines.append(labelled("", f"{frees}, in {countdown(cap_usage.frees_at_ms - view.now_ms)}"))
     elif preview.answer is LaunchKind.SKIPPED:
         done = preview.holder is not None and preview.holder.outcome is Outcome.OK
         lines.append(labelled("skipped", Span("already done" if done else "already running", Tone.WARN)))
@@ -129,10 +129,10 @@ def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8)
     return [*lines, line(Span(f"and {more} more", Tone.MUTED))] if more > 0 else lines
 
 
-def proposal_lines(run: Run, look: ViewState) -> list[Line]:
+def proposal_lines(run: Run, view: ViewState) -> list[Line]:
     """What an approval lets go: key, fingerprint, limits; nothing that an agent wrote."""
     limits, print_of = run.limits, run.fingerprint
-    until = when(run.expires_ms, look.now_ms, look.zone) if run.expires_ms else "no limit"
+    until = when(run.expires_ms, view.now_ms, view.zone) if run.expires_ms else "no limit"
     system = f", system {print_of.system_sha256[:12]}" if print_of.system_sha256 else ""
     return [
         labelled(
@@ -143,9 +143,9 @@ def proposal_lines(run: Run, look: ViewState) -> list[Line]:
         labelled("agent", f"{sanitize_cell(print_of.agent)}, {sanitize_cell(print_of.model)}"),
         labelled("prompt", f"{print_of.prompt_length} characters, {print_of.prompt_sha256[:12]}{system}"),
         labelled(
-            "asked", f"{run.origin.value}, {sanitize_cell(run.requested_by)}, at {clock(run.created_ms, look.zone)}"
+            "asked", f"{run.origin.value}, {sanitize_cell(run.requested_by)}, at {clock(run.created_ms, view.zone)}"
         ),
-        *_evidence(look.detail if look.detail is not None and look.detail.run.id == run.id else None),
+        *_evidence(view.detail if view.detail is not None and view.detail.run.id == run.id else None),
         labelled("until", until),
     ]
 
@@ -209,16 +209,16 @@ def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ChoiceDialog:
     return ChoiceDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
 
 
-def approve_question(run: Run, look: ViewState) -> ChoiceDialog:
+def approve_question(run: Run, view: ViewState) -> ChoiceDialog:
     """What would run."""
     choices = (BACK, Choice(id="approve", label="Approve", key="a"))
-    return ChoiceDialog("Approve this launch?", lambda cells: proposal_lines(run, look), choices)
+    return ChoiceDialog("Approve this launch?", lambda cells: proposal_lines(run, view), choices)
 
 
-def decline_question(run: Run, look: ViewState) -> FormDialog:
+def decline_question(run: Run, view: ViewState) -> FormDialog:
     """The reason may stay empty."""
     fields = (Field(label="reason", hint="may stay empty", needed=False),)
-    return FormDialog("Decline this launch?", lambda cells: proposal_lines(run, look), fields, done="declines it")
+    return FormDialog("Decline this launch?", lambda cells: proposal_lines(run, view), fields, done="declines it")
 
 
 def ruling_question(run: Run) -> ChoiceDialog:
@@ -239,11 +239,11 @@ def reason_question(run: Run, ruling: str) -> FormDialog:
     return FormDialog(title, lambda cells: [named], fields, done="settles it", loud=True)
 
 
-def kill_question(look: ViewState, glyphs: Glyphs) -> ChoiceDialog:
+def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
     """Returns `pause`, `resume` or `cancel`."""
-    live = tuple(run for run in look.snapshot.live if run.state in HOLDING)
+    live = tuple(run for run in view.snapshot.live if run.state in HOLDING)
     choices = [BACK]
-    if look.snapshot.paused is None:
+    if view.snapshot.paused is None:
         title = "Kill switch"
         words = "No launch goes out until somebody resumes. What is live goes on, or is cancelled too."
         choices.append(Choice(id="pause", label="Pause launches"))
@@ -260,12 +260,12 @@ def kill_question(look: ViewState, glyphs: Glyphs) -> ChoiceDialog:
     return ChoiceDialog(title, body, choices, loud=True)
 
 
-def launch_question(preview: LaunchPreview, look: ViewState, glyphs: Glyphs) -> Dialog[str] | Dialog[tuple[str, ...]]:
+def launch_question(preview: LaunchPreview, view: ViewState, glyphs: Glyphs) -> Dialog[str] | Dialog[tuple[str, ...]]:
     """Enter launches what is seen; a key that had its run asks for a reason; a refusal can only be read."""
     title = f"Launch {sanitize_cell(preview.task.name)}"
 
     def body(cells: int) -> list[Line]:
-        return launch_lines(preview, look, cells, glyphs)
+        return launch_lines(preview, view, cells, glyphs)
 
     if preview.answer in (LaunchKind.LAUNCHED, LaunchKind.PROPOSED):
         return ChoiceDialog(title, body, (Choice(id="launch", label="Launch"), BACK))

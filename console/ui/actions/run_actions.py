@@ -11,7 +11,7 @@ from functools import partial
 from textual.binding import Binding
 
 from console.domain.run import Run, State
-from console.ui.actions import operations as deeds
+from console.ui.actions import operations as operations
 from console.ui.actions.shell_commands import ShellCommand, run_words
 from console.ui.base_screen import BaseScreen
 from console.ui.context import Context
@@ -39,12 +39,12 @@ KILL = Binding(
 class RunActionsScreen(BaseScreen):
     """A board whose runs can be acted on."""
 
-    def __init__(self, context: Context, acts: BackgroundWork) -> None:
+    def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context)
-        self.acts = acts
+        self.background = background
         self._offered: tuple[bool | None, ...] = ()
 
-    def picked(self) -> Run | None:
+    def selected_run(self) -> Run | None:
         """The run that a key acts on."""
         return None
 
@@ -59,7 +59,7 @@ class RunActionsScreen(BaseScreen):
         """False hides a key, None greys it."""
         if action in WRITES and self.context.read_only:
             return False
-        run = self.picked()
+        run = self.selected_run()
         match action:
             case "stop":
                 stoppable = any(map(can_stop, self.marked_runs())) or (run is not None and can_stop(run))
@@ -75,7 +75,7 @@ class RunActionsScreen(BaseScreen):
 
     def shell_words(self) -> Sequence[ShellCommand]:
         """The run under the cursor; the screen's own command where there is none."""
-        run = self.picked()
+        run = self.selected_run()
         if run is None:
             return super().shell_words()
         return run_words(self.context.command, run, read_only=self.context.read_only)
@@ -89,9 +89,9 @@ class RunActionsScreen(BaseScreen):
 
     def action_stop(self) -> None:
         """One run at once, several after one question."""
-        run, marked = self.picked(), tuple(filter(can_stop, self.marked_runs()))
+        run, marked = self.selected_run(), tuple(filter(can_stop, self.marked_runs()))
         if run is not None and can_stop(run) and [each.id for each in marked] in ([], [run.id]):
-            self.acts.start(deeds.stop(self.context, (run.id,)), name=f"stop {run.id}")
+            self.background.start(operations.stop(self.context, (run.id,)), name=f"stop {run.id}")
         elif marked:
             from console.ui.actions import questions
 
@@ -100,36 +100,38 @@ class RunActionsScreen(BaseScreen):
 
     def _stop_decided(self, runs: tuple[Run, ...], answer: str | None) -> None:
         if answer is not None:
-            self.acts.start(deeds.stop(self.context, tuple(run.id for run in runs)), name=f"stop {len(runs)} runs")
+            self.background.start(
+                operations.stop(self.context, tuple(run.id for run in runs)), name=f"stop {len(runs)} runs"
+            )
             self.unmark()
 
     def action_approve(self) -> None:
         """Shows what would run, then lets it go."""
-        run, look = self.picked(), self.look
-        if run is not None and look is not None:
+        run, view = self.selected_run(), self.view
+        if run is not None and view is not None:
             from console.ui.actions import questions
 
-            self.app.push_screen(questions.approve_question(run, look), partial(self._approve_decided, run))
+            self.app.push_screen(questions.approve_question(run, view), partial(self._approve_decided, run))
 
     def _approve_decided(self, run: Run, answer: str | None) -> None:
         if answer is not None:
-            self.acts.start(deeds.approve(self.context, run.id), name=f"approve {run.id}")
+            self.background.start(operations.approve(self.context, run.id), name=f"approve {run.id}")
 
     def action_decline(self) -> None:
         """Asks why not."""
-        run, look = self.picked(), self.look
-        if run is not None and look is not None:
+        run, view = self.selected_run(), self.view
+        if run is not None and view is not None:
             from console.ui.actions import questions
 
-            self.app.push_screen(questions.decline_question(run, look), partial(self._decline_decided, run))
+            self.app.push_screen(questions.decline_question(run, view), partial(self._decline_decided, run))
 
     def _decline_decided(self, run: Run, values: tuple[str, ...] | None) -> None:
         if values is not None:
-            self.acts.start(deeds.decline(self.context, run.id, values[0]), name=f"decline {run.id}")
+            self.background.start(operations.decline(self.context, run.id, values[0]), name=f"decline {run.id}")
 
     def action_settle(self) -> None:
         """Asks what became of the run, then for the reason."""
-        run = self.picked()
+        run = self.selected_run()
         if run is not None:
             from console.ui.actions import questions
 
@@ -143,22 +145,22 @@ class RunActionsScreen(BaseScreen):
 
     def _settle(self, run: Run, ruling: str, values: tuple[str, ...] | None) -> None:
         if values is not None:
-            self.acts.start(deeds.settle(self.context, run.id, ruling, values), name=f"settle {run.id}")
+            self.background.start(operations.settle(self.context, run.id, ruling, values), name=f"settle {run.id}")
 
     def action_copy(self) -> None:
         """The id, by the terminal's own clipboard sequence."""
-        run = self.picked()
+        run = self.selected_run()
         if run is not None:
             self.app.copy_to_clipboard(run.id)
-            self.tell(Span(f"copied {run.id}", Tone.MUTED))
+            self.post_notice(Span(f"copied {run.id}", Tone.MUTED))
 
     def action_kill_switch(self) -> None:
         """Pause, pause and cancel all, or resume."""
-        if self.look is not None:
+        if self.view is not None:
             from console.ui.actions import questions
 
-            self.app.push_screen(questions.kill_question(self.look, self.context.glyphs), self._switch_decided)
+            self.app.push_screen(questions.kill_question(self.view, self.context.glyphs), self._switch_decided)
 
     def _switch_decided(self, answer: str | None) -> None:
         if answer is not None:
-            self.acts.start(deeds.switch(self.context, answer), name=f"kill switch {answer}")
+            self.background.start(operations.switch(self.context, answer), name=f"kill switch {answer}")

@@ -242,7 +242,7 @@ class PickerDialog(Dialog[str]):
         self._show()
 
     @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
+    def key_queue(self, event: Input.Changed) -> None:
         event.stop()
         self._at = 0
         self._show()

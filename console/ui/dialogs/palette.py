@@ -53,4 +53,4 @@ def _what_writing_means(cells: int) -> list[Line]:
 
 def _lift(app: ConsoleApp, answer: str | None) -> None:
     if answer is not None:
-        app.exit(ExitResult(end=ExitReason.WRITE))
+        app.exit(ExitResult(reason=ExitReason.WRITE))

@@ -10,7 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 
 from console.domain.run import HOLDING, LIVE, Run
-from console.ui.actions import operations as deeds
+from console.ui.actions import operations as operations
 from console.ui.actions.questions import run_names
 from console.ui.context import Context, ExitReason, ExitResult
 from console.ui.dialogs.choices import Choice, Choices
@@ -24,31 +24,31 @@ if TYPE_CHECKING:
 STAY = Choice(id="stay", label="Stay")
 
 
-def holding(look: ViewState | None) -> tuple[Run, ...]:
+def holding(view: ViewState | None) -> tuple[Run, ...]:
     """The runs that spend, or may spend, while nobody looks."""
-    return tuple(run for run in look.snapshot.live if run.state in HOLDING) if look is not None else ()
+    return tuple(run for run in view.snapshot.live if run.state in HOLDING) if view is not None else ()
 
 
 class QuitDialog(ChoiceDialog):
     """Returns `leave` or `stop`, which may become `quit` while it stands: it counts only what is live now."""
 
-    def __init__(self, look: ViewState, context: Context) -> None:
+    def __init__(self, view: ViewState, context: Context) -> None:
         self._given = context
-        super().__init__(*leaving(look, context))
+        super().__init__(*leaving(view, context))
 
     def on_mount(self) -> None:
-        self.watch(self.app, "look", self._look_changed)
+        self.watch(self.app, "view", self._view_changed)
 
-    def _look_changed(self, look: ViewState | None) -> None:
-        if look is not None and self.is_mounted:
-            title, body, choices = leaving(look, self._given)
+    def _view_changed(self, view: ViewState | None) -> None:
+        if view is not None and self.is_mounted:
+            title, body, choices = leaving(view, self._given)
             self.offer(choices)
             self.say(title, body)
 
 
-def scheduling_lines(look: ViewState | None, cells: int) -> list[Line]:
+def scheduling_lines(view: ViewState | None, cells: int) -> list[Line]:
     """Who launches what is due once this console is gone; nothing where nothing is due or nobody schedules."""
-    snapshot = look.snapshot if look is not None else None
+    snapshot = view.snapshot if view is not None else None
     if snapshot is None or snapshot.scheduler is None or snapshot.next_launch is None:
         return []
     scheduler, task = snapshot.scheduler, sanitize_cell(snapshot.next_launch.task)
@@ -58,13 +58,13 @@ def scheduling_lines(look: ViewState | None, cells: int) -> list[Line]:
     return [line(Span(f"{sanitize_cell(scheduler.kind)}, pid {scheduler.pid}, goes on scheduling.", Tone.MUTED))]
 
 
-def leaving(look: ViewState, context: Context) -> tuple[str, Body, Sequence[Choice]]:
+def leaving(view: ViewState, context: Context) -> tuple[str, Body, Sequence[Choice]]:
     """What q, ctrl+q and ctrl+c ask alike: title, text and answers."""
-    runs = holding(look)
+    runs = holding(view)
     if not runs:
         ended = line(Span("All that was live has ended."))
         return "Nothing is live any more", lambda cells: [ended], (Choice(id="quit", label="Quit"), STAY)
-    elsewhere = sum(run.id not in look.guarded for run in runs)
+    elsewhere = sum(run.id not in view.guarded for run in runs)
     count = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
     choices: list[Choice] = []
     if context.read_only or elsewhere == len(runs):
@@ -81,7 +81,7 @@ def leaving(look: ViewState, context: Context) -> tuple[str, Body, Sequence[Choi
     choices.append(Choice(id="leave", label="Quit") if choices[0] is STAY else STAY)
 
     def body(cells: int) -> list[Line]:
-        said = [*(line(Span(each)) for each in wrapped(words, cells)), *scheduling_lines(look, cells)]
+        said = [*(line(Span(each)) for each in wrapped(words, cells)), *scheduling_lines(view, cells)]
         return [*said, (), *run_names(runs, cells, context.glyphs)]
 
     return f"{count} live", body, choices
@@ -104,11 +104,11 @@ class StopProgressDialog(Dialog[str]):
         yield Choices((STAY, *leave), id="choices")
 
     def on_mount(self) -> None:
-        self.watch(self.app, "look", self._look_changed)
+        self.watch(self.app, "view", self._view_changed)
 
-    def _look_changed(self, look: ViewState | None) -> None:
-        self._runs = tuple(run for run in holding(look) if run.state in LIVE)
-        if look is not None and not look.trouble and not self._runs:
+    def _view_changed(self, view: ViewState | None) -> None:
+        self._runs = tuple(run for run in holding(view) if run.state in LIVE)
+        if view is not None and not view.trouble and not self._runs:
             self.dismiss("proven")
         elif self.is_mounted:
             self.lay_out()
@@ -125,26 +125,26 @@ class StopProgressDialog(Dialog[str]):
 
 def leave(app: ConsoleApp) -> None:
     """Ends the screen at once where nothing is live, else asks; asking again while asked is the same question."""
-    look = app.look
-    if look is None or not holding(look):
-        app.exit(ExitResult(end=ExitReason.QUIT))
+    view = app.view
+    if view is None or not holding(view):
+        app.exit(ExitResult(reason=ExitReason.QUIT))
     elif not any(isinstance(screen, (QuitDialog, StopProgressDialog)) for screen in app.screen_stack):
-        app.push_screen(QuitDialog(look, app.context), partial(_decided, app))
+        app.push_screen(QuitDialog(view, app.context), partial(_decided, app))
 
 
 def _decided(app: ConsoleApp, answer: str | None) -> None:
     if answer == "quit":
-        app.exit(ExitResult(end=ExitReason.QUIT))
+        app.exit(ExitResult(reason=ExitReason.QUIT))
     elif answer == "leave":
-        app.acts.start(_hand_over(app), name="hand over")
+        app.background.start(_hand_over(app), name="hand over")
     elif answer == "stop":
         app.push_screen(StopProgressDialog(app.context), partial(_decided, app))
-        app.acts.start(deeds.stop_all(app.context), name="stop all")
+        app.background.start(operations.stop_all(app.context), name="stop all")
     elif answer == "proven":
-        app.exit(ExitResult(end=ExitReason.STOPPED))
+        app.exit(ExitResult(reason=ExitReason.STOPPED))
 
 
 async def _hand_over(app: ConsoleApp) -> None:
     if app.context.leave is not None:
         await app.context.leave()
-    app.exit(ExitResult(end=ExitReason.LEFT))
+    app.exit(ExitResult(reason=ExitReason.LEFT))

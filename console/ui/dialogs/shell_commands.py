@@ -18,21 +18,21 @@ KEYS = "y23456789"
 """The first command is what `y` copies, as everywhere; the others have their number."""
 
 
-def show_words(board: BaseScreen, words: Sequence[ShellCommand]) -> None:
+def show_words(screen: BaseScreen, words: Sequence[ShellCommand]) -> None:
     """Asks which command goes to the clipboard."""
     choices = [
         Choice(id=str(at), label=f"copy {each.name}", key=key)
         for at, (each, key) in enumerate(zip(words, KEYS, strict=False))
     ]
     question = ChoiceDialog("The same in a shell", lambda cells: _lines(words, cells), [*choices, BACK])
-    board.app.push_screen(question, partial(_chosen, board, words))
+    screen.app.push_screen(question, partial(_chosen, screen, words))
 
 
-def _chosen(board: BaseScreen, words: Sequence[ShellCommand], answer: str | None) -> None:
+def _chosen(screen: BaseScreen, words: Sequence[ShellCommand], answer: str | None) -> None:
     if answer is not None:
         text = words[int(answer)].text
-        board.app.copy_to_clipboard(text)
-        board.tell(Span(f"copied {sanitize_cell(text, limit=200)}", Tone.MUTED))
+        screen.app.copy_to_clipboard(text)
+        screen.post_notice(Span(f"copied {sanitize_cell(text, limit=200)}", Tone.MUTED))
 
 
 def _lines(words: Sequence[ShellCommand], cells: int) -> list[Line]:

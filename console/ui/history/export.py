@@ -77,7 +77,7 @@ class _NewFile:
             self._file.close()
 
 
-async def export(view: HistoryQueries, wanted: HistoryFilter, path: Path, now: Timestamp) -> int:
+async def export(queries: HistoryQueries, wanted: HistoryFilter, path: Path, now: Timestamp) -> int:
     """Writes all entries that fit, off the event loop; returns how many.
 
     The form follows the ending of `path`, `.csv` or `.json`. Raises ValueError for another ending, OSError where the
@@ -89,7 +89,7 @@ async def export(view: HistoryQueries, wanted: HistoryFilter, path: Path, now: T
     file = await asyncio.to_thread(_NewFile, path)
     try:
         while True:
-            page = await view.history(wanted, limit=PAGE, after=after)
+            page = await queries.history(wanted, limit=PAGE, after=after)
             await asyncio.to_thread(file.write, form.piece(page.runs))
             count, after = count + len(page.runs), page.after
             if after is None:
@@ -113,10 +113,10 @@ class Exporting(RunActionsScreen):
 
     def action_export(self) -> None:
         """Asks for a name; its ending says in which form."""
-        look, (text, wanted) = self.look, self.shown()
-        if look is None:
+        view, (text, wanted) = self.view, self.shown()
+        if view is None:
             return
-        name = f"nightdesk-{at(look.now_ms, look.zone):%Y-%m-%d}.csv"
+        name = f"nightdesk-{at(view.now_ms, view.zone):%Y-%m-%d}.csv"
         field = Field(label="file, ending in .csv or .json", hint=name, needed=False)
         note = Span("  with each attempt on its own" if wanted.folded else "", Tone.MUTED)
         what = line(Span(sanitize_cell(text).strip() or "everything", Tone.STRONG), note)
@@ -125,12 +125,12 @@ class Exporting(RunActionsScreen):
 
     def _export_to(self, name: str, wanted: HistoryFilter, values: tuple[str, ...] | None) -> None:
         if values is not None:
-            self.acts.start(self._export(Path(values[0] or name).expanduser(), wanted), name="export")
+            self.background.start(self._export(Path(values[0] or name).expanduser(), wanted), name="export")
 
     async def _export(self, path: Path, wanted: HistoryFilter) -> Span:
-        view, now = self.context.engine.queries, self.context.clock.now()
+        queries, now = self.context.engine.queries, self.context.clock.now()
         try:
-            count = await export(view, replace(wanted, folded=False), path, now)
+            count = await export(queries, replace(wanted, folded=False), path, now)
         except OSError as error:
             return Span(f"not written: {sanitize_cell(str(path))}: {error.strerror or error}", Tone.BAD)
         return Span(f"wrote {count} entries to {sanitize_cell(str(path))}", Tone.OK)

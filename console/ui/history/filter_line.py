@@ -125,7 +125,7 @@ class FilterLine(Vertical):
         self._input.cursor_position = len(self.text)
 
     @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
+    def key_queue(self, event: Input.Changed) -> None:
         event.stop()
         self._ask(settled(event.value) if self.display else event.value)
 

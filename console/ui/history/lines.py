@@ -77,11 +77,11 @@ def head(cells: int) -> Line:
     return (Span(" ".join(names), Tone.MUTED),)
 
 
-def row(entry: Entry, look: ViewState, cells: int, glyphs: Glyphs, *, below: bool = False) -> Line:
+def row(entry: Entry, view: ViewState, cells: int, glyphs: Glyphs, *, below: bool = False) -> Line:
     """One entry; `below` is true for another attempt of the key whose newest attempt stands above."""
     spans: list[Span] = []
     for placed in placed_columns(cells):
-        span = _cell(placed, entry, look, glyphs)
+        span = _cell(placed, entry, view, glyphs)
         if below and placed.column.name is ColumnName.TASK:
             span = Span(f" {glyphs.branch} attempt {entry.run.attempt}", Tone.MUTED)
         align = right if placed.column.flush_right else left
@@ -89,12 +89,12 @@ def row(entry: Entry, look: ViewState, cells: int, glyphs: Glyphs, *, below: boo
     return tuple(spans[:-1])
 
 
-def _cell(placed: PlacedColumn[ColumnName], entry: Entry, look: ViewState, glyphs: Glyphs) -> Span:
+def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyphs: Glyphs) -> Span:
     run, standing = entry.run, entry.standing
     quiet = Tone.MUTED if run.attempt == 0 else Tone.PLAIN
     match placed.column.name:
         case ColumnName.WHEN:
-            return Span(_when(run.created_ms, look), quiet)
+            return Span(_when(run.created_ms, view), quiet)
         case ColumnName.OUTCOME:
             return state_span(run, glyphs)
         case ColumnName.TASK:
@@ -114,7 +114,7 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, look: ViewState, glyph
         case ColumnName.ORIGIN:
             return Span(run.origin.value, quiet)
         case ColumnName.ELAPSED:
-            return Span(elapsed(look.elapsed_ms(run)) if run.sent else glyphs.none, quiet)
+            return Span(elapsed(view.elapsed_ms(run)) if run.sent else glyphs.none, quiet)
         case ColumnName.UNITS:
             return Span(units(run.used) if run.usage_known or run.used else glyphs.none, quiet)
         case ColumnName.NOTE:
@@ -123,10 +123,10 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, look: ViewState, glyph
             assert_never(placed.column.name)
 
 
-def _when(wall_ms: int, look: ViewState) -> str:
+def _when(wall_ms: int, view: ViewState) -> str:
     """`Mon 23 Nov 03:06`, from the last year `2025-11-23 03:06`: each in sixteen cells, so that days stand in line."""
-    then = at(wall_ms, look.zone)
-    if then.year == at(look.now_ms, look.zone).year:
+    then = at(wall_ms, view.zone)
+    if then.year == at(view.now_ms, view.zone).year:
         return f"{then:%a} {then.day:>2} {then:%b %H:%M}"
     return f"{then:%Y-%m-%d %H:%M}"
 
@@ -182,7 +182,7 @@ def _held(holder: Run | None) -> Line:
     return line(Span("held", Tone.WARN), Span(f"{by}; {then}", Tone.MUTED))
 
 
-def panel(entry: Entry, detail: RunDetail | None, look: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
+def panel(entry: Entry, detail: RunDetail | None, view: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
     """The entry under the cursor: its key's state, the attempts of that key, note and result."""
     run = entry.run
     lines = [
@@ -197,7 +197,7 @@ def panel(entry: Entry, detail: RunDetail | None, look: ViewState, cells: int, r
     if run.note:
         lines.append(labelled("note", sanitize_cell(run.note)))
     if detail is not None and detail.run.id == run.id:
-        lines += _attempts(detail.attempts, run, look, glyphs)
+        lines += _attempts(detail.attempts, run, view, glyphs)
         if detail.changed_since:
             lines.append(labelled("since then", Span(sanitize_cell("; ".join(detail.changed_since)), Tone.WARN)))
     result = result_lines(run, cells, glyphs)
@@ -206,19 +206,19 @@ def panel(entry: Entry, detail: RunDetail | None, look: ViewState, cells: int, r
     return [fit(each, cells, glyphs.ellipsis) for each in lines[:rows]]
 
 
-def _attempts(attempts: Sequence[Run], shown: Run, look: ViewState, glyphs: Glyphs) -> list[Line]:
+def _attempts(attempts: Sequence[Run], shown: Run, view: ViewState, glyphs: Glyphs) -> list[Line]:
     if len(attempts) < 2:
         return []
     return [
-        labelled("attempts" if not number else "", *_attempt(each, each.id == shown.id, look, glyphs))
+        labelled("attempts" if not number else "", *_attempt(each, each.id == shown.id, view, glyphs))
         for number, each in enumerate(reversed(attempts))
     ]
 
 
-def _attempt(run: Run, is_shown: bool, look: ViewState, glyphs: Glyphs) -> Line:
+def _attempt(run: Run, is_shown: bool, view: ViewState, glyphs: Glyphs) -> Line:
     state = state_span(run, glyphs)
     sign = glyphs.pointer if is_shown else " "
-    figures = f"{_when(run.created_ms, look)}  {units(run.used):>5} units  {elapsed(look.elapsed_ms(run)):>7}"
+    figures = f"{_when(run.created_ms, view)}  {units(run.used):>5} units  {elapsed(view.elapsed_ms(run)):>7}"
     superseded = "  superseded" if run.superseded_by else ""
     return line(
         Span(f"{sign}{run.attempt:>2}  "),

@@ -74,10 +74,10 @@ class PageCache:
         page = self._kept.get(index // PAGE)
         return page[index % PAGE] if page is not None and index % PAGE < len(page) else None
 
-    def missing(self, sight: Viewport) -> int | None:
+    def missing(self, viewport: Viewport) -> int | None:
         """The first page that is needed for what is in sight, and some ahead, and that is not in memory."""
         top = len(self._starts) - 1
-        for number in range(max(0, sight.first) // PAGE, min((sight.last + PAGE // 2) // PAGE, top) + 1):
+        for number in range(max(0, viewport.first) // PAGE, min((viewport.last + PAGE // 2) // PAGE, top) + 1):
             if number not in self._kept:
                 return number
             self._kept.move_to_end(number)
@@ -147,7 +147,7 @@ class HistoryReader(Protocol):
         """What is asked for now; another filter is another object."""
         ...
 
-    def in_sight(self) -> Viewport:
+    def viewport(self) -> Viewport:
         """What should be in memory."""
         ...
 
@@ -159,8 +159,8 @@ class HistoryReader(Protocol):
 class HistoryLoader:
     """What was read so far."""
 
-    def __init__(self, view: QueriesPort, reader: HistoryReader) -> None:
-        self._view = view
+    def __init__(self, queries: QueriesPort, reader: HistoryReader) -> None:
+        self._queries = queries
         self._reader = reader
         self._counted: HistoryFilter | None = None
         self.pages = PageCache()
@@ -174,7 +174,7 @@ class HistoryLoader:
 
     async def read(self) -> None:
         """What is in sight and not in memory, page by page, then the count. Raises StoreError."""
-        while (number := self.pages.missing(self._reader.in_sight())) is not None:
+        while (number := self.pages.missing(self._reader.viewport())) is not None:
             # Who filters meanwhile puts other pages here: what was read for these then shows nowhere.
             pages = self.pages
             await self._page(pages, number, self._reader.wanted())
@@ -182,21 +182,21 @@ class HistoryLoader:
         wanted = self._reader.wanted()
         if self._counted is not wanted:
             most = COUNTED_WORDS if wanted.text else COUNTED
-            count = await self._view.count(wanted, at_most=most + 1)
+            count = await self._queries.count(wanted, at_most=most + 1)
             if wanted is self._reader.wanted():
                 self.count, self.most, self._counted = count, most, wanted
         self._reader.draw()
 
     async def read_newest(self) -> None:
         """The newest page again, where the reader is at the top. Raises StoreError."""
-        if not self._reader.in_sight().is_top:
+        if not self._reader.viewport().is_top:
             return
         wanted, pages = self._reader.wanted(), PageCache()
         await self._page(pages, 0, wanted)
-        if wanted is self._reader.wanted() and self._reader.in_sight().is_top:
+        if wanted is self._reader.wanted() and self._reader.viewport().is_top:
             self.pages, self._counted = pages, None
             await self.read()
 
     async def _page(self, pages: PageCache, number: int, wanted: HistoryFilter) -> None:
-        page = await self._view.history(wanted, limit=PAGE, after=pages.start(number))
-        pages.put(number, page, await self._view.keys(run.key for run in page.runs))
+        page = await self._queries.history(wanted, limit=PAGE, after=pages.start(number))
+        pages.put(number, page, await self._queries.keys(run.key for run in page.runs))

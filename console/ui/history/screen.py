@@ -68,7 +68,7 @@ class Unfolding(RunActionsScreen):
         if any(each.run.key == entry.run.key for each in rows.below):
             self.table.unfold(None)
         else:
-            self.acts.start(self._unfold(entry), name=f"attempts of {entry.run.key}")
+            self.background.start(self._unfold(entry), name=f"attempts of {entry.run.key}")
 
     async def _unfold(self, entry: Entry) -> None:
         detail = await self.context.engine.queries.detail(entry.run.id)
@@ -97,12 +97,12 @@ class HistoryScreen(Copying, Exporting, Launching, Unfolding):
         KILL,
     ]
 
-    def __init__(self, context: Context, acts: BackgroundWork) -> None:
-        super().__init__(context, acts)
+    def __init__(self, context: Context, background: BackgroundWork) -> None:
+        super().__init__(context, background)
         self._read_ms: int | None = None
         self._book = HistoryLoader(context.engine.queries, self)
-        self._read_soon = CoalescedWork(self._book.read, acts, name="history")
-        self._newest_soon = CoalescedWork(self._book.read_newest, acts, name="newest history")
+        self._read_soon = CoalescedWork(self._book.read, background, name="history")
+        self._newest_soon = CoalescedWork(self._book.read_newest, background, name="newest history")
 
     def body(self) -> Iterable[Widget]:
         """What is shown, the line to filter with, table, rule, panel."""
@@ -132,21 +132,21 @@ class HistoryScreen(Copying, Exporting, Launching, Unfolding):
         """What is asked for now."""
         return self.filter.wanted
 
-    def in_sight(self) -> Viewport:
+    def viewport(self) -> Viewport:
         """What should be in memory."""
-        return self.table.in_sight if self.has_body else Viewport(0, 0)
+        return self.table.viewport if self.has_body else Viewport(0, 0)
 
-    def picked(self) -> Run | None:
+    def selected_run(self) -> Run | None:
         entry = self.table.cursor if self.has_body else None
         return entry.run if entry is not None else None
 
     def shell_words(self) -> Sequence[ShellCommand]:
         """The list that the filter shows, then the run under the cursor."""
-        run = self.picked()
+        run = self.selected_run()
         listed = history_words(self.context.command, self.filter.wanted)
         return (*listed, *(super().shell_words() if run is not None else ()))
 
-    def update(self, look: ViewState) -> None:
+    def update(self, view: ViewState) -> None:
         """Draws what is known; looks for new entries where that is some time ago."""
         self.draw()
         now = self.context.clock.now().boot_ms
@@ -156,30 +156,30 @@ class HistoryScreen(Copying, Exporting, Launching, Unfolding):
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Fresh entries for whoever comes back."""
-        run = self.picked()
+        run = self.selected_run()
         self.post_message(RunSelected(run.id if run is not None else None))
         self._newest_soon()
 
     def draw(self) -> None:
         """Shows what was read so far."""
-        look = self.look
-        if not self.has_body or look is None or not self.is_mounted:
+        view = self.view
+        if not self.has_body or view is None or not self.is_mounted:
             return
         cells, glyphs = self.app.size.width, self.context.glyphs
-        self.table.show(self._book.pages, look)
+        self.table.show(self._book.pages, view)
         text, wanted = self.shown()
         shown = what_is_shown(text, self._book.count, self._book.most, wanted.folded, cells, glyphs)
         self.query_one("#shown", Lines).show([shown])
-        self._show_panel(look, cells)
+        self._show_panel(view, cells)
         self.refresh_changed_bindings()
 
-    def _show_panel(self, look: ViewState, cells: int) -> None:
+    def _show_panel(self, view: ViewState, cells: int) -> None:
         entry, field = self.table.cursor, self.query_one("#panel", Lines)
         rows, glyphs = field.size.height, self.context.glyphs
         lines: list[Line] = []
         name: Line = ()
         if entry is not None:
-            lines = panel(entry, look.detail, look, cells - 2, rows, glyphs)
+            lines = panel(entry, view.detail, view, cells - 2, rows, glyphs)
             name = line(Span(f" {sanitize_cell(entry.run.task)} ", Tone.STRONG), Span(f"{entry.run.id} ", Tone.MUTED))
         elif self._book.pages.complete:
             lines = [
@@ -193,9 +193,9 @@ class HistoryScreen(Copying, Exporting, Launching, Unfolding):
     @on(HistoryTable.Moved)
     def _moved(self, event: HistoryTable.Moved) -> None:
         event.stop()
-        run = self.picked()
+        run = self.selected_run()
         self.post_message(RunSelected(run.id if run is not None else None))
-        if self._book.pages.missing(self.table.in_sight) is not None:
+        if self._book.pages.missing(self.table.viewport) is not None:
             self._read_soon()
         self.draw()
 
@@ -223,9 +223,9 @@ class HistoryScreen(Copying, Exporting, Launching, Unfolding):
 
     def action_detail(self) -> None:
         """The run under the cursor over the whole screen."""
-        run = self.picked()
+        run = self.selected_run()
         if run is not None:
-            self.app.push_screen(DetailScreen(self.context, self.acts, run.id))
+            self.app.push_screen(DetailScreen(self.context, self.background, run.id))
 
 
 def given(context: Context) -> FilterContext:

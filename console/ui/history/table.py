@@ -38,7 +38,7 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         super().__init__(id=id)
         self._glyphs = glyphs
         self._rows = Rows(PageCache())
-        self._look: ViewState | None = None
+        self._view: ViewState | None = None
         self._other_attempts: tuple[Entry, ...] = ()
         self._entry: Entry | None = None
         self._index = 0
@@ -55,16 +55,16 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._rows
 
     @property
-    def in_sight(self) -> Viewport:
+    def viewport(self) -> Viewport:
         """What is scrolled into view, and where the cursor will be."""
         top = self.scroll_offset.y
         last = max(top + max(1, self.size.height - HEAD), self._index + 1)
         return Viewport(self._rows.place(min(top, self._index)), self._rows.place(last), is_top=top == 0)
 
-    def show(self, pages: PageCache, look: ViewState) -> None:
+    def show(self, pages: PageCache, view: ViewState) -> None:
         """Shows these pages; the cursor stays on its entry, or stands on the first where the pages are other ones."""
         is_new = pages is not self._rows.pages
-        self._rows, self._look = Rows(pages, self._rows.head, self._other_attempts), look
+        self._rows, self._view = Rows(pages, self._rows.head, self._other_attempts), view
         if is_new:
             self._found_again()
         entry = self._rows.entry(self._index)
@@ -75,10 +75,10 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def unfold(self, head: RunId | None, below: tuple[Entry, ...] = ()) -> None:
         """Shows these attempts below the run `head`, and no others. A cursor whose row goes stands on the run above."""
-        looked_at = self._entry.run.id if self._entry is not None else None
+        selected = self._entry.run.id if self._entry is not None else None
         before, self._other_attempts = self._rows.head, below
         self._rows = Rows(self._rows.pages, head, below)
-        index = self._rows.index(looked_at)
+        index = self._rows.index(selected)
         self._go(index if index is not None else self._rows.index(before) or 0)
         self.virtual_size = Size(0, len(self._rows) + HEAD)
 
@@ -156,7 +156,7 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         if y < HEAD:
             return (Span("  "), *head(cells)), False
         index = y - HEAD + self.scroll_offset.y
-        if self._look is None or index >= len(self._rows):
+        if self._view is None or index >= len(self._rows):
             return (), False
         entry = self._rows.entry(index)
         here = index == self._index
@@ -164,4 +164,4 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         if entry is None:
             return (sign, Span(self._glyphs.ellipsis, Tone.FAINT)), here
         below = self._rows.is_below(index)
-        return (sign, *row(entry, self._look, cells, self._glyphs, below=below)), here
+        return (sign, *row(entry, self._view, cells, self._glyphs, below=below)), here

@@ -33,7 +33,7 @@ def header(cells: int) -> Line:
     return fit((Span(f"{names}{left('next', NEXT)} stepped down", Tone.MUTED),), cells)
 
 
-def rung_line(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
+def rung_line(rung: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
     """One task in one line."""
     down = rung.last_demotion
     spans = (
@@ -41,8 +41,8 @@ def rung_line(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: in
         *(ladder(rung, glyphs) if cells >= WIDE else short_ladder(rung, glyphs)),
         Span(" "),
         *fit(_earned(rung, rules, glyphs), EVIDENCE, glyphs.ellipsis),
-        Span(f" {left(_next(rung, look), NEXT)} ", Tone.MUTED),
-        Span(when(down.at_ms, look.now_ms, look.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
+        Span(f" {left(_next(rung, view), NEXT)} ", Tone.MUTED),
+        Span(when(down.at_ms, view.now_ms, view.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
     )
     return fit(spans, cells, glyphs.ellipsis)
 
@@ -103,13 +103,13 @@ def progress(rung: TaskRollout, rules: RolloutRules) -> tuple[int, int]:
             return 0, 0
 
 
-def details(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+def details(rung: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
     """Everything about one task: evidence as bars, what is missing, the next launches, the last step down."""
     first = cells // 2 if cells >= WIDE else cells - INSTANTS
     if first < 30:
-        lines = [*_shown(rung, look, rules, cells, glyphs), (), *_ahead(rung, look, cells, glyphs)]
+        lines = [*_shown(rung, view, rules, cells, glyphs), (), *_ahead(rung, view, cells, glyphs)]
         return [fit(each, cells, glyphs.ellipsis) for each in lines]
-    one, other = _shown(rung, look, rules, first - 1, glyphs), _ahead(rung, look, cells - first, glyphs)
+    one, other = _shown(rung, view, rules, first - 1, glyphs), _ahead(rung, view, cells - first, glyphs)
     rows = max(len(one), len(other))
     one, other = one + [()] * (rows - len(one)), other + [()] * (rows - len(other))
     pairs = zip(one, other, strict=True)
@@ -120,7 +120,7 @@ def _label(name: str) -> Span:
     return Span(f" {left(name, LABEL)}", Tone.MUTED)
 
 
-def _shown(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+def _shown(rung: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
     """What is asked for and what is there."""
     found = rung.evidence
     done, needed = progress(rung, rules)
@@ -135,7 +135,7 @@ def _shown(rung: TaskRollout, look: ViewState, rules: RolloutRules, cells: int, 
     lines.append(line(_label("watched"), f"{found.observed} of {found.ran} with a console"))
     held = f"{found.guards_held} cut off, with proof" if found.guards_held else "none had to fire"
     lines.append(line(_label("guards"), held))
-    since = f"since {at(found.since_ms, look.zone):%d %b %Y %H:%M}" if found.since_ms else "of all its runs"
+    since = f"since {at(found.since_ms, view.zone):%d %b %Y %H:%M}" if found.since_ms else "of all its runs"
     lines.append(line(_label("counted"), Span(since, Tone.MUTED)))
     return lines
 
@@ -162,8 +162,8 @@ def _verdict(rung: TaskRollout, cells: int) -> list[Line]:
     return [*lines, *(line(Span(f" {piece}", Tone.WARN)) for piece in pieces)]
 
 
-def _ahead(rung: TaskRollout, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    return [*_coming(rung, glyphs), (), *_demotion(rung, look, cells)]
+def _ahead(rung: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    return [*_coming(rung, glyphs), (), *_demotion(rung, view, cells)]
 
 
 def _coming(rung: TaskRollout, glyphs: Glyphs) -> list[Line]:
@@ -188,30 +188,30 @@ def _instant(instant: ScheduledTime, where: ZoneInfo, glyphs: Glyphs) -> Line:
     return line(mark, left(here, 23), Span(f"{utc:%d %b %H:%M} UTC", Tone.MUTED))
 
 
-def _demotion(rung: TaskRollout, look: ViewState, cells: int) -> list[Line]:
+def _demotion(rung: TaskRollout, view: ViewState, cells: int) -> list[Line]:
     step = rung.last_demotion
     if step is None:
         return [line(Span("never demoted", Tone.MUTED))]
     head = line(
         Span("last step down ", Tone.MUTED),
-        Span(f"{at(step.at_ms, look.zone):%a %d %b %H:%M}", Tone.BAD),
+        Span(f"{at(step.at_ms, view.zone):%a %d %b %H:%M}", Tone.BAD),
         Span(f" to {step.after.label}", Tone.MUTED),
     )
     return [head, *(line(Span(piece)) for piece in wrapped(sanitize_cell(f"{step.by}: {step.reason}"), cells))]
 
 
-def history_lines(rung: TaskRollout, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+def history_lines(rung: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     """Every step of the task, newest first."""
     if not rung.steps:
         return [line(Span("at manual since ever: no step was taken yet", Tone.MUTED))]
-    return [fit(_step(step, look, glyphs), cells, glyphs.ellipsis) for step in rung.steps]
+    return [fit(_step(step, view, glyphs), cells, glyphs.ellipsis) for step in rung.steps]
 
 
-def _step(step: StageChange, look: ViewState, glyphs: Glyphs) -> Line:
+def _step(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
     up = step.after > step.before
     forced = Span(" forced", Tone.WARN) if step.forced else Span("")
     return line(
-        Span(f"{at(step.at_ms, look.zone):%Y-%m-%d %H:%M}  ", Tone.MUTED),
+        Span(f"{at(step.at_ms, view.zone):%Y-%m-%d %H:%M}  ", Tone.MUTED),
         Span(f"{right(step.before.label, 10)} {glyphs.to} {left(step.after.label, 10)}", Tone.OK if up else Tone.BAD),
         forced,
         Span(f"  {sanitize_cell(step.by, limit=24)}: ", Tone.MUTED),
@@ -219,5 +219,5 @@ def _step(step: StageChange, look: ViewState, glyphs: Glyphs) -> Line:
     )
 
 
-def _next(rung: TaskRollout, look: ViewState) -> str:
-    return f"{at(rung.next[0].at_ms, look.zone):%a %H:%M}" if rung.next else "by hand"
+def _next(rung: TaskRollout, view: ViewState) -> str:
+    return f"{at(rung.next[0].at_ms, view.zone):%a %H:%M}" if rung.next else "by hand"

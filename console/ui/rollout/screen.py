@@ -36,13 +36,13 @@ class RolloutScreen(BaseScreen):
         Binding("h", "steps", "history", id="stage.history", tooltip="Every step of this task, with who and why"),
     ]
 
-    def __init__(self, context: Context, acts: BackgroundWork) -> None:
+    def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context)
-        self._acts = acts
+        self._background = background
         self._rungs: tuple[TaskRollout, ...] = ()
         self._trouble = ""
         self._list_rows = 0
-        self._read_soon = CoalescedWork(self._read, acts, name="rollout")
+        self._read_soon = CoalescedWork(self._read, background, name="rollout")
 
     def body(self) -> Iterable[Widget]:
         """Ladder, rule, panel."""
@@ -51,14 +51,14 @@ class RolloutScreen(BaseScreen):
         yield Lines(id="panel")
 
     @property
-    def picked(self) -> TaskRollout | None:
+    def selected_run(self) -> TaskRollout | None:
         """The task under the cursor."""
         if not self.has_body:
             return None
         cursor = self.query_one(RowList).cursor
         return next((rung for rung in self._rungs if rung.task.name == cursor), None)
 
-    def update(self, look: ViewState) -> None:
+    def update(self, view: ViewState) -> None:
         """Draws what is known and reads on."""
         self._draw()
         self._read_soon()
@@ -68,13 +68,13 @@ class RolloutScreen(BaseScreen):
         if action in ("promote", "demote"):
             if self.context.read_only:
                 return False
-            rung, end = self.picked, Stage.UNATTENDED if action == "promote" else Stage.MANUAL
+            rung, end = self.selected_run, Stage.UNATTENDED if action == "promote" else Stage.MANUAL
             return True if rung is not None and rung.stage is not end else None
         return True
 
     def shell_words(self) -> Sequence[ShellCommand]:
         """The task under the cursor."""
-        rung = self.picked
+        rung = self.selected_run
         if rung is None:
             return command(self.context.command, "all stages", "stage")
         return rung_words(self.context.command, rung, read_only=self.context.read_only)
@@ -95,20 +95,20 @@ class RolloutScreen(BaseScreen):
             self.refresh_bindings()
 
     def _draw(self) -> None:
-        look = self.look
-        if look is None or not self.has_body:
+        view = self.view
+        if view is None or not self.has_body:
             return
         cells, glyphs, rules = self.app.size.width, self.context.glyphs, self.context.engine.settings.rollout
-        rows = [(rung.task.name, rung_line(rung, look, rules, cells - 2, glyphs)) for rung in self._rungs]
+        rows = [(rung.task.name, rung_line(rung, view, rules, cells - 2, glyphs)) for rung in self._rungs]
         rows_shown = self.query_one(RowList)
         rows_shown.show(header(cells - 2), rows)
         # The panel gets what a short list leaves; a long one scrolls in its half.
         self._share_out(rows_shown, min(len(rows) + 1, max(4, (self.app.size.height - 4) // 2)))
-        rung, panel = self.picked, self.query_one("#panel", Lines)
+        rung, panel = self.selected_run, self.query_one("#panel", Lines)
         name = sanitize_cell(rung.task.name) if rung else ""
         title = line(Span(f"{glyphs.rule * 2} ", Tone.FAINT), Span(f"{name} ", Tone.STRONG))
         self.query_one("#rule", Lines).show([fit((*title, Span(glyphs.rule * cells, Tone.FAINT)), cells, "")])
-        lines = details(rung, look, rules, cells - 2, glyphs) if rung else []
+        lines = details(rung, view, rules, cells - 2, glyphs) if rung else []
         if self._trouble:
             lines = [line(Span(f" {self._trouble}", Tone.BAD))]
         panel.show([*lines, *([()] * (panel.size.height - len(lines)))][: max(0, panel.size.height)])
@@ -120,17 +120,17 @@ class RolloutScreen(BaseScreen):
 
     def action_steps(self) -> None:
         """The history of stages of one task."""
-        rung, look = self.picked, self.look
-        if rung is not None and look is not None:
+        rung, view = self.selected_run, self.view
+        if rung is not None and view is not None:
             glyphs = self.context.glyphs
             title = f"Steps of {sanitize_cell(rung.task.name)}"
             self.app.push_screen(
-                ChoiceDialog(title, lambda cells: history_lines(rung, look, cells, glyphs)[:20], (CLOSE,))
+                ChoiceDialog(title, lambda cells: history_lines(rung, view, cells, glyphs)[:20], (CLOSE,))
             )
 
     def action_promote(self) -> None:
         """Asks once where the rung is earned; where not, says what is missing and asks for a reason."""
-        rung = self.picked
+        rung = self.selected_run
         if rung is None or rung.stage is Stage.UNATTENDED:
             return
         to = Stage(rung.stage + 1)
@@ -155,7 +155,7 @@ class RolloutScreen(BaseScreen):
 
     def _promoted(self, rung: TaskRollout, to: Stage, answer: str | None) -> None:
         if answer is not None:
-            self._acts.start(self._move(rung, to, reason="", forced=False), name=f"promote {rung.task.name}")
+            self._background.start(self._move(rung, to, reason="", forced=False), name=f"promote {rung.task.name}")
 
     def _asked_to_force(self, rung: TaskRollout, to: Stage, answer: str | None) -> None:
         if answer is not None:
@@ -167,7 +167,7 @@ class RolloutScreen(BaseScreen):
 
     def action_demote(self) -> None:
         """Asks for the reason."""
-        rung = self.picked
+        rung = self.selected_run
         if rung is None or rung.stage is Stage.MANUAL:
             return
         to = Stage(rung.stage - 1)
@@ -178,7 +178,7 @@ class RolloutScreen(BaseScreen):
     def _reasoned(self, rung: TaskRollout, to: Stage, forced: bool, values: tuple[str, ...] | None) -> None:
         if values is not None:
             step = self._move(rung, to, reason=values[0], forced=forced)
-            self._acts.start(step, name=f"stage {rung.task.name}")
+            self._background.start(step, name=f"stage {rung.task.name}")
 
     async def _move(self, rung: TaskRollout, to: Stage, *, reason: str, forced: bool) -> Span:
         moved = await self.context.engine.rollout.move(

@@ -67,13 +67,13 @@ BUDGET_TEXT = 11
 """Cells of `38.2/80` beside its gauge, the slash in one column."""
 
 
-def row(run: Run, look: ViewState, placed: tuple[PlacedColumn[ColumnName], ...], total: int, glyphs: Glyphs) -> Line:
+def row(run: Run, view: ViewState, placed: tuple[PlacedColumn[ColumnName], ...], total: int, glyphs: Glyphs) -> Line:
     """The row without its gutter, one span or more per column, filled to the width of the columns."""
     spans: list[Span] = []
     for index, place in enumerate(placed):
         if index:
             spans.append(Span(" " * gap(total)))
-        spans.extend(cell(place, run, look, glyphs))
+        spans.extend(cell(place, run, view, glyphs))
     return tuple(spans)
 
 
@@ -89,7 +89,7 @@ def header(placed: tuple[PlacedColumn[ColumnName], ...], total: int) -> Line:
     return (Span((" " * gap(total)).join(names), Tone.MUTED),)
 
 
-def cell(place: PlacedColumn[ColumnName], run: Run, look: ViewState, glyphs: Glyphs) -> Line:
+def cell(place: PlacedColumn[ColumnName], run: Run, view: ViewState, glyphs: Glyphs) -> Line:
     """Exactly `place.cells` cells of one column."""
     ended = run.state is State.ENDED
     quiet = Tone.MUTED if ended else Tone.PLAIN
@@ -107,13 +107,13 @@ def cell(place: PlacedColumn[ColumnName], run: Run, look: ViewState, glyphs: Gly
         case ColumnName.ATTEMPT:
             spans = (Span(str(run.attempt), quiet),)
         case ColumnName.CUTOFF:
-            spans = (cut_off(run, look, glyphs),)
+            spans = (cut_off(run, view, glyphs),)
         case ColumnName.ELAPSED:
-            spans = (Span(elapsed(look.elapsed_ms(run)) if run.sent else glyphs.none, quiet),)
+            spans = (Span(elapsed(view.elapsed_ms(run)) if run.sent else glyphs.none, quiet),)
         case ColumnName.BUDGET:
             spans = budget(run, place.cells, glyphs)
         case ColumnName.STEP:
-            spans = (last_step(run, look),)
+            spans = (last_step(run, view),)
         case _:
             assert_never(place.column.name)
     if place.column.flush_right:
@@ -121,13 +121,13 @@ def cell(place: PlacedColumn[ColumnName], run: Run, look: ViewState, glyphs: Gly
     return fit(spans, place.cells, glyphs.ellipsis)
 
 
-def cut_off(run: Run, look: ViewState, glyphs: Glyphs) -> Span:
+def cut_off(run: Run, view: ViewState, glyphs: Glyphs) -> Span:
     """Time left until the outside clock stops it; for ended runs when that was; `+0:15` past the deadline."""
     if run.state is State.ENDED:
-        return Span(when(run.ended_ms, look.now_ms, look.zone) if run.ended_ms else glyphs.none, Tone.MUTED)
+        return Span(when(run.ended_ms, view.now_ms, view.zone) if run.ended_ms else glyphs.none, Tone.MUTED)
     if run.deadline_ms is None:
         return Span(glyphs.none, Tone.MUTED)
-    left_ms = run.deadline_ms - look.now_ms
+    left_ms = run.deadline_ms - view.now_ms
     if left_ms <= 0:
         return Span(f"+{elapsed(-left_ms)}", Tone.BAD)
     if left_ms <= max(NEAR_MS, run.limits.max_ms // 10):
@@ -156,11 +156,11 @@ def budget(run: Run, cells: int, glyphs: Glyphs) -> Line:
     return (Span(" "), *gauge(bar, ((run.used, tone),), cap, glyphs), Span(" "), Span(text, text_tone))
 
 
-def last_step(run: Run, look: ViewState) -> Span:
+def last_step(run: Run, view: ViewState) -> Span:
     """What it does now, or what it waits for. Agent text comes out cleaned."""
     match run.state:
         case State.PROPOSED:
-            until = f"waits till {when(run.expires_ms, look.now_ms, look.zone)}" if run.expires_ms else "waits for you"
+            until = f"waits till {when(run.expires_ms, view.now_ms, view.zone)}" if run.expires_ms else "waits for you"
             return Span(until, Tone.WAIT)
         case State.CLAIMED:
             return Span("about to be sent", Tone.MUTED)
@@ -169,27 +169,27 @@ def last_step(run: Run, look: ViewState) -> Span:
         case State.UNCONFIRMED:
             return Span("may be running: settle it", Tone.WARN)
         case State.STOPPING:
-            return Span(_stopping(run, look), Tone.WARN)
+            return Span(_stopping(run, view), Tone.WARN)
         case State.RUNNING:
-            return _running(run, look)
+            return _running(run, view)
         case State.ENDED:
             return Span(sanitize_cell(run.note) or step_text(run.last_step), Tone.MUTED)
         case _:
             assert_never(run.state)
 
 
-def _stopping(run: Run, look: ViewState) -> str:
+def _stopping(run: Run, view: ViewState) -> str:
     if run.stop is None:
         return "stop asked"
     reason = run.stop.reason.value.replace("_", " ")
-    return f"{reason}, asked {elapsed(look.now_ms - run.stop.at_ms)} ago"
+    return f"{reason}, asked {elapsed(view.now_ms - run.stop.at_ms)} ago"
 
 
-def _running(run: Run, look: ViewState) -> Span:
+def _running(run: Run, view: ViewState) -> Span:
     if run.trouble:
         return Span(sanitize_cell(run.trouble), Tone.WARN)
     if run.stalled and run.last_step_ms is not None:
-        return Span(f"no new step for {age(look.now_ms - run.last_step_ms)}", Tone.WARN)
+        return Span(f"no new step for {age(view.now_ms - run.last_step_ms)}", Tone.WARN)
     return Span(step_text(run.last_step), Tone.PLAIN)
 
 

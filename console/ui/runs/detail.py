@@ -43,8 +43,8 @@ class DetailScreen(Copying):
         Binding("end,G", "edge(1)", "end", id="detail.end", tooltip="To the end", show=False),
     ]
 
-    def __init__(self, context: Context, acts: BackgroundWork, run_id: RunId) -> None:
-        super().__init__(context, acts)
+    def __init__(self, context: Context, background: BackgroundWork, run_id: RunId) -> None:
+        super().__init__(context, background)
         self._run_id = run_id
         self._detail: RunDetail | None = None
 
@@ -53,19 +53,19 @@ class DetailScreen(Copying):
         yield Lines(id="rule")
         yield ScrollLines(id="whole")
 
-    def picked(self) -> Run | None:
-        live = self.look.run(self._run_id) if self.look is not None else None
+    def selected_run(self) -> Run | None:
+        live = self.view.run(self._run_id) if self.view is not None else None
         return live or (self._detail.run if self._detail is not None else None)
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """This run is looked at again."""
         self.post_message(RunSelected(self._run_id))
 
-    def update(self, look: ViewState) -> None:
+    def update(self, view: ViewState) -> None:
         """Shows the run as it is now."""
-        if look.detail is not None and look.detail.run.id == self._run_id:
-            self._detail = look.detail
-        run = self.picked()
+        if view.detail is not None and view.detail.run.id == self._run_id:
+            self._detail = view.detail
+        run = self.selected_run()
         if run is None:
             return
         cells, glyphs = self.app.size.width, self.context.glyphs
@@ -74,7 +74,7 @@ class DetailScreen(Copying):
             Span(f"  {sanitize_cell(run.target)}  {run.id}", Tone.MUTED),
         )
         self.query_one("#rule", Lines).show([fit(title, cells, glyphs.ellipsis)])
-        lines = whole(run, self._detail, look, cells - 3, glyphs)
+        lines = whole(run, self._detail, view, cells - 3, glyphs)
         self.query_one(ScrollLines).show([(Span(" "), *each) for each in lines])
         self.refresh_changed_bindings()
 
@@ -97,15 +97,15 @@ class DetailScreen(Copying):
         lines.scroll_to(y=0 if side < 0 else lines.virtual_size.height, animate=False)
 
 
-def whole(run: Run, detail: RunDetail | None, look: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+def whole(run: Run, detail: RunDetail | None, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     """Everything that is known about a run, in sections."""
-    lines = facts(run, look, cells, glyphs, detail=detail)
+    lines = facts(run, view, cells, glyphs, detail=detail)
     if detail is None:
         return lines
-    lines += _section("timeline", _timeline(detail, look))
-    lines += _section("steps", [step_line(step, cells, glyphs, look) for step in detail.steps])
+    lines += _section("timeline", _timeline(detail, view))
+    lines += _section("steps", [step_line(step, cells, glyphs, view) for step in detail.steps])
     if len(detail.attempts) > 1:
-        lines += _section("attempts of this key", [_attempt(each, look, run.id, glyphs) for each in detail.attempts])
+        lines += _section("attempts of this key", [_attempt(each, view, run.id, glyphs) for each in detail.attempts])
     lines += _section("what was launched", _fingerprint(run))
     result = result_lines(run, cells, glyphs)[1:]
     lines += _section("result", result)
@@ -125,11 +125,11 @@ def _fingerprint(run: Run) -> list[Line]:
     ]
 
 
-def _timeline(detail: RunDetail, look: ViewState) -> list[Line]:
+def _timeline(detail: RunDetail, view: ViewState) -> list[Line]:
     first = detail.timeline[0].at_ms if detail.timeline else 0
     return [
         line(
-            Span(f"{clock(event.at_ms, look.zone)}  +{elapsed(event.at_ms - first):<9}", Tone.MUTED),
+            Span(f"{clock(event.at_ms, view.zone)}  +{elapsed(event.at_ms - first):<9}", Tone.MUTED),
             Span(f"{sanitize_cell(event.kind, limit=14):<15}"),
             Span(sanitize_cell(event.text), Tone.MUTED),
         )
@@ -137,12 +137,12 @@ def _timeline(detail: RunDetail, look: ViewState) -> list[Line]:
     ]
 
 
-def _attempt(run: Run, look: ViewState, shown: RunId, glyphs: Glyphs) -> Line:
+def _attempt(run: Run, view: ViewState, shown: RunId, glyphs: Glyphs) -> Line:
     here = "  this one" if run.id == shown else ""
     state = state_span(run, glyphs)
     return line(
         Span(f"{run.attempt:>3}  ", Tone.MUTED),
         Span(f"{state.text:<15}", state.tone),
-        f"{when(run.created_ms, look.now_ms, look.zone)}  {units(run.used)} units",
+        f"{when(run.created_ms, view.now_ms, view.zone)}  {units(run.used)} units",
         Span(f"  {run.id}{here}", Tone.MUTED),
     )

@@ -26,31 +26,31 @@ def labelled(name: str, *value: Span | str) -> Line:
     return line(Span(f"{name:<{LABEL}}", Tone.MUTED), *value)
 
 
-def facts(run: Run, look: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None) -> list[Line]:
+def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None) -> list[Line]:
     """Everything about a run that is not its steps, the pressing things first; each line at most `cells` wide."""
     lines = [
-        *_where_it_stands(run, look, glyphs),
-        *_doubt(run, look, cells),
-        *_stop(run, look),
-        *_limits(run, look, cells, glyphs),
+        *_where_it_stands(run, view, glyphs),
+        *_doubt(run, view, cells),
+        *_stop(run, view),
+        *_limits(run, view, cells, glyphs),
         *_usage(run, detail),
-        *_provider(run, look, cells, glyphs),
-        *_launch(run, look, glyphs),
+        *_provider(run, view, cells, glyphs),
+        *_launch(run, view, glyphs),
         *_changes(detail),
     ]
     return [fit(each, cells, glyphs.ellipsis) for each in lines]
 
 
-def _where_it_stands(run: Run, look: ViewState, glyphs: Glyphs) -> Iterator[Line]:
+def _where_it_stands(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
     state = state_span(run, glyphs)
     more = ""
     if run.state is State.ENDED and run.ended_ms is not None:
-        more = f" at {clock(run.ended_ms, look.zone)} after {elapsed(run.elapsed_ms)}" if run.sent else ""
+        more = f" at {clock(run.ended_ms, view.zone)} after {elapsed(run.elapsed_ms)}" if run.sent else ""
     elif run.state is State.PROPOSED:
-        still = f", {countdown(run.expires_ms - look.now_ms)} left" if run.expires_ms else ""
-        more = f": waits for a person{still}" if look.snapshot.read_only else f": a approves, d declines{still}"
+        still = f", {countdown(run.expires_ms - view.now_ms)} left" if run.expires_ms else ""
+        more = f": waits for a person{still}" if view.snapshot.read_only else f": a approves, d declines{still}"
     elif run.owner is not None:
-        more = f", guarded by {_owner(run, look)}"
+        more = f", guarded by {_owner(run, view)}"
     elif run.state is not State.UNCONFIRMED:
         more = ", guarded by nobody yet"
     yield labelled("state", state, more)
@@ -60,41 +60,41 @@ def _where_it_stands(run: Run, look: ViewState, glyphs: Glyphs) -> Iterator[Line
         yield labelled("trouble", Span(sanitize_cell(run.trouble), Tone.WARN))
 
 
-def _owner(run: Run, look: ViewState) -> str:
-    if run.id in look.guarded:
+def _owner(run: Run, view: ViewState) -> str:
+    if run.id in view.guarded:
         return "this console"
-    owner = look.snapshot.owners.get(run.owner or "")
+    owner = view.snapshot.owners.get(run.owner or "")
     if owner is None:
         return "a process that is gone"
     name = "this console" if owner.mine else f"{sanitize_cell(owner.kind)}, pid {owner.pid}"
     return name if owner.alive else f"{name}, which is gone"
 
 
-def _doubt(run: Run, look: ViewState, cells: int) -> Iterator[Line]:
+def _doubt(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
     if run.state is not State.UNCONFIRMED:
         return
     yield line(Span(" IT MAY BE RUNNING ", Tone.LOUD))
     # A read-only console has no key for it; another one, or the command line, does.
-    by_key, sooner = ("", "") if look.snapshot.read_only else (" (s)", ", or with x")
+    by_key, sooner = ("", "") if view.snapshot.read_only else (" (s)", ", or with x")
     words = f"The launch was sent and no id came back. Key and hold stay taken until somebody settles it{by_key}."
     if run.deadline_ms is not None and run.sandbox_own:
-        words += f" Its sandbox is deleted at {clock(run.deadline_ms, look.zone)}{sooner}."
+        words += f" Its sandbox is deleted at {clock(run.deadline_ms, view.zone)}{sooner}."
     yield from (line(Span(piece)) for piece in wrapped(words, cells))
 
 
-def _stop(run: Run, look: ViewState) -> Iterator[Line]:
+def _stop(run: Run, view: ViewState) -> Iterator[Line]:
     stop = run.stop
     if stop is None:
         return
     reason = stop.reason.value.replace("_", " ")
     by = f" by {sanitize_cell(stop.by)}" if stop.by else ""
     if run.state is State.ENDED:
-        yield labelled("stopped", f"{reason}{by}, asked at {clock(stop.at_ms, look.zone)}, {_tries(stop.tries)}")
+        yield labelled("stopped", f"{reason}{by}, asked at {clock(stop.at_ms, view.zone)}, {_tries(stop.tries)}")
         return
-    since = f"since {clock(stop.at_ms, look.zone)} ({elapsed(look.now_ms - stop.at_ms)}), {_tries(stop.tries)}"
+    since = f"since {clock(stop.at_ms, view.zone)} ({elapsed(view.now_ms - stop.at_ms)}), {_tries(stop.tries)}"
     if stop.alarmed:
         yield line(
-            Span(" STOP NOT PROVEN ", Tone.LOUD), *(() if look.snapshot.read_only else (Span("  s settles it"),))
+            Span(" STOP NOT PROVEN ", Tone.LOUD), *(() if view.snapshot.read_only else (Span("  s settles it"),))
         )
         yield labelled("", Span(since, Tone.BAD))
     else:
@@ -108,11 +108,11 @@ def _tries(tries: int) -> str:
     return "1 try" if tries == 1 else f"{tries} tries"
 
 
-def _limits(run: Run, look: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _limits(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     limits = run.limits
     if run.deadline_ms is not None and run.state is not State.ENDED:
-        at = f" at {clock(run.deadline_ms, look.zone)}, limit {format_duration(limits.max_ms)}"
-        yield labelled("cut-off", cut_off(run, look, glyphs), Span(at, Tone.MUTED))
+        at = f" at {clock(run.deadline_ms, view.zone)}, limit {format_duration(limits.max_ms)}"
+        yield labelled("cut-off", cut_off(run, view, glyphs), Span(at, Tone.MUTED))
     else:
         yield labelled("time", f"limit {format_duration(limits.max_ms)}")
     tone = budget_tone(run.used, limits.budget)
@@ -125,13 +125,13 @@ def _limits(run: Run, look: ViewState, cells: int, glyphs: Glyphs) -> Iterator[L
     )
     bar = min(16, max(0, cells - LABEL - width(words) - 1))
     yield labelled("budget", *gauge(bar, ((run.used, tone),), limits.budget, glyphs), Span(" " if bar else ""), *words)
-    if ahead := projection(run, look):
+    if ahead := projection(run, view):
         yield labelled("", ahead)
 
 
-def projection(run: Run, look: ViewState) -> Span | None:
+def projection(run: Run, view: ViewState) -> Span | None:
     """Where the budget is going at the rate of the run so far; None while there is too little to tell by."""
-    passed, cap = look.elapsed_ms(run), run.limits.budget
+    passed, cap = view.elapsed_ms(run), run.limits.budget
     if run.state is not State.RUNNING or run.used <= 0 or run.used >= cap or passed < RATE_MS:
         return None
     left_ms = run.limits.max_ms - passed
@@ -160,11 +160,11 @@ def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:
         yield labelled("cost", Span(worst.removeprefix(", "), Tone.PLAIN))
 
 
-def _provider(run: Run, look: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _provider(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     if run.remote_id is None and run.sandbox_id is None:
         return
     status = sanitize_cell(run.remote_status or "no status yet", limit=40)
-    asked = f", {age(look.now_ms - run.polled_ms)} ago" if run.polled_ms and run.state is not State.ENDED else ""
+    asked = f", {age(view.now_ms - run.polled_ms)} ago" if run.polled_ms and run.state is not State.ENDED else ""
     yield labelled("provider", status, Span(asked, Tone.MUTED))
     room = cells - LABEL
     if run.remote_id is not None:
@@ -175,8 +175,8 @@ def _provider(run: Run, look: ViewState, cells: int, glyphs: Glyphs) -> Iterator
         yield labelled("", Span(own + sandbox, Tone.MUTED))
 
 
-def _launch(run: Run, look: ViewState, glyphs: Glyphs) -> Iterator[Line]:
-    asked = when(run.created_ms, look.now_ms, look.zone)
+def _launch(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
+    asked = when(run.created_ms, view.now_ms, view.zone)
     how = "by hand" if run.origin is Origin.MANUAL else "by schedule"
     yield labelled(
         "launch", f"{how} at stage {run.stage.label}, {asked}", Span(f"  {sanitize_cell(run.requested_by)}", Tone.MUTED)
@@ -186,7 +186,7 @@ def _launch(run: Run, look: ViewState, glyphs: Glyphs) -> Iterator[Line]:
     agent = f"{sanitize_cell(run.fingerprint.agent)} {glyphs.dot} {sanitize_cell(run.fingerprint.model)}"
     yield labelled("agent", Span(agent, Tone.MUTED))
     if run.retry_at_ms is not None:
-        yield labelled("again", f"by itself at {when(run.retry_at_ms, look.now_ms, look.zone)}")
+        yield labelled("again", f"by itself at {when(run.retry_at_ms, view.now_ms, view.zone)}")
     if run.superseded_by is not None:
         yield labelled("superseded", Span(f"by {run.superseded_by}", Tone.MUTED))
 
@@ -196,12 +196,12 @@ def _changes(detail: RunDetail | None) -> Iterator[Line]:
         yield labelled("changed", Span(sanitize_cell(change), Tone.WARN))
 
 
-def step_line(step: StepLine, cells: int, glyphs: Glyphs, look: ViewState) -> Line:
+def step_line(step: StepLine, cells: int, glyphs: Glyphs, view: ViewState) -> Line:
     """One step: time, number, sign, kind, text, and the units used when it was last seen."""
     sign = Span(glyphs.done, Tone.MUTED) if step.done else Span(glyphs.doing, Tone.BUSY)
     amount = right(units(step.units), 6) if step.units else " " * 6
     head = line(
-        Span(f"{clock(step.at_ms, look.zone)} {step.index:>3} ", Tone.MUTED),
+        Span(f"{clock(step.at_ms, view.zone)} {step.index:>3} ", Tone.MUTED),
         sign,
         Span(f" {left(kind_word(step.kind), KIND)} ", Tone.MUTED),
         Span(sanitize_cell(step.text), Tone.MUTED if step.done else Tone.PLAIN),
@@ -209,14 +209,14 @@ def step_line(step: StepLine, cells: int, glyphs: Glyphs, look: ViewState) -> Li
     return (*fit(head, max(0, cells - 7), glyphs.ellipsis), Span(" "), Span(amount, Tone.MUTED))
 
 
-def steps(detail: RunDetail, look: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
+def steps(detail: RunDetail, view: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
     """The newest steps that fit into `rows`, oldest first; an ended run shows its result below them."""
     result = result_lines(detail.run, cells, glyphs)[: max(0, rows - 2)]
     room = rows - len(result)
     if not detail.steps:
         return [*([] if result else [(Span("no step yet", Tone.MUTED),)]), *result]
     newest = sorted(detail.steps, key=lambda step: step.index)[-room:] if room > 0 else []
-    return [*(step_line(step, cells, glyphs, look) for step in newest), *result]
+    return [*(step_line(step, cells, glyphs, view) for step in newest), *result]
 
 
 def result_lines(run: Run, cells: int, glyphs: Glyphs) -> list[Line]:

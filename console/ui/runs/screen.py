@@ -58,21 +58,21 @@ class RunsScreen(Launching):
         """The live table."""
         return self.query_one(RunTable)
 
-    def picked(self) -> Run | None:
-        return self.look.run(self.table.cursor) if self.look is not None and self.has_body else None
+    def selected_run(self) -> Run | None:
+        return self.view.run(self.table.cursor) if self.view is not None and self.has_body else None
 
     def marked_runs(self) -> tuple[Run, ...]:
-        look = self.look
-        runs = (look.run(each) for each in self.table.marked) if look is not None and self.has_body else ()
+        view = self.view
+        runs = (view.run(each) for each in self.table.marked) if view is not None and self.has_body else ()
         return tuple(run for run in runs if run is not None)
 
     def unmark(self) -> None:
         self.table.marks = frozenset()
 
-    def update(self, look: ViewState) -> None:
+    def update(self, view: ViewState) -> None:
         """Feeds table and panel; asks for new key hints only where another run or state is looked at."""
-        self.table.look = look
-        self._show_panel(look)
+        self.table.view = view
+        self._show_panel(view)
         self.refresh_changed_bindings()
 
     def on_screen_suspend(self) -> None:
@@ -89,16 +89,16 @@ class RunsScreen(Launching):
     def _cursor_moved(self, event: RunTable.CursorMoved) -> None:
         event.stop()
         self.post_message(RunSelected(event.run_id))
-        if self.look is not None:
-            self.update(self.look)
+        if self.view is not None:
+            self.update(self.view)
 
     @on(RunTable.MarksChanged)
     def _marks_changed(self, event: RunTable.MarksChanged) -> None:
         event.stop()
-        if self.look is not None:
-            self.update(self.look)
+        if self.view is not None:
+            self.update(self.view)
         if event.marks:
-            self.tell(Span(f"{len(event.marks)} marked; x cancels them after a question, esc unmarks"))
+            self.post_notice(Span(f"{len(event.marks)} marked; x cancels them after a question, esc unmarks"))
 
     def action_mark(self) -> None:
         """Marks or unmarks the run under the cursor."""
@@ -110,21 +110,21 @@ class RunsScreen(Launching):
 
     def action_detail(self) -> None:
         """The run under the cursor over the whole screen."""
-        run = self.picked()
+        run = self.selected_run()
         if run is not None:
             from console.ui.runs.detail import DetailScreen
 
-            self.app.push_screen(DetailScreen(self.context, self.acts, run.id))
+            self.app.push_screen(DetailScreen(self.context, self.background, run.id))
 
-    def _show_panel(self, look: ViewState) -> None:
+    def _show_panel(self, view: ViewState) -> None:
         panel, cells = self.query_one("#panel", Lines), self.app.size.width
-        run = look.run(self.table.cursor)
+        run = view.run(self.table.cursor)
         self.query_one("#rule", Lines).show([self._rule(run, cells)])
         if run is None:
-            hints = EMPTY[: 2 if self.context.read_only else None] if not look.snapshot.live else ()
+            hints = EMPTY[: 2 if self.context.read_only else None] if not view.snapshot.live else ()
             panel.show(_filled(hints, panel.size.height))
             return
-        panel.show(_filled(self._panel(run, look, cells - 2, panel.size.height), panel.size.height))
+        panel.show(_filled(self._panel(run, view, cells - 2, panel.size.height), panel.size.height))
 
     def _rule(self, run: Run | None, cells: int) -> Line:
         rule = self.context.glyphs.rule
@@ -140,22 +140,22 @@ class RunsScreen(Launching):
         between = cells - width(named) - width((identity,)) - 2
         return (*named, Span(rule * max(0, between), Tone.FAINT), identity, Span(rule * 2, Tone.FAINT))
 
-    def _panel(self, run: Run, look: ViewState, cells: int, rows: int) -> list[Line]:
-        glyphs, detail = self.context.glyphs, look.detail
+    def _panel(self, run: Run, view: ViewState, cells: int, rows: int) -> list[Line]:
+        glyphs, detail = self.context.glyphs, view.detail
         if detail is not None and detail.run.id != run.id:
             detail = None
         if cells < SIDE_BY_SIDE:
-            said = facts(run, look, cells, glyphs, detail=detail)
+            said = facts(run, view, cells, glyphs, detail=detail)
             newest = (
-                steps(detail, look, cells, min(4, max(0, rows - 5)), glyphs)
+                steps(detail, view, cells, min(4, max(0, rows - 5)), glyphs)
                 if detail is not None and detail.steps
                 else []
             )
             said = said[: rows - len(newest) - (1 if newest else 0)]
             return [(Span(" "), *each) for each in (*said, *([()] if newest else []), *newest)]
         half = min(64, cells // 2)
-        said = facts(run, look, half, glyphs, detail=detail)
-        done = steps(detail, look, cells - half - 3, rows, glyphs) if detail is not None else []
+        said = facts(run, view, half, glyphs, detail=detail)
+        done = steps(detail, view, cells - half - 3, rows, glyphs) if detail is not None else []
         beside = [fit(each, cells - half - 3, glyphs.ellipsis) for each in done]
         return [
             (

@@ -50,7 +50,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
         marks: tuple[RunId, ...]
 
-    look: reactive[ViewState | None] = reactive(None)
+    view: reactive[ViewState | None] = reactive(None)
     frozen: reactive[bool] = reactive(False)
     """True while a question is open: no row moves."""
     cursor: reactive[RunId | None] = reactive(None)
@@ -83,10 +83,10 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         """The marked runs from top to bottom."""
         return marked_in_order(self._order, self.marks)
 
-    def watch_look(self, look: ViewState | None) -> None:
-        if look is None:
+    def watch_view(self, view: ViewState | None) -> None:
+        if view is None:
             return
-        snapshot = look.snapshot
+        snapshot = view.snapshot
         self._made.clear()
         self._order = RowOrder.of(snapshot, self._order, frozen=self.frozen)
         self._runs = {run.id: run for run in (*snapshot.live, *snapshot.recent)}
@@ -121,7 +121,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def watch_frozen(self, frozen: bool) -> None:
         if not frozen:
-            self.watch_look(self.look)
+            self.watch_view(self.view)
 
     def toggle_mark(self) -> None:
         """Marks or unmarks the run under the cursor and moves on."""
@@ -191,8 +191,8 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         return self._made[index]
 
     def _make(self, index: int, placed: tuple[PlacedColumn[ColumnName], ...]) -> tuple[Line, bool]:
-        look, ids = self.look, self._order.ids
-        if look is None or index >= len(ids):
+        view, ids = self.view, self._order.ids
+        if view is None or index >= len(ids):
             return (), False
         run = self._runs.get(ids[index])
         if run is None:
@@ -202,7 +202,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             Span(self._glyphs.cursor if is_cursor else " ", Tone.KEY),
             Span(self._glyphs.mark if run.id in self.marks else " ", Tone.KEY),
         )
-        return (*gutter, *row(run, look, placed, self._cells, self._glyphs)), is_cursor
+        return (*gutter, *row(run, view, placed, self._cells, self._glyphs)), is_cursor
 
     def _separator(self) -> Line:
         rule = self._glyphs.rule

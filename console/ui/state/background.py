@@ -16,8 +16,8 @@ Hold = Callable[[], Callable[[], None]]
 class BackgroundWork:
     """Asyncio tasks of the app's own; Textual would cancel its workers at exit without waiting for them."""
 
-    def __init__(self, tell: Tell, hold: Hold) -> None:
-        self._tell = tell
+    def __init__(self, post_notice: Tell, hold: Hold) -> None:
+        self._post_notice = post_notice
         self._hold = hold
         self._open: set[asyncio.Task[None]] = set()
 
@@ -48,15 +48,17 @@ class BackgroundWork:
         except Exception as error:  # whatever it was, it must not end the screen; it is told
             answer = Span(trouble_line(error), Tone.BAD)
         if answer is not None:
-            self._tell(answer)
+            self._post_notice(answer)
 
 
 class CoalescedWork:
     """Runs something apart from the screen, once at a time; asked for meanwhile, it runs once more."""
 
-    def __init__(self, work: Callable[[], Coroutine[None, None, None]], acts: BackgroundWork, *, name: str) -> None:
+    def __init__(
+        self, work: Callable[[], Coroutine[None, None, None]], background: BackgroundWork, *, name: str
+    ) -> None:
         self._work = work
-        self._acts = acts
+        self._background = background
         self._name = name
         self._runs = self._again = False
 
@@ -66,7 +68,7 @@ class CoalescedWork:
             self._again = True
             return
         self._runs = True
-        self._acts.start(self._go(), name=self._name)
+        self._background.start(self._go(), name=self._name)
 
     async def _go(self) -> None:
         try:

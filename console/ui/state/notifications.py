@@ -162,12 +162,12 @@ class Notifier:
         self._unseen: list[News] = []
         self._title: str | None = None
 
-    def hear(self, look: ViewState) -> Span | None:
+    def hear(self, view: ViewState) -> Span | None:
         """The line to show; None where nothing is new. The first look is where the telling starts from."""
-        if look.trouble:
+        if view.trouble:
             return None
-        before, self._before = self._before, look.snapshot
-        fresh = find_news(before, look.snapshot) if before is not None else ()
+        before, self._before = self._before, view.snapshot
+        fresh = find_news(before, view.snapshot) if before is not None else ()
         if not fresh:
             return None
         self._unseen += fresh

@@ -84,15 +84,15 @@ class StatePoller:
         self._asked += 1
         asked, clock = self._asked, self._context.clock
         try:
-            look = await self._read(run_id)
+            view = await self._read(run_id)
         except Exception as error:
             now = clock.now()
-            look = replace(self._last or ViewState(snapshot=Snapshot(taken=now), now=now), now=now)
-            look = replace(look, trouble=trouble_line(error))
+            view = replace(self._last or ViewState(snapshot=Snapshot(taken=now), now=now), now=now)
+            view = replace(view, trouble=trouble_line(error))
         if asked < self._answered:
             return None
-        self._answered, self._last = asked, look
-        return look
+        self._answered, self._last = asked, view
+        return view
 
     async def _read(self, run_id: RunId | None) -> ViewState:
         engine = self._context.engine

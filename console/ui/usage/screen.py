@@ -38,7 +38,7 @@ class UsageScreen(BaseScreen):
         Binding("g", "group", "group", id="usage.group", tooltip="Stacked by task, outcome or stage, or plain by day"),
     ]
 
-    def __init__(self, context: Context, acts: BackgroundWork) -> None:
+    def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context)
         self.query_now = UsageQuery()
         self._report: UsageReport | None = None
@@ -46,13 +46,13 @@ class UsageScreen(BaseScreen):
         self._lines: list[Line] = []
         self._trouble = ""
         self._read_ms: int | None = None
-        self._read_soon = CoalescedWork(self._read, acts, name="usage")
+        self._read_soon = CoalescedWork(self._read, background, name="usage")
 
     def body(self) -> list[Widget]:
         """One field of lines."""
         return [Lines(id="chart")]
 
-    def update(self, look: ViewState) -> None:
+    def update(self, view: ViewState) -> None:
         """Draws what is known; reads on where that is old."""
         self._draw()
         now = self.context.clock.now().boot_ms

@@ -20,14 +20,14 @@ from console.ui.spans import Line
 
 def paint(widget: Widget, spans: Line, cells: int, *, cursor: bool = False) -> Strip:
     """The spans as a strip of exactly `cells`, on the widget's background or, with `cursor`, on the cursor's."""
-    worn = widget.app.theme_variables
+    theme_variables = widget.app.theme_variables
     base = widget.rich_style
     if cursor:
-        base += Style.parse(worn["paint-cursor"])
-    if cursor and worn["cursor-tones"] == "drop":
+        base += Style.parse(theme_variables["paint-cursor"])
+    if cursor and theme_variables["cursor-tones"] == "drop":
         segments = [Segment(text, base) for text, _ in spans]
     else:
-        segments = [Segment(text, base + Style.parse(worn[f"paint-{tone}"])) for text, tone in spans]
+        segments = [Segment(text, base + Style.parse(theme_variables[f"paint-{tone}"])) for text, tone in spans]
     return Strip(segments).adjust_cell_length(cells, base)
 
 
