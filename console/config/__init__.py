@@ -1,4 +1,4 @@
-"""nightdesk.toml becomes frozen settings, or an error that names file, key and what would be accepted."""
+"""Load nightdesk.toml into frozen settings, or report every error with file, line, key and what is accepted."""
 
 from console.config.errors import ConfigError
 from console.config.load import load

@@ -1,4 +1,4 @@
-"""All that is wrong with a file, told at once: one line each, with file, line, key and what would be accepted."""
+"""Collect all errors of a config file: one line each, with file, line, key and what is accepted."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ T = TypeVar("T", bound=Table)
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. `str()` is one line per problem, each cleaned."""
+    """The configuration cannot be used. `str()` is one sanitized line per error."""
 
-    def __init__(self, problems: Iterable[str]) -> None:
-        self.problems = tuple(problems)
-        super().__init__("\n".join(self.problems))
+    def __init__(self, errors: Iterable[str]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("\n".join(self.errors))
 
 
 class ErrorCollector:
-    """Collects what is wrong in one file."""
+    """Collects the errors of one file, and decodes tables while doing so."""
 
     def __init__(self, path: Path, lines: dict[KeyPath, int]) -> None:
         self._path = path
@@ -35,7 +35,7 @@ class ErrorCollector:
         self._found: list[tuple[int, str]] = []
 
     def add(self, where: KeyPath, complaint: str, *, accepted: str = "", near: str | None = None) -> None:
-        """One problem at the key path `where`; `near` is the known key or value that was probably meant."""
+        """Add an error at key path `where`; `near` is the known key or value that was probably meant."""
         line = line_of(self._lines, where)
         place = f"{sanitize(str(self._path))}:{line}" if line else sanitize(str(self._path))
         text = f"{place}: {dotted(where)} {complaint}" if where else f"{place}: {complaint}"
@@ -46,7 +46,7 @@ class ErrorCollector:
         self._found.append((line or 0, text))
 
     def unknown(self, where: KeyPath, known: Iterable[str]) -> None:
-        """A key that does not exist; `known` are those that do."""
+        """Add the error for an unknown key; `known` are the keys that exist."""
         names = sorted(known)
         near = nearest(str(where[-1]), names)
         self.add(where, "is not a known key", near=near, accepted="" if near else ", ".join(names))
@@ -55,12 +55,12 @@ class ErrorCollector:
         return bool(self._found)
 
     def error(self) -> ConfigError:
-        """All problems in the order of the file."""
-        return ConfigError(text for _, text in sorted(self._found, key=lambda problem: problem[0]))
+        """Return all errors in the order of the file."""
+        return ConfigError(text for _, text in sorted(self._found, key=lambda error: error[0]))
 
 
 def dotted(where: KeyPath) -> str:
-    """`tasks[1].name`, entries counted from 1, as people count them."""
+    """Format a key path: `tasks[1].name`. Entries are counted from 1, as people count them."""
     text = ""
     for part in where:
         text += f"[{part + 1}]" if isinstance(part, int) else f".{sanitize(part, limit=80)}"
@@ -68,22 +68,22 @@ def dotted(where: KeyPath) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that was probably meant."""
-    import difflib  # only where something is wrong; a sound file pays for nothing of it
+    """Return the known word that was probably meant, or None."""
+    import difflib  # imported late: only a file with errors needs it
 
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
-def decode(table_type: type[T], raw: object, where: KeyPath, problems: ErrorCollector) -> T | None:
-    """`raw` as that table, every key judged for itself; None where a problem was added."""
+def decode(table_type: type[T], raw: object, where: KeyPath, errors: ErrorCollector) -> T | None:
+    """Decode `raw` as that table, key by key; None if an error was added."""
     if not isinstance(raw, Mapping):
-        problems.add(where, f"is {described(raw)}", accepted="a table")
+        errors.add(where, f"is {described(raw)}", accepted="a table")
         return None
     fields = _fields(table_type)
     values: dict[str, Any] = {}
     sound = True
     for name in raw.keys() - fields.keys():
-        problems.unknown((*where, name), fields)
+        errors.unknown((*where, name), fields)
         sound = False
     for name, field in fields.items():
         if name in raw:
@@ -91,17 +91,17 @@ def decode(table_type: type[T], raw: object, where: KeyPath, problems: ErrorColl
                 values[name] = msgspec.convert(raw[name], field.type, dec_hook=_read_kind)
             except msgspec.ValidationError as error:
                 near = error.__cause__.near if isinstance(error.__cause__, UnknownWord) else None
-                problems.add((*where, name), _complaint(raw[name], error), accepted=accepted_by(field.type), near=near)
+                errors.add((*where, name), _complaint(raw[name], error), accepted=accepted_by(field.type), near=near)
                 sound = False
         elif field.required:
-            problems.add((*where, name), "is missing", accepted=accepted_by(field.type))
+            errors.add((*where, name), "is missing", accepted=accepted_by(field.type))
             sound = False
     return table_type(**values) if sound else None
 
 
 @cache
 def _fields(table_type: type[Any]) -> Mapping[str, msgspec.structs.FieldInfo]:
-    """By the name in the file. Asked for once: msgspec evaluates every annotation each time."""
+    """Return the fields by their names in the file. Cached, since msgspec evaluates all annotations on each call."""
     return {field.encode_name: field for field in msgspec.structs.fields(table_type)}
 
 
@@ -111,14 +111,14 @@ def _read_kind(kind: type[Any], value: object) -> Any:
 
 
 def _complaint(value: object, error: msgspec.ValidationError) -> str:
-    # Complaints of our own kinds arrive as the cause; msgspec's words speak of Python and are replaced.
+    # Errors of our field types are the cause; the messages of msgspec are about Python types and are replaced.
     if isinstance(error.__cause__, ValueError):
         return str(error.__cause__)
     return f"is {quoted(value)}" if isinstance(value, str) and 0 < len(value) <= 20 else f"is {described(value)}"
 
 
 def accepted_by(annotation: Any) -> str:
-    """What a field of that type accepts, in words."""
+    """Say what a field of that type accepts."""
     if get_origin(annotation) in (Union, UnionType):
         return accepted_by(next(part for part in get_args(annotation) if part is not type(None)))
     if get_origin(annotation) is Annotated:

@@ -1,6 +1,6 @@
-"""One class per kind of value that the file may hold: what is accepted in words, and how it becomes an integer.
+"""Types of config values beyond the ones that msgspec knows: what each accepts, and how it is converted.
 
-A number is read as the decimal that was written, never as a binary fraction: 0.1 s is 100 ms, exactly.
+Numbers are read as the decimals that were written and not as binary fractions: 0.1 s is exactly 100 ms.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from console.domain.text import sanitize
 from console.provider.http.address import ACCEPTED, service_root
 
 UNLIMITED = "unlimited"
+"""The word for a cap without a limit."""
 
 
 class UnknownWord(ValueError):
-    """A word that is none of those known; `near` is the one that was probably meant."""
+    """An unknown word; `near` is the known one that was probably meant."""
 
     def __init__(self, complaint: str, near: str | None) -> None:
         super().__init__(complaint)
@@ -28,20 +29,20 @@ class UnknownWord(ValueError):
 
 
 class FieldType:
-    """A value that msgspec does not know. Subclasses read it and say what they accept."""
+    """Base of the types below, which msgspec decodes through `read`."""
 
     __slots__ = ()
     accepted: ClassVar[str]
-    """What may be written, for messages."""
+    """What is accepted, for messages."""
 
     @classmethod
     def read(cls, value: object) -> Self:
-        """The value as written in the file. Raises ValueError with the complaint alone."""
+        """Convert the value from the file. Raises ValueError with the bare complaint."""
         raise NotImplementedError
 
 
 class Number(FieldType):
-    """A decimal kept as an integer of 10^-`places`."""
+    """A decimal, stored as an integer count of 10^-`places`."""
 
     __slots__ = ("scaled",)
     places: ClassVar[int]
@@ -57,7 +58,7 @@ class Number(FieldType):
 
     @classmethod
     def scale(cls, value: object) -> int:
-        """`value` as an integer of 10^-`places`. Raises ValueError."""
+        """Return `value` as an integer count of 10^-`places`. Raises ValueError."""
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             raise ValueError(f"is {described(value)}")
         number = Decimal(value)
@@ -65,15 +66,18 @@ class Number(FieldType):
             raise ValueError(f"is {str(value).lower()}")
         if not Decimal(cls.least) <= number <= Decimal(cls.most):
             raise ValueError(f"{value} is out of range")
-        # Within the range a number has few digits before the point, so this is exact or it is refused.
+        # A number within the range has few digits, so the scaling is exact.
         scaled = number.scaleb(cls.places)
         if scaled != scaled.to_integral_value():
-            raise ValueError(f"{sanitize(str(value), limit=40)} has more than {cls.places} digits behind the point")
+            shown = sanitize(str(value), limit=40)
+            if not cls.places:
+                raise ValueError(f"{shown} is not a whole number")
+            raise ValueError(f"{shown} has more than {cls.places} digits after the decimal point")
         return int(scaled)
 
 
 class Seconds(Number):
-    """Milliseconds."""
+    """A duration, stored in milliseconds."""
 
     __slots__ = ()
     places = 3
@@ -82,7 +86,7 @@ class Seconds(Number):
 
 
 class PollSeconds(Number):
-    """Milliseconds."""
+    """A poll interval, stored in milliseconds."""
 
     __slots__ = ()
     places = 3
@@ -91,37 +95,37 @@ class PollSeconds(Number):
 
 
 class UnitCount(Number):
-    """Milli-units that one launch may use."""
+    """The budget of one launch, stored in milli-units."""
 
     __slots__ = ()
     places = 3
     least, most = "0.001", "1000000000000"
-    accepted = "units from 0.001 to 10^12, with up to 3 digits behind the point"
+    accepted = "units from 0.001 to 10^12, with up to 3 digits after the decimal point"
 
 
 class Weight(Number):
-    """Thousandths."""
+    """A weight, stored in thousandths."""
 
     __slots__ = ()
     places = 3
     least, most = "0", "1"
-    accepted = "a number from 0 to 1, with up to 3 digits behind the point"
+    accepted = "a number from 0 to 1, with up to 3 digits after the decimal point"
 
 
 class Money(Number):
-    """Micro-units of a currency."""
+    """A price, stored in millionths of a currency unit."""
 
     __slots__ = ()
     places = 6
     least, most = "0", "1000000"
-    accepted = "money per million tokens from 0 to 1000000, with up to 6 digits behind the point"
+    accepted = "money per million tokens from 0 to 1000000, with up to 6 digits after the decimal point"
 
 
 class UnitCap(FieldType):
-    """A cap in milli-units; None is unlimited."""
+    """A cap in milli-units; `limit` is None for unlimited."""
 
     __slots__ = ("limit",)
-    accepted = 'units from 0 to 10^12, with up to 3 digits behind the point, or "unlimited"'
+    accepted = 'units from 0 to 10^12, with up to 3 digits after the decimal point, or "unlimited"'
 
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
@@ -139,7 +143,7 @@ class _CapUnits(UnitCount):
 
 
 class RunCap(FieldType):
-    """A cap in launches; None is unlimited."""
+    """A cap in launches; `limit` is None for unlimited."""
 
     __slots__ = ("limit",)
     accepted = 'a whole number from 0 to 100000, or "unlimited"'
@@ -161,7 +165,7 @@ class _Count(Number):
 
 
 class Zone(FieldType):
-    """A time zone that this system knows."""
+    """A time zone known to this system."""
 
     __slots__ = ("name",)
     accepted = "a time zone such as Europe/Berlin or UTC"
@@ -175,9 +179,9 @@ class Zone(FieldType):
             raise ValueError(f"is {described(value)}")
         try:
             ZoneInfo(value)
-        # ZoneInfo reads a file of that name: besides "not found" it may meet a folder or a name too long.
+        # ZoneInfo reads a file of that name; it may also find a folder, or the name may be too long.
         except (KeyError, ValueError, OSError):
-            import difflib  # only where something is wrong
+            import difflib  # imported late: only a file with errors needs it
 
             near = next(iter(difflib.get_close_matches(value, available_timezones(), n=1)), None)
             raise UnknownWord(f"{quoted(value)} is not a known time zone", near) from None
@@ -185,7 +189,7 @@ class Zone(FieldType):
 
 
 class Schedule(FieldType):
-    """A cron expression of five fields that fires at all."""
+    """A cron expression of five fields that has a next time."""
 
     __slots__ = ("expression", "repeats_in_a_day")
     accepted = 'cron with five fields, such as "0 3 * * *"'
@@ -211,7 +215,7 @@ class Schedule(FieldType):
 
 
 class BaseUrl(FieldType):
-    """Where the provider is: over TLS, except on this machine itself."""
+    """The base URL of the service: https, except on this machine itself."""
 
     __slots__ = ("url",)
     accepted = ACCEPTED
@@ -226,7 +230,7 @@ class BaseUrl(FieldType):
         try:
             service_root(value, "v1")
         except ValueError as error:
-            # Its line repeats the key and what is accepted, which stand in every message of ours.
+            # The message names the key and what is accepted, which every error of a config file adds anyway.
             raise ValueError(
                 re.split(r"[;:] (?:not a URL; )?expected", str(error))[0].removeprefix("base_url ")
             ) from None
@@ -234,12 +238,12 @@ class BaseUrl(FieldType):
 
 
 def quoted(text: str) -> str:
-    """`text` from the file, cleaned and short, in quotes."""
+    """Return `text` from the file in quotes, sanitized and shortened."""
     return f'"{sanitize(text, limit=60)}"'
 
 
 def described(value: object) -> str:
-    """What sort of value stands there, without showing text that may be a secret: `a text`, `a list`, `5`."""
+    """Describe a value without quoting text, which may be a secret: `a text`, `a list`, `5`."""
     match value:
         case bool():
             return str(value).lower()

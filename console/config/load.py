@@ -1,4 +1,4 @@
-"""Reads nightdesk.toml: all of it is understood, or nothing is used and every problem is told."""
+"""Read nightdesk.toml completely, or use nothing of it and report every error."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from console.domain.text import sanitize
 from console.domain.usage import Price, Units
 
 MAX_FILE = 16 << 20
-"""Bytes of the config file."""
+"""Maximum size of the config file in bytes."""
 DEFAULT_KEY_ENV = "GEMINI_API_KEY"
 
 T = TypeVar("T", bound=Table)
 
 
 def load(path: Path) -> Settings:
-    """The settings in the file at `path`. Raises ConfigError with one line per problem."""
+    """Load the settings from the file at `path`. Raises ConfigError with one line per error."""
     try:
         content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
     except Unreadable as error:
@@ -53,7 +53,7 @@ def load(path: Path) -> Settings:
         document = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError:
         raise ConfigError([f"{sanitize(str(path))}: the file is not UTF-8; accepted: TOML 1.0"]) from None
-    # Whatever the parser trips over (a number of a million digits, brackets a thousand deep) is the file's fault.
+    # Includes what overstrains the parser: a number of a million digits, or brackets nested a thousand deep.
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise ConfigError([_not_toml(path, error)]) from None
     return _Reader(path, document, ErrorCollector(path, lines_of(text))).settings()
@@ -67,16 +67,16 @@ def _not_toml(path: Path, error: Exception) -> str:
 
 
 class _Reader:
-    """One pass over one document."""
+    """Converts one parsed document to settings."""
 
-    def __init__(self, path: Path, document: Mapping[str, Any], problems: ErrorCollector) -> None:
+    def __init__(self, path: Path, document: Mapping[str, Any], errors: ErrorCollector) -> None:
         self._path = path
         self._document = document
-        self._problems = problems
+        self._errors = errors
 
     def settings(self) -> Settings:
         for name in self._document.keys() - set(SECTIONS):
-            self._problems.unknown((name,), SECTIONS)
+            self._errors.unknown((name,), SECTIONS)
         provider = self._section("provider", ProviderTable)
         units = self._section("units", UnitsTable)
         caps = self._section("caps", CapsTable)
@@ -86,10 +86,10 @@ class _Reader:
         console = self._section("console", ConsoleTable)
         prices = self._prices()
         key = self._key_source(provider or ProviderTable())
-        # A broken section has been told already; its stand-in only lets the tasks be judged too.
+        # An invalid section has been reported already; its defaults only allow the tasks to be checked as well.
         tasks = self._tasks(provider or ProviderTable(), defaults or DefaultsTable(), caps)
-        if self._problems or not (provider and units and caps and rollout and scheduler and console):
-            raise self._problems.error()
+        if self._errors or not (provider and units and caps and rollout and scheduler and console):
+            raise self._errors.error()
         return Settings(
             path=self._path,
             provider=ProviderSettings(
@@ -112,16 +112,16 @@ class _Reader:
         )
 
     def _section(self, name: str, table_type: type[T]) -> T | None:
-        return decode(table_type, self._document.get(name, {}), (name,), self._problems)
+        return decode(table_type, self._document.get(name, {}), (name,), self._errors)
 
     def _prices(self) -> dict[str, Price]:
         raw = self._document.get("prices", {})
         if not isinstance(raw, Mapping):
-            self._problems.add(("prices",), "is not a table", accepted='tables such as [prices."gemini-3.8-flash"]')
+            self._errors.add(("prices",), "is not a table", accepted='tables such as [prices."gemini-3.8-flash"]')
             return {}
         prices = {}
         for model, entry in raw.items():
-            table = decode(PriceTable, entry, ("prices", model), self._problems)
+            table = decode(PriceTable, entry, ("prices", model), self._errors)
             if table is not None:
                 prices[model] = _price(table)
         return prices
@@ -131,38 +131,38 @@ class _Reader:
             return KeySource(env=table.api_key_env or DEFAULT_KEY_ENV)
         where = ("provider", "api_key_file")
         if table.api_key_env is not None:
-            self._problems.add(where, "stands beside api_key_env", accepted="one of the two")
+            self._errors.add(where, "is set as well as api_key_env", accepted="one of the two")
         try:
             file = self._path.parent / Path(table.api_key_file).expanduser()
-            # One that is not there yet only fails a command that needs the key.
+            # A missing file is no error here: it only stops commands that need the key.
             if os.path.exists(file):
                 read_bounded(file, most=MAX_FILE, forbidden_mode=OPEN_TO_OTHERS)
         except Unreadable as error:
-            self._problems.add(where, str(error), accepted="a file of yours with mode 0600")
+            self._errors.add(where, str(error), accepted="a file of yours with mode 0600")
         except RuntimeError:
-            self._problems.add(where, "names the home folder of an unknown user", accepted="a file with mode 0600")
+            self._errors.add(where, "names the home folder of an unknown user", accepted="a file with mode 0600")
         return KeySource(file=file)
 
     def _tasks(self, provider: ProviderTable, defaults: DefaultsTable, caps: CapsTable | None) -> tuple[Task, ...]:
         raw = self._document.get("tasks", [])
         if not isinstance(raw, list):
-            self._problems.add(("tasks",), "is not a list of tables", accepted="[[tasks]] with double brackets")
+            self._errors.add(("tasks",), "is not a list of tables", accepted="[[tasks]] with double brackets")
             return ()
         reader = TaskReader(
             folder=self._path.parent,
             provider=provider,
             defaults=defaults,
             zone=caps.time_zone.name if caps else "UTC",
-            problems=self._problems,
+            errors=self._errors,
         )
         tasks: list[tuple[Task, KeyPath]] = []
         for index, entry in enumerate(raw):
             where = ("tasks", index)
-            table = decode(TaskTable, entry, where, self._problems)
+            table = decode(TaskTable, entry, where, self._errors)
             task = reader.read(table, where) if table is not None else None
             if task is not None:
                 tasks.append((task, where))
-        check_distinct(tasks, self._problems)
+        check_distinct(tasks, self._errors)
         return tuple(task for task, _ in tasks)
 
 

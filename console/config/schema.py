@@ -1,6 +1,7 @@
-"""The tables of nightdesk.toml as they are written. Every key that exists stands here; all others are refused.
+"""The tables and keys of nightdesk.toml. Any key not listed here is an error.
 
-Defaults are the ones that `nightdesk init` writes; caps have none, since a forgotten cap must not mean "no limit".
+Defaults are the values that `nightdesk init` writes. Caps have no defaults, so that a forgotten cap never means "no
+limit".
 """
 
 from __future__ import annotations
@@ -23,12 +24,10 @@ from console.config.field_types import (
 )
 
 MAX_TEXT = 1 << 20
-"""Bytes of the longest text."""
+"""Maximum size of a text in bytes."""
 
-# `\Z`, not `$`: a final newline would pass `$`.
-Name = Annotated[
-    str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="1 to 64 characters out of A-Z a-z 0-9 . _ -")
-]
+# `\Z` instead of `$`, which would accept a final newline.
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="1 to 64 characters of A-Z a-z 0-9 . _ -")]
 TaskType = Annotated[
     str, Meta(pattern=r"^[^:\x00-\x1f\x7f]{1,256}\Z", description="a text of 1 to 256 characters without a colon")
 ]
@@ -64,7 +63,7 @@ Keys = Annotated[
 
 
 class Table(Struct, frozen=True, forbid_unknown_fields=True):
-    """What all tables share: unknown keys are refused."""
+    """Base of all tables: unknown keys are errors."""
 
 
 class ProviderTable(Table, frozen=True, kw_only=True):
@@ -106,7 +105,7 @@ class PriceTable(Table, frozen=True, kw_only=True):
 
     input: Money
     cached: Money | None = None
-    """Missing: cached tokens cost what other input costs."""
+    """If missing, cached tokens cost the same as other input."""
     output: Money
     currency: Currency = "USD"
 
@@ -141,16 +140,16 @@ class ConsoleTable(Table, frozen=True, kw_only=True):
     """`[console]`"""
 
     theme: Name | None = None
-    """None: one that fits the terminal."""
+    """None selects one that fits the terminal."""
     slow: bool = False
     mouse: bool | None = None
-    """None: on, but not over SSH."""
+    """None means on, except over SSH."""
     bell: bool = True
     keys: Keys = {}
 
 
 class TaskTable(Table, frozen=True, kw_only=True):
-    """One `[[tasks]]`. None: what [defaults] or [provider] says."""
+    """One `[[tasks]]` entry. None means the value of [defaults] or [provider]."""
 
     name: Name
     type: TaskType = "task"
@@ -178,4 +177,4 @@ class TaskTable(Table, frozen=True, kw_only=True):
 
 
 SECTIONS = ("provider", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console", "tasks")
-"""The tables of the file."""
+"""The names of all tables."""

@@ -1,4 +1,4 @@
-"""What nightdesk.toml says, as frozen domain values: integers, no defaults left to fill in, nothing unchecked."""
+"""The settings in nightdesk.toml as checked, frozen values with all defaults applied."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ from console.domain.usage import Price, Units
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySource:
-    """Where the API key is; exactly one is set. It is read when it is used, so that nothing here can show it."""
+    """Where to find the API key; exactly one field is set. The key itself is read only when it is needed."""
 
     env: str | None = None
-    """The name of an environment variable."""
+    """Name of an environment variable."""
     file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """Who runs the agents, and how to reach them."""
+    """The service that runs the agents."""
 
     kind: str
     base_url: str
-    """https, or http on a loopback literal; without a final slash."""
+    """An https URL, or http with a loopback address; without a slash at the end."""
     api_version: str
     api_key: KeySource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleSettings:
-    """How the screen is to be."""
+    """Settings of the screen."""
 
     theme: str | None = None
-    """None: one that fits the terminal."""
+    """None selects one that fits the terminal."""
     slow: bool = False
     mouse: bool | None = None
-    """None: on, but not over SSH."""
+    """None means on, except over SSH."""
     bell: bool = True
-    """Rings where a person may be needed."""
+    """Ring the bell when a person may be needed."""
     keys: Mapping[str, str] = field(default_factory=dict)
-    """Key by the id of what it does."""
+    """Keys by the id of their action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One config file, understood."""
+    """All settings of one config file."""
 
     path: Path
     provider: ProviderSettings
@@ -61,9 +61,9 @@ class Settings:
     rollout: RolloutRules
     poll_ms: int
     console_schedules: bool
-    """May an open console be the scheduler?"""
+    """True if an open console may run the schedule."""
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
 
     def task(self, name: str) -> Task | None:
-        """The task of that name."""
+        """Return the task of that name, or None."""
         return next((task for task in self.tasks if task.name == name), None)

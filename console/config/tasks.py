@@ -1,4 +1,4 @@
-"""From `[[tasks]]` with its defaults to tasks; what no single key shows is judged here."""
+"""Convert `[[tasks]]` entries to tasks, applying defaults and checking what spans several keys."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ T = TypeVar("T")
 
 
 class TaskReader:
-    """Turns task tables into tasks. Holds what all tasks of one file share."""
+    """Converts task tables to tasks, with the defaults that all tasks of one file share."""
 
     def __init__(
-        self, *, folder: Path, provider: ProviderTable, defaults: DefaultsTable, zone: str, problems: ErrorCollector
+        self, *, folder: Path, provider: ProviderTable, defaults: DefaultsTable, zone: str, errors: ErrorCollector
     ) -> None:
         self._folder = folder
         self._provider = provider
         self._defaults = defaults
         self._zone = zone
-        self._problems = problems
+        self._errors = errors
 
     def read(self, table: TaskTable, where: KeyPath) -> Task | None:
-        """The task; None where a problem was added."""
+        """Return the task; None if an error was added."""
         prompt = self._prompt(table, where)
         window = self._window(table, where)
         tools = self._canonical(_or(table.tools, self._provider.tools), (*where, "tools"))
@@ -69,7 +69,7 @@ class TaskReader:
 
     def _window(self, table: TaskTable, where: KeyPath) -> str | None:
         if table.window is None and table.schedule is not None and table.schedule.repeats_in_a_day:
-            self._problems.add(
+            self._errors.add(
                 (*where, "window"),
                 "is missing: this schedule can fire more than once in a day",
                 accepted='"day" (one run a day) or "slot" (one run for each instant)',
@@ -79,61 +79,62 @@ class TaskReader:
 
     def _prompt(self, table: TaskTable, where: KeyPath) -> str | None:
         if (table.prompt is None) == (table.prompt_file is None):
-            told = "has neither prompt nor prompt_file" if table.prompt is None else "has both prompt and prompt_file"
-            self._problems.add(where, told, accepted="one of the two")
+            given = "neither prompt nor prompt_file" if table.prompt is None else "both prompt and prompt_file"
+            self._errors.add(where, f"has {given}", accepted="exactly one of the two")
             return None
         if table.prompt is not None:
             return self._bounded(table.prompt, (*where, "prompt"))
         return self._prompt_file(table.prompt_file or "", (*where, "prompt_file"))
 
     def _prompt_file(self, name: str, where: KeyPath) -> str | None:
-        accepted = "a readable UTF-8 file of at most 1 MiB; its path counts from the folder of the config file"
+        accepted = "a readable UTF-8 file of at most 1 MiB; relative paths start at the folder of the config file"
         try:
             path = self._folder / Path(name).expanduser()
             text = read_bounded(path, most=MAX_TEXT).decode()
         except Unreadable as error:
-            self._problems.add(where, f"{path} {error}", accepted=accepted)
+            self._errors.add(where, f"{path} {error}", accepted=accepted)
         except UnicodeDecodeError:
-            self._problems.add(where, f"{path} is not UTF-8", accepted=accepted)
+            self._errors.add(where, f"{path} is not UTF-8", accepted=accepted)
         except RuntimeError:
-            self._problems.add(where, "names the home folder of an unknown user", accepted=accepted)
+            self._errors.add(where, "names the home folder of an unknown user", accepted=accepted)
         else:
             if text.strip():
                 return text
-            self._problems.add(where, f"{path} is empty", accepted=accepted)
+            self._errors.add(where, f"{path} is empty", accepted=accepted)
         return None
 
     def _bounded(self, prompt: str, where: KeyPath) -> str | None:
         complaint = "is empty" if not prompt.strip() else "is too long" if len(prompt.encode()) > MAX_TEXT else ""
         if complaint:
-            self._problems.add(where, complaint, accepted="a text of at most 1 MiB")
+            self._errors.add(where, complaint, accepted="a text of at most 1 MiB")
             return None
         return prompt
 
     def _canonical(self, value: Any, where: KeyPath) -> tuple[str, ...] | None:
-        """Canonical JSON of each entry of a tuple, or of one value; empty for None."""
+        """Return the canonical JSON of each entry of a tuple, or of one value; empty for None."""
         entries: Iterable[Any] = value if isinstance(value, tuple) else () if value is None else (value,)
         try:
             return tuple(canonical_json(_plain(entry)) for entry in entries)
         except (TypeError, ValueError):
-            self._problems.add(where, "holds a value that JSON has not", accepted="texts, numbers, true, false, lists")
+            complaint = "holds a value that JSON cannot express"
+            self._errors.add(where, complaint, accepted="texts, numbers, true, false, lists")
             return None
 
 
-def check_distinct(tasks: Sequence[tuple[Task, KeyPath]], problems: ErrorCollector) -> None:
-    """Adds a problem for each name, and each pair of type and target, that stands twice."""
+def check_distinct(tasks: Sequence[tuple[Task, KeyPath]], errors: ErrorCollector) -> None:
+    """Add an error for each name, and for each pair of type and target, that occurs twice."""
     names: dict[str, KeyPath] = {}
     targets: dict[tuple[str, str], str] = {}
     for task, where in tasks:
         if task.name in names:
-            problems.add((*where, "name"), f'"{task.name}" stands twice', accepted="one table for each name")
+            errors.add((*where, "name"), f'"{task.name}" occurs twice', accepted="one entry per name")
             continue
         names[task.name] = where
         other = targets.setdefault((task.type, task.target), task.name)
         if other != task.name:
-            problems.add(
+            errors.add(
                 where,
-                f'"{task.name}" has type and target of "{other}", so both would share their keys',
+                f'"{task.name}" has the same type and target as "{other}", so both would share their keys',
                 accepted="a type and target of its own",
             )
 
@@ -143,7 +144,7 @@ def _or(value: T | None, default: T) -> T:
 
 
 def _plain(value: Any) -> Any:
-    """Decimals, which the file's numbers are read as, in the form that JSON knows."""
+    """Convert the decimals as which numbers are read to floats, which JSON can express."""
     match value:
         case Decimal():
             return float(value)

@@ -1,6 +1,6 @@
-"""On which line of a TOML file each key stands, so that a message can point at it.
+"""Find the line of each key in a TOML file, so that messages can name it.
 
-tomllib forgets positions. This scan only has to be right for text that tomllib has already accepted.
+tomllib does not report positions. This scanner only has to be right for text that tomllib has accepted.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator
 
 KeyPath = tuple[str | int, ...]
-"""`("tasks", 0, "name")`; numbers count from 0."""
+"""Such as `("tasks", 0, "name")`; indexes count from 0."""
 
 _TOKEN = re.compile(
     r"""(?P<comment>\#[^\n]*)
@@ -26,7 +26,7 @@ _PART = re.compile(r"""("(?:\\.|[^"\\])*"|'[^']*'|[A-Za-z0-9_-]+)""")
 
 
 def lines_of(text: str) -> dict[KeyPath, int]:
-    """The line (from 1) of each table header and of each key outside inline tables."""
+    """Return the line (counted from 1) of each table header and of each key outside inline tables."""
     found: dict[KeyPath, int] = {}
     arrays: dict[KeyPath, int] = {}
     table: KeyPath = ()
@@ -41,7 +41,7 @@ def lines_of(text: str) -> dict[KeyPath, int]:
 
 
 def line_of(found: dict[KeyPath, int], path: KeyPath) -> int | None:
-    """The line of `path`, or of the nearest thing around it; None where nothing of it is in the file."""
+    """Return the line of `path`, or of the innermost enclosing table in the file; None if there is none."""
     for length in range(len(path), 0, -1):
         if path[:length] in found:
             return found[path[:length]]
@@ -49,7 +49,7 @@ def line_of(found: dict[KeyPath, int], path: KeyPath) -> int | None:
 
 
 def _statements(text: str) -> Iterator[tuple[int, str, bool]]:
-    """Each header and each key as (line, text, is header); values are passed over."""
+    """Yield each header and each key as (line, text, is header); values are skipped."""
     line, depth = 1, 0
     head, head_line, in_value = "", 1, False
     for match in _TOKEN.finditer(text):
@@ -78,7 +78,7 @@ def _parts(dotted: str) -> tuple[str, ...]:
 
 
 def _table_path(parts: tuple[str, ...], arrays: dict[KeyPath, int], *, doubled: bool) -> KeyPath:
-    """Where a header leads: below an array of tables it means that array's last entry."""
+    """Return the path of a table header. Below an array of tables it refers to the last entry of the array."""
     path: KeyPath = ()
     for place, part in enumerate(parts):
         path = (*path, part)

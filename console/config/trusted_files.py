@@ -1,4 +1,7 @@
-"""Files that the configuration names are read whole, bounded, and only where nobody else could have written them."""
+"""Read a file named by the configuration, with a size limit and only if no other user could have written it.
+
+Kept apart because the config file itself and the files it names go through the same checks.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,23 @@ import stat
 from pathlib import Path
 
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+"""Permission bits that a file with instructions must not have."""
 OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Permission bits that a file with a secret must not have."""
 
 
 class Unreadable(Exception):
-    """A file cannot be read or must not be trusted. `str()` completes the sentence "FILE ..."."""
+    """A file cannot be read or must not be trusted. `str()` completes a sentence that starts with the file name."""
 
 
 def read_bounded(path: Path, *, most: int, forbidden_mode: int = 0) -> bytes:
-    """The bytes of a regular file. Raises Unreadable where it is longer than `most` bytes, is no regular file, or,
-    with `forbidden_mode`, has one of these permission bits or belongs neither to us nor to root.
+    """Return the content of a regular file of at most `most` bytes.
+
+    With `forbidden_mode`, the file must have none of these permission bits and belong to us or to root. Raises
+    Unreadable.
     """
     try:
-        # O_NONBLOCK: a pipe of that name must not make a command hang.
+        # Without O_NONBLOCK, opening a named pipe would block.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be read: {_why(error)}") from None

@@ -18,7 +18,7 @@ def config(subject: Subject) -> Results:
     try:
         settings = subject.load_settings()
     except ConfigError as error:
-        yield from ((Level.FAIL, problem) for problem in error.problems)
+        yield from ((Level.FAIL, problem) for problem in error.errors)
         return
     scheduled = sum(task.schedule is not None for task in settings.tasks)
     told = f"{subject.config} (by {subject.config_origin}): {len(settings.tasks)} tasks, {scheduled} scheduled"

@@ -16,9 +16,9 @@ def problems_of(folder: Path, text: str, *, mode: int = 0o600) -> list[str]:
     path = written(folder, text, mode=mode)
     with pytest.raises(ConfigError) as caught:
         load(path)
-    assert str(caught.value).splitlines() == list(caught.value.problems)
-    assert all(line.startswith(f"{path}:") for line in caught.value.problems)
-    return [line.removeprefix(f"{path}:").strip() for line in caught.value.problems]
+    assert str(caught.value).splitlines() == list(caught.value.errors)
+    assert all(line.startswith(f"{path}:") for line in caught.value.errors)
+    return [line.removeprefix(f"{path}:").strip() for line in caught.value.errors]
 
 
 # What is put before CAPS and TASK, and the line that comes of it.
@@ -33,7 +33,7 @@ IN_PROVIDER = [
     ("poll_seconds = -inf", "2: provider.poll_seconds is -infinity; accepted: seconds"),
     ("poll_seconds = true", "2: provider.poll_seconds is true; accepted: seconds"),
     ("poll_seconds = '5'", "2: provider.poll_seconds is a text; accepted: seconds"),
-    ("poll_seconds = 1.0005", "2: provider.poll_seconds 1.0005 has more than 3 digits behind the point"),
+    ("poll_seconds = 1.0005", "2: provider.poll_seconds 1.0005 has more than 3 digits after the decimal point"),
     ("poll_seconds = 2026-11-23", "2: provider.poll_seconds is a date or time; accepted: seconds"),
     ('api_version = "beta"', '2: provider.api_version is "beta"; accepted: a version such as v1'),
     ('base_url = "http://example.org"', "2: provider.base_url http://example.org would send the API key in the clear"),
@@ -51,7 +51,7 @@ IN_PROVIDER = [
 IN_TASK = [
     ('type = "a:b"', 'tasks[1].type is "a:b"; accepted: a text of 1 to 256 characters without a colon'),
     ('target = ""', "tasks[1].target is a text; accepted: one line of 1 to 1024 characters"),
-    ('prompt_file = "x"', "tasks[1] has both prompt and prompt_file; accepted: one of the two"),
+    ('prompt_file = "x"', "tasks[1] has both prompt and prompt_file; accepted: exactly one of the two"),
     ('schedule = "0 3 * *"', 'tasks[1].schedule "0 3 * *" has 4 fields; accepted: cron with five fields'),
     ('schedule = "0 0 3 * * *"', 'tasks[1].schedule "0 0 3 * * *" has 6 fields; accepted: cron with five fields'),
     ('schedule = "99 3 * * *"', 'tasks[1].schedule "99 3 * * *" has a bad minute; accepted: cron'),
@@ -65,10 +65,10 @@ IN_TASK = [
     ("max_attempts = 0", "tasks[1].max_attempts is 0; accepted: a whole number from 1 to 100"),
     ("max_seconds = 2592001", "tasks[1].max_seconds 2592001 is out of range"),
     ("budget_units = 0", "tasks[1].budget_units 0 is out of range"),
-    ("daily_runs = 1.5", "tasks[1].daily_runs 1.5 has more than 0 digits behind the point; accepted: a whole number"),
+    ("daily_runs = 1.5", "tasks[1].daily_runs 1.5 is not a whole number; accepted: a whole number"),
     ('network = "open"', 'tasks[1].network is "open"; accepted: "disabled", or a table'),
-    ("tools = [{ when = 2026-11-23 }]", "tasks[1].tools holds a value that JSON has not; accepted: texts, numbers"),
-    ("tools = [{ n = nan }]", "tasks[1].tools holds a value that JSON has not; accepted: texts, numbers"),
+    ("tools = [{ when = 2026-11-23 }]", "tasks[1].tools holds a value that JSON cannot express"),
+    ("tools = [{ n = nan }]", "tasks[1].tools holds a value that JSON cannot express"),
 ]
 
 
@@ -127,19 +127,19 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
 def test_a_name_stands_once(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, CAPS + TASK + TASK)
 
-    assert problem == '10: tasks[2].name "report" stands twice; accepted: one table for each name'
+    assert problem == '10: tasks[2].name "report" occurs twice; accepted: one entry per name'
 
 
 def test_two_tasks_do_not_share_their_keys(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, CAPS + TASK + TASK.replace('"report"', '"other"\ntarget = "report"'))
 
-    assert problem.startswith('9: tasks[2] "other" has type and target of "report"')
+    assert problem.startswith('9: tasks[2] "other" has the same type and target as "report"')
 
 
 def test_a_task_without_a_prompt(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, CAPS + '[[tasks]]\nname = "a"\n')
 
-    assert problem == "6: tasks[1] has neither prompt nor prompt_file; accepted: one of the two"
+    assert problem == "6: tasks[1] has neither prompt nor prompt_file; accepted: exactly one of the two"
 
 
 def test_tasks_and_prices_of_another_shape(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_what_is_no_toml(tmp_path: Path, content: bytes, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(path)
 
-    (problem,) = caught.value.problems
+    (problem,) = caught.value.errors
     assert problem.removeprefix(f"{path}:").strip().startswith(told)
 
 
@@ -224,7 +224,7 @@ def test_a_key_file_that_others_may_read(tmp_path: Path) -> None:
 def test_two_places_for_one_key(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, '[provider]\napi_key_env = "A"\napi_key_file = "none"\n' + CAPS + TASK)
 
-    assert problem == "3: provider.api_key_file stands beside api_key_env; accepted: one of the two"
+    assert problem == "3: provider.api_key_file is set as well as api_key_env; accepted: one of the two"
 
 
 def test_a_key_that_was_pasted_where_its_name_belongs_is_not_repeated(tmp_path: Path) -> None:
