@@ -1,12 +1,16 @@
-"""What is left after a trial: the rows, the files and what the service really did, read by nobody who was in it."""
+"""What a state folder and a service hold after a test, read without the code under test.
+
+`read_store` reads the database, `gather` adds the files of the state folder and what really ran at the service.
+`tests.invariants` judges the result.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -19,8 +23,8 @@ from console.store.rows import run_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """One row of the books."""
+class HoldRow:
+    """One row of the table `holds`. Amounts are milli-units."""
 
     day: str
     amount: int
@@ -29,8 +33,8 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happened:
-    """One row of the events."""
+class EventRow:
+    """One row of the table `events`."""
 
     run_id: str | None
     kind: str
@@ -40,103 +44,130 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agent:
+class StoreEvidence:
+    """What the database holds."""
+
+    runs: tuple[Run, ...]
+    """Oldest first; skips and refusals (attempt 0) left out."""
+    tries: Mapping[str, tuple[str, ...]]
+    """By run id, the verdict on each try of its POST."""
+    holds: Mapping[str, HoldRow]
+    """By run id."""
+    sums: Mapping[str, tuple[int, int, int, int]]
+    """By day: held, spent, open runs, ended runs."""
+    events: tuple[EventRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentEvidence:
     """One agent that really ran."""
 
     id: str
     run_id: str
-    """Its label."""
+    """The run id in its labels."""
     status: str
     may_spend: bool
-    ran_in: str | None
-    """Its sandbox."""
+    sandbox_id: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """All of it."""
+    """The database, the files of the state folder and the service."""
 
-    runs: tuple[Run, ...]
-    """Of the one key, oldest first; skips and refusals left out."""
-    sends: Mapping[str, tuple[str, ...]]
-    """By run id, the verdict on each try of its POST."""
-    holds: Mapping[str, Hold]
-    """By run id."""
-    sums: Mapping[str, tuple[int, int, int, int]]
-    """By day: held, spent, open runs, ended runs."""
-    events: tuple[Happened, ...]
+    store: StoreEvidence
     lines: tuple[LogRecord, ...]
-    """Whole lines of the log, doubles too."""
-    torn: int
+    """Whole lines of runs.log, repeated ones too."""
+    torn_lines: int
     journal: Mapping[str, str]
-    """Remote id by run id."""
-    agents: tuple[Agent, ...]
+    """Remote id by run id, from launch.journal."""
+    agents: tuple[AgentEvidence, ...]
     posts: int
-    most_live: int
-    """Agents of the key at one time."""
+    """Create POSTs that arrived whole."""
+    most_working: int
+    """The highest number of agents of one key that worked at one time."""
 
 
 class Service(Protocol):
-    """The one who knows what really ran: a world, or the control calls of one elsewhere."""
+    """Tells what really ran: a simulator in this process, or the control calls of one elsewhere."""
 
     def stats(self) -> Mapping[str, object]:
         """All counts."""
         ...
 
     def runs(self) -> list[Mapping[str, object]]:
-        """Every run that ever started."""
+        """Every agent that was ever started."""
         ...
 
 
-def gather(folder: Path, service: Service) -> Evidence:
-    """Reads everything. The processes of the trial are dead by now."""
-    with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as database:
-        database.row_factory = sqlite3.Row
-        runs = tuple(map(run_of, database.execute("select * from runs where attempt > 0 order by seq")))
-        sends: dict[str, tuple[str, ...]] = {}
-        for row in database.execute("select run_id, verdict from sends order by run_id, n"):
-            sends[row["run_id"]] = (*sends.get(row["run_id"], ()), row["verdict"])
-        holds = {row["run_id"]: _hold_of(row) for row in database.execute("select * from holds")}
-        sums = "select day, sum(held), sum(spent), sum(open_runs), sum(ended_runs) from day_sums group by day"
-        booked = {row[0]: (row[1], row[2], row[3], row[4]) for row in database.execute(sums)}
-        events = tuple(map(_event_of, database.execute("select * from events order by id")))
-    lines, torn = _log(folder / "runs.log")
-    stats = service.stats()
-    return Evidence(
-        runs=runs,
-        sends=sends,
-        holds=holds,
-        sums=booked,
-        events=events,
-        lines=lines,
-        torn=torn,
-        journal={str(run_id): remote for run_id, remote in LaunchJournal(folder / "launch.journal").read().items()},
-        agents=tuple(map(_agent_of, service.runs())),
-        posts=_whole(stats["posts"]),
-        most_live=max(_numbers(stats["most_live_by_key"]), default=0),
+@contextmanager
+def open_database(folder: Path) -> Iterator[sqlite3.Connection]:
+    """A connection to the store of a state folder, rows by name."""
+    database = sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)
+    database.row_factory = sqlite3.Row
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def read_store(database: sqlite3.Connection) -> StoreEvidence:
+    """Every table that the invariants speak of. Works with any row factory."""
+    tries: dict[str, tuple[str, ...]] = {}
+    for row in _rows(database, "select run_id, verdict from sends order by run_id, n"):
+        tries[row["run_id"]] = (*tries.get(row["run_id"], ()), row["verdict"])
+    sums = "select day, sum(held), sum(spent), sum(open_runs), sum(ended_runs) from day_sums group by day"
+    return StoreEvidence(
+        runs=tuple(map(run_of, _rows(database, "select * from runs where attempt > 0 order by seq"))),
+        tries=tries,
+        holds={row["run_id"]: _hold_of(row) for row in _rows(database, "select * from holds")},
+        sums={row[0]: (row[1], row[2], row[3], row[4]) for row in _rows(database, sums)},
+        events=tuple(map(_event_of, _rows(database, "select * from events order by id"))),
     )
 
 
-def _hold_of(row: sqlite3.Row) -> Hold:
-    return Hold(day=row["day"], amount=row["amount"], state=row["state"], settled=row["settled"])
+def gather(folder: Path, service: Service) -> Evidence:
+    """Reads everything. The processes of the test have ended by now."""
+    with open_database(folder) as database:
+        store = read_store(database)
+    lines, torn = _log(folder / "runs.log")
+    stats = service.stats()
+    return Evidence(
+        store=store,
+        lines=lines,
+        torn_lines=torn,
+        journal={str(run_id): remote for run_id, remote in LaunchJournal(folder / "launch.journal").read().items()},
+        agents=tuple(map(_agent_of, service.runs())),
+        posts=_whole(stats["posts"]),
+        most_working=max(_numbers(stats["most_live_by_key"]), default=0),
+    )
 
 
-def _event_of(row: sqlite3.Row) -> Happened:
-    return Happened(
+def _rows(database: sqlite3.Connection, sql: str) -> list[sqlite3.Row]:
+    cursor = database.cursor()
+    cursor.row_factory = sqlite3.Row
+    return cursor.execute(sql).fetchall()
+
+
+def _hold_of(row: sqlite3.Row) -> HoldRow:
+    return HoldRow(day=row["day"], amount=row["amount"], state=row["state"], settled=row["settled"])
+
+
+def _event_of(row: sqlite3.Row) -> EventRow:
+    return EventRow(
         run_id=row["run_id"], kind=row["kind"], detail=json.loads(row["detail"]), ev=row["ev"], record=row["record"]
     )
 
 
-def _agent_of(told: Mapping[str, object]) -> Agent:
-    labels = told["labels"]
+def _agent_of(shown: Mapping[str, object]) -> AgentEvidence:
+    labels = shown["labels"]
     assert isinstance(labels, dict)
-    ran_in = told["environment_id"]
-    return Agent(
-        id=str(told["id"]),
+    sandbox_id = shown["environment_id"]
+    return AgentEvidence(
+        id=str(shown["id"]),
         run_id=str(labels.get("nightdesk-run")),
-        status=str(told["status"]),
-        may_spend=told["may_spend"] is True,
-        ran_in=None if ran_in is None else str(ran_in),
+        status=str(shown["status"]),
+        may_spend=shown["may_spend"] is True,
+        sandbox_id=None if sandbox_id is None else str(sandbox_id),
     )
 
 
@@ -160,7 +191,7 @@ def _numbers(value: object) -> list[int]:
     return [_whole(number) for number in value.values()]
 
 
-def complaints(words: Path) -> str:
-    """What the processes said of broken guards, or of what did not become quiet; empty where all went as it should."""
-    text = words.read_text(errors="replace") if words.exists() else ""
+def error_output(stderr: Path) -> str:
+    """What processes wrote to the file `stderr`, where it speaks of an error; empty where it does not."""
+    text = stderr.read_text(errors="replace") if stderr.exists() else ""
     return text if re.search(r"broke|Traceback|Error", text) else ""

@@ -1,1 +1,1 @@
-"""Real engines in processes of their own that are killed at named steps, again and again, and must lose nothing."""
+"""Kills real engine processes at named steps and at system calls: no launch is lost or doubled."""

@@ -1,4 +1,7 @@
-"""Starts the processes that run the trials, and adds up what they counted."""
+"""Starts the worker processes that run the trials, and adds up their counts.
+
+Kept apart because `tests.kills.worker` is a program of its own whose imports pytest does not need.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ from tests.kills.trial import Count
 from tests.tree import ROOT
 
 WORKERS = (os.cpu_count() or 1) + 1
-"""One more than there are cores: trials also wait, for deadlines of milliseconds."""
+"""One more than there are cores, because trials also wait for deadlines."""
 
 
 def counted(seed: int, *words: str, workers: int = 1) -> Count:
-    """What `workers` processes count, each with its share of the trials."""
+    """Runs `workers` processes, each with its share of the trials, and returns the sum of their counts."""
     command = [sys.executable, "-m", "tests.kills.worker", "--seed", str(seed), *words]
     started = [
         subprocess.Popen([*command, "--share", f"{share}/{workers}"], cwd=ROOT, stdout=subprocess.PIPE)

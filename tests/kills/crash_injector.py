@@ -1,4 +1,4 @@
-"""Where a process kills itself: the ports of an engine, wrapped, so that the program holds no line for its tests."""
+"""Wraps the ports of an engine so that its process kills itself at a named step; the program has no code for this."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class When(StrEnum):
 
     BEFORE = "before"
     INSIDE = "inside"
-    """Of a write to the store: all its statements ran, nothing is committed. Of a line: half of it is written."""
+    """For a write to the store: all statements have run, nothing is committed. For a line: half of it is written."""
     AFTER = "after"
 
 
@@ -44,8 +44,8 @@ class Point:
         return f"{self.step}:{self.when}" + (f"#{self.nth}" if self.nth > 1 else "")
 
 
-INTO_THE_DARK = ("mark_sending", When.INSIDE)
-TO_LIGHT = frozenset(
+LAUNCH_BEGINS = ("mark_sending", When.INSIDE)
+LAUNCH_IS_KNOWN = frozenset(
     {
         ("journal", When.AFTER),
         ("record_launched", When.BEFORE),
@@ -53,33 +53,33 @@ TO_LIGHT = frozenset(
         ("record_not_sent", When.AFTER),
     }
 )
-"""From the one to one of the others, a death leaves a run of which nobody knows whether it was launched."""
+"""A death between the first step and one of these leaves a run of which nobody can know whether it was launched."""
 
 
 class CrashInjector:
-    """Kills this process, without a word, when it comes to its point. One per process."""
+    """Kills this process with SIGKILL when it reaches its crash point. One per process."""
 
-    def __init__(self, point: Point | None, dark: Path = Path(os.devnull)) -> None:
-        """`dark` is made by a death in the middle of a launch, whatever the step that brought it: many run at once."""
+    def __init__(self, point: Point | None, died_launching: Path = Path(os.devnull)) -> None:
+        """`died_launching` is created when the process dies in the middle of a launch, at whichever step."""
         self._point = point
-        self._dark = dark
+        self._died_launching = died_launching
         self._launching = False
         self._seen: Counter[tuple[str, When]] = Counter()
 
     def at(self, step: str, when: When) -> None:
-        """This process is there; it does not return from its point."""
+        """Called when the process reaches a step. Does not return from the crash point."""
         self._seen[step, when] += 1
-        if (step, when) in TO_LIGHT:
+        if (step, when) in LAUNCH_IS_KNOWN:
             self._launching = False
         if self._point == Point(step=step, when=when, nth=self._seen[step, when]):
             if self._launching:
-                self._dark.touch()
+                self._died_launching.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if (step, when) == INTO_THE_DARK:
+        if (step, when) == LAUNCH_BEGINS:
             self._launching = True
 
     async def around(self, step: str, call: Awaitable[T]) -> T:
-        """`call`, with a chance to die before and after it."""
+        """Awaits `call`, with a crash point before and after it."""
         self.at(step, When.BEFORE)
         try:
             result = await call
@@ -90,7 +90,7 @@ class CrashInjector:
         return result
 
     def write(self, step: str) -> Callable[[int, bytes], int]:
-        """`os.write` of one file, line by line."""
+        """A replacement for `os.write` that has crash points before, inside and after each line."""
 
         def write(descriptor: int, line: bytes) -> int:
             self.at(step, When.BEFORE)
@@ -106,55 +106,55 @@ class CrashInjector:
 
 
 class CrashingDatabase(Database):
-    """Each write is a step, named as the method of the store that makes it."""
+    """A database whose every write is a step, named after the method of the store that makes it."""
 
-    reaper = CrashInjector(None)
+    injector = CrashInjector(None)
 
     async def transaction(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
-        """As the real one."""
+        """As `Database.transaction`."""
         step = step_of(unit)
 
-        async def mortal(tx: Transaction) -> T:
+        async def crashing(tx: Transaction) -> T:
             result = await unit(tx)
-            self.reaper.at(step, When.INSIDE)
+            self.injector.at(step, When.INSIDE)
             return result
 
-        return await self.reaper.around(step, super().transaction(mortal))
+        return await self.injector.around(step, super().transaction(crashing))
 
 
-async def crashing_database(folder: Path, reaper: CrashInjector) -> CrashingDatabase:
-    """The database of a state folder that is made."""
+async def crashing_database(folder: Path, injector: CrashInjector) -> CrashingDatabase:
+    """Opens the database of an existing state folder."""
     database = await CrashingDatabase.connect(folder, journal=safe_journal_mode())
     assert isinstance(database, CrashingDatabase)
-    database.reaper = reaper
+    database.injector = injector
     return database
 
 
 def step_of(unit: Callable[..., object]) -> str:
-    """`mark_sending` of the function `Sending.mark_sending.<locals>.unit`."""
+    """The method that made the unit: `mark_sending` for `RunRepository.mark_sending.<locals>.unit`."""
     return unit.__qualname__.split(".")[1]
 
 
 class CrashingProvider:
-    """A provider of which each call is a step, of the name of its method."""
+    """A provider whose every call is a step, named after its method."""
 
-    def __init__(self, inner: Provider, reaper: CrashInjector, *, streams: bool) -> None:
-        """`streams` False: no event stream is ever opened, which the engine takes for one that says nothing."""
+    def __init__(self, inner: Provider, injector: CrashInjector, *, streams: bool) -> None:
+        """Without `streams`, an event stream ends at once without an event."""
         self._inner = inner
-        self._reaper = reaper
+        self._injector = injector
         self._streams = streams
 
     async def make_sandbox(self, *, network: str | None) -> str:
-        return await self._reaper.around("make_sandbox", self._inner.make_sandbox(network=network))
+        return await self._injector.around("make_sandbox", self._inner.make_sandbox(network=network))
 
     async def delete_sandbox(self, sandbox_id: str) -> None:
-        await self._reaper.around("delete_sandbox", self._inner.delete_sandbox(sandbox_id))
+        await self._injector.around("delete_sandbox", self._inner.delete_sandbox(sandbox_id))
 
     async def create(self, order: LaunchOrder) -> Verdict:
-        return await self._reaper.around("create", self._inner.create(order))
+        return await self._injector.around("create", self._inner.create(order))
 
     async def get(self, remote_id: str) -> RemoteRun:
-        return await self._reaper.around("get", self._inner.get(remote_id))
+        return await self._injector.around("get", self._inner.get(remote_id))
 
     async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         if self._streams:
@@ -162,25 +162,25 @@ class CrashingProvider:
                 yield event
 
     async def cancel(self, remote_id: str) -> CancelAnswer:
-        return await self._reaper.around("cancel", self._inner.cancel(remote_id))
+        return await self._injector.around("cancel", self._inner.cancel(remote_id))
 
     async def aclose(self) -> None:
         await self._inner.aclose()
 
 
 REQUEST = "request"
-"""The bytes of the create POST: before means half of them are sent, inside all, after that the answer has begun."""
+"""The bytes of the create POST. Before: half are sent. Inside: all are sent. After: the answer has begun."""
 
 
 ANSWER_S = 0.01
-"""How long the first byte of the answer is waited for."""
+"""How long to wait for the first byte of the answer."""
 
 
 class CrashingTransport(httpx.AsyncBaseTransport):
-    """The network of a process that dies in the middle of its create POST. All else goes its usual way."""
+    """The network of a process that dies in the middle of its create POST. Other requests are sent as usual."""
 
-    def __init__(self, reaper: CrashInjector) -> None:
-        self._reaper = reaper
+    def __init__(self, injector: CrashInjector) -> None:
+        self._injector = injector
         self._usual = httpx.AsyncHTTPTransport(trust_env=False)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -198,12 +198,12 @@ class CrashingTransport(httpx.AsyncBaseTransport):
         for part, when in ((whole[:half], When.BEFORE), (whole[half:], When.INSIDE)):
             writer.write(part)
             await writer.drain()
-            self._reaper.at(REQUEST, when)
+            self._injector.at(REQUEST, when)
         with suppress(OSError):
             async with asyncio.timeout(ANSWER_S):
                 await reader.read(1)
-        self._reaper.at(REQUEST, When.AFTER)
+        self._injector.at(REQUEST, When.AFTER)
 
     async def aclose(self) -> None:
-        """Closes what it usually uses."""
+        """Closes the transport of the other requests."""
         await self._usual.aclose()

@@ -1,6 +1,6 @@
-"""Which kills meet which troubles: every crash point of the protocol with every fault class that can meet it.
+"""The plan of the kills: every crash point of the protocol with every fault class that can occur there.
 
-K1 to K18 are the crash points of a run from its claim to its end, as the recovery table of the engine names them.
+K1 to K18 are the crash points of a run from its claim to its end, as in the recovery table of the engine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HOUR_MS = 3_600_000
 BEFORE, INSIDE, AFTER = When.BEFORE, When.INSIDE, When.AFTER
 ALL = (BEFORE, INSIDE, AFTER)
 
-HOME = (RunScenario.PLAIN,)
+COMPLETES = (RunScenario.PLAIN,)
 CUT = (RunScenario.OVERDUE, RunScenario.STOPPED)
 STUBBORN = (RunScenario.STUBBORN,)
 LOST = (RunScenario.BLIND,)
@@ -46,13 +46,13 @@ class CrashPoint:
     name: str
     """K1 to K18."""
     points: tuple[Point, ...]
-    """Where the first process dies."""
-    courses: tuple[RunScenario, ...]
-    troubles: tuple[FaultClass, ...]
+    """Where the first process dies; one of them in each trial."""
+    scenarios: tuple[RunScenario, ...]
+    faults: tuple[FaultClass, ...]
     then: tuple[Point, ...] = ()
-    """Where the second process dies; empty: anywhere, or it lives."""
+    """Where the second process dies; empty: at a random step, or not at all."""
     shifts: bool = False
-    """An hour passes while nobody lives."""
+    """The clocks are an hour ahead in the processes after the first."""
 
 
 def at(step: str, *whens: When, nth: int = 1) -> tuple[Point, ...]:
@@ -63,40 +63,42 @@ def at(step: str, *whens: When, nth: int = 1) -> tuple[Point, ...]:
 def _row(
     name: str,
     points: tuple[Point, ...],
-    courses: tuple[RunScenario, ...],
-    troubles: tuple[FaultClass, ...],
+    scenarios: tuple[RunScenario, ...],
+    faults: tuple[FaultClass, ...],
     then: tuple[Point, ...] = (),
     *,
     shifts: bool = False,
 ) -> CrashPoint:
-    return CrashPoint(name=name, points=points, courses=courses, troubles=troubles, then=then, shifts=shifts)
+    return CrashPoint(name=name, points=points, scenarios=scenarios, faults=faults, then=then, shifts=shifts)
 
 
 PLAN = (
-    _row("K1", at("claim", BEFORE, INSIDE), HOME, FROM_THE_START),
-    _row("K2", at("claim", AFTER) + at("record_sandbox", AFTER), HOME, FROM_THE_START),
-    _row("K2", at("mark_sending", BEFORE, INSIDE), HOME, FROM_THE_START),
-    _row("K3", at("make_sandbox", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), HOME, FROM_THE_START),
-    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), HOME + RULED, (NONE, *SANDBOX)),
+    _row("K1", at("claim", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
+    _row("K2", at("claim", AFTER) + at("record_sandbox", AFTER), COMPLETES, FROM_THE_START),
+    _row("K2", at("mark_sending", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
+    _row("K3", at("make_sandbox", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
+    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
     _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K5", at(REQUEST, BEFORE), HOME + RULED, (NONE, *SANDBOX)),
+    _row("K5", at(REQUEST, BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
     _row("K5", at(REQUEST, BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K6", at(REQUEST, INSIDE, AFTER), HOME + RULED, (NONE, *SANDBOX, *UNPROVEN)),
+    _row("K6", at(REQUEST, INSIDE, AFTER), COMPLETES + RULED, (NONE, *SANDBOX, *UNPROVEN)),
     _row("K6", at(REQUEST, INSIDE, AFTER), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K6", at("record_unconfirmed", *ALL), HOME + RULED, UNPROVEN),
-    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), HOME + RULED, (NONE, SLOW, *SANDBOX)),
+    _row("K6", at("record_unconfirmed", *ALL), COMPLETES + RULED, UNPROVEN),
+    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), COMPLETES + RULED, (NONE, SLOW, *SANDBOX)),
     _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K7", at("record_rejected", *ALL) + at("create", AFTER), HOME, (REFUSED,)),
-    _row("K7", at("record_not_sent", *ALL) + at("create", AFTER), HOME, CREATE[-2:]),
-    _row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), HOME, (NONE, SLOW, *SANDBOX, *STREAM)),
+    _row("K7", at("record_rejected", *ALL) + at("create", AFTER), COMPLETES, (REFUSED,)),
+    _row("K7", at("record_not_sent", *ALL) + at("create", AFTER), COMPLETES, CREATE[-2:]),
+    _row(
+        "K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), COMPLETES, (NONE, SLOW, *SANDBOX, *STREAM)
+    ),
     _row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), CUT, (*GET, *CANCEL)),
     _row("K9", at("record_launched", AFTER) + at("get", BEFORE, AFTER), CUT, WHILE_IT_RUNS),
     _row("K9", at("record_progress", *ALL), CUT, WHILE_IT_RUNS),
     _row("K10", at("settle", BEFORE, INSIDE), CUT, WHILE_IT_STOPS),
-    _row("K10", at("settle", BEFORE, INSIDE), HOME, (NONE, *GET)),
+    _row("K10", at("settle", BEFORE, INSIDE), COMPLETES, (NONE, *GET)),
     _row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, WHILE_IT_STOPS),
     _row("K12", at("log", INSIDE, AFTER) + at("log", AFTER, nth=2), CUT, WHILE_IT_STOPS),
-    _row("K12", at("mark_logged", *ALL), CUT + HOME, (NONE, *GET)),
+    _row("K12", at("mark_logged", *ALL), CUT + COMPLETES, (NONE, *GET)),
     _row("K13", at("record_launched", AFTER) + at("get", AFTER), (RunScenario.ENDLESS,), WHILE_IT_STOPS, shifts=True),
     _row("K14", at("request_stop", *ALL) + at("cancel", BEFORE), CUT, WHILE_IT_STOPS),
     _row("K15", at("cancel", AFTER) + at("record_stop_try", *ALL), CUT, WHILE_IT_STOPS),
@@ -105,16 +107,22 @@ PLAN = (
     _row("K17", at("delete_sandbox", AFTER) + at("rule_not_launched", *ALL), (RunScenario.NOT_LAUNCHED,), UNPROVEN),
     _row("K17", at("adopt", *ALL), (RunScenario.ADOPTED,), ADOPTABLE),
     _row("K17", at("write_off", *ALL), (RunScenario.WRITTEN_OFF,), UNPROVEN),
-    _row("K18", at("claim", AFTER), HOME, FROM_THE_START, at("take_over", *ALL)),
-    _row("K18", at("claim", AFTER), HOME, (NONE, *SANDBOX), at("expire", *ALL), shifts=True),
-    _row("K18", at("create", BEFORE), HOME, (NONE, *SANDBOX), at("take_over", AFTER) + at("record_unconfirmed", *ALL)),
-    _row("K18", at("journal", AFTER), HOME + CUT, (NONE, *GET), at("take_over", AFTER) + at("adopt", *ALL)),
+    _row("K18", at("claim", AFTER), COMPLETES, FROM_THE_START, at("take_over", *ALL)),
+    _row("K18", at("claim", AFTER), COMPLETES, (NONE, *SANDBOX), at("expire", *ALL), shifts=True),
+    _row(
+        "K18",
+        at("create", BEFORE),
+        COMPLETES,
+        (NONE, *SANDBOX),
+        at("take_over", AFTER) + at("record_unconfirmed", *ALL),
+    ),
+    _row("K18", at("journal", AFTER), COMPLETES + CUT, (NONE, *GET), at("take_over", AFTER) + at("adopt", *ALL)),
     _row("K18", at("record_launched", AFTER), CUT, WHILE_IT_RUNS, at("take_over", *ALL) + at("get", BEFORE)),
     _row("K18", at("request_stop", AFTER), CUT, WHILE_IT_STOPS, at("take_over", *ALL) + at("cancel", BEFORE)),
 )
 
 ALWAYS = ("announce", "claim", "take_over", "mark_logged", "log", "beat")
-"""Steps that most recoveries come by."""
+"""Steps of most recoveries."""
 SOMETIMES = (
     *("record_sandbox", "mark_sending", "record_unconfirmed", "record_launched", "record_progress", "adopt"),
     *("request_stop", "record_stop_try", "record_sandbox_deleted", "settle", "journal", "withdraw", "expire"),
@@ -124,48 +132,48 @@ SOMETIMES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """One run of the protocol through its kills, until a last process sees it to its end."""
+    """One launch whose processes are killed until a last one brings it to its end."""
 
     number: int
     cell: str
     row: CrashPoint
-    course: RunScenario
-    trouble: FaultClass
+    scenario: RunScenario
+    fault: FaultClass
     deaths: tuple[Point, ...]
-    """Of the first process, the second, … until one comes to rest before its own."""
+    """Crash points of the first process, the second, …; one that comes to rest before its own ends the trial."""
     shifts_ms: tuple[int, ...]
-    """How far the clocks are ahead in each life, that of the last process included."""
+    """How far the clocks are ahead in each process, the last one included."""
 
     def __str__(self) -> str:
         deaths = " ".join(map(str, self.deaths))
-        return f"trial {self.number}: {self.cell} {self.course} deaths {deaths}"
+        return f"trial {self.number}: {self.cell} {self.scenario} deaths {deaths}"
 
 
 def cells() -> dict[str, list[tuple[CrashPoint, FaultClass]]]:
-    """By `K4 create.503`: the rows that have this crash point and this trouble."""
+    """By crash point and fault class (`K4 create.503`): the rows of the plan that have both."""
     found: dict[str, list[tuple[CrashPoint, FaultClass]]] = {}
     for row in PLAN:
-        for trouble in row.troubles:
-            found.setdefault(f"{row.name} {trouble.name}", []).append((row, trouble))
+        for fault in row.faults:
+            found.setdefault(f"{row.name} {fault.name}", []).append((row, fault))
     return found
 
 
 def trials(seed: int, per_cell: int) -> list[Trial]:
-    """Each cell `per_cell` times or once for each of its rows, with other points, courses and further deaths each time.
+    """Every cell `per_cell` times, but at least once for each of its rows, with other points, scenarios and deaths.
 
-    In an order of the seed's, so that every share of them is like the whole.
+    The seed also shuffles them, so that each share of the trials is like the whole.
     """
     planned: list[Trial] = []
     for index, (cell, rows) in enumerate(cells().items()):
         for turn in range(max(per_cell, len(rows))):
-            row, trouble = rows[turn % len(rows)]
+            row, fault = rows[turn % len(rows)]
             dice = random.Random(f"{seed}/{len(planned)}")
-            planned.append(_trial(dice, len(planned), cell, row, trouble, index + turn // len(rows)))
+            planned.append(_trial(dice, len(planned), cell, row, fault, index + turn // len(rows)))
     random.Random(seed).shuffle(planned)
     return planned
 
 
-def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, trouble: FaultClass, turn: int) -> Trial:
+def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, fault: FaultClass, turn: int) -> Trial:
     deaths = [row.points[turn % len(row.points)]]
     if row.then:
         deaths.append(row.then[turn % len(row.then)])
@@ -175,8 +183,8 @@ def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, trouble
         number=number,
         cell=cell,
         row=row,
-        course=dice.choice(row.courses),
-        trouble=trouble,
+        scenario=dice.choice(row.scenarios),
+        fault=fault,
         deaths=tuple(deaths),
         shifts_ms=(0, *(shift for _ in deaths)),
     )

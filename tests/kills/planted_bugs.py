@@ -1,4 +1,4 @@
-"""Engines with one mistake each, made at their ports: the laws must catch every one, or their silence means nothing."""
+"""Engines with one bug each, injected at their ports. The invariants must find every one of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.kills.process_lives import EnginePorts
 
 
 class RecordsLate(RunRepository):
-    """Writes that a launch is on its way only when its answer has come."""
+    """Records that a POST leaves only when its answer has come."""
 
     async def mark_sending(self, run: Run, now: Timestamp) -> Run:
         return replace(run, state=State.SENDING, sent=now, deadline_ms=now.wall_ms + run.limits.max_ms)
@@ -38,14 +38,14 @@ class RecordsLate(RunRepository):
 
 
 class TakesSilenceForNo(RunRepository):
-    """Frees the key and the hold where no answer came."""
+    """Frees the key and the hold when no answer came."""
 
     async def record_unconfirmed(self, run: Run, *, why: str, now: Timestamp) -> Run:
         return await self.record_not_sent(run, why=why, final=True, now=now)
 
 
 class MarksFirst(Outbox):
-    """Marks lines as written before they are."""
+    """Marks log lines as written before they are."""
 
     async def unlogged(self, limit: int = 500) -> tuple[LogRecord, ...]:
         records = await super().unlogged(limit)
@@ -57,14 +57,14 @@ class MarksFirst(Outbox):
 
 
 class WritesNoId(LaunchJournal):
-    """Trusts the database alone with the id of a launch."""
+    """Does not write the id of a launch to the launch journal."""
 
     def append(self, run_id: RunId, attempt: int, remote_id: str) -> None:
         return
 
 
 class AsksTwice(CrashingProvider):
-    """Sends the launch again where no answer came."""
+    """Sends the POST again when no answer came."""
 
     async def create(self, order: LaunchOrder) -> Verdict:
         verdict = await super().create(order)
@@ -72,7 +72,7 @@ class AsksTwice(CrashingProvider):
 
 
 class BelievesTheCancel(CrashingProvider):
-    """Takes a friendly answer to a cancel for the end."""
+    """Takes an accepted cancel for the end of the agent."""
 
     def __init__(self, inner: Provider) -> None:
         super().__init__(inner, CrashInjector(None), streams=False)
@@ -112,17 +112,17 @@ def _marks_first(database: CrashingDatabase) -> Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlantedBug:
-    """One mistake."""
+    """One bug."""
 
     ports: EnginePorts
     near: str
-    """The crash point, or the group of system calls, whose trials are run; others would catch most too, but later."""
+    """Only the trials of this crash point, or group of system calls, are run: they find the bug soonest."""
     at_calls: bool = False
-    """It shows at system calls, not at named steps."""
+    """The trials strike at system calls, not at named steps."""
 
 
-async def _unjournalled(folder: Path, reaper: CrashInjector) -> CrashingDatabase:
-    """Gives up what makes a commit atomic, for speed."""
+async def _unjournalled(folder: Path, injector: CrashInjector) -> CrashingDatabase:
+    """Opens the database with its rollback journal in memory: a commit is not atomic any more."""
     connections = []
     for _ in range(2):
         connection = await aiosqlite.connect(database_uri(folder), uri=True, isolation_level=None, timeout=30.0)
@@ -130,7 +130,7 @@ async def _unjournalled(folder: Path, reaper: CrashInjector) -> CrashingDatabase
         await connection.execute_fetchall("pragma journal_mode = memory")
         connections.append(connection)
     database = CrashingDatabase(folder, *connections)
-    database.reaper = reaper
+    database.injector = injector
     return database
 
 

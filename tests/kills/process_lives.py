@@ -1,4 +1,5 @@
-"""One life of a process: it asks for the launch as cron would, guards what it finds, and sees it through or dies."""
+"""What one process of a trial does: it asks for a launch as cron would, guards every run it finds, and ends when all is
+quiet, or dies at its crash point."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ from tests.waiting import until
 
 DATE = "2026-11-23"
 WITHIN_S = 15.0
-"""Far longer than any recovery takes, on a busy machine too."""
+"""Far longer than any recovery takes, even on a busy machine."""
 PACING = replace(
     QUICK,
     tick_s=0.03,
@@ -57,36 +58,36 @@ PACING = replace(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessLife:
-    """What one process is born into."""
+    """The parameters of one process."""
 
     folder: Path
     url: str
     target: str
-    course: RunScenario
-    trouble: FaultClass
+    scenario: RunScenario
+    fault: FaultClass
     point: Point | None = None
     """Where it dies; None: it lives until all is quiet."""
     asks: bool = True
-    """It asks for the launch; else it only sees to what it finds."""
+    """False: it launches nothing and only takes over what it finds."""
     within_s: float = WITHIN_S
-    """It gives up where all is not quiet by then."""
+    """It fails where all is not quiet by then."""
     shift_ms: int = 0
-    """How far its clocks are ahead: real time that passed while nobody lived."""
+    """How far its clocks are ahead, as if time had passed while no process lived."""
 
     @property
-    def words(self) -> Path:
-        """What the processes of the trial say on stderr; beside the state folder, which may not be there yet."""
+    def stderr(self) -> Path:
+        """The standard error of the processes; beside the state folder, which may not exist yet."""
         return self.folder.with_suffix(".stderr")
 
     @property
-    def dark(self) -> Path:
-        """There once a process of the trial died in the middle of a launch."""
+    def died_launching(self) -> Path:
+        """This file exists once a process has died in the middle of a launch."""
         return self.folder.with_suffix(".dark")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnginePorts:
-    """The parts of an engine, before it has them: where the mutants of the tests set in."""
+    """Builds the ports of an engine; a planted bug replaces one of them."""
 
     database: Callable[[Path, CrashInjector], Awaitable[CrashingDatabase]] = crashing_database
     store: Callable[[CrashingDatabase], Store] = Store
@@ -96,21 +97,21 @@ class EnginePorts:
 
 
 class ShiftedClock(SystemClock):
-    """The system's clocks, both ahead."""
+    """The system's clocks, both ahead by the same time."""
 
     def __init__(self, shift_ms: int) -> None:
         super().__init__()
         self._shift_ms = shift_ms
 
     def now(self) -> Timestamp:
-        """Both clocks."""
+        """Both clocks now."""
         now = super().now()
         return replace(now, wall_ms=now.wall_ms + self._shift_ms, boot_ms=now.boot_ms + self._shift_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveEngine:
-    """An engine at work."""
+    """A running engine."""
 
     life: ProcessLife
     engine: Engine
@@ -119,34 +120,34 @@ class LiveEngine:
 
     @property
     def request(self) -> LaunchRequest:
-        """What cron asks for, in every life."""
+        """The launch that every process asks for."""
         return LaunchRequest(task="report", date=DATE, target=self.life.target, by=BY)
 
 
-def provider_of(life: ProcessLife, reaper: CrashInjector) -> Provider:
-    """The real one, over the real network as far as this life's troubles leave it."""
+def provider_of(life: ProcessLife, injector: CrashInjector) -> Provider:
+    """The real provider; its transport fails or dies where the trial wants that."""
     transport: Callable[[], httpx.AsyncBaseTransport] | None = None
     if life.point is not None and life.point.step == REQUEST:
-        transport = partial(CrashingTransport, reaper)
-    elif life.trouble.refuses:
-        transport = Refusing(life.trouble.refuses).transport
+        transport = partial(CrashingTransport, injector)
+    elif life.fault.refuses:
+        transport = Refusing(life.fault.refuses).transport
     inner = GeminiProvider(
         base_url=life.url,
         secret=Secret("kept-in-mind-only"),
-        bounds=Bounds(create_s=life.trouble.create_s, call_s=10.0, pause_s=0.005),
+        bounds=Bounds(create_s=life.fault.create_s, call_s=10.0, pause_s=0.005),
         transport=transport,
     )
-    return CrashingProvider(inner, reaper, streams=life.trouble.streams)
+    return CrashingProvider(inner, injector, streams=life.fault.streams)
 
 
 class Refusing:
-    """Nobody listens to the first creates."""
+    """Refuses the connection of the first creates."""
 
     def __init__(self, count: int) -> None:
         self._left = count
 
     def transport(self) -> httpx.AsyncBaseTransport:
-        """One of this kind."""
+        """A transport that shares the count of refusals."""
         refusing = self
 
         class Transport(httpx.AsyncHTTPTransport):
@@ -160,23 +161,23 @@ class Refusing:
 
 
 @asynccontextmanager
-async def born(life: ProcessLife, ports: EnginePorts) -> AsyncIterator[LiveEngine]:
-    """An engine on the state folder, put together as the command does it."""
-    reaper, clock = CrashInjector(life.point, life.dark), ShiftedClock(life.shift_ms)
+async def running_engine(life: ProcessLife, ports: EnginePorts) -> AsyncIterator[LiveEngine]:
+    """An engine on the state folder, assembled as the command does it."""
+    injector, clock = CrashInjector(life.point, life.died_launching), ShiftedClock(life.shift_ms)
     prepare_store(life.folder, now=clock.now(), read_only=False, busy_ms=30_000)
-    database = await ports.database(life.folder, reaper)
+    database = await ports.database(life.folder, injector)
     store = ports.store(database)
-    log = ports.log(life.folder / "runs.log", write=reaper.write("log"))
-    launches = ports.journal(life.folder / "launch.journal", write=reaper.write("journal"))
-    provider = ports.provider(provider_of(life, reaper))
-    scenario = life.course.scenario(life.trouble.of_run)
+    log = ports.log(life.folder / "runs.log", write=injector.write("log"))
+    launches = ports.journal(life.folder / "launch.journal", write=injector.write("journal"))
+    provider = ports.provider(provider_of(life, injector))
+    agent = life.scenario.scenario(life.fault.of_run)
     engine = Engine(
         store=store,
         log=log,
         launches=launches,
         provider=provider,
         clock=clock,
-        settings=settings(a_task(max_ms=life.course.max_ms, prompt=scenario.prompt()), poll_ms=30),
+        settings=settings(a_task(max_ms=life.scenario.max_ms, prompt=agent.prompt()), poll_ms=30),
         folder=life.folder,
         timings=PACING,
     )
@@ -187,8 +188,8 @@ async def born(life: ProcessLife, ports: EnginePorts) -> AsyncIterator[LiveEngin
 
 
 async def live(life: ProcessLife, ports: EnginePorts) -> None:
-    """Until all is quiet, or until its point. Raises AssertionError where it does not become quiet."""
-    async with born(life, ports) as alive:
+    """Runs the process until all is quiet or it dies. Raises AssertionError where it does not become quiet in time."""
+    async with running_engine(life, ports) as alive:
         if life.asks:
             await alive.engine.operations.launch(alive.request)
         await until(lambda: _is_quiet(alive), within=life.within_s, what="quiet")
@@ -198,39 +199,39 @@ async def live(life: ProcessLife, ports: EnginePorts) -> None:
 async def _is_quiet(alive: LiveEngine) -> bool:
     rows = await alive.store.runs.open_runs()
     for run in rows:
-        await _meddle(alive, run)
+        await _act_as_person(alive, run)
     return all(_is_at_rest(alive, run) for run in rows) and not await alive.store.outbox.unlogged(1)
 
 
 def _is_at_rest(alive: LiveEngine, run: Run) -> bool:
-    """True where only a person can do more."""
-    if run.state is not State.UNCONFIRMED or alive.life.course.is_ruled:
+    """True where nothing happens any more without a person."""
+    if run.state is not State.UNCONFIRMED or alive.life.scenario.is_ruled:
         return False
     overdue = run.sent is not None and alive.clock.now().since(run.sent) >= run.limits.max_ms
-    must_go = run.stop is not None or overdue or alive.life.course.max_ms == SHORT_MS
+    must_go = run.stop is not None or overdue or alive.life.scenario.max_ms == SHORT_MS
     return not (must_go and run.sandbox_own) or run.sandbox_deleted_ms is not None
 
 
-async def _meddle(alive: LiveEngine, run: Run) -> None:
-    """What a person does."""
-    course = alive.life.course
+async def _act_as_person(alive: LiveEngine, run: Run) -> None:
+    """Stops or settles the run where the scenario has a person do so."""
+    scenario = alive.life.scenario
     try:
-        if course is RunScenario.STOPPED and run.stop is None and run.state in (State.RUNNING, State.UNCONFIRMED):
+        if scenario is RunScenario.STOPPED and run.stop is None and run.state in (State.RUNNING, State.UNCONFIRMED):
             await alive.engine.operations.stop(run.id, by=BY)
-        if course.is_ruled and run.state is State.UNCONFIRMED:
-            await _rule(alive, run)
+        if scenario.is_ruled and run.state is State.UNCONFIRMED:
+            await _settle(alive, run)
     except (OperationRefused, StaleRun):
-        # The sandbox could not be deleted, or the guard was quicker: a person looks again.
+        # The sandbox could not be deleted, or the engine was quicker; a person would try again.
         return
 
 
-async def _rule(alive: LiveEngine, run: Run) -> None:
-    operations, course = alive.engine.operations, alive.life.course
-    if course is RunScenario.WRITTEN_OFF:
+async def _settle(alive: LiveEngine, run: Run) -> None:
+    operations, scenario = alive.engine.operations, alive.life.scenario
+    if scenario is RunScenario.WRITTEN_OFF:
         await operations.settle_write_off(run.id, by=BY, reason="enough")
         return
     labelled = [remote for remote in ControlClient(alive.life.url).runs() if _label(remote) == run.id]
-    if course is RunScenario.ADOPTED and labelled:
+    if scenario is RunScenario.ADOPTED and labelled:
         await operations.settle_adopt(run.id, str(labelled[0]["id"]), by=BY, reason="it is this one")
     else:
         await operations.settle_not_launched(run.id, by=BY, reason="nothing is there")
@@ -242,7 +243,7 @@ def _label(remote: object) -> str:
 
 
 async def _check_key(alive: LiveEngine) -> None:
-    """What a launch of something else under this key would be answered now: never a claim, but after a free ending."""
+    """A launch with another prompt is claimed only where the key is free, and so is the same launch again."""
     terms = alive.engine.operations.terms(alive.request)
     runs = await alive.store.runs.by_key(terms.key)
     other = replace(terms, task=replace(terms.task, prompt="Something else."))

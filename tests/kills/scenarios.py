@@ -1,4 +1,4 @@
-"""What happens in a trial beside the kills: what the agent does, what the network does, what a person does."""
+"""What happens in a trial besides the kills: what the agent does, what the network does, what a person does."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ Faults = Mapping[str, float | FaultLimits]
 SHORT_MS = 120
 """The time limit of runs that meet it."""
 LATE_S = 0.05
-"""How late the service acts on a create whose client may have gone by then."""
+"""How late the service acts on a create in `create.late`; its client may be gone by then."""
 
 
 class RunScenario(StrEnum):
-    """How a run goes where nothing goes wrong."""
+    """What the agent and the operator do where no fault intervenes."""
 
     PLAIN = "plain"
-    """The agent comes home at once."""
+    """The agent completes at once."""
     OVERDUE = "overdue"
-    """It works for ever: the clock stops it."""
+    """The agent works for ever; its time limit stops it."""
     STUBBORN = "stubborn"
-    """It works for ever, and no cancel has an effect: its sandbox is deleted."""
+    """The agent works for ever and ignores every cancel; its sandbox is deleted."""
     BLIND = "blind"
-    """The answer to its launch is lost and it works for ever: at its time limit its sandbox is deleted."""
+    """The answer to the launch is lost and the agent works for ever; its sandbox is deleted at the time limit."""
     STOPPED = "stopped"
-    """It works for ever: a person stops it."""
+    """The agent works for ever; a person stops it."""
     ENDLESS = "endless"
-    """It works for ever, and its time is over only after a jump of the clock."""
+    """The agent works for ever; its time limit passes only when the clocks jump an hour."""
     NOT_LAUNCHED = "not launched"
-    """A person rules so on an unconfirmed run."""
+    """A person settles an unconfirmed run as not launched."""
     ADOPTED = "adopted"
-    """A person names the id of an unconfirmed run, where there is one."""
+    """A person adopts the agent of an unconfirmed run, where there is one."""
     WRITTEN_OFF = "written off"
-    """A person gives an unconfirmed run up."""
+    """A person writes an unconfirmed run off."""
 
     @property
     def is_ruled(self) -> bool:
-        """A person decides on it."""
+        """True where a person settles the run."""
         return self in (RunScenario.NOT_LAUNCHED, RunScenario.ADOPTED, RunScenario.WRITTEN_OFF)
 
     @property
     def max_ms(self) -> int:
-        """The time limit of its runs."""
+        """The time limit of the run."""
         return SHORT_MS if self in (RunScenario.OVERDUE, RunScenario.STUBBORN, RunScenario.BLIND) else 600_000
 
     def scenario(self, faults: Faults) -> Scenario:
-        """What the agent does, with the faults of one run."""
+        """The simulator's scenario for the agent, with the faults of its own requests."""
         if self is RunScenario.PLAIN or self.is_ruled:
             return Scenario(steps=1, step_seconds=0.0, faults=faults)
         if self is RunScenario.STUBBORN:
@@ -63,39 +63,39 @@ class RunScenario(StrEnum):
 
 
 class Proof(StrEnum):
-    """What the answer to the create POST proves under a fault."""
+    """What the answer to the create POST proves where a fault strikes it."""
 
     NOTHING = "nothing"
-    """Unknown: an agent may run."""
+    """An agent may or may not run."""
     LAUNCHED = "launched"
     UNLAUNCHED = "not launched"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultClass:
-    """One fault class."""
+    """One class of faults at the service or on the network."""
 
     name: str
     faults: Faults
-    """Of the simulator; those that begin with `env_` strike everybody, the others one run."""
+    """Names and limits of the simulator's faults. Those that begin with `env_` cannot be limited to one run."""
     calls: str
-    """The kind of call that it strikes."""
+    """The kind of call that fails."""
     proof: Proof = Proof.LAUNCHED
     create_s: float = 30.0
-    """How long this client waits for the answer to a create."""
+    """How long the client waits for the answer to a create."""
     streams: bool = False
-    """The event stream is open too."""
+    """The client opens event streams."""
     refuses: int = 0
-    """So many creates of each process find nobody listening."""
+    """The first so many creates of each process get no connection."""
 
     @property
     def of_run(self) -> dict[str, float | FaultLimits]:
-        """The faults of one run."""
+        """The faults that the prompt of the run carries."""
         return {name: value for name, value in self.faults.items() if not name.startswith("env_")}
 
     @property
     def of_all(self) -> dict[str, float | FaultLimits]:
-        """The faults that cannot be told by run."""
+        """The faults that are set at the service for everybody."""
         return {name: value for name, value in self.faults.items() if name.startswith("env_")}
 
 
@@ -120,7 +120,7 @@ UNPROVEN = (
     _create("late", LATE_S, create_s=0.02),
     _create("silence", create_s=0.05),
 )
-"""After these an agent may run."""
+"""Fault classes after which an agent may run."""
 PROVEN = (
     SLOW,
     REFUSED,
@@ -139,5 +139,5 @@ STREAM = _other("sse", "drop", "error", "silence", streams=True)
 CANCEL = (*_other("cancel", "503", "lost_reply", "404_slash", "404_both", "400"),)
 DELETE = _other("env_delete", "503", "lost_reply", "reset")
 UNDONE = ("create.dropped", "create.500", "create.503")
-ADOPTABLE = tuple(trouble for trouble in UNPROVEN if trouble.name not in (*UNDONE, "create.late"))
-"""Of the unproven ones those after which an agent does run, and at once."""
+ADOPTABLE = tuple(fault for fault in UNPROVEN if fault.name not in (*UNDONE, "create.late"))
+"""Of the unproven ones, those after which an agent runs at once, so that a person can adopt it."""

@@ -1,4 +1,4 @@
-"""One launch whose process is killed at each of its system calls, or is told there that the disk is broken or full."""
+"""One launch whose process is killed at one of its system calls, or whose call fails as on a broken or full disk."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.evidence import complaints
+from tests.evidence import error_output
 from tests.kills.process_lives import ProcessLife
 from tests.kills.scenarios import NONE, RunScenario
 from tests.kills.trial import Count, TrialRunner, forked, in_child
 from tests.waiting import until_sync
 
 GIVES_UP_S = 0.6
-"""How long a process goes on where the disk stays broken; then the next one finds a whole disk."""
+"""How long a process goes on with a disk that stays full; the next process has a working disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """System calls of one name on some files, or on any."""
+    """System calls of one name, on some files or on all."""
 
     call: str
     files: tuple[str, ...] = ()
-    """Names in the state folder; `.` is the folder itself. None: all calls of that name, on sockets too."""
+    """Names in the state folder; `.` is the folder itself. Empty: all calls of that name, on sockets too."""
     breaks: bool = False
-    """A disk that is broken or full may answer it with an error."""
+    """The call can fail on a broken or full disk."""
     many: bool = False
-    """There are hundreds, much alike."""
+    """A launch makes hundreds of them."""
 
     def __str__(self) -> str:
         return f"{self.call} {'log' if 'runs.log' in self.files else 'db' if self.files else 'any'}"
 
     def options(self, folder: Path) -> list[str]:
-        """For strace."""
+        """The options of strace that select these calls."""
         return ["-e", f"trace={self.call}", *(option for path in self.paths(folder) for option in ("-P", path))]
 
     def paths(self, folder: Path) -> list[str]:
-        """Of its files."""
+        """The paths of its files."""
         return [str(folder / name) for name in self.files]
 
     def has(self, folder: Path, words: str) -> bool:
-        """Does the group have the call with these words, in which strace names the files?"""
+        """True where the call, as strace prints it, is on one of the files."""
         named = (f"{path}{end}" for path in self.paths(folder) for end in (">", '"'))
         return not self.files or any(name in words for name in named)
 
@@ -71,48 +71,48 @@ GROUPS = (
     Group(call="connect"),
     Group(call="sendto", many=True),
 )
-"""All that reach the disk or the network, but those that only receive."""
+"""All calls that reach the disk or the network, except those that only receive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strike:
-    """What happens at one call."""
+    """A kill or an error at one system call."""
 
     group: Group
     nth: int
-    """strace counts each thread for itself: the first one that comes so far is struck."""
+    """strace counts calls by thread: the first thread that reaches this number is struck."""
     action: str
     """`signal=KILL` or `error=EIO`."""
     stays: bool = False
-    """Every later call is struck too: the disk stays full."""
+    """Every later call fails too: the disk stays full."""
 
     def __str__(self) -> str:
         return f"{self.group} {self.nth}{'+' if self.stays else ''} {self.action}"
 
     @property
     def options(self) -> list[str]:
-        """For strace, beside those of the group."""
+        """The options of strace that inject it, besides those of the group."""
         return ["-e", f"inject={self.group.call}:{self.action}:when={self.nth}{'+' if self.stays else ''}"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calls:
-    """The calls of one launch, on a bench."""
+    """Counts and strikes the system calls of one launch."""
 
     runner: TrialRunner
     first_use: bool = False
-    """There is no state folder yet."""
+    """The launch also makes the state folder."""
 
     def numbers(self) -> dict[Group, int]:
-        """How many calls of each group one thread makes at most in a launch that nothing happens to.
+        """The highest number of calls of each group that one thread makes in an undisturbed launch.
 
-        At first use only the first thread counts, which makes the store; the others are as ever.
+        At first use only the first thread counts, which makes the store; the others do the same as later.
         """
         life = self._life("count")
-        told = life.words.with_suffix(".strace")
+        trace = life.stderr.with_suffix(".strace")
         calls = ",".join(sorted({group.call for group in GROUPS}))
-        assert self._traced(life, ["-y", "-o", str(told), "-e", f"trace={calls}"]) == 0
-        lines = re.findall(r"^(\d+) +(\w+)\((.*)", told.read_text(errors="replace"), re.MULTILINE)
+        assert self._traced(life, ["-y", "-o", str(trace), "-e", f"trace={calls}"]) == 0
+        lines = re.findall(r"^(\d+) +(\w+)\((.*)", trace.read_text(errors="replace"), re.MULTILINE)
         found = {}
         for group in GROUPS:
             mine = [thread for thread, call, words in lines if call == group.call and group.has(life.folder, words)]
@@ -120,11 +120,11 @@ class Calls:
             first = threads[min(threads, key=int)] if threads else 0
             found[group] = first if self.first_use else max(threads.values(), default=0)
         self.runner.tidy(life)
-        told.unlink()
+        trace.unlink()
         return found
 
     def strike(self, strike: Strike, number: int, count: Count) -> None:
-        """Adds what comes of one strike to `count`."""
+        """Strikes once and adds the result to `count`."""
         life = self._life(f"strike-{number}")
         self.runner.service.reset()
         kills = strike.action == "signal=KILL"
@@ -137,11 +137,11 @@ class Calls:
         elif kills:
             count.missed.append(str(strike))
         elif not os.WIFEXITED(status):
-            breaches.append(f"a process that was told of a broken disk ended with the status {status}")
-        if "broke" in complaints(life.words):
-            breaches.append(complaints(life.words)[-3000:])
+            breaches.append(f"a process whose disk failed ended with the status {status}")
+        if "broke" in error_output(life.stderr):
+            breaches.append(error_output(life.stderr)[-3000:])
         if in_child(life, self.runner.ports) != 0:
-            breaches.append(f"the next process did not come to rest: {complaints(life.words)[-3000:]}")
+            breaches.append(f"the next process did not come to rest: {error_output(life.stderr)[-3000:]}")
         breaches += self.runner.breaches(life)
         count.trials += 1
         count.cells[str(strike.group)] = count.cells.get(str(strike.group), 0) + 1
@@ -152,10 +152,10 @@ class Calls:
         folder = self.runner.base / name
         if not self.first_use:
             shutil.copytree(self.runner.template, folder)
-        return ProcessLife(folder=folder, url=self.runner.url, target=name, course=RunScenario.PLAIN, trouble=NONE)
+        return ProcessLife(folder=folder, url=self.runner.url, target=name, scenario=RunScenario.PLAIN, fault=NONE)
 
     def _traced(self, life: ProcessLife, options: Sequence[str]) -> int:
-        """The wait status of a process that lived under strace, which holds it before it begins: each call counts."""
+        """The wait status of a process that ran under strace, which is attached before its first call."""
         reading, writing = os.pipe()
         child = forked(life, self.runner.ports, lambda: os.read(reading, 1))
         command = ["strace", "-f", "-qq", "-p", str(child), *options]
@@ -169,7 +169,7 @@ class Calls:
 
 
 def kills(numbers: dict[Group, int], dice: random.Random, *, every: int) -> Iterator[Strike]:
-    """One death at each call; of calls of which there are many at each `every`-th, beginning anywhere."""
+    """One kill at each call; of frequent calls at every `every`-th, from a random first one."""
     for group, most in numbers.items():
         step = every if group.many else 1
         for nth in range(dice.randint(1, step), most + 1, step):
@@ -177,7 +177,7 @@ def kills(numbers: dict[Group, int], dice: random.Random, *, every: int) -> Iter
 
 
 def errors(numbers: dict[Group, int], dice: random.Random, *, every: int) -> Iterator[Strike]:
-    """At each `every`-th call that a disk answers: it is broken once, full once, or full from there on."""
+    """At every `every`-th call that a disk can fail: one I/O error, one full disk, or a full disk from there on."""
     for group, most in numbers.items():
         step = every if most >= every else 1
         for nth in range(dice.randint(1, step), most + 1, step) if group.breaks else ():

@@ -1,6 +1,6 @@
-"""T5: a launch killed at each of its system calls, first use included, and told there that the disk is broken or full.
+"""T5: a launch is killed at each of its system calls, or the call fails as on a broken or full disk.
 
-After a kill, or an error, the next process finds a whole store and sees the run to its end, or to a person.
+Afterwards the next process finds an intact store and brings the run to its end, or to a person.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def _strace() -> None:
 
 def _prove(*, every: int, errors_every: int, kills: int, errors: int) -> None:
     seed, began = random.randrange(2**32), time.monotonic()
-    words = ("--calls", "--every", str(every), "--errors-every", str(errors_every))
+    words = ("--system-calls", "--every", str(every), "--errors-every", str(errors_every))
     count = counted(seed, *words, workers=WORKERS)
     report(
         f"seed {seed}: {count.trials} strikes, {count.kills} kills, {count.cells}, "
-        f"{len(count.missed)} calls that did not come, {time.monotonic() - began:.0f} s"
+        f"{len(count.missed)} calls that did not happen, {time.monotonic() - began:.0f} s"
     )
     assert not count.breaches, "\n".join(
         [f"python -m tests.kills.worker --seed {seed} {' '.join(words)}", *count.breaches]
@@ -37,7 +37,7 @@ def _prove(*, every: int, errors_every: int, kills: int, errors: int) -> None:
 
 
 def test_a_death_or_a_broken_disk_at_any_call_is_survived() -> None:
-    """Of the calls that come by the hundred (pages written, locks, wake-ups) each fourth, beginning anywhere."""
+    """Of the most frequent calls (page writes, locks, wake-ups) every fourth is struck, from a random first one."""
     _prove(every=4, errors_every=12, kills=350, errors=60)
 
 

@@ -1,4 +1,4 @@
-"""One trial: a process is killed, the next one as well, the last one lives; then everything is held to the laws."""
+"""One trial: a process is killed, so is the next, the last one lives; then everything is held to the invariants."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from console.domain.run import State
 from console.engine.clock import SystemClock
 from console.simulator.control_client import ControlClient
 from console.store.store import Store
-from tests.evidence import Evidence, complaints, gather
-from tests.invariants import standing, violations
+from tests.evidence import Evidence, error_output, gather
+from tests.invariants import violations
 from tests.kills.plan import Trial
 from tests.kills.process_lives import EnginePorts, ProcessLife, live
 from tests.kills.scenarios import LATE_S, STREAM, Proof, RunScenario
 
 ALARM_S = 40
-"""A process that hangs is ended by the kernel."""
-AGAIN_EVERY = 5
-"""So many trials, and once the recovery is repeated: it must change nothing."""
+"""The kernel ends a process that hangs for longer."""
+RECOVERED_AGAIN_EVERY = 5
+"""In every so many-th trial the recovery is repeated: it must change nothing."""
 
 
 @dataclass(slots=True)
 class Count:
-    """What came of some trials."""
+    """What some trials came to."""
 
     trials: int = 0
     kills: int = 0
     cells: dict[str, int] = field(default_factory=dict)
-    """`K4 create.503`: how often a process died there and met that."""
+    """By crash point and fault class (`K4 create.503`): how often a process died there and met that."""
     missed: list[str] = field(default_factory=list)
-    """Trials in which the death that they are about did not come."""
+    """Trials in which the planned death did not happen."""
     breaches: list[str] = field(default_factory=list)
 
     def add(self, other: Count) -> None:
-        """Takes in what others counted."""
+        """Adds the count of other trials."""
         self.trials += other.trials
         self.kills += other.kills
         for cell, times in other.cells.items():
@@ -53,7 +53,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRunner:
-    """Where trials take place: one service, one folder for all state folders. No thread runs beside it."""
+    """Runs trials against one service, with all state folders in one folder. Forks, so it must have one thread only."""
 
     service: ControlClient
     url: str
@@ -62,65 +62,66 @@ class TrialRunner:
 
     @property
     def template(self) -> Path:
-        """A state folder in which nothing ever happened; making one costs more than a life."""
+        """An unused state folder, copied for each trial: making one costs more than a whole trial."""
         return self.base / "template"
 
     def prepare(self) -> None:
-        """Makes the template, and lives once, so that no child has to load what lives need."""
+        """Makes the template, and runs one launch here so that no child has to import its modules."""
         asyncio.run(_make(self.template))
         folder = self.base / "warm"
         shutil.copytree(self.template, folder)
-        life = ProcessLife(folder=folder, url=self.url, target="warm", course=RunScenario.STOPPED, trouble=STREAM[0])
+        life = ProcessLife(folder=folder, url=self.url, target="warm", scenario=RunScenario.STOPPED, fault=STREAM[0])
         asyncio.run(live(life, EnginePorts()))
 
     def run(self, trial: Trial, count: Count) -> None:
-        """Adds what comes of `trial` to `count`."""
+        """Runs `trial` and adds its result to `count`."""
         folder = self.base / f"trial-{trial.number}"
         shutil.copytree(self.template, folder)
         self.service.reset()
-        self.service.set_faults(trial.trouble.of_all)
+        self.service.set_faults(trial.fault.of_all)
         life = ProcessLife(
             folder=folder,
             url=self.url,
             target=f"trial-{trial.number}",
-            course=trial.course,
-            trouble=trial.trouble,
+            scenario=trial.scenario,
+            fault=trial.fault,
         )
         breaches = self._live_on(trial, life, count)
-        if trial.trouble.name == "create.late":
+        if trial.fault.name == "create.late":
             time.sleep(LATE_S)
-        breaches += self.breaches(life, lambda found: self._second_thoughts(trial, life, found))
-        if said := complaints(life.words):
-            breaches.append(f"the processes said: {said[-3000:]}")
+        breaches += self.breaches(life, lambda found: self._recovery_breaches(trial, life, found))
+        if said := error_output(life.stderr):
+            breaches.append(f"the processes wrote: {said[-3000:]}")
         count.trials += 1
         count.breaches += [f"{trial}: {breach}" for breach in breaches]
         self.tidy(life)
 
     def breaches(self, life: ProcessLife, more: Callable[[Evidence], list[str]] = lambda found: []) -> list[str]:
-        """Every law that the folder of `life` and the service break together; where there is none, what `more` says."""
+        """Every invariant that the folder and the service break; where there is none, what `more` returns."""
         try:
             found = gather(life.folder, self.service)
         except sqlite3.Error as error:
-            return [f"the database is broken: {error}"]
+            return [f"the database is damaged: {error}"]
         return violations(found) or more(found)
 
-    def _second_thoughts(self, trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
-        """Was anybody left in the dark without a cause? Does another recovery change anything?"""
+    def _recovery_breaches(self, trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
+        """Runs that are unconfirmed without a cause, and changes that another recovery makes."""
         breaches = _unexpected(trial, life, found)
-        if trial.number % AGAIN_EVERY == 0:
+        if trial.number % RECOVERED_AGAIN_EVERY == 0:
             again = replace(life, asks=False, shift_ms=trial.shifts_ms[-1])
-            if in_child(again, self.ports) != 0 or standing(gather(life.folder, self.service)) != standing(found):
+            status = in_child(again, self.ports)
+            if status != 0 or _recovered(gather(life.folder, self.service)) != _recovered(found):
                 breaches.append("another recovery changed something")
         return breaches
 
     def tidy(self, life: ProcessLife) -> None:
-        """Throws away what a trial left."""
+        """Removes the files of a trial."""
         shutil.rmtree(life.folder)
-        for left in (life.words, life.dark):
+        for left in (life.stderr, life.died_launching):
             left.unlink(missing_ok=True)
 
     def _live_on(self, trial: Trial, life: ProcessLife, count: Count) -> list[str]:
-        """Every life of the trial up to one that comes to rest; what was wrong with their ends."""
+        """Starts one process after the other until one comes to rest; returns what was wrong with their ends."""
         about = 1 if trial.row.then else 0
         died = []
         for point, shift in zip((*trial.deaths, None), trial.shifts_ms, strict=True):
@@ -129,7 +130,7 @@ class TrialRunner:
             died.append(killed)
             count.kills += killed
             if not killed and status != 0:
-                return [f"a process with the point {point} ended with the status {status}"]
+                return [f"a process with the crash point {point} ended with the status {status}"]
             if not killed:
                 break
         if all(died[: about + 1]):
@@ -145,12 +146,12 @@ async def _make(folder: Path) -> None:
 
 
 def in_child(life: ProcessLife, ports: EnginePorts) -> int:
-    """The wait status of a process that lived it."""
+    """The wait status of a child process that ran `life`."""
     return os.waitpid(forked(life, ports, lambda: None), 0)[1]
 
 
 def forked(life: ProcessLife, ports: EnginePorts, wait: Callable[[], object]) -> int:
-    """The id of a process that lives it, after `wait`."""
+    """The id of a child process that calls `wait` and then runs `life`."""
     child = os.fork()
     if child != 0:
         return child
@@ -158,8 +159,8 @@ def forked(life: ProcessLife, ports: EnginePorts, wait: Callable[[], object]) ->
     try:
         wait()
         signal.alarm(ALARM_S)
-        words = os.open(life.words, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        os.dup2(words, 2)
+        stderr = os.open(life.stderr, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        os.dup2(stderr, 2)
         asyncio.run(live(life, ports))
         code = 0
     except BaseException:
@@ -168,14 +169,25 @@ def forked(life: ProcessLife, ports: EnginePorts, wait: Callable[[], object]) ->
         os._exit(code)
 
 
+def _recovered(found: Evidence) -> list[object]:
+    """What a second recovery must leave as it is. Who guards a run, and under which fence, may change."""
+    store = found.store
+    return [
+        (run.id, run.state, run.outcome, run.used, run.remote_id, run.stop, store.holds.get(run.id))
+        for run in store.runs
+    ] + [store.tries, found.journal, found.agents, found.posts]
+
+
 def _unexpected(trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
-    """Nobody is left in the dark without a cause, and a run that was launched is seen to its end."""
-    has_cause = trial.course is RunScenario.BLIND or trial.trouble.proof is Proof.NOTHING or life.dark.exists()
-    unknown = any("unknown" in verdicts for verdicts in found.sends.values())
+    """A run is unconfirmed only with a cause, and a run that was launched is followed to its end."""
+    has_cause = (
+        trial.scenario is RunScenario.BLIND or trial.fault.proof is Proof.NOTHING or life.died_launching.exists()
+    )
+    unknown = any("unknown" in verdicts for verdicts in found.store.tries.values())
     breaches = []
     if unknown and not has_cause:
-        breaches.append(f"unconfirmed without a cause: {found.sends}")
-    for run in found.runs:
+        breaches.append(f"unconfirmed without a cause: {found.store.tries}")
+    for run in found.store.runs:
         if run.state not in (State.ENDED, State.UNCONFIRMED):
             breaches.append(f"run {run.id} is still {run.state}")
     return breaches

@@ -1,4 +1,4 @@
-"""Runs a share of the trials in a process that has no thread, so that it can fork; prints what came of them as JSON."""
+"""Runs a share of the trials in a process that has one thread, so that it can fork; prints their `Count` as JSON."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from tests.kills.trial import Count, TrialRunner
 from tests.waiting import until_sync
 
 MEMORY = Path("/dev/shm")
-"""A kill is not a power loss: what was written stays, on whatever disk, and in memory it is faster."""
+"""Where state folders are made. A kill is not a power loss: written data stays, and in memory this is faster."""
 
 Act = Callable[[Count], None]
-"""One trial; what came of it is added."""
+"""Runs one trial and adds its result to a count."""
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
-    parser.add_argument("--share", default="0/1", help="which of how many shares of the trials")
-    parser.add_argument("--mutant", choices=sorted(PLANTED_BUGS), help="until the first breach")
+    parser.add_argument("--share", default="0/1", help="which share of the trials, of how many")
+    parser.add_argument("--planted-bug", choices=sorted(PLANTED_BUGS), help="run its trials until the first breach")
     parser.add_argument("--only", type=int, help="the number of one trial")
     parser.add_argument("--per-cell", type=int, default=1)
-    parser.add_argument("--calls", action="store_true", help="strikes at system calls in place of named steps")
-    parser.add_argument("--every", type=int, default=1, help="of calls that are many, each so many-th is a death")
+    parser.add_argument("--system-calls", action="store_true", help="strike at system calls instead of named steps")
+    parser.add_argument("--every", type=int, default=1, help="kill at every so many-th call of frequent ones")
     parser.add_argument("--errors-every", type=int, default=1)
     return parser
 
@@ -60,24 +60,26 @@ def _system_calls(runner: TrialRunner, given: argparse.Namespace) -> Iterator[tu
 
 
 def main() -> None:
-    """Prints a `Count`."""
+    """Runs the trials and prints the `Count`."""
     given = _parser().parse_args()
     part, parts = map(int, given.share.split("/"))
-    mutant = PLANTED_BUGS.get(given.mutant or "")
+    bug = PLANTED_BUGS.get(given.planted_bug or "")
     count = Count()
     base = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place, SimulatorProcess(seed=given.seed) as service:
-        ports = mutant.ports if mutant is not None else EnginePorts()
+        ports = bug.ports if bug is not None else EnginePorts()
         runner = TrialRunner(service=service.control, url=service.url, base=Path(place), ports=ports)
         runner.prepare()
-        until_sync(lambda: threading.active_count() == 1, what="no thread, since it would not be in the children")
+        until_sync(
+            lambda: threading.active_count() == 1, what="one thread only: others would be missing in the children"
+        )
         gc.collect()
         gc.freeze()
-        planned = (_system_calls if given.calls else _named_steps)(runner, given)
-        acts = (act for near, act in planned if mutant is None or near == mutant.near)
+        planned = (_system_calls if given.system_calls else _named_steps)(runner, given)
+        acts = (act for near, act in planned if bug is None or near == bug.near)
         for act in itertools.islice(acts, part, None, parts):
             act(count)
-            if mutant is not None and count.breaches:
+            if bug is not None and count.breaches:
                 break
     sys.stdout.buffer.write(msgspec.json.encode(count))
 

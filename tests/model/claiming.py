@@ -8,8 +8,9 @@ from functools import cache
 from console.domain.key_decision import KeyDecisionKind, KeyRequest, decide_key
 from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
+from tests.invariants import Hold
 from tests.model.guarding import ended, moved
-from tests.model.world import Actor, Around, At, Hold, KeyWorld, Life, Local, Move, Remote, Row, Scene
+from tests.model.world import Actor, Around, At, KeyWorld, Life, Local, Move, Remote, Row, Scene
 
 LIMITS = Limits(
     max_ms=60_000,

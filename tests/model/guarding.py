@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from console.domain.run import HOLDING, Outcome, State, StopReason, check_transition, settled_outcome
+from tests.invariants import Hold
 from tests.model.world import (
     NOWHERE,
     Actor,
     Around,
     At,
     Box,
-    Hold,
     KeyWorld,
     Local,
     Move,

@@ -7,13 +7,13 @@ from typing import assert_never
 
 from console.domain.run import Outcome, State, StopReason
 from console.engine.recovery import RecoveryAction, recovery_action
+from tests.invariants import Hold
 from tests.model.guarding import ended, moved, running, stopped, unconfirmed, without_box
 from tests.model.world import (
     Actor,
     Around,
     At,
     Box,
-    Hold,
     KeyWorld,
     Life,
     Local,

@@ -1,21 +1,32 @@
-"""What must hold, whatever happens in whichever order. Numbers are those of the protocol's list of invariants.
+"""Checks each step of the model against the invariants of a run (`tests.invariants`) and two properties of its own.
 
-Each is stated on rows, on the service's truth and on one step; none of them asks the code that takes the step.
+The properties of its own: a POST leaves under the fence of its record (I2), and recovering a recovered run changes
+nothing (I14). What a step did not touch was checked when it came to be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import pairwise
 
-from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, NEXT, Outcome, State
+from console.domain.run import Outcome, State
+from tests.invariants import (
+    MAY_BE_AN_AGENT,
+    RULED,
+    AgentFacts,
+    RunFacts,
+    Write,
+    change_violations,
+    key_violations,
+    launch_violations,
+    run_violations,
+)
 from tests.model.others import recovered
 from tests.model.world import (
     Actor,
     Around,
     At,
-    Hold,
+    Box,
     KeyWorld,
     Life,
     Move,
@@ -25,14 +36,10 @@ from tests.model.world import (
     Row,
     Scene,
     Send,
-    Verdict,
 )
 
-UNLAUNCHED = KEY_FREEING_OUTCOMES
-"""Endings that say: no agent was launched."""
 SENDS = {At.MARKED, At.WAITING}
 """Where a process may still send or be answered, whatever became of its run."""
-BLOCKING = (Verdict.OPEN, Verdict.UNKNOWN, Verdict.LAUNCHED, Verdict.RULED)
 
 
 def broken(scene: Scene, before: KeyWorld, move: Move, around: Around) -> str | None:
@@ -41,94 +48,78 @@ def broken(scene: Scene, before: KeyWorld, move: Move, around: Around) -> str | 
 
 
 def _broken(scene: Scene, before: KeyWorld, move: Move, around: Around) -> Iterator[str]:
-    """What the step did not touch was looked at when it came to be."""
     after = move.after
     if move.what == "POST leaves" and move.process is not None:
-        yield from _of_post(before, move.process)
+        yield from _post_violations(before, move.process)
     if after.rows is before.rows and after.remotes is before.remotes:
         return
-    yield from _of_key(after)
+    runs = [(_run(row, number), _agent(row, remote)) for number, row, remote in _attempts(after)]
+    yield from key_violations(runs)
     for attempt, (row, remote) in enumerate(zip(after.rows, after.remotes, strict=True)):
+        run, agent = runs[attempt]
         if attempt >= len(before.rows):
-            yield from _of_launch(before.rows, row)
+            yield from launch_violations([_run(*numbered) for numbered in _numbered(before.rows)], run)
         elif row is not before.rows[attempt]:
-            yield from _of_change(before.rows[attempt], row, move, around)
+            write = _write(before.rows[attempt], move, around)
+            yield from change_violations(_run(before.rows[attempt], attempt), run, write)
         elif remote is before.remotes[attempt]:
             continue
-        yield from _of_row(row, remote)
+        yield from run_violations(run, agent)
         if not recovers_alike(scene.mutations.recovery_resends, row, remote.journalled):
-            yield f"I14: recovery of a recovered run changes it again: {row}"
+            yield f"I14: recovering a recovered run changes it again: {row}"
 
 
-def _of_row(row: Row, remote: Remote) -> Iterator[str]:
-    if remote.risked > 1 or remote.started > 1:
-        yield f"I1: {remote.risked} POSTs of one attempt, none proven to have launched nothing"
-    ruled = any(send.verdict is Verdict.RULED for send in row.sends)
-    if remote.started and not ruled and (row.state is State.CLAIMED or row.outcome in UNLAUNCHED):
-        yield f"I3: an agent was started, and its run is {row.outcome or row.state}"
-    if sum(send.verdict in BLOCKING for send in row.sends) > 1:
-        yield "I1: a try was opened while another one may be an agent"
-    expected = Hold.OPEN if row.state in HOLDING else row.hold
-    if row.hold is not expected or (row.state is State.ENDED and row.hold is Hold.OPEN):
-        yield f"I5: the hold of a run that is {row.state} is {row.hold}"
-    stopped = row.outcome in (Outcome.CANCELLED, Outcome.TIMEOUT, Outcome.BUDGET)
-    if stopped and (remote.live or remote.flying):
-        yield f"I10: {row.outcome} is reported, and the agent runs"
+def _attempts(key: KeyWorld) -> Iterator[tuple[int, Row, Remote]]:
+    return ((number, row, remote) for number, (row, remote) in enumerate(zip(key.rows, key.remotes, strict=True)))
 
 
-def _of_change(before: Row, after: Row, move: Move, around: Around) -> Iterator[str]:
-    if before.state is State.ENDED and before._replace(superseded=after.superseded) != after:
-        yield f"I8: an ended run changed: {before} became {after}"
-    if after.state is not before.state and after.state not in NEXT[before.state] | _two_edges(before.state):
-        yield f"I8: {before.state} became {after.state}"
-    if after.fence < before.fence:
-        yield "I8: a fence decreased"
-    if before.hold in (Hold.SETTLED, Hold.RELEASED) and after.hold is not before.hold:
-        yield f"I7: a hold that was {before.hold} is {after.hold}"
-    if move.actor is Actor.GUARD and not before.is_of(move.process or 0, move.fence or 0):
-        yield f"I9: a stale writer changed a row: {move.what}"
-    if before.state is State.UNCONFIRMED and after.state is not before.state and move.actor is not Actor.OPERATOR:
-        yield f"I4: an unconfirmed run became {after.state} without an operator"
-    if after.fence > before.fence and before.owner is not None and around.lives[before.owner] is Life.UP:
-        yield "2.2: a living owner was robbed"
+def _numbered(rows: tuple[Row, ...]) -> Iterator[tuple[Row, int]]:
+    return ((row, number) for number, row in enumerate(rows))
 
 
-def _two_edges(state: State) -> frozenset[State]:
-    """A stop that was stored before the id came takes the run through `running` in one transaction."""
-    return frozenset({State.STOPPING}) if state in (State.SENDING, State.UNCONFIRMED) else frozenset()
+@cache
+def _run(row: Row, number: int) -> RunFacts:
+    tries = tuple(send.verdict.value for send in row.sends)
+    return RunFacts(
+        id=str(number),
+        key="0",
+        state=row.state,
+        fence=row.fence,
+        owner=row.owner,
+        outcome=row.outcome,
+        fingerprint=row.prompt,
+        origin=row.origin,
+        rerun=row.rerun,
+        superseded=row.superseded,
+        sent=any(verdict in MAY_BE_AN_AGENT for verdict in tries),
+        stop=row.stop,
+        alarmed=row.alarmed,
+        hold=row.hold,
+        tries=tries,
+        accepted=row.outcome is Outcome.WRITTEN_OFF or RULED in tries,
+    )
 
 
-def _of_key(key: KeyWorld) -> Iterator[str]:
-    if sum(row.state is not State.ENDED for row in key.rows) > 1:
-        yield "I1: two runs of a key are open"
-    accepted = {Outcome.WRITTEN_OFF}
-    alive = [
-        row for row, remote in zip(key.rows, key.remotes, strict=True) if remote.live and row.outcome not in accepted
-    ]
-    if len(alive) > 1:
-        yield "I1: two agents of one key run at once"
-    started = [
-        row
-        for row, remote in zip(key.rows, key.remotes, strict=True)
-        if remote.started and Verdict.RULED not in {send.verdict for send in row.sends}
-    ]
-    for first, second in pairwise(started):
-        if first.prompt != second.prompt and not second.rerun:
-            yield "I13: another prompt was launched under the same key, and not by hand"
+@cache
+def _agent(row: Row, remote: Remote) -> AgentFacts:
+    return AgentFacts(
+        unproven_posts=remote.risked,
+        started=remote.started,
+        working=remote.live,
+        sandbox_exists=row.box and remote.box is Box.THERE,
+    )
 
 
-def _of_launch(earlier: tuple[Row, ...], new: Row) -> Iterator[str]:
-    if new.rerun:
-        return
-    for row in earlier:
-        retried = row.outcome is Outcome.FAILED and new.origin is not row.origin.MANUAL
-        if row.state is not State.ENDED:
-            yield f"I8: a key was taken while a run of it is {row.state}"
-        elif row.outcome not in KEY_FREEING_OUTCOMES and not retried and not row.superseded:
-            yield f"I8: a key that ended {row.outcome} was launched again, and not by hand"
+def _write(before: Row, move: Move, around: Around) -> Write:
+    """Only a guard writes with its owner and fence; everybody else may ask, take over, or act for a person."""
+    return Write(
+        by_owner=before.is_of(-1 if move.process is None else move.process, move.fence or 0),
+        by_person=move.actor is Actor.OPERATOR,
+        owner_is_alive=before.owner is not None and around.lives[before.owner] is Life.UP,
+    )
 
 
-def _of_post(before: KeyWorld, process: int) -> Iterator[str]:
+def _post_violations(before: KeyWorld, process: int) -> Iterator[str]:
     local = before.locals[process]
     sends = before.rows[local.attempt].sends
     if not sends or sends[-1].fence != local.fence:
@@ -137,7 +128,7 @@ def _of_post(before: KeyWorld, process: int) -> Iterator[str]:
 
 @cache
 def recovers_alike(resends: bool, row: Row, journalled: bool) -> bool:
-    """Recovering twice is recovering once (a crash within recovery: the second one finds what the first one left)."""
+    """True where recovering twice is recovering once, as after a crash within recovery."""
     if row.state is State.ENDED:
         return True
     mutations = Mutations(recovery_resends=resends)
@@ -150,14 +141,14 @@ def recovers_alike(resends: bool, row: Row, journalled: bool) -> bool:
 
 
 def tidy(key: KeyWorld) -> KeyWorld:
-    """The same key without what nobody can see or be hurt by any more."""
+    """The same key without what no later step can read."""
     rows, remotes = [], []
     for attempt, (row, remote) in enumerate(zip(key.rows, key.remotes, strict=True)):
         places = {local.at for local in key.locals if local.attempt == attempt}
         if remote.reply is not Reply.NONE and At.WAITING not in places:
             remote = remote._replace(reply=Reply.NONE)
         if row.state is State.ENDED and not places & SENDS:
-            row = _of_the_past(row)
+            row = _past_row(row)
             if not remote.live and not remote.flying:
                 remote = PAST[min(remote.started, 2)]
         rows.append(row)
@@ -165,11 +156,11 @@ def tidy(key: KeyWorld) -> KeyWorld:
     return KeyWorld(tuple(rows), tuple(remotes), key.locals)
 
 
-PAST = tuple(Remote(started=started) for started in range(3))
+PAST = tuple(Remote(started=started, risked=started) for started in range(3))
 
 
-def _of_the_past(row: Row) -> Row:
-    """Of an ended run only what a later launch is judged by, and whether a person ruled on its last try."""
+def _past_row(row: Row) -> Row:
+    """Of an ended run, only what a later launch is judged by, and whether a person ruled on its last try."""
     if row.owner is None:
         return row
     last = tuple(Send(0, send.verdict) for send in row.sends[-1:])

@@ -12,11 +12,12 @@ from itertools import permutations
 from typing import NamedTuple
 
 from console.domain.run import State
+from tests.invariants import Hold
 from tests.model.claiming import claim_moves, decision_moves
 from tests.model.guarding import guard_moves
 from tests.model.others import operator_moves, service_moves, watch_moves
 from tests.model.properties import broken, tidy
-from tests.model.world import NOWHERE, Around, Bounds, Hold, KeyWorld, Life, Move, Mutations, Scene, start
+from tests.model.world import NOWHERE, Around, Bounds, KeyWorld, Life, Move, Mutations, Scene, start
 
 Said = str | tuple[Move, int]
 """What a step was: fate's in words, a move with the place of its key."""

@@ -19,12 +19,12 @@ BUGS = {
     "the POST leaves before its record": (DEEP, Mutations(intent_after_post=True), "I2"),
     "no answer is tried again": (DEEP, Mutations(resend_after_unknown=True), "I1"),
     "no answer is taken for a refusal": (DEEP, Mutations(lost_reply_is_rejected=True), "I3"),
-    "no answer gives the hold back": (DEEP, Mutations(release_on_unknown=True), "I5"),
+    "no answer gives the hold back": (DEEP, Mutations(release_on_unknown=True), "I7"),
     "writes carry no fence": (DEEP, Mutations(no_fence=True), "I9"),
     "a stuck owner is robbed": (DEEP, Mutations(rob_the_living=True), "2.2"),
     "recovery sends what was being sent": (DEEP, Mutations(recovery_resends=True), "I14"),
     "a 200 on a cancel is taken for an end": (DEEP, Mutations(settle_on_cancel=True), "I10"),
-    "ruled not launched, the sandbox left": (AGAIN, Mutations(rule_without_sandbox=True), "I1"),
+    "ruled not launched, the sandbox left": (AGAIN, Mutations(rule_without_sandbox=True), "K17"),
     "a key is free again after its end": (AGAIN, Mutations(key_expires=True), "I8"),
     "another prompt is taken for the same": (PROMPTS, Mutations(any_prompt=True), "I13"),
     "the hold is taken after the look at the cap": (ROOM, Mutations(judge_then_take=True), "I6"),
@@ -42,7 +42,7 @@ def test_a_planted_bug_is_refuted(name: str) -> None:
 def test_without_a_sandbox_of_its_own_a_ruling_may_overlap_with_a_late_launch() -> None:
     """The limit that the words must keep to: only a sandbox that can be deleted makes the ruling safe."""
     found = refuted("no sandbox of its own", replace(AGAIN, own_sandbox=False), Mutations())
-    assert found.broken == "I1: two agents of one key run at once"
+    assert found.broken == "I1: two agents of key 0 work at once"
     assert any("rule_not_launched" in line for line in found.trace)
 
 

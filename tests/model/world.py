@@ -12,15 +12,7 @@ from typing import NamedTuple
 
 from console.domain.run import Outcome, State, StopReason
 from console.domain.task import Origin
-
-
-class Hold(StrEnum):
-    """The books of one run."""
-
-    NONE = "none"
-    OPEN = "open"
-    SETTLED = "settled"
-    RELEASED = "released"
+from tests.invariants import Hold
 
 
 class Verdict(StrEnum):
