@@ -1,4 +1,4 @@
-"""A second pair of books, kept by hand beside the store while random acts run over both; they must never differ."""
+"""A reference model of the ledger, kept in plain Python beside the store while random acts run over both."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from console.store.ledger import month_of
 from console.store.rows import run_of
 from console.store.store import Store
 from tests.clock import ManualClock
+from tests.evidence import StoreEvidence, open_database, read_store
 from tests.store.harness import BUDGET, StoreHarness, a_task
 from tests.sync_database import memory_connection, run_sync, sync_store
 
@@ -30,10 +31,10 @@ TIGHT: Caps = Caps(daily_units=4 * BUDGET, monthly_units=9 * BUDGET, daily_runs=
 
 @dataclass(slots=True)
 class Entry:
-    """One run in the second books."""
+    """One run of the reference model."""
 
     run: Run
-    """As the store gave it last."""
+    """As the store returned it last."""
     day: str
     amount: int = BUDGET
     settled: int | None = None
@@ -42,19 +43,23 @@ class Entry:
     """How often its hold has ended."""
 
 
-class Shelf(Protocol):
-    """Where the store under test stands, and how its answers are had."""
+class Storage(Protocol):
+    """Where the store under test keeps its data, and how its coroutines are run."""
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` gives, run to its end."""
+        """The result of `work`."""
         ...
 
     def open(self, now: Timestamp) -> Store:
-        """A new process comes to the store."""
+        """A new process opens the store."""
         ...
 
     def written(self) -> int:
-        """Another number whenever the store may have been written to."""
+        """A number that changes whenever the store may have been written to."""
+        ...
+
+    def evidence(self) -> StoreEvidence:
+        """What the database holds now."""
         ...
 
     def throw_away(self) -> None:
@@ -67,8 +72,8 @@ class OnDisk:
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
-        self._folder = Path(tempfile.mkdtemp(prefix="books-"))
-        self._looks = itertools.count()
+        self._folder = Path(tempfile.mkdtemp(prefix="reference-"))
+        self._reads = itertools.count()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
@@ -77,7 +82,11 @@ class OnDisk:
         return self.do(Store.open(self._folder / "state", now=now))
 
     def written(self) -> int:
-        return next(self._looks)
+        return next(self._reads)
+
+    def evidence(self) -> StoreEvidence:
+        with open_database(self._folder / "state") as database:
+            return read_store(database)
 
     def throw_away(self) -> None:
         self._runner.close()
@@ -85,7 +94,7 @@ class OnDisk:
 
 
 class InMemory:
-    """The same schema, statements and units, without files and threads: for many thousands of lives."""
+    """The same schema, statements and transactions without files and threads, for thousands of examples."""
 
     def __init__(self) -> None:
         self._connection = memory_connection()
@@ -99,19 +108,22 @@ class InMemory:
     def written(self) -> int:
         return self._connection.total_changes
 
+    def evidence(self) -> StoreEvidence:
+        return read_store(self._connection)
+
     def throw_away(self) -> None:
         self._connection.close()
 
 
 @dataclass(slots=True)
 class ReferenceModel:
-    """The store under test, where it stands, and the second books."""
+    """The store under test, its storage, and what every run and hold must be."""
 
-    shelf: Shelf
+    storage: Storage
     clock: ManualClock = field(default_factory=ManualClock)
     entries: dict[RunId, Entry] = field(default_factory=dict)
     stale: list[Run] = field(default_factory=list)
-    """Runs as somebody saw them once."""
+    """Outdated rows, as a process may still hold them."""
     last_day: str = ""
     store: Store = field(init=False)
     _rows: tuple[int, dict[RunId, Run]] = field(default=(-1, {}), init=False)
@@ -121,36 +133,32 @@ class ReferenceModel:
         self.open()
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
-        """What `work` gives, run to its end."""
-        return self.shelf.do(work)
+        """The result of `work`."""
+        return self.storage.do(work)
 
     def open(self) -> None:
-        """A new process comes to the store."""
-        self.store = self.shelf.open(self.clock.now())
+        """A new process opens the store."""
+        self.store = self.storage.open(self.clock.now())
 
     def rows(self) -> dict[RunId, Run]:
         """The rows of all runs that took a hold, by id; read anew where they may have changed."""
-        written = self.shelf.written()
+        written = self.storage.written()
         if written != self._rows[0]:
             runs = map(run_of, self._read("select * from runs where attempt > 0"))
             self._rows = (written, {run.id: run for run in runs})
         return self._rows[1]
 
-    def verdicts(self) -> list[tuple[str, str]]:
-        """Run and verdict of every try of a POST."""
-        return [(row["run_id"], row["verdict"]) for row in self._read("select run_id, verdict from sends")]
-
     def _read(self, sql: str) -> Iterable[Any]:
         return self.do(self.store.database.read(lambda tx: tx.execute_fetchall(sql)))
 
     def leave(self) -> None:
-        """The process ends; what it knew is gone."""
+        """The process ends; all that it held in memory is gone."""
         self.do(self.store.close())
 
     def throw_away(self) -> None:
         """The end of one example."""
         self.leave()
-        self.shelf.throw_away()
+        self.storage.throw_away()
 
     @property
     def harness(self) -> StoreHarness:
@@ -184,19 +192,19 @@ class ReferenceModel:
         self.last_day = max(self.last_day, run.day)
 
     def saw(self, run: Run) -> None:
-        """What a write gave back."""
+        """A write returned `run`."""
         entry = self.entries[run.id]
         self.stale.append(entry.run)
         entry.run = run
 
     def closed(self, run: Run, settled: int | None) -> None:
-        """The hold ended: settled with so much, or (None) released."""
+        """The hold ended: settled with so many milli-units, or (None) released."""
         self.saw(run)
         entry = self.entries[run.id]
         entry.settled, entry.ends = settled, entry.ends + 1
 
     def room_for(self, task: Task) -> bool:
-        """Would the caps take one more launch?"""
+        """True where the caps have room for one more launch."""
         on_day = self.of_days([self.today])
         in_month = [e for e in self.counted() if month_of(e.day) == month_of(self.today)]
         return (
@@ -230,7 +238,7 @@ def _sum(entries: Iterable[Entry]) -> int:
 
 
 def expected_sums(reference: ReferenceModel) -> dict[Cap, tuple[int, int]]:
-    """Held and spent, as the second books have it."""
+    """Held and spent of each cap according to the reference model."""
     on_day = reference.of_days([reference.today])
     in_month = [e for e in reference.counted() if month_of(e.day) == month_of(reference.today)]
     return {
