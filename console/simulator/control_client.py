@@ -1,4 +1,7 @@
-"""The control calls of a simulator in another process, for a demo or a drill that has no world at hand."""
+"""The control calls of a simulator in another process.
+
+The client uses `http.client`, so a parent process loads no HTTP library for it.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +10,38 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from console.simulator.faults import FaultSpec, plain_faults
-from console.simulator.scenario import Scenario
+from console.simulator.faults import FaultSpec, faults_to_json
 
 TIMEOUT_S = 10.0
 
 
 class ControlClient:
-    """Blocking, a millisecond or two each. Every call raises OSError where the simulator has gone."""
+    """Blocking control calls, each of a millisecond or two. Every call raises OSError if there is no simulator."""
 
     def __init__(self, url: str) -> None:
+        """`url` is that of the simulator, without a path."""
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port
 
     def stats(self) -> Mapping[str, object]:
-        """As `World.stats`."""
+        """Return the counts, as `SimulatorState.stats`."""
         return self._call("GET", "stats")
 
     def runs(self) -> list[Mapping[str, object]]:
-        """The truth about every run that ever started, oldest first: `control.truth`."""
+        """Return the facts of every run that ever started, oldest first, as `control.run_facts`."""
         runs = self._call("GET", "runs")["runs"]
         return runs if isinstance(runs, list) else []
 
-    def set_scenario(self, scenario: Scenario) -> None:
-        """The default of prompts that bring none."""
-        self._call("POST", "scenario", scenario.to_json())
-
     def set_faults(self, spec: FaultSpec) -> None:
-        """Switches on for everybody. Raises ValueError for an unknown fault."""
-        self._call("POST", "faults", plain_faults(spec))
+        """Switch faults on for every run. Raises ValueError for an unknown fault."""
+        self._call("POST", "faults", faults_to_json(spec))
 
     def clear_faults(self) -> None:
-        """Switches off again."""
+        """Switch off the faults of all runs."""
         self._call("DELETE", "faults")
 
-    def advance(self, seconds: float) -> None:
-        """Puts the simulator's clocks forward."""
-        self._call("POST", "advance", {"seconds": seconds})
-
     def reset(self) -> None:
-        """Forgets runs, sandboxes, agents, faults and counts."""
+        """Forget runs, sandboxes, agents, faults and counts."""
         self._call("POST", "reset")
 
     def _call(self, method: str, name: str, body: object = None) -> dict[str, object]:

@@ -1,7 +1,8 @@
-"""Fault switches: every way in which the service is known to break its word, by name, counted and seeded.
+"""The faults that can be switched on, by name. How often a fault strikes is counted and depends only on the seed.
 
-A name is `call.manner` (`create.lost_reply`, `get.503`), a manner alone (`503`: every call) or a switch of the
-service itself (`zombie`, `sse.silence`). Sources: the public issue threads named beside each switch.
+A fault has the name `CALL.FAULT` for the replies to one kind of call (`create.lost_reply`, `get.503`), `FAULT` for the
+replies to every call (`503`), or the name of a `Switch` that changes how the service behaves (`zombie`, `sse.silence`).
+Faults that were seen live name the public issue thread that reports them.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ FaultSpec = Mapping[str, bool | float | FaultLimits] | Collection[str]
 
 
 class CallKind(StrEnum):
-    """The kinds of call a fault can be limited to."""
+    """The kinds of call to which a fault can be limited."""
 
     CREATE = "create"
     GET = "get"
     STREAM = "stream"
-    """GET with `stream=true`; a create that streams is a create."""
+    """GET with `stream=true`. A launch that streams is CREATE."""
     CANCEL = "cancel"
-    """Both forms."""
+    """`/cancel` and `:cancel`."""
     DELETE = "delete"
     ENV_CREATE = "env_create"
     ENV_GET = "env_get"
@@ -37,135 +38,139 @@ class CallKind(StrEnum):
 
 
 class ReplyFault(StrEnum):
-    """How one reply goes wrong. `…_before`: nothing was done; without it the call took effect."""
+    """What goes wrong with the reply to one call, and whether the call took effect."""
 
     LOST_REPLY = "lost_reply"
-    """Done; the connection closes without a byte."""
+    """The call took effect; the connection closes without a byte."""
     DROPPED = "dropped"
-    """Not done; the connection closes without a byte."""
+    """The call had no effect; the connection closes without a byte."""
     RESET = "reset"
-    """Done; TCP reset."""
+    """The call took effect; the connection ends with a TCP reset."""
     RESET_BEFORE = "reset_before"
+    """The call had no effect; the connection ends with a TCP reset."""
     HALF_HEADERS = "half_headers"
+    """The call took effect; the connection closes within the headers."""
     HALF_BODY = "half_body"
-    """Done; full length announced, half of it sent, closed."""
+    """The call took effect; the reply announces its full length and closes after half of it."""
     GARBAGE = "garbage"
-    """Done; 200 with a page of HTML."""
+    """The call took effect; 200 with an HTML page."""
     GARBAGE_BYTES = "garbage_bytes"
-    """Done; bytes that are no HTTP."""
+    """The call took effect; the reply is not HTTP."""
     EMPTY = "empty"
-    """Done; 200 and no body."""
+    """The call took effect; 200 without a body."""
     NO_ID = "no_id"
-    """Done; 200 with JSON that lacks the id."""
+    """The call took effect; 200 with JSON that lacks the id."""
     SILENCE = "silence"
-    """Done; never a reply."""
+    """The call took effect; there is never a reply."""
     SILENCE_BEFORE = "silence_before"
+    """The call had no effect; there is never a reply."""
     SLOW = "slow"
-    """Done at once; the reply comes `value` seconds later."""
+    """The call takes effect at once; the reply comes `value` seconds later."""
     LATE = "late"
-    """Done `value` seconds later, even where the client has left by then."""
+    """The call takes effect `value` seconds later, even if the client has disconnected by then."""
     DRIP = "drip"
-    """Done; the body comes byte by byte, `value` seconds apart."""
+    """The call took effect; the body arrives byte by byte, `value` seconds apart."""
     HUGE = "huge"
-    """Done; the body is padded to `value` megabytes."""
+    """The call took effect; the body is padded to `value` megabytes."""
     RETRY_AFTER = "429.retry_after"
-    """Not done; 429 with Retry-After: `value` seconds."""
+    """The call had no effect; 429 with Retry-After: `value` seconds."""
     RETRY_AFTER_MS = "429.retry_after_ms"
-    """Not done; 429 with retry-after-ms."""
+    """The call had no effect; 429 with retry-after-ms."""
     RETRY_AFTER_DATE = "429.retry_after_date"
-    """Not done; 429 with Retry-After as an HTTP date, `value` seconds ahead."""
+    """The call had no effect; 429 with Retry-After as an HTTP date, `value` seconds ahead."""
     RETRY_INFO = "429.retryinfo"
-    """Not done; 429 with RetryInfo in `details` (python-genai#1875)."""
+    """The call had no effect; 429 with the pause in the body (python-genai#1875)."""
     RETRY_BARE = "429.bare"
-    """Not done; 429 and no hint."""
+    """The call had no effect; 429 without a pause."""
     STATUS = "status"
-    """Not done; any HTTP status (`create.503`)."""
+    """The call had no effect; any HTTP status (`create.503`)."""
     STATUS_BUT_DONE = "status_but_done"
-    """Done; any HTTP status (`create.503_but_done`)."""
+    """The call took effect; any HTTP status (`create.503_but_done`)."""
 
 
 class Switch(StrEnum):
-    """How the service itself behaves."""
+    """A change of how the service behaves."""
 
     ZOMBIE = "zombie"
-    """in_progress with `steps: []` for ever (big-AGI#1088)."""
+    """The run stays in_progress without steps for ever (big-AGI#1088)."""
     USAGE_LATE = "usage.late"
-    """An ended run shows its usage only after `value` polls; the stream's last event has none (big-AGI#1143)."""
+    """An ended run shows its usage only after `value` polls; the last event of the stream has none (big-AGI#1143)."""
     USAGE_ABSENT = "usage.absent"
-    """No usage anywhere, ever."""
+    """Usage is never shown."""
     USAGE_ABSENT_MIDRUN = "usage.absent_midrun"
-    """No usage in `step.stop` either."""
+    """`step.stop` events show no usage."""
     USAGE_MIDRUN = "usage.midrun"
-    """GET shows usage while the run goes on."""
+    """GET shows the usage of a live run."""
     STEPS_ABSENT_MIDRUN = "steps.absent_midrun"
-    """GET shows `steps: []` while the run goes on."""
+    """GET shows no steps of a live run."""
     BUDGET_HIT = "budget.hit"
-    """The server's token limit is reached by step `value`, however large it is."""
+    """Step `value` reaches the token limit, however large the limit is."""
     BUDGET_EXCEEDED = "budget.exceeded"
-    """A reached limit ends the run as budget_exceeded; else as incomplete."""
+    """A run that reaches its token limit ends as budget_exceeded instead of incomplete."""
     BUDGET_OVERSHOOT = "budget.overshoot"
-    """The limit is enforced `value` percent too late."""
+    """The token limit is enforced `value` percent too late."""
     BUDGET_IGNORED = "budget.ignored"
-    """The limit is not enforced."""
+    """The token limit is not enforced."""
     ECHO_INT = "echo.int"
-    """max_total_tokens comes back as a number; else as a string, as proto JSON writes an int64."""
+    """max_total_tokens is shown as a number instead of a string, the proto JSON form of an int64."""
     CANCEL_404_SLASH = "cancel.404_slash"
-    """`/cancel` is an unknown method, `:cancel` works (python-genai#1971)."""
+    """`/cancel` is an unknown method; `:cancel` works (python-genai#1971)."""
     CANCEL_404_COLON = "cancel.404_colon"
-    """`:cancel` is an unknown method, `/cancel` works."""
+    """`:cancel` is an unknown method; `/cancel` works."""
     CANCEL_404_BOTH = "cancel.404_both"
+    """Both forms of cancel are unknown methods."""
     CANCEL_DELAY = "cancel.delay"
-    """A cancel takes effect `value` seconds later, instead of the scenario's `cancel_seconds`."""
+    """A cancel takes effect after `value` seconds instead of the scenario's `cancel_seconds`."""
     CANCEL_NEVER = "cancel.never"
-    """A cancel is answered with 200 and has no effect."""
+    """A cancel is accepted with 200 and has no effect."""
     CANCEL_TERMINAL_400 = "cancel.terminal_400"
-    """Cancel of an ended run: 400 failed_precondition; else 200 with the run."""
+    """The cancel of an ended run is refused with 400 failed_precondition instead of accepted with 200."""
     CHAIN_SETTLING = "chain.settling"
-    """Chaining on a run that ended less than `value` seconds ago: 400 failed_precondition."""
+    """A launch that continues a run which ended less than `value` seconds ago is refused with 400."""
     SANDBOX_IGNORED = "env_delete.run_goes_on"
-    """Deleting a sandbox leaves the run in it alone; else it fails (undocumented)."""
+    """A run continues when its sandbox is deleted, instead of failing (the real behaviour is undocumented)."""
     SSE_NO_EVENT_ID = "sse.no_event_id"
-    """No event_id; last_event_id is ignored and the replay starts at the first event."""
+    """Events have no event_id; a resumed stream ignores last_event_id and starts at the first event."""
     SSE_SOME_EVENT_ID = "sse.some_event_id"
-    """Only deltas carry an event_id."""
+    """Only deltas have an event_id."""
     SSE_REPLAY_ALL = "sse.replay_all"
-    """last_event_id is ignored."""
+    """A resumed stream ignores last_event_id."""
     SSE_TWO_THEN_SILENCE = "sse.two_then_silence"
-    """A resumed stream gives two events, then nothing more."""
+    """A resumed stream sends two events and then nothing."""
     SSE_CUT = "sse.cut_600"
-    """After `value` seconds a bare JSON array with a 503 in the body, and the end; the run goes on."""
+    """After `value` seconds the stream sends a JSON array with a 503 error and ends; the run continues."""
     SSE_BARE_REFUSAL = "sse.bare_refusal"
-    """A raw JSON line and the end; GET of the id answers 404 from then on (js-genai#1973)."""
+    """The stream sends a raw JSON error and ends; the run is not found any more (js-genai#1973)."""
     SSE_NO_TERMINAL_ON_CANCEL = "sse.no_terminal_on_cancel"
     """The stream of a cancelled run ends without interaction.completed."""
     SSE_SILENCE = "sse.silence"
-    """Open, and no byte of the body."""
+    """The stream opens and sends nothing."""
     SSE_STALL = "sse.stall"
-    """Silence after `value` events."""
+    """The stream sends nothing after `value` events."""
     SSE_DROP = "sse.drop"
     """The connection closes after `value` events, in the middle of the next frame."""
     SSE_RESET = "sse.reset"
-    """TCP reset after `value` events."""
+    """The connection ends with a TCP reset after `value` events."""
     SSE_ERROR = "sse.error"
-    """After `value` events an error event gateway_timeout, and the end (python-genai#1871)."""
+    """After `value` events the stream sends the error gateway_timeout and ends (python-genai#1871)."""
     SSE_NOISE = "sse.noise"
-    """Comments, a byte order mark, unknown event types, lines that are no SSE, CR LF."""
+    """The stream has comments, a byte order mark, unknown event types, lines that are not SSE, and CR LF."""
     SSE_DRIP = "sse.drip"
-    """Byte by byte, `value` seconds apart."""
+    """The stream arrives byte by byte, `value` seconds apart."""
     SSE_HUGE_LINE = "sse.huge_line"
-    """First of all a line of `value` megabytes."""
+    """The stream begins with a line of `value` megabytes."""
     SSE_MORE_USAGE = "sse.more_usage"
-    """Cumulative usage also in step.delta metadata and status updates."""
+    """Cumulative usage is also in the metadata of step.delta and in status updates."""
     ERR_OLD = "err.old"
-    """`{"error": {"code": 404, "status": "NOT_FOUND", …}}`: the code is a number."""
+    """Errors are `{"error": {"code": 404, "status": "NOT_FOUND", …}}`: the code is a number."""
     ERR_NEW = "err.new"
-    """`{"error": {"code": "not_found", …}}`, everywhere."""
+    """Errors are always `{"error": {"code": "not_found", …}}`."""
     ERR_ARRAY = "err.array"
-    """The old form in an array."""
+    """Errors are the old form in an array."""
     ERR_HTML = "err.html"
-    """A gateway's page."""
+    """Errors are the HTML page of a gateway."""
     ERR_EMPTY = "err.empty"
-    """No body."""
+    """Errors have no body."""
 
 
 _ALIASES: Mapping[str, tuple[str, ...]] = {
@@ -197,69 +202,34 @@ _VALUE_DEFAULTS: Mapping[ReplyFault | Switch, float] = {
     Switch.SSE_DRIP: 0.001,
     Switch.SSE_HUGE_LINE: 4.0,
 }
-"""Of these a plain number is `value`; of all others it is `first`."""
+"""The faults that need a value, with its default. A number given for one of them is its `value`, else its `first`."""
 _STATUS = re.compile(r"([3-5]\d\d)(_but_done)?\Z", re.ASCII)
 _LIMITS = ("first", "skip", "share", "value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One switch that is on."""
+    """A fault that is switched on."""
 
     name: str
     kind: ReplyFault | Switch
     call: CallKind | None = None
-    """None: every call."""
+    """The only kind of call it strikes; None is every kind."""
     status: int = 0
-    """The HTTP status of Manner.STATUS and STATUS_BUT_DONE."""
+    """The HTTP status of STATUS and STATUS_BUT_DONE."""
     first: int | None = None
-    """It strikes at most so many calls; None is for ever."""
+    """How many chances it takes before it stops; None is no limit."""
     skip: int = 0
-    """It lets so many calls pass before."""
+    """How many chances it leaves out at the beginning."""
     share: float = 1.0
-    """Share of the calls it strikes, by the seed."""
+    """The share of its remaining chances that it takes, chosen by the seed."""
     value: float = 0.0
 
 
-def _kind_of(name: str) -> tuple[CallKind | None, ReplyFault | Switch, int]:
-    if name in set(Switch):
-        return None, Switch(name), 0
-    head, dot, rest = name.partition(".")
-    call = CallKind(head) if dot and head in set(CallKind) else None
-    manner = rest if call else name
-    if match := _STATUS.match(manner):
-        return call, ReplyFault.STATUS_BUT_DONE if match[2] else ReplyFault.STATUS, int(match[1])
-    if manner in set(ReplyFault) - {ReplyFault.STATUS, ReplyFault.STATUS_BUT_DONE}:
-        return call, ReplyFault(manner), 0
-    known = [switch.value for switch in Switch] + [f"{call}.{manner}" for call in CallKind for manner in ReplyFault]
-    near = difflib.get_close_matches(name, [*known, *_ALIASES], n=1)
-    raise ValueError(f"no fault is called {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-
-
-def _fault(name: str, setting: bool | float | FaultLimits) -> Fault:
-    call, kind, status = _kind_of(name)
-    numbers = dict(setting) if isinstance(setting, Mapping) else {}
-    if unknown := set(numbers) - set(_LIMITS):
-        raise ValueError(f"fault {name}: unknown {sorted(unknown)}; accepted are {', '.join(_LIMITS)}")
-    if not isinstance(setting, bool | Mapping):
-        numbers["value" if kind in _VALUE_DEFAULTS else "first"] = setting
-    first = numbers.get("first")
-    return Fault(
-        name=name,
-        kind=kind,
-        call=call,
-        status=status,
-        first=None if first is None else int(first),
-        skip=int(numbers.get("skip", 0)),
-        share=float(numbers.get("share", 1.0)),
-        value=float(numbers.get("value", _VALUE_DEFAULTS.get(kind, 0.0))),
-    )
-
-
 def parse_faults(spec: FaultSpec) -> tuple[Fault, ...]:
-    """The faults that `spec` switches on; a setting of false switches nothing on.
+    """Return the faults that `spec` switches on. The setting `false` switches nothing on.
 
-    Raises ValueError for an unknown name (naming the nearest known one) or an unknown limit.
+    Raises ValueError for an unknown name, with the nearest known one, and for an unknown limit.
     """
     settings = dict(spec) if isinstance(spec, Mapping) else dict.fromkeys(spec, True)
     return tuple(
@@ -270,15 +240,51 @@ def parse_faults(spec: FaultSpec) -> tuple[Fault, ...]:
     )
 
 
-def plain_faults(spec: FaultSpec) -> dict[str, object] | list[str]:
-    """`spec` as JSON can hold it."""
+def faults_to_json(spec: FaultSpec) -> dict[str, object] | list[str]:
+    """Return `spec` as JSON values."""
     if not isinstance(spec, Mapping):
         return list(spec)
     return {name: dict(setting) if isinstance(setting, Mapping) else setting for name, setting in spec.items()}
 
 
+def _fault(name: str, setting: bool | float | FaultLimits) -> Fault:
+    call, kind, status = _parse_name(name)
+    limits = dict(setting) if isinstance(setting, Mapping) else {}
+    if unknown := set(limits) - set(_LIMITS):
+        raise ValueError(f"fault {name}: unknown {sorted(unknown)}; accepted are {', '.join(_LIMITS)}")
+    if not isinstance(setting, bool | Mapping):
+        limits["value" if kind in _VALUE_DEFAULTS else "first"] = setting
+    first = limits.get("first")
+    return Fault(
+        name=name,
+        kind=kind,
+        call=call,
+        status=status,
+        first=None if first is None else int(first),
+        skip=int(limits.get("skip", 0)),
+        share=float(limits.get("share", 1.0)),
+        value=float(limits.get("value", _VALUE_DEFAULTS.get(kind, 0.0))),
+    )
+
+
+def _parse_name(name: str) -> tuple[CallKind | None, ReplyFault | Switch, int]:
+    """Return the call, the kind and the HTTP status (or 0) of a fault's name. Raises ValueError."""
+    if name in set(Switch):
+        return None, Switch(name), 0
+    head, dot, rest = name.partition(".")
+    call = CallKind(head) if dot and head in set(CallKind) else None
+    fault = rest if call else name
+    if match := _STATUS.match(fault):
+        return call, ReplyFault.STATUS_BUT_DONE if match[2] else ReplyFault.STATUS, int(match[1])
+    if fault in set(ReplyFault) - {ReplyFault.STATUS, ReplyFault.STATUS_BUT_DONE}:
+        return call, ReplyFault(fault), 0
+    known = [switch.value for switch in Switch] + [f"{call}.{fault}" for call in CallKind for fault in ReplyFault]
+    nearest = difflib.get_close_matches(name, [*known, *_ALIASES], n=1)
+    raise ValueError(f"no fault is called {name!r}" + (f"; did you mean {nearest[0]!r}?" if nearest else ""))
+
+
 class FaultSet:
-    """The faults that are on for one run, or for everybody, and how often each had its chance."""
+    """The faults of one run, or of all runs, and how many chances to strike each of them has had."""
 
     def __init__(self, faults: Iterable[Fault] = (), *, seed: str = "") -> None:
         self._faults = {fault.name: fault for fault in faults}
@@ -286,31 +292,35 @@ class FaultSet:
         self._chances: Counter[str] = Counter()
 
     def put(self, faults: Iterable[Fault]) -> None:
-        """Switches on; a fault that is on already starts to count anew."""
+        """Switch faults on. The count of a fault that is already on starts again."""
         for fault in faults:
             self._faults[fault.name] = fault
             self._chances.pop(fault.name, None)
 
     def clear(self) -> None:
-        """Switches everything off."""
+        """Switch every fault off."""
         self._faults.clear()
         self._chances.clear()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is on, spent ones too."""
+        """The faults that are on, including those that will not strike again."""
         return tuple(self._faults)
 
     def reply_fault(self, call: CallKind) -> Fault | None:
-        """The fault that strikes this call's reply; each one that could counts it. The first one wins."""
-        struck: Fault | None = None
-        for fault in self._faults.values():
-            if isinstance(fault.kind, ReplyFault) and fault.call in (None, call) and self._strikes(fault):
-                struck = struck or fault
-        return struck
+        """Return the fault that strikes the reply to this call, the first if there are several.
 
-    def take(self, switch: Switch) -> Fault | None:
-        """The switch where it is on, counting one chance of it."""
+        The call counts as a chance of every fault that applies to it.
+        """
+        striking = [
+            fault
+            for fault in self._faults.values()
+            if isinstance(fault.kind, ReplyFault) and fault.call in (None, call) and self._strikes(fault)
+        ]
+        return striking[0] if striking else None
+
+    def trigger(self, switch: Switch) -> Fault | None:
+        """Return the fault of this switch if it is on and strikes now. The call counts as one chance of it."""
         fault = self._faults.get(switch.value)
         return fault if fault is not None and self._strikes(fault) else None
 
@@ -323,46 +333,49 @@ class FaultSet:
 
 
 class FaultRegistry:
-    """The boards of one world. Its owner holds the world's lock."""
+    """All faults of one service: those of all runs and those of each launch. The caller holds the lock of the state."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self._common = FaultSet(seed=str(seed))
-        self._launches: dict[str, FaultSet] = {}
+        self._by_launch: dict[str, FaultSet] = {}
 
     def reset(self) -> None:
-        """Switches everything off and forgets how often anything struck."""
+        """Switch every fault off and forget all counts."""
         self._common.clear()
-        self._launches.clear()
+        self._by_launch.clear()
 
     def put(self, spec: FaultSpec) -> None:
-        """Switches on for everybody. Raises ValueError for an unknown fault."""
+        """Switch faults on for all runs. Raises ValueError for an unknown fault."""
         self._common.put(parse_faults(spec))
 
     def clear(self) -> None:
-        """Switches off what is on for everybody."""
+        """Switch off the faults of all runs. Those of single launches stay."""
         self._common.clear()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is on for everybody, spent faults too."""
+        """The faults of all runs, including those that will not strike again."""
         return self._common.names
 
     def of_launch(self, faults: Iterable[Fault], labels: object, prompt: str) -> FaultSet:
-        """One launch's board: repeated creates with the same `nightdesk-run`, or prompt, count together."""
+        """Return the faults of one launch; `faults` are those of its scenario.
+
+        Launch requests with the same `nightdesk-run` label, or else the same prompt, share one set and its counts.
+        """
         label = labels.get("nightdesk-run") if isinstance(labels, dict) else None
         scope = label if isinstance(label, str) else prompt
-        if scope not in self._launches:
-            self._launches[scope] = FaultSet(faults, seed=f"{self._seed}/{scope}")
-        return self._launches[scope]
+        if scope not in self._by_launch:
+            self._by_launch[scope] = FaultSet(faults, seed=f"{self._seed}/{scope}")
+        return self._by_launch[scope]
 
     def reply_fault(self, call: CallKind, own: FaultSet | None) -> Fault | None:
-        """What strikes this reply, counting one chance on both boards."""
+        """Return the fault that strikes the reply to this call. It counts as a chance in both sets."""
         fault = own.reply_fault(call) if own is not None else None
         common = self._common.reply_fault(call)
         return fault or common
 
-    def take(self, switch: Switch, own: FaultSet | None = None) -> Fault | None:
-        """The switch where it is on, counting one chance."""
-        fault = own.take(switch) if own is not None else None
-        return fault or self._common.take(switch)
+    def trigger(self, switch: Switch, own: FaultSet | None = None) -> Fault | None:
+        """Return the fault of this switch if it strikes now: first that of the run, else that of all runs."""
+        fault = own.trigger(switch) if own is not None else None
+        return fault or self._common.trigger(switch)

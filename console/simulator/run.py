@@ -1,6 +1,6 @@
-"""One simulated run: nothing moves by itself, what it is follows from the time somebody asks.
+"""The simulated runs. No task moves them: what a run is follows from the time at which it is looked at.
 
-All times are seconds of the world's clock.
+All times are seconds of the simulator's monotonic clock unless their name says otherwise.
 """
 
 from __future__ import annotations
@@ -11,133 +11,152 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from console.simulator.clock import SimulatorClock
+from console.simulator.errors import ApiError
 from console.simulator.faults import FaultRegistry, FaultSet, Switch
-from console.simulator.gemini.bodies import ApiError
-from console.simulator.gemini.events import StreamEvents
-from console.simulator.gemini.validation import RunRequest
 from console.simulator.resources import Environments, SavedAgents
 from console.simulator.scenario import PARKED, TERMINAL, Ending, Scenario
-from console.simulator.timeline import PlannedStep, SimulatorClock, Timeline, TokenLimit, Tokens
+from console.simulator.timeline import PlannedStep, Timeline, TokenLimit, Tokens
 
 SANDBOX_GONE = ("environment_not_found", "The environment of this interaction was deleted.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """A launch that passed every check that does not depend on the state of the service."""
+
+    agent: str
+    agent_config: Mapping[str, object]
+    """`type`, and `model` and `max_total_tokens` (an int) if given."""
+    background: bool
+    stream: bool
+    environment: str | Mapping[str, object] | None
+    """`remote`, an id, or an object with settings; None requests no sandbox."""
+    input: object
+    labels: Mapping[str, str]
+    previous_interaction_id: str | None
+    service_tier: str
+
+    @property
+    def max_total_tokens(self) -> int | None:
+        """The token limit that the service enforces, or None."""
+        limit = self.agent_config.get("max_total_tokens")
+        return limit if isinstance(limit, int) else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Interruption:
-    """An end from outside."""
+    """An end of a run that does not come from its timeline."""
 
     at_s: float
     status: str
-    """`cancelled`, or `failed` where the sandbox went away."""
+    """`cancelled`, or `failed` if its sandbox was deleted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunView:
-    """A run at one moment."""
+    """What a run really is at one moment, whatever the service shows of it."""
 
     status: str
     ended_s: float | None
-    """World time of a terminal status."""
+    """When the status became terminal; None before."""
     steps: tuple[PlannedStep, ...]
-    """Those that are done."""
+    """The steps that have ended."""
     tokens: Tokens
     errors: tuple[tuple[str, str], ...]
-    """Code and message."""
+    """Code and message of each error."""
 
     @property
     def is_terminal(self) -> bool:
-        """It will not move or spend any more, whatever anybody does."""
+        """Whether the run has ended: it cannot change or spend any more."""
         return self.status in TERMINAL
 
     @property
     def may_spend(self) -> bool:
-        """Not ended and not waiting for a client."""
+        """Whether the run may use tokens: it has not ended and does not wait for its client."""
         return not self.is_terminal and self.status not in PARKED
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class SimulatedRun:
-    """What the service keeps of one interaction."""
+    """Everything the service knows about one run. Two runs are equal only if they are the same object."""
 
     id: str
     agent: str
     agent_config: Mapping[str, object]
-    """As it is echoed."""
+    """As the service shows it."""
     input: object
     labels: Mapping[str, str]
     scenario: Scenario
-    course: Timeline
-    board: FaultSet
+    timeline: Timeline
+    faults: FaultSet
     created_s: float
     created_wall_s: float
     environment_id: str | None
     shows_environment: bool
-    """The create asked for one; else its id is never told."""
+    """Whether the launch requested a sandbox; otherwise its id is never shown."""
     background: bool
     service_tier: str
-    cuts: list[Interruption] = field(default_factory=list)
+    interruptions: list[Interruption] = field(default_factory=list)
     cancels: int = 0
+    """How many cancel requests took effect or were accepted without effect."""
     polls_after_end: int = 0
     is_deleted: bool = False
     is_hidden: bool = False
-    """GET no longer finds it though it may be running."""
-    events: StreamEvents = field(default_factory=StreamEvents)
+    """The service no longer finds the run, although it may be running."""
 
     @property
     def works_from_s(self) -> float:
-        """When it leaves the queue."""
+        """When the run leaves the queue."""
         return self.created_s + self.scenario.queued_seconds
 
     @property
     def key(self) -> str:
-        """The label `nightdesk-key`, or nothing."""
+        """The label `nightdesk-key`, or an empty string."""
         return self.labels.get("nightdesk-key", "")
 
     def wall(self, at_s: float) -> float:
-        """Wall clock at a world time, in seconds since the epoch."""
+        """Return the wall time (seconds since the epoch) of a monotonic time."""
         return self.created_wall_s + (at_s - self.created_s)
 
-    def cut(self, now_s: float, after_s: float, status: str) -> None:
-        """An end from outside, in effect `after_s` from now."""
-        self.cuts.append(Interruption(at_s=now_s + after_s, status=status))
+    def interrupt(self, now_s: float, after_s: float, status: str) -> None:
+        """End the run `after_s` from now with this status, unless it ends earlier."""
+        self.interruptions.append(Interruption(at_s=now_s + after_s, status=status))
 
-    def first_cut(self) -> Interruption | None:
-        """The earliest end from outside, in effect or still to come."""
-        return min(self.cuts, key=lambda cut: cut.at_s, default=None)
+    def first_interruption(self) -> Interruption | None:
+        """Return the earliest interruption, in effect or still to come."""
+        return min(self.interruptions, key=lambda interruption: interruption.at_s, default=None)
 
     def worked_s(self, now_s: float) -> float:
-        """Seconds on its course by `now_s`: negative in the queue, no more after an end from outside.
+        """Return the seconds on its timeline by `now_s`: negative in the queue, constant after an interruption.
 
-        All that is compared is compared in these seconds, since sums of floats are not.
+        All comparisons use these seconds, because sums of floats would differ in their last digits.
         """
-        cut = self.first_cut()
-        return (now_s if cut is None else min(now_s, cut.at_s)) - self.works_from_s
+        first = self.first_interruption()
+        return (now_s if first is None else min(now_s, first.at_s)) - self.works_from_s
 
     def view(self, now_s: float) -> RunView:
-        """The run at `now_s`: its own end counts where it lies before any cut."""
-        cut, by_s = self.first_cut(), self.worked_s(now_s)
-        own = self.course.end(by_s)
-        status, ended_s = self._live_status(by_s), None
+        """Return the run as it is at `now_s`. The end of its timeline counts if it comes before any interruption."""
+        first, by_s = self.first_interruption(), self.worked_s(now_s)
+        end = self.timeline.end(by_s)
+        status, ended_s = "queued" if by_s < 0 else self.scenario.live_status, None
         errors: tuple[tuple[str, str], ...] = ()
-        if own is not None:
-            status, errors = self.outcome_of(own.status)
-            ended_s = self.works_from_s + own.at_s if status in TERMINAL else None
-        if status not in TERMINAL and cut is not None and cut.at_s <= now_s:
-            status, ended_s = cut.status, cut.at_s
-            errors = (SANDBOX_GONE,) if cut.status == "failed" else ()
+        if end is not None:
+            status, errors = self.result_of(end.status)
+            ended_s = self.works_from_s + end.at_s if status in TERMINAL else None
+        if status not in TERMINAL and first is not None and first.at_s <= now_s:
+            status, ended_s = first.status, first.at_s
+            errors = (SANDBOX_GONE,) if first.status == "failed" else ()
         return RunView(
             status=status,
             ended_s=ended_s,
-            steps=self.course.done(by_s),
-            tokens=self.course.tokens(by_s),
+            steps=self.timeline.done(by_s),
+            tokens=self.timeline.tokens(by_s),
             errors=errors,
         )
 
-    def _live_status(self, by_s: float) -> str:
-        return "queued" if by_s < 0 else self.scenario.live_status
-
-    def outcome_of(self, ending: Ending) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """Status and errors (code and message) where the course ends so."""
+    def result_of(self, ending: Ending) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """Return the status and the errors (code and message) of a run whose timeline ends this way."""
         match ending:
             case Ending.FAILED:
                 return ending.value, ((self.scenario.error_code, self.scenario.error_message),)
@@ -148,20 +167,20 @@ class SimulatedRun:
 
 
 class RunStore:
-    """All runs. Its owner holds the world's lock."""
+    """All runs of one service, and what can be done with them. The caller holds the lock of the state."""
 
     def __init__(
         self,
         *,
         seed: int,
         clock: SimulatorClock,
-        switches: FaultRegistry,
+        faults: FaultRegistry,
         environments: Environments,
         agents: SavedAgents,
     ) -> None:
         self._seed = seed
         self._clock = clock
-        self._switches = switches
+        self._faults = faults
         self._environments = environments
         self._agents = agents
         self._runs: dict[str, SimulatedRun] = {}
@@ -169,144 +188,141 @@ class RunStore:
         self._numbers = itertools.count()
 
     def reset(self) -> None:
-        """Forgets all; ids are never given twice."""
+        """Forget all runs. Ids are never used again."""
         self._runs.clear()
         self._by_key.clear()
 
     def all(self, key: str | None = None) -> tuple[SimulatedRun, ...]:
-        """Every run that ever started, deleted ones too, oldest first; of one key, or all."""
+        """Return every run that ever started (of one `nightdesk-key`, or all), deleted ones too, oldest first."""
         return tuple(self._runs.values() if key is None else self._by_key.get(key, ()))
 
     def live(self, key: str | None = None) -> int:
-        """Runs that may still spend."""
+        """Count the runs that may still spend."""
         now = self._clock.now()
         return sum(run.view(now).may_spend for run in self.all(key))
 
-    def truth(self, run_id: str) -> SimulatedRun:
-        """A run, whatever the service would say of it. Raises KeyError."""
-        return self._runs[run_id]
+    def view(self, run_id: str) -> RunView:
+        """Return what a run really is now. Raises KeyError if it never started."""
+        return self._runs[run_id].view(self._clock.now())
 
     def find(self, run_id: str) -> SimulatedRun:
-        """The run as a client can find it. Raises ApiError 404."""
+        """Return a run as a client can find it. Raises ApiError 404 for an unknown, deleted or hidden one."""
         run = self._runs.get(run_id)
         if run is None or run.is_deleted or run.is_hidden:
             raise ApiError(404, f"Interaction '{run_id}' not found.")
         return run
 
-    def board_of(self, run_id: str) -> FaultSet | None:
-        """The faults of a run, deleted ones too; None where there is no such run."""
+    def faults_of(self, run_id: str) -> FaultSet | None:
+        """Return the faults of a run, also of a deleted one; None if there is no such run."""
         run = self._runs.get(run_id)
-        return run.board if run is not None else None
+        return run.faults if run is not None else None
 
-    def start(self, order: RunRequest, scenario: Scenario, board: FaultSet) -> SimulatedRun:
-        """Starts a run. Raises ApiError where the order names what does not exist, or chains on a live run."""
-        config = self._agents.configured(order)
-        self._check_chain(order, board)
-        run = self._make(order, config, scenario, board, self._environment_of(order))
+    def start(self, request: RunRequest, scenario: Scenario, faults: FaultSet) -> SimulatedRun:
+        """Start a run. Raises ApiError if the request names something unknown or continues a live run."""
+        config = self._agents.configuration(request.agent, request.agent_config)
+        self._check_previous(request, faults)
+        run = self._new_run(request, config, scenario, faults, self._environment_of(request))
         self._runs[run.id] = run
         self._by_key.setdefault(run.key, []).append(run)
         return run
 
     def cancel(self, run_id: str) -> SimulatedRun:
-        """Asks a run to stop, which takes effect later. Raises ApiError 404, 400 for what cannot be cancelled."""
+        """Request the end of a run, which takes effect later. Raises ApiError 404, or 400 if it cannot be cancelled."""
         run, now = self.find(run_id), self._clock.now()
         view = run.view(now)
         run.cancels += 1
         if view.is_terminal:
-            if self._switches.take(Switch.CANCEL_TERMINAL_400, run.board):
+            if self._faults.trigger(Switch.CANCEL_TERMINAL_400, run.faults):
                 raise ApiError(400, f"The interaction is already {view.status}.", code="failed_precondition")
             return run
         if not run.background:
             raise ApiError(400, "Only background interactions can be cancelled.", code="failed_precondition")
-        if not self._switches.take(Switch.CANCEL_NEVER, run.board):
-            delay = self._switches.take(Switch.CANCEL_DELAY, run.board)
-            run.cut(now, delay.value if delay else run.scenario.cancel_seconds, "cancelled")
+        if not self._faults.trigger(Switch.CANCEL_NEVER, run.faults):
+            delay = self._faults.trigger(Switch.CANCEL_DELAY, run.faults)
+            run.interrupt(now, delay.value if delay else run.scenario.cancel_seconds, "cancelled")
         return run
 
     def delete(self, run_id: str) -> None:
-        """Removes the stored record; the run itself goes on. Raises ApiError 404."""
+        """Delete the record of a run; the run itself continues. Raises ApiError 404."""
         self.find(run_id).is_deleted = True
 
     def abandon(self, run: SimulatedRun) -> None:
-        """The client of a foreground run has left: the run stops and is not found any more."""
-        run.cut(self._clock.now(), 0.0, "cancelled")
+        """End a foreground run whose client disconnected. The service no longer finds it."""
+        run.interrupt(self._clock.now(), 0.0, "cancelled")
         run.is_hidden = True
 
-    def sandbox_deleted(self, environment_id: str) -> None:
-        """A run in that sandbox fails at once, unless it is switched to go on."""
+    def end_runs_in(self, environment_id: str) -> None:
+        """End the runs in a deleted sandbox as failed at once, unless a fault lets them continue."""
         now = self._clock.now()
         for run in self._runs.values():
             if run.environment_id != environment_id or run.view(now).is_terminal:
                 continue
-            if not self._switches.take(Switch.SANDBOX_IGNORED, run.board):
-                run.cut(now, 0.0, "failed")
+            if not self._faults.trigger(Switch.SANDBOX_IGNORED, run.faults):
+                run.interrupt(now, 0.0, "failed")
 
-    def view(self, run: SimulatedRun) -> RunView:
-        """The truth about it now."""
-        return run.view(self._clock.now())
-
-    def _check_chain(self, order: RunRequest, board: FaultSet) -> None:
-        if order.previous_interaction_id is None:
+    def _check_previous(self, request: RunRequest, faults: FaultSet) -> None:
+        if request.previous_interaction_id is None:
             return
-        view = self.view(self.find(order.previous_interaction_id))
+        view = self.find(request.previous_interaction_id).view(self._clock.now())
         if not view.is_terminal and view.status not in PARKED:
-            raise ApiError(400, f"Interaction '{order.previous_interaction_id}' is {view.status}.")
-        settling = self._switches.take(Switch.CHAIN_SETTLING, board)
+            raise ApiError(400, f"Interaction '{request.previous_interaction_id}' is {view.status}.")
+        settling = self._faults.trigger(Switch.CHAIN_SETTLING, faults)
         if settling and view.ended_s is not None and self._clock.now() - view.ended_s < settling.value:
             raise ApiError(400, "The previous interaction is not settled yet.", code="failed_precondition")
 
-    def _environment_of(self, order: RunRequest) -> str | None:
-        now, wanted = self._clock.now(), order.environment
+    def _environment_of(self, request: RunRequest) -> str | None:
+        """Create or find the sandbox of a launch and return its id. Raises ApiError 404."""
+        now, requested = self._clock.now(), request.environment
         settings: Mapping[str, object] = {}
-        if isinstance(wanted, Mapping):
-            settings = wanted
-            inner = wanted.get("environment_id", "remote")
-            wanted = inner if isinstance(inner, str) else "remote"
-        if wanted is None:
+        if isinstance(requested, Mapping):
+            settings = requested
+            inner = requested.get("environment_id", "remote")
+            requested = inner if isinstance(inner, str) else "remote"
+        if requested is None:
             return None
-        if wanted == "remote":
+        if requested == "remote":
             return self._environments.create(settings, now, self._clock.wall(), bare=True).id
-        return self._environments.find(wanted, now).touch(now).id
+        return self._environments.use(requested, now).id
 
-    def _make(
+    def _new_run(
         self,
-        order: RunRequest,
+        request: RunRequest,
         config: Mapping[str, object],
         scenario: Scenario,
-        board: FaultSet,
+        faults: FaultSet,
         environment_id: str | None,
     ) -> SimulatedRun:
-        key = order.labels.get("nightdesk-key", "")
+        key = request.labels.get("nightdesk-key", "")
         number = next(self._numbers)
         seed = f"{self._seed}/{key}/{len(self.all(key)) if key else number}"
-        shown = dict(config)
-        if order.max_total_tokens is not None and not self._switches.take(Switch.ECHO_INT, board):
-            shown["max_total_tokens"] = str(order.max_total_tokens)
+        shown_config = dict(config)
+        if request.max_total_tokens is not None and not self._faults.trigger(Switch.ECHO_INT, faults):
+            shown_config["max_total_tokens"] = str(request.max_total_tokens)
         random_id = random.Random(f"{seed}/{number}/id").randbytes(24)
-        zombie = self._switches.take(Switch.ZOMBIE, board) is not None
+        zombie = self._faults.trigger(Switch.ZOMBIE, faults) is not None
         return SimulatedRun(
             id=f"v1_{base64.urlsafe_b64encode(random_id).decode()}",
-            agent=order.agent,
-            agent_config=shown,
-            input=order.input,
-            labels=order.labels,
+            agent=request.agent,
+            agent_config=shown_config,
+            input=request.input,
+            labels=request.labels,
             scenario=scenario,
-            course=Timeline(scenario, self._limit(order, board), seed=seed, zombie=zombie),
-            board=board,
+            timeline=Timeline(scenario, self._token_limit(request, faults), seed=seed, zombie=zombie),
+            faults=faults,
             created_s=self._clock.now(),
             created_wall_s=self._clock.wall(),
             environment_id=environment_id,
-            shows_environment=order.environment is not None,
-            background=order.background,
-            service_tier=order.service_tier,
+            shows_environment=request.environment is not None,
+            background=request.background,
+            service_tier=request.service_tier,
         )
 
-    def _limit(self, order: RunRequest, board: FaultSet) -> TokenLimit:
-        take = self._switches.take
-        hit, overshoot = take(Switch.BUDGET_HIT, board), take(Switch.BUDGET_OVERSHOOT, board)
+    def _token_limit(self, request: RunRequest, faults: FaultSet) -> TokenLimit:
+        trigger = self._faults.trigger
+        hit, overshoot = trigger(Switch.BUDGET_HIT, faults), trigger(Switch.BUDGET_OVERSHOOT, faults)
         return TokenLimit(
-            tokens=None if take(Switch.BUDGET_IGNORED, board) else order.max_total_tokens,
+            tokens=None if trigger(Switch.BUDGET_IGNORED, faults) else request.max_total_tokens,
             overshoot=overshoot.value / 100 if overshoot else 0.0,
             hit_by_step=max(1, int(hit.value)) if hit else None,
-            status=Ending.BUDGET_EXCEEDED if take(Switch.BUDGET_EXCEEDED, board) else Ending.INCOMPLETE,
+            status=Ending.BUDGET_EXCEEDED if trigger(Switch.BUDGET_EXCEEDED, faults) else Ending.INCOMPLETE,
         )

@@ -1,6 +1,6 @@
-"""The simulator in a thread, for tests; the process for demo and drill goes by this name too.
+"""The HTTP server of a simulated service, and the simulator in a thread, for tests.
 
-The listening socket is bound first, so the address is known and no call is refused, however early it comes.
+The listening socket is bound before the server starts: its address is known, and no early call is refused.
 """
 
 from __future__ import annotations
@@ -13,79 +13,35 @@ from types import TracebackType
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.routing import Mount, Route, Router
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from console.simulator.control import control_routes
-from console.simulator.gemini.api import EnvironmentsApi, InteractionsApi, RequestPipeline
-from console.simulator.process import BACKLOG, SimulatorProcess, bind, url_of
+from console.simulator.control import ControlApi
+from console.simulator.gemini.api import GeminiFace
+from console.simulator.process import BACKLOG, bind, url_of
 from console.simulator.replies import RawConnectionProtocol
 from console.simulator.state import SimulatorState
 
-__all__ = ["SimulatorProcess", "SimulatorThread"]
-
 START_S = 20.0
-"""Longest wait for a start or a stop; more means that the machine is stuck."""
+"""The longest wait for a start or a stop."""
 
 
-class SimulatorThread:
-    """`with SimulatorThread(world) as simulator:` serves `simulator.world` at `simulator.url`."""
-
-    def __init__(self, state: SimulatorState | None = None, *, port: int = 0) -> None:
-        """`port` 0 is any free one."""
-        self.state = state if state is not None else SimulatorState()
-        self.url = ""
-        """`http://127.0.0.1:PORT`, from the start on."""
-        self._port = port
-        self._listening: socket.socket | None = None
-        self._ready = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._trouble: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
-
-    def __enter__(self) -> SimulatorThread:
-        """Returns once it answers. Raises OSError where the port is taken."""
-        self._listening = bind(self._port)
-        self.url = url_of(self._listening)
-        self._thread.start()
-        if not self._ready.wait(START_S) or self._trouble is not None:
-            raise RuntimeError(f"the simulator did not start: {self._trouble!r}")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Cuts every connection; returns once the thread has ended."""
-        if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(START_S)
-        if self._thread.is_alive():
-            raise RuntimeError("the simulator did not stop")
-
-    def _run(self) -> None:
-        if self._listening is None:
-            return
-        with self._listening as listening:
-            try:
-                asyncio.run(self._serve(listening))
-            except BaseException as exc:
-                self._trouble = exc
-            finally:
-                self._ready.set()
-
-    async def _serve(self, listening: socket.socket) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self.state, listening, self._stop, self._ready.set)
+def build_app(state: SimulatorState) -> Starlette:
+    """Return the ASGI application of a service. Its server must use `RawConnectionProtocol`."""
+    face = GeminiFace(state)
+    return Starlette(
+        routes=[*face.routes(), *ControlApi(state).routes()],
+        exception_handlers={HTTPException: face.unknown_route},
+    )
 
 
 async def serve(
     state: SimulatorState, listening: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
-    """Answers on `listening` until `stop` is set, then cuts every connection and closes the socket.
+    """Serve on `listening` until `stop` is set, then close every connection and the socket.
 
-    uvicorn's server loop is not used: it looks for its end only ten times a second and waits for open streams.
+    `ready` is called when the server accepts connections. uvicorn's own server loop is not used, because it notices a
+    stop only ten times a second and waits for open streams.
     """
     config = Config(
         build_app(state),
@@ -116,20 +72,52 @@ async def serve(
     await server.wait_closed()
 
 
-def build_app(state: SimulatorState) -> Starlette:
-    """The whole service of `world`. Needs `LineProtocol` below it for the faults of the transport."""
-    gate = RequestPipeline(state)
-    service, catalogue = InteractionsApi(state, gate), EnvironmentsApi(state, gate)
-    routes = [
-        Route("/interactions", service.create, methods=["POST"]),
-        Route("/interactions/{name}", service.get, methods=["GET"]),
-        Route("/interactions/{name}", service.post, methods=["POST"]),
-        Route("/interactions/{name}", service.delete, methods=["DELETE"]),
-        Route("/interactions/{name}/cancel", service.cancel, methods=["POST"]),
-        *catalogue.routes(),
-    ]
-    versioned = Router(routes=routes, redirect_slashes=False)
-    return Starlette(
-        routes=[Mount("/v1", app=versioned), Mount("/v1beta", app=versioned), *control_routes(state)],
-        exception_handlers={HTTPException: gate.no_such_method},
-    )
+class SimulatorThread:
+    """`with SimulatorThread(state) as simulator:` serves `simulator.state` at `simulator.url`."""
+
+    def __init__(self, state: SimulatorState | None = None, *, port: int = 0) -> None:
+        """`port` 0 is any free port."""
+        self.state = state if state is not None else SimulatorState()
+        self.url = ""
+        """`http://127.0.0.1:PORT`, once started."""
+        self._port = port
+        self._listening: socket.socket | None = None
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="simulator", daemon=True)
+
+    def __enter__(self) -> SimulatorThread:
+        """Start the thread and wait until it serves. Raises OSError if the port is in use."""
+        self._listening = bind(self._port)
+        self.url = url_of(self._listening)
+        self._thread.start()
+        if not self._ready.wait(START_S) or self._error is not None:
+            raise RuntimeError(f"the simulator did not start: {self._error!r}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection and wait for the end of the thread."""
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(START_S)
+        if self._thread.is_alive():
+            raise RuntimeError("the simulator did not stop")
+
+    def _run(self) -> None:
+        if self._listening is None:
+            return
+        with self._listening as listening:
+            try:
+                asyncio.run(self._serve(listening))
+            except BaseException as exc:
+                self._error = exc
+            finally:
+                self._ready.set()
+
+    async def _serve(self, listening: socket.socket) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await serve(self.state, listening, self._stop, self._ready.set)

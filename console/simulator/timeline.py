@@ -1,31 +1,31 @@
-"""The planned course of one run: which step lies where in time and what it costs. Pure, seeded, made as far as asked.
+"""The plan of one run: its steps, when each of them ends, what it costs, and how the run ends by itself.
 
-Whoever asks later, or more often, gets the same course: it depends on nothing but scenario, limit and seed.
+A timeline depends on nothing but its scenario, token limit and seed: it is the same whenever and however often it is
+read. Steps are computed as far as they are asked for. They hold what the agent does, in no wire format.
 """
 
 from __future__ import annotations
 
 import random
-import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 
-from console.simulator.gemini.bodies import StepText, final_step, steps_of
 from console.simulator.scenario import Ending, Scenario
-from console.simulator.script import AgentAction, agent_actions
+from console.simulator.script import GAVE_UP, OPERATOR_QUESTION, RESULT, ActionKind, AgentAction, agent_actions
 
 MAX_STEPS = 20_000
-"""A run without an end shows no more steps than these; its status stays."""
+"""A run that never ends has at most this many steps; its status stays as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Token figures, cumulative or of one step. `total` is input plus output plus thought."""
+    """Token counts, cumulative or of one step. `total` is input plus output plus thought."""
 
     total: int = 0
     input: int = 0
-    """Cached input included."""
+    """Includes cached input."""
     output: int = 0
     thought: int = 0
     cached: int = 0
@@ -41,126 +41,158 @@ class Tokens:
 
     @property
     def uncached(self) -> int:
-        """What the server's limit counts."""
+        """The tokens that count towards the service's token limit."""
         return self.total - self.cached
+
+
+class StepKind(StrEnum):
+    """What a step is."""
+
+    THOUGHT = "thought"
+    CALL = "call"
+    RESULT = "result"
+    OUTPUT = "output"
+    """The agent's final text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepContent:
+    """What the agent does in one step."""
+
+    kind: StepKind
+    action: ActionKind = ActionKind.THOUGHT
+    """The tool of a CALL or RESULT."""
+    tool_name: str = ""
+    """The name of a FILE or OPERATOR tool."""
+    call_id: str = ""
+    """The same for a call and its result."""
+    request: str = ""
+    """The thought, or what the call asks."""
+    answer: str = ""
+    """What the tool returns, or the final text."""
+    error: str = ""
+    """Why the agent gave up; only in the OUTPUT of a failed run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedStep:
-    """One step with its place in time, in seconds since the run began to work."""
+    """One step with its times, in seconds since the run left the queue."""
 
     index: int
-    text: StepText
+    content: StepContent
     starts_s: float
     ends_s: float
     own: Tokens
     total: Tokens
-    """Since the start of the run, this step included."""
+    """From the start of the run to the end of this step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenLimit:
-    """The server's token limit as this run will meet it."""
+    """The service's token limit for one run."""
 
     tokens: int | None
-    """`max_total_tokens`; None is no limit. Uncached tokens count, looked at between steps."""
+    """`max_total_tokens`, compared with the uncached tokens after each step; None is no limit."""
     overshoot: float = 0.0
-    """Share by which it is enforced too late."""
+    """The share by which the limit is enforced too late."""
     hit_by_step: int | None = None
-    """The tokens grow so that this step (from 1) reaches the limit."""
+    """Make the steps so large that this step (counted from 1) reaches the limit."""
     status: Ending = Ending.INCOMPLETE
+    """How a run ends that reaches it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEnd:
-    """Where the course ends by itself."""
+    """When and how the run ends by itself."""
 
     at_s: float
+    """Seconds since the run left the queue."""
     status: Ending
 
 
 class Timeline:
-    """Steps as the scenario wants them, up to an end of their own if there is one."""
+    """The steps of one run, up to its own end if it has one."""
 
     def __init__(self, scenario: Scenario, limit: TokenLimit, *, seed: str, zombie: bool = False) -> None:
+        """A `zombie` has neither steps nor an end."""
         self._scenario = scenario
         self._limit = limit
         self._random = random.Random(seed)
         self._script = agent_actions(self._random)
         self._steps: list[PlannedStep] = []
-        self._ends: list[float] = []
+        self._step_ends_s: list[float] = []
         self._end: TimelineEnd | None = None
         self._source = self._plan() if not zombie else iter(())
 
     def step(self, index: int) -> PlannedStep | None:
-        """The step of that index, from 0; None where the course has none."""
+        """Return the step with this index (from 0), or None if the run has fewer steps."""
         while len(self._steps) <= index and (step := next(self._source, None)) is not None:
             self._steps.append(step)
-            self._ends.append(step.ends_s)
+            self._step_ends_s.append(step.ends_s)
         return self._steps[index] if index < len(self._steps) else None
 
     def end(self, by_s: float) -> TimelineEnd | None:
-        """The course's own end where it lies at or before `by_s`."""
-        self._look_ahead(by_s)
+        """Return the run's own end if it is at or before `by_s`."""
+        self._plan_until(by_s)
         return self._end if self._end is not None and self._end.at_s <= by_s else None
 
     def done(self, by_s: float) -> tuple[PlannedStep, ...]:
-        """The steps that have ended by then."""
-        self._look_ahead(by_s)
-        return tuple(self._steps[: bisect_right(self._ends, by_s)])
+        """Return the steps that have ended by `by_s`."""
+        self._plan_until(by_s)
+        return tuple(self._steps[: bisect_right(self._step_ends_s, by_s)])
 
     def tokens(self, by_s: float) -> Tokens:
-        """What the steps ended by then have cost."""
-        self._look_ahead(by_s)
-        count = bisect_right(self._ends, by_s)
+        """Return the cost of the steps that have ended by `by_s`."""
+        self._plan_until(by_s)
+        count = bisect_right(self._step_ends_s, by_s)
         return self._steps[count - 1].total if count else Tokens()
 
-    def _look_ahead(self, by_s: float) -> None:
-        while (not self._ends or self._ends[-1] <= by_s) and self.step(len(self._steps)) is not None:
+    def _plan_until(self, by_s: float) -> None:
+        while (not self._step_ends_s or self._step_ends_s[-1] <= by_s) and self.step(len(self._steps)) is not None:
             pass
 
     def _plan(self) -> Iterator[PlannedStep]:
         scenario, at_s, total = self._scenario, 0.0, Tokens()
         if scenario.stall_after == 0:
             return
-        for index, text in enumerate(self._texts()):
-            own = self._cost(index)
+        for index, content in enumerate(self._contents()):
+            own = self._cost()
             total += own
-            ends_s = at_s + scenario.step_seconds * self._vary()
-            step = PlannedStep(index=index, text=text, starts_s=at_s, ends_s=ends_s, own=own, total=total)
+            ends_s = at_s + scenario.step_seconds * self._jitter()
+            step = PlannedStep(index=index, content=content, starts_s=at_s, ends_s=ends_s, own=own, total=total)
             at_s = ends_s
-            over = self._limit_reached(total)
-            if over or (scenario.ending is not Ending.NEVER and index + 1 == scenario.steps):
-                self._end = TimelineEnd(at_s=ends_s, status=self._limit.status if over else scenario.ending)
+            reached_limit = self._reaches_limit(total)
+            if reached_limit or (scenario.ending is not Ending.NEVER and index + 1 == scenario.steps):
+                self._end = TimelineEnd(at_s=ends_s, status=self._limit.status if reached_limit else scenario.ending)
             yield step
             if self._end is not None or index + 1 in (scenario.stall_after, MAX_STEPS):
                 return
 
-    def _texts(self) -> Iterator[StepText]:
-        """One step after another; a call is always followed by its result."""
+    def _contents(self) -> Iterator[StepContent]:
+        """Yield the contents of the steps. Every call is followed by its result."""
         scenario, index = self._scenario, 0
         endless = scenario.ending is Ending.NEVER
         while endless or index < scenario.steps - 1:
-            for text in self._next_beat(index, room=None if endless else scenario.steps - 1 - index):
-                yield text
+            for content in self._next_action(index, room=2 if endless else scenario.steps - 1 - index):
+                yield content
                 index += 1
-        yield final_step(scenario)
+        yield _last_content(scenario)
 
-    def _next_beat(self, index: int, room: int | None) -> tuple[StepText, ...]:
-        line: AgentAction = next(self._script)
-        while len(steps := steps_of(line, index, self._scenario.text)) > (room or 2):
-            line = next(self._script)
-        return steps
+    def _next_action(self, index: int, room: int) -> tuple[StepContent, ...]:
+        """Return the one or two steps of the script's next action that fits into `room` steps."""
+        while len(contents := _contents_of(next(self._script), index, self._scenario.text)) > room:
+            pass
+        return contents
 
-    def _vary(self) -> float:
+    def _jitter(self) -> float:
         return 1.0 + self._scenario.jitter * self._random.uniform(-1.0, 1.0)
 
-    def _limit_reached(self, total: Tokens) -> bool:
+    def _reaches_limit(self, total: Tokens) -> bool:
         limit = self._limit.tokens
         return limit is not None and total.uncached >= limit * (1.0 + self._limit.overshoot)
 
-    def _cost(self, index: int) -> Tokens:
-        total = round(self._scenario.tokens_per_step * self._vary())
+    def _cost(self) -> Tokens:
+        total = round(self._scenario.tokens_per_step * self._jitter())
         cached = round(total * self._scenario.cached_share)
         if self._limit.hit_by_step is not None and self._limit.tokens is not None:
             share = self._limit.tokens * (1.0 + self._limit.overshoot) / self._limit.hit_by_step
@@ -171,26 +203,41 @@ class Timeline:
         return Tokens(total=total, input=total - output - thought, output=output, thought=thought, cached=cached)
 
 
-class SimulatorClock:
-    """A monotonic clock and a wall clock that are put forward together."""
+def _contents_of(action: AgentAction, index: int, text: str) -> tuple[StepContent, ...]:
+    """Return the step of a thought, or the call and the result of a tool.
 
-    def __init__(self, now: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
-        """`now`: seconds of any monotonic clock; `wall`: seconds since the epoch."""
-        self._now, self._wall = now, wall
-        self._ahead_s = 0.0
-        self.longest_nap_s = 5.0 if now is time.monotonic else 0.1
-        """Nobody waits longer between two looks: a clock of a test's own moves without ringing a bell."""
+    A `text` that is not empty replaces every word of the script.
+    """
+    request, answer, tool_name = text or action.request, text or action.answer, ""
+    if action.kind is ActionKind.THOUGHT:
+        return (StepContent(kind=StepKind.THOUGHT, request=request),)
+    if action.kind is ActionKind.FILE:
+        tool_name, _, target = action.request.partition(" ")
+        request = text or target
+    call = StepContent(
+        kind=StepKind.CALL, action=action.kind, tool_name=tool_name, call_id=f"call_{index}", request=request
+    )
+    result = StepContent(
+        kind=StepKind.RESULT,
+        action=action.kind,
+        tool_name=tool_name,
+        call_id=f"call_{index}",
+        request=request,
+        answer=answer,
+    )
+    return call, result
 
-    def now(self) -> float:
-        """Seconds of the world's clock."""
-        return self._now() + self._ahead_s
 
-    def wall(self) -> float:
-        """Seconds since the epoch."""
-        return self._wall() + self._ahead_s
-
-    def advance(self, seconds: float) -> None:
-        """Puts both forward. Raises ValueError for a step back."""
-        if seconds < 0:
-            raise ValueError(f"the world's clock never goes back: {seconds!r}")
-        self._ahead_s += seconds
+def _last_content(scenario: Scenario) -> StepContent:
+    """Return the last step: the output, or the question on which the run waits."""
+    if scenario.ending is Ending.FAILED:
+        return StepContent(kind=StepKind.OUTPUT, answer=scenario.result or GAVE_UP, error=scenario.error_message)
+    if scenario.ending is Ending.REQUIRES_ACTION:
+        return StepContent(
+            kind=StepKind.CALL,
+            action=ActionKind.OPERATOR,
+            tool_name="ask_operator",
+            call_id="call_operator",
+            request=scenario.text or OPERATOR_QUESTION,
+        )
+    return StepContent(kind=StepKind.OUTPUT, answer=scenario.result or scenario.text or RESULT)

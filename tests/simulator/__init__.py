@@ -1,1 +1,1 @@
-"""The simulator is held against the public facts, by an independent client and by plain HTTP."""
+"""The simulator is compared with the public facts, through the official client and plain HTTP."""

@@ -1,4 +1,4 @@
-"""A simulated service whose time stands still until a test puts it forward, and a caller at its door."""
+"""A simulated service whose clock stands still until a test advances it, and a client of it."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ START_WALL_S = 1_795_402_800.0
 
 @pytest.fixture
 def state() -> SimulatorState:
-    """Seeded; its clocks move only by `advance`."""
+    """A seeded state. Its clock moves only by `advance`."""
     return SimulatorState(seed=11, now=lambda: 1000.0, wall=lambda: START_WALL_S)
 
 
 @pytest.fixture
 def simulator(state: SimulatorState) -> Iterator[SimulatorThread]:
-    """That world, served."""
+    """A server for that state."""
     with SimulatorThread(state) as simulator:
         yield simulator
 
 
 @pytest.fixture
 def caller(simulator: SimulatorThread) -> Iterator[Caller]:
-    """Calls it."""
+    """A client of that server."""
     caller = Caller(simulator.url)
     yield caller
     caller.close()

@@ -1,20 +1,22 @@
-"""The life of an interaction as a client sees it, in a world whose time stands still between two looks."""
+"""An interaction from its launch to its end, as a client sees it. The clock moves only between two calls."""
 
 from __future__ import annotations
 
 import pytest
 
 from console.simulator.faults import FaultSet
-from console.simulator.gemini.validation import check_create
+from console.simulator.gemini.validation import check_launch
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.server import SimulatorThread
 from console.simulator.state import SimulatorState
-from tests.simulator.caller import KEY, Caller, code, kinds, order
+from tests.simulator.caller import KEY, Caller, code, kinds, launch_body
 
 TEN = Scenario(steps=10, step_seconds=10, tokens_per_step=1000, cached_share=0.5, cancel_seconds=5)
 
 
-def test_a_background_create_answers_at_once_with_the_documented_shape(caller: Caller, state: SimulatorState) -> None:
+def test_a_background_launch_is_answered_at_once_with_the_documented_body(
+    caller: Caller, state: SimulatorState
+) -> None:
     shown = caller.create(TEN).json()
     run_id, environment_id = shown.pop("id"), shown.pop("environment_id")
     assert run_id.startswith("v1_")
@@ -33,7 +35,7 @@ def test_a_background_create_answers_at_once_with_the_documented_shape(caller: C
     assert (state.posts(), state.posts(KEY), state.started(KEY), state.started("other")) == (1, 1, 1, 0)
 
 
-def test_steps_come_with_time_and_usage_only_at_the_end(caller: Caller, state: SimulatorState) -> None:
+def test_steps_appear_with_time_and_usage_only_at_the_end(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(TEN)
     state.advance(35)
     midway = caller.shown(run_id)
@@ -49,7 +51,7 @@ def test_steps_come_with_time_and_usage_only_at_the_end(caller: Caller, state: S
     )
 
 
-def test_the_input_is_shown_only_where_it_is_asked_for(caller: Caller) -> None:
+def test_the_input_is_shown_only_on_request(caller: Caller) -> None:
     run_id = caller.start(TEN)
     assert "input" not in caller.shown(run_id)
     assert caller.get(run_id, include_input="true").json()["input"] == TEN.prompt()
@@ -57,7 +59,7 @@ def test_the_input_is_shown_only_where_it_is_asked_for(caller: Caller) -> None:
     assert caller.get(run_id, fields="*").status_code == 200
 
 
-def test_a_queued_run_waits_first(caller: Caller, state: SimulatorState) -> None:
+def test_a_run_may_be_queued_first(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(queued_seconds=60, step_seconds=10, steps=2))
     assert caller.shown(run_id)["status"] == "queued"
     state.advance(61)
@@ -78,7 +80,7 @@ def test_a_queued_run_waits_first(caller: Caller, state: SimulatorState) -> None
         (Ending.NEVER, "in_progress", True),
     ],
 )
-def test_every_status_there_is_and_one_there_is_not(
+def test_every_documented_status_and_an_unknown_one(
     caller: Caller, state: SimulatorState, ending: Ending, status: str, spends: bool
 ) -> None:
     run_id = caller.start(Scenario(steps=2, step_seconds=1, ending=ending), agent_config=None)
@@ -89,7 +91,7 @@ def test_every_status_there_is_and_one_there_is_not(
     assert ("errors" in shown) == (ending is Ending.FAILED)
 
 
-def test_a_status_of_a_newer_service_is_shown_raw(caller: Caller) -> None:
+def test_an_unknown_live_status_is_shown_as_it_is(caller: Caller) -> None:
     assert caller.shown(caller.start(Scenario(step_seconds=9, live_status="thinking_hard")))["status"] == (
         "thinking_hard"
     )
@@ -97,7 +99,7 @@ def test_a_status_of_a_newer_service_is_shown_raw(caller: Caller) -> None:
 
 @pytest.mark.parametrize("limit", [3500, "3500"])
 def test_the_token_limit_ends_a_run_between_steps(caller: Caller, state: SimulatorState, limit: int | str) -> None:
-    """500 uncached tokens a step: the seventh reaches 3,500."""
+    """Each step uses 500 uncached tokens, so the seventh reaches 3,500."""
     run_id = caller.start(TEN, agent_config={"type": "antigravity", "max_total_tokens": limit})
     state.advance(1000)
     shown = caller.shown(run_id)
@@ -105,7 +107,7 @@ def test_the_token_limit_ends_a_run_between_steps(caller: Caller, state: Simulat
 
 
 @pytest.mark.parametrize("colon", [False, True])
-def test_a_cancel_takes_effect_later_and_stops_the_meter(caller: Caller, state: SimulatorState, colon: bool) -> None:
+def test_a_cancel_takes_effect_later_and_ends_the_spending(caller: Caller, state: SimulatorState, colon: bool) -> None:
     run_id = caller.start(TEN)
     state.advance(25)
     assert caller.cancel(run_id, colon=colon).json()["status"] == "in_progress"
@@ -119,7 +121,7 @@ def test_a_cancel_takes_effect_later_and_stops_the_meter(caller: Caller, state: 
     assert shown["updated"] == "2026-11-23T03:00:30Z"
 
 
-def test_a_run_that_ends_before_its_cancel_takes_effect_has_its_own_ending(
+def test_a_run_that_ends_before_its_cancel_takes_effect_keeps_its_own_ending(
     caller: Caller, state: SimulatorState
 ) -> None:
     run_id = caller.start(TEN)
@@ -141,7 +143,7 @@ def test_a_second_cancel_changes_nothing(caller: Caller, state: SimulatorState) 
 
 
 @pytest.mark.parametrize("ending", [Ending.REQUIRES_ACTION, Ending.UNKNOWN])
-def test_what_does_not_move_alone_can_still_be_cancelled(caller: Caller, state: SimulatorState, ending: Ending) -> None:
+def test_a_waiting_run_can_be_cancelled(caller: Caller, state: SimulatorState, ending: Ending) -> None:
     run_id = caller.start(Scenario(steps=2, step_seconds=1, ending=ending, cancel_seconds=1))
     state.advance(10)
     caller.cancel(run_id)
@@ -149,7 +151,7 @@ def test_what_does_not_move_alone_can_still_be_cancelled(caller: Caller, state: 
     assert caller.shown(run_id)["status"] == "cancelled"
 
 
-def test_a_deleted_interaction_is_not_found_and_goes_on(caller: Caller, state: SimulatorState) -> None:
+def test_a_deleted_interaction_is_not_found_and_continues(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(TEN)
     reply = caller.call("DELETE", f"/interactions/{run_id}")
     assert (reply.status_code, reply.content) == (200, b"")
@@ -173,19 +175,19 @@ def test_both_versions_are_one_service(simulator: SimulatorThread, caller: Calle
     other.close()
 
 
-def test_a_foreground_run_answers_at_its_end(caller: Caller) -> None:
+def test_a_foreground_launch_is_answered_at_the_end_of_its_run(caller: Caller) -> None:
     shown = caller.create(Scenario(step_seconds=0), background=False).json()
     assert (shown["status"], shown["usage"]["total_tokens"]) == ("completed", 12_000)
     assert all(step["type"] != "user_input" for step in shown["steps"])
 
 
-def test_a_create_may_stream_the_run_it_starts(caller: Caller) -> None:
+def test_a_launch_may_stream_its_run(caller: Caller) -> None:
     reply = caller.create(Scenario(step_seconds=0, steps=1), stream=True)
     assert reply.headers["content-type"] == "text/event-stream"
     assert reply.text.endswith("event: done\ndata: [DONE]\n\n")
 
 
-def test_the_stream_tells_the_same_story_as_the_polls(caller: Caller, state: SimulatorState) -> None:
+def test_the_stream_and_the_polls_agree(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(TEN)
     state.advance(1000)
     events, shown = caller.events(run_id), caller.shown(run_id)
@@ -200,14 +202,14 @@ def test_the_stream_tells_the_same_story_as_the_polls(caller: Caller, state: Sim
     assert started == [step["type"] for step in shown["steps"][1:]]
 
 
-def test_runs_of_one_seed_are_equal_and_their_ids_are_not() -> None:
-    """Two worlds of the same seed play the same; one world never gives an id twice, not even after a reset."""
+def test_the_seed_determines_the_runs() -> None:
+    """Two services with the same seed have equal runs. One service never uses an id twice, not even after a reset."""
     scenario = Scenario(jitter=0.5)
-    worlds = [SimulatorState(seed=5, now=lambda: 0.0) for _ in range(2)]
-    first = [one.start(check_create(order(scenario)), scenario, FaultSet()) for one in worlds]
+    states = [SimulatorState(seed=5, now=lambda: 0.0) for _ in range(2)]
+    first = [one.start(check_launch(launch_body(scenario)), scenario, FaultSet()) for one in states]
     assert first[0].id == first[1].id
     assert first[0].view(99).steps == first[1].view(99).steps
-    worlds[0].reset()
-    again = worlds[0].start(check_create(order(scenario)), scenario, FaultSet())
+    states[0].reset()
+    again = states[0].start(check_launch(launch_body(scenario)), scenario, FaultSet())
     assert again.id != first[0].id
     assert again.view(99).steps == first[0].view(99).steps

@@ -1,4 +1,4 @@
-"""The official SDK, which nobody here wrote, takes the simulator for the service: it parses all it says.
+"""The official SDK, an independent client, parses everything that the simulator sends.
 
 The SDK keeps what it does not know as `Unknown…`; none of that may appear.
 """
@@ -22,7 +22,7 @@ LONG = Scenario(steps=400, step_seconds=0.05, tokens_per_step=1000, cancel_secon
 
 @pytest.fixture(scope="module")
 def simulator() -> Iterator[SimulatorThread]:
-    """In real time; one for all, since the SDK's import and first call take a second."""
+    """A simulator in real time, shared by all tests: the SDK takes a second to import and to make its first call."""
     with SimulatorThread(SimulatorState(seed=23)) as simulator:
         yield simulator
 
@@ -40,14 +40,14 @@ def open_client(simulator: SimulatorThread) -> Iterator[Any]:
 
 @pytest.fixture
 def client(open_client: Any, simulator: SimulatorThread) -> Any:
-    """The same before a service that knows nothing yet."""
+    """The same client, before a service without runs."""
     simulator.state.reset()
     return open_client
 
 
 @pytest.fixture
 def create(client: Any) -> Callable[..., Any]:
-    """Creates as Nightdesk would."""
+    """Return a function that launches as Nightdesk does."""
 
     def create(scenario: Scenario, *, limit: int = 1_000_000, **more: Any) -> Any:
         asked = {
@@ -64,13 +64,13 @@ def create(client: Any) -> Callable[..., Any]:
 
 
 def _ended(client: Any, run_id: str) -> Any:
-    """The interaction once it has ended."""
+    """Wait for the end of an interaction and return it."""
     until_sync(lambda: client.interactions.get(run_id).status not in ("in_progress", "queued"))
     return client.interactions.get(run_id)
 
 
 def _no_unknown(thing: object) -> None:
-    """No part of what the SDK parsed is of a kind it does not know."""
+    """Check that the SDK knows every part of what it parsed."""
     assert "Unknown" not in type(thing).__name__, thing
     for part in getattr(thing, "__dict__", {}).values():
         for inner in part if isinstance(part, list) else [part]:
@@ -119,7 +119,7 @@ def test_it_cancels(client: Any, create: Callable[..., Any]) -> None:
     assert client.interactions.cancel(made.id).status == "cancelled"
 
 
-def test_it_meets_its_budget(client: Any, create: Callable[..., Any], simulator: SimulatorThread) -> None:
+def test_a_run_reaches_its_token_limit(client: Any, create: Callable[..., Any], simulator: SimulatorThread) -> None:
     fast = Scenario(steps=50, step_seconds=0.001, tokens_per_step=1000)
     assert _ended(client, create(fast, limit=4500).id).usage.total_tokens == 5000
     simulator.state.set_faults(["budget.exceeded"])
@@ -151,7 +151,7 @@ def test_it_reads_every_form_of_error(client: Any, simulator: SimulatorThread, f
     assert getattr(caught.value, "status_code", None) == 404
 
 
-def test_it_is_refused_what_the_service_refuses(create: Callable[..., Any], simulator: SimulatorThread) -> None:
+def test_wrong_launches_are_refused(create: Callable[..., Any], simulator: SimulatorThread) -> None:
     for wrong in ({"store": False}, {"labels": {"Bad": "x"}}, {"extra_body": {"timeout": 60}}):
         with pytest.raises(Exception, match="400"):
             create(FAST, **wrong)
@@ -159,7 +159,7 @@ def test_it_is_refused_what_the_service_refuses(create: Callable[..., Any], simu
 
 
 def test_with_its_own_retries_a_flaky_gateway_starts_several_paid_runs(simulator: SimulatorThread) -> None:
-    """Why Nightdesk has a client of its own: one create, two 503 though it started, three runs."""
+    """One launch, two 503 replies although it started, three runs: this is why Nightdesk has its own client."""
     from google import genai
 
     simulator.state.reset()

@@ -1,4 +1,4 @@
-"""Every way in which one reply can go wrong: what the client sees, and what really happened on the other side."""
+"""Every fault of a single reply: what the client sees, and what the service really did."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from console.simulator.faults import CallKind, FaultSpec, ReplyFault
-from console.simulator.replies import GARBAGE_PAGE, UNDONE
+from console.simulator.replies import GARBAGE_PAGE, WITHOUT_EFFECT
 from console.simulator.scenario import Scenario
 from console.simulator.server import SimulatorThread
 from console.simulator.state import SimulatorState
@@ -18,23 +18,23 @@ from tests.simulator.caller import KEY, Caller, code
 from tests.waiting import until_sync
 
 LONG = Scenario(steps=10, step_seconds=10)
-HANGS_UP = (httpx.RemoteProtocolError, "disconnected without sending")
+DISCONNECTED = (httpx.RemoteProtocolError, "disconnected without sending")
 BROKEN: dict[ReplyFault, tuple[type[Exception], str]] = {
-    ReplyFault.LOST_REPLY: HANGS_UP,
-    ReplyFault.DROPPED: HANGS_UP,
+    ReplyFault.LOST_REPLY: DISCONNECTED,
+    ReplyFault.DROPPED: DISCONNECTED,
     ReplyFault.RESET: (httpx.ReadError, "reset by peer"),
     ReplyFault.RESET_BEFORE: (httpx.ReadError, "reset by peer"),
-    ReplyFault.HALF_HEADERS: HANGS_UP,
+    ReplyFault.HALF_HEADERS: DISCONNECTED,
     ReplyFault.HALF_BODY: (httpx.RemoteProtocolError, "without sending complete message body"),
     ReplyFault.GARBAGE_BYTES: (httpx.RemoteProtocolError, "illegal status line"),
     ReplyFault.SILENCE: (httpx.ReadTimeout, "timed out"),
     ReplyFault.SILENCE_BEFORE: (httpx.ReadTimeout, "timed out"),
 }
-"""What a client meets; all other manners end in a reply."""
+"""The error that a client gets; all other faults end in a reply."""
 
 
-def _broken(simulator: SimulatorThread, call: Callable[[Caller], object], manner: ReplyFault) -> None:
-    kind, says = BROKEN[manner]
+def _broken(simulator: SimulatorThread, call: Callable[[Caller], object], fault: ReplyFault) -> None:
+    kind, says = BROKEN[fault]
     impatient = Caller(simulator.url, timeout=0.2 if kind is httpx.ReadTimeout else 5.0)
     try:
         with pytest.raises(kind, match=says):
@@ -43,49 +43,47 @@ def _broken(simulator: SimulatorThread, call: Callable[[Caller], object], manner
         impatient.close()
 
 
-@pytest.mark.parametrize("manner", BROKEN)
-def test_a_create_whose_reply_breaks_started_or_did_not(simulator: SimulatorThread, manner: ReplyFault) -> None:
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_launch_with_a_broken_reply_takes_effect_or_not(simulator: SimulatorThread, fault: ReplyFault) -> None:
     state = simulator.state
-    state.set_faults({f"create.{manner}": 1})
-    _broken(simulator, lambda caller: caller.create(LONG), manner)
-    assert (state.posts(KEY), state.started(KEY)) == (1, 0 if manner in UNDONE else 1)
+    state.set_faults({f"create.{fault}": 1})
+    _broken(simulator, lambda caller: caller.create(LONG), fault)
+    assert (state.posts(KEY), state.started(KEY)) == (1, 0 if fault in WITHOUT_EFFECT else 1)
 
 
-@pytest.mark.parametrize("manner", BROKEN)
-def test_a_cancel_whose_reply_breaks_was_asked_or_was_not(
-    simulator: SimulatorThread, caller: Caller, manner: ReplyFault
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_cancel_with_a_broken_reply_takes_effect_or_not(
+    simulator: SimulatorThread, caller: Caller, fault: ReplyFault
 ) -> None:
     run_id = caller.start(LONG)
-    simulator.state.set_faults({f"cancel.{manner}": 1})
-    _broken(simulator, lambda impatient: impatient.cancel(run_id), manner)
-    assert simulator.state.runs()[0].cancels == (0 if manner in UNDONE else 1)
+    simulator.state.set_faults({f"cancel.{fault}": 1})
+    _broken(simulator, lambda impatient: impatient.cancel(run_id), fault)
+    assert simulator.state.runs()[0].cancels == (0 if fault in WITHOUT_EFFECT else 1)
     assert simulator.state.calls(CallKind.CANCEL) == 1
 
 
-@pytest.mark.parametrize("manner", BROKEN)
-def test_a_broken_poll_is_followed_by_a_good_one(
-    simulator: SimulatorThread, caller: Caller, manner: ReplyFault
-) -> None:
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_poll_after_a_broken_one_succeeds(simulator: SimulatorThread, caller: Caller, fault: ReplyFault) -> None:
     run_id = caller.start(LONG)
-    simulator.state.set_faults({f"get.{manner}": 1})
-    _broken(simulator, lambda impatient: impatient.get(run_id), manner)
+    simulator.state.set_faults({f"get.{fault}": 1})
+    _broken(simulator, lambda impatient: impatient.get(run_id), fault)
     assert caller.shown(run_id)["status"] == "in_progress"
 
 
-@pytest.mark.parametrize("manner", BROKEN)
-def test_a_sandbox_is_made_or_not_whatever_the_client_saw(simulator: SimulatorThread, manner: ReplyFault) -> None:
-    simulator.state.set_faults({f"env_create.{manner}": 1})
-    _broken(simulator, lambda caller: caller.call("POST", "/environments"), manner)
-    assert simulator.state.environments.made == (0 if manner in UNDONE else 1)
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_sandbox_is_created_or_not_whatever_the_client_sees(simulator: SimulatorThread, fault: ReplyFault) -> None:
+    simulator.state.set_faults({f"env_create.{fault}": 1})
+    _broken(simulator, lambda caller: caller.call("POST", "/environments"), fault)
+    assert simulator.state.environments.made == (0 if fault in WITHOUT_EFFECT else 1)
 
 
-@pytest.mark.parametrize("manner", BROKEN)
+@pytest.mark.parametrize("fault", BROKEN)
 def test_a_stream_can_break_before_its_first_byte(
-    simulator: SimulatorThread, caller: Caller, manner: ReplyFault
+    simulator: SimulatorThread, caller: Caller, fault: ReplyFault
 ) -> None:
     run_id = caller.start(LONG)
-    simulator.state.set_faults({f"stream.{manner}": 1})
-    _broken(simulator, lambda impatient: impatient.raw_stream(run_id), manner)
+    simulator.state.set_faults({f"stream.{fault}": 1})
+    _broken(simulator, lambda impatient: impatient.raw_stream(run_id), fault)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +96,7 @@ def test_a_stream_can_break_before_its_first_byte(
         ("create.307_but_done", 307, None),
     ],
 )
-def test_a_create_may_start_a_run_and_say_nonsense(
+def test_a_launch_may_take_effect_with_a_useless_reply(
     caller: Caller, state: SimulatorState, fault: str, status: int, body: bytes | None
 ) -> None:
     state.set_faults([fault])
@@ -109,7 +107,7 @@ def test_a_create_may_start_a_run_and_say_nonsense(
 
 
 @pytest.mark.parametrize("status", [307, 400, 402, 403, 404, 408, 409, 413, 422, 429, 499, 500, 502, 503, 504, 599])
-def test_a_create_may_be_refused_with_any_status(caller: Caller, state: SimulatorState, status: int) -> None:
+def test_a_launch_may_be_refused_with_any_status(caller: Caller, state: SimulatorState, status: int) -> None:
     state.set_faults([f"create.{status}"])
     assert code(caller.create(LONG))[0] == status
     assert (state.posts(), state.started()) == (1, 0)
@@ -122,7 +120,7 @@ def test_a_success_may_lack_its_id(caller: Caller, state: SimulatorState) -> Non
     assert state.started() == 1
 
 
-def test_a_redirect_leads_to_where_followers_are_counted(simulator: SimulatorThread, caller: Caller) -> None:
+def test_clients_that_follow_a_redirect_are_counted(simulator: SimulatorThread, caller: Caller) -> None:
     simulator.state.set_faults(["create.307"])
     reply = caller.create(LONG)
     assert simulator.state.calls("elsewhere") == 0
@@ -130,7 +128,7 @@ def test_a_redirect_leads_to_where_followers_are_counted(simulator: SimulatorThr
     assert simulator.state.calls("elsewhere") == 1
 
 
-def test_429_names_its_pause_in_every_known_way(caller: Caller, state: SimulatorState) -> None:
+def test_429_names_its_pause_in_every_known_form(caller: Caller, state: SimulatorState) -> None:
     def refused(fault: FaultSpec) -> httpx.Response:
         state.clear_faults()
         state.set_faults(fault)
@@ -149,8 +147,8 @@ def test_429_names_its_pause_in_every_known_way(caller: Caller, state: Simulator
     assert state.started() == 0
 
 
-def test_a_slow_reply_is_done_at_once_and_a_late_one_only_later(simulator: SimulatorThread) -> None:
-    """A late create starts its run though its client has gone long ago."""
+def test_a_slow_call_takes_effect_at_once_and_a_late_one_later(simulator: SimulatorThread) -> None:
+    """A late launch starts its run although its client has disconnected."""
     state = simulator.state
     impatient = Caller(simulator.url, timeout=0.1)
     state.set_faults({"create.slow": 0.3})
@@ -176,10 +174,8 @@ def test_a_reply_may_drip_and_may_be_huge(caller: Caller, state: SimulatorState)
     assert reply.json()["id"] == run_id
 
 
-def test_a_scenario_brings_its_own_faults_counted_over_repeats_of_its_create(
-    caller: Caller, state: SimulatorState
-) -> None:
-    """A client that repeats the create of one `nightdesk-run` meets the fault once; another launch meets its own."""
+def test_the_faults_of_a_scenario_count_over_the_repeats_of_its_launch(caller: Caller, state: SimulatorState) -> None:
+    """Launch requests with the same `nightdesk-run` share their faults; another launch has its own."""
     scenario = Scenario(step_seconds=10, faults={"create.503_not_started": 1, "get.404_grace": 2})
     assert [caller.create(scenario).status_code for _ in range(2)] == [503, 200]
     other = caller.create(scenario, labels={"nightdesk-key": KEY, "nightdesk-run": "01k1"})
@@ -189,7 +185,7 @@ def test_a_scenario_brings_its_own_faults_counted_over_repeats_of_its_create(
     assert (state.posts(KEY), state.started(KEY)) == (3, 1)
 
 
-def test_every_manner_is_played_by_some_test() -> None:
+def test_every_fault_has_a_test() -> None:
     replied = {
         ReplyFault.GARBAGE,
         ReplyFault.EMPTY,

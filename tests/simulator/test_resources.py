@@ -1,4 +1,4 @@
-"""Sandboxes and saved agents: made before a run, shared by runs, and gone when somebody deletes them."""
+"""Sandboxes and saved agents: they are created before a run, used by runs, and deleted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _made(caller: Caller, **body: object) -> str:
     return str(reply.json()["id"])
 
 
-def test_a_sandbox_is_made_shown_and_deleted(caller: Caller) -> None:
+def test_a_sandbox_is_created_shown_and_deleted(caller: Caller) -> None:
     sandbox = _made(caller, network="disabled")
     assert str(uuid.UUID(sandbox)) == sandbox
     assert caller.call("GET", f"/environments/{sandbox}").json() == {
@@ -37,7 +37,7 @@ def test_a_sandbox_is_made_shown_and_deleted(caller: Caller) -> None:
         assert code(caller.call(method, f"/environments/{sandbox}")) == (404, "not_found")
 
 
-def test_a_run_in_a_sandbox_made_before_bears_its_id(caller: Caller, state: SimulatorState) -> None:
+def test_a_run_shows_the_sandbox_it_was_given(caller: Caller, state: SimulatorState) -> None:
     sandbox = _made(caller)
     assert caller.create(LONG, environment=sandbox).json()["environment_id"] == sandbox
     inner = {"type": "remote", "environment_id": sandbox}
@@ -45,7 +45,7 @@ def test_a_run_in_a_sandbox_made_before_bears_its_id(caller: Caller, state: Simu
     assert state.environments.made == 1
 
 
-def test_a_deleted_sandbox_takes_its_run_along_and_takes_no_new_one(caller: Caller, state: SimulatorState) -> None:
+def test_deleting_a_sandbox_fails_its_run_and_later_launches(caller: Caller, state: SimulatorState) -> None:
     sandbox = _made(caller)
     run_id, other = caller.start(LONG, environment=sandbox), caller.start(LONG)
     state.advance(25)
@@ -58,7 +58,7 @@ def test_a_deleted_sandbox_takes_its_run_along_and_takes_no_new_one(caller: Call
     assert code(caller.create(LONG, environment=sandbox)) == (404, "not_found")
 
 
-def test_a_run_may_survive_its_sandbox_since_nothing_is_documented(caller: Caller, state: SimulatorState) -> None:
+def test_a_run_may_continue_without_its_sandbox(caller: Caller, state: SimulatorState) -> None:
     sandbox = _made(caller)
     run_id = caller.start(LONG, environment=sandbox)
     state.set_faults(["env_delete.run_goes_on"])
@@ -79,7 +79,7 @@ def test_a_sandbox_expires_a_week_after_its_last_use(caller: Caller, state: Simu
 
 @pytest.mark.parametrize(("size", "token"), [("page_size", "page_token"), ("pageSize", "pageToken")])
 def test_sandboxes_are_listed_page_by_page(caller: Caller, size: str, token: str) -> None:
-    """Those that a create made are listed too."""
+    """Sandboxes that a launch created are listed too."""
     caller.start(LONG)
     made = [_made(caller) for _ in range(4)]
     seen: list[str] = []
@@ -95,11 +95,11 @@ def test_sandboxes_are_listed_page_by_page(caller: Caller, size: str, token: str
 
 
 @pytest.mark.parametrize("query", [{"page_size": "0"}, {"page_size": "x"}, {"page_token": "-"}])
-def test_a_senseless_page_is_refused(caller: Caller, query: dict[str, str]) -> None:
+def test_a_wrong_page_is_refused(caller: Caller, query: dict[str, str]) -> None:
     assert code(caller.call("GET", "/environments", params=query)) == (400, "invalid_request")
 
 
-def test_a_sandbox_takes_known_settings_only(caller: Caller, state: SimulatorState) -> None:
+def test_a_sandbox_has_known_settings_only(caller: Caller, state: SimulatorState) -> None:
     assert code(caller.call("POST", "/environments", json={"cpu": 4})) == (400, "parameter_unknown")
     assert code(caller.call("POST", "/environments", json={"from_environment": "x"})) == (404, "not_found")
     assert code(caller.call("POST", "/environments", content=b"[")) == (400, "invalid_request")
@@ -107,7 +107,7 @@ def test_a_sandbox_takes_known_settings_only(caller: Caller, state: SimulatorSta
     assert _made(caller, from_environment=_made(caller))
 
 
-def test_a_saved_agent_locks_its_model(caller: Caller) -> None:
+def test_a_saved_agent_fixes_its_model(caller: Caller) -> None:
     saved = {"id": "mine", "base_agent": AGENT, "agent_config": {"type": "antigravity", "model": "gemini-3.5-flash"}}
     assert caller.call("POST", "/agents", json=saved).json() == saved
     assert code(caller.call("POST", "/agents", json=saved)) == (409, "already_exists")
@@ -129,5 +129,5 @@ def test_a_saved_agent_locks_its_model(caller: Caller) -> None:
         ({"id": "x", "base_agent": "nobody"}, 404, "model_not_found"),
     ],
 )
-def test_a_senseless_agent_is_refused(caller: Caller, body: dict[str, object], status: int, word: str) -> None:
+def test_a_wrong_agent_is_refused(caller: Caller, body: dict[str, object], status: int, word: str) -> None:
     assert code(caller.call("POST", "/agents", json=body)) == (status, word)

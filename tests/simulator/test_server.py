@@ -1,4 +1,4 @@
-"""A simulator starts and stops cleanly, whatever hangs on it, and one in a process never outlives its parent."""
+"""A simulator starts and stops cleanly, whatever is connected to it, and a process never outlives its parent."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def _is_alive(pid: int) -> bool:
     return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
 
 
-def test_a_stop_cuts_what_still_hangs_on_it() -> None:
-    """Open streams, silent replies and late ones: all end with the simulator, and the port refuses."""
+def test_a_stop_closes_every_connection() -> None:
+    """Open streams, silent replies and late ones end with the simulator, and the port then refuses connections."""
     state = SimulatorState()
     broken: list[str] = []
 
@@ -68,7 +68,7 @@ def test_a_stop_cuts_what_still_hangs_on_it() -> None:
         caller.close()
 
 
-def test_a_world_outlives_its_server() -> None:
+def test_a_state_outlives_its_server() -> None:
     state = SimulatorState(now=lambda: 0.0)
     for _ in range(2):
         with SimulatorThread(state) as simulator:
@@ -78,7 +78,7 @@ def test_a_world_outlives_its_server() -> None:
     assert state.started() == 2
 
 
-def test_many_calls_at_once_are_counted_each() -> None:
+def test_concurrent_calls_are_counted_exactly() -> None:
     with SimulatorThread() as simulator:
 
         def start() -> None:
@@ -95,7 +95,7 @@ def test_many_calls_at_once_are_counted_each() -> None:
         assert (simulator.state.posts(), simulator.state.started(), simulator.state.live()) == (80, 80, 80)
 
 
-def test_a_taken_port_is_an_error_at_once() -> None:
+def test_a_port_in_use_is_an_error_at_once() -> None:
     with bind() as taken, pytest.raises(OSError, match="in use"):
         SimulatorThread(port=taken.getsockname()[1]).__enter__()
 
@@ -108,10 +108,8 @@ def test_it_listens_on_loopback_only() -> None:
             other.connect(("127.0.0.2", port))
 
 
-def test_a_process_serves_what_it_was_given_and_ends_with_the_block(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """From any working folder."""
+def test_a_process_serves_its_settings_and_ends_with_the_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The working folder does not matter."""
     monkeypatch.chdir(tmp_path)
     short = Scenario(steps=2, step_seconds=0)
     with SimulatorProcess(seed=3, scenario=short, faults={"create.503": 1}) as simulator:
@@ -138,8 +136,8 @@ def test_a_process_ends_even_while_streams_are_open() -> None:
 
 
 def test_a_process_that_cannot_start_says_why() -> None:
-    lie = cast(int, "none")
-    with pytest.raises(RuntimeError, match="invalid int value"), SimulatorProcess(seed=lie):
+    wrong_seed = cast(int, "none")
+    with pytest.raises(RuntimeError, match="invalid int value"), SimulatorProcess(seed=wrong_seed):
         pass
 
 
@@ -182,14 +180,14 @@ def test_it_runs_by_hand_and_stops_at_ctrl_c() -> None:
             url = process.stdout.readline().split(" at ")[1].split()[0]
             assert httpx.get(f"{url}/_sim/stats", trust_env=False, verify=False).json()["posts"] == 0
             process.send_signal(signal.SIGINT)
-            _, complaints = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=10)
         finally:
             process.kill()
-    assert (process.returncode, complaints) == (0, "")
+    assert (process.returncode, errors) == (0, "")
 
 
 def _at_a_terminal() -> None:
-    """ctrl+c is heard, also where the tests themselves were started in the background, which does not hear it."""
+    """Restore Ctrl-C, which is ignored if the tests themselves were started in the background."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -201,7 +199,7 @@ def _at_a_terminal() -> None:
         (["--faults", "{"], "--faults"),
     ],
 )
-def test_by_hand_a_senseless_word_is_refused(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_wrong_argument_is_refused(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(words)
     assert says in capsys.readouterr().err

@@ -1,38 +1,60 @@
-"""The world's time goes forward only, both hands alike, and a stream follows any clock it is given."""
+"""The clock of the simulator only moves forward, and a change of the state wakes every waiter."""
 
 from __future__ import annotations
 
-from functools import partial
+import asyncio
+import threading
 
 import pytest
 
+from console.simulator.clock import ChangeSignal, SimulatorClock
 from console.simulator.scenario import Scenario
 from console.simulator.server import SimulatorThread
-from console.simulator.state import ChangeSignal, SimulatorState
-from console.simulator.timeline import SimulatorClock
+from console.simulator.state import SimulatorState
 from tests.clock import ManualClock
 from tests.simulator.caller import Caller
 
 
-def test_both_hands_go_forward_together_and_never_back() -> None:
+def test_both_clocks_advance_together_and_never_go_back() -> None:
     clock = SimulatorClock(lambda: 5.0, lambda: 1000.0)
     clock.advance(2.5)
     assert (clock.now(), clock.wall()) == (7.5, 1002.5)
-    with pytest.raises(ValueError, match="never goes back"):
+    with pytest.raises(ValueError, match="cannot go back"):
         clock.advance(-1)
 
 
-def test_a_bell_tells_every_listener() -> None:
-    bell = ChangeSignal()
-    heard: list[str] = []
-    for name in "ab":
-        bell.listen(partial(heard.append, name))
-    bell.ring()
-    assert heard == ["a", "b"]
+def test_a_change_wakes_the_waiters_of_every_event_loop() -> None:
+    changes = ChangeSignal()
+    waiting = threading.Barrier(3)
+
+    async def wait() -> None:
+        disconnected = asyncio.get_running_loop().create_future()
+        waiter = asyncio.ensure_future(changes.wait(60, disconnected))
+        await asyncio.sleep(0)
+        waiting.wait(10)
+        await asyncio.wait_for(waiter, 10)
+
+    threads = [threading.Thread(target=asyncio.run, args=(wait(),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    waiting.wait(10)
+    changes.notify()
+    for thread in threads:
+        thread.join(10)
+        assert not thread.is_alive()
+    changes.notify()
 
 
-def test_a_stream_follows_a_clock_that_rings_no_bell() -> None:
-    """A test may give the simulator the very clock its engine runs on."""
+async def test_a_wait_ends_when_the_client_disconnects_or_the_time_is_over() -> None:
+    changes = ChangeSignal()
+    disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    await changes.wait(0.001, disconnected)
+    disconnected.set_result(None)
+    await asyncio.wait_for(changes.wait(60, disconnected), 10)
+
+
+def test_a_stream_follows_a_clock_that_moves_without_a_signal() -> None:
+    """A test may give the simulator the clock of its engine."""
     clock = ManualClock()
     state = SimulatorState(now=lambda: clock.now().boot_ms / 1000, wall=lambda: clock.now().wall_ms / 1000)
     with SimulatorThread(state) as simulator:

@@ -1,4 +1,4 @@
-"""The event stream, whole, resumed and broken in every way that was seen of the live service."""
+"""The event stream: whole, resumed, and with every fault that was seen of the live service."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RUN = Scenario(steps=4, step_seconds=10, tokens_per_step=1000, cached_share=0.5,
 
 @pytest.fixture
 def impatient(simulator: SimulatorThread) -> Iterator[Caller]:
-    """Gives up on a silent line soon."""
+    """A client that soon gives up on a silent stream."""
     caller = Caller(simulator.url, timeout=0.2)
     yield caller
     caller.close()
@@ -30,29 +30,29 @@ def impatient(simulator: SimulatorThread) -> Iterator[Caller]:
 
 @pytest.fixture
 def ended(caller: Caller, state: SimulatorState) -> str:
-    """A run that is over, so that its stream is whole at once."""
+    """A run that has ended, so that its stream is complete at once."""
     run_id = caller.start(RUN)
     state.advance(1000)
     return run_id
 
 
 def _until_broken(chunks: Iterator[bytes], error: type[Exception]) -> str:
-    """What came before the line broke with `error`."""
+    """Return what arrived before the stream broke with `error`."""
     came = b""
     try:
         for chunk in chunks:
             came += chunk
     except error:
         return came.decode()
-    raise AssertionError("the line did not break")
+    raise AssertionError("the stream did not break")
 
 
 def _events(text: str) -> list[dict[str, Any]]:
-    """The whole frames of a stream that was cut."""
+    """Return the events of the whole frames of a stream that was cut."""
     return [json.loads(data) for data in frames(text[: text.rfind("\n\n") + 2])]
 
 
-def test_a_stream_goes_on_after_the_last_event_its_client_saw(caller: Caller, ended: str) -> None:
+def test_a_resumed_stream_continues_after_the_last_event(caller: Caller, ended: str) -> None:
     events = caller.events(ended)
     for seen in (0, 4, len(events) - 2):
         rest = caller.events(ended, last_event_id=events[seen]["event_id"])
@@ -60,13 +60,13 @@ def test_a_stream_goes_on_after_the_last_event_its_client_saw(caller: Caller, en
     assert code(caller.get(ended, stream="true", last_event_id="never-given")) == (400, "invalid_request")
 
 
-def test_event_ids_are_unique_and_hold_what_a_query_must_escape(caller: Caller, ended: str) -> None:
+def test_event_ids_are_unique_and_need_escaping_in_a_query(caller: Caller, ended: str) -> None:
     ids = [event["event_id"] for event in caller.events(ended)]
     assert len(set(ids)) == len(ids)
     assert set("".join(ids)) & set("+/=")
 
 
-def test_a_stub_comes_first_and_its_contents_in_deltas(caller: Caller, ended: str) -> None:
+def test_a_step_starts_as_a_stub_and_its_contents_follow_in_deltas(caller: Caller, ended: str) -> None:
     events = caller.events(ended)
     starts = [event["step"] for event in events if event["event_type"] == "step.start"]
     assert starts[1] == {"type": "code_execution_call", "id": "call_1"}
@@ -74,8 +74,8 @@ def test_a_stub_comes_first_and_its_contents_in_deltas(caller: Caller, ended: st
     assert deltas[0]["arguments"]["code"].startswith("ls ")
 
 
-def test_events_come_as_time_passes_and_a_cancel_is_heard_at_once(caller: Caller, state: SimulatorState) -> None:
-    """Nobody polls: the stream is woken by the world."""
+def test_events_are_sent_as_they_fall_due_and_a_cancel_at_once(caller: Caller, state: SimulatorState) -> None:
+    """No call is made meanwhile: the change of the state wakes the stream."""
     run_id = caller.start(RUN)
     heard: list[str] = []
 
@@ -99,7 +99,7 @@ def test_events_come_as_time_passes_and_a_cancel_is_heard_at_once(caller: Caller
     assert events[-1]["interaction"]["usage"]["total_tokens"] == 1000
 
 
-def test_a_client_that_leaves_leaves_nothing_behind(simulator: SimulatorThread, caller: Caller) -> None:
+def test_a_disconnected_client_leaves_nothing_behind(simulator: SimulatorThread, caller: Caller) -> None:
     run_id = caller.start(RUN)
     for _ in range(3):
         chunks = caller.chunks(run_id)
@@ -108,7 +108,7 @@ def test_a_client_that_leaves_leaves_nothing_behind(simulator: SimulatorThread, 
     assert caller.events(caller.start(Scenario(step_seconds=0)))
 
 
-def test_the_queue_is_told(caller: Caller, state: SimulatorState) -> None:
+def test_the_stream_of_a_queued_run_says_so(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(queued_seconds=5, steps=1))
     state.advance(100)
     events = caller.events(run_id)
@@ -116,21 +116,21 @@ def test_the_queue_is_told(caller: Caller, state: SimulatorState) -> None:
     assert kinds(events)[1] == "interaction.status_update"
 
 
-def test_a_run_that_waits_for_its_client_says_so_and_ends_the_stream(caller: Caller, state: SimulatorState) -> None:
+def test_the_stream_ends_when_the_run_waits_for_its_client(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(steps=2, step_seconds=1, ending=Ending.REQUIRES_ACTION))
     state.advance(10)
     last = caller.events(run_id)[-1]
     assert (last["event_type"], last["status"]) == ("interaction.status_update", "requires_action")
 
 
-def test_without_event_ids_a_stream_always_starts_anew(caller: Caller, state: SimulatorState, ended: str) -> None:
+def test_without_event_ids_a_stream_always_starts_again(caller: Caller, state: SimulatorState, ended: str) -> None:
     events = caller.events(ended)
     state.set_faults(["sse.no_event_id"])
     bare = caller.events(ended, last_event_id=events[5]["event_id"])
     assert bare == [{name: value for name, value in event.items() if name != "event_id"} for event in events]
 
 
-def test_ids_may_be_ignored_or_belong_to_deltas_only(caller: Caller, state: SimulatorState, ended: str) -> None:
+def test_ids_may_be_ignored_or_only_in_deltas(caller: Caller, state: SimulatorState, ended: str) -> None:
     events = caller.events(ended)
     state.set_faults(["sse.replay_all"])
     assert caller.events(ended, last_event_id=events[5]["event_id"]) == events
@@ -138,7 +138,7 @@ def test_ids_may_be_ignored_or_belong_to_deltas_only(caller: Caller, state: Simu
     assert {event["event_type"] for event in caller.events(ended) if "event_id" in event} == {"step.delta"}
 
 
-def test_a_resumed_stream_may_give_two_events_and_fall_silent(
+def test_a_resumed_stream_may_send_two_events_and_nothing_more(
     caller: Caller, impatient: Caller, state: SimulatorState, ended: str
 ) -> None:
     events = caller.events(ended)
@@ -148,7 +148,7 @@ def test_a_resumed_stream_may_give_two_events_and_fall_silent(
     assert _events(came) == events[3:5]
 
 
-def test_a_stream_may_be_cut_by_a_bare_array_while_the_run_goes_on(caller: Caller, state: SimulatorState) -> None:
+def test_a_stream_may_end_with_a_bare_array_while_the_run_continues(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(RUN)
     state.set_faults({"sse.cut_600": 600})
     heard: list[bytes] = []
@@ -162,7 +162,7 @@ def test_a_stream_may_be_cut_by_a_bare_array_while_the_run_goes_on(caller: Calle
     assert state.live() == 1
 
 
-def test_a_refusal_may_be_a_bare_line_of_an_interaction_nobody_finds_again(
+def test_a_stream_may_be_a_bare_refusal_and_the_run_not_found_again(
     caller: Caller, state: SimulatorState, ended: str
 ) -> None:
     state.set_faults(["sse.bare_refusal"])
@@ -171,7 +171,7 @@ def test_a_refusal_may_be_a_bare_line_of_an_interaction_nobody_finds_again(
     assert caller.get(ended).status_code == 404
 
 
-def test_the_replay_of_a_cancelled_run_may_lack_its_end(caller: Caller, state: SimulatorState) -> None:
+def test_the_stream_of_a_cancelled_run_may_lack_its_end(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(RUN)
     state.set_faults(["sse.no_terminal_on_cancel"])
     caller.cancel(run_id)
@@ -181,7 +181,7 @@ def test_the_replay_of_a_cancelled_run_may_lack_its_end(caller: Caller, state: S
     assert kinds(_events(raw))[0] == "interaction.created"
 
 
-def test_a_stream_may_be_open_and_silent(impatient: Caller, state: SimulatorState, ended: str) -> None:
+def test_a_stream_may_stall(impatient: Caller, state: SimulatorState, ended: str) -> None:
     state.set_faults(["sse.silence"])
     assert _until_broken(impatient.chunks(ended), httpx.ReadTimeout) == ""
     state.clear_faults()
@@ -189,7 +189,7 @@ def test_a_stream_may_be_open_and_silent(impatient: Caller, state: SimulatorStat
     assert len(_events(_until_broken(impatient.chunks(ended), httpx.ReadTimeout))) == 2
 
 
-def test_a_stream_may_break_off_in_the_middle_of_a_frame(caller: Caller, state: SimulatorState, ended: str) -> None:
+def test_a_stream_may_break_within_a_frame(caller: Caller, state: SimulatorState, ended: str) -> None:
     state.set_faults({"sse.drop": 2})
     came = _until_broken(caller.chunks(ended), httpx.RemoteProtocolError)
     assert len(_events(came)) == 2
@@ -206,8 +206,8 @@ def test_a_stream_may_end_with_an_error_event(caller: Caller, state: SimulatorSt
     assert events[2]["error"]["code"] == "gateway_timeout"
 
 
-def test_noise_is_noise_to_a_reader_that_knows_the_form(caller: Caller, state: SimulatorState, ended: str) -> None:
-    """Read by the public parser of event streams: all events are there, and some that nobody knows."""
+def test_a_conforming_reader_ignores_the_noise(caller: Caller, state: SimulatorState, ended: str) -> None:
+    """All events arrive, and some of an unknown type."""
     events = caller.events(ended)
     state.set_faults(["sse.noise"])
     text = caller.raw_stream(ended).decode()
@@ -221,7 +221,7 @@ def test_noise_is_noise_to_a_reader_that_knows_the_form(caller: Caller, state: S
     assert [event for event in read if event["event_type"] != "interaction.hint"] == events
 
 
-def test_a_stream_may_drip_and_may_begin_with_an_endless_line(caller: Caller, state: SimulatorState) -> None:
+def test_a_stream_may_arrive_byte_by_byte_and_begin_with_a_huge_line(caller: Caller, state: SimulatorState) -> None:
     ended = caller.start(Scenario(steps=1, step_seconds=0, result="ok"))
     events = caller.events(ended)
     state.set_faults({"sse.drip": 0})
@@ -231,7 +231,7 @@ def test_a_stream_may_drip_and_may_begin_with_an_endless_line(caller: Caller, st
     assert caller.raw_stream(ended).index(b"\n\n") > 1_000_000
 
 
-def test_usage_may_be_told_more_often_or_not_at_all(caller: Caller, state: SimulatorState, ended: str) -> None:
+def test_usage_may_be_in_more_events_or_in_none(caller: Caller, state: SimulatorState, ended: str) -> None:
     state.set_faults(["sse.more_usage"])
     deltas = [event for event in caller.events(ended) if event["event_type"] == "step.delta"]
     totals = [delta["metadata"]["total_usage"]["total_tokens"] for delta in deltas]
@@ -245,14 +245,14 @@ def test_usage_may_be_told_more_often_or_not_at_all(caller: Caller, state: Simul
     assert "usage" not in caller.raw_stream(ended).decode()
 
 
-def test_a_fault_of_streams_may_strike_only_the_first(caller: Caller, state: SimulatorState, ended: str) -> None:
+def test_a_fault_may_strike_only_the_first_stream(caller: Caller, state: SimulatorState, ended: str) -> None:
     state.set_faults({"sse.no_event_id": 1})
     assert "event_id" not in caller.events(ended)[0]
     assert "event_id" in caller.events(ended)[0]
     assert state.calls(CallKind.STREAM) == 2
 
 
-def test_a_foreground_run_is_gone_with_its_client(
+def test_a_foreground_run_ends_with_its_connection(
     simulator: SimulatorThread, impatient: Caller, state: SimulatorState
 ) -> None:
     for streams in (True, False):
@@ -270,7 +270,7 @@ def test_a_foreground_run_cannot_be_cancelled(caller: Caller, impatient: Caller,
     assert caller.cancel(run_id).status_code in (400, 404)
 
 
-def test_every_switch_of_streams_is_played_by_some_test() -> None:
+def test_every_switch_of_streams_has_a_test() -> None:
     with open(__file__, encoding="utf-8") as source:
         text = source.read()
     assert not [switch for switch in Switch if switch.startswith("sse.") and f'"{switch}"' not in text]

@@ -1,4 +1,4 @@
-"""The switches that change how the service itself behaves, apart from its streams."""
+"""The switches that change how the service behaves, except those of its streams."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from tests.simulator.caller import Caller, code
 LONG = Scenario(steps=10, step_seconds=10, tokens_per_step=1000, cancel_seconds=1)
 
 
-def test_a_zombie_is_in_progress_without_steps_for_ever(caller: Caller, state: SimulatorState) -> None:
+def test_a_zombie_stays_in_progress_without_steps(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(faults=["zombie"]))
     state.advance(1e6)
     shown = caller.shown(run_id)
     assert (shown["status"], len(shown["steps"]), "usage" in shown) == ("in_progress", 1, False)
 
 
-def test_a_zombie_can_be_cancelled_and_one_that_ignores_a_cancel_cannot(caller: Caller, state: SimulatorState) -> None:
+def test_a_zombie_can_be_cancelled_unless_cancels_have_no_effect(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(Scenario(faults=["zombie", "cancel.never"]))
     caller.cancel(run_id)
     state.advance(1000)
@@ -66,7 +66,7 @@ def test_steps_may_be_hidden_until_the_end(caller: Caller, state: SimulatorState
         ({"budget.hit": 1}, "incomplete", 4001),
     ],
 )
-def test_the_server_s_limit_as_it_is_switched(
+def test_the_token_limit_with_each_switch(
     caller: Caller, state: SimulatorState, faults: dict[str, float], status: str, tokens: int
 ) -> None:
     state.set_faults(faults)
@@ -80,7 +80,7 @@ def test_the_server_s_limit_as_it_is_switched(
     ("fault", "slash", "colon"),
     [("cancel.404_slash", 404, 200), ("cancel.404_colon", 200, 404), ("cancel.404_both", 404, 404)],
 )
-def test_the_form_of_cancel_may_be_unknown(
+def test_a_form_of_cancel_may_be_an_unknown_method(
     caller: Caller, state: SimulatorState, fault: str, slash: int, colon: int
 ) -> None:
     run_id = caller.start(LONG)
@@ -111,7 +111,7 @@ def test_a_cancel_of_an_ended_run_may_be_refused(caller: Caller, state: Simulato
     assert code(caller.cancel("v1_nobody")) == (404, "not_found")
 
 
-def test_a_run_may_be_lost_to_polls_for_a_while_or_for_good(caller: Caller, state: SimulatorState) -> None:
+def test_polls_may_not_find_a_run_for_a_while_or_for_ever(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
     state.set_faults({"get.403_grace": 2})
     assert [caller.get(run_id).status_code for _ in range(3)] == [403, 403, 200]
@@ -138,15 +138,13 @@ def test_delete_may_be_unimplemented(caller: Caller, state: SimulatorState) -> N
         ("err.empty", ""),
     ],
 )
-def test_an_error_is_written_in_every_form_that_is_live(
-    caller: Caller, state: SimulatorState, fault: str, body: str
-) -> None:
+def test_an_error_in_every_form(caller: Caller, state: SimulatorState, fault: str, body: str) -> None:
     state.set_faults([fault])
     reply = caller.get("x")
     assert (reply.status_code, reply.text) == (404, body)
 
 
-def test_the_form_of_an_error_counts_errors_and_not_calls(caller: Caller, state: SimulatorState) -> None:
+def test_the_switch_of_an_error_form_counts_errors_not_calls(caller: Caller, state: SimulatorState) -> None:
     run_id = caller.start(LONG)
     state.set_faults({"err.old": 1})
     caller.shown(run_id)

@@ -1,4 +1,4 @@
-"""Whatever a create may not hold is refused before anything starts, with the code the service uses."""
+"""A launch with a wrong body is refused before anything starts, with the code that the service uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from console.simulator.scenario import Scenario
 from console.simulator.server import SimulatorThread
 from console.simulator.state import SimulatorState
-from tests.simulator.caller import Caller, code, order
+from tests.simulator.caller import Caller, code, launch_body
 
 BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("an unknown field", {"timeout": 60}, 400, "parameter_unknown"),
@@ -27,18 +27,23 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("an unknown model", {"agent_config": {"type": "antigravity", "model": "gpt"}}, 400, "invalid_request"),
     ("no input", {"input": None}, 400, "invalid_request"),
     ("an empty input", {"input": []}, 400, "invalid_request"),
-    ("a film", {"input": {"type": "video", "uri": "x"}}, 400, "invalid_request"),
+    ("a video", {"input": {"type": "video", "uri": "x"}}, 400, "invalid_request"),
     ("background without store", {"store": False}, 400, "invalid_request"),
-    ("a flag that is none", {"background": "yes"}, 400, "invalid_request"),
+    ("a flag that is not a boolean", {"background": "yes"}, 400, "invalid_request"),
     ("a webhook in the foreground", {"background": False, "webhook_config": {"uris": []}}, 400, "invalid_request"),
-    ("no tokens", {"agent_config": {"type": "antigravity", "max_total_tokens": 0}}, 400, "invalid_request"),
-    ("tokens in words", {"agent_config": {"type": "antigravity", "max_total_tokens": "many"}}, 400, "invalid_request"),
-    ("a config of no type", {"agent_config": {"max_total_tokens": 5}}, 400, "invalid_request"),
+    (
+        "a limit of zero",
+        {"agent_config": {"type": "antigravity", "max_total_tokens": 0}},
+        400,
+        "invalid_request",
+    ),
+    ("a limit in words", {"agent_config": {"type": "antigravity", "max_total_tokens": "many"}}, 400, "invalid_request"),
+    ("a config without a type", {"agent_config": {"max_total_tokens": 5}}, 400, "invalid_request"),
     ("an upper-case label", {"labels": {"Key": "x"}}, 400, "invalid_request"),
     ("an upper-case value", {"labels": {"key": "X"}}, 400, "invalid_request"),
     ("a label with a digit first", {"labels": {"1key": "x"}}, 400, "invalid_request"),
     ("a long label", {"labels": {"k": "x" * 64}}, 400, "invalid_request"),
-    ("a label that is no text", {"labels": {"k": 1}}, 400, "invalid_request"),
+    ("a label that is not a string", {"labels": {"k": 1}}, 400, "invalid_request"),
     ("an unknown sandbox", {"environment": "3f6e0c"}, 404, "not_found"),
     ("a local sandbox", {"environment": {"type": "local"}}, 400, "invalid_request"),
     ("an open network", {"environment": {"type": "remote", "network": "open"}}, 400, "invalid_request"),
@@ -48,17 +53,17 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
         400,
         "invalid_request",
     ),
-    ("a tool nobody has", {"tools": [{"type": "computer_use"}]}, 400, "invalid_request"),
+    ("an unsupported tool", {"tools": [{"type": "computer_use"}]}, 400, "invalid_request"),
     ("a function like a built-in tool", {"tools": [{"type": "function", "name": "view_file"}]}, 500, "api_error"),
     ("a server with a dash", {"tools": [{"type": "mcp_server", "name": "a-b"}]}, 400, "invalid_request"),
     ("an unknown tier", {"service_tier": "gold"}, 400, "invalid_request"),
-    ("a predecessor nobody knows", {"previous_interaction_id": "v1_x"}, 404, "not_found"),
-    ("a senseless scenario", {"input": "#sim {oops"}, 400, "invalid_request"),
+    ("an unknown previous interaction", {"previous_interaction_id": "v1_x"}, 404, "not_found"),
+    ("a wrong scenario", {"input": "#sim {oops"}, 400, "invalid_request"),
 ]
 
 
 @pytest.mark.parametrize(("changes", "status", "word"), [bad[1:] for bad in BAD], ids=[bad[0] for bad in BAD])
-def test_what_may_not_be_asked_starts_nothing(
+def test_a_wrong_launch_starts_nothing(
     caller: Caller, state: SimulatorState, changes: dict[str, Any], status: int, word: str
 ) -> None:
     assert code(caller.create(**changes)) == (status, word)
@@ -78,7 +83,7 @@ GOOD: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", GOOD, ids=lambda changes: "+".join(changes))
-def test_what_may_be_asked_starts_one_run(caller: Caller, state: SimulatorState, changes: dict[str, Any]) -> None:
+def test_an_accepted_launch_starts_one_run(caller: Caller, state: SimulatorState, changes: dict[str, Any]) -> None:
     assert caller.create(**changes).status_code == 200
     assert state.started() == 1
 
@@ -92,11 +97,11 @@ def test_the_scenario_is_found_in_every_form_of_input(caller: Caller, state: Sim
         assert len(caller.shown(caller.start(input=given))["steps"]) == 3
 
 
-def test_the_environment_is_told_only_where_it_was_asked_for(caller: Caller) -> None:
+def test_the_sandbox_is_shown_only_if_the_launch_requested_one(caller: Caller) -> None:
     assert "environment_id" not in caller.create(environment=None).json()
 
 
-def test_chaining_needs_an_end(caller: Caller, state: SimulatorState) -> None:
+def test_a_launch_continues_only_an_ended_run(caller: Caller, state: SimulatorState) -> None:
     first = caller.start(Scenario(steps=1, step_seconds=10))
     assert code(caller.create(previous_interaction_id=first)) == (400, "invalid_request")
     state.advance(11)
@@ -106,7 +111,7 @@ def test_chaining_needs_an_end(caller: Caller, state: SimulatorState) -> None:
     assert caller.create(previous_interaction_id=first).status_code == 200
 
 
-def test_the_limit_comes_back_as_text_or_as_a_number(caller: Caller, state: SimulatorState) -> None:
+def test_the_token_limit_is_shown_as_a_string_or_a_number(caller: Caller, state: SimulatorState) -> None:
     assert caller.create().json()["agent_config"]["max_total_tokens"] == "200000"
     state.set_faults(["echo.int"])
     assert caller.create().json()["agent_config"]["max_total_tokens"] == 200_000
@@ -130,6 +135,6 @@ def test_a_body_that_is_no_object_is_counted_and_refused(caller: Caller, state: 
 )
 def test_without_the_right_key_nothing_starts(headers: dict[str, str], status: int) -> None:
     with SimulatorThread(SimulatorState(api_key="right")) as simulator:
-        reply = httpx.post(f"{simulator.url}/v1/interactions", json=order(), headers=headers, trust_env=False)
+        reply = httpx.post(f"{simulator.url}/v1/interactions", json=launch_body(), headers=headers, trust_env=False)
         assert reply.status_code == status
         assert simulator.state.started() == (status == 200)

@@ -1,25 +1,31 @@
-"""The event stream as it goes over the wire, whole or broken in every way that was seen.
+"""The event stream of a run: which events are due, and how they are sent, whole or with the faults that were seen live.
 
-Frames as on the public streaming page; ways to break as in discuss.ai.google.dev threads 143098 and 143099, and
+The frames follow the public streaming page; the faults follow discuss.ai.google.dev threads 143098 and 143099 and
 js-genai#1973.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import itertools
 import json
+from collections import deque
 from collections.abc import Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from console.simulator.errors import ApiError
 from console.simulator.faults import Fault, Switch
-from console.simulator.gemini.bodies import ApiError, ErrorForm
-from console.simulator.gemini.events import StreamEvent, event_id
+from console.simulator.gemini.bodies import ErrorForm, error_body, step_bodies, usage_body, utc
 from console.simulator.replies import RawConnection
-from console.simulator.run import SimulatedRun
-from console.simulator.scenario import PARKED
-from console.simulator.state import ChangeWaiter, SimulatorState
+from console.simulator.run import RunView, SimulatedRun
+from console.simulator.scenario import PARKED, TERMINAL
+from console.simulator.state import SimulatorState
+from console.simulator.timeline import PlannedStep, Tokens
 
 DONE = b"event: done\ndata: [DONE]\n\n"
 NOISE = (
@@ -29,8 +35,8 @@ NOISE = (
     "data: this is no JSON\n\nretry: 10\nid: 7\n\n"
 ).encode()
 HEADERS: Mapping[str, str] = {"content-type": "text/event-stream", "cache-control": "no-cache"}
-_ENDERS = (Switch.SSE_STALL, Switch.SSE_DROP, Switch.SSE_RESET, Switch.SSE_ERROR)
-_LOOKED_AT = (
+_ENDING_SWITCHES = (Switch.SSE_STALL, Switch.SSE_DROP, Switch.SSE_RESET, Switch.SSE_ERROR)
+_STREAM_SWITCHES = (
     *(switch for switch in Switch if switch.value.startswith("sse.")),
     Switch.USAGE_LATE,
     Switch.USAGE_ABSENT,
@@ -38,157 +44,310 @@ _LOOKED_AT = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEvent:
+    """One event, before any fault takes something away from it."""
+
+    number: int
+    at_s: float
+    """When it is due, in seconds since the run left the queue; negative in the queue."""
+    kind: str
+    payload: Mapping[str, object]
+    usage: Mapping[str, object]
+    """The cumulative usage at this event."""
+
+
+def event_id(run_id: str, number: int) -> str:
+    """Return an opaque id that contains characters which a query string must escape."""
+    return base64.b64encode(f"{run_id}>?~{number}".encode()).decode()
+
+
+class StreamEvents:
+    """The events of one run so far. Every client of the stream gets the same events in the same order.
+
+    Events are computed from the timeline when they are asked for. The caller holds the lock of the state.
+    """
+
+    def __init__(self) -> None:
+        self._sent: list[StreamEvent] = []
+        self._planned: deque[StreamEvent] = deque()
+        self._next_step = 0
+        self._numbers = itertools.count()
+        self._is_opened = False
+        self._is_closed = False
+        self._usage = usage_body(Tokens())
+
+    def until(self, run: SimulatedRun, now_s: float) -> list[StreamEvent]:
+        """Return all events that are due at `now_s`, oldest first. The list is shared and only ever grows."""
+        if not self._is_opened:
+            self._open(run)
+        view = run.view(now_s)
+        until_s = run.worked_s(now_s)
+        self._plan(run, until_s)
+        while self._planned and self._planned[0].at_s <= until_s:
+            self._sent.append(self._planned.popleft())
+        if view.ended_s is not None and not self._is_closed:
+            self._close(run, view, view.ended_s, until_s)
+        return self._sent
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the last event is due."""
+        return self._is_closed
+
+    def next_s(self, run: SimulatedRun) -> float | None:
+        """Return the monotonic time of the next event, or None if none is planned."""
+        if self._is_closed:
+            return None
+        interruption = run.first_interruption()
+        times = [run.works_from_s + self._planned[0].at_s] if self._planned else []
+        return min(times + ([interruption.at_s] if interruption is not None else []), default=None)
+
+    def _open(self, run: SimulatedRun) -> None:
+        self._is_opened = True
+        queued = run.scenario.queued_seconds > 0
+        status = "queued" if queued else run.scenario.live_status
+        self._add(-run.scenario.queued_seconds, "interaction.created", {"interaction": _interaction_head(run, status)})
+        if queued:
+            self._add(
+                0.0,
+                "interaction.status_update",
+                {"interaction_id": run.id, "status": run.scenario.live_status},
+            )
+
+    def _plan(self, run: SimulatedRun, until_s: float) -> None:
+        while not self._planned or self._planned[-1].at_s <= until_s:
+            step = run.timeline.step(self._next_step)
+            if step is None:
+                return
+            self._next_step += 1
+            self._add_step(step)
+            parked = _parked_status(run, step)
+            if parked is not None:
+                self._add(step.ends_s, "interaction.status_update", {"interaction_id": run.id, "status": parked})
+
+    def _add_step(self, step: PlannedStep) -> None:
+        bodies = step_bodies(step.content)
+        pause_s = (step.ends_s - step.starts_s) / (len(bodies.deltas) + 1)
+        self._add(step.starts_s, "step.start", {"index": step.index, "step": dict(bodies.stub)})
+        for order, delta in enumerate(bodies.deltas, start=1):
+            self._add(step.starts_s + order * pause_s, "step.delta", {"index": step.index, "delta": delta})
+        self._usage = usage_body(step.total)
+        self._add(
+            step.ends_s,
+            "step.stop",
+            {"index": step.index, "usage": usage_body(step.total), "step_usage": usage_body(step.own)},
+        )
+
+    def _close(self, run: SimulatedRun, view: RunView, ended_s: float, at_s: float) -> None:
+        self._planned.clear()
+        head = _interaction_head(run, view.status)
+        interaction = {**head, "updated": utc(run.wall(ended_s)), "usage": usage_body(view.tokens)}
+        self._add(at_s, "interaction.completed", {"interaction": interaction})
+        self._sent.append(self._planned.popleft())
+        self._is_closed = True
+
+    def _add(self, at_s: float, kind: str, payload: Mapping[str, object]) -> None:
+        self._planned.append(
+            StreamEvent(
+                number=next(self._numbers),
+                at_s=at_s,
+                kind=kind,
+                payload={"event_type": kind, **payload},
+                usage=self._usage,
+            )
+        )
+
+
+def _parked_status(run: SimulatedRun, step: PlannedStep) -> str | None:
+    """Return the status that is not terminal and that the run has after its last step; None for any other step."""
+    end = run.timeline.end(step.ends_s)
+    if end is None or end.at_s > step.ends_s or run.timeline.step(step.index + 1) is not None:
+        return None
+    status, _ = run.result_of(end.status)
+    return None if status in TERMINAL else status
+
+
+def _interaction_head(run: SimulatedRun, status: str) -> dict[str, object]:
+    created = utc(run.created_wall_s)
+    head: dict[str, object] = {
+        "id": run.id,
+        "status": status,
+        "object": "interaction",
+        "agent": run.agent,
+        "created": created,
+        "updated": created,
+        "service_tier": run.service_tier,
+    }
+    if run.shows_environment and run.environment_id is not None:
+        head["environment_id"] = run.environment_id
+    return head
+
+
+class EventStreams:
+    """The events of all runs. A run's events are forgotten together with the run."""
+
+    def __init__(self) -> None:
+        self._by_run: WeakKeyDictionary[SimulatedRun, StreamEvents] = WeakKeyDictionary()
+
+    def of(self, run: SimulatedRun) -> StreamEvents:
+        """Return the events of a run. The caller holds the lock of the state."""
+        return self._by_run.setdefault(run, StreamEvents())
+
+
 class EventReply(Response):
-    """One client's view of one run's events."""
+    """The stream of one run to one client."""
 
     def __init__(
-        self, state: SimulatorState, pulse: ChangeWaiter, run: SimulatedRun, *, last_event_id: str | None = None
+        self, state: SimulatorState, run: SimulatedRun, events: StreamEvents, *, last_event_id: str | None = None
     ) -> None:
-        """Raises ApiError 400 for a `last_event_id` this run never gave."""
+        """`last_event_id` resumes the stream after that event. Raises ApiError 400 if the run has no such event."""
         super().__init__()
-        self._state, self._pulse, self._run = state, pulse, run
-        self._on = {switch: fault for switch in _LOOKED_AT if (fault := state.take(switch, run.board)) is not None}
+        self._state, self._run, self._events = state, run, events
+        self._faults = {
+            switch: fault for switch in _STREAM_SWITCHES if (fault := state.trigger(switch, run.faults)) is not None
+        }
         self._opened_s = state.clock.now()
         self._is_resumed = last_event_id is not None
-        self._position = self._find(last_event_id)
+        self._position = self._position_after(last_event_id)
         self._sent = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends events as they fall due, until the run has ended or the client has left."""
-        line = RawConnection(scope, receive, send)
-        await line.open(200, HEADERS)
-        left = asyncio.ensure_future(line.left())
+        """Send the events as they fall due, until the run has ended or the client has disconnected."""
+        connection = RawConnection(scope, receive, send)
+        await connection.open(200, HEADERS)
+        disconnected = asyncio.ensure_future(connection.disconnected())
         try:
-            if await self._begin(line, left):
-                while not left.done() and await self._go_on(line, left):
+            if await self._begin(connection, disconnected):
+                while not disconnected.done() and await self._continue(connection, disconnected):
                     pass
         finally:
-            left.cancel()
-        if not self._run.background and self._is_live():
+            disconnected.cancel()
+        if not self._run.background:
             with self._state.lock:
-                self._state.interactions.abandon(self._run)
+                if not self._run.view(self._state.clock.now()).is_terminal:
+                    self._state.run_store.abandon(self._run)
 
-    def _find(self, last: str | None) -> int:
-        if last is None or Switch.SSE_NO_EVENT_ID in self._on or Switch.SSE_REPLAY_ALL in self._on:
+    def _position_after(self, last_event_id: str | None) -> int:
+        ignores_ids = Switch.SSE_NO_EVENT_ID in self._faults or Switch.SSE_REPLAY_ALL in self._faults
+        if last_event_id is None or ignores_ids:
             return 0
         with self._state.lock:
-            said = self._run.events.until(self._run, self._state.clock.now())
-            for position, event in enumerate(said):
-                if event_id(self._run.id, event.number) == last:
+            events = self._events.until(self._run, self._state.clock.now())
+            for position, event in enumerate(events):
+                if event_id(self._run.id, event.number) == last_event_id:
                     return position + 1
         raise ApiError(400, "'last_event_id' names no event of this interaction.")
 
-    async def _begin(self, line: RawConnection, left: asyncio.Future[None]) -> bool:
-        """What some faults send first; False where that was all."""
-        if Switch.SSE_SILENCE in self._on:
-            await left
+    async def _begin(self, connection: RawConnection, disconnected: asyncio.Future[None]) -> bool:
+        """Send what some faults send first. Return False if the stream ends with it."""
+        if Switch.SSE_SILENCE in self._faults:
+            await disconnected
             return False
-        if Switch.SSE_BARE_REFUSAL in self._on:
+        if Switch.SSE_BARE_REFUSAL in self._faults:
             refusal = ApiError(400, "The content was blocked.", code="prohibited_content")
-            await line.write(refusal.body(ErrorForm.NEW) + b"\n")
+            await connection.write(error_body(refusal, ErrorForm.NEW) + b"\n")
             self._run.is_hidden = True
-            await line.finish()
+            await connection.finish()
             return False
-        if fault := self._on.get(Switch.SSE_HUGE_LINE):
-            await line.write(b'data: {"padding":"' + b"x" * int(fault.value * 1_000_000) + b'"}\n\n')
-        if Switch.SSE_NOISE in self._on:
-            await line.write(NOISE)
+        if fault := self._faults.get(Switch.SSE_HUGE_LINE):
+            await connection.write(b'data: {"padding":"' + b"x" * int(fault.value * 1_000_000) + b'"}\n\n')
+        if Switch.SSE_NOISE in self._faults:
+            await connection.write(NOISE)
         return True
 
-    async def _go_on(self, line: RawConnection, left: asyncio.Future[None]) -> bool:
-        """Sends what is due and sleeps; False at the end of the stream."""
+    async def _continue(self, connection: RawConnection, disconnected: asyncio.Future[None]) -> bool:
+        """Send the events that are due and wait for more. Return False at the end of the stream."""
         run, now = self._run, self._state.clock.now()
         with self._state.lock:
-            due = run.events.until(run, now)[self._position :]
-            is_over = run.events.is_closed or run.view(now).status in PARKED
-            next_s = run.events.next_s(run)
+            due = self._events.until(run, now)[self._position :]
+            is_over = self._events.is_closed or run.view(now).status in PARKED
+            next_s = self._events.next_s(run)
         for event in due:
             self._position += 1
-            if self._is_swallowed(event):
-                await line.finish()
+            if self._is_withheld(event):
+                await connection.finish()
                 return False
-            if ended := self._ender():
-                await self._end_badly(ended, line, left, event)
+            if fault := self._ending_fault():
+                await self._end_badly(fault, connection, disconnected, event)
                 return False
-            await self._send(line, self._frame(event))
+            await self._send(connection, self._frame(event))
             self._sent += 1
         if is_over:
-            await self._send(line, DONE)
-            await line.finish()
+            await self._send(connection, DONE)
+            await connection.finish()
             return False
-        return await self._sleep(line, left, next_s)
+        return await self._wait(connection, disconnected, next_s)
 
-    async def _sleep(self, line: RawConnection, left: asyncio.Future[None], next_s: float | None) -> bool:
+    async def _wait(self, connection: RawConnection, disconnected: asyncio.Future[None], next_s: float | None) -> bool:
         now = self._state.clock.now()
-        longest_s = self._state.clock.longest_nap_s
+        longest_s = self._state.clock.longest_wait_s
         wait_s = longest_s if next_s is None else min(longest_s, max(0.0, next_s - now))
-        if fault := self._on.get(Switch.SSE_CUT):
+        if fault := self._faults.get(Switch.SSE_CUT):
             cut_s = self._opened_s + fault.value
             if now >= cut_s:
-                await line.write(ApiError(503, "The service is currently unavailable.").body(ErrorForm.ARRAY))
-                await line.finish()
+                error = ApiError(503, "The service is currently unavailable.")
+                await connection.write(error_body(error, ErrorForm.ARRAY))
+                await connection.finish()
                 return False
             wait_s = min(wait_s, cut_s - now)
-        await self._pulse.sleep(wait_s, left)
+        await self._state.changes.wait(wait_s, disconnected)
         return True
 
-    def _ender(self) -> Fault | None:
-        """The fault that ends the stream before its next event."""
-        if self._is_resumed and self._sent >= 2 and (fault := self._on.get(Switch.SSE_TWO_THEN_SILENCE)):
+    def _ending_fault(self) -> Fault | None:
+        """Return the fault that ends the stream before its next event."""
+        if self._is_resumed and self._sent >= 2 and (fault := self._faults.get(Switch.SSE_TWO_THEN_SILENCE)):
             return fault
-        faults = (self._on.get(switch) for switch in _ENDERS)
+        faults = (self._faults.get(switch) for switch in _ENDING_SWITCHES)
         return next((fault for fault in faults if fault is not None and self._sent >= fault.value), None)
 
     async def _end_badly(
-        self, fault: Fault, line: RawConnection, left: asyncio.Future[None], event: StreamEvent
+        self, fault: Fault, connection: RawConnection, disconnected: asyncio.Future[None], event: StreamEvent
     ) -> None:
         match fault.kind:
             case Switch.SSE_DROP:
                 frame = self._frame(event)
-                await line.write(frame[: len(frame) // 2])
-                await line.hang_up()
+                await connection.write(frame[: len(frame) // 2])
+                await connection.hang_up()
             case Switch.SSE_RESET:
-                await line.reset()
+                await connection.reset()
             case Switch.SSE_ERROR:
                 error = {"event_type": "error", "error": {"code": "gateway_timeout", "message": "Gateway timeout."}}
-                await line.write(f"event: error\ndata: {json.dumps(error)}\n\n".encode())
-                await line.finish()
+                await connection.write(f"event: error\ndata: {json.dumps(error)}\n\n".encode())
+                await connection.finish()
             case _:
-                await left
+                await disconnected
 
-    async def _send(self, line: RawConnection, frame: bytes) -> None:
-        drip = self._on.get(Switch.SSE_DRIP)
-        await (line.drip(frame, drip.value) if drip else line.write(frame))
+    async def _send(self, connection: RawConnection, frame: bytes) -> None:
+        drip = self._faults.get(Switch.SSE_DRIP)
+        await (connection.drip(frame, drip.value) if drip else connection.write(frame))
 
-    def _is_swallowed(self, event: StreamEvent) -> bool:
-        inner = event.payload.get("interaction")
-        cancelled = isinstance(inner, dict) and inner.get("status") == "cancelled"
-        return cancelled and Switch.SSE_NO_TERMINAL_ON_CANCEL in self._on
-
-    def _is_live(self) -> bool:
-        with self._state.lock:
-            return not self._run.view(self._state.clock.now()).is_terminal
+    def _is_withheld(self, event: StreamEvent) -> bool:
+        interaction = event.payload.get("interaction")
+        is_cancelled = isinstance(interaction, dict) and interaction.get("status") == "cancelled"
+        return is_cancelled and Switch.SSE_NO_TERMINAL_ON_CANCEL in self._faults
 
     def _frame(self, event: StreamEvent) -> bytes:
-        payload = self._with_usage(event)
-        only_deltas = Switch.SSE_SOME_EVENT_ID in self._on and event.kind != "step.delta"
-        if Switch.SSE_NO_EVENT_ID not in self._on and not only_deltas:
+        payload = self._payload(event)
+        lacks_id = Switch.SSE_SOME_EVENT_ID in self._faults and event.kind != "step.delta"
+        if Switch.SSE_NO_EVENT_ID not in self._faults and not lacks_id:
             payload["event_id"] = event_id(self._run.id, event.number)
-        if Switch.SSE_NOISE not in self._on:
+        if Switch.SSE_NOISE not in self._faults:
             return f"event: {event.kind}\ndata: {json.dumps(payload)}\n\n".encode()
         lines = json.dumps(payload, indent=0).split("\n")
         return "\r\n".join([f"event:{event.kind}", *(f"data:{line}" for line in lines), "", ""]).encode()
 
-    def _with_usage(self, event: StreamEvent) -> dict[str, object]:
-        payload, on = dict(event.payload), self._on
-        absent = Switch.USAGE_ABSENT in on
-        if event.kind == "step.stop" and (absent or Switch.USAGE_ABSENT_MIDRUN in on):
+    def _payload(self, event: StreamEvent) -> dict[str, object]:
+        """Return a copy of the payload with as much usage as the faults allow."""
+        payload, faults = dict(event.payload), self._faults
+        is_absent = Switch.USAGE_ABSENT in faults
+        if event.kind == "step.stop" and (is_absent or Switch.USAGE_ABSENT_MIDRUN in faults):
             payload.pop("usage")
             payload.pop("step_usage")
-        inner = payload.get("interaction")
-        if isinstance(inner, dict) and (absent or Switch.USAGE_LATE in on):
-            payload["interaction"] = {name: value for name, value in inner.items() if name != "usage"}
-        if Switch.SSE_MORE_USAGE in on and not absent:
+        interaction = payload.get("interaction")
+        if isinstance(interaction, dict) and (is_absent or Switch.USAGE_LATE in faults):
+            payload["interaction"] = {name: value for name, value in interaction.items() if name != "usage"}
+        if Switch.SSE_MORE_USAGE in faults and not is_absent:
             if event.kind == "step.delta":
                 payload["metadata"] = {"total_usage": dict(event.usage)}
             if event.kind == "interaction.status_update":

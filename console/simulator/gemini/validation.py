@@ -1,39 +1,32 @@
-"""What the service accepts in a create: every other field, value or combination is refused before anything starts.
+"""The checks of request bodies. An unknown field, value or combination is refused before anything starts.
 
-Field names as in the google-genai 3.4.0 types; rules as on the public antigravity-agent and background-execution pages.
+The field names follow the google-genai 3.4.0 types, the rules the public pages on the antigravity agent and on
+background execution. Every function raises ApiError 400 for a wrong body unless it says otherwise.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
-from console.simulator.gemini.bodies import ApiError
+from console.simulator.errors import ApiError
+from console.simulator.resources import MODELS
+from console.simulator.run import RunRequest
 
-AGENTS = frozenset(
-    {
-        "antigravity-preview-09-2026",
-        "deep-research-preview-04-2026",
-        "deep-research-max-preview-04-2026",
-        "deep-research-pro-preview-12-2025",
-    }
-)
-"""antigravity-preview-05-2026 was shut down on 2026-10-05."""
-MODELS = ("gemini-3.8-flash", "gemini-3.7-flash", "gemini-3.6-flash", "gemini-3.5-flash", "gemini-3.5-flash-lite")
-BUILT_IN = frozenset(
+BUILT_IN_TOOLS = frozenset(
     {"view_file", "list_dir", "find_by_name", "grep_search", "write_to_file", "replace_file_content"}
     | {"code_execution", "google_search", "url_context"}
 )
-TIERS = ("flex", "standard", "priority", "deferred")
-_FIELDS = frozenset(
+SERVICE_TIERS = ("flex", "standard", "priority", "deferred")
+_LAUNCH_FIELDS = frozenset(
     {"agent", "agent_config", "background", "continuation_token", "environment", "input", "labels"}
     | {"previous_interaction_id", "response_modalities", "safety_settings", "service_tier", "store", "stream"}
     | {"system_instruction", "tools", "webhook_config"}
 )
-_REFUSED = frozenset(
+_MODEL_FIELDS = frozenset(
     {"temperature", "top_p", "top_k", "stop_sequences", "max_output_tokens", "model", "generation_config"}
     | {"cached_content", "response_format", "response_mime_type"}
 )
+"""The fields of a model call, which a launch of an agent must not have."""
 _AGENT_CONFIGS: Mapping[str, frozenset[str] | None] = {
     "antigravity": frozenset({"type", "max_total_tokens", "model"}),
     "deep-research": frozenset(
@@ -42,41 +35,22 @@ _AGENT_CONFIGS: Mapping[str, frozenset[str] | None] = {
     "code-mender": None,
     "dynamic": None,
 }
-"""None: any field."""
+"""The fields of each type of agent configuration; None allows any field."""
 _TOOLS = frozenset({"code_execution", "google_search", "url_context", "function", "mcp_server"})
 _SOURCES = frozenset({"inline", "repository", "gcs", "skill_registry"})
+_ENVIRONMENT_FIELDS = frozenset({"sources", "network", "from_environment"})
+_AGENT_FIELDS = frozenset(
+    {"id", "base_agent", "agent_config", "system_instruction", "tools", "base_environment", "description"}
+)
 _MB = 1_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """A create that passed every check that needs no knowledge of what exists."""
-
-    agent: str
-    agent_config: Mapping[str, object]
-    """`type`, `model` and `max_total_tokens` (an int) where they were given."""
-    background: bool
-    stream: bool
-    environment: str | Mapping[str, object] | None
-    """`remote`, an id, or the object; None: none is asked for."""
-    input: object
-    labels: Mapping[str, str]
-    previous_interaction_id: str | None
-    service_tier: str
-
-    @property
-    def max_total_tokens(self) -> int | None:
-        """The server's token limit."""
-        limit = self.agent_config.get("max_total_tokens")
-        return limit if isinstance(limit, int) else None
-
-
 def unknown_parameter(name: str) -> ApiError:
-    """Also what a query parameter gets that GET refuses."""
+    """Return the error for an unknown field or query parameter."""
     return ApiError(400, f"Unknown parameter: '{name}'.", code="parameter_unknown")
 
 
-def _only(data: Mapping[str, object], known: Collection[str], where: str) -> None:
+def _allow_only(data: Mapping[str, object], known: Collection[str], where: str) -> None:
     for name in data:
         if name not in known:
             raise unknown_parameter(f"{where}.{name}" if where else name)
@@ -101,19 +75,22 @@ def _text(value: object, name: str) -> str:
     return value
 
 
-def check_object(body: Mapping[str, object] | None) -> Mapping[str, object]:
-    """The body, where it was a JSON object. Raises ApiError 400."""
+def require_object(body: Mapping[str, object] | None) -> Mapping[str, object]:
+    """Return the body of a request if it is a JSON object, that is, not None."""
     if body is None:
         raise ApiError(400, "The request body must be a JSON object.")
     return body
 
 
-def check_create(body: Mapping[str, object]) -> RunRequest:
-    """The order of a create body. Raises ApiError 400 (500 for a function named like a built-in tool)."""
+def check_launch(body: Mapping[str, object]) -> RunRequest:
+    """Return the launch that the body of POST /interactions requests.
+
+    Raises ApiError 500 for a function with the name of a built-in tool, as the live service does.
+    """
     for name in body:
-        if name in _REFUSED:
+        if name in _MODEL_FIELDS:
             raise ApiError(400, f"'{name}' is not supported with agents.")
-    _only(body, _FIELDS, "")
+    _allow_only(body, _LAUNCH_FIELDS, "")
     if "input" not in body:
         raise ApiError(400, "'input' is required.")
     background, stored = _flag(body, "background", False), _flag(body, "store", True)
@@ -127,8 +104,8 @@ def check_create(body: Mapping[str, object]) -> RunRequest:
     _check_tools(body.get("tools", []), stored=stored)
     previous = body.get("previous_interaction_id")
     tier = body.get("service_tier", "standard")
-    if tier not in TIERS:
-        raise ApiError(400, f"'service_tier' must be one of {', '.join(TIERS)}.")
+    if tier not in SERVICE_TIERS:
+        raise ApiError(400, f"'service_tier' must be one of {', '.join(SERVICE_TIERS)}.")
     return RunRequest(
         agent=agent,
         agent_config=_agent_config(body.get("agent_config"), agent),
@@ -152,7 +129,7 @@ def _agent_config(given: object, agent: str) -> dict[str, object]:
         raise ApiError(400, f"'agent_config.type' must be one of {', '.join(_AGENT_CONFIGS)}.")
     known = _AGENT_CONFIGS[kind]
     if known is not None:
-        _only(config, known, "agent_config")
+        _allow_only(config, known, "agent_config")
     if "model" in config and config["model"] not in MODELS:
         raise ApiError(400, f"'agent_config.model' must be one of {', '.join(MODELS)}.")
     if "max_total_tokens" in config:
@@ -161,7 +138,7 @@ def _agent_config(given: object, agent: str) -> dict[str, object]:
 
 
 def _int64(value: object, name: str) -> int:
-    """An int64 as proto JSON takes it: a number or a string of digits."""
+    """Return a positive int64 from proto JSON: a number or a string of digits."""
     number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
     if isinstance(number, bool) or not isinstance(number, int) or not 0 < number < 2**63:
         raise ApiError(400, f"'{name}' must be a positive int64.")
@@ -188,7 +165,7 @@ def _is_label_character(character: str) -> bool:
 
 
 def _input(given: object) -> object:
-    """One text, one content, or a list of contents or steps; text and images only."""
+    """Check an input: a text, a content, or a list of contents or steps, with text and images only."""
     if isinstance(given, str):
         return given
     items = given if isinstance(given, list) else [given]
@@ -202,7 +179,7 @@ def _input(given: object) -> object:
 
 
 def prompt_of(given: object) -> str:
-    """The first text in an input, or nothing; never raises."""
+    """Return the first text in an input, or an empty string for an input of any other form."""
     if isinstance(given, str):
         return given
     if isinstance(given, dict):
@@ -222,8 +199,8 @@ def _check_tools(given: object, *, stored: bool) -> None:
         if kind == "function":
             if not stored:
                 raise ApiError(400, "Function calling requires 'store' to be true.")
-            # CLIProxyAPI#5190: the live service answers 500, not 400.
-            if _text(tool.get("name"), "tools.name") in BUILT_IN:
+            # The live service answers 500 here (CLIProxyAPI#5190).
+            if _text(tool.get("name"), "tools.name") in BUILT_IN_TOOLS:
                 raise ApiError(500, "Internal error encountered.")
         if kind == "mcp_server":
             name = _text(tool.get("name"), "tools.name")
@@ -235,24 +212,37 @@ def _environment(given: object) -> str | Mapping[str, object] | None:
     if given is None or (isinstance(given, str) and given):
         return given
     environment = _object(given, "environment")
-    _only(environment, ("type", "environment_id", "sources", "network", "env"), "environment")
+    _allow_only(environment, ("type", "environment_id", "sources", "network", "env"), "environment")
     if environment.get("type") != "remote":
         raise ApiError(400, "'environment.type' must be 'remote'.")
     if "environment_id" in environment:
         _text(environment["environment_id"], "environment.environment_id")
-    check_sandbox(environment, "environment")
+    _check_settings(environment, "environment")
     return environment
 
 
-def check_sandbox(body: Mapping[str, object], where: str) -> None:
-    """Sources and network of a sandbox. Raises ApiError 400."""
+def check_environment(body: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the settings of a sandbox from the body of POST /environments."""
+    _allow_only(body, _ENVIRONMENT_FIELDS, "")
+    _check_settings(body, "environment")
+    return body
+
+
+def check_agent(body: Mapping[str, object]) -> str:
+    """Check the body of POST /agents and return the id of the agent."""
+    _allow_only(body, _AGENT_FIELDS, "")
+    return _text(body.get("id"), "id")
+
+
+def _check_settings(body: Mapping[str, object], where: str) -> None:
+    """Check the sources and the network of a sandbox."""
     sources = body.get("sources", [])
     if not isinstance(sources, list):
         raise ApiError(400, f"'{where}.sources' must be a list.")
     sizes = []
     for entry in sources:
         source = _object(entry, f"{where}.sources")
-        _only(source, ("type", "source", "target", "content", "encoding"), f"{where}.sources")
+        _allow_only(source, ("type", "source", "target", "content", "encoding"), f"{where}.sources")
         if source.get("type") not in _SOURCES:
             raise ApiError(400, f"'{where}.sources.type' must be one of {', '.join(sorted(_SOURCES))}.")
         sizes.append(len(str(source.get("content", ""))))
@@ -262,11 +252,11 @@ def check_sandbox(body: Mapping[str, object], where: str) -> None:
     if network is None or network == "disabled":
         return
     allowed = _object(network, f"{where}.network")
-    _only(allowed, ("allowlist",), f"{where}.network")
+    _allow_only(allowed, ("allowlist",), f"{where}.network")
     entries = allowed.get("allowlist")
     if not isinstance(entries, list):
         raise ApiError(400, f"'{where}.network.allowlist' must be a list.")
     for entry in entries:
         rule = _object(entry, f"{where}.network.allowlist")
-        _only(rule, ("domain", "credential", "transform"), f"{where}.network.allowlist")
+        _allow_only(rule, ("domain", "credential", "transform"), f"{where}.network.allowlist")
         _text(rule.get("domain"), f"{where}.network.allowlist.domain")
