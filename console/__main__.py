@@ -1,31 +1,59 @@
-"""`nightdesk`, and `python -m console`. What this process makes is for its owner's eyes, from its start on."""
+"""`nightdesk` and `python -m console`: prepares the process, then runs one command line."""
 
 from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
-from types import TracebackType
+from contextlib import suppress
 
-AT_START = 400_000
-"""New objects between two looks for garbage. Loading makes many and leaves none, and a tenth of it was such looks."""
+GC_THRESHOLD_AT_START = 400_000
+"""Allocations between two collections while modules load: that makes many objects and frees none."""
+INTERNAL_ERROR = 70
+INTERRUPTED = 130
 
 
 def main() -> None:
-    """Runs one command line and ends the process with its exit code."""
-    os.umask(0o077)
-    gc.set_threshold(AT_START)
-    sys.excepthook = _told_without_values
-    from console.cli.main import entry
+    """Run one command line and end the process with its exit code, which is 1 only if the agent failed."""
+    code = INTERNAL_ERROR
+    try:
+        _open_missing_streams()
+        os.umask(0o077)
+        # A core file would hold the API key and the prompts.
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        gc.set_threshold(GC_THRESHOLD_AT_START)
+        from console.cli.main import entry
 
-    sys.exit(entry(sys.argv[1:]))
+        code = entry(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except Exception as error:
+        _report_crash(error)
+    sys.exit(code)
 
 
-def _told_without_values(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    # The usual hook prints messages, and a message may hold a prompt or a key.
-    from console.diag_log import crash_summary
+def _open_missing_streams() -> None:
+    """Open /dev/null for each standard stream that is closed, so that no file of ours takes its number."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest free number, which is this one.
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(descriptor, True)
+    # None where the stream was closed when Python started, whatever the types say.
+    sys.stdin = sys.stdin or os.fdopen(0, closefd=False, encoding="utf-8")
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False, encoding="utf-8")
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, encoding="utf-8")
 
-    sys.stderr.write(f"nightdesk: {crash_summary(error)}\n")
+
+def _report_crash(error: Exception) -> None:
+    # Not the usual traceback: it prints messages, and a message may hold a prompt or a key.
+    with suppress(OSError):
+        from console.diag_log import crash_summary
+
+        os.write(2, f"nightdesk: {crash_summary(error)}\n".encode())
 
 
 if __name__ == "__main__":

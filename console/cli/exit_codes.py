@@ -37,7 +37,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
     """Ctrl-C; a run goes on under another guard."""
     PIPE = 141
-    """Whoever read our output went away."""
+    """The output could not be written: its reader closed it, or its disk is full."""
     TERMINATED = 143
     """SIGTERM; a run goes on under another guard."""
 

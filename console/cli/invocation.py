@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
@@ -13,6 +13,7 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.locations import Found, config_file, state_folder
+from console.cli.output import MessageStream, OutputClosed
 from console.cli.render.table import Style
 from console.domain.text import sanitize
 from console.engine.identity import acting_user
@@ -27,10 +28,10 @@ COLOR_CHOICES = ("auto", "always", "never")
 
 
 class Invocation:
-    """What was typed, and where answers go."""
+    """One command line with its environment and its streams: stdout for data, stderr for messages to the person."""
 
     def __init__(
-        self, *, environment: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: TextIO, working: Path
+        self, *, environment: Mapping[str, str], stdin: TextIO, stdout: TextIO, stderr: MessageStream, working: Path
     ) -> None:
         self.environment = environment
         self.stdin = stdin
@@ -43,35 +44,51 @@ class Invocation:
         self.json = False
 
     def say(self, *lines: str) -> None:
-        """Lines for the person, on stderr. They hold only cleaned text."""
-        self.stderr.write("".join(f"{line}\n" for line in lines))
-        self.stderr.flush()
+        """Write messages, already sanitized, to stderr. A message that cannot be written is dropped."""
+        with suppress(OSError):
+            self.stderr.write("".join(f"{line}\n" for line in lines))
 
     def out(self, *lines: str) -> None:
-        """Lines of data, on stdout. They hold only cleaned text."""
-        self.stdout.write("".join(f"{line}\n" for line in lines))
-        self.stdout.flush()
+        """Write lines of data, already sanitized, to stdout. Raises OutputClosed."""
+        self.write("".join(f"{line}\n" for line in lines))
+        self.flush()
+
+    def write(self, text: str) -> None:
+        """Write data, already sanitized, to stdout, where it may be buffered. Raises OutputClosed."""
+        try:
+            self.stdout.write(text)
+        except OSError as error:
+            raise OutputClosed from error
+
+    def flush(self) -> None:
+        """Write what is buffered for stdout, after the messages before it. Raises OutputClosed."""
+        with suppress(OSError):
+            self.stderr.flush()
+        try:
+            self.stdout.flush()
+        except OSError as error:
+            raise OutputClosed from error
 
     def out_json(self, value: object) -> None:
-        """One object or array. ASCII only, so no text in it acts on a terminal."""
+        """Write one object or array. ASCII only, so that no text in it acts on a terminal. Raises OutputClosed."""
         self.out(json.dumps(value, ensure_ascii=True, indent=2, allow_nan=False))
 
     @contextmanager
     def out_json_array(self) -> Iterator[Callable[[object], None]]:
-        """One array with an element on each line; call what this gives with each, so that none is kept in memory."""
+        """Write one array: the function that this yields writes one element. Raises OutputClosed."""
         before = "[\n"
 
         def add(element: object) -> None:
             nonlocal before
-            self.stdout.write(before + json.dumps(element, ensure_ascii=True, allow_nan=False))
+            self.write(before + json.dumps(element, ensure_ascii=True, allow_nan=False))
             before = ",\n"
 
         yield add
-        self.stdout.write("\n]\n" if before.startswith(",") else "[]\n")
-        self.stdout.flush()
+        self.write("\n]\n" if before.startswith(",") else "[]\n")
+        self.flush()
 
     def out_json_line(self, value: object) -> None:
-        """One object on one line, for streams."""
+        """Write one object on one line. Raises OutputClosed."""
         self.out(json.dumps(value, ensure_ascii=True, allow_nan=False))
 
     @property
@@ -83,12 +100,6 @@ class Invocation:
     def width(self) -> int | None:
         """Cells of the terminal on stdout; None where it is piped, so that nothing is cut."""
         return shutil.get_terminal_size((80, 24)).columns if self.stdout.isatty() else None
-
-    @property
-    def shows_screens(self) -> bool:
-        """True where a screen can be drawn: a terminal at both ends that understands control sequences."""
-        clever = self.environment.get("TERM", "dumb") not in ("", "dumb")
-        return clever and self.stdin.isatty() and self.stdout.isatty()
 
     @property
     def by(self) -> str:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,9 +18,12 @@ from click.shell_completion import CompletionItem
 from console import __version__
 from console.cli.exit_codes import ExitCode, command_error
 from console.cli.invocation import Invocation, shared_options
+from console.cli.output import BackgroundWriter, OutputClosed
 from console.domain.text import sanitize
 
 PROGRAM = "nightdesk"
+DRAIN_S = 5.0
+"""How long a process that has done its work waits for a terminal that takes no output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,17 @@ COMMANDS = {
 """Every command, in the order of the help page."""
 
 
-class OutputClosed(Exception):
-    """The reader of stdout closed it.
-
-    Not an OSError: click ends the process with 1 for a broken pipe, which would read as "the agent failed".
-    """
-
-
 class LazyGroup(click.Group):
     """Imports the module of a command only when that command is invoked; help and completion read `COMMANDS`."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except OSError as error:
+            # The help page and the version are printed from here.
+            raise OutputClosed from error
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -136,39 +142,58 @@ def cli(context: click.Context, read_only: bool, slow: bool, mouse: bool) -> obj
 
 
 def entry(arguments: Sequence[str]) -> int:
-    """Runs one command line of this process; the exit code. Never raises."""
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal without Unicode gets escapes; a command never fails for a letter.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    """Run one command line on the streams of this process and return its exit code. Never raises an Exception."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A character that the terminal's encoding lacks is written as an escape; no command fails for one.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    messages = BackgroundWriter(2, sys.stderr.encoding)
     invocation = Invocation(
-        environment=os.environ, stdin=sys.stdin, stdout=sys.stdout, stderr=sys.stderr, working=_working_folder()
+        environment=os.environ, stdin=sys.stdin, stdout=sys.stdout, stderr=messages, working=_working_folder()
     )
     try:
-        return run(arguments, invocation)
-    except (BrokenPipeError, OutputClosed):
-        # What is still buffered must not fail once more when the interpreter closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.PIPE
+        code = run(arguments, invocation)
+    except OutputClosed:
+        code = ExitCode.PIPE
+    messages.drain(DRAIN_S)
+    _discard_unwritten()
+    return code
+
+
+def _discard_unwritten() -> None:
+    """Keep the interpreter from failing, with exit code 120, at output that cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def run(arguments: Sequence[str], invocation: Invocation) -> int:
-    """Runs one command line on any streams; the exit code. Raises BrokenPipeError or ReaderLeft: stdout is gone."""
+    """Run one command line on any streams and return its exit code. Raises OutputClosed."""
     try:
         code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation)
-        invocation.stdout.flush()
+        invocation.flush()
     except click.ClickException as error:
-        error.show(invocation.stderr)
+        invocation.say(*_usage_lines(error))
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except (BrokenPipeError, OutputClosed):
-        raise
+    except (BrokenPipeError, OutputClosed) as error:
+        raise OutputClosed from error
     except Exception as error:
         failure = command_error(error)
         invocation.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))
         return failure.code
     return int(code) if isinstance(code, int) else ExitCode.OK
+
+
+def _usage_lines(error: click.ClickException) -> list[str]:
+    """Return what click has to say, with every argument that it quotes sanitized."""
+    lines = []
+    if isinstance(error, click.UsageError) and error.ctx is not None:
+        lines = [error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help' for help.", ""]
+    text = "\n".join([*lines, f"Error: {error.format_message()}"])
+    return sanitize(text, newlines=True).splitlines()
 
 
 def _working_folder() -> Path:

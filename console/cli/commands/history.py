@@ -57,9 +57,9 @@ async def _print_csv(invocation: Invocation, pages: AsyncIterator[tuple[Run, ...
     async for page in pages:
         text = csv_text((run_json(run, now) for run in page), head=head)
         # Whatever an agent wrote, it must not act on a terminal that this is printed on.
-        invocation.stdout.write(sanitize(text.replace("\r\n", "\n"), newlines=True))
+        invocation.write(sanitize(text.replace("\r\n", "\n"), newlines=True))
         head = False
-    invocation.stdout.flush()
+    invocation.flush()
 
 
 def _print_table(invocation: Invocation, runs: list[Run], now: Timestamp, time_zone: str) -> None:

@@ -128,8 +128,8 @@ def _print_lines(invocation: Invocation, reader: LogReader, fits: Fits) -> None:
                 add(record_json(line.record))
     else:
         for line in fitting:
-            invocation.stdout.write(f"{line.text}\n")
-        invocation.stdout.flush()
+            invocation.write(f"{line.text}\n")
+        invocation.flush()
 
 
 async def _follow(invocation: Invocation, reader: LogReader, fits: Fits) -> None:

@@ -63,7 +63,7 @@ def rows(report: UsageReport) -> list[dict[str, object]]:
 
 
 def _print_csv(invocation: Invocation, report: UsageReport) -> None:
-    invocation.stdout.write(sanitize(csv_text(rows(report), head=True).replace("\r\n", "\n"), newlines=True))
+    invocation.write(sanitize(csv_text(rows(report), head=True).replace("\r\n", "\n"), newlines=True))
 
 
 def _print_chart(invocation: Invocation, report: UsageReport) -> None:

@@ -1,0 +1,97 @@
+"""Output that can neither stop nor end the process that guards a run.
+
+A terminal may be stopped with ctrl-s, a pipe may have lost its reader, a disk may be full. Messages for the person
+are therefore written by a thread of their own: what cannot be written is dropped, and the caller never waits.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections import deque
+from typing import Protocol
+
+MAX_PENDING = 256 << 10
+"""Bytes that wait to be written; messages beyond them are dropped and counted."""
+FLUSH_S = 0.2
+"""How long `flush` waits, so that messages and data on one terminal keep their order."""
+
+
+class OutputClosed(Exception):
+    """Stdout takes nothing more: its reader closed it, or its disk is full.
+
+    Not an OSError: click ends the process with 1 for a broken pipe, which would read as "the agent failed".
+    """
+
+
+class MessageStream(Protocol):
+    """Where messages for the person go; `io.StringIO` is one."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
+class BackgroundWriter:
+    """A MessageStream over a descriptor. Never blocks for longer than FLUSH_S, never raises."""
+
+    def __init__(self, descriptor: int, encoding: str = "utf-8") -> None:
+        """`encoding` is that of the terminal; a character it does not have is written as an escape."""
+        self._descriptor = descriptor
+        self._encoding = encoding
+        self._pending: deque[bytes] = deque()
+        self._pending_bytes = 0
+        self._dropped = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def write(self, text: str, /) -> None:
+        """Queue `text`; drop it if too much is queued already."""
+        data = text.encode(self._encoding, "backslashreplace")
+        with self._changed:
+            if self._pending_bytes + len(data) > MAX_PENDING:
+                self._dropped += 1
+                return
+            if self._dropped:
+                note = f"({self._dropped} messages could not be shown)\n".encode()
+                self._dropped = 0
+                data = note + data
+            self._pending.append(data)
+            self._pending_bytes += len(data)
+            if self._thread is None:
+                # A daemon: a terminal that never takes its output must not keep the process from ending.
+                self._thread = threading.Thread(target=self._write_all, name="messages", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Wait until everything is written, for at most FLUSH_S."""
+        self.drain(FLUSH_S)
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until everything is written, for at most `seconds`. Return whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._pending, seconds)
+
+    def _write_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: bool(self._pending))
+                data = self._pending[0]
+            self._write_one(data)
+            with self._changed:
+                self._pending.popleft()
+                self._pending_bytes -= len(data)
+                self._changed.notify_all()
+
+    def _write_one(self, data: bytes) -> None:
+        # os.write, not a Python file: a thread that is stuck in it holds no lock that the interpreter takes at exit.
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BlockingIOError:
+                # Somebody made the descriptor non-blocking; it is shared with other processes and stays as it is.
+                select.select([], [self._descriptor], [], 1.0)
+            except OSError:
+                return

@@ -1,0 +1,179 @@
+"""Output that blocks, breaks or fails: no message stops a guard, and no exit code claims that the agent failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from console.cli.output import MAX_PENDING, BackgroundWriter
+from tests.cli.nightdesk import Nightdesk
+from tests.waiting import until_sync
+
+FULL = Path("/dev/full")
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    reader, writer = os.pipe()
+    yield reader, writer
+    for descriptor in (reader, writer):
+        try:
+            os.close(descriptor)
+        except OSError:
+            continue
+
+
+def test_messages_arrive_in_order(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    messages = BackgroundWriter(writer)
+    for number in range(100):
+        messages.write(f"{number}\n")
+    assert messages.drain(5)
+    assert os.read(reader, 1 << 16).split() == [b"%d" % number for number in range(100)]
+
+
+def test_a_reader_that_does_not_read_holds_nobody_up_and_dropped_messages_are_counted(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    messages = BackgroundWriter(writer)
+    line = "x" * 4095 + "\n"
+    written = MAX_PENDING // len(line) + 40
+    for _ in range(written):
+        messages.write(line)
+    assert not messages.drain(0)
+    seen = b""
+    while not messages.drain(0):
+        seen += os.read(reader, 1 << 16)
+    messages.write("the last\n")
+    assert messages.drain(5)
+    while not seen.endswith(b"the last\n"):
+        seen += os.read(reader, 1 << 16)
+    dropped = written - seen.count(b"x" * 4095)
+    assert dropped > 0
+    assert f"({dropped} messages could not be shown)\nthe last\n".encode() in seen
+
+
+def test_a_reader_that_is_gone_raises_nothing(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    os.close(reader)
+    messages = BackgroundWriter(writer)
+    messages.write("nobody reads this\n")
+    assert messages.drain(5)
+
+
+def test_a_character_that_the_terminal_lacks_is_written_as_an_escape(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    messages = BackgroundWriter(writer, "ascii")
+    messages.write("caf\u00e9\n")
+    assert messages.drain(5)
+    assert os.read(reader, 100) == b"caf\\xe9\n"
+
+
+def _ended(nightdesk: Nightdesk, task: str) -> bool:
+    found = nightdesk("history", "--task", task, "--json").json
+    return bool(found) and found[0]["state"] == "ended"
+
+
+@pytest.mark.parametrize("redirection", ["2>&1 | head -1", "> /dev/full 2>&1", ">&- 2>&- <&-"])
+def test_a_run_is_supervised_to_its_end_whatever_becomes_of_its_output(nightdesk: Nightdesk, redirection: str) -> None:
+    command = f"{sys.executable} -m console --state-dir {nightdesk.state} run timed --origin manual"
+    script = f"set -o pipefail; {command} {redirection}; exit $?"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 3, done
+    (entry,) = nightdesk("history", "--json").json
+    assert entry["outcome"] == "timeout"
+
+
+def test_a_terminal_stopped_with_ctrl_s_does_not_hold_up_the_limit(nightdesk: Nightdesk) -> None:
+    master, slave = pty.openpty()
+    # What ctrl-s does: the terminal takes no output until ctrl-q.
+    termios.tcflow(slave, termios.TCOOFF)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "run", "timed", "--origin", "manual"],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    try:
+        until_sync(lambda: _ended(nightdesk, "timed"))
+        assert process.wait(20) == 3
+    finally:
+        process.kill()
+        process.wait()
+        termios.tcflow(slave, termios.TCOON)
+        os.close(slave)
+        os.close(master)
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("arguments", [("ps",), ("ps", "--json"), ("--help",), ("--version",), ("paths",)])
+def test_data_that_cannot_be_written_is_never_a_failed_agent(nightdesk: Nightdesk, arguments: tuple[str, ...]) -> None:
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), *arguments],
+            cwd=nightdesk.folder,
+            env=nightdesk.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 141
+
+
+def test_closed_streams_are_like_dev_null(nightdesk: Nightdesk) -> None:
+    """Else a file of ours, the database for one, gets the number of stdout."""
+    nightdesk.launch("good")
+    script = f"{sys.executable} -m console --state-dir {nightdesk.state} ps --json >&- 2>&- <&-; echo $?"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "0\n"
+    assert nightdesk("doctor").code == 0
+
+
+def test_a_usage_error_quotes_arguments_without_controls(nightdesk: Nightdesk) -> None:
+    done = nightdesk("ps", "r\x1b]52;c;T1dORUQ=\x07\u202e")
+    assert done.code == 2
+    assert not set(done.err) & {"\x1b", "\x07", "\u202e"}
+    assert "unexpected extra argument" in done.err
+
+
+def test_messages_come_before_the_data_that_follows_them(nightdesk: Nightdesk) -> None:
+    script = f"{sys.executable} -m console --state-dir {nightdesk.state} run good --origin manual --json 2>&1"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    messages, _, data = done.stdout.partition("{\n")
+    assert "ok after" in messages
+    assert json.loads("{" + data)["outcome"] == "ok"
