@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from console.store.store import Store
 STARTED_S = 3.0
 USUAL = (700, 10, 10)
 """When garbage is looked for, as Python has it by itself."""
+PR_SET_DUMPABLE = 4
+"""From <linux/prctl.h>."""
 MakeProvider = Callable[[], Provider]
 
 
@@ -54,6 +57,7 @@ async def open_app(
 
     Raises StoreError.
     """
+    forbid_memory_dumps()
     async with AsyncExitStack() as stack:
         # At its start a process makes much and drops little; from then on it may run for months.
         asyncio.get_running_loop().call_later(STARTED_S, gc.set_threshold, *USUAL)
@@ -80,6 +84,12 @@ async def open_app(
         )
         await stack.enter_async_context(engine)
         yield App(engine=engine, store=store, log=log, clock=clock, provider=provider)
+
+
+def forbid_memory_dumps() -> None:
+    """Keep the API key and the prompts of this process out of core files and from other processes of the user."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = False) -> EngineSettings:

@@ -36,6 +36,8 @@ class ExitCode(IntEnum):
     """The terminal went away; a run goes on under another guard."""
     INTERRUPTED = 130
     """Ctrl-C; a run goes on under another guard."""
+    QUIT = 131
+    """Ctrl-\\; a run goes on under another guard."""
     PIPE = 141
     """The output could not be written: its reader closed it, or its disk is full."""
     TERMINATED = 143

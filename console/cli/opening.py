@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from console.app import App, engine_settings, open_app, provider_factory
 from console.cli.invocation import Invocation
+from console.cli.signals import not_stopped_by_terminal
 from console.config import Settings
 from console.engine.settings import ProcessKind
 
@@ -24,9 +25,12 @@ async def opened(
     Raises ConfigError, CommandError, StoreError.
     """
     settings = settings or invocation.settings()
-    async with open_app(
-        folder=invocation.folder,
-        settings=engine_settings(settings, kind, read_only=read_only),
-        make_provider=provider_factory(settings.provider, invocation.environment),
-    ) as app:
-        yield app
+    # The console drives its terminal itself.
+    job_control = nullcontext() if kind is ProcessKind.CONSOLE else not_stopped_by_terminal()
+    with job_control:
+        async with open_app(
+            folder=invocation.folder,
+            settings=engine_settings(settings, kind, read_only=read_only),
+            make_provider=provider_factory(settings.provider, invocation.environment),
+        ) as app:
+            yield app

@@ -86,6 +86,7 @@ def test_the_codes_themselves_never_change() -> None:
         "TRY_LATER": 75,
         "HUNG_UP": 129,
         "INTERRUPTED": 130,
+        "QUIT": 131,
         "PIPE": 141,
         "TERMINATED": 143,
     }

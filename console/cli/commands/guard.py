@@ -45,7 +45,7 @@ async def _guard(invocation: Invocation) -> int:
         return ExitCode.OK
     try:
         async with opened(invocation, ProcessKind.GUARD, settings=settings) as app:
-            with shutdown_on_signals() as shutdown:
+            with shutdown_on_signals(on_suspend=lambda: None) as shutdown:
                 return await _until_idle(app, shutdown, lambda: _is_there(path, lock))
     finally:
         os.close(lock)

@@ -24,6 +24,7 @@ from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.settings import ProcessKind
 
+NOT_SUSPENDED = "not suspended: this process guards the run; ctrl-c hands it over to the background supervisor"
 LOOK_SECONDS = 0.2
 """Between two looks at the run for a status line."""
 
@@ -72,7 +73,7 @@ async def _launch(invocation: Invocation, settings: Settings, request: LaunchReq
     async with opened(invocation, ProcessKind.RUN, settings=settings) as app:
         # Before the claim: without a usable key there is nothing to take a hold for.
         app.provider.ready()
-        with shutdown_on_signals() as shutdown:
+        with shutdown_on_signals(on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
             answer = await app.engine.operations.launch(request)
             _told(invocation, answer)
             run = await _followed(invocation, app, answer.run.id, shutdown, wait=wait)

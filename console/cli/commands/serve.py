@@ -16,6 +16,8 @@ from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.diag_log import logger
 from console.engine.settings import ProcessKind
 
+NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c ends it and hands them over"
+
 
 @click.command("serve")
 @shared_options
@@ -34,7 +36,7 @@ async def _serve(invocation: Invocation) -> int:
     async with opened(invocation, ProcessKind.SERVE, settings=settings) as app:
         # An unattended launch without a key would only fill the history with runs that were not sent.
         app.provider.ready()
-        with shutdown_on_signals() as shutdown:
+        with shutdown_on_signals(on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
             tasks = len(settings.tasks)
             logger().info("serving %d tasks", tasks)
             manager.ready(f"serving {tasks} tasks")

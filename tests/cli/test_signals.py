@@ -1,0 +1,100 @@
+"""Job control and core files: no terminal stops a process that guards a run, and no secret reaches the disk."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+from tests.cli.nightdesk import Nightdesk
+from tests.waiting import until_sync
+
+
+def _is_running(nightdesk: Nightdesk) -> bool:
+    return any(run["state"] == "running" for run in nightdesk.live())
+
+
+def test_ctrl_z_does_not_stop_the_guard(nightdesk: Nightdesk) -> None:
+    running = nightdesk.start("run", "timed", "--origin", "manual")
+    until_sync(lambda: _is_running(nightdesk))
+    running.send_signal(signal.SIGTSTP)
+    done = nightdesk.ended(running)
+    assert done.code == 3
+    assert "not suspended" in done.err
+
+
+def test_ctrl_backslash_hands_the_run_over(nightdesk: Nightdesk) -> None:
+    running = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: _is_running(nightdesk))
+    running.send_signal(signal.SIGQUIT)
+    done = nightdesk.ended(running)
+    assert done.code == 131
+    assert "guarded by" in done.err
+    assert nightdesk("cancel", "--all").code == 0
+
+
+def test_a_background_job_is_not_stopped_by_stty_tostop(nightdesk: Nightdesk) -> None:
+    """The kernel stops a background process group at its first write to a terminal with `tostop`."""
+    master, slave = pty.openpty()
+    mode = termios.tcgetattr(slave)
+    mode[3] |= termios.TOSTOP
+    termios.tcsetattr(slave, termios.TCSANOW, mode)
+    # The shell has the terminal; its child leads another process group of the same session.
+    script = f"""
+import os, subprocess, sys, fcntl, termios
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+child = subprocess.Popen({[sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]!r}
+    + ["run", "timed", "--origin", "manual"], process_group=0)
+_, status = os.waitpid(child.pid, os.WUNTRACED)
+os._exit(99 if os.WIFSTOPPED(status) else os.waitstatus_to_exitcode(status))
+"""
+    shell = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+    )
+    try:
+        assert shell.wait(30) == 3
+    finally:
+        shell.kill()
+        os.close(slave)
+        os.close(master)
+
+
+def test_no_core_file_is_written(nightdesk: Nightdesk) -> None:
+    serving = nightdesk.start("serve")
+    until_sync(lambda: (nightdesk.state / "owners").is_dir())
+    limits = Path(f"/proc/{serving.pid}/limits").read_text(encoding="utf-8")
+    serving.send_signal(signal.SIGTERM)
+    nightdesk.ended(serving)
+    core = next(line.split() for line in limits.splitlines() if line.startswith("Max core file size"))
+    assert core[4:6] == ["0", "0"]
+
+
+def test_a_process_with_an_engine_is_not_dumpable(nightdesk: Nightdesk) -> None:
+    """A core file that the kernel pipes to a program does not obey the size limit."""
+    script = """
+import ctypes, sys
+from console.cli.main import entry
+dumpable = ctypes.CDLL(None).prctl
+before = dumpable(3, 0, 0, 0, 0)
+entry(sys.argv[1:])
+print(before, dumpable(3, 0, 0, 0, 0), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--state-dir", str(nightdesk.state), "ps"],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "1 0\n"
