@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from console.domain.key import TARGET_ACCEPTED, check_target
 from console.domain.text import sanitize
 from console.provider.http.address import ACCEPTED, service_root
 
@@ -212,6 +213,22 @@ class Schedule(FieldType):
         except StopIteration:
             raise ValueError(f"{quoted(value)} never fires") from None
         return cls(" ".join(value.split()), repeats_in_a_day=len(cron.minutes) * len(cron.hours) > 1)
+
+
+class Target(FieldType):
+    """The target of a task, checked as any other target is."""
+
+    __slots__ = ("text",)
+    accepted = TARGET_ACCEPTED
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        if not isinstance(value, str):
+            raise ValueError(f"is {described(value)}")
+        return cls(check_target(value))
 
 
 class BaseUrl(FieldType):

@@ -17,6 +17,7 @@ from console.config.field_types import (
     RunCap,
     Schedule,
     Seconds,
+    Target,
     UnitCap,
     UnitCount,
     Weight,
@@ -153,7 +154,7 @@ class TaskTable(Table, frozen=True, kw_only=True):
 
     name: Name
     type: TaskType = "task"
-    target: OneLine | None = None
+    target: Target | None = None
     prompt: Text | None = None
     prompt_file: OneLine | None = None
     schedule: Schedule | None = None

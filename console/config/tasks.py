@@ -39,7 +39,7 @@ class TaskReader:
         return Task(
             name=table.name,
             type=table.type,
-            target=_or(table.target, table.name),
+            target=table.target.text if table.target else table.name,
             prompt=prompt,
             agent=_or(table.agent, self._provider.agent),
             model=_or(table.model, self._provider.model),

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 DAY_FORM = "2026-11-23"
 SLOT_FORM = "20261123T0200Z"
+MAX_TARGET = 1024
+TARGET_ACCEPTED = f"one line of 1 to {MAX_TARGET} characters that neither starts nor ends with a blank"
+"""What `check_target` accepts, for messages and help texts."""
+_LINE_BREAKING = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Unicode categories that a target must not contain: controls, surrogates, line and paragraph separators."""
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _SLOT = re.compile(r"\d{8}T\d{4}Z\Z", re.ASCII)
 
@@ -29,6 +35,22 @@ def key_of(task_type: str, target: str, date_text: str) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"a type and a target are valid Unicode text, unlike {task_type!r}, {target!r}") from None
     return hashlib.sha256(text).hexdigest()[:16]
+
+
+def check_target(text: str) -> str:
+    """Return `text` if it may be the target of a run, wherever it comes from: config file, option or another door.
+
+    Raises ValueError with a complaint that completes a sentence starting with the name of the value: `is empty`.
+    """
+    if not text:
+        raise ValueError("is empty")
+    if len(text) > MAX_TARGET:
+        raise ValueError(f"has {len(text)} characters")
+    if any(unicodedata.category(character) in _LINE_BREAKING for character in text):
+        raise ValueError("contains a line break or another control character")
+    if text != text.strip():
+        raise ValueError("starts or ends with a blank")
+    return text
 
 
 def day_date(instant: datetime, zone: ZoneInfo) -> str:

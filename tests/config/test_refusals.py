@@ -50,7 +50,10 @@ IN_PROVIDER = [
 ]
 IN_TASK = [
     ('type = "a:b"', 'tasks[1].type is "a:b"; accepted: a text of 1 to 256 characters without a colon'),
-    ('target = ""', "tasks[1].target is a text; accepted: one line of 1 to 1024 characters"),
+    ('target = ""', "tasks[1].target is empty; accepted: one line of 1 to 1024 characters"),
+    ('target = "site "', "tasks[1].target starts or ends with a blank"),
+    ('target = "x\\ny"', "tasks[1].target contains a line break"),
+    ("target = 5", "tasks[1].target is 5"),
     ('prompt_file = "x"', "tasks[1] has both prompt and prompt_file; accepted: exactly one of the two"),
     ('schedule = "0 3 * *"', 'tasks[1].schedule "0 3 * *" has 4 fields; accepted: cron with five fields'),
     ('schedule = "0 0 3 * * *"', 'tasks[1].schedule "0 0 3 * * *" has 6 fields; accepted: cron with five fields'),

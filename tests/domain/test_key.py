@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.key import day_date, is_key, key_of, parse_date, slot_date
+from console.domain.key import check_target, day_date, is_key, key_of, parse_date, slot_date
 
 
 @pytest.mark.parametrize(
@@ -101,3 +101,29 @@ def test_a_slot_has_one_form(text: str) -> None:
 def test_a_date_exists(text: str, window: str) -> None:
     with pytest.raises(ValueError, match="does not exist"):
         parse_date(text, window)
+
+
+@pytest.mark.parametrize(
+    "target", ["acme/site", "a", "x" * 1024, "a b", "東京", "naïve", "https://acme.example/?q=1&r=2"]
+)
+def test_a_target_is_one_line_of_text(target: str) -> None:
+    assert check_target(target) == target
+
+
+@pytest.mark.parametrize(
+    ("target", "complaint"),
+    [
+        ("", "is empty"),
+        ("x" * 1025, "has 1025 characters"),
+        ("site ", "starts or ends with a blank"),
+        ("\u3000site", "starts or ends with a blank"),
+        ("x\ny", "contains a line break"),
+        ("site\n", "contains a line break"),
+        ("x\x9by", "contains a line break"),
+        ("x\u2028y", "contains a line break"),
+        ("x\udc80", "contains a line break"),
+    ],
+)
+def test_what_is_no_target(target: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        check_target(target)
