@@ -114,11 +114,17 @@ def provider_factory(settings: ProviderSettings, environment: Mapping[str, str])
     def make() -> Provider:
         # Not before it is needed: the HTTP library takes longer to load than most commands take in all.
         from console.provider.gemini.adapter import GeminiProvider
+        from console.provider.http.clients import Route
         from console.provider.http.secret import Secret
 
         key = settings.api_key
         secret = Secret.from_file(key.file) if key.file else Secret.from_env(key.env or "", environment)
-        return GeminiProvider(base_url=settings.base_url, api_version=settings.api_version, secret=secret)
+        return GeminiProvider(
+            base_url=settings.base_url,
+            api_version=settings.api_version,
+            secret=secret,
+            route=Route(proxy=settings.proxy, ca_file=settings.ca_file),
+        )
 
     return make
 

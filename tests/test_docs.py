@@ -21,6 +21,7 @@ from console.config.schema import (
     ProviderTable,
     RolloutTable,
     SchedulerTable,
+    StoreTable,
     Table,
     TaskTable,
     UnitsTable,
@@ -33,6 +34,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 TABLES: dict[str, type[Table]] = {
     "[provider]": ProviderTable,
+    "[store]": StoreTable,
     "[units]": UnitsTable,
     "[caps]": CapsTable,
     '[prices."MODEL"]': PriceTable,

@@ -2,6 +2,6 @@
 
 from console.config.errors import ConfigError
 from console.config.load import load
-from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings
+from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings, StoreSettings
 
-__all__ = ["ConfigError", "ConsoleSettings", "KeySource", "ProviderSettings", "Settings", "load"]
+__all__ = ["ConfigError", "ConsoleSettings", "KeySource", "ProviderSettings", "Settings", "StoreSettings", "load"]

@@ -15,7 +15,7 @@ from cronsim import CronSim, CronSimError
 
 from console.domain.key import TARGET_ACCEPTED, check_target
 from console.domain.text import sanitize
-from console.provider.http.address import ACCEPTED, service_root
+from console.provider.http.address import ACCEPTED, PROXY_ACCEPTED, proxy_address, service_root
 
 UNLIMITED = "unlimited"
 """The word for a cap without a limit."""
@@ -252,6 +252,22 @@ class BaseUrl(FieldType):
                 re.split(r"[;:] (?:not a URL; )?expected", str(error))[0].removeprefix("base_url ")
             ) from None
         return cls(value.rstrip("/"))
+
+
+class ProxyUrl(FieldType):
+    """The address of an HTTP proxy."""
+
+    __slots__ = ("url",)
+    accepted = PROXY_ACCEPTED
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @classmethod
+    def read(cls, value: object) -> Self:
+        if not isinstance(value, str):
+            raise ValueError(f"is {described(value)}")
+        return cls(proxy_address(value))
 
 
 def quoted(text: str) -> str:

@@ -20,11 +20,12 @@ from console.config.schema import (
     ProviderTable,
     RolloutTable,
     SchedulerTable,
+    StoreTable,
     Table,
     TaskTable,
     UnitsTable,
 )
-from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings
+from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings, StoreSettings
 from console.config.tasks import TaskReader, check_distinct
 from console.config.toml_positions import KeyPath, lines_of
 from console.config.trusted_files import OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
@@ -78,6 +79,7 @@ class _Reader:
         for name in self._document.keys() - set(SECTIONS):
             self._errors.unknown((name,), SECTIONS)
         provider = self._section("provider", ProviderTable)
+        store = self._section("store", StoreTable)
         units = self._section("units", UnitsTable)
         caps = self._section("caps", CapsTable)
         defaults = self._section("defaults", DefaultsTable)
@@ -86,15 +88,23 @@ class _Reader:
         console = self._section("console", ConsoleTable)
         prices = self._prices()
         key = self._key_source(provider or ProviderTable())
+        ca_file = self._ca_file(provider or ProviderTable())
+        state_dir = self._state_dir(store or StoreTable())
         # An invalid section has been reported already; its defaults only allow the tasks to be checked as well.
         tasks = self._tasks(provider or ProviderTable(), defaults or DefaultsTable(), caps)
-        if self._errors or not (provider and units and caps and rollout and scheduler and console):
+        if self._errors or not (provider and store and units and caps and rollout and scheduler and console):
             raise self._errors.error()
         return Settings(
             path=self._path,
             provider=ProviderSettings(
-                kind=provider.kind, base_url=provider.base_url.url, api_version=provider.api_version, api_key=key
+                kind=provider.kind,
+                base_url=provider.base_url.url,
+                api_version=provider.api_version,
+                api_key=key,
+                proxy=provider.proxy.url if provider.proxy else None,
+                ca_file=ca_file,
             ),
+            store=StoreSettings(state_dir=state_dir, name=store.name),
             tasks=tasks,
             caps=_caps(caps),
             units=_units(units),
@@ -142,6 +152,33 @@ class _Reader:
         except RuntimeError:
             self._errors.add(where, "names the home folder of an unknown user", accepted="a file with mode 0600")
         return KeySource(file=file)
+
+    def _ca_file(self, table: ProviderTable) -> Path | None:
+        if table.ca_file is None:
+            return None
+        where = ("provider", "ca_file")
+        path = self._path_from(table.ca_file, where)
+        if path is None:
+            return None
+        try:
+            content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
+        except Unreadable as error:
+            self._errors.add(where, f"{path} {error}", accepted="a file of certificates that nobody else may write")
+            return None
+        if b"-----BEGIN CERTIFICATE-----" not in content:
+            self._errors.add(where, f"{path} contains no certificate", accepted="certificates in PEM form")
+        return path
+
+    def _state_dir(self, table: StoreTable) -> Path | None:
+        return None if table.state_dir is None else self._path_from(table.state_dir, ("store", "state_dir"))
+
+    def _path_from(self, text: str, where: KeyPath) -> Path | None:
+        """Return an absolute path; a relative one starts at the folder of the config file."""
+        try:
+            return Path(os.path.abspath(self._path.parent / Path(text).expanduser()))
+        except RuntimeError:
+            self._errors.add(where, "names the home folder of an unknown user", accepted="a path")
+            return None
 
     def _tasks(self, provider: ProviderTable, defaults: DefaultsTable, caps: CapsTable | None) -> tuple[Task, ...]:
         raw = self._document.get("tasks", [])

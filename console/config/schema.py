@@ -14,6 +14,7 @@ from console.config.field_types import (
     BaseUrl,
     Money,
     PollSeconds,
+    ProxyUrl,
     RunCap,
     Schedule,
     Seconds,
@@ -75,6 +76,8 @@ class ProviderTable(Table, frozen=True, kw_only=True):
     api_version: Version = "v1beta"
     api_key_env: EnvName | None = None
     api_key_file: OneLine | None = None
+    proxy: ProxyUrl | None = None
+    ca_file: OneLine | None = None
     agent: Word = "antigravity-preview-09-2026"
     model: Word = "gemini-3.8-flash"
     poll_seconds: PollSeconds = PollSeconds(5_000)
@@ -82,6 +85,15 @@ class ProviderTable(Table, frozen=True, kw_only=True):
     tools: Tools = ()
     network: Network | None = None
     system_instruction: Text | None = None
+
+
+class StoreTable(Table, frozen=True, kw_only=True):
+    """`[store]`"""
+
+    state_dir: OneLine | None = None
+    """None means --state-dir, NIGHTDESK_STATE_DIR or the default folder of the system."""
+    name: Name | None = None
+    """Shown where several ledgers could be confused."""
 
 
 class UnitsTable(Table, frozen=True, kw_only=True):
@@ -177,5 +189,5 @@ class TaskTable(Table, frozen=True, kw_only=True):
     system_instruction: Text | None = None
 
 
-SECTIONS = ("provider", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console", "tasks")
+SECTIONS = ("provider", "store", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console", "tasks")
 """The names of all tables."""

@@ -30,6 +30,20 @@ class ProviderSettings:
     """An https URL, or http with a loopback address; without a slash at the end."""
     api_version: str
     api_key: KeySource
+    proxy: str | None = None
+    """URL of the HTTP proxy through which the service is reached; None connects directly."""
+    ca_file: Path | None = None
+    """PEM file with the certificate authorities to trust; None trusts the bundled ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSettings:
+    """Where the runs are recorded."""
+
+    state_dir: Path | None = None
+    """Absolute path of the state folder; None if the file does not name one."""
+    name: str | None = None
+    """What people call this ledger, such as `prod`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +67,7 @@ class Settings:
 
     path: Path
     provider: ProviderSettings
+    store: StoreSettings = field(default_factory=StoreSettings)
     tasks: tuple[Task, ...]
     """In the order of the file."""
     caps: Caps

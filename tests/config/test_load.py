@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.config import KeySource, Settings, load
+from console.config import KeySource, Settings, StoreSettings, load
 from console.config.example import example_text
 from console.config.field_types import Number, PollSeconds, Seconds, UnitCount
 from console.domain.limits import Caps
@@ -150,3 +150,30 @@ def test_a_tenth_of_a_second_is_a_hundred_milliseconds() -> None:
     assert PollSeconds.read(Decimal("0.1")).scaled == 100
     assert PollSeconds.read(Decimal("1e2")).scaled == 100_000
     assert PollSeconds.read(300).scaled == 300_000
+
+
+def test_the_state_folder_starts_at_the_folder_of_the_file(folder: Path, home: Path) -> None:
+    assert loaded(folder, CAPS + TASK).store == StoreSettings()
+    named = loaded(folder, '[store]\nstate_dir = "state"\nname = "prod"\n' + CAPS + TASK).store
+    assert named == StoreSettings(state_dir=folder / "state", name="prod")
+    assert loaded(folder, '[store]\nstate_dir = "~/runs"\n' + CAPS + TASK).store.state_dir == home / "runs"
+    assert loaded(folder, '[store]\nstate_dir = "/srv/../var/nd"\n' + CAPS + TASK).store.state_dir == Path("/var/nd")
+
+
+def test_a_relative_config_path_gives_an_absolute_state_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(folder, '[store]\nstate_dir = "state"\n' + CAPS + TASK)
+    monkeypatch.chdir(folder)
+    assert load(Path(path.name)).store.state_dir == folder / "state"
+
+
+@pytest.mark.parametrize("state_dir", [Path("/srv/night desk"), Path('/srv/"quoted"\\back'), Path("/srv/größe")])
+def test_the_file_that_init_writes_can_name_the_state_folder(folder: Path, state_dir: Path) -> None:
+    assert loaded(folder, example_text(state_dir)).store.state_dir == state_dir
+
+
+def test_a_proxy_and_certificates_are_named_in_the_file(folder: Path) -> None:
+    authorities = folder / "ca.pem"
+    authorities.write_text("-----BEGIN CERTIFICATE-----\n")
+    table = '[provider]\nproxy = "http://proxy.example:3128/"\nca_file = "ca.pem"\n'
+    provider = loaded(folder, table + CAPS + TASK).provider
+    assert (provider.proxy, provider.ca_file) == ("http://proxy.example:3128", authorities)

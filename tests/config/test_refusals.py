@@ -45,6 +45,12 @@ IN_PROVIDER = [
     ),
     ('base_url = "https://example.org/?key=1"', "2: provider.base_url holds a query or a fragment; accepted: https"),
     ('base_url = "https://"', "2: provider.base_url names no host; accepted: https://HOST"),
+    ('proxy = "proxy.example:3128"', '2: provider.proxy "proxy.example:3128" is not the address of a proxy'),
+    ('proxy = "http://proxy.example"', '2: provider.proxy "http://proxy.example" is not the address of a proxy'),
+    ('proxy = "http://me:secret@proxy.example:1"', "2: provider.proxy contains a user name or password; accepted"),
+    ('proxy = "socks5://proxy.example:1080"', '2: provider.proxy "socks5://proxy.example:1080" is not the address'),
+    ("proxy = 3128", "2: provider.proxy is 3128; accepted: http://HOST:PORT"),
+    ('ca_file = "absent.pem"', "2: provider.ca_file"),
     ("base_url = 7", "2: provider.base_url is 7; accepted: https://HOST"),
     ('agent = "two words"', '2: provider.agent is "two words"; accepted: 1 to 256 ASCII characters without spaces'),
 ]

@@ -8,12 +8,14 @@ import sys
 from asyncio import StreamReader as Reader
 from asyncio import StreamWriter as Writer
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
+import certifi
 import pytest
 
 from console.provider.contract import Launched, NotSent, ProviderError, Unavailable, Unknown, Unreachable, Verdict
 from console.provider.gemini.adapter import GeminiProvider
-from console.provider.http.clients import ClientFactory
+from console.provider.http.clients import ClientFactory, Route
 from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
@@ -215,6 +217,70 @@ async def test_the_environment_cannot_lead_the_key_elsewhere(monkeypatch: pytest
         monkeypatch.setenv("NETRC", "/nonexistent")
         assert isinstance(await adapter(server.url).create(order()), Launched)
         assert (thief.connections, server.connections) == (0, 1)
+
+
+def through(proxy: str, url: str = "https://agents.example") -> GeminiProvider:
+    return GeminiProvider(base_url=url, secret=Secret(KEY), bounds=quick(), route=Route(proxy=proxy))
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+async def test_a_proxy_that_refuses_the_tunnel_proves_that_nothing_was_sent(status: int) -> None:
+    async with servers.answering(servers.response(status)) as proxy:
+        one = through(proxy.url)
+        assert isinstance(await one.create(order()), NotSent)
+        with pytest.raises(Unreachable):
+            await one.get("v1_Chd")
+        await one.aclose()
+    assert all(request.startswith(b"CONNECT agents.example:443 HTTP/1.1\r\n") for request in proxy.requests)
+    assert KEY.encode() not in b"".join(proxy.requests)
+
+
+async def test_a_proxy_that_is_not_there_proves_that_nothing_was_sent() -> None:
+    assert isinstance(await through(f"http://127.0.0.1:{free_port()}").create(order()), NotSent)
+
+
+async def test_a_service_on_loopback_is_reached_without_the_proxy() -> None:
+    async with servers.answering(WHOLE) as proxy, servers.answering(WHOLE) as server:
+        assert isinstance(await through(proxy.url, server.url).create(order()), Launched)
+        assert (proxy.connections, server.connections) == (0, 1)
+
+
+def test_session_keys_are_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    context = ClientFactory("https://agents.example/v1", Secret(KEY), quick(), key_header="x-key").tls()
+    assert context.keylog_filename is None
+    assert not (tmp_path / "keys").exists()
+
+
+async def test_a_key_log_that_cannot_be_written_stops_no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nonexistent/keys")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent/certificates")
+    async with servers.serving(silent) as server:
+        one = adapter(server.url.replace("http:", "https:"), connect_s=0.2)
+        assert isinstance(await one.create(order()), NotSent)
+
+
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n", None])
+def test_a_ca_file_that_cannot_be_used_is_reported_before_anything_is_sent(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_bytes(content)
+    with pytest.raises(ValueError, match=r"the CA file .* cannot be used: ") as caught:
+        GeminiProvider(base_url="https://agents.example", secret=Secret(KEY), route=Route(ca_file=ca_file))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_ca_file_replaces_the_bundled_certificates(tmp_path: Path) -> None:
+    bundled = Path(certifi.where()).read_text(encoding="utf-8")
+    first = bundled[bundled.index("-----BEGIN CERTIFICATE-----") :].split("-----END CERTIFICATE-----")[0]
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_text(f"{first}-----END CERTIFICATE-----\n", encoding="utf-8")
+    factory = ClientFactory(
+        "https://agents.example/v1", Secret(KEY), quick(), key_header="x-key", route=Route(ca_file=ca_file)
+    )
+    assert len(factory.tls().get_ca_certs()) == 1
 
 
 async def test_a_repetition_is_silent_on_the_terminal() -> None:

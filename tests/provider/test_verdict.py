@@ -15,7 +15,7 @@ from console.provider.http.exchange import FailureKind, Reply, UnsupportedReply,
 from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
 from tests.provider.examples import error_new, error_old, interaction
 
-PROVEN_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout"}
+PROVEN_NOT_SENT = {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 
 UNKNOWN = {
     "CloseError",
@@ -27,7 +27,6 @@ UNKNOWN = {
     "LocalProtocolError",
     "NetworkError",
     "ProtocolError",
-    "ProxyError",
     "ReadError",
     "ReadTimeout",
     "RemoteProtocolError",

@@ -28,7 +28,7 @@ from console.provider.gemini.replies import STATUS_LENGTH, read_launched, remote
 from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import stream_events
 from console.provider.http.address import service_root
-from console.provider.http.clients import Bounds, ClientFactory, TransportFactory
+from console.provider.http.clients import Bounds, ClientFactory, Route, TransportFactory
 from console.provider.http.errors import cleaned, is_unknown_route, retry_after
 from console.provider.http.exchange import Reply, TransportFailure, exchange
 from console.provider.http.json_narrowing import members, opaque_id, parsed, text
@@ -58,17 +58,20 @@ class GeminiProvider:
         secret: Secret,
         api_version: str = "v1beta",
         bounds: Bounds | None = None,
+        route: Route | None = None,
         transport: TransportFactory | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Raises ValueError for a `base_url` that would send the key unencrypted.
+        """Raises ValueError for a `base_url` that would send the key unencrypted, or an unusable CA file.
 
         Tests pass `transport` in place of the network; it is called again for every launch. `wall` returns Unix time
         in seconds; it stands in for the date of a reply that has none.
         """
         root = service_root(base_url, api_version)
         self._bounds = bounds or Bounds()
-        self._clients = ClientFactory(root, secret, self._bounds, key_header=KEY_HEADER, transport=transport, wall=wall)
+        self._clients = ClientFactory(
+            root, secret, self._bounds, key_header=KEY_HEADER, route=route, transport=transport, wall=wall
+        )
         self._redactor = Redactor(secret)
         self._calls = ServiceClient(root, self._clients, self._bounds, self._redactor)
         self._sandboxes = SandboxCalls(self._calls)

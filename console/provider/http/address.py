@@ -39,6 +39,33 @@ def service_root(base_url: str, api_version: str) -> str:
     return f"{parts.scheme}://{place}{parts.path.rstrip('/')}/{api_version}"
 
 
+PROXY_ACCEPTED = "http://HOST:PORT or https://HOST:PORT, without a user name"
+"""What `proxy_address` accepts, for messages."""
+
+
+def proxy_address(url: str) -> str:
+    """Return the URL of an HTTP proxy without a slash at its end. Raises ValueError with the bare complaint."""
+    shown = f'"{sanitize(url, limit=60)}"'
+    if _URL.fullmatch(url) is None:
+        raise ValueError(f"{shown} is not a URL")
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is not None
+    except ValueError:
+        raise ValueError(f"{shown} is not a URL") from None
+    if "@" in parts.netloc:
+        raise ValueError("contains a user name or password")
+    if parts.scheme not in ("http", "https") or not has_port or parts.path not in ("", "/"):
+        raise ValueError(f"{shown} is not the address of a proxy")
+    if parts.query or parts.fragment or not _is_host(parts.hostname or ""):
+        raise ValueError(f"{shown} is not the address of a proxy")
+    return url.removesuffix("/")
+
+
+def _is_host(host: str) -> bool:
+    return _HOST.fullmatch(host) is not None or isinstance(_literal(host), IPv6Address)
+
+
 def _check(parts: SplitResult) -> None:
     if "@" in parts.netloc:
         raise ValueError(f"base_url holds a user name or password; expected {ACCEPTED}")
@@ -46,7 +73,7 @@ def _check(parts: SplitResult) -> None:
         raise ValueError(f"base_url holds a query or a fragment; expected {ACCEPTED}")
     host = parts.hostname or ""
     literal = _literal(host)
-    if not (_HOST.fullmatch(host) or isinstance(literal, IPv6Address)):
+    if not _is_host(host):
         raise ValueError(f"base_url names no host; expected {ACCEPTED}")
     if parts.scheme == "https":
         return

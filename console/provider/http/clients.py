@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import formatdate
+from pathlib import Path
 
+import certifi
 import httpx
 
 from console import __version__
+from console.domain.text import sanitize
 from console.provider.http.secret import Secret
 
 
@@ -35,6 +38,16 @@ class Bounds:
     """Attempts of a repeatable call whose connection broke."""
     pause_s: float = 0.1
     """Pause before the second attempt; later pauses are longer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """How the service is reached. The environment (HTTPS_PROXY, SSL_CERT_FILE, SSLKEYLOGFILE, …) is ignored."""
+
+    proxy: str | None = None
+    """URL of an HTTP proxy, used for https services only; None connects directly."""
+    ca_file: Path | None = None
+    """PEM file with the certificate authorities to trust; None trusts the bundled ones."""
 
 
 TransportFactory = Callable[[], httpx.AsyncBaseTransport]
@@ -78,12 +91,14 @@ class ClientFactory:
         bounds: Bounds,
         *,
         key_header: str,
+        route: Route | None = None,
         transport: TransportFactory | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`root` comes from `address.service_root`; the key is sent in `key_header`.
 
-        `wall` returns Unix time in seconds. Tests pass a `transport` in place of the network.
+        `wall` returns Unix time in seconds. Tests pass a `transport` in place of the network. Raises ValueError for a
+        CA file that cannot be used.
         """
         self._is_plain = root.startswith("http:")
         self._secret = secret
@@ -91,7 +106,11 @@ class ClientFactory:
         self._wall = wall
         self._bounds = bounds
         self._given = transport
+        self._route = route or Route()
         self._context: ssl.SSLContext | None = None
+        if self._route.ca_file is not None:
+            # Checked at once: found out only at the launch, it would be a failure in the wrong place.
+            self.tls()
 
     def fresh(self, *, read_s: float) -> httpx.AsyncClient:
         """Return a client for one request; its connection is new, so it cannot be stale."""
@@ -115,17 +134,33 @@ class ClientFactory:
         )
 
     def _transport(self, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
+        proxy = None
+        if self._route.proxy is not None and not self._is_plain:
+            tls_to_proxy = self.tls() if self._route.proxy.startswith("https:") else None
+            proxy = httpx.Proxy(self._route.proxy, ssl_context=tls_to_proxy)
         return httpx.AsyncHTTPTransport(
-            verify=self.tls(), http1=True, http2=False, trust_env=False, retries=0, limits=limits
+            verify=self.tls(), http1=True, http2=False, trust_env=False, retries=0, limits=limits, proxy=proxy
         )
 
     def tls(self) -> ssl.SSLContext:
-        """Return the TLS context, which verifies against the bundled certificates. Made once, as loading takes 35 ms.
+        """Return the TLS context, which always verifies. Made once, as loading the certificates takes 35 ms.
 
-        For plain http on loopback, where TLS is not used, it contains no certificates.
+        `ssl.create_default_context` is not used, because it writes the session keys to SSLKEYLOGFILE, and fails if it
+        cannot. For plain http on loopback, where TLS is not used, the context contains no certificates. Raises
+        ValueError if the CA file cannot be used.
         """
-        if self._context is None and self._is_plain:
-            self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        elif self._context is None:
-            self._context = httpx.create_ssl_context(verify=True, trust_env=False)
+        if self._context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if not self._is_plain:
+                _trust(context, self._route.ca_file or Path(certifi.where()))
+            self._context = context
         return self._context
+
+
+def _trust(context: ssl.SSLContext, ca_file: Path) -> None:
+    try:
+        context.load_verify_locations(cafile=ca_file)
+    except OSError as error:
+        # ssl.SSLError is an OSError too; its text is about OpenSSL's internals.
+        why = error.strerror if not isinstance(error, ssl.SSLError) and error.strerror else "no valid certificates"
+        raise ValueError(f"the CA file {sanitize(str(ca_file))} cannot be used: {why}") from None

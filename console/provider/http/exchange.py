@@ -145,9 +145,12 @@ async def opened_stream(
 
 
 BEFORE_THE_FIRST_BYTE: frozenset[type[Exception]] = frozenset(
-    {httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout}
+    {httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError}
 )
-"""Connection refused, DNS, TLS, connect timeout, pool timeout (httpx 0.28.1).
+"""Connection refused, DNS, TLS, connect timeout, pool timeout, tunnel refused by the proxy (httpx 0.28.1).
+
+A proxy is used only for https, so a ProxyError comes from the CONNECT request that opens the tunnel, before any byte
+of the request itself.
 
 Only these exact classes count, since a subclass added later would prove nothing.
 """
