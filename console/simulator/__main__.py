@@ -6,10 +6,12 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import sys
 from collections.abc import Sequence
 
+from console.simulator.control_client import TOKEN_HEADER, TOKEN_VARIABLE
 from console.simulator.process import bind, url_of
 from console.simulator.scenario import PRESETS, Scenario, from_json
 from console.simulator.server import serve
@@ -20,7 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C or the end of the parent process. Returns the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    state = SimulatorState(seed=options.seed, default=options.scenario, api_key=options.api_key)
+    state = SimulatorState(
+        seed=options.seed,
+        default=options.scenario,
+        api_key=options.api_key,
+        control_token=os.environ.pop(TOKEN_VARIABLE, None) or None,
+    )
     try:
         state.set_faults(options.faults)
         listening = bind(options.port) if options.fd is None else socket.socket(fileno=options.fd)
@@ -35,6 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m console.simulator",
         description="A simulated Interactions API on loopback, to try things without an API key and at no cost.",
+        epilog=f"If the environment variable {TOKEN_VARIABLE} is set, control calls (/_sim/...) must send its value in "
+        f"the header {TOKEN_HEADER}.",
     )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free port)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same runs")

@@ -1,21 +1,31 @@
 """The control calls under `/_sim/`, for tests and tools: set faults and read what really happened.
 
-They need no API key and no fault strikes them.
+They need no API key and no fault strikes them. A web page must not be able to make them through a browser on this
+machine: the Host header must name this machine (a page can make its own host name resolve to 127.0.0.1), and no Origin
+header is accepted. If the state has a control token, every call must also send it.
 """
 
 from __future__ import annotations
 
 import json
+import secrets
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from console.simulator.control_client import TOKEN_HEADER
 from console.simulator.faults import FaultSpec
 from console.simulator.gemini.bodies import usage_body, utc
 from console.simulator.replies import ELSEWHERE
 from console.simulator.run import SimulatedRun
 from console.simulator.state import SimulatorState
+
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "[::1]"})
+"""The host names that a control call may address."""
+
+Call = Callable[[Request], Awaitable[Response]]
 
 
 def run_facts(state: SimulatorState, run: SimulatedRun) -> dict[str, object]:
@@ -46,11 +56,11 @@ class ControlApi:
     def routes(self) -> list[Route]:
         """Return the routes of all control calls, and the target of redirects."""
         return [
-            Route("/_sim/faults", self.set_faults, methods=["POST"]),
-            Route("/_sim/faults", self.clear_faults, methods=["DELETE"]),
-            Route("/_sim/reset", self.reset, methods=["POST"]),
-            Route("/_sim/stats", self.stats, methods=["GET"]),
-            Route("/_sim/runs", self.runs, methods=["GET"]),
+            Route("/_sim/faults", self._guarded(self.set_faults), methods=["POST"]),
+            Route("/_sim/faults", self._guarded(self.clear_faults), methods=["DELETE"]),
+            Route("/_sim/reset", self._guarded(self.reset), methods=["POST"]),
+            Route("/_sim/stats", self._guarded(self.stats), methods=["GET"]),
+            Route("/_sim/runs", self._guarded(self.runs), methods=["GET"]),
             Route(ELSEWHERE, self.elsewhere, methods=["GET", "POST", "PUT", "DELETE"]),
         ]
 
@@ -62,7 +72,7 @@ class ControlApi:
                 raise ValueError("faults must be a JSON object or a list of names")
             self._state.set_faults(spec)
         except (ValueError, TypeError) as exc:
-            return JSONResponse({"error": {"code": "invalid_request", "message": str(exc)}}, status_code=400)
+            return _error(400, "invalid_request", str(exc))
         return JSONResponse({"faults": list(self._state.faults.names)})
 
     async def clear_faults(self, request: Request) -> Response:
@@ -88,3 +98,29 @@ class ControlApi:
         """Count a client that followed a redirect."""
         self._state.count("elsewhere")
         return JSONResponse({})
+
+    def _guarded(self, call: Call) -> Call:
+        """Return `call` with the checks of the Host and Origin headers and of the token before it."""
+
+        async def guarded(request: Request) -> Response:
+            problem = self._problem(request)
+            return await call(request) if problem is None else _error(403, "permission_denied", problem)
+
+        return guarded
+
+    def _problem(self, request: Request) -> str | None:
+        """Return why the call is not permitted, or None."""
+        host, token = request.headers.get("host", ""), self._state.control_token
+        if host.rpartition(":")[0] not in LOCAL_HOSTS and host not in LOCAL_HOSTS:
+            return "Control calls must be addressed to 127.0.0.1 or localhost."
+        if "origin" in request.headers:
+            return "Control calls from a web page are not permitted."
+        if token is not None and not secrets.compare_digest(
+            request.headers.get(TOKEN_HEADER, "").encode(), token.encode()
+        ):
+            return f"This simulator requires its control token in the header {TOKEN_HEADER}."
+        return None
+
+
+def _error(status: int, code: str, message: str) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status)

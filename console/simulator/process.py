@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from console.simulator.control_client import ControlClient
+from console.simulator.control_client import TOKEN_VARIABLE, ControlClient
 from console.simulator.faults import FaultSpec, faults_to_json, parse_faults
 from console.simulator.scenario import Scenario
 
@@ -50,15 +51,26 @@ class SimulatorProcess:
     """`with SimulatorProcess(seed=7) as simulator:` serves at `simulator.url` until the end of the block.
 
     The process also ends when its parent ends in any way: the child waits for the end of a socket pair (the lifeline)
-    whose other end only the parent holds.
+    whose other end only the parent holds. Its control calls require a random token, which `control` knows.
     """
 
-    def __init__(self, *, seed: int = 0, scenario: Scenario | None = None, faults: FaultSpec = ()) -> None:
-        """`scenario` is the scenario of prompts without a `#sim` line. Raises ValueError for an unknown fault."""
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        scenario: Scenario | None = None,
+        faults: FaultSpec = (),
+        requires_token: bool = True,
+    ) -> None:
+        """`scenario` is the scenario of prompts without a `#sim` line. Raises ValueError for an unknown fault.
+
+        `requires_token` False is for parents whose other children make control calls.
+        """
         parse_faults(faults)
+        self._token = secrets.token_urlsafe(24) if requires_token else None
         self.url = ""
         """`http://127.0.0.1:PORT`, once started."""
-        self.control = ControlClient(self.url)
+        self.control = ControlClient(self.url, self._token)
         """The control calls, once started."""
         self._arguments = ["--seed", str(seed), "--faults", json.dumps(faults_to_json(faults))]
         if scenario is not None:
@@ -109,18 +121,24 @@ class SimulatorProcess:
         # The parent closes its copies: a listening socket that stays open would accept the calls of a dead child.
         with childs_end, bind() as listening:
             self.url = url_of(listening)
-            self.control = ControlClient(self.url)
+            self.control = ControlClient(self.url, self._token)
             descriptors = (listening.fileno(), childs_end.fileno())
             inherited = ["--fd", str(descriptors[0]), "--lifeline", str(descriptors[1])]
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "console.simulator", *self._arguments, *inherited],
-                env={**os.environ, "PYTHONPATH": _package_root()},
+                env=self._environment(),
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=error_output,
                 start_new_session=True,
             )
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment of the child. It carries the token, because command lines can be read by anyone."""
+        inherited = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
+        token = {} if self._token is None else {TOKEN_VARIABLE: self._token}
+        return {**inherited, **token, "PYTHONPATH": _package_root()}
 
     def _is_ready(self) -> bool:
         if self._lifeline is None:

@@ -31,13 +31,16 @@ class SimulatorState:
         wall: Callable[[], float] = time.time,
         default: Scenario | None = None,
         api_key: str | None = None,
+        control_token: str | None = None,
     ) -> None:
         """`now` returns the seconds of any monotonic clock, `wall` seconds since the epoch.
 
-        `api_key` is the only accepted key; None accepts any key, but not a call without one.
+        `api_key` is the only accepted key; None accepts any key, but not a call without one. `control_token` must be in
+        every control call; None requires no token.
         """
         self.seed = seed
         self.api_key = api_key
+        self.control_token = control_token
         self.default = default if default is not None else Scenario()
         """The scenario of a prompt without a `#sim` line."""
         self.lock = threading.RLock()

@@ -66,7 +66,10 @@ def main() -> None:
     bug = PLANTED_BUGS.get(given.planted_bug or "")
     count = Count()
     base = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place, SimulatorProcess(seed=given.seed) as service:
+    with (
+        tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place,
+        SimulatorProcess(seed=given.seed, requires_token=False) as service,
+    ):
         ports = bug.ports if bug is not None else EnginePorts()
         runner = TrialRunner(service=service.control, url=service.url, base=Path(place), ports=ports)
         runner.prepare()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import httpx
 import pytest
 
 from console.simulator.control_client import ControlClient
+from console.simulator.process import SimulatorProcess
 from console.simulator.scenario import Scenario
 from console.simulator.server import SimulatorThread
 from console.simulator.state import SimulatorState
@@ -73,6 +78,47 @@ def test_an_invalid_control_call_changes_nothing(
     assert reply.status_code == 400
     assert reply.json()["error"]["message"]
     assert state.stats() == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "localhost:1", "[::1]:80"])
+def test_a_call_to_this_machine_is_permitted(simulator: SimulatorThread, host: str) -> None:
+    assert _call(simulator, {"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"host": "evil.example"}, {"host": "evil.example:80"}, {"host": "127.0.0.1.evil.example"}, {"origin": "null"}],
+)
+def test_a_web_page_cannot_make_control_calls(simulator: SimulatorThread, headers: dict[str, str]) -> None:
+    for name in ("stats", "runs"):
+        assert _call(simulator, headers, name).status_code == 403
+    for method, name in (("POST", "faults"), ("DELETE", "faults"), ("POST", "reset")):
+        reply = httpx.request(method, f"{simulator.url}/_sim/{name}", headers=headers, json=["zombie"], trust_env=False)
+        assert reply.status_code == 403
+    assert simulator.state.faults.names == ()
+
+
+def test_with_a_token_every_control_call_needs_it() -> None:
+    with SimulatorThread(SimulatorState(control_token="right")) as simulator:
+        ControlClient(simulator.url, "right").set_faults(["zombie"])
+        for client in (ControlClient(simulator.url), ControlClient(simulator.url, "wrong")):
+            with pytest.raises(PermissionError, match="control token"):
+                client.reset()
+        assert simulator.state.faults.names == ("zombie",)
+
+
+def test_a_process_has_a_token_that_its_command_line_does_not_show() -> None:
+    with SimulatorProcess() as simulator:
+        assert simulator.control.stats()["posts"] == 0
+        with pytest.raises(PermissionError):
+            ControlClient(simulator.url).stats()
+        environment = Path(f"/proc/{simulator.pid}/environ").read_bytes()
+        (token,) = re.findall(rb"NIGHTDESK_SIMULATOR_TOKEN=([^\0]+)", environment)
+        assert token not in Path(f"/proc/{simulator.pid}/cmdline").read_bytes()
+
+
+def _call(simulator: SimulatorThread, headers: dict[str, str], name: str = "stats") -> httpx.Response:
+    return httpx.get(f"{simulator.url}/_sim/{name}", headers=headers, trust_env=False, verify=False)
 
 
 def test_a_refused_control_call_says_why(control: ControlClient) -> None:
