@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -68,20 +68,26 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 def parse_instant(text: str, *, now_ms: int, zone: ZoneInfo, end_of_day: bool = False) -> int:
     """Parse a point in time as a person types it and return UTC milliseconds.
 
-    A day means its beginning in `zone` or, with `end_of_day`, the beginning of the next day. An instant without
-    a UTC offset is read in `zone`. Raises ValueError with a one-line message that names the accepted forms.
+    A day, in any form of ISO 8601 (also `20261123`), means its beginning in `zone` or, with `end_of_day`, the beginning
+    of the next day. An instant without a UTC offset is read in `zone`. Raises ValueError with a one-line message that
+    names the accepted forms.
     """
     if ago := _AGO.match(text):
         return now_ms - int(ago[1]) * _SECONDS[ago[2]] * 1000
     try:
-        instant = datetime.fromisoformat(text)
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-            day = instant.date()
-            if end_of_day:
-                day = type(day).fromordinal(day.toordinal() + 1)
-            instant = datetime.combine(day, time(), zone)
-        elif instant.tzinfo is None:
-            instant = instant.replace(tzinfo=zone)
+        day = _parse_day(text)
+        if day is not None:
+            instant = datetime.combine(day + timedelta(days=1) if end_of_day else day, time(), zone)
+        else:
+            instant = datetime.fromisoformat(text)
+            instant = instant.replace(tzinfo=zone) if instant.tzinfo is None else instant
         return int(instant.astimezone(UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise ValueError(f"not a date or time: {text!r}; accepted: {ACCEPTED}") from None
+
+
+def _parse_day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

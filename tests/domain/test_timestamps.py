@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.timestamps import Timestamp, iso_ms, parse_iso_ms
+from console.domain.timestamps import Timestamp, iso_ms, parse_instant, parse_iso_ms
 from tests.clock import ManualClock
 
 END_OF_9999 = 253_402_300_799_999
@@ -88,3 +89,24 @@ def test_an_instant_as_it_is_written() -> None:
 def test_no_other_form_is_read(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_iso_ms(text)
+
+
+@pytest.mark.parametrize("day", ["2026-11-23", "20261123", "2026-W48-1", "2026W481"])
+def test_every_form_of_a_day_means_the_whole_day(day: str) -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    begin, end = (parse_instant(day, now_ms=0, zone=berlin, end_of_day=end) for end in (False, True))
+    assert (iso_ms(begin), iso_ms(end)) == ("2026-11-22T23:00:00.000Z", "2026-11-23T23:00:00.000Z")
+
+
+@pytest.mark.parametrize("text", ["20261123T0300Z", "2026-11-23T03:00Z", "2026-11-23T03:00:00+00:00"])
+def test_an_instant_means_itself_at_either_end(text: str) -> None:
+    for end in (False, True):
+        wall_ms = parse_instant(text, now_ms=0, zone=ZoneInfo("Asia/Tokyo"), end_of_day=end)
+        assert iso_ms(wall_ms) == "2026-11-23T03:00:00.000Z"
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "20261", "9999-12-31", "12x"])
+def test_what_is_no_instant_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(ValueError, match="not a date or time: ") as caught:
+        parse_instant(text, now_ms=0, zone=ZoneInfo("Asia/Tokyo"), end_of_day=True)
+    assert "\n" not in str(caught.value)
