@@ -22,7 +22,7 @@ class ConfigError(Exception):
     """The configuration cannot be used. `str()` is one sanitized line per error."""
 
     def __init__(self, errors: Iterable[str]) -> None:
-        self.errors = tuple(errors)
+        self.errors = tuple(map(sanitize, errors))
         super().__init__("\n".join(self.errors))
 
 
@@ -37,12 +37,12 @@ class ErrorCollector:
     def add(self, where: KeyPath, complaint: str, *, accepted: str = "", near: str | None = None) -> None:
         """Add an error at key path `where`; `near` is the known key or value that was probably meant."""
         line = line_of(self._lines, where)
-        place = f"{sanitize(str(self._path))}:{line}" if line else sanitize(str(self._path))
+        place = f"{self._path}:{line}" if line else str(self._path)
         text = f"{place}: {dotted(where)} {complaint}" if where else f"{place}: {complaint}"
         if accepted:
             text += f"; accepted: {accepted}"
         if near:
-            text += f'; did you mean "{sanitize(near)}"?'
+            text += f'; did you mean "{near}"?'
         self._found.append((line or 0, text))
 
     def unknown(self, where: KeyPath, known: Iterable[str]) -> None:

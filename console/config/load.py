@@ -48,12 +48,13 @@ def load(path: Path) -> Settings:
         content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
     except Unreadable as error:
         accepted = "accepted: a readable file of yours that nobody else may write (mode 0600 or 0644)"
-        raise ConfigError([f"{sanitize(str(path))}: the file {error}; {accepted}"]) from None
+        raise ConfigError([f"{path}: the file {error}; {accepted}"]) from None
     try:
-        text = content.decode().replace("\r\n", "\n")
+        # Some editors write a byte order mark, which TOML 1.1 allows and tomllib does not.
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
         document = tomllib.loads(text, parse_float=Decimal)
     except UnicodeDecodeError:
-        raise ConfigError([f"{sanitize(str(path))}: the file is not UTF-8; accepted: TOML 1.0"]) from None
+        raise ConfigError([f"{path}: the file is not UTF-8; accepted: TOML 1.0"]) from None
     # Includes what overstrains the parser: a number of a million digits, or brackets nested a thousand deep.
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise ConfigError([_not_toml(path, error)]) from None
@@ -62,9 +63,9 @@ def load(path: Path) -> Settings:
 
 def _not_toml(path: Path, error: Exception) -> str:
     where = re.search(r"\s*\(at line (\d+), column (\d+)\)", str(error))
-    place = f"{sanitize(str(path))}:{where[1]}" if where else sanitize(str(path))
-    told = sanitize(str(error).replace(where[0], "") if where else str(error), limit=200)
-    return f"{place}: not TOML: {told}; accepted: TOML 1.0"
+    place = f"{path}:{where[1]}" if where else str(path)
+    complaint = sanitize(str(error).replace(where[0], "") if where else str(error), limit=200)
+    return f"{place}: not TOML: {complaint}; accepted: TOML 1.0"
 
 
 class _Reader:
@@ -142,15 +143,15 @@ class _Reader:
         where = ("provider", "api_key_file")
         if table.api_key_env is not None:
             self._errors.add(where, "is set as well as api_key_env", accepted="one of the two")
+        file = self._path_from(table.api_key_file, where)
+        if file is None:
+            return KeySource()
         try:
-            file = self._path.parent / Path(table.api_key_file).expanduser()
             # A missing file is no error here: it only stops commands that need the key.
             if os.path.exists(file):
                 read_bounded(file, most=MAX_FILE, forbidden_mode=OPEN_TO_OTHERS)
         except Unreadable as error:
             self._errors.add(where, str(error), accepted="a file of yours with mode 0600")
-        except RuntimeError:
-            self._errors.add(where, "names the home folder of an unknown user", accepted="a file with mode 0600")
         return KeySource(file=file)
 
     def _ca_file(self, table: ProviderTable) -> Path | None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from console.config.errors import ErrorCollector
 from console.config.schema import MAX_TEXT, DefaultsTable, ProviderTable, TaskTable
 from console.config.toml_positions import KeyPath
-from console.config.trusted_files import Unreadable, read_bounded
+from console.config.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
 from console.domain.task import CutOff, Guardrails, MissedPolicy, Task, canonical_json
 
 T = TypeVar("T")
@@ -87,10 +87,11 @@ class TaskReader:
         return self._prompt_file(table.prompt_file or "", (*where, "prompt_file"))
 
     def _prompt_file(self, name: str, where: KeyPath) -> str | None:
-        accepted = "a readable UTF-8 file of at most 1 MiB; relative paths start at the folder of the config file"
+        accepted = "a UTF-8 file of at most 1 MiB that nobody else may write (relative to the config file)"
         try:
             path = self._folder / Path(name).expanduser()
-            text = read_bounded(path, most=MAX_TEXT).decode()
+            content = read_bounded(path, most=MAX_TEXT, forbidden_mode=WRITABLE_BY_OTHERS)
+            text = content.decode("utf-8-sig")
         except Unreadable as error:
             self._errors.add(where, f"{path} {error}", accepted=accepted)
         except UnicodeDecodeError:

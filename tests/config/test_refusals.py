@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from console.config import ConfigError, load
+from console.domain.text import is_sanitized
 from tests.config.files import CAPS, TASK, written
 
 
@@ -181,6 +182,34 @@ def test_prompt_files_that_cannot_be_used(tmp_path: Path) -> None:
     assert "unknown user" in told[5]
 
 
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_prompt_file_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "prompt.md").write_text("Write it.")
+    (tmp_path / "prompt.md").chmod(mode)
+
+    (problem,) = problems_of(tmp_path, f'{CAPS}[[tasks]]\nname = "a"\nprompt_file = "prompt.md"\n')
+
+    assert f"prompt.md has mode {mode:04o}; accepted: " in problem
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_a_prompt_file_that_others_may_read_is_accepted(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "prompt.md").write_text("\ufeffWrite it.", encoding="utf-8")
+    (tmp_path / "prompt.md").chmod(mode)
+
+    (task,) = load(written(tmp_path, f'{CAPS}[[tasks]]\nname = "a"\nprompt_file = "prompt.md"\n')).tasks
+
+    assert task.prompt == "Write it."
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
+    path = written(tmp_path, "\ufeff" + CAPS + TASK)
+    assert load(path).caps.daily_runs == 100
+    path = written(tmp_path, "\ufeff[caps]\nx = 1\n")
+    with pytest.raises(ConfigError, match=r":2: caps\.x is not a known key"):
+        load(path)
+
+
 def test_an_inline_prompt_is_bounded_in_bytes(tmp_path: Path) -> None:
     told = problems_of(tmp_path, f'{CAPS}[[tasks]]\nname = "a"\nprompt = "{"é" * (1 << 19)}x"\n')
 
@@ -246,3 +275,35 @@ def test_nothing_in_the_file_acts_on_the_terminal(tmp_path: Path) -> None:
     told = problems_of(tmp_path, '"\\u001b[2J" = 1\n[caps]\ntime_zone = "\\u001b]0;x\\u0007"\n')
 
     assert not any("\x1b" in problem or "\x07" in problem for problem in told)
+
+
+HOSTILE = "no\x9b31mRED\x1b[0m\u202etxt.exe"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[tasks]]\nname = "x"\nprompt_file = "no\\u009b31m\\u202ex"\n',
+        '[provider]\napi_key_file = "~no\\u202ex"\nca_file = "no\\u009b31mx"\n',
+        '"no\\u009b31m\\u202ex" = 1\n',
+        '[provider]\nkind = "no\\u009b31m\\u202ex"\n',
+        '[prices."no\\u009b31m\\u202ex"]\ninput = "x"\n',
+        '[caps]\ntime_zone = "no\\u009b31m\\u202ex"\n',
+        "x = \u202e\n",
+    ],
+)
+def test_no_message_contains_a_control_character(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / HOSTILE
+    folder.mkdir()
+
+    with pytest.raises(ConfigError) as caught:
+        load(written(folder, text))
+
+    assert is_sanitized(str(caught.value), newlines=True)
+
+
+def test_the_path_of_a_file_that_cannot_be_read_is_sanitized(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / HOSTILE)
+
+    assert is_sanitized(str(caught.value))
