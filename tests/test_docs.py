@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 from pathlib import Path
@@ -27,6 +28,8 @@ from console.config.schema import (
     UnitsTable,
 )
 from console.domain.log_record import LogRecord, format_line
+from console.simulator.faults import CallKind, ReplyFault, Switch
+from console.simulator.scenario import PRESETS, Scenario
 from tests.tree import ROOT, tracked_files
 
 PAGES = [path for path in tracked_files() if path.suffix == ".md"]
@@ -72,6 +75,14 @@ def test_the_readme_is_short_and_in_order() -> None:
     assert re.findall(r"^## (.+)$", README, flags=re.MULTILINE)[: len(HEADINGS)] == HEADINGS
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_path_in_the_text_exists(page: Path) -> None:
+    paths = re.findall(
+        r"`((?:console|tests|docs|benchmarks|screenshots|themes)/[\w./-]+)`", page.read_text(encoding="utf-8")
+    )
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
 def _first_column(text: str) -> set[str]:
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     return {key for row in rows for key in re.findall(r"`([^`]+)`", row)}
@@ -87,6 +98,17 @@ def test_the_configuration_page_lists_every_key_and_no_other(heading: str) -> No
 
 def test_the_configuration_page_lists_every_table() -> None:
     assert {re.sub(r"[^a-z].*", "", heading.strip("[")) for heading in TABLES} == set(SECTIONS)
+
+
+def test_the_simulator_page_lists_every_field_preset_and_fault() -> None:
+    page = (ROOT / "docs" / "simulator.md").read_text(encoding="utf-8")
+    statuses = {ReplyFault.STATUS: "NNN", ReplyFault.STATUS_BUT_DONE: "NNN_but_done"}
+    fields = {field.name for field in dataclasses.fields(Scenario)}
+    faults = {statuses.get(fault, fault.value) for fault in ReplyFault} | {switch.value for switch in Switch}
+    control = {f"GET /_sim/{name}" for name in ("runs", "stats")} | {"POST /_sim/reset"}
+    control |= {"POST /_sim/faults", "DELETE /_sim/faults"}
+    assert _first_column(page) == fields | faults | control
+    assert not [name for name in (*PRESETS, *CallKind) if f"`{name}`" not in page]
 
 
 def _blocks(text: str, language: str) -> list[str]:

@@ -47,7 +47,7 @@ class Scenario:
     steps: int = 6
     """The number of steps. The last one is the model's output."""
     step_seconds: float = 0.05
-    """With 0 the run has ended by the time its launch is answered."""
+    """The duration of a step. With 0 the run has ended by the time its launch is answered."""
     tokens_per_step: int = 2000
     """Input (cached input included) plus output plus thinking."""
     jitter: float = 0.0
