@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from console.config import ProviderSettings, Settings
 from console.diag_log import diag_log
+from console.domain.task import Task
 from console.domain.timestamps import Clock
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
@@ -108,7 +109,9 @@ def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = 
     )
 
 
-def provider_factory(settings: ProviderSettings, environment: Mapping[str, str]) -> MakeProvider:
+def provider_factory(
+    settings: ProviderSettings, environment: Mapping[str, str], tasks: Iterable[Task] = ()
+) -> MakeProvider:
     """Makes the provider that the config names. What it gives raises ValueError where there is no usable key."""
 
     def make() -> Provider:
@@ -124,6 +127,7 @@ def provider_factory(settings: ProviderSettings, environment: Mapping[str, str])
             api_version=settings.api_version,
             secret=secret,
             route=Route(proxy=settings.proxy, ca_file=settings.ca_file),
+            hidden=[text for task in tasks for text in (task.prompt, task.system_instruction) if text],
         )
 
     return make

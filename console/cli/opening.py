@@ -31,6 +31,6 @@ async def opened(
         async with open_app(
             folder=invocation.folder,
             settings=engine_settings(settings, kind, read_only=read_only),
-            make_provider=provider_factory(settings.provider, invocation.environment),
+            make_provider=provider_factory(settings.provider, invocation.environment, settings.tasks),
         ) as app:
             yield app

@@ -7,8 +7,9 @@ redirects with the API key and the prompt (google-genai 3.4.0). Here a launch is
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
+from functools import partial
 
 import httpx
 
@@ -24,7 +25,7 @@ from console.provider.contract import (
     Unsupported,
     Verdict,
 )
-from console.provider.gemini.replies import STATUS_LENGTH, read_launched, remote_run
+from console.provider.gemini.replies import STATUS_LENGTH, inputs_of, read_launched, remote_run
 from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import stream_events
 from console.provider.http.address import service_root
@@ -60,19 +61,21 @@ class GeminiProvider:
         bounds: Bounds | None = None,
         route: Route | None = None,
         transport: TransportFactory | None = None,
+        hidden: Iterable[str] = (),
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Raises ValueError for a `base_url` that would send the key unencrypted, or an unusable CA file.
 
         Tests pass `transport` in place of the network; it is called again for every launch. `wall` returns Unix time
-        in seconds; it stands in for the date of a reply that has none.
+        in seconds; it stands in for the date of a reply that has none. `hidden` are prompts and system instructions to
+        mask in texts of the service, beside those that it launches or reads itself.
         """
         root = service_root(base_url, api_version)
         self._bounds = bounds or Bounds()
         self._clients = ClientFactory(
             root, secret, self._bounds, key_header=KEY_HEADER, route=route, transport=transport, wall=wall
         )
-        self._redactor = Redactor(secret)
+        self._redactor = Redactor(secret, hidden)
         self._calls = ServiceClient(root, self._clients, self._bounds, self._redactor)
         self._sandboxes = SandboxCalls(self._calls)
         self._cancel_form = CANCEL_FORMS[0]
@@ -82,7 +85,8 @@ class GeminiProvider:
 
     async def create(self, order: LaunchOrder) -> Verdict:
         """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
-        redact = self._redactor.also_redacting(order.prompt, order.system_instruction or "")
+        redact = self._redactor
+        redact.remember(order.prompt, order.system_instruction or "")
         try:
             client = self._clients.fresh(read_s=self._bounds.create_s)
             request = self._launch_request(client, order)
@@ -91,7 +95,7 @@ class GeminiProvider:
         outcome = await exchange(client, request, deadline_s=self._bounds.create_s, limit=self._bounds.body_bytes)
         if isinstance(outcome, TransportFailure):
             return verdict_of_failure(outcome, redact)
-        return verdict_of_reply(outcome, redact, read_launched)
+        return verdict_of_reply(outcome, redact, partial(read_launched, redact=redact))
 
     def _launch_request(self, client: httpx.AsyncClient, order: LaunchOrder) -> httpx.Request:
         headers = {"content-type": "application/json", "connection": "close"}
@@ -104,7 +108,7 @@ class GeminiProvider:
         reply = await self._calls.with_retry("GET", f"{self._address(remote_id)}?stream=false")
         value = self._calls.value(reply)
         try:
-            return remote_run(value, remote_id)
+            return remote_run(value, remote_id, self._redactor.also_redacting(*inputs_of(value)))
         except ValueError as error:
             raise Unavailable(f"HTTP {reply.status}: {error}") from None
 
@@ -112,7 +116,7 @@ class GeminiProvider:
         """Yield stream events until the stream ends or breaks. Raises ProviderError if it cannot be opened."""
         async with (
             self._calls.stream(f"{self._address(remote_id)}?stream=true") as response,
-            aclosing(stream_events(response, self._bounds.stream_s)) as events,
+            aclosing(stream_events(response, self._bounds.stream_s, self._redactor)) as events,
         ):
             async for event in events:
                 yield event
@@ -134,10 +138,17 @@ class GeminiProvider:
 
     def _cancel_answer(self, reply: Reply) -> CancelAnswer:
         if reply.is_success:
-            return CancelAnswer(accepted=True, said=_status_said(reply), retry_after_s=retry_after(reply))
+            return CancelAnswer(accepted=True, said=self._status_said(reply), retry_after_s=retry_after(reply))
         if not 400 <= reply.status < 500 or reply.status in NO_ANSWERS:
             raise self._calls.error(reply)
         return CancelAnswer(accepted=False, said=self._calls.explained(reply), retry_after_s=retry_after(reply))
+
+    def _status_said(self, reply: Reply) -> str:
+        try:
+            status = self._redactor(text(members(parsed(reply.body)).get("status"), STATUS_LENGTH))
+        except ValueError:
+            status = ""
+        return cleaned(status or f"HTTP {reply.status}")
 
     async def make_sandbox(self, *, network: str | None) -> str:
         """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
@@ -153,14 +164,6 @@ class GeminiProvider:
 
     def _address(self, remote_id: str) -> str:
         return self._calls.address(INTERACTIONS, remote_id)
-
-
-def _status_said(reply: Reply) -> str:
-    try:
-        status = text(members(parsed(reply.body)).get("status"), STATUS_LENGTH)
-    except ValueError:
-        status = ""
-    return cleaned(status or f"HTTP {reply.status}")
 
 
 class SandboxCalls:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from console.domain.usage import Usage
 from console.provider.contract import Launched, RemoteRun, StatusClass
-from console.provider.gemini.steps import content_text, error_text, kind_of, numbered
+from console.provider.gemini.steps import content_text, error_text, kind_of, numbered, unchanged
+from console.provider.http.errors import Redact
 from console.provider.http.json_narrowing import count, elements, members, opaque_id, text
 
 STATUS_LENGTH = 64
@@ -68,21 +69,33 @@ def labels_of(value: object) -> Mapping[str, str]:
     return dict(list(pairs)[:MAX_LABELS])
 
 
-def read_launched(value: object) -> Launched | None:
-    """Read the reply to a launch request; None if it holds no usable id."""
+def read_launched(value: object, redact: Redact = unchanged) -> Launched | None:
+    """Read the reply to a launch request; None if it holds no usable id. `redact` is applied to the status."""
     interaction = members(value)
     remote_id = opaque_id(interaction.get("id"))
     if remote_id is None:
         return None
     return Launched(
         remote_id=remote_id,
-        status=text(interaction.get("status"), STATUS_LENGTH),
+        status=redact(text(interaction.get("status"), STATUS_LENGTH)),
         environment_id=opaque_id(interaction.get("environment_id")),
     )
 
 
-def remote_run(value: object, asked: str) -> RemoteRun:
-    """Return the run in the reply to a GET of `asked`. Raises ValueError if the reply is about another run."""
+def inputs_of(value: object) -> tuple[str, ...]:
+    """Return the prompt and the system instruction, as far as a reply repeats them."""
+    interaction = members(value)
+    steps = (members(step) for step in elements(interaction.get("steps")))
+    given = [step.get("content") for step in steps if kind_of(step) == "user_input"]
+    contents = (*given, interaction.get("input"), interaction.get("system_instruction"))
+    return tuple(filter(None, map(_whole_text, contents)))
+
+
+def remote_run(value: object, asked: str, redact: Redact = unchanged) -> RemoteRun:
+    """Return the run in the reply to a GET of `asked`. Raises ValueError if the reply is about another run.
+
+    `redact` is applied to every text that is not the agent's own: the status, errors, types of steps.
+    """
     interaction = members(value)
     status = text(interaction.get("status"), STATUS_LENGTH)
     if not status:
@@ -92,14 +105,14 @@ def remote_run(value: object, asked: str) -> RemoteRun:
         raise ValueError("the reply is about another interaction")
     return RemoteRun(
         remote_id=asked,
-        status=status,
+        status=redact(status),
         status_class=status_class(status),
         usage=usage_of(interaction.get("usage")),
         labels=labels_of(interaction.get("labels")),
         environment_id=opaque_id(interaction.get("environment_id")),
-        steps=numbered(interaction.get("steps")),
+        steps=numbered(interaction.get("steps"), redact),
         result=_result(interaction),
-        errors=_errors(interaction),
+        errors=tuple(map(redact, _errors(interaction))),
     )
 
 

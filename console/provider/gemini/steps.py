@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.provider.contract import Step
+from console.provider.http.errors import Redact
 from console.provider.http.json_narrowing import compact, elements, members, text
 
 STEP_LENGTH = 8_000
@@ -32,27 +33,36 @@ def kind_of(step: Mapping[str, object]) -> str:
     return text(step.get("type"), KIND_LENGTH) or "unknown"
 
 
-def numbered(value: object) -> tuple[Step, ...]:
+def unchanged(line: str) -> str:
+    """Redact nothing."""
+    return line
+
+
+def numbered(value: object, redact: Redact = unchanged) -> tuple[Step, ...]:
     """Return the steps of an interaction, without the user's input.
 
-    The input is neither returned nor counted. A GET repeats it and a stream does not (D:overview), so indexes would
-    disagree; and the prompt must not be stored outside the config file.
+    `redact` is applied to everything that is not the agent's own text. The input is neither returned nor counted. A
+    GET repeats it and a stream does not (D:overview), so indexes would disagree; and the prompt must not be stored
+    outside the config file.
     """
     own = (members(step) for step in elements(value))
     own_steps = [step for step in own if kind_of(step) != "user_input"]
     return tuple(
-        Step(index=index, kind=kind_of(step), text=step_text(step), done=True)
+        Step(index=index, kind=redact(kind_of(step)), text=step_text(step, redact), done=True)
         for index, step in enumerate(own_steps[:MAX_STEPS])
     )
 
 
-def step_text(step: Mapping[str, object]) -> str:
-    """Return what the step did or said in at most STEP_LENGTH characters; empty if it has no content yet."""
+def step_text(step: Mapping[str, object], redact: Redact = unchanged) -> str:
+    """Return what the step did or said in at most STEP_LENGTH characters; empty if it has no content yet.
+
+    `redact` is applied to errors and to steps of unknown types, which may not be the agent's own text.
+    """
     kind = kind_of(step)
     if kind == "user_input":
         return ""
     if kind == "model_output":
-        return text("\n".join(filter(None, (content_text(step.get("content")), error_text(step)))), STEP_LENGTH)
+        return text("\n".join(filter(None, (content_text(step.get("content")), redact(error_text(step))))), STEP_LENGTH)
     if kind == "thought":
         return content_text(step.get("summary"))
     if kind.endswith("_call"):
@@ -60,7 +70,7 @@ def step_text(step: Mapping[str, object]) -> str:
     if kind.endswith("_result"):
         return result_text(step)
     rest = {name: value for name, value in step.items() if name not in ("type", "id", "signature")}
-    return content_text(step.get("content")) or (compact(rest, STEP_LENGTH) if rest else "")
+    return redact(content_text(step.get("content")) or (compact(rest, STEP_LENGTH) if rest else ""))
 
 
 def content_text(value: object) -> str:

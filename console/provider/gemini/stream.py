@@ -30,8 +30,9 @@ from console.provider.gemini.steps import (
     result_text,
     step_text,
     tool_name,
+    unchanged,
 )
-from console.provider.http.errors import error_value
+from console.provider.http.errors import Redact, error_value
 from console.provider.http.exchange import raw_chunks
 from console.provider.http.json_narrowing import members, parsed, text
 from console.provider.http.sse import Frame, SseDecoder
@@ -58,7 +59,9 @@ class _Draft:
 class StreamReducer:
     """Turns frames into stream events. Never raises, whatever the frames contain."""
 
-    def __init__(self) -> None:
+    def __init__(self, redact: Redact = unchanged) -> None:
+        """`redact` is applied to every text that is not the agent's own."""
+        self._redact = redact
         self.ended = False
         """True once the service has sent its last event."""
         self._drafts: dict[int, _Draft] = {}
@@ -84,9 +87,9 @@ class StreamReducer:
         match event_type:
             case "interaction.created" | "interaction.completed":
                 self.ended = event_type == "interaction.completed"
-                return _state(members(payload.get("interaction")))
+                return self._state(members(payload.get("interaction")))
             case "interaction.status_update":
-                return _state(payload)
+                return self._state(payload)
             case "step.start":
                 return self._started(payload)
             case "step.delta":
@@ -107,7 +110,7 @@ class StreamReducer:
             return None
         kind = kind_of(step)
         return self._grown_step(
-            index, self._keep(index, _Draft(kind=kind, name=tool_name(kind, step), text=step_text(step)))
+            index, self._keep(index, _Draft(kind=kind, name=tool_name(kind, step), text=step_text(step, self._redact)))
         )
 
     def _grown(self, payload: Mapping[str, object]) -> StreamEvent | None:
@@ -130,7 +133,7 @@ class StreamReducer:
         draft = self._drafts.pop(index, None) if index is not None else None
         step = None
         if index is not None and draft is not None:
-            step = Step(index=self._ordinal(index), kind=draft.kind, text=draft.text, done=True)
+            step = Step(index=self._ordinal(index), kind=self._redact(draft.kind), text=draft.text, done=True)
         if step is None and usage is None and of_step is None:
             return None
         return StreamEvent(step=step, usage=usage, step_tokens=of_step)
@@ -146,8 +149,13 @@ class StreamReducer:
         return index - bisect_left(self._inputs, index)
 
     def _grown_step(self, index: int, draft: _Draft, usage: Usage | None = None) -> StreamEvent:
-        step = Step(index=self._ordinal(index), kind=draft.kind, text=draft.text)
+        step = Step(index=self._ordinal(index), kind=self._redact(draft.kind), text=draft.text)
         return StreamEvent(step=step, usage=usage)
+
+    def _state(self, told: Mapping[str, object]) -> StreamEvent | None:
+        status = self._redact(text(told.get("status"), STATUS_LENGTH)) or None
+        usage = usage_of(told.get("usage"))
+        return None if status is None and usage is None else StreamEvent(status=status, usage=usage)
 
 
 def _index(payload: Mapping[str, object]) -> int | None:
@@ -155,11 +163,6 @@ def _index(payload: Mapping[str, object]) -> int | None:
     if isinstance(index, bool) or not isinstance(index, int):
         return None
     return index if 0 <= index < MAX_STEPS else None
-
-
-def _state(told: Mapping[str, object]) -> StreamEvent | None:
-    status, usage = text(told.get("status"), STATUS_LENGTH) or None, usage_of(told.get("usage"))
-    return None if status is None and usage is None else StreamEvent(status=status, usage=usage)
 
 
 def _grow(draft: _Draft, kind: str, delta: Mapping[str, object]) -> None:
@@ -185,9 +188,11 @@ def _piece(kind: str, delta: Mapping[str, object]) -> str:
     return content_text(dict(delta))
 
 
-async def stream_events(response: httpx.Response, lifetime_s: float) -> AsyncGenerator[StreamEvent, None]:
+async def stream_events(
+    response: httpx.Response, lifetime_s: float, redact: Redact
+) -> AsyncGenerator[StreamEvent, None]:
     """Yield the events of an open stream until it ends, breaks, falls silent or has been open for `lifetime_s`."""
-    decoder, reducer = SseDecoder(), StreamReducer()
+    decoder, reducer = SseDecoder(), StreamReducer(redact)
     async with aclosing(_chunks(response, lifetime_s)) as chunks:
         async for chunk in chunks:
             for frame in decoder.feed(chunk):

@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -103,41 +102,73 @@ PROMPT_WINDOW = 24
 SHORTEST_HIDDEN = 8
 """Shorter texts are not masked: masking a prompt such as `hi` would garble every message."""
 
-REDACTED_LENGTH = 400
-"""A text is cut to this length first, since each position is searched for in prompts of up to 1 MiB."""
+REDACTED_LENGTH = 8_000
+"""Characters of a text that are kept; the comparison takes time in proportion to them and to the prompts."""
+
+MAX_HIDDEN = 256
+"""Prompts that a redactor knows; beyond this the oldest is dropped."""
+
+_CACHED = 1024
+"""Redacted texts that are kept, since services repeat the same few words."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class Redactor:
-    """Masks the key, and passages of what was sent, in a text from outside."""
+    """Masks the key, and passages of prompts, in texts from outside."""
 
-    secret: Secret
-    sent: tuple[str, ...] = ()
-    """Prompts and system instructions."""
+    __slots__ = ("_cache", "_hidden", "_secret")
+
+    def __init__(self, secret: Secret, hidden: Iterable[str] = ()) -> None:
+        """`hidden` are prompts and system instructions."""
+        self._secret = secret
+        self._hidden: dict[str, None] = {}
+        self._cache: dict[str, str] = {}
+        self.remember(*hidden)
 
     def __call__(self, text: str) -> str:
         """Return `text`, cut to REDACTED_LENGTH, with `***` in place of each secret passage."""
-        text = _without(text[:REDACTED_LENGTH], self.secret.reveal(), KEY_WINDOW)
-        for hidden in self.sent:
-            text = _without(text, hidden, PROMPT_WINDOW)
-        return text
+        found = self._cache.get(text)
+        if found is None:
+            found = _mask(text[:REDACTED_LENGTH], self._secret.reveal(), KEY_WINDOW)
+            for hidden in self._hidden:
+                found = _mask(found, hidden, PROMPT_WINDOW)
+            if len(self._cache) >= _CACHED:
+                self._cache.clear()
+            self._cache[text] = found
+        return found
 
-    def also_redacting(self, *sent: str) -> Redactor:
-        """Return a redactor that masks `sent` too."""
-        return Redactor(self.secret, (*self.sent, *sent))
+    def remember(self, *texts: str) -> None:
+        """Mask `texts` too from now on."""
+        for text in texts:
+            if len(text) >= SHORTEST_HIDDEN and text not in self._hidden:
+                self._hidden[text] = None
+                self._cache.clear()
+        while len(self._hidden) > MAX_HIDDEN:
+            del self._hidden[next(iter(self._hidden))]
+
+    def also_redacting(self, *texts: str) -> Redactor:
+        """Return a redactor that masks `texts` too."""
+        return Redactor(self._secret, (*self._hidden, *texts))
 
     def __repr__(self) -> str:
         return f"Redactor({MASK})"
 
 
-def _without(text: str, hidden: str, window: int) -> str:
+def _mask(text: str, hidden: str, window: int) -> str:
+    """Mask every passage of `window` characters (or of all of a shorter `hidden`) that `text` shares with `hidden`."""
     width = min(window, len(hidden))
-    if width < SHORTEST_HIDDEN:
+    if width < SHORTEST_HIDDEN or len(text) < width:
         return text
+    # Every passage of `width` characters contains a whole block of half that size at a multiple of that size.
+    block = width // 2
     covered = bytearray(len(text))
-    for start in range(len(text) - width + 1):
-        if text[start : start + width] in hidden:
-            covered[start : start + width] = b"\1" * width
+    for at in range(0, len(text) - block + 1, block):
+        if text[at : at + block] not in hidden:
+            continue
+        for start in range(max(0, at + block - width), min(at, len(text) - width) + 1):
+            if text[start : start + width] in hidden:
+                covered[start : start + width] = b"\1" * width
+    if not any(covered):
+        return text
     pieces = []
     for position, character in enumerate(text):
         if not covered[position]:
