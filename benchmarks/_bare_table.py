@@ -1,4 +1,4 @@
-"""The least that Textual can show of a live table: what the start of the console is held against."""
+"""The smallest Textual application with a table, as the reference for the start of the console."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A state folder with runs under way, guarded by a process that lives: what an operator finds who comes to look."""
+"""A state folder with live runs whose owner is alive, as an operator finds it who opens a console."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ prompt = "Look after the site."
 """
     for number in range(1, TASKS + 1)
 )
-"""No task that a schedule would launch."""
+"""A configuration without schedules."""
 TARGETS = tuple(f"acme/site-{number:02}" for number in range(1, LIVE + 1))
-"""One for each run."""
+"""The target of each run."""
 
 
 @contextmanager
 def live_runs(folder: Path, config: Path) -> Iterator[None]:
-    """The store in `folder` with a run for every target, in this process's care until the block ends."""
+    """Create a store in `folder` with a run for every target. This process owns the runs until the block ends."""
     folder.mkdir(mode=0o700, exist_ok=True)
     lock = OwnerLock(folder / "owners")
     try:
@@ -101,7 +101,7 @@ async def _launch(store: Store, run: Run, clock: Clock, *, tokens: int) -> None:
 
 
 async def move_on(folder: Path) -> None:
-    """Each run has used a little more and taken another step."""
+    """Store another step and a little more usage for each run."""
     clock, chance = SystemClock(), random.Random()
     store = await Store.open(folder, now=clock.now())
     try:

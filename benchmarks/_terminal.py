@@ -1,4 +1,4 @@
-"""A terminal of a fixed size that a program draws into, and the time until it shows what a person waits for."""
+"""Run a program in a terminal of a fixed size, and measure the time until it shows given texts."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from pathlib import Path
 import pyte
 
 COLUMNS, ROWS = 120, 72
-"""High enough for 40 rows above the panel of the run that is looked at."""
+"""High enough for 40 rows above the panel of the selected run."""
 
-SETTLES = 3
-"""Seconds until a program that was just opened does nothing but tick."""
+SETTLE_SECONDS = 3
+"""Seconds after the first frame that are not counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a process took, in seconds."""
+    """The cost of a process, in seconds."""
 
     wall: float
     cpu: float
-    """Its own and the kernel's for it: says more than `wall` on a busy machine."""
+    """User and system time, which is more reliable than `wall` on a busy machine."""
 
 
 def cost_of(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> Cost:
-    """From fork to the end; its output goes nowhere. Raises RuntimeError where it does not exit 0."""
+    """Return the cost from fork to exit. Output is discarded. Raises RuntimeError for an exit code other than 0."""
     started = time.perf_counter()
-    nowhere = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_WRONLY, 0) for stream in (1, 2)]
-    inside = ["env", "-C", str(cwd), *command]
-    pid = os.posix_spawnp("env", inside, dict(environment), file_actions=nowhere)
+    discarded = [(os.POSIX_SPAWN_OPEN, stream, os.devnull, os.O_WRONLY, 0) for stream in (1, 2)]
+    in_folder = ["env", "-C", str(cwd), *command]
+    pid = os.posix_spawnp("env", in_folder, dict(environment), file_actions=discarded)
     _, status, used = os.wait4(pid, 0)
     if status != 0:
         raise RuntimeError(f"{' '.join(command)} ended with status {status}")
@@ -47,7 +47,7 @@ def cost_of(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
 def cost_until_shown(
     command: Sequence[str], *, marks: Sequence[str], cwd: Path, environment: Mapping[str, str], within: float = 20.0
 ) -> Cost:
-    """From fork to the frame that holds all of `marks`. Raises TimeoutError with the screen as it stood."""
+    """Return the cost from fork to the frame that shows all of `marks`. Raises TimeoutError with the last screen."""
     started = time.perf_counter()
     pid, terminal = _start(command, cwd, environment)
     try:
@@ -60,14 +60,14 @@ def cost_until_shown(
 def bytes_by_second(
     command: Sequence[str], seconds: int, *, marks: Sequence[str], cwd: Path, environment: Mapping[str, str]
 ) -> list[int]:
-    """What the program writes in each second, beginning a few seconds after the frame that holds all of `marks`."""
+    """Return the bytes written in each second, starting a few seconds after the frame that shows all of `marks`."""
     pid, terminal = _start(command, cwd, environment)
     try:
         _shown(terminal, marks, time.perf_counter(), 20.0)
-        counts = [_read_for(terminal, 1.0) for _ in range(SETTLES + seconds)]
+        counts = [_read_for(terminal, 1.0) for _ in range(SETTLE_SECONDS + seconds)]
     finally:
         _end(pid, terminal)
-    return counts[SETTLES:]
+    return counts[SETTLE_SECONDS:]
 
 
 def _start(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> tuple[int, int]:
@@ -100,11 +100,11 @@ def _shown(terminal: int, marks: Sequence[str], started: float, within: float) -
         text = "\n".join(screen.display)
         if all(mark in text for mark in marks):
             return time.perf_counter() - started
-    raise TimeoutError(f"never showed {marks}:\n" + "\n".join(line.rstrip() for line in screen.display))
+    raise TimeoutError(f"did not show {marks}:\n" + "\n".join(line.rstrip() for line in screen.display))
 
 
 def _end(pid: int, terminal: int) -> float:
-    """Its CPU seconds, once it is gone for certain."""
+    """Kill the program and return its CPU seconds."""
     os.kill(pid, signal.SIGKILL)
     _, _, used = os.wait4(pid, 0)
     os.close(terminal)

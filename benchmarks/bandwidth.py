@@ -1,4 +1,7 @@
-"""How many bytes a second forty live runs cost on the line: every countdown moves each second, usage every five."""
+"""Measure the bytes per second that the console writes for forty live runs.
+
+Every countdown changes each second, and the usage of every run every five seconds.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,13 @@ POLL_SECONDS = 5
 
 
 def poll(state: Path, ended: threading.Event) -> None:
-    """What the process that guards the runs writes while they are watched."""
+    """Write to the store what the supervising process would write, until `ended` is set."""
     while not ended.wait(POLL_SECONDS):
         asyncio.run(move_on(state))
 
 
-def measured(folder: Path) -> list[int]:
-    """Bytes of each second, once the first frame is there."""
+def measure(folder: Path) -> list[int]:
+    """Return the bytes of each second after the first frame."""
     config, state, ended = folder / "nightdesk.toml", folder / "state", threading.Event()
     config.write_text(CONFIG, encoding="utf-8")
     with live_runs(state, config):
@@ -40,12 +43,12 @@ def measured(folder: Path) -> list[int]:
 
 
 def main() -> None:
-    """Prints the bytes of a second: in the mean, the median and at most."""
+    """Print the mean, the median and the maximum of the bytes per second."""
     with tempfile.TemporaryDirectory() as name:
-        seconds = measured(Path(name))
+        seconds = measure(Path(name))
     print(
-        f"{LIVE} live runs in sight for {len(seconds)} s, bytes a second: "
-        f"{mean(seconds):.0f} in the mean, {median(seconds):.0f} in the median, {max(seconds)} at most"
+        f"{LIVE} live runs visible for {len(seconds)} s, bytes a second: "
+        f"mean {mean(seconds):.0f}, median {median(seconds):.0f}, maximum {max(seconds)}"
     )
 
 

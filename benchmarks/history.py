@@ -1,7 +1,7 @@
-"""A million runs: what the History screen asks of the store, each question timed as the store answers it.
+"""Time the queries of the history screen on a store with a million runs: `python -m benchmarks.history [RUNS]`.
 
-`python -m benchmarks.history [RUNS]`. The rows go in by SQL, as copies of runs that the store itself made, with the
-same columns, words and checks; only the triggers rest meanwhile.
+The rows are inserted by SQL as copies of a run that the store itself made, with the same columns and checks. Triggers
+are dropped during the insertion and created again after it.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ PAGE = 100
 END_MS = 1_795_402_800_000
 WORDS = ("summary", "errors", "draft", "invoice", "timeout", "sandbox", "merged", "reviewed")
 RARER = (("retry", 20), ("audit", 100), ("needle", 100_000))
-"""Words of every so many runs."""
+"""Each word is in one of this many runs."""
 OUTCOMES = (("ok", 900), ("failed", 40), ("budget", 20), ("timeout", 15), ("cancelled", 24), ("written_off", 1))
 
 
 def rows(count: int, columns: list[str], sample: dict[str, object]) -> Iterator[tuple[object, ...]]:
-    """Copies of `sample` over three years; one attempt in twenty is the second of its key."""
+    """Yield copies of `sample` over three years. One in twenty is the second attempt of its key."""
     chance = random.Random(7)
     names, weights = zip(*OUTCOMES, strict=True)
     step = 3 * 365 * 86_400_000 // count
-    places = {name: at for at, name in enumerate(columns)}
+    index_of = {name: index for index, name in enumerate(columns)}
     base = [sample[name] for name in columns]
     key, attempt = "", 1
     for number in range(count):
-        again = number % 20 == 19
-        key, attempt = (key, attempt + 1) if again else (f"{number:016x}", 1)
+        is_retry = number % 20 == 19
+        key, attempt = (key, attempt + 1) if is_retry else (f"{number:016x}", 1)
         at = END_MS - (count - number) * step
         task = f"task-{min(int(chance.expovariate(0.25)), TASKS - 1)}"
-        outcome = "ok" if again else str(chance.choices(names, weights)[0])
+        outcome = "ok" if is_retry else str(chance.choices(names, weights)[0])
         row = list(base)
         for name, value in {
             "seq": number + 1000,
@@ -65,12 +65,12 @@ def rows(count: int, columns: list[str], sample: dict[str, object]) -> Iterator[
             "ended_ms": at + 60_000,
             "result": " ".join([*chance.choices(WORDS, k=12), *(word for word, each in RARER if number % each == 5)]),
         }.items():
-            row[places[name]] = value
+            row[index_of[name]] = value
         yield tuple(row)
 
 
 def fill(path: Path, count: int) -> None:
-    """Puts the rows beside the one run that is there."""
+    """Insert `count` rows beside the one run that the database has."""
     with sqlite3.connect(path) as db:
         db.row_factory = sqlite3.Row
         sample = dict(db.execute("select * from runs where outcome = 'ok'").fetchone())
@@ -78,8 +78,8 @@ def fill(path: Path, count: int) -> None:
         for trigger in triggers:
             db.execute(f"drop trigger {trigger['name']}")
         columns = list(sample)
-        marks = ", ".join("?" * len(columns))
-        db.executemany(f"insert into runs ({', '.join(columns)}) values ({marks})", rows(count, columns, sample))
+        placeholders = ", ".join("?" * len(columns))
+        db.executemany(f"insert into runs ({', '.join(columns)}) values ({placeholders})", rows(count, columns, sample))
         db.execute("insert into runs_text (runs_text) values ('rebuild')")
         for trigger in triggers:
             db.execute(trigger["sql"])
@@ -88,8 +88,8 @@ def fill(path: Path, count: int) -> None:
 
 
 FILTERS = {
-    "everything, folded": HistoryFilter(folded=True),
-    "everything": HistoryFilter(),
+    "all, retries folded": HistoryFilter(folded=True),
+    "all": HistoryFilter(),
     "task, common": HistoryFilter(tasks=("task-0",), folded=True),
     "task, rare": HistoryFilter(tasks=("task-19",), folded=True),
     "task, unknown": HistoryFilter(tasks=("nobody",), folded=True),
@@ -127,7 +127,7 @@ FILTERS = {
 
 
 async def timed(ask: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    """Milliseconds by the clock and of CPU, each the median of ROUNDS."""
+    """Return the wall time and the CPU time of `ask` in milliseconds, each the median of ROUNDS."""
     clock, cpu = [], []
     for _ in range(ROUNDS):
         started = time.perf_counter(), time.process_time()
@@ -137,16 +137,16 @@ async def timed(ask: Callable[[], Awaitable[object]]) -> tuple[float, float]:
     return statistics.median(clock), statistics.median(cpu)
 
 
-def shown(took: tuple[float, float]) -> str:
-    """`  12.3 ms ( 11.9 CPU)`."""
+def formatted(took: tuple[float, float]) -> str:
+    """Format times like `  12.3 ms ( 11.9 CPU)`."""
     return f"{took[0]:7.1f} ms ({took[1]:6.1f} CPU)"
 
 
-async def measured(store: Store, count: int) -> None:
-    """Prints a line for each filter: a page, and the count that stops where the screen's does."""
+async def measure(store: Store, count: int) -> None:
+    """Print a line for each filter: the time of a page, and of a count that stops where the screen's does."""
     history = store.history
     worst = (0.0, 0.0)
-    await history.page(FILTERS["everything"], limit=PAGE)
+    await history.page(FILTERS["all"], limit=PAGE)
     for name, wanted in FILTERS.items():
 
         async def page(wanted: HistoryFilter = wanted) -> object:
@@ -157,32 +157,32 @@ async def measured(store: Store, count: int) -> None:
 
         first, number = await timed(page), await timed(counted)
         worst = max(worst, first, number, key=lambda took: took[1])
-        print(f"{name:24} page {shown(first)}   count {shown(number)}")
+        print(f"{name:24} page {formatted(first)}   count {formatted(number)}")
     middle = Cursor(created_ms=END_MS - 3 * 365 * 43_200_000, seq=count // 2)
-    deep = await timed(lambda: history.page(FILTERS["everything, folded"], limit=PAGE, after=middle))
-    print(f"{'a page from the middle':24} page {shown(deep)}")
-    keys = [run.key for run in (await history.page(FILTERS["everything"], limit=PAGE)).runs]
+    deep = await timed(lambda: history.page(FILTERS["all, retries folded"], limit=PAGE, after=middle))
+    print(f"{'page from the middle':24} page {formatted(deep)}")
+    keys = [run.key for run in (await history.page(FILTERS["all"], limit=PAGE)).runs]
     states = await timed(lambda: history.keys(keys))
-    print(f"{'states of its keys':24}      {shown(states)}")
-    print(f"the slowest: {shown(max(worst, deep, states, key=lambda took: took[1]))}; 50 ms are allowed")
+    print(f"{'states of the keys':24}      {formatted(states)}")
+    print(f"the slowest: {formatted(max(worst, deep, states, key=lambda took: took[1]))}; 50 ms are allowed")
 
 
 async def main(count: int) -> None:
-    """Makes the store, fills it, asks."""
+    """Create and fill a store, and time the queries."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "state"
-        bench = await open_harness(folder)
-        await bench.ended(Outcome.OK)
-        await bench.store.close()
+        harness = await open_harness(folder)
+        await harness.ended(Outcome.OK)
+        await harness.store.close()
         started = time.perf_counter()
         fill(folder / "nightdesk.db", count)
         size = (folder / "nightdesk.db").stat().st_size
-        print(f"{count:,} runs, {size / 1e6:.0f} MB, made in {time.perf_counter() - started:.0f} s")
+        print(f"{count:,} runs, {size / 1e6:.0f} MB, created in {time.perf_counter() - started:.0f} s")
         store = await Store.open(folder, now=Timestamp(wall_ms=END_MS, boot_ms=1, boot_id="boot"))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        await measured(store, count)
+        await measure(store, count)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(f"memory grew by {grown / 1024:.1f} MB while asking")
+        print(f"memory grew by {grown / 1024:.1f} MB during the queries")
         await store.close()
 
 

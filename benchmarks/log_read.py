@@ -1,9 +1,9 @@
-"""What it costs to sum up a long log, beside mawk doing the same: `python -m benchmarks.log_read [LINES]`.
+"""Compare the cost of totalling a long log with mawk: `python -m benchmarks.log_read [LINES]`.
 
-Every figure is CPU time of a process of its own, the best of several rounds taken in turn, since a busy machine
-stretches the others. mawk sums by day, task, stage, outcome and currency and keeps the open holds, as the console
-does; once by the names of the fields, as a person would write it, and once by their columns, which is faster
-and wrong as soon as a value is quoted. It proves no end mark and notices no double.
+Every figure is the CPU time of a separate process, the best of several alternating rounds, because other load lengthens
+the rest. mawk totals by day, task, stage, outcome and currency and keeps the open holds, as the console does: once by
+the names of the fields, as a person would write it, and once by their columns, which is faster and wrong as soon as a
+value is quoted. Unlike the console, it checks no checksum and notices no repeated line.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ END { for (cell in used) total += used[cell]; printf "%.3f\n", total }
 
 
 def records(lines: int, *, after: int = 0) -> Iterator[LogRecord]:
-    """A year of 20 tasks, numbered from `after` on: launches and endings, 3 % skips, 1 % notes with a quoted value."""
+    """Yield a year of 20 tasks, numbered after `after`: launches, endings, 3 % skips, 1 % notes with a quoted value."""
     source = random.Random(SEED)
     tasks = [(f"nightly-report-{number}", source.choice(["manual", "semi", "unattended"])) for number in range(20)]
     ev = after
@@ -111,16 +111,16 @@ def records(lines: int, *, after: int = 0) -> Iterator[LogRecord]:
 
 
 def cpu_seconds(*command: str) -> tuple[float, str]:
-    """CPU time of a process and what it said."""
+    """Return the CPU time of a process and its output."""
     before = os.times()
-    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     after = os.times()
     children = after.children_user - before.children_user + after.children_system - before.children_system
-    return children, said.strip()
+    return children, output.strip()
 
 
-def compared(log: Path) -> None:
-    """Prints seconds and ratios. Raises ValueError where the sums differ."""
+def compare(log: Path) -> None:
+    """Print seconds and ratios. Raises ValueError if the totals differ."""
     commands: dict[str, tuple[str, ...]] = {
         "nightdesk": (sys.executable, "-m", "benchmarks.log_read", "--sum", str(log))
     }
@@ -132,19 +132,19 @@ def compared(log: Path) -> None:
     for _ in range(ROUNDS):
         sums = set()
         for name, command in commands.items():
-            took, said = cpu_seconds(*command)
+            took, output = cpu_seconds(*command)
             best[name] = min(took, best.get(name, took))
-            sums.add(said)
+            sums.add(output)
         if len(sums) != 1:
-            raise ValueError(f"not the same sums: {sums}")
+            raise ValueError(f"the totals differ: {sums}")
     for name, took in best.items():
-        print(f"{name:26} {took:6.2f} s CPU   nightdesk is {best['nightdesk'] / took:5.2f} of it")
+        print(f"{name:26} {took:6.2f} s CPU   nightdesk takes {best['nightdesk'] / took:5.2f} times as long")
     if not mawk:
         print("no comparison: mawk is not installed (apt install mawk)")
 
 
-def refreshed(log: Path) -> None:
-    """Prints what a refresh costs once the log is known."""
+def refresh(log: Path) -> None:
+    """Print what a refresh costs after the log was read once."""
     with UsageLog(log) as usage:
         usage.refresh()
         ev = 10 * LINES
@@ -158,7 +158,7 @@ def refreshed(log: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """`--sum FILE` is what the measured process does."""
+    """Create a log and compare; with `--sum FILE` be the measured process."""
     if arguments[:1] == ["--sum"]:
         with UsageLog(Path(arguments[1])) as usage:
             print(f"{sum_totals(usage.refresh().buckets()).units / 1000:.3f}")
@@ -169,8 +169,8 @@ def main(arguments: list[str]) -> None:
         with log.open("wb") as file:
             file.writelines(format_line(record) for record in records(lines))
         print(f"{lines:,} lines, {log.stat().st_size / 1e6:.0f} MB")
-        compared(log)
-        refreshed(log)
+        compare(log)
+        refresh(log)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""How far a run gets past its budget before it is stopped: the whole console against the simulator, live.
+"""Measure how far a run exceeds its budget before it is stopped, with the real engine against the simulator.
 
-Steps are of random size (up to twice the mean) and random length. Half of the tokens are cached, so that the server's
-own limit, which counts none of those, stays out of it: what stops these runs is the console alone.
+Steps have random sizes (up to twice the mean) and random durations. Half of the tokens are cached. The service's own
+limit does not count cached tokens, so only the engine stops these runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from console.simulator.state import SimulatorState
 
 AT_ONCE = 8
 BUDGET = 20_000
-"""Milli-units."""
+"""In thousandths of a unit."""
 UNITS = Units(tokens_per_unit=10_000, cached_weight_milli=100)
 STEP = Scenario(
     steps=1000,
@@ -47,8 +47,8 @@ UNLIMITED = Caps(daily_units=None, monthly_units=None, daily_runs=None, concurre
 
 
 def tasks(runs: int, cut_off: CutOff) -> tuple[Task, ...]:
-    """One task for each run."""
-    rails = Guardrails(max_ms=120_000, budget=BUDGET, cut_off=cut_off)
+    """Return one task for each run."""
+    guardrails = Guardrails(max_ms=120_000, budget=BUDGET, cut_off=cut_off)
     return tuple(
         Task(
             name=f"{cut_off.value}-{number}",
@@ -56,14 +56,14 @@ def tasks(runs: int, cut_off: CutOff) -> tuple[Task, ...]:
             prompt=STEP.prompt(f"Go on, number {number}."),
             agent="antigravity-preview-09-2026",
             model="gemini-3.8-flash",
-            guardrails=rails,
+            guardrails=guardrails,
         )
         for number in range(runs)
     )
 
 
-async def measured(url: str, folder: Path, runs: int, cut_off: CutOff) -> list[Run]:
-    """Every run at its end."""
+async def measure(url: str, folder: Path, runs: int, cut_off: CutOff) -> list[Run]:
+    """Launch every task, at most AT_ONCE at a time, and return the runs after their end."""
     settings = EngineSettings(
         tasks=tasks(runs, cut_off), caps=UNLIMITED, units=UNITS, poll_ms=1000, kind=ProcessKind.RUN
     )
@@ -73,18 +73,18 @@ async def measured(url: str, folder: Path, runs: int, cut_off: CutOff) -> list[R
         folder=folder,
         settings=settings,
         make_provider=lambda: GeminiProvider(base_url=url, secret=Secret("not-used")),
-    ) as house:
+    ) as app:
 
-        async def one(task: Task) -> Run:
+        async def launch(task: Task) -> Run:
             async with slots:
-                answer = await house.engine.operations.launch(LaunchRequest(task=task.name, by="benchmark tty=no"))
-                return await house.engine.wait(answer.run.id)
+                answer = await app.engine.operations.launch(LaunchRequest(task=task.name, by="benchmark tty=no"))
+                return await app.engine.wait(answer.run.id)
 
-        return list(await asyncio.gather(*map(one, settings.tasks)))
+        return list(await asyncio.gather(*map(launch, settings.tasks)))
 
 
 def row(cut_off: CutOff, runs: Sequence[Run]) -> str:
-    """One line of the table, in mean steps and in percent of the budget."""
+    """Return one line of the table: units over the budget, also in mean steps and in percent of the budget."""
     over = [(run.used - BUDGET) / 1000 for run in runs]
     stopped = sum(run.outcome is Outcome.BUDGET for run in runs)
     past = sum(each > 0 for each in over)
@@ -96,23 +96,23 @@ def row(cut_off: CutOff, runs: Sequence[Run]) -> str:
 
 
 def main() -> None:
-    """Prints the table."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     arguments = parser.parse_args()
     logging.disable(logging.INFO)
     print(f"budget {BUDGET / 1000:g} units, mean step {STEP_UNITS:g} units every {STEP.step_seconds:g} s,")
-    print(f"{AT_ONCE} runs at once, seed {arguments.seed}; units over the budget (less than 0: below it)")
+    print(f"{AT_ONCE} runs at once, seed {arguments.seed}; units over the budget (negative: below it)")
     print(
         f"{'cut_off':<8} {'runs':>5} {'stopped':>8} {'past':>6} {'mean':>8} {'median':>8} {'most':>8} {'in steps':>10} "
     )
     with (
-        tempfile.TemporaryDirectory(prefix="overshoot-") as made,
+        tempfile.TemporaryDirectory(prefix="overshoot-") as folder,
         SimulatorThread(SimulatorState(seed=arguments.seed)) as service,
     ):
         for cut_off in CutOff:
-            runs = asyncio.run(measured(service.url, Path(made) / cut_off.value, arguments.runs, cut_off))
+            runs = asyncio.run(measure(service.url, Path(folder) / cut_off.value, arguments.runs, cut_off))
             print(row(cut_off, runs))
             sys.stdout.flush()
 

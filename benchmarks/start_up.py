@@ -1,4 +1,4 @@
-"""How long until somebody can read the console, and what a plain command costs. Ratios, since machines differ."""
+"""Measure how long the console takes to show its first frame, and what a plain command costs, as ratios."""
 
 from __future__ import annotations
 
@@ -18,9 +18,11 @@ ROUNDS = 11
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Ours with a home and a state folder of its own."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("NIGHTDESK_", "XDG_", "SSH_"))}
-    return own | {
+    """Return this process's environment with a separate home and state folder."""
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith(("NIGHTDESK_", "XDG_", "SSH_"))
+    }
+    return inherited | {
         "HOME": str(folder),
         "TERM": "xterm-256color",
         "COLUMNS": str(COLUMNS),
@@ -31,11 +33,14 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def medians(measured: Mapping[str, Callable[[], Cost]]) -> dict[str, Cost]:
-    """Rounds are interleaved so that a busy moment hits all alike; the first round warms the caches."""
-    costs: dict[str, list[Cost]] = {name: [] for name in measured}
+def medians(measurements: Mapping[str, Callable[[], Cost]]) -> dict[str, Cost]:
+    """Return the median cost of each measurement.
+
+    The rounds alternate, so that other load affects all alike. The first round fills the caches and does not count.
+    """
+    costs: dict[str, list[Cost]] = {name: [] for name in measurements}
     for turn in range(ROUNDS + 1):
-        for name, measure in measured.items():
+        for name, measure in measurements.items():
             cost = measure()
             if turn:
                 costs[name].append(cost)
@@ -45,16 +50,16 @@ def medians(measured: Mapping[str, Callable[[], Cost]]) -> dict[str, Cost]:
     }
 
 
-def measured(folder: Path) -> dict[str, Callable[[], Cost]]:
-    """What is started, by name, in a folder with a configuration and live runs."""
-    own = environment(folder)
+def measurements(folder: Path) -> dict[str, Callable[[], Cost]]:
+    """Return the measurements by name, for a folder with a configuration and live runs."""
+    variables = environment(folder)
     python, nightdesk = [sys.executable], [sys.executable, "-m", "console"]
 
     def command(*arguments: str) -> Callable[[], Cost]:
-        return lambda: cost_of(arguments, cwd=folder, environment=own)
+        return lambda: cost_of(arguments, cwd=folder, environment=variables)
 
     def screen(arguments: list[str], *marks: str) -> Callable[[], Cost]:
-        return lambda: cost_until_shown(arguments, marks=marks, cwd=folder, environment=own)
+        return lambda: cost_until_shown(arguments, marks=marks, cwd=folder, environment=variables)
 
     return {
         "bare table": screen([*python, "-m", "benchmarks._bare_table"], "bare", "palette", *TARGETS),
@@ -66,14 +71,14 @@ def measured(folder: Path) -> dict[str, Callable[[], Cost]]:
 
 
 def main() -> None:
-    """Prints the medians and the ratios."""
+    """Print the medians and the ratios."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = folder / "nightdesk.toml"
         config.write_text(CONFIG, encoding="utf-8")
         compileall.compile_dir(ROOT / "console", quiet=1)
         with live_runs(folder / "state", config):
-            costs = medians(measured(folder))
+            costs = medians(measurements(folder))
     for what, cost in costs.items():
         print(f"{what:12} {cost.wall * 1000:6.0f} ms, of which CPU {cost.cpu * 1000:6.0f} ms")
     for above, below in (("console", "bare table"), ("ps --json", "imports"), ("--version", "imports")):

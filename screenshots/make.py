@@ -1,6 +1,6 @@
-"""Pictures of the real console over the demo's real engine: `python screenshots/make.py [FOLDER]`.
+"""Make the pictures of the README from the real console on the demo: `python screenshots/make.py [FOLDER]`.
 
-Each picture is what the terminal shows at that moment, as SVG with no font or file from elsewhere.
+Each picture is an SVG of what the terminal shows. It refers to no font or file from the network.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from console.ui.theme import Themes, load_themes
 FONTS = "'JetBrains Mono', 'DejaVu Sans Mono', Menlo, Consolas, monospace"
 BY = "you tty=yes"
 WARM_UP_S = 13.0
-"""Until the demo's runs have some steps behind them."""
+"""Seconds until the runs of the demo have taken some steps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """One file."""
+    """One picture: the keys to press before it is taken, and the size and theme of the terminal."""
 
     name: str
     keys: tuple[str, ...] = ()
@@ -47,17 +47,17 @@ SCREENS = (
     Picture(name="commands", keys=("j", "c")),
     Picture(name="help", keys=("question_mark",)),
 )
-"""Every screen, as it comes up where the terminal has all colours."""
+"""Every screen, in the theme of a terminal with all colours."""
 
 
 def pictures(themes: Themes) -> tuple[Picture, ...]:
-    """Every screen, then the runs in every other theme."""
+    """Return a picture of every screen, then one of the runs in every other theme."""
     others = sorted(set(themes.by_name) - {picture.theme for picture in SCREENS})
     return (*SCREENS, *(Picture(name=f"runs-{theme}", keys=DOWN_TWICE, theme=theme) for theme in others))
 
 
 async def take(demo: Demo, picture: Picture, folder: Path) -> None:
-    """Opens a console of its own on the running engine, presses the keys, saves what is shown."""
+    """Open a console on the running engine, press the keys, and save the picture."""
     context = Context(engine=demo.app.engine, clock=demo.app.clock, glyphs=UNICODE, by=BY)
     app = ConsoleApp(context, themes=load_themes(), theme=picture.theme)
 
@@ -78,7 +78,7 @@ async def take(demo: Demo, picture: Picture, folder: Path) -> None:
 
 
 def self_contained(svg: str) -> str:
-    """No font from the net, blanks kept by every viewer, no trailing blanks in the file."""
+    """Remove web fonts, make every viewer keep blanks, and strip trailing blanks."""
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     svg = svg.replace("font-family: Fira Code, monospace", f"font-family: {FONTS}")
     svg = svg.replace("<text ", '<text xml:space="preserve" ')
@@ -86,7 +86,7 @@ def self_contained(svg: str) -> str:
 
 
 async def main(folder: Path) -> None:
-    """All pictures, on one demo."""
+    """Take all pictures on one demo."""
     async with running_demo(BY) as demo:
         await asyncio.sleep(WARM_UP_S)
         for picture in pictures(load_themes()):
