@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from console.domain.key import is_key
 from console.domain.run import Outcome, Run, RunId, State, StopReason
@@ -234,7 +234,8 @@ class RunRepository:
         Raises StaleRun if there is no such run.
         """
 
-        async def change(tx: Transaction, run: Run) -> Run:
+        async def unit(tx: Transaction) -> Run:
+            run = await _require_run(tx, run_id)
             if run.stop is not None or run.state in (State.ENDED, State.PROPOSED):
                 return run
             columns = {"stop_reason": reason.value, "stop_by": by, "stop_at_ms": now.wall_ms}
@@ -243,12 +244,13 @@ class RunRepository:
             await write_event(tx, "stop", now.wall_ms, run=run, reason=reason.value, by=by)
             return stopping
 
-        return await self._change_current(run_id, change)
+        return await self._database.transaction(unit)
 
     async def record_stop_try(self, run: Run, *, answer: str, trouble: str, now: Timestamp) -> Run:
         """Store one cancel call: the provider's answer, or why it failed. An ended run is returned unchanged."""
 
-        async def change(tx: Transaction, stored: Run) -> Run:
+        async def unit(tx: Transaction) -> Run:
+            stored = await _require_run(tx, run.id)
             if stored.stop is None or stored.state is State.ENDED:
                 return stored
             said = sanitize(answer, limit=NOTE_LIMIT)
@@ -261,12 +263,13 @@ class RunRepository:
             await write_event(tx, "cancel", now.wall_ms, run=run, answer=said or None, trouble=trouble or None)
             return tried
 
-        return await self._change_current(run.id, change)
+        return await self._database.transaction(unit)
 
     async def record_alarm(self, run: Run, now: Timestamp) -> Run:
         """Log that a stop has not taken effect. After the first alarm the run may be written off."""
 
-        async def change(tx: Transaction, stored: Run) -> Run:
+        async def unit(tx: Transaction) -> Run:
+            stored = await _require_run(tx, run.id)
             if stored.stop is None or stored.state is State.ENDED:
                 return stored
             alarmed = await compare_and_set(tx, stored, {"stop_alarmed": 1})
@@ -276,18 +279,19 @@ class RunRepository:
             await write_event(tx, "alarm", now.wall_ms, run=run, record=record, **fields)
             return alarmed
 
-        return await self._change_current(run.id, change)
+        return await self._database.transaction(unit)
 
     async def record_sandbox_deleted(self, run: Run, *, answer: str, gone: bool, now: Timestamp) -> Run:
         """Store one request to delete the run's own sandbox; `gone` says whether it is deleted. The id is kept."""
 
-        async def change(tx: Transaction, stored: Run) -> Run:
+        async def unit(tx: Transaction) -> Run:
+            stored = await _require_run(tx, run.id)
             await write_event(tx, "sandbox_deleted", now.wall_ms, run=run, answer=answer, gone=int(gone))
             if not gone or stored.state is State.ENDED or stored.sandbox_deleted_ms is not None:
                 return stored
             return await compare_and_set(tx, stored, {"sandbox_deleted_ms": now.wall_ms})
 
-        return await self._change_current(run.id, change)
+        return await self._database.transaction(unit)
 
     # The end
 
@@ -327,13 +331,10 @@ class RunRepository:
 
         return await self._database.read(unit)
 
-    async def _change_current(self, run_id: RunId, change: Callable[[Transaction, Run], Awaitable[Run]]) -> Run:
-        """Apply `change` to the row as it is now, in one transaction. Raises StaleRun if there is no such run."""
 
-        async def unit(tx: Transaction) -> Run:
-            run = await load_run(tx, run_id)
-            if run is None:
-                raise StaleRun(f"there is no run {run_id}")
-            return await change(tx, run)
-
-        return await self._database.transaction(unit)
+async def _require_run(tx: Transaction, run_id: RunId) -> Run:
+    """Return the run as it is now. Raises StaleRun if there is none."""
+    run = await load_run(tx, run_id)
+    if run is None:
+        raise StaleRun(f"there is no run {run_id}")
+    return run
