@@ -54,11 +54,13 @@ class SyncDatabase(Database):
         self._between = between
         self._tx = cast(Transaction, _Inline(connection))
 
-    async def transaction(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def transaction(
+        self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False
+    ) -> T:
         """As `Database.transaction`."""
         return await self._run_whole("write", unit)
 
-    async def read(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def read(self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None) -> T:
         """As `Database.read`; nobody else can write while it runs."""
         return await self._run_whole("read", unit)
 

@@ -110,7 +110,9 @@ class CrashingDatabase(Database):
 
     injector = CrashInjector(None)
 
-    async def transaction(self, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def transaction(
+        self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False
+    ) -> T:
         """As `Database.transaction`."""
         step = step_of(unit)
 
@@ -119,7 +121,7 @@ class CrashingDatabase(Database):
             self.injector.at(step, When.INSIDE)
             return result
 
-        return await self.injector.around(step, super().transaction(crashing))
+        return await self.injector.around(step, super().transaction(crashing, busy_ms=busy_ms, urgent=urgent))
 
 
 async def crashing_database(folder: Path, injector: CrashInjector) -> CrashingDatabase:

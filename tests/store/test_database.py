@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from tests.clock import ManualClock
 
 ROWS = 4
 """Rows that each unit writes, one statement each."""
+PATIENCE_S = 2
+"""How long the store of these tests waits for locks."""
 NOW: Timestamp = ManualClock().now()
 MODES = pytest.mark.parametrize("store", list(JournalMode), indirect=True, ids=str)
 
@@ -27,7 +30,7 @@ MODES = pytest.mark.parametrize("store", list(JournalMode), indirect=True, ids=s
 @pytest.fixture
 async def store(folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     journal: JournalMode | None = getattr(request, "param", None)
-    opened = await Store.open(folder, now=NOW, journal=journal, busy_ms=2_000)
+    opened = await Store.open(folder, now=NOW, journal=journal, busy_ms=PATIENCE_S * 1000)
     await opened.database.transaction(lambda tx: tx.execute_fetchall("create table scratch (n integer) strict"))
     yield opened
     await opened.close()
@@ -174,6 +177,86 @@ async def test_a_lock_that_nobody_frees_is_busy_and_nothing_is_written(store: St
         await impatient.database.transaction(_write)
     finally:
         await impatient.close()
+
+
+@MODES
+async def test_a_caller_may_wait_for_less_time_than_the_store_does(store: Store, folder: Path) -> None:
+    """Only that one transaction is impatient: afterwards the connection waits as long as before."""
+    began = time.monotonic()
+    with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        with pytest.raises(StoreBusy):
+            await store.database.transaction(_write, busy_ms=50)
+        other.execute("rollback")
+    assert time.monotonic() - began < PATIENCE_S / 2
+    assert (await _pragmas(store.database.transaction))["busy_timeout"] == PATIENCE_S * 1000
+    await store.database.transaction(_write, busy_ms=50)
+    assert await _count(store) == ROWS
+
+
+async def test_a_reader_of_another_process_holds_up_a_commit_no_longer_than_the_caller_waits(
+    store: Store, folder: Path
+) -> None:
+    began = time.monotonic()
+    with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as other:
+        other.execute("begin")
+        other.execute("select count(*) from scratch").fetchone()
+        with pytest.raises(StoreBusy):
+            await store.database.transaction(_write, busy_ms=50)
+        other.execute("rollback")
+    assert time.monotonic() - began < PATIENCE_S / 2
+    assert await _count(store) == 0
+
+
+async def test_waiting_for_other_units_of_this_process_is_limited_too(store: Store) -> None:
+    begun, let_go = asyncio.Event(), asyncio.Event()
+
+    async def slow(tx: Transaction) -> None:
+        begun.set()
+        await let_go.wait()
+
+    holder = asyncio.create_task(store.database.transaction(slow))
+    await begun.wait()
+    with pytest.raises(StoreBusy, match="other work of this process"):
+        await store.database.transaction(_write, busy_ms=20)
+    let_go.set()
+    await holder
+    await store.database.transaction(_write, busy_ms=20)
+
+
+async def test_an_urgent_unit_overtakes_all_that_wait(store: Store) -> None:
+    begun, let_go = asyncio.Event(), asyncio.Event()
+    order: list[str] = []
+
+    async def slow(tx: Transaction) -> None:
+        begun.set()
+        await let_go.wait()
+
+    def noting(name: str) -> Callable[[Transaction], Awaitable[None]]:
+        async def unit(tx: Transaction) -> None:
+            order.append(name)
+
+        return unit
+
+    tasks = [asyncio.create_task(store.database.transaction(slow))]
+    await begun.wait()
+    for name, urgent in (("first", False), ("second", False), ("stop", True), ("other stop", True)):
+        tasks.append(asyncio.create_task(store.database.transaction(noting(name), urgent=urgent)))
+        await asyncio.sleep(0)
+    let_go.set()
+    await asyncio.gather(*tasks)
+    assert order == ["stop", "other stop", "first", "second"]
+
+
+async def test_a_turn_is_not_lost_with_a_caller_that_is_cancelled_while_it_waits(store: Store) -> None:
+    for turns in range(40):
+        tasks = [asyncio.create_task(store.database.transaction(_write, busy_ms=2_000)) for _ in range(4)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        tasks[1].cancel()
+        tasks[2].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await store.database.transaction(_write, busy_ms=2_000)
 
 
 def safe_mode_of(store: Store) -> JournalMode:
