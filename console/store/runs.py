@@ -15,6 +15,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.events import EventRow, write_event
 from console.store.fast_read import SELECT_OPEN
+from console.store.progress import ProgressOutcome, ProgressUpdate, write_progress, write_steps
 from console.store.rows import (
     NOTE_LIMIT,
     Columns,
@@ -22,9 +23,7 @@ from console.store.rows import (
     RunResult,
     StepRow,
     Value,
-    progress_columns,
     run_of,
-    step_columns,
     step_of,
 )
 from console.store.statements import compare_and_set, fetch_all, fetch_one, load_run
@@ -39,15 +38,6 @@ SELECT_BY_PREFIX = "select * from runs where id >= :prefix and id < :prefix || '
 SELECT_EVENTS = "select id, at_ms, kind, detail from events where run_id = :id order by id"
 SELECT_STEPS = "select n, kind, text, at_ms, units, done from steps where run_id = :id order by n"
 SELECT_OBSERVED = "select 1 from events where run_id = :run_id and kind = 'observed' limit 1"
-UPSERT_STEP = """
-    insert into steps (run_id, n, kind, text, at_ms, units, done)
-    values (:run_id, :n, :kind, :text, :at_ms, :units, :done)
-    on conflict (run_id, n) do update set
-        kind = excluded.kind,
-        text = excluded.text,
-        units = max(units, excluded.units),
-        done = max(done, excluded.done)
-"""
 
 _ID_PREFIX = re.compile(r"[0-9a-hjkmnp-tv-z]{4,26}\Z", re.ASCII)
 
@@ -169,17 +159,26 @@ class RunRepository:
     async def record_progress(self, run: Run, progress: Progress, now: Timestamp) -> Run:
         """Store usage and status of a live run. Cumulative amounts never decrease; the start of a stall is logged."""
 
-        async def unit(tx: Transaction) -> Run:
-            sends.require_state(run, State.RUNNING, State.STOPPING)
-            changed = await compare_and_set(tx, run, progress_columns(run, progress))
-            if progress.stalled and not run.stalled:
-                since = progress.last_step_ms or (run.sent.wall_ms if run.sent else now.wall_ms)
-                fields = {"quiet": f"{max(0, now.wall_ms - since) // 1000}s"}
-                record = log_records.note("stall", fields, run, now.wall_ms)
-                await write_event(tx, "stall", now.wall_ms, run=run, record=record)
-            return changed
+        (outcome,) = await self.record_progress_of_many([ProgressUpdate(run=run, progress=progress)], now)
+        if isinstance(outcome, Run):
+            return outcome
+        raise outcome
 
-        return await self._database.transaction(unit)
+    async def record_progress_of_many(
+        self, updates: Sequence[ProgressUpdate], now: Timestamp, *, busy_ms: int | None = None
+    ) -> tuple[ProgressOutcome, ...]:
+        """Store the progress of many runs, each run once, and their new steps in one transaction.
+
+        Return an outcome per update, in their order: the changed run, or the error that `record_progress` would
+        raise. A run that could not be changed does not affect the others. `busy_ms` is as in `Database.transaction`.
+        """
+        if not updates:
+            return ()
+
+        async def unit(tx: Transaction) -> tuple[ProgressOutcome, ...]:
+            return await write_progress(tx, updates, now)
+
+        return await self._database.transaction(unit, busy_ms=busy_ms)
 
     async def save_steps(self, run_id: RunId, steps: Sequence[StepRow], now: Timestamp) -> None:
         """Insert or update steps by index. The time of the first sight, the largest units and `done` are kept."""
@@ -187,7 +186,7 @@ class RunRepository:
             return
 
         async def unit(tx: Transaction) -> None:
-            await tx.executemany(UPSERT_STEP, [step_columns(run_id, step) for step in steps])
+            await write_steps(tx, run_id, steps)
 
         await self._database.transaction(unit)
 
@@ -228,10 +227,13 @@ class RunRepository:
 
     # Stops: open to every process, so these writes reload the row and do not compare the owner or fence of `run`
 
-    async def request_stop(self, run_id: RunId, *, reason: StopReason, by: str, now: Timestamp) -> Run:
+    async def request_stop(
+        self, run_id: RunId, *, reason: StopReason, by: str, now: Timestamp, busy_ms: int | None = None
+    ) -> Run:
         """Store a stop request. The first one stays; an ended run and a proposal are returned unchanged.
 
-        Raises StaleRun if there is no such run.
+        It overtakes other writes of this process; `busy_ms` is as in `Database.transaction`. Raises StaleRun if there
+        is no such run.
         """
 
         async def unit(tx: Transaction) -> Run:
@@ -244,7 +246,7 @@ class RunRepository:
             await write_event(tx, "stop", now.wall_ms, run=run, reason=reason.value, by=by)
             return stopping
 
-        return await self._database.transaction(unit)
+        return await self._database.transaction(unit, busy_ms=busy_ms, urgent=True)
 
     async def record_stop_try(self, run: Run, *, answer: str, trouble: str, now: Timestamp) -> Run:
         """Store one cancel call: the provider's answer, or why it failed. An ended run is returned unchanged."""
@@ -263,7 +265,7 @@ class RunRepository:
             await write_event(tx, "cancel", now.wall_ms, run=run, answer=said or None, trouble=trouble or None)
             return tried
 
-        return await self._database.transaction(unit)
+        return await self._database.transaction(unit, urgent=True)
 
     async def record_alarm(self, run: Run, now: Timestamp) -> Run:
         """Log that a stop has not taken effect. After the first alarm the run may be written off."""

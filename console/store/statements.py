@@ -77,7 +77,12 @@ async def compare_and_set(
         await fetch_all(tx, UNINDEX_TEXT, {"id": run.id})
     row = await fetch_one(tx, f"update runs set {assignments} where {believed} and {where} returning *", parameters)
     if row is None:
-        raise StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")
+        raise stale_run(run)
     if changes_text:
         await fetch_all(tx, INDEX_TEXT, {"id": run.id})
     return run_of(row)
+
+
+def stale_run(run: Run) -> StaleRun:
+    """Return the error for a write that found the row of `run` changed."""
+    return StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from console.domain.run import IllegalTransition, State
 from console.domain.usage import Usage
+from console.store.errors import StaleRun
+from console.store.progress import CHUNK, ProgressUpdate
 from console.store.rows import MAX_AMOUNT, Progress, StepRow
-from tests.store.harness import StoreHarness
+from tests.store.harness import CAPS, StoreHarness, a_task, run_in
 
 
 async def test_figures_are_stored_and_the_state_stays(harness: StoreHarness) -> None:
@@ -70,8 +74,6 @@ async def test_a_stall_is_noted_when_it_begins(harness: StoreHarness) -> None:
 
 @pytest.mark.parametrize("state", [State.CLAIMED, State.SENDING, State.UNCONFIRMED])
 async def test_only_a_run_with_an_id_has_progress(harness: StoreHarness, state: State) -> None:
-    from tests.store.harness import run_in
-
     with pytest.raises(IllegalTransition):
         await harness.store.runs.record_progress(await run_in(harness, state), Progress(), harness.now)
 
@@ -100,3 +102,40 @@ async def test_a_note_is_a_line_and_its_field_names_are_checked_before_it_is_sto
     for name in ("ev", "end", "key", "Bad", "a b", "", "task"):
         with pytest.raises(ValueError, match="field name"):
             await harness.store.runs.note(event="x", fields={name: "y"}, run=run, now=harness.now)
+
+
+async def test_many_runs_are_stored_at_once_and_each_has_its_own_outcome(harness: StoreHarness) -> None:
+    harness.caps = replace(CAPS, concurrent_runs=None, daily_units=None, daily_runs=None)
+    runs = [await harness.running(a_task(f"t{number}")) for number in range(CHUNK + 3)]
+    taken = await harness.store.runs.take_over(runs[1], owner="owner-2", now=harness.now)
+    assert taken is not None
+    claimed = await harness.claimed(a_task("claimed"))
+    updates = [
+        ProgressUpdate(run=run, progress=Progress(used=number, last_step="a\ud800", usage=Usage(total=10**30)))
+        for number, run in enumerate([*runs, claimed])
+    ]
+    outcomes = await harness.store.runs.record_progress_of_many(updates, harness.now)
+    assert isinstance(outcomes[1], StaleRun)
+    assert isinstance(outcomes[-1], IllegalTransition)
+    for number, run in enumerate(runs):
+        stored = await harness.run(run)
+        assert stored.used == (0 if number == 1 else number)
+        if number != 1:
+            assert outcomes[number] == stored
+            assert (stored.last_step, stored.usage.total) == ("a\ufffd", MAX_AMOUNT)
+    assert await harness.store.runs.record_progress_of_many([], harness.now) == ()
+
+
+async def test_the_batch_writes_steps_and_stalls_only_of_runs_it_could_change(harness: StoreHarness) -> None:
+    mine, lost = await harness.running(a_task("mine")), await harness.running(a_task("lost"))
+    await harness.store.runs.take_over(lost, owner="owner-2", now=harness.now)
+    step = StepRow(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
+    updates = [ProgressUpdate(run=run, progress=Progress(stalled=True), steps=[step]) for run in (mine, lost)]
+    await harness.store.runs.record_progress_of_many(updates, harness.now)
+    assert await harness.store.runs.steps(mine.id) == (step,)
+    assert await harness.store.runs.steps(lost.id) == ()
+    stalls = [record.fields["run"] for record in await harness.records() if record.fields.get("event") == "stall"]
+    assert stalls == [mine.id]
+    again = ProgressUpdate(run=await harness.run(mine), progress=Progress(stalled=True))
+    await harness.store.runs.record_progress_of_many([again], harness.now)
+    assert len(await harness.records()) == 3, "two launches and one stall"

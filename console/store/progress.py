@@ -1,0 +1,138 @@
+"""Writes the progress of live runs, for many runs at a time. Each function works inside the caller's transaction.
+
+A process stores the progress of all its runs in one transaction, because each transaction waits for the disk.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from console.domain.run import IllegalTransition, Run, RunId, State
+from console.domain.timestamps import Timestamp
+from console.store import log_records
+from console.store.database import Transaction
+from console.store.errors import StaleRun
+from console.store.events import write_event
+from console.store.rows import Columns, Progress, StepRow, clamp_amount, run_of, to_sqlite_text, usage_columns
+from console.store.statements import fetch_all, stale_run
+
+CHUNK = 50
+"""Runs that one statement updates; reading them back keeps the event loop busy for about 3 ms."""
+COLUMNS = (
+    *("tokens_total", "tokens_input", "tokens_output", "tokens_thought", "tokens_cached", "tokens_tool_use", "used"),
+    *("usage_known", "largest_step", "remote_status", "trouble", "stalled", "polled_ms", "last_step", "last_step_ms"),
+    *("steps", "cost_micro", "currency"),
+)
+"""The columns of a run that its progress sets."""
+UPDATE_RUNS = f"""
+    update runs set {", ".join(f"{name} = new.value ->> '{name}'" for name in COLUMNS)}
+    from json_each(:updates) as new
+    where runs.id = new.value ->> '_id' and runs.state = new.value ->> '_state'
+    and runs.owner is new.value ->> '_owner' and runs.fence = new.value ->> '_fence'
+    returning *
+"""
+UPSERT_STEP = """
+    insert into steps (run_id, n, kind, text, at_ms, units, done)
+    values (:run_id, :n, :kind, :text, :at_ms, :units, :done)
+    on conflict (run_id, n) do update set
+        kind = excluded.kind,
+        text = excluded.text,
+        units = max(units, excluded.units),
+        done = max(done, excluded.done)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressUpdate:
+    """The progress of one run."""
+
+    run: Run
+    """As its writer believes it to be."""
+    progress: Progress
+    steps: Sequence[StepRow] = ()
+    """Steps that are new or have changed."""
+
+
+ProgressOutcome = Run | StaleRun | IllegalTransition
+"""The changed run, or why nothing was written for it."""
+
+
+async def write_progress(
+    tx: Transaction, updates: Sequence[ProgressUpdate], now: Timestamp
+) -> tuple[ProgressOutcome, ...]:
+    """Write the updates and return their outcomes in the same order; see `RunRepository.record_progress_of_many`."""
+    outcomes: list[ProgressOutcome] = []
+    for first in range(0, len(updates), CHUNK):
+        outcomes += await _write_chunk(tx, updates[first : first + CHUNK], now)
+    return tuple(outcomes)
+
+
+async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRow]) -> None:
+    """Insert or update steps by index; see `RunRepository.save_steps`."""
+    await tx.executemany(UPSERT_STEP, [_step_columns(run_id, step) for step in steps])
+
+
+async def _write_chunk(tx: Transaction, updates: Sequence[ProgressUpdate], now: Timestamp) -> list[ProgressOutcome]:
+    live = [_update_columns(update) for update in updates if update.run.state in (State.RUNNING, State.STOPPING)]
+    rows = {row["id"]: row for row in await fetch_all(tx, UPDATE_RUNS, {"updates": json.dumps(live)})}
+    outcomes = [_outcome(update.run, rows.get(update.run.id)) for update in updates]
+    for update, outcome in zip(updates, outcomes, strict=True):
+        if isinstance(outcome, Run):
+            if update.steps:
+                await write_steps(tx, outcome.id, update.steps)
+            if update.progress.stalled and not update.run.stalled:
+                await _write_stall(tx, update, now)
+    return outcomes
+
+
+def _outcome(run: Run, row: sqlite3.Row | None) -> ProgressOutcome:
+    if run.state not in (State.RUNNING, State.STOPPING):
+        return IllegalTransition(f"run {run.id} is {run.state}, needed is running or stopping")
+    return stale_run(run) if row is None else run_of(row)
+
+
+async def _write_stall(tx: Transaction, update: ProgressUpdate, now: Timestamp) -> None:
+    run = update.run
+    since = update.progress.last_step_ms or (run.sent.wall_ms if run.sent else now.wall_ms)
+    fields = {"quiet": f"{max(0, now.wall_ms - since) // 1000}s"}
+    record = log_records.note("stall", fields, run, now.wall_ms)
+    await write_event(tx, "stall", now.wall_ms, run=run, record=record)
+
+
+def _update_columns(update: ProgressUpdate) -> Columns:
+    """Return the new values of COLUMNS and what the row must still be. Cumulative amounts never decrease."""
+    run, progress = update.run, update.progress
+    return {
+        **usage_columns(run.usage.highest(progress.usage)),
+        "used": max(run.used, clamp_amount(progress.used)),
+        "usage_known": int(progress.usage_known or run.usage_known),
+        "largest_step": max(run.largest_step, clamp_amount(progress.largest_step)),
+        "remote_status": to_sqlite_text(progress.remote_status),
+        "trouble": to_sqlite_text(progress.trouble),
+        "stalled": int(progress.stalled),
+        "polled_ms": progress.polled_ms,
+        "last_step": to_sqlite_text(progress.last_step),
+        "last_step_ms": progress.last_step_ms,
+        "steps": max(run.steps, clamp_amount(progress.steps)),
+        "cost_micro": None if progress.cost_micro is None else clamp_amount(progress.cost_micro),
+        "currency": to_sqlite_text(progress.currency),
+        "_id": run.id,
+        "_state": run.state.value,
+        "_owner": run.owner,
+        "_fence": run.fence,
+    }
+
+
+def _step_columns(run_id: RunId, step: StepRow) -> Columns:
+    return {
+        "run_id": run_id,
+        "n": step.index,
+        "kind": to_sqlite_text(step.kind),
+        "text": to_sqlite_text(step.text),
+        "at_ms": step.at_ms,
+        "units": clamp_amount(step.units),
+        "done": int(step.done),
+    }
