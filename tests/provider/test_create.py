@@ -78,7 +78,7 @@ async def created(transport: httpx.AsyncBaseTransport, **bounds: float) -> Verdi
 
 def test_it_is_the_port() -> None:
     port: Provider = provider(answering(200))
-    assert repr(port) == f"InteractionsProvider({HOST}/v1beta)"
+    assert repr(port) == f"GeminiProvider({HOST}/v1beta)"
 
 
 async def test_the_request() -> None:

@@ -20,6 +20,7 @@ from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
 from tests.tree import ROOT
+from tests.waiting import until
 
 WHOLE = servers.response(200, interaction())
 
@@ -356,3 +357,59 @@ async def test_an_early_refusal_of_a_long_request_is_not_taken_for_proof() -> No
         verdict = await adapter(server.url).create(order(prompt="x" * (4 << 20)))
         assert type(verdict).__name__ in ("Unknown", "Rejected")
         assert server.connections == 1
+
+
+class Held:
+    """A server that keeps every request of one kind waiting until it is released, and answers all others at once."""
+
+    def __init__(self, method: bytes) -> None:
+        self.waiting = 0
+        self.release = asyncio.Event()
+        self._method = method
+
+    async def __call__(self, reader: Reader, writer: Writer) -> None:
+        while True:
+            if (await servers.read_request(reader)).startswith(self._method):
+                self.waiting += 1
+                await self.release.wait()
+            writer.write(servers.response(200, interaction(), connection="keep-alive"))
+
+
+async def test_a_cancel_never_waits_behind_polls() -> None:
+    held = Held(b"GET")
+    async with servers.serving(held) as server:
+        one = adapter(server.url, poll_connections=3)
+        polls = [asyncio.ensure_future(one.get("v1_Chd")) for _ in range(20)]
+        await until(lambda: held.waiting == 3)
+        assert (await one.cancel("v1_Chd")).accepted
+        assert isinstance(await one.create(order()), Launched)
+        await one.delete_sandbox("e1")
+        assert held.waiting == 3
+        held.release.set()
+        assert {run.status for run in await asyncio.gather(*polls)} == {"in_progress"}
+        assert server.connections == 3 + 2, "polls share three connections, the launch has its own"
+        await one.aclose()
+
+
+async def test_a_poll_never_waits_behind_cancels() -> None:
+    held = Held(b"POST")
+    async with servers.serving(held) as server:
+        one = adapter(server.url, control_connections=2)
+        cancels = [asyncio.ensure_future(one.cancel("v1_Chd")) for _ in range(5)]
+        await until(lambda: held.waiting == 2)
+        assert (await one.get("v1_Chd")).status == "in_progress"
+        held.release.set()
+        assert all(answer.accepted for answer in await asyncio.gather(*cancels))
+        await one.aclose()
+
+
+async def test_a_poll_that_finds_no_free_connection_gives_up_at_its_deadline() -> None:
+    held = Held(b"GET")
+    async with servers.serving(held) as server:
+        one = adapter(server.url, poll_connections=1, call_s=0.2)
+        outcomes = await asyncio.gather(*(one.get("v1_Chd") for _ in range(3)), return_exceptions=True)
+        assert all(isinstance(outcome, Unavailable) for outcome in outcomes)
+        assert held.waiting == 1
+        held.release.set()
+        assert (await one.get("v1_Chd")).status == "in_progress"
+        await one.aclose()

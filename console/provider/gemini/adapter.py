@@ -76,12 +76,16 @@ class GeminiProvider:
             root, secret, self._bounds, key_header=KEY_HEADER, route=route, transport=transport, wall=wall
         )
         self._redactor = Redactor(secret, hidden)
-        self._calls = ServiceClient(root, self._clients, self._bounds, self._redactor)
-        self._sandboxes = SandboxCalls(self._calls)
+        self._polls = self._service_client(root, self._bounds.poll_connections)
+        self._controls = self._service_client(root, self._bounds.control_connections)
+        self._sandboxes = SandboxCalls(self._controls)
         self._cancel_form = CANCEL_FORMS[0]
 
+    def _service_client(self, root: str, connections: int) -> ServiceClient:
+        return ServiceClient(root, self._clients, self._bounds, self._redactor, connections=connections)
+
     def __repr__(self) -> str:
-        return f"InteractionsProvider({self._calls.root})"
+        return f"GeminiProvider({self._polls.root})"
 
     async def create(self, order: LaunchOrder) -> Verdict:
         """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
@@ -100,13 +104,13 @@ class GeminiProvider:
     def _launch_request(self, client: httpx.AsyncClient, order: LaunchOrder) -> httpx.Request:
         headers = {"content-type": "application/json", "connection": "close"}
         return client.build_request(
-            "POST", f"{self._calls.root}/{INTERACTIONS}", content=launch_body(order), headers=headers
+            "POST", f"{self._controls.root}/{INTERACTIONS}", content=launch_body(order), headers=headers
         )
 
     async def get(self, remote_id: str) -> RemoteRun:
         """Return the service's current view of a run. Raises ProviderError."""
-        reply = await self._calls.with_retry("GET", f"{self._address(remote_id)}?stream=false")
-        value = self._calls.value(reply)
+        reply = await self._polls.with_retry("GET", f"{self._address(remote_id)}?stream=false")
+        value = self._polls.value(reply)
         try:
             return remote_run(value, remote_id, self._redactor.also_redacting(*inputs_of(value)))
         except ValueError as error:
@@ -115,7 +119,7 @@ class GeminiProvider:
     async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         """Yield stream events until the stream ends or breaks. Raises ProviderError if it cannot be opened."""
         async with (
-            self._calls.stream(f"{self._address(remote_id)}?stream=true") as response,
+            self._polls.stream(f"{self._address(remote_id)}?stream=true") as response,
             aclosing(stream_events(response, self._bounds.stream_s, self._redactor)) as events,
         ):
             async for event in events:
@@ -129,19 +133,19 @@ class GeminiProvider:
         address = self._address(remote_id)
         said = ""
         for form in sorted(CANCEL_FORMS, key=lambda form: form != self._cancel_form):
-            reply = await self._calls.once("POST", f"{address}{form}")
+            reply = await self._controls.once("POST", f"{address}{form}")
             if not is_unknown_route(reply):
                 self._cancel_form = form
                 return self._cancel_answer(reply)
-            said = self._calls.explained(reply)
+            said = self._controls.explained(reply)
         return CancelAnswer(accepted=False, said=cleaned(f"the service knows no cancel: {said}"))
 
     def _cancel_answer(self, reply: Reply) -> CancelAnswer:
         if reply.is_success:
             return CancelAnswer(accepted=True, said=self._status_said(reply), retry_after_s=retry_after(reply))
         if not 400 <= reply.status < 500 or reply.status in NO_ANSWERS:
-            raise self._calls.error(reply)
-        return CancelAnswer(accepted=False, said=self._calls.explained(reply), retry_after_s=retry_after(reply))
+            raise self._controls.error(reply)
+        return CancelAnswer(accepted=False, said=self._controls.explained(reply), retry_after_s=retry_after(reply))
 
     def _status_said(self, reply: Reply) -> str:
         try:
@@ -160,10 +164,11 @@ class GeminiProvider:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._calls.aclose()
+        await self._polls.aclose()
+        await self._controls.aclose()
 
     def _address(self, remote_id: str) -> str:
-        return self._calls.address(INTERACTIONS, remote_id)
+        return self._polls.address(INTERACTIONS, remote_id)
 
 
 class SandboxCalls:

@@ -34,6 +34,10 @@ class Bounds:
     body_bytes: int = 16 << 20
     """A larger reply is not read. The limit is generous, because a run whose reply cannot be read cannot be proven to
     have ended: replies of 1.3 MB were seen (BIGAGI in the wire notes), and images take more."""
+    poll_connections: int = 64
+    """Polls under way at once; further ones wait within their deadline."""
+    control_connections: int = 64
+    """Cancels, and requests for or against sandboxes, under way at once. They never wait behind polls."""
     attempts: int = 3
     """Attempts of a repeatable call whose connection broke."""
     pause_s: float = 0.1
@@ -116,9 +120,9 @@ class ClientFactory:
         """Return a client for one request; its connection is new, so it cannot be stale."""
         return self._client(httpx.Limits(max_connections=1, max_keepalive_connections=0), read_s)
 
-    def shared(self) -> httpx.AsyncClient:
-        """Return a client that keeps its connections, for calls that are repeated."""
-        limits = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=30.0)
+    def kept(self, connections: int) -> httpx.AsyncClient:
+        """Return a client that keeps up to `connections` connections, for calls that are repeated."""
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0)
         return self._client(limits, self._bounds.call_s)
 
     def _client(self, limits: httpx.Limits, read_s: float) -> httpx.AsyncClient:

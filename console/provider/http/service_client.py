@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 import httpx
 import stamina
@@ -38,14 +38,19 @@ def _keep_off_stderr(logger: logging.Logger) -> None:
 
 
 class ServiceClient:
-    """Sends requests to one service. Each raises ProviderError if there is no reply."""
+    """Sends requests to one service over a bounded number of connections of its own.
 
-    def __init__(self, root: str, clients: ClientFactory, bounds: Bounds, redact: Redact) -> None:
+    A request that finds all of them busy waits within its deadline, in the order of asking. Each call raises
+    ProviderError if there is no reply.
+    """
+
+    def __init__(self, root: str, clients: ClientFactory, bounds: Bounds, redact: Redact, *, connections: int) -> None:
         self.root = root
         self._clients = clients
         self._bounds = bounds
         self._redact = redact
-        self._shared: httpx.AsyncClient | None = None
+        self._connections = connections
+        self._kept: tuple[httpx.AsyncClient, asyncio.Semaphore] | None = None
         _keep_off_stderr(logging.getLogger("stamina"))
 
     def address(self, collection: str, opaque_id: str) -> str:
@@ -81,13 +86,23 @@ class ServiceClient:
         return reply
 
     async def _answer(self, method: str, address: str, content: bytes | None, deadline_s: float) -> Reply:
-        if self._shared is None:
-            self._shared = self._clients.shared()
-        headers = {} if content is None else {"content-type": "application/json"}
-        request = self._shared.build_request(method, address, content=content, headers=headers)
-        outcome = await exchange(
-            nullcontext(self._shared), request, deadline_s=deadline_s, limit=self._bounds.body_bytes
-        )
+        if self._kept is None:
+            # The pool is never asked for more than it has: it would be slow with many waiters, and not in order.
+            self._kept = self._clients.kept(self._connections), asyncio.Semaphore(self._connections)
+        client, slots = self._kept
+        end = asyncio.get_running_loop().time() + deadline_s
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(end) as waiting:
+                await slots.acquire()
+        if waiting.expired():
+            raise Unavailable(f"all {self._connections} connections were busy for {deadline_s:.3g} s")
+        try:
+            headers = {} if content is None else {"content-type": "application/json"}
+            request = client.build_request(method, address, content=content, headers=headers)
+            left_s = end - asyncio.get_running_loop().time()
+            outcome = await exchange(nullcontext(client), request, deadline_s=left_s, limit=self._bounds.body_bytes)
+        finally:
+            slots.release()
         if isinstance(outcome, TransportFailure):
             raise self._fault_error(outcome)
         return outcome
@@ -145,6 +160,6 @@ class ServiceClient:
 
     async def aclose(self) -> None:
         """Close the kept connections."""
-        shared, self._shared = self._shared, None
-        if shared is not None:
-            await shared.aclose()
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            await kept[0].aclose()
