@@ -65,7 +65,54 @@ def test_usage_that_is_not_told(absent: object) -> None:
     assert usage_of(absent) is None
 
 
-@pytest.mark.parametrize("absurd", [-1, 2**53 + 1, True, 1.5, "1e9", "-4", "٣", "", "9" * 5000, [], {}])
+@pytest.mark.parametrize("negative", [-1, -0.5, "-4", "-4.0", -(2**60)])
+@pytest.mark.parametrize("name", ["total_tokens", "total_input_tokens", "total_cached_tokens"])
+def test_a_negative_figure_makes_all_of_them_untrustworthy(name: str, negative: object) -> None:
+    assert usage_of({"total_tokens": 10, "total_input_tokens": 7, name: negative}) is None
+
+
+@pytest.mark.parametrize(
+    ("figure", "tokens"), [(9000.0, 9000), (8999.2, 9000), ("9000.0", 9000), ("9000", 9000), (1e-9, 1)]
+)
+def test_a_figure_may_be_a_float(figure: object, tokens: int) -> None:
+    assert usage_of(json.loads(json.dumps({"total_tokens": figure}))) == Usage(total=tokens)
+
+
+def test_zero_is_not_told() -> None:
+    zeros = {"total_tokens": 0, "total_input_tokens": 0, "total_output_tokens": 0}
+    assert usage_of(zeros) is None
+    assert usage_of({**zeros, "total_input_tokens": 7}) == Usage(total=7, input=7)
+    assert usage_of({"total_cached_tokens": 7}) is None
+
+
+WORK = [{"type": "model_output", "content": "All well."}]
+
+
+@pytest.mark.parametrize(
+    ("status", "steps", "is_told"),
+    [
+        ("failed", [], True),
+        ("cancelled", [], True),
+        ("cancelled", [{"type": "user_input", "content": "the prompt"}], True),
+        ("failed", WORK, False),
+        ("cancelled", WORK, False),
+        ("completed", [], False),
+        ("completed", WORK, False),
+        ("budget_exceeded", [], False),
+        ("incomplete", [], False),
+        ("in_progress", [], False),
+    ],
+)
+def test_zero_is_believed_only_of_a_run_that_ended_before_it_did_anything(
+    status: str, steps: list[object], is_told: bool
+) -> None:
+    run = remote_run(interaction(status=status, steps=steps, usage={"total_tokens": 0}), "v1_Chd")
+    assert run.usage == (Usage() if is_told else None)
+    assert remote_run(interaction(status=status, steps=steps), "v1_Chd").usage is None
+    assert remote_run(interaction(status=status, steps=steps, usage={"total_tokens": -3}), "v1_Chd").usage is None
+
+
+@pytest.mark.parametrize("absurd", [2**53 + 1, True, "1e9", "٣", "", "9" * 5000, [], {}, float("nan"), float("inf")])
 def test_an_absurd_figure_counts_as_not_told(absurd: object) -> None:
     assert usage_of({"total_tokens": absurd}) is None
     assert usage_of({"total_tokens": absurd, "total_input_tokens": 7}) == Usage(total=7, input=7)

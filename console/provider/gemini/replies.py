@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.domain.usage import Usage
-from console.provider.contract import Launched, RemoteRun, StatusClass
+from console.provider.contract import Launched, RemoteRun, StatusClass, Step
 from console.provider.gemini.steps import content_text, error_text, kind_of, numbered, unchanged
 from console.provider.http.errors import Redact
-from console.provider.http.json_narrowing import count, elements, members, opaque_id, text
+from console.provider.http.json_narrowing import count, elements, is_negative, members, opaque_id, text
 
 STATUS_LENGTH = 64
 RESULT_LENGTH = 256_000
@@ -35,6 +35,10 @@ CLASSES: Mapping[str, StatusClass] = {
 }
 
 
+STOPPED_EARLY = frozenset({"failed", "cancelled"})
+"""Statuses with which a run can end before the agent did anything."""
+
+
 def status_class(status: str) -> StatusClass:
     """Return what the service's status word means to the engine."""
     return CLASSES.get(status, StatusClass.UNKNOWN)
@@ -51,16 +55,28 @@ _FIGURES: Mapping[str, str] = {
 
 
 def usage_of(value: object) -> Usage | None:
-    """Return the token counts; None if there are none. A missing total is the sum of the other counts.
+    """Return the token counts; None if none are told. A total that is missing or 0 is the sum of the other counts.
 
-    Impossible values (negative, not a number, above 2^53) count as missing.
+    A count that is no number, or above 2^53, is taken as missing. A negative one makes all of them untrustworthy, and
+    zero alone is what the service writes before it counts: both are taken as not told.
     """
     told = members(value)
-    figures = {name: figure for name, key in _FIGURES.items() if (figure := count(told.get(key))) is not None}
-    if not figures:
+    if any(is_negative(told.get(key)) for key in _FIGURES.values()):
         return None
+    figures = {name: figure for name, key in _FIGURES.items() if (figure := count(told.get(key))) is not None}
     parts = sum(figures.get(name, 0) for name in ("input", "output", "thought", "tool_use"))
-    return Usage(**{"total": parts, **figures})
+    total = figures.get("total") or parts
+    return Usage(**{**figures, "total": total}) if total else None
+
+
+def _told_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) -> Usage | None:
+    """Return the usage of a run. Zero counts as told only if the run ended before the agent did anything."""
+    usage = usage_of(interaction.get("usage"))
+    if usage is None and not steps and interaction.get("status") in STOPPED_EARLY:
+        told = members(interaction.get("usage"))
+        figures = [count(told.get(key)) for key in _FIGURES.values() if key in told]
+        return Usage() if figures and set(figures) == {0} else None
+    return usage
 
 
 def labels_of(value: object) -> Mapping[str, str]:
@@ -103,14 +119,15 @@ def remote_run(value: object, asked: str, redact: Redact = unchanged) -> RemoteR
     told = interaction.get("id")
     if isinstance(told, str) and told != asked and not told.endswith(f"/{asked}"):
         raise ValueError("the reply is about another interaction")
+    steps = numbered(interaction.get("steps"), redact)
     return RemoteRun(
         remote_id=asked,
         status=redact(status),
         status_class=status_class(status),
-        usage=usage_of(interaction.get("usage")),
+        usage=_told_usage(interaction, steps),
         labels=labels_of(interaction.get("labels")),
         environment_id=opaque_id(interaction.get("environment_id")),
-        steps=numbered(interaction.get("steps"), redact),
+        steps=steps,
         result=_result(interaction),
         errors=tuple(map(redact, _errors(interaction))),
     )

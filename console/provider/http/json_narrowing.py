@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
 
 from console.domain.text import is_sanitized
 
 MAX_COUNT = 2**53
 """Larger JSON numbers are not exact everywhere; no token count is that large."""
+
+_NUMBER = re.compile(r"-?\d{1,16}(\.\d{1,9})?\Z", re.ASCII)
 
 MAX_ID = 1024
 """Characters of an id."""
@@ -45,12 +49,27 @@ def text(value: object, limit: int) -> str:
 
 
 def count(value: object) -> int | None:
-    """Return a plausible count: an integer, or a string of one, from 0 to 2^53; None for anything else."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
+    """Return a plausible count from 0 to 2^53, rounded up; None for anything else.
+
+    Accepts integers, floats, and strings of either.
+    """
+    number = _number(value)
+    return math.ceil(number) if number is not None and 0 <= number <= MAX_COUNT else None
+
+
+def is_negative(value: object) -> bool:
+    """True for a number below 0, also as a string."""
+    number = _number(value)
+    return number is not None and number < 0
+
+
+def _number(value: object) -> float | None:
+    """Return a finite number, an integer as it is; None for anything else."""
+    if isinstance(value, str) and _NUMBER.match(value):
+        value = float(value) if "." in value else int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if 0 <= value <= MAX_COUNT else None
+    return value if isinstance(value, int) or math.isfinite(value) else None
 
 
 def opaque_id(value: object) -> str | None:
