@@ -1,4 +1,4 @@
-# Needs Python 3.11 or later with venv and pip, and GNU make. Everything else comes from the pinned requirements.
+# Requires Python 3.11 or later with venv and pip, and GNU make. All else is installed from the pinned requirements.
 PYTHON  ?= python3
 VENV    ?= .venv
 # Processes that share the tests. With more than one per core, tests of deadlines wait for each other.
@@ -11,19 +11,19 @@ PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check
 .DEFAULT_GOAL := help
 .PHONY: help demo test proofs check lint screenshots bench soak clean
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-demo: $(RUN) ## the console on the built-in simulator: no key, no config, nothing kept
+demo: $(RUN) ## open the console on the built-in simulator: no API key, no config, nothing is kept
 	@$(BIN)/python -m console demo
 
-test: lint ## every check, then the tests that show that the program works: at most 4 minutes
+test: lint ## run all checks, then the tests that show that the program works (at most 4 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak and not proofs'
 
-proofs: $(DEV) ## the tests that show the guarantees: model, simulation, kills, races, faults, planted bugs
+proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, races, faults, planted bugs
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'proofs and not soak'
 
-check: lint ## format, lint, types, floors and the rules of the house
+check: lint ## check format, lint, types, layers and the rules of the code base
 	$(BIN)/python -m pytest -q tests/test_house.py
 
 lint: $(DEV)
@@ -32,17 +32,17 @@ lint: $(DEV)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-screenshots: $(DEV) ## the pictures of the README, exported from the real app
+screenshots: $(DEV) ## take the pictures of the README from the real console
 	$(BIN)/python screenshots/make.py
 
-bench: $(DEV) ## what benchmarks/README.md quotes
+bench: $(DEV) ## measure what benchmarks/README.md reports
 	@for script in benchmarks/[a-z]*.py; do \
 	  echo "== $$script"; $(BIN)/python -m $$(echo "$${script%.py}" | tr / .) || exit 1; done
 
-soak: $(DEV) ## the long tests: crash points, floods, hours of clock
+soak: $(DEV) ## run the long tests
 	$(BIN)/python -m pytest -m soak
 
-clean: ## the environment and everything made
+clean: ## remove the environment and all generated files
 	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find console tests benchmarks screenshots -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -50,18 +50,18 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "nightdesk needs Python 3.11 or later; '$(PYTHON)' is $$($(PYTHON) -V 2>/dev/null || echo missing). Try: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-	  { echo "'$(PYTHON)' cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
-	@echo "making $(VENV)" >&2
+	  { echo "'$(PYTHON)' cannot create virtual environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "creating $(VENV)" >&2
 	@$(PYTHON) -m venv --clear $(VENV)
 
-# The stamps are newer than the pins they were made from, so nothing is installed twice.
+# A stamp is newer than the requirements it was made from, so nothing is installed twice.
 $(RUN): requirements.txt pyproject.toml | $(BIN)/python
-	@echo "installing what the console runs on" >&2
+	@echo "installing the requirements of the console" >&2
 	@$(PIP) -r requirements.txt
 	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): requirements-dev.txt $(RUN)
-	@echo "installing what the tests need" >&2
+	@echo "installing the requirements of the tests" >&2
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
