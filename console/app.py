@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.config import ProviderSettings, Settings
+from console.config import Settings
 from console.diag_log import diag_log
-from console.domain.task import Task
 from console.domain.timestamps import Clock
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
@@ -29,6 +28,7 @@ from console.provider.contract import (
     StreamEvent,
     Verdict,
 )
+from console.provider.http.secret import Secret
 from console.store.store import Store
 
 STARTED_S = 3.0
@@ -109,28 +109,40 @@ def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = 
     )
 
 
-def provider_factory(
-    settings: ProviderSettings, environment: Mapping[str, str], tasks: Iterable[Task] = ()
-) -> MakeProvider:
-    """Makes the provider that the config names. What it gives raises ValueError where there is no usable key."""
+class ProviderFactory:
+    """Makes the provider that the config names, at the first call that needs one."""
 
-    def make() -> Provider:
-        # Not before it is needed: the HTTP library takes longer to load than most commands take in all.
+    def __init__(self, settings: Settings, environment: Mapping[str, str], key: str | None = None) -> None:
+        """`key` is the API key if another process handed it over; else it is read where the config says."""
+        self._settings = settings
+        self._environment = environment
+        self.key_from_file = key
+        """The API key once it was read from a file, for a process that takes over after the file is gone."""
+
+    def __call__(self) -> Provider:
+        """Raises ValueError, in one line, if there is no usable key."""
+        # The HTTP library takes longer to load than most commands take in all.
         from console.provider.gemini.adapter import GeminiProvider
         from console.provider.http.clients import Route
-        from console.provider.http.secret import Secret
 
-        key = settings.api_key
-        secret = Secret.from_file(key.file) if key.file else Secret.from_env(key.env or "", environment)
+        service = self._settings.provider
         return GeminiProvider(
-            base_url=settings.base_url,
-            api_version=settings.api_version,
-            secret=secret,
-            route=Route(proxy=settings.proxy, ca_file=settings.ca_file),
-            hidden=[text for task in tasks for text in (task.prompt, task.system_instruction) if text],
+            base_url=service.base_url,
+            api_version=service.api_version,
+            secret=self._secret(),
+            route=Route(proxy=service.proxy, ca_file=service.ca_file),
+            hidden=[text for task in self._settings.tasks for text in (task.prompt, task.system_instruction) if text],
         )
 
-    return make
+    def _secret(self) -> Secret:
+        source = self._settings.provider.api_key
+        if self.key_from_file is not None:
+            return Secret(self.key_from_file)
+        if source.file is None:
+            return Secret.from_env(source.env or "", self._environment)
+        secret = Secret.from_file(source.file)
+        self.key_from_file = secret.reveal()
+        return secret
 
 
 class LazyProvider:

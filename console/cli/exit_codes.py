@@ -44,6 +44,10 @@ class ExitCode(IntEnum):
     """SIGTERM; a run goes on under another guard."""
 
 
+class HandoverFailed(Exception):
+    """No other process would guard the open runs. This one still does; `str()` is one line that says why."""
+
+
 class CommandError(Exception):
     """A command ends here. `str()` is what the person is told, one line or several, cleaned."""
 
@@ -62,6 +66,8 @@ def command_error(error: Exception) -> CommandError:
     match error:
         case CommandError():
             return error
+        case HandoverFailed():
+            return CommandError(ExitCode.UNCONFIRMED, f"{error}; keep `nightdesk` open")
         case ConfigError():
             return CommandError(ExitCode.USAGE, str(error))
         case OperationRefused():

@@ -1,47 +1,107 @@
-"""Leaving runs behind: nobody who goes takes the guard of a run along. Says who guards it from now on."""
+"""Hands runs over before a process ends: it stops guarding only once another process is seen to supervise."""
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
-import sys
-from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from console.app import App
-from console.cli.exit_codes import CommandError, ExitCode
+from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.invocation import Invocation
+from console.cli.successor import GUARD_LOCK, Successor, no_successor_reason, start_successor
 from console.domain.run import Run, RunId, State
 from console.engine.errors import StoreError
 from console.engine.models import Owner, Snapshot
-from console.program import own_command
 
+STARTED_WITHIN_S = 15.0
+"""How long a background supervisor may take to start, on a loaded machine."""
 TAKEN_WITHIN_S = 1.5
-"""How long we wait to see who takes a run; it is taken in any case."""
+"""How long to wait to see who takes a run over; a supervisor that lives takes it in any case."""
+POLL_S = 0.1
+
+
+class NoPlaceForSuccessor(HandoverFailed):
+    """A process that is left behind would be killed together with this one."""
 
 
 async def hand_over(invocation: Invocation, app: App, run_id: RunId | None = None) -> str | None:
-    """Guards no more; the background supervisor, or a quicker engine, takes what is still open.
+    """Stop guarding, once the background supervisor or another engine is seen to supervise the state folder.
 
-    Who guards `run_id` now (or whatever was left alone), in words; None where nothing needs a guard.
+    Return in words who guards `run_id` now (default: any run that needed a new guard), or None if no run needs one.
+    Raises HandoverFailed, and then goes on guarding. Raises CommandError if the successor died in between.
     """
-    await app.engine.hand_over()
-    with suppress(StoreError):
-        left = unguarded_runs(await app.engine.queries.snapshot())
-        if not left:
-            return None
-        run_id = run_id or left[0].id
-    # Where the store does not tell, somebody has to go on looking all the same.
     try:
-        pid = start_guard(config=invocation.config.path, folder=invocation.folder, environment=invocation.environment)
+        needing = _runs_to_hand_over(await app.engine.queries.snapshot())
+    except StoreError:
+        # Nothing is known about the runs, so somebody has to go on looking.
+        needing = None
+    if needing == ():
+        await app.engine.hand_over()
+        return None
+    successor = _start(invocation)
+    try:
+        await _until_supervised(app, successor, invocation.folder)
+        await app.engine.hand_over()
+        return await _taker(app, run_id or (needing[0].id if needing else None), successor)
+    finally:
+        successor.release()
+
+
+def _start(invocation: Invocation) -> Successor:
+    reason = no_successor_reason(invocation.environment, pid=os.getpid(), parent=os.getppid())
+    if reason is not None:
+        raise NoPlaceForSuccessor(f"no background supervisor can be left behind: {reason}")
+    try:
+        return start_successor(
+            config=invocation.config.path,
+            folder=invocation.folder,
+            environment=invocation.environment,
+            settings=invocation.loaded_settings,
+            key=invocation.provider_factory.key_from_file if invocation.provider_factory else None,
+        )
     except OSError as error:
-        told = f"the background supervisor does not start ({error}); keep `nightdesk` open"
-        raise CommandError(ExitCode.UNCONFIRMED, told) from None
-    return await _taker(app, run_id, pid)
+        raise HandoverFailed(f"the background supervisor does not start: {error.strerror}") from error
 
 
-async def _taker(app: App, run_id: RunId | None, pid: int) -> str | None:
+async def _until_supervised(app: App, successor: Successor, folder: Path) -> None:
+    """Return once a background supervisor is seen to hold its lock. Raises HandoverFailed."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + STARTED_WITHIN_S
+    while loop.time() < until:
+        code = successor.exit_code()
+        if code:
+            raise HandoverFailed(f"the background supervisor ended at once (exit {code}; diag.log may say why)")
+        try:
+            snapshot = await app.engine.queries.snapshot()
+        except StoreError:
+            # The store does not answer; the lock alone says that a supervisor is at work.
+            if _is_locked(folder / "owners" / GUARD_LOCK):
+                return
+        else:
+            if any(owner.alive and owner.kind == "guard" and not owner.mine for owner in snapshot.owners.values()):
+                return
+        await asyncio.sleep(POLL_S)
+    raise HandoverFailed(f"the background supervisor did not start within {STARTED_WITHIN_S:g} s")
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Shared, so that the probe of one process is never taken for a supervisor by another.
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+async def _taker(app: App, run_id: RunId | None, successor: Successor) -> str | None:
     loop = asyncio.get_running_loop()
     until = loop.time() + TAKEN_WITHIN_S
     while run_id is not None and loop.time() < until:
@@ -56,38 +116,30 @@ async def _taker(app: App, run_id: RunId | None, pid: int) -> str | None:
         if owner is not None:
             name = "the background supervisor" if owner.kind == "guard" else f"a {owner.kind} process"
             return f"{name} (pid {owner.pid})"
-        await asyncio.sleep(0.1)
-    return f"the background supervisor (pid {pid}), which is starting"
+        await asyncio.sleep(POLL_S)
+    if code := successor.exit_code():
+        raise CommandError(
+            ExitCode.UNCONFIRMED,
+            f"nobody guards what was live here: the background supervisor ended (exit {code}); start `nightdesk`",
+        )
+    return f"the background supervisor (pid {successor.pid})"
 
 
-def start_guard(*, config: Path, folder: Path, environment: Mapping[str, str]) -> int:
-    """Starts the background supervisor and returns its process id.
-
-    Where one is at work already, the new one sees its lock and ends. Raises OSError.
-    """
-    command = own_command("--config", str(config), "--state-dir", str(folder), "guard")
-    diag = os.open(folder / "diag.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        actions = [
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
-            (os.POSIX_SPAWN_DUP2, diag, 2),
-        ]
-        # Not subprocess: nobody waits for this process, and it is to outlive us.
-        return os.posix_spawn(sys.executable, command, dict(environment), file_actions=actions, setsid=True)
-    finally:
-        os.close(diag)
+def _runs_to_hand_over(snapshot: Snapshot) -> tuple[Run, ...]:
+    """Return the open runs that need a guard and whose guard is this process or nobody."""
+    owners = ((run, guard_of(snapshot, run.owner)) for run in snapshot.live if needs_a_guard(run))
+    return tuple(run for run, owner in owners if owner is None or owner.mine)
 
 
 def unguarded_runs(snapshot: Snapshot) -> tuple[Run, ...]:
-    """The open runs that need a living process to see them to their end, and have none."""
+    """Return the open runs that need a living process to see them to their end, and have none."""
     return tuple(run for run in snapshot.live if needs_a_guard(run) and guard_of(snapshot, run.owner) is None)
 
 
 def needs_a_guard(run: Run) -> bool:
-    """True while something can still be done for the run without a person.
+    """Return whether something can still be done for the run without a person.
 
-    Of an unconfirmed one only its own sandbox can be deleted, at a stop or at its deadline.
+    For an unconfirmed one that is only the deletion of its own sandbox, at a stop or at its deadline.
     """
     if run.state is State.UNCONFIRMED:
         return run.sandbox_own and run.sandbox_id is not None and run.sandbox_deleted_ms is None
@@ -95,6 +147,6 @@ def needs_a_guard(run: Run) -> bool:
 
 
 def guard_of(snapshot: Snapshot, owner_id: str | None) -> Owner | None:
-    """The living process that guards a run, where one does."""
+    """Return the living process that guards a run, if there is one."""
     owner = snapshot.owners.get(owner_id or "")
     return owner if owner is not None and owner.alive else None

@@ -20,6 +20,7 @@ from console.engine.identity import acting_user
 from console.program import shell_command
 
 if TYPE_CHECKING:
+    from console.app import ProviderFactory
     from console.config import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,6 +43,12 @@ class Invocation:
         self.state_flag: str | None = None
         self.color = "auto"
         self.json = False
+        self.loaded_settings: Settings | None = None
+        """The config as this process read it or was given it; None before."""
+        self.handed_key: str | None = None
+        """The API key that another process handed over."""
+        self.provider_factory: ProviderFactory | None = None
+        """Of the app that was opened last; it knows the key that was read."""
 
     def say(self, *lines: str) -> None:
         """Write messages, already sanitized, to stderr. A message that cannot be written is dropped."""
@@ -129,7 +136,13 @@ class Invocation:
         return str(self.working / path)
 
     def settings(self) -> Settings:
-        """The config, read. Raises ConfigError, Failure."""
+        """Return the config, read once. Raises ConfigError, CommandError."""
+        if self.loaded_settings is None:
+            self.loaded_settings = self._load()
+        return self.loaded_settings
+
+    def _load(self) -> Settings:
+        # Loading the checks of the config takes longer than `--version` or `paths` takes in all.
         from console.config import load
 
         found = self.config

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 
-from console.app import App, engine_settings, open_app, provider_factory
+from console.app import App, ProviderFactory, engine_settings, open_app
+from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
 from console.cli.signals import not_stopped_by_terminal
 from console.config import Settings
@@ -25,12 +26,20 @@ async def opened(
     Raises ConfigError, CommandError, StoreError.
     """
     settings = settings or invocation.settings()
+    invocation.provider_factory = ProviderFactory(settings, invocation.environment, invocation.handed_key)
     # The console drives its terminal itself.
     job_control = nullcontext() if kind is ProcessKind.CONSOLE else not_stopped_by_terminal()
     with job_control:
         async with open_app(
             folder=invocation.folder,
             settings=engine_settings(settings, kind, read_only=read_only),
-            make_provider=provider_factory(settings.provider, invocation.environment, settings.tasks),
+            make_provider=invocation.provider_factory,
         ) as app:
-            yield app
+            try:
+                yield app
+            except Exception:
+                if app.engine.guarded:
+                    # An error of this program must not leave a run without a guard; it is reported either way.
+                    with suppress(Exception):
+                        await hand_over(invocation, app)
+                raise

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import assert_never
 
 from console.app import App
-from console.cli.exit_codes import ExitCode
+from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
 from console.cli.locations import user_config_folder
@@ -58,43 +58,50 @@ def _folder() -> Path:
 
 
 async def console(invocation: Invocation, app: App, options: ScreenOptions) -> int | None:
-    """The screen, then whatever the runs need once it is gone; the exit code.
+    """Run the screen, then see to the runs that it leaves. Return the exit code.
 
     None: it was read-only, and the operator wants one that writes. A read-only one leaves runs as it found them.
     """
     if app.engine.settings.read_only:
-        return _told(invocation, await run_screen(app, options))
-    left: list[str | None] = []
+        result = await run_screen(app, options)
+        return None if result.reason is ExitReason.WRITE else _report(invocation, result)
+    guards: list[str | None] = []
 
     async def leave() -> None:
-        left.append(await hand_over(invocation, app))
+        guards.append(await hand_over(invocation, app))
 
     result = await run_screen(app, options, leave)
     if result.reason is ExitReason.LINE_DROPPED:
-        return await _headless(invocation, app)
+        return await _headless(invocation, app, ExitCode.HUNG_UP)
+    code = _report(invocation, result)
+    try:
+        guard = guards[0] if guards else await hand_over(invocation, app)
+    except HandoverFailed as error:
+        invocation.say(f"{error}; this process goes on guarding, without a screen, until it is asked to end")
+        return await _headless(invocation, app, code)
+    if guard:
+        invocation.say(f"guarded by {guard}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
+    return code
+
+
+def _report(invocation: Invocation, result: ExitResult) -> ExitCode:
     if result.message:
         invocation.say(*result.message.splitlines())
-    guards = left[0] if left else await hand_over(invocation, app)
-    if guards:
-        invocation.say(f"guarded by {guards}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
     return exit_code_of_screen(result)
 
 
-def _told(invocation: Invocation, result: ExitResult) -> ExitCode | None:
-    if result.reason is ExitReason.WRITE:
-        return None
-    if result.message:
-        invocation.say(*result.message.splitlines())
-    return exit_code_of_screen(result)
-
-
-async def _headless(invocation: Invocation, app: App) -> int:
-    """Goes on without a terminal until the runs have ended or another process has taken them."""
-    with shutdown_on_signals(signal.SIGTERM, signal.SIGINT) as shutdown:
+async def _headless(invocation: Invocation, app: App, code: ExitCode) -> int:
+    """Guard without a terminal until the runs have ended, another process has taken them, or a signal asks to end."""
+    with shutdown_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, on_suspend=lambda: None) as shutdown:
         while app.engine.guarded and shutdown.code is None:
             await shutdown.wait(LOOK_SECONDS)
-    await hand_over(invocation, app)
-    return shutdown.code or ExitCode.HUNG_UP
+        try:
+            await hand_over(invocation, app)
+        except HandoverFailed as error:
+            await app.engine.hand_over()
+            invocation.say(f"{error}; the runs have no guard until `nightdesk` is started again")
+            return ExitCode.UNCONFIRMED
+    return shutdown.code or code
 
 
 def exit_code_of_screen(result: ExitResult) -> ExitCode:

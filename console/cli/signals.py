@@ -38,6 +38,11 @@ class ShutdownRequest:
             self.code = code
             self._asked.set()
 
+    def reset(self) -> None:
+        """Forget the request: it could not be followed."""
+        self.code = None
+        self._asked.clear()
+
 
 @contextmanager
 def shutdown_on_signals(

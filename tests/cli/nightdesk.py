@@ -26,6 +26,7 @@ TASKS = {
     "failing": (Scenario(steps=2, step_seconds=0.05, ending=Ending.FAILED), ""),
     "endless": (ENDLESS, ""),
     "timed": (ENDLESS, "max_seconds = 1"),
+    "limited": (ENDLESS, "max_seconds = 8"),
     "greedy": (Scenario(steps=50, step_seconds=0.1, tokens_per_step=20_000), "budget_units = 5"),
     "rejected": (Scenario(faults=("create.400",)), ""),
     "lost": (Scenario(faults=("create.lost_reply",)), ""),

@@ -31,7 +31,7 @@ def test_a_run_is_handed_over(nightdesk: Nightdesk, number: signal.Signals, code
 
 
 def test_the_background_supervisor_keeps_the_time_and_then_ends(nightdesk: Nightdesk) -> None:
-    left = nightdesk("run", "timed", "--origin", "manual", "--no-wait", "--json")
+    left = nightdesk("run", "limited", "--origin", "manual", "--no-wait", "--json")
     assert (left.code, left.json["state"]) in ((0, "running"), (0, "stopping"))
 
     until_sync(lambda: nightdesk.world.live() == 0, what="the timeout")

@@ -16,10 +16,10 @@ from console.cli.handover import guard_of, needs_a_guard
 from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.cli.opening import opened
 from console.cli.signals import ShutdownRequest, shutdown_on_signals
+from console.cli.successor import GUARD_LOCK, ParentProcess, receive_settings
 from console.engine.errors import StoreError
 from console.engine.settings import ProcessKind
 
-LOCK = "guard.lock"
 LOCK_WAIT_S = 5.0
 """A supervisor that is just ending keeps its lock for a moment; what it left is then ours."""
 LOOK_SECONDS = 1.0
@@ -28,25 +28,30 @@ IDLE_LOOKS = 3
 
 
 @click.command("guard", hidden=True)
+@click.option("--handed-over", is_flag=True, help="Take the settings from the process that starts this one.")
 @shared_options
 @pass_invocation
-def guard_command(invocation: Invocation) -> int:
+def guard_command(invocation: Invocation, handed_over: bool) -> int:
     """Guard what others left, until there is nothing left to guard."""
+    if handed_over:
+        handed = receive_settings()
+        invocation.loaded_settings, invocation.handed_key = handed.settings, handed.key
     invocation.config_flag, invocation.state_flag = str(invocation.config.path), str(invocation.folder)
     os.chdir("/")
-    return asyncio.run(_guard(invocation))
+    return asyncio.run(_guard(invocation, has_parent=handed_over))
 
 
-async def _guard(invocation: Invocation) -> int:
+async def _guard(invocation: Invocation, *, has_parent: bool) -> int:
     settings = invocation.settings()
-    path = invocation.folder / "owners" / LOCK
+    path = invocation.folder / "owners" / GUARD_LOCK
     lock = await _locked(path)
     if lock is None:
         return ExitCode.OK
     try:
         async with opened(invocation, ProcessKind.GUARD, settings=settings) as app:
             with shutdown_on_signals(on_suspend=lambda: None) as shutdown:
-                return await _until_idle(app, shutdown, lambda: _is_there(path, lock))
+                parent = ParentProcess() if has_parent else None
+                return await _until_idle(app, shutdown, lambda: _is_there(path, lock), parent)
     finally:
         os.close(lock)
 
@@ -59,7 +64,9 @@ def _is_there(path: Path, lock: int) -> bool:
         return False
 
 
-async def _until_idle(app: App, shutdown: ShutdownRequest, is_there: Callable[[], bool]) -> int:
+async def _until_idle(
+    app: App, shutdown: ShutdownRequest, is_there: Callable[[], bool], parent: ParentProcess | None
+) -> int:
     idle = 0
     while shutdown.code is None and idle < IDLE_LOOKS and is_there():
         try:
@@ -69,7 +76,8 @@ async def _until_idle(app: App, shutdown: ShutdownRequest, is_there: Callable[[]
             idle = 0
         else:
             owners = [guard_of(snapshot, run.owner) for run in snapshot.live if needs_a_guard(run)]
-            idle = 0 if any(owner is None or owner.mine for owner in owners) else idle + 1
+            busy = any(owner is None or owner.mine for owner in owners) or (parent is not None and parent.guards())
+            idle = 0 if busy else idle + 1
         await shutdown.wait(LOOK_SECONDS)
     return shutdown.code or ExitCode.OK
 

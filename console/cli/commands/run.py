@@ -9,7 +9,7 @@ import click
 
 from console.app import App
 from console.cli.arguments import task_names
-from console.cli.exit_codes import CommandError, ExitCode
+from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
@@ -76,8 +76,37 @@ async def _launch(invocation: Invocation, settings: Settings, request: LaunchReq
         with shutdown_on_signals(on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
             answer = await app.engine.operations.launch(request)
             _told(invocation, answer)
-            run = await _followed(invocation, app, answer.run.id, shutdown, wait=wait)
+            run, is_guarded = await _supervised(invocation, app, answer.run.id, shutdown, wait=wait)
+            if not is_guarded:
+                return ExitCode.UNCONFIRMED
             return await _finish(invocation, app, answer, run, shutdown)
+
+
+async def _supervised(
+    invocation: Invocation, app: App, run_id: RunId, shutdown: ShutdownRequest, *, wait: bool
+) -> tuple[Run, bool]:
+    """Supervise the run until it is over or handed over. Return it, and False if it goes on without a guard."""
+    failed_before = False
+    while True:
+        run = await _followed(invocation, app, run_id, shutdown, wait=wait)
+        try:
+            guard = await hand_over(invocation, app, run.id)
+        except HandoverFailed as error:
+            over = run.state in (State.ENDED, State.UNCONFIRMED)
+            if over or failed_before:
+                await app.engine.hand_over()
+                invocation.say(f"{error}; {'open runs have' if over else f'run {run.id} has'} no guard now")
+                return run, over
+            again = " again" if shutdown.code is not None else ""
+            invocation.say(f"{error}; this process goes on guarding run {run.id} until it is asked to end{again}")
+            failed_before = True
+            shutdown.reset()
+            wait = True
+        else:
+            if guard:
+                stop = f"to stop it: nightdesk cancel {short(run.id)}"
+                invocation.say(f"run {run.id} goes on, guarded by {guard}; {stop}")
+            return run, True
 
 
 def _told(invocation: Invocation, answer: LaunchResult) -> None:
@@ -127,9 +156,6 @@ def _is_over(run: Run, *, wait: bool) -> bool:
 
 
 async def _finish(invocation: Invocation, app: App, answer: LaunchResult, run: Run, shutdown: ShutdownRequest) -> int:
-    guard = await hand_over(invocation, app, run.id)
-    if guard:
-        invocation.say(f"run {run.id} goes on, guarded by {guard}; to stop it: nightdesk cancel {short(run.id)}")
     with suppress(StoreError):
         run = await app.store.runs.get(run.id) or run
         for change in await app.store.stages.changes(run.task):

@@ -7,8 +7,8 @@ import asyncio
 import click
 
 from console.app import App
-from console.cli.exit_codes import ExitCode
-from console.cli.handover import hand_over
+from console.cli.exit_codes import ExitCode, HandoverFailed
+from console.cli.handover import NoPlaceForSuccessor, hand_over
 from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.cli.opening import opened
 from console.cli.sd_notify import ServiceManager
@@ -41,18 +41,43 @@ async def _serve(invocation: Invocation) -> int:
             logger().info("serving %d tasks", tasks)
             manager.ready(f"serving {tasks} tasks")
             invocation.say(f"serving {tasks} tasks; SIGTERM ends it and stops no run")
-            await _until_told(app, shutdown, manager)
-            manager.stopping()
+            code = await _until_left(invocation, app, shutdown, manager)
+    return ExitCode.OK if code is ExitCode.TERMINATED else code
+
+
+async def _until_left(invocation: Invocation, app: App, shutdown: ShutdownRequest, manager: ServiceManager) -> ExitCode:
+    """Serve until the runs are handed over, or until asked to end a second time where nobody takes them."""
+    asked_before = False
+    while True:
+        await _until_told(app, shutdown, manager)
+        code = shutdown.code or ExitCode.OK
+        try:
             await _go(invocation, app)
-    return ExitCode.OK if shutdown.code is ExitCode.TERMINATED else shutdown.code or ExitCode.OK
+        except HandoverFailed as error:
+            if asked_before or isinstance(error, NoPlaceForSuccessor):
+                manager.stopping()
+                await app.engine.hand_over()
+                _report(invocation, f"{error}; the runs have no guard until `nightdesk` is started again")
+                return ExitCode.UNCONFIRMED
+            _report(invocation, f"{error}; this process goes on guarding until it is asked to end again")
+            asked_before = True
+            shutdown.reset()
+        else:
+            manager.stopping()
+            return code
+
+
+def _report(invocation: Invocation, message: str) -> None:
+    logger().warning("%s", message)
+    invocation.say(message)
 
 
 async def _until_told(app: App, shutdown: ShutdownRequest, manager: ServiceManager) -> None:
     """Waits for the signal. A watchdog hears of this process only while its engine looks after the runs."""
-    options = -1
+    ticks_seen = -1
     while shutdown.code is None:
-        if app.engine.ticks > options:
-            options = app.engine.ticks
+        if app.engine.ticks > ticks_seen:
+            ticks_seen = app.engine.ticks
             manager.alive()
         # Half of what is allowed, as systemd advises; the engine looks every second.
         await shutdown.wait(max(0.1, manager.watchdog_s / 2) if manager.watchdog_s else None)

@@ -9,7 +9,7 @@ import click
 
 from console.app import App
 from console.cli.arguments import resolve_runs
-from console.cli.exit_codes import ExitCode
+from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
@@ -112,7 +112,11 @@ async def _proven(
     for run in asked:
         invocation.say(progress_line(run) + (" (ended before)" if run.state is State.ENDED else ""))
     # Somebody must go on asking, and look for the proof: where no process does, the background supervisor will.
-    await hand_over(invocation, app)
+    try:
+        await hand_over(invocation, app)
+    except HandoverFailed as error:
+        # The stops are asked for, and a process that lives may prove them; nobody else would.
+        invocation.say(f"{error}; runs without a living guard are not watched; keep `nightdesk` open")
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     ends = [await _end(app, run.id, until) for run in asked]
