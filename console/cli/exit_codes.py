@@ -69,7 +69,7 @@ def command_error(error: Exception) -> CommandError:
         case HandoverFailed():
             return CommandError(ExitCode.UNCONFIRMED, f"{error}; keep `nightdesk` open")
         case ConfigError():
-            return CommandError(ExitCode.USAGE, str(error))
+            return CommandError(ExitCode.USAGE, sanitize(str(error), newlines=True))
         case OperationRefused():
             return CommandError(ExitCode.REFUSED, _line(error))
         case StaleRun():
