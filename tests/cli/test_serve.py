@@ -15,7 +15,7 @@ from tests.waiting import until_sync
 def test_a_dead_owners_run_is_taken_and_handed_on(nightdesk: Nightdesk) -> None:
     serving = nightdesk.start("serve")
     assert serving.stderr is not None
-    assert serving.stderr.readline().startswith("serving 8 tasks")
+    assert serving.stderr.readline().startswith("serving 9 tasks")
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: [run["state"] for run in nightdesk.live()] == ["running"], what="the launch")
     running.kill()
