@@ -247,7 +247,7 @@ class Hanging(httpx.AsyncBaseTransport):
 
 async def test_silence_is_bounded_by_the_outer_deadline() -> None:
     verdict = await created(Hanging(), create_s=0.05)
-    assert verdict == Unknown(why="no whole answer (silent): nothing whole within 0.05 s")
+    assert verdict == Unknown(why="no complete reply within 0.05 s")
 
 
 async def test_closing_is_bounded_by_the_outer_deadline_and_loses_no_id() -> None:

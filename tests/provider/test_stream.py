@@ -223,7 +223,7 @@ async def test_a_stream_that_never_answers_is_unavailable() -> None:
         await servers.until_the_client_leaves(reader)
 
     async with servers.serving(behave) as server:
-        with pytest.raises(Unavailable, match=r"no answer within 0\.2 s"):
+        with pytest.raises(Unavailable, match=r"no reply within 0\.2 s"):
             await followed(real(server.url, call_s=0.2))
 
 

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from console.domain.text import sanitize
 from console.provider.contract import Denied, NotFound, ProviderError, Unavailable, Unreachable
-from console.provider.http.exchange import Reply
+from console.provider.http.exchange import FailureKind, Reply, TransportFailure
 from console.provider.http.json_narrowing import elements, members, parsed, text
 
 ERROR_LENGTH = 200
@@ -133,6 +133,28 @@ def provider_error(reply: Reply, redact: Redact) -> ProviderError:
             return Unavailable(line, retry_after_s=wait)
 
 
-def unreachable(why: str) -> Unreachable:
-    """Return the exception for a connection that could not be made."""
-    return Unreachable(cleaned(f"no connection: {why}"))
+def describe_failure(failure: TransportFailure, redact: Redact) -> str:
+    """Describe an exchange without a complete reply in one sanitized line."""
+    why = redact(failure.why)
+    match failure.kind:
+        case FailureKind.NOT_CONNECTED:
+            line = f"no connection: {why}"
+        case FailureKind.SILENT:
+            line = why
+        case FailureKind.UNUSABLE:
+            line = f"unusable reply: {why}"
+        case FailureKind.BROKEN:
+            line = f"connection lost before the reply was complete: {why}"
+    return cleaned(line)
+
+
+def failure_error(failure: TransportFailure, redact: Redact) -> ProviderError:
+    """Return the exception for an exchange without a complete reply."""
+    line = describe_failure(failure, redact)
+    match failure.kind:
+        case FailureKind.NOT_CONNECTED:
+            return Unreachable(line)
+        case FailureKind.SILENT | FailureKind.UNUSABLE:
+            return Unavailable(line)
+        case FailureKind.BROKEN:
+            return TransientError(line)

@@ -114,10 +114,10 @@ async def exchange(
     except asyncio.CancelledError as cancelled:
         raise cancelled.with_traceback(None) from None
     except TimeoutError:
-        fault = TransportFailure(kind=FailureKind.SILENT, why=f"nothing whole within {deadline_s:g} s")
+        failure = TransportFailure(kind=FailureKind.SILENT, why=f"no complete reply within {deadline_s:.3g} s")
     except Exception as error:
-        fault = classify_failure(error)
-    return reply if reply is not None else fault
+        failure = classify_failure(error)
+    return reply if reply is not None else failure
 
 
 @asynccontextmanager
@@ -126,7 +126,7 @@ async def opened_stream(
 ) -> AsyncIterator[httpx.Response | TransportFailure]:
     """Give the response with its body unread, within `deadline_s`. It and `client` are closed after the block."""
     response: httpx.Response | None = None
-    fault = TransportFailure(kind=FailureKind.SILENT, why=f"no answer within {deadline_s:g} s")
+    failure = TransportFailure(kind=FailureKind.SILENT, why=f"no reply within {deadline_s:.3g} s")
     try:
         try:
             async with asyncio.timeout(deadline_s):
@@ -136,8 +136,8 @@ async def opened_stream(
         except TimeoutError:
             pass
         except Exception as error:
-            fault = classify_failure(error)
-        yield response if response is not None else fault
+            failure = classify_failure(error)
+        yield response if response is not None else failure
     finally:
         if response is not None:
             await response.aclose()
@@ -188,7 +188,7 @@ def classify_failure(error: Exception) -> TransportFailure:
     if type(error) in BEFORE_THE_FIRST_BYTE:
         return TransportFailure(kind=FailureKind.NOT_CONNECTED, why=why)
     if isinstance(error, httpx.TimeoutException | TimeoutError):
-        return TransportFailure(kind=FailureKind.SILENT, why=why)
+        return TransportFailure(kind=FailureKind.SILENT, why=f"no reply in time: {why}")
     if isinstance(error, UnsupportedReply):
         return TransportFailure(kind=FailureKind.UNUSABLE, why=str(error))
     return TransportFailure(kind=FailureKind.BROKEN, why=why)

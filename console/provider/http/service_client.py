@@ -16,13 +16,12 @@ from console.provider.http.clients import Bounds, ClientFactory
 from console.provider.http.errors import (
     Redact,
     TransientError,
-    cleaned,
     explained,
+    failure_error,
     is_unknown_route,
     provider_error,
-    unreachable,
 )
-from console.provider.http.exchange import FailureKind, Reply, TransportFailure, exchange, opened_stream, read_reply
+from console.provider.http.exchange import Reply, TransportFailure, exchange, opened_stream, read_reply
 from console.provider.http.json_narrowing import parsed
 
 ERROR_BODY_BYTES = 1 << 16
@@ -104,7 +103,7 @@ class ServiceClient:
         finally:
             slots.release()
         if isinstance(outcome, TransportFailure):
-            raise self._fault_error(outcome)
+            raise failure_error(outcome, self._redact)
         return outcome
 
     @asynccontextmanager
@@ -114,7 +113,7 @@ class ServiceClient:
         request = client.build_request("GET", address, headers=STREAM_HEADERS)
         async with opened_stream(client, request, deadline_s=self._bounds.call_s) as opened:
             if isinstance(opened, TransportFailure):
-                raise self._fault_error(opened)
+                raise failure_error(opened, self._redact)
             if opened.status_code != httpx.codes.OK:
                 raise await self._refused_stream(opened)
             yield opened
@@ -147,16 +146,6 @@ class ServiceClient:
             return parsed(reply.body)
         except ValueError:
             raise Unavailable(f"HTTP {reply.status} without readable JSON") from None
-
-    def _fault_error(self, fault: TransportFailure) -> ProviderError:
-        why = self._redact(fault.why)
-        match fault.kind:
-            case FailureKind.NOT_CONNECTED:
-                return unreachable(why)
-            case FailureKind.SILENT | FailureKind.UNUSABLE:
-                return Unavailable(cleaned(f"no usable answer: {why}"))
-            case FailureKind.BROKEN:
-                return TransientError(cleaned(f"no whole answer: {why}"))
 
     async def aclose(self) -> None:
         """Close the kept connections."""

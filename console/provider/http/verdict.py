@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown, Verdict
-from console.provider.http.errors import Redact, cleaned, error_body, explained, retry_after
+from console.provider.http.errors import Redact, describe_failure, error_body, explained, retry_after
 from console.provider.http.exchange import FailureKind, Reply, TransportFailure
 from console.provider.http.json_narrowing import parsed
 
@@ -23,12 +23,10 @@ ReadLaunched = Callable[[object], Launched | None]
 """Reads the JSON of a successful reply; None if it holds no usable run id."""
 
 
-def verdict_of_failure(fault: TransportFailure, redact: Redact) -> NotSent | Unknown:
+def verdict_of_failure(failure: TransportFailure, redact: Redact) -> NotSent | Unknown:
     """Return the verdict for a request without a complete reply: NotSent if that is proven, else Unknown."""
-    why = redact(fault.why)
-    if fault.kind is FailureKind.NOT_CONNECTED:
-        return NotSent(why=cleaned(f"no connection: {why}"))
-    return Unknown(why=cleaned(f"no whole answer ({fault.kind}): {why}"))
+    line = describe_failure(failure, redact)
+    return NotSent(why=line) if failure.kind is FailureKind.NOT_CONNECTED else Unknown(why=line)
 
 
 def verdict_of_reply(reply: Reply, redact: Redact, read_launched: ReadLaunched) -> Verdict:
