@@ -110,11 +110,11 @@ def check_transition(before: State, after: State) -> None:
         raise IllegalTransition(f"a run cannot go from {before} to {after}")
 
 
-def settled_outcome(provider_status: str, *, reason: StopReason | None, belt_hit: bool) -> Outcome | None:
+def settled_outcome(provider_status: str, *, reason: StopReason | None, server_limit_hit: bool) -> Outcome | None:
     """Map a terminal provider status to an outcome; None if the status is not terminal.
 
     A run that finished just before a stop keeps its own ending. The outcome for `cancelled` depends on the reason of
-    the stop request. `belt_hit`: the uncached tokens reached the token limit sent to the provider.
+    the stop request. `server_limit_hit`: the uncached tokens reached the token limit sent to the provider.
     """
     match provider_status:
         case "completed":
@@ -124,7 +124,7 @@ def settled_outcome(provider_status: str, *, reason: StopReason | None, belt_hit
         case "budget_exceeded":
             return Outcome.BUDGET
         case "incomplete":
-            return Outcome.BUDGET if belt_hit else Outcome.INCOMPLETE
+            return Outcome.BUDGET if server_limit_hit else Outcome.INCOMPLETE
         case "cancelled":
             return {StopReason.TIMEOUT: Outcome.TIMEOUT, StopReason.BUDGET: Outcome.BUDGET}.get(
                 reason or StopReason.OPERATOR, Outcome.CANCELLED
@@ -141,7 +141,7 @@ class Limits:
     """Wall-clock limit in milliseconds."""
     budget: int
     """Milli-units that the run may use; also the amount held for it."""
-    belt_tokens: int
+    server_limit: int
     """The token limit sent to the provider, which enforces it on its side."""
     tokens_per_unit: int
     cached_weight_milli: int

@@ -58,7 +58,7 @@ class Units:
         """Return the milli-units for `usage`, rounded up."""
         return _up(self.weighted_millitokens(usage), self.tokens_per_unit)
 
-    def belt_tokens(self, budget_milliunits: int) -> int:
+    def server_limit(self, budget_milliunits: int) -> int:
         """Return the token limit to send to the provider: `ceil(budget_units x tokens_per_unit)`, at least 1."""
         return max(1, _up(budget_milliunits * self.tokens_per_unit, MILLI))
 
@@ -91,7 +91,7 @@ class Price:
 
         Cached tokens count little in units but are billed, so they may be the most expensive kind per unit.
         """
-        tokens = units.belt_tokens(budget_milliunits)
+        tokens = units.server_limit(budget_milliunits)
         worst = tokens * max(self.input_micro, self.output_micro, self.cached_micro)
         if units.cached_weight_milli > 0:
             worst = max(worst, _up(tokens * MILLI * self.cached_micro, units.cached_weight_milli))

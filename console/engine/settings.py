@@ -109,7 +109,7 @@ def limits_of(task: Task, units: Units) -> Limits:
     return Limits(
         max_ms=guardrails.max_ms,
         budget=guardrails.budget,
-        belt_tokens=units.belt_tokens(guardrails.budget),
+        server_limit=units.server_limit(guardrails.budget),
         tokens_per_unit=units.tokens_per_unit,
         cached_weight_milli=units.cached_weight_milli,
         cut_off=guardrails.cut_off,

@@ -184,7 +184,7 @@ def differences(before: Run, after: Run) -> tuple[str, ...]:
     limits = [
         f"{name}: {_amount(name, mine[name])} -> {_amount(name, theirs[name])}"
         for name in mine
-        if mine[name] != theirs[name] and name != "belt_tokens"
+        if mine[name] != theirs[name] and name != "server_limit"
     ]
     stage = [] if before.stage is after.stage else [f"stage: {before.stage.label} -> {after.stage.label}"]
     return (*before.fingerprint.differences(after.fingerprint), *limits, *stage)

@@ -39,7 +39,15 @@ PLAIN_COLUMNS = (
     *("result", "retry_at_ms", "owner", "fence", "requested_by"),
 )
 """Columns that are fields of Run as they are."""
-LIMIT_COLUMNS = ("max_ms", "budget", "belt_tokens", "tokens_per_unit", "cached_weight_milli", "stall_ms")
+LIMIT_COLUMNS = {
+    "max_ms": "max_ms",
+    "budget": "budget",
+    "belt_tokens": "server_limit",
+    "tokens_per_unit": "tokens_per_unit",
+    "cached_weight_milli": "cached_weight_milli",
+    "stall_ms": "stall_ms",
+}
+"""Columns with their fields of `Limits`."""
 USAGE_FIELDS = tuple(f.name for f in fields(Usage))
 
 
@@ -120,7 +128,7 @@ def _run_of(row: Mapping[str, Any]) -> Run:
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         stop=_stop_of(row),
         fingerprint=_fingerprint_of(row["fingerprint"]),
-        limits=Limits(cut_off=CutOff(row["cut_off"]), **{name: row[name] for name in LIMIT_COLUMNS}),
+        limits=Limits(cut_off=CutOff(row["cut_off"]), **{name: row[column] for column, name in LIMIT_COLUMNS.items()}),
         claimed=_timestamp_of(row, "claimed"),
         sent=_timestamp_of(row, "sent"),
         usage=Usage(**{name: row[f"tokens_{name}"] for name in USAGE_FIELDS}),
@@ -178,7 +186,7 @@ def new_run_columns(run: Run) -> Columns:
         "outcome": run.outcome.value if run.outcome else None,
         "fingerprint": canonical_json(run.fingerprint.as_fields()),
         "cut_off": run.limits.cut_off.value,
-        **{name: min(getattr(run.limits, name), _MAX_LIMIT) for name in LIMIT_COLUMNS},
+        **{column: min(getattr(run.limits, name), _MAX_LIMIT) for column, name in LIMIT_COLUMNS.items()},
         **timestamp_columns("claimed", run.claimed),
         **{name: getattr(run, name) for name in PLAIN_COLUMNS},
     }

@@ -27,7 +27,7 @@ OTHER = replace(SAME, model="n")
 LIMITS = Limits(
     max_ms=1,
     budget=1,
-    belt_tokens=1,
+    server_limit=1,
     tokens_per_unit=1,
     cached_weight_milli=0,
     cut_off=CutOff.REACHED,

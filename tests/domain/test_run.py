@@ -75,18 +75,18 @@ def test_which_endings_free_the_key_by_themselves() -> None:
 
 
 @pytest.mark.parametrize("reason", [None, *StopReason])
-@pytest.mark.parametrize("belt_hit", [False, True])
-def test_a_real_ending_is_kept_whatever_was_asked(reason: StopReason | None, belt_hit: bool) -> None:
+@pytest.mark.parametrize("server_limit_hit", [False, True])
+def test_a_real_ending_is_kept_whatever_was_asked(reason: StopReason | None, server_limit_hit: bool) -> None:
     def meaning(status: str) -> Outcome | None:
-        return settled_outcome(status, reason=reason, belt_hit=belt_hit)
+        return settled_outcome(status, reason=reason, server_limit_hit=server_limit_hit)
 
     assert meaning("completed") is Outcome.OK
     assert meaning("failed") is Outcome.FAILED
     assert meaning("budget_exceeded") is Outcome.BUDGET
-    assert meaning("incomplete") is (Outcome.BUDGET if belt_hit else Outcome.INCOMPLETE)
+    assert meaning("incomplete") is (Outcome.BUDGET if server_limit_hit else Outcome.INCOMPLETE)
 
 
-@pytest.mark.parametrize("belt_hit", [False, True])
+@pytest.mark.parametrize("server_limit_hit", [False, True])
 @pytest.mark.parametrize(
     ("reason", "outcome"),
     [
@@ -98,9 +98,9 @@ def test_a_real_ending_is_kept_whatever_was_asked(reason: StopReason | None, bel
     ],
 )
 def test_cancelled_is_told_by_the_reason_that_was_asked(
-    reason: StopReason | None, outcome: Outcome, belt_hit: bool
+    reason: StopReason | None, outcome: Outcome, server_limit_hit: bool
 ) -> None:
-    assert settled_outcome("cancelled", reason=reason, belt_hit=belt_hit) is outcome
+    assert settled_outcome("cancelled", reason=reason, server_limit_hit=server_limit_hit) is outcome
 
 
 @given(
@@ -109,8 +109,8 @@ def test_cancelled_is_told_by_the_reason_that_was_asked(
 def test_any_other_word_is_no_end(status: str) -> None:
     if status in {"completed", "failed", "budget_exceeded", "incomplete", "cancelled"}:
         return
-    for reason, belt_hit in product([None, *StopReason], [False, True]):
-        assert settled_outcome(status, reason=reason, belt_hit=belt_hit) is None
+    for reason, server_limit_hit in product([None, *StopReason], [False, True]):
+        assert settled_outcome(status, reason=reason, server_limit_hit=server_limit_hit) is None
 
 
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))

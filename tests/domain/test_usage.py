@@ -59,18 +59,18 @@ def test_units_never_shrink_while_uncached_tokens_come(units: Units, usage: Usag
 
 
 @given(UNITS, st.integers(0, 10**15))
-def test_the_belt_is_the_budget_in_tokens_rounded_up(units: Units, budget: int) -> None:
-    belt = units.belt_tokens(budget)
+def test_the_limit_at_the_service_is_the_budget_in_tokens_rounded_up(units: Units, budget: int) -> None:
+    limit = units.server_limit(budget)
     exact = Fraction(budget * units.tokens_per_unit, 1000)
-    assert belt >= 1
-    assert belt - exact < 1 or belt == 1
-    assert belt >= exact
-    assert units.of(Usage(total=belt)) >= budget
+    assert limit >= 1
+    assert limit - exact < 1 or limit == 1
+    assert limit >= exact
+    assert units.of(Usage(total=limit)) >= budget
 
 
-def test_a_belt_as_the_config_has_it() -> None:
-    assert Units().belt_tokens(50_000) == 500_000
-    assert Units(tokens_per_unit=3).belt_tokens(500) == 2
+def test_the_limit_at_the_service_of_the_default_units() -> None:
+    assert Units().server_limit(50_000) == 500_000
+    assert Units(tokens_per_unit=3).server_limit(500) == 2
 
 
 @given(PRICES, UNITS, consistent_usages())

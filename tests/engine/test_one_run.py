@@ -36,7 +36,7 @@ async def test_a_run_that_ends_ok(tmp_path: Path) -> None:
         assert (ended.key, ended.units, ended.fields["task"], ended.fields["run"]) == (run.key, 750, "report", run.id)
 
 
-async def test_the_belt_the_labels_and_the_own_sandbox_are_on_the_one_order(tmp_path: Path) -> None:
+async def test_the_token_limit_the_labels_and_the_own_sandbox_are_on_the_one_order(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)

@@ -14,7 +14,7 @@ from console.store import log_records as records
 LIMITS = Limits(
     max_ms=600_000,
     budget=50_000,
-    belt_tokens=500_000,
+    server_limit=500_000,
     tokens_per_unit=10_000,
     cached_weight_milli=100,
     cut_off=CutOff.REACHED,

@@ -15,7 +15,7 @@ from tests.model.world import Actor, Around, At, KeyWorld, Life, Local, Move, Re
 LIMITS = Limits(
     max_ms=60_000,
     budget=1_000,
-    belt_tokens=10_000,
+    server_limit=10_000,
     tokens_per_unit=10_000,
     cached_weight_milli=100,
     cut_off=CutOff.REACHED,

@@ -213,7 +213,7 @@ def _guarding(g: Guarding) -> Iterator[Way]:
     if g.row.state is State.STOPPING:
         yield from _stopping(g)
     if g.row.state in (State.RUNNING, State.STOPPING) and g.remote.live == 0 and g.remote.shows is not None:
-        outcome = settled_outcome(g.remote.shows, reason=g.row.stop, belt_hit=False) or Outcome.FAILED
+        outcome = settled_outcome(g.remote.shows, reason=g.row.stop, server_limit_hit=False) or Outcome.FAILED
         yield f"settle {outcome}", g.left(g.with_row(ended(g.row, outcome, Hold.SETTLED)))
 
 
@@ -223,7 +223,7 @@ def _stopping(g: Guarding) -> Iterator[Way]:
     if g.scene.bounds.operator and not g.row.alarmed:
         yield "record_alarm", g.with_row(g.row._replace(alarmed=True))
     if g.scene.mutations.settle_on_cancel:
-        outcome = settled_outcome("cancelled", reason=g.row.stop, belt_hit=False) or Outcome.CANCELLED
+        outcome = settled_outcome("cancelled", reason=g.row.stop, server_limit_hit=False) or Outcome.CANCELLED
         yield f"cancel answered 200: settle {outcome}", g.left(g.with_row(ended(g.row, outcome, Hold.SETTLED)))
 
 

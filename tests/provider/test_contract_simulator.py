@@ -72,7 +72,7 @@ async def test_what_is_no_ending(service: SimulatorThread, ending: str, expected
     await adapter.aclose()
 
 
-async def test_the_belt_arrives_and_holds(service: SimulatorThread) -> None:
+async def test_the_token_limit_arrives_and_holds(service: SimulatorThread) -> None:
     adapter = made(service)
     remote_id = await launched(adapter, max_total_tokens=1500)
     run = await ended(adapter, remote_id)

@@ -1,4 +1,4 @@
-"""The create body holds exactly what the wire notes name, and the belt in every case."""
+"""The create body holds exactly what the wire notes name, and the token limit in every case."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_tools_and_system_instruction_go_out_only_when_set() -> None:
     assert full["system_instruction"] == "Be brief."
 
 
-def test_deep_research_has_no_model_and_still_the_belt() -> None:
+def test_deep_research_has_no_model_and_still_the_token_limit() -> None:
     config = json.loads(launch_body(order(agent="deep-research-preview-04-2026")))["agent_config"]
     assert config == {"type": "deep-research", "max_total_tokens": "200000"}
 

@@ -42,7 +42,7 @@ def limits_of(task: Task) -> Limits:
     return Limits(
         max_ms=rails.max_ms,
         budget=rails.budget,
-        belt_tokens=max(1, rails.budget * 10),
+        server_limit=max(1, rails.budget * 10),
         tokens_per_unit=10_000,
         cached_weight_milli=100,
         cut_off=CutOff.REACHED,

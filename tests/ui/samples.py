@@ -104,7 +104,7 @@ def limits(of: Task) -> Limits:
     return Limits(
         max_ms=of.guardrails.max_ms,
         budget=of.guardrails.budget,
-        belt_tokens=of.guardrails.budget * 10,
+        server_limit=of.guardrails.budget * 10,
         tokens_per_unit=10_000,
         cached_weight_milli=100,
         cut_off=CutOff.REACHED,

@@ -192,14 +192,14 @@ class Launcher:
 
 
 def order_for(run: Run, task: Task) -> LaunchOrder:
-    """The create call for `run`; the belt and the labels are always on it."""
+    """The create call for `run`; the token limit and the labels are always on it."""
     environment = run.sandbox_id or (REMOTE if task.sandbox in (OWN, REMOTE) else task.sandbox)
     return LaunchOrder(
         agent=task.agent,
         model=task.model,
         prompt=task.prompt,
         environment=environment,
-        max_total_tokens=run.limits.belt_tokens,
+        max_total_tokens=run.limits.server_limit,
         labels={"nightdesk-key": run.key, "nightdesk-run": run.id, "nightdesk-attempt": str(run.attempt)},
         tools=task.tools,
         network=task.network if environment == REMOTE else None,

@@ -56,8 +56,8 @@ async def _with_usage(context: EngineContext, figures: LiveUsage, remote: Remote
 def ending_of(context: EngineContext, run: Run, figures: LiveUsage, remote: RemoteRun, ended: Timestamp) -> RunResult:
     """How `run` ended, by what the provider showed last."""
     reason = run.stop.reason if run.stop else None
-    belt_hit = figures.usage.uncached >= run.limits.belt_tokens
-    outcome = settled_outcome(remote.status, reason=reason, belt_hit=belt_hit)
+    server_limit_hit = figures.usage.uncached >= run.limits.server_limit
+    outcome = settled_outcome(remote.status, reason=reason, server_limit_hit=server_limit_hit)
     note = "; ".join(remote.errors)
     if remote.status_class is StatusClass.PARKED:
         note = f"needs input: the provider shows {remote.status}"
