@@ -36,7 +36,7 @@ def test_a_pipe_gets_no_screen() -> None:
 
 
 def test_textual_is_told_to_be_calm_unless_somebody_said_otherwise() -> None:
-    local: dict[str, str] = {"NO_COLOR": ""}
+    local: dict[str, str] = {"NO_COLOR": "", "COLUMNS": "200", "LINES": "60"}
     prepare_environment(local)
     assert local == {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "30"}
     remote = {"SSH_CONNECTION": "a b c d", "TEXTUAL_ANIMATIONS": "full", "NO_COLOR": "1"}

@@ -20,6 +20,13 @@ def settle(pseudo: Pseudo) -> None:
     pseudo.until(pseudo.agrees, "the terminal shows what was drawn")
 
 
+def leave(pseudo: Pseudo) -> None:
+    """Quit, and hand the runs over."""
+    pseudo.press(b"q")
+    pseudo.shows("runs are live")
+    pseudo.press(b"\r")
+
+
 def test_the_terminal_shows_what_was_drawn_after_keys_and_another_size(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path) as pseudo:
         pseudo.shows("nightly-report")
@@ -39,7 +46,7 @@ def test_a_paste_is_not_taken_for_keys(tmp_path: Path) -> None:
         pseudo.press(b"j")
         settle(pseudo)
         assert "Kill switch" not in "\n".join(pseudo.terminal.lines())
-        pseudo.press(b"q\r")
+        leave(pseudo)
         assert pseudo.end()["asked"] == []
 
 
@@ -73,7 +80,7 @@ def test_a_terminal_that_nobody_reads_holds_nothing_up_and_is_right_again_later(
         until_sync(lambda: pseudo.beats() > unread + 60, within=60, what="60 beats with nobody reading")
         (tmp_path / "calm").touch()
         settle(pseudo)
-        pseudo.press(b"q\r")
+        leave(pseudo)
         story = pseudo.end()
     assert story["end"] == "left"
     assert story["longest_gap"] < 3, "a stalled terminal stopped the loop"
@@ -168,3 +175,25 @@ def test_poor_terminals_get_what_they_can_show(tmp_path: Path, environ: dict[str
         settle(pseudo)
         assert (b";48;2;" in pseudo.received) is (environ.get("COLORTERM") != "" and "NO_COLOR" not in environ)
         assert pseudo.received.isascii() is ("NO_COLOR" not in environ)
+
+
+def test_the_size_is_what_the_terminal_says_whatever_the_environment_says(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path, environ={"COLUMNS": "200", "LINES": "60"}) as pseudo:
+        pseudo.shows("nightly-report")
+        settle(pseudo)
+        pseudo.resize(80, 24)
+        pseudo.shows("? help")
+        settle(pseudo)
+
+
+def test_a_late_answer_of_the_terminal_leaves_the_keys_working(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as pseudo:
+        pseudo.shows("nightly-report")
+        pseudo.press(b"\x1b[?62;22c\x1b]11;rgb:1e1e/1e1e/2e2e\x1b\\\x1b[?")
+        pseudo.press(b"997;1n")
+        pseudo.press(b"2")
+        pseudo.shows("everything, newest first")
+        pseudo.press(b"\x11")
+        pseudo.shows("6 runs are live")
+        pseudo.press(b"\r")
+        assert pseudo.end()["asked"] == []

@@ -157,10 +157,10 @@ def test_only_titles_of_ours_pass_the_painter_and_the_old_one_is_kept_first() ->
     painter.frame()
     painter.feed("\x1b]2;owned\x07\x1b]0;owned\x07\x1b]2;nightdesk; rm\x07")
     assert painter.frame() == ""
-    assert not painter.entitled
+    assert not painter.has_set_title
     for words in sorted(OUR_TITLES):
         painter.feed(title_sequence(words))
-    assert painter.entitled
+    assert painter.has_set_title
     assert painter.frame() == KEEP_TITLE + "".join(map(title_sequence, sorted(OUR_TITLES)))
     painter.feed(title_sequence(QUIET_TITLE))
     assert painter.frame() == title_sequence(QUIET_TITLE)

@@ -26,6 +26,9 @@ def why_no_screen(environ: Mapping[str, str], stdin: TextIO, stdout: TextIO) -> 
 
 def prepare_environment(environ: MutableMapping[str, str]) -> None:
     """What Textual reads at its import: no animations, few frames. Whoever set these before keeps them."""
+    for name in ("COLUMNS", "LINES"):
+        # Rich and Textual would take them for the size of the terminal.
+        environ.pop(name, None)
     environ.setdefault("TEXTUAL_ANIMATIONS", "none")
     environ.setdefault("TEXTUAL_FPS", SSH_FPS if is_remote(environ) else LOCAL_FPS)
     if environ.get("NO_COLOR") == "":

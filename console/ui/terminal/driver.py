@@ -1,158 +1,201 @@
-"""Textual's way to the terminal, made for slow, stalled and dying lines: no thread, no queue, only changed cells.
+"""Textual's driver for slow, stalled and dying terminals: no thread, no queue of frames, only changed cells are sent.
 
-Leans on two seams of Textual 8.2.8: what its compositor writes is text, `CSI m`, `CSI H`, and `XTermParser` reads
-keys. Both are held by tests.
+Relies on one more detail of Textual 8.2.8: its compositor writes nothing but text, `CSI m` and `CSI H`. A test holds
+that.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
-from codecs import getincrementaldecoder
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from textual import constants, events
-from textual._xterm_parser import XTermParser
+from textual import events
 from textual.driver import Driver
 from textual.geometry import Size
 from textual.message import Message
 
+from console.ui.terminal.input import InputReader
 from console.ui.terminal.renderer import RESTORE_TITLE, SYNC, DiffRenderer
-from console.ui.terminal.tty import Tty, terminal_path
+from console.ui.terminal.tty import Tty, terminal_path, terminal_size
 
 if TYPE_CHECKING:
     from textual.app import App
 
 
 class TerminalLost(Message):
-    """The terminal is gone."""
+    """The terminal can be neither read nor written any more."""
 
 
 ENTER = "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?2004h\x1b[>1u"
-"""Alternate screen, no cursor, no wrap, marked pastes, keys told apart (kitty's protocol, its first level)."""
+"""Alternate screen, hidden cursor, no line wrap, bracketed pastes, unambiguous keys (kitty protocol, level 1)."""
 LEAVE = f"\x1b[?{SYNC}l\x1b[m\x1b[?2004l\x1b[?7h\x1b[<u\x1b[?1049l\x1b[?25h"
 MOUSE_ON, MOUSE_OFF = "\x1b[?1000h\x1b[?1006h", "\x1b[?1006l\x1b[?1000l"
-"""Clicks and the wheel; motion would send bytes for nothing."""
+"""Clicks and the wheel. Reports of motion would cost bytes and are not used."""
 ASK_SYNC = f"\x1b[?{SYNC}$p"
 
-LAST_WORDS_S = 0.3
-"""How long leaving waits for a terminal that takes nothing."""
+RESTORE_S = 0.3
+"""The time that leaving waits for a stalled terminal to accept the sequences that restore it."""
 
 IGNORED = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
-"""A stopped process supervises nothing."""
+"""Job control signals that are ignored, because a stopped process supervises no run."""
 
 
 class ScreenDriver(Driver):
-    """Paints by difference, reads in the event loop, and tells the app when the line has dropped."""
+    """Sends differences, reads in the event loop, and posts `TerminalLost` when the terminal is gone."""
 
     def __init__(
         self, app: App[Any], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._forced_size = size
-        self._painter = DiffRenderer(*self._terminal_size())
+        self._renderer = DiffRenderer(*self._terminal_size())
         self._tty: Tty | None = None
-        self._parser = XTermParser(debug)
-        self._decoder = getincrementaldecoder("utf-8")(errors="replace")
+        self._reader = InputReader()
         self._send_scheduled = False
-        self._before: dict[signal.Signals, Any] = {}
-        self._escape: asyncio.TimerHandle | None = None
+        self._accepted_at = 0.0
+        """When the terminal had accepted the last frame, on the clock of the event loop."""
+        self._after_draw: list[Callable[[float], None]] = []
+        self._handlers_before: dict[signal.Signals, Any] = {}
+        self._silence: asyncio.TimerHandle | None = None
 
     def write(self, data: str) -> None:
-        """Takes the picture in; the terminal follows when it can. Never blocks."""
-        self._painter.feed(data)
-        if not self._send_scheduled:
-            self._send_scheduled = True
-            self._loop.call_soon(self._send)
+        """Take what Textual writes into the picture; the terminal follows when it can. Never blocks."""
+        self._renderer.feed(data)
+        self._send_soon()
+
+    def after_draw(self, callback: Callable[[float], None]) -> None:
+        """Call `callback` once the terminal has accepted everything that was written so far, with the time of that."""
+        self._after_draw.append(callback)
+        self._send_soon()
 
     def start_application_mode(self) -> None:
-        """Takes the terminal over."""
-        self._tty = Tty(terminal_path(), on_input=self._on_input, on_drained=self._send, on_gone=self._on_gone)
+        """Take over the terminal and the signals that concern it."""
+        self._tty = Tty(terminal_path(), on_input=self._on_input, on_drained=self._drained, on_gone=self._on_gone)
         self._handle(signal.SIGWINCH, self._on_resize)
         self._handle(signal.SIGCONT, self._on_continue)
         self._handle(signal.SIGHUP, self._tty.hang_up)
         for number in IGNORED:
-            self._before[number] = signal.signal(number, signal.SIG_IGN)
-        self._take()
+            self._handlers_before[number] = signal.signal(number, signal.SIG_IGN)
+        self._take_over()
         self._on_resize()
 
     def disable_input(self) -> None:
-        """Reads no more."""
+        """Stop reading."""
         if self._tty is not None:
             self._tty.stop_reading()
 
     def stop_application_mode(self) -> None:
-        """Gives the terminal back, as far as it still listens."""
+        """Restore the terminal, as far as it still accepts output."""
         if self._tty is None:
             return
         self._tty.stop_reading()
-        last_words = MOUSE_OFF * self._mouse + RESTORE_TITLE * self._painter.entitled + LEAVE
-        self._tty.finish(last_words.encode(), within=LAST_WORDS_S)
+        restore = MOUSE_OFF * self._mouse + RESTORE_TITLE * self._renderer.has_set_title + LEAVE
+        self._tty.finish(restore.encode(), within=RESTORE_S)
         self._tty.close()
 
     def close(self) -> None:
-        """Takes the signal handlers away; where the line has dropped, SIGHUP stays ignored."""
+        """Restore the signal handlers; where the terminal is gone, SIGHUP stays ignored."""
         if self._tty is None:
             return
         gone = self._tty.is_gone
         self._tty.close()
-        for number, before in self._before.items():
+        for number, before in self._handlers_before.items():
             if number not in IGNORED:
                 self._loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN if gone and number == signal.SIGHUP else before)
-        self._before.clear()
-        if self._escape is not None:
-            self._escape.cancel()
+        self._handlers_before.clear()
+        if self._silence is not None:
+            self._silence.cancel()
         self._tty = None
 
     def _handle(self, number: signal.Signals, action: Callable[[], None]) -> None:
-        self._before[number] = signal.getsignal(number)
+        self._handlers_before[number] = signal.getsignal(number)
         self._loop.add_signal_handler(number, action)
 
-    def _take(self) -> None:
+    def _take_over(self) -> None:
         assert self._tty is not None
         self._tty.raw()
         self._tty.listen()
-        self._painter.forget()
+        self._renderer.forget()
         self._tty.send((ENTER + MOUSE_ON * self._mouse + ASK_SYNC).encode())
 
+    def _send_soon(self) -> None:
+        if not self._send_scheduled:
+            self._send_scheduled = True
+            self._loop.call_soon(self._send)
+
     def _send(self) -> None:
-        """The difference between the picture and the terminal, unless the terminal is still busy with the last."""
+        """Send the difference between picture and terminal, unless the terminal is still busy with the last one."""
         self._send_scheduled = False
-        if self._tty is not None and not self._tty.is_busy and not self._tty.is_gone:
-            self._tty.send(self._painter.frame().encode("utf-8", "replace"))
+        if self._tty is None or self._tty.is_busy or self._tty.is_gone:
+            return
+        frame = self._renderer.frame().encode("utf-8", "replace")
+        self._tty.send(frame)
+        if self._tty.is_busy:
+            return
+        if frame:
+            self._accepted_at = self._loop.time()
+        callbacks, self._after_draw = self._after_draw, []
+        for callback in callbacks:
+            callback(self._accepted_at)
+
+    def _drained(self) -> None:
+        """The terminal has accepted the rest of a frame."""
+        self._accepted_at = self._loop.time()
+        self._send()
 
     def _terminal_size(self) -> tuple[int, int]:
-        width, height = self._forced_size or shutil.get_terminal_size()
-        return width or 80, height or 25
+        if self._forced_size is not None:
+            return self._forced_size
+        return terminal_size()
 
     def _on_resize(self) -> None:
         width, height = self._terminal_size()
-        self._painter.resize(width, height)
+        self._renderer.resize(width, height)
         size = Size(width, height)
         self.send_message(events.Resize(size, size))
 
     def _on_continue(self) -> None:
-        """After a stop the shell has put the terminal in its own mode. In the background it is not ours to touch."""
+        """Take over again after a stop, because the shell has put the terminal into its own mode.
+
+        A process in the background must not touch the terminal.
+        """
         if self._tty is not None and not self._tty.is_gone and self._tty.is_ours:
-            self._take()
+            self._take_over()
             self._on_resize()
 
     def _on_input(self, data: bytes) -> None:
-        for message in self._parser.feed(self._decoder.decode(data)):
-            self.process_message(message)
-        if self._escape is not None:
-            self._escape.cancel()
-        self._escape = self._loop.call_later(constants.ESCAPE_DELAY * 1.1, self._on_silence)
+        self._process(self._reader.feed(data))
 
     def _on_silence(self) -> None:
-        """An escape that nothing followed is the key of that name."""
-        for message in self._parser.tick():
+        self._process(self._reader.silence())
+
+    def _process(self, found: Iterable[Message]) -> None:
+        for message in found:
             self.process_message(message)
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+        patience = self._reader.patience_s
+        if patience is not None:
+            self._silence = self._loop.call_later(patience, self._on_silence)
 
     def _on_gone(self) -> None:
         with suppress(RuntimeError):
             self.send_message(TerminalLost())
+
+
+def when_visible(app: App[Any], callback: Callable[[float], None]) -> None:
+    """Call `callback` once the terminal of `app` shows what is drawn now, with the time from which it shows it.
+
+    The time is on the clock of Textual's events; without a terminal it is the present one.
+    """
+    driver = app._driver
+    if isinstance(driver, ScreenDriver):
+        driver.after_draw(callback)
+    else:
+        callback(time.monotonic())

@@ -240,7 +240,7 @@ class DiffRenderer:
         self._x = self._y = 0
         self._through: list[str] = []
         self._synchronised = False
-        self.entitled = False
+        self.has_set_title = False
         """True once a title of ours was sent."""
 
     def resize(self, width: int, height: int) -> None:
@@ -284,8 +284,8 @@ class DiffRenderer:
         if re.fullmatch(r"52;c;[A-Za-z0-9+/=]*", content):
             self._through.append(f"\x1b]{content}\x07")
         elif content.startswith("2;") and content[2:] in OUR_TITLES:
-            if not self.entitled:
-                self.entitled = True
+            if not self.has_set_title:
+                self.has_set_title = True
                 self._through.append(KEEP_TITLE)
             self._once(f"\x1b]{content}\x07")
 

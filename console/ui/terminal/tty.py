@@ -13,6 +13,7 @@ from typing import Any
 
 READ_BYTES = 65_536
 STANDARD = (0, 1, 2)
+FALLBACK_SIZE = (80, 24)
 
 
 def terminal_path() -> str:
@@ -21,6 +22,18 @@ def terminal_path() -> str:
         with suppress(OSError):
             return os.ttyname(descriptor)
     return "/dev/tty"
+
+
+def terminal_size() -> tuple[int, int]:
+    """Columns and rows as the terminal itself reports them; 80 and 24 where it does not know.
+
+    COLUMNS and LINES are not read: in the environment of a console they are older than the window.
+    """
+    for descriptor in STANDARD:
+        with suppress(OSError):
+            columns, rows = os.get_terminal_size(descriptor)
+            return columns or FALLBACK_SIZE[0], rows or FALLBACK_SIZE[1]
+    return FALLBACK_SIZE
 
 
 class Tty:
