@@ -35,6 +35,8 @@ class Console:
         for key in keys:
             await self._pilot.press(key)
             await self.settle()
+            # Keys come faster here than anybody types; one after the other they are no burst all the same.
+            self.app.key_queue.forget_arrivals()
 
     async def press_only(self, key: str) -> None:
         """Presses a key and waits for nothing that it started."""
@@ -60,8 +62,7 @@ class Console:
             await self._pilot.pause()
 
     def _has_taken_every_key(self) -> bool:
-        typed = self.app.key_queue
-        return not (typed._is_busy or typed._waiting) or not self.app.is_running
+        return self.app.key_queue.is_idle or not self.app.is_running
 
     async def resize(self, width: int, height: int) -> None:
         """Another size of the terminal."""

@@ -18,6 +18,7 @@ from textual.theme import Theme
 
 from console.domain.run import RunId
 from console.domain.text import sanitize
+from console.ui.actions.run_actions import CANCEL
 from console.ui.base_screen import NoticePosted, RunSelected
 from console.ui.context import Context, ExitReason, ExitResult
 from console.ui.glyphs import ASCII
@@ -27,10 +28,10 @@ from console.ui.state.background import BackgroundWork, CoalescedWork
 from console.ui.state.notifications import NoticeTimer, Notifier
 from console.ui.state.view_state import StatePoller, ViewState
 from console.ui.terminal.driver import TerminalLost
-from console.ui.terminal.keys import KeyProcessed, KeyQueue
+from console.ui.terminal.keys import KeyFilter, KeyProcessed, KeyQueue
 from console.ui.terminal.sanitize import SanitizingFilter
 from console.ui.theme import Themes, apply_theme
-from console.ui.widgets.key_bar import hints
+from console.ui.widgets.key_bar import hints, key_name
 from console.ui.widgets.lines import repaint
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         apply_theme(self, themes, theme)
         self._theme_problems = themes.problems
-        self.key_queue = KeyQueue(self, super().on_event)
+        self.key_queue = KeyQueue(self, super().on_event, is_decisive=self._is_decisive, on_burst=self._key_in_burst)
         self.background = BackgroundWork(self._post_notice, self.key_queue.hold)
         self._poller = StatePoller(context)
         # Never awaited by a handler: keys come through the same queue, and a store may be slow.
@@ -197,8 +198,20 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             await super().on_event(event)
 
     @on(KeyProcessed)
-    async def _key_went_through(self, event: KeyProcessed) -> None:
-        await self.key_queue.through(event.number)
+    async def _key_processed(self, event: KeyProcessed) -> None:
+        await self.key_queue.processed(event.number)
+
+    def _is_decisive(self, event: events.Key) -> bool:
+        """True for a key that acts at once and cannot be taken back: the answer to a question, and `x`."""
+        screen = self.screen
+        if isinstance(screen, KeyFilter):
+            return screen.decides(event)
+        active = screen.active_bindings.get(event.key)
+        return active is not None and active.enabled and active.binding.id == CANCEL.id
+
+    def _key_in_burst(self, event: events.Key) -> None:
+        text = f"{key_name(event.key)} was ignored: it arrived among other keys, as pasted text does; press it again"
+        self._post_notice(Span(text, Tone.WARN))
 
     def _theme_changed(self, _theme: Theme) -> None:
         for screen in self.screen_stack:

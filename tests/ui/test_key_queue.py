@@ -9,8 +9,11 @@ from textual import events
 from textual.widgets import Input
 
 from console.engine.models import LaunchPreview, LaunchRequest
+from console.ui.dialogs.quit import QuitDialog
+from console.ui.terminal import keys
 from tests.driver import Console, console
 from tests.ui.fake_engine import FakeEngine
+from tests.waiting import until
 
 
 def burst(screen: Console, *keys: str) -> None:
@@ -53,16 +56,18 @@ async def test_letters_behind_a_key_that_opens_a_line_are_typed_into_it(
         assert busy.asked == []
 
 
-async def test_a_whole_launch_in_one_burst_launches_once(busy: FakeEngine) -> None:
+async def test_enter_that_was_typed_before_a_dialog_was_visible_does_not_answer_it(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         burst(screen, "l", *"update", "enter", "enter", "j")
-        await shown(screen)
+        assert "Launch which task?" in await shown(screen)
+        assert typed_into(screen) == "updatej", "text goes into the line of the dialog, Enter is dropped"
+        assert busy.asked == []
+        await screen.press("backspace", "enter", "enter")
         assert [each[:2] for each in busy.asked] == [("launch", "update-deps")]
-        assert screen.cursor == screen.table.order[1], "what follows acts on the table again"
 
 
 class SlowPreview(FakeEngine):
-    """Answers when it is told to, or not at all."""
+    """Answers once `answer` is set; fails then where `fails` is true."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -76,19 +81,62 @@ class SlowPreview(FakeEngine):
         return await super().preview(request)
 
 
+async def asked_for_a_slow_question(screen: Console) -> None:
+    """The launch question is being prepared: `l` and Enter were pressed, the preview has not been answered."""
+    await screen.press("j", "j", "l")
+    await screen.press_only("enter")
+    await until(lambda: not screen.asks and bool(screen.app.key_queue._holds), within=10)
+
+
 @pytest.mark.parametrize("fails", [False, True])
-async def test_keys_for_a_question_that_is_on_its_way_wait_for_it_or_are_dropped(fails: bool) -> None:
+async def test_keys_behind_a_question_that_is_being_prepared_never_act_on_the_table(
+    busy: FakeEngine, fails: bool
+) -> None:
     slow = SlowPreview()
-    slow.live, slow.fails = FakeEngine().live, fails
+    slow.live, slow.fails = busy.live, fails
     async with console(slow, slow.clock) as screen:
-        burst(screen, "l", "enter", "x", "x")
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await asked_for_a_slow_question(screen)
+        burst(screen, "x", "x", "enter")
+        await asyncio.sleep(0)
         slow.answer.set()
         text = await shown(screen)
         assert ("no such task" in text) is fails
         assert screen.asks is not fails
         assert slow.asked == []
+
+
+async def test_enter_pressed_while_a_slow_question_is_on_its_way_does_not_launch(
+    busy: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also after the time for which keys are held back, when the screen is in use again."""
+    monkeypatch.setattr(keys, "HELD_S", 0.5)
+    slow = SlowPreview()
+    slow.live = busy.live
+    async with console(slow, slow.clock) as screen:
+        await asked_for_a_slow_question(screen)
+        burst(screen, "enter")
+        queue = screen.app.key_queue
+        await until(lambda: not queue._holds and queue.is_idle, within=10, what="keys are held back no longer")
+        before = screen.cursor
+        burst(screen, "j")
+        await until(lambda: screen.cursor != before, within=10, what="keys act on the table again")
+        slow.answer.set()
+        burst(screen, "enter")
+        await shown(screen)
+        assert slow.asked == []
+
+
+async def test_a_question_whose_answers_changed_takes_no_key_that_is_older_than_the_change(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("q")
+        dialog = screen.app.screen
+        assert isinstance(dialog, QuitDialog)
+        old = events.Key("enter", None)
+        assert dialog.accepts(events.Key("enter", None))
+        busy.live.clear()
+        await screen.tick()
+        assert not dialog.accepts(old)
+        assert dialog.accepts(events.Key("enter", None))
 
 
 async def test_keys_behind_one_that_closes_a_question_act_on_what_is_seen_then(busy: FakeEngine) -> None:
@@ -97,6 +145,31 @@ async def test_keys_behind_one_that_closes_a_question_act_on_what_is_seen_then(b
         await shown(screen)
         assert not screen.asks
         assert screen.cursor == screen.table.order[2]
-        burst(screen, "X", "escape", "x", "j")
-        await shown(screen)
+
+
+@pytest.mark.parametrize("text", ["xterm", "fix it", "exit"])
+async def test_pasted_text_that_the_terminal_does_not_mark_cancels_nothing(busy: FakeEngine, text: str) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("j", "j")
+        burst(screen, *text)
+        assert "x was ignored" in await shown(screen)
+        assert busy.asked == []
+        await screen.press("x")
         assert [each[0] for each in busy.asked] == ["stop"]
+
+
+async def test_pasted_text_does_not_answer_a_question(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("X", "right")
+        burst(screen, *"abc", "enter", *"def")
+        await shown(screen)
+        assert screen.asks
+        assert busy.asked == []
+
+
+async def test_a_single_key_acts_at_once_and_a_held_one_is_no_burst(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("j", "j")
+        burst(screen, *"xxxxxx")
+        await shown(screen)
+        assert {each[0] for each in busy.asked} == {"stop"}

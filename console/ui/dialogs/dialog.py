@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -15,6 +15,8 @@ from textual.widgets import Input
 
 from console.ui.dialogs.choices import Choice, Choices
 from console.ui.spans import Line, Span, Tone, fit, left, line
+from console.ui.terminal.driver import when_visible
+from console.ui.terminal.keys import KeyProcessed
 from console.ui.widgets.lines import Lines
 
 Body = Callable[[int], Sequence[Line]]
@@ -39,6 +41,38 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self._title = title
         self._body = body
         self._title_tone = Tone.LOUD if loud else Tone.STRONG
+        self._visible_since: float | None = None
+        """When the terminal showed the dialog as it is now, on the clock of events; None before."""
+
+    def on_screen_resume(self) -> None:
+        self.wait_until_visible()
+
+    def wait_until_visible(self) -> None:
+        """Accept no answer until the terminal shows the dialog as it is now."""
+        self._visible_since = None
+        self.call_after_refresh(self._drawn)
+
+    def _drawn(self) -> None:
+        when_visible(self.app, self._now_visible)
+
+    def _now_visible(self, since: float) -> None:
+        self._visible_since = since
+        self.app.post_message(KeyProcessed(0))
+
+    def accepts(self, event: events.Key | events.Paste) -> bool | None:
+        """False for a key that was typed before the dialog was visible, unless it goes back or is text for a line.
+
+        None while the dialog is not visible yet.
+        """
+        if isinstance(event, events.Key) and event.key == "escape":
+            return True
+        if isinstance(self.focused, Input) and (isinstance(event, events.Paste) or event.is_printable):
+            return True
+        return None if self._visible_since is None else event.time >= self._visible_since
+
+    def decides(self, event: events.Key) -> bool:
+        """True for Enter, and for the letters of answers."""
+        return event.key == "enter"
 
     @property
     def answer_rows(self) -> int:
@@ -114,8 +148,14 @@ class ChoiceDialog(Dialog[str]):
         """One row, or one for each answer where they do not fit beside each other."""
         return self.query_one(Choices).rows_for(min(WIDEST, self.app.size.width - 2) - 4)
 
+    def decides(self, event: events.Key) -> bool:
+        """True for Enter and for the letters of the answers."""
+        return event.key == "enter" or any(choice.key == event.key for choice in self._choices)
+
     def offer(self, choices: Sequence[Choice]) -> None:
-        """Other answers, for what has changed meanwhile."""
+        """Replace the answers, because things have changed since the question was asked."""
+        if tuple(choices) != tuple(self._choices):
+            self.wait_until_visible()
         self._choices = choices
         self.query_one(Choices).replace(choices)
 

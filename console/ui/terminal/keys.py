@@ -1,7 +1,15 @@
-"""Keys one after the other: the next one is taken when the one before has done all that it does.
+"""Delivers keys one after the other: the next key waits until everything that the one before does is done.
 
-Textual hands a key to whoever has the keyboard at that instant, and looks up what it means when it has come back from
-there. A letter on the heels of a key that opens a question would be lost, or act on what lies behind the question.
+Textual gives a key to the widget that has the keyboard at that instant, and looks up its binding only when the event
+has come back from there. Without this queue a letter typed right behind a key that opens a dialog would be lost, or
+would act on what stands behind the dialog.
+
+Two rules protect from keys that nobody meant:
+
+- A key that was typed before a dialog could be seen does not answer it. Each event carries the time of its arrival and
+  each dialog the time from which it is visible on the terminal.
+- A decisive key (one that acts at once and cannot be taken back) that arrives within a burst of other keys is taken for
+  pasted text. Pastes that a terminal does not mark, or that arrive in pieces, look like that.
 """
 
 from __future__ import annotations
@@ -10,7 +18,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from textual import events
 from textual.message import Message
@@ -20,87 +28,175 @@ if TYPE_CHECKING:
     from textual.app import App
 
 PATIENCE_S = 0.5
-"""How long a key may take until the next one is taken all the same: the widget that had it may be gone."""
-LOOKS = 2
+"""The time that a key may take before the next one is delivered all the same: the widget that had it may be gone."""
+PASSES = 2
+"""How often a marker follows a key through the queues of its widget; a message that the key causes comes behind the
+first one."""
 HELD_S = 3.0
-"""How long keys wait for a question that is on its way."""
+"""The time that keys wait for a dialog that is being prepared."""
+FOLLOW_S = 0.03
+"""The time that a decisive key waits to see whether others follow it."""
+BURST_S = 0.05
+BURST_KEYS = 4
+"""So many different keys within BURST_S before or after one another are a burst; nobody types that fast."""
 
 
 @dataclass
 class KeyProcessed(Message):
-    """Goes the way that a key has gone, behind it."""
+    """Follows a key through the message queues; when it arrives, the key has been processed."""
 
     number: int
 
 
+@runtime_checkable
+class KeyFilter(Protocol):
+    """A screen that does not accept every key."""
+
+    def accepts(self, event: events.Key | events.Paste) -> bool | None:
+        """False for a key that was typed before the screen could be seen and would decide something.
+
+        None while that is not known; the screen posts `KeyProcessed(0)` to the app when it is.
+        """
+        ...
+
+    def decides(self, event: events.Key) -> bool:
+        """True for a key that gives an answer."""
+        ...
+
+
 class KeyQueue:
-    """The keys that wait, and the one that is at work."""
+    """The keys that wait, and the one that is being processed."""
 
-    def __init__(self, app: App[Any], take: Callable[[events.Event], Awaitable[None]]) -> None:
-        """`take` gives a key, or what was pasted, to whoever has the keyboard."""
+    def __init__(
+        self,
+        app: App[Any],
+        deliver: Callable[[events.Event], Awaitable[None]],
+        *,
+        is_decisive: Callable[[events.Key], bool],
+        on_burst: Callable[[events.Key], None],
+    ) -> None:
+        """`deliver` gives a key or pasted text to the widget that has the keyboard.
+
+        `on_burst` is called with each decisive key that was dropped because it arrived within a burst.
+        """
         self._app = app
-        self._take = take
-        self._waiting: deque[events.Event] = deque()
+        self._deliver = deliver
+        self._is_decisive = is_decisive
+        self._on_burst = on_burst
+        self._waiting: deque[events.Key | events.Paste] = deque()
+        self._arrivals: deque[tuple[float, str]] = deque(maxlen=64)
         self._number = 0
-        """Of the last look after a key."""
+        """Of the last marker that was sent."""
         self._is_busy = False
-        self._seen: MessagePump | None = None
-        self._looks = 0
-        """How often the way behind the key was gone while this screen was seen."""
-        self._holds = 0
+        self._screen_seen: MessagePump | None = None
+        self._passes = 0
+        """Markers that have arrived since `_screen_seen` is shown."""
+        self._holds: set[object] = set()
+        self._dropped_until = float("-inf")
+        """Keys that were typed up to this time are dropped, also where they arrive later."""
         self._patience: asyncio.TimerHandle | None = None
+        self._follow: asyncio.TimerHandle | None = None
 
-    async def put(self, event: events.Event) -> None:
-        """A key was pressed."""
-        self._waiting.append(event)
-        await self.go_on()
+    @property
+    def is_idle(self) -> bool:
+        """True where no key waits and none is being processed."""
+        return not self._is_busy and not self._waiting
 
-    async def go_on(self) -> None:
-        """Takes the next key, if it is its turn."""
-        if self._is_busy or self._holds or not self._waiting:
+    async def put(self, event: events.Key | events.Paste) -> None:
+        """Append a key that was pressed, or text that was pasted."""
+        if event.time <= self._dropped_until:
             return
-        self._is_busy = True
-        self._seen, self._looks = self._app.screen, 0
-        target = self._app.focused or self._app.screen
-        await self._take(self._waiting.popleft())
-        self._look_after(target)
+        self._waiting.append(event)
+        if isinstance(event, events.Key):
+            self._arrivals.append((event.time, event.key))
+        await self.deliver_next()
 
-    async def through(self, number: int) -> None:
-        """What was sent behind a key has arrived.
+    async def deliver_next(self) -> None:
+        """Deliver the next key where none is being processed; drop it where the screen does not accept it."""
+        while self._waiting and not self._is_busy and not self._holds:
+            event, screen = self._waiting[0], self._app.screen
+            accepted = screen.accepts(event) if isinstance(screen, KeyFilter) else True
+            if accepted is None:
+                return
+            decisive = isinstance(event, events.Key) and self._is_decisive(event)
+            if accepted and decisive and self._waits_for_followers(event.time):
+                return
+            self._waiting.popleft()
+            if not accepted:
+                continue
+            if isinstance(event, events.Key) and decisive and self._is_in_burst(event):
+                self._on_burst(event)
+                continue
+            self._is_busy = True
+            self._screen_seen, self._passes = screen, 0
+            target = self._app.focused or screen
+            await self._deliver(event)
+            self._send_marker(target)
 
-        It goes twice, since what a key makes a widget say comes behind the first. A screen that the key opened or
-        came back to is waited for as well.
+    async def processed(self, number: int) -> None:
+        """A marker has arrived.
+
+        A screen that the key opened or came back to gets markers of its own before the key counts as processed.
         """
         if self._is_busy and number == self._number:
-            self._looks += 1
-            if self._seen is not self._app.screen:
-                self._seen, self._looks = self._app.screen, 0
-            if self._looks < LOOKS:
-                self._look_after(self._app.focused or self._app.screen)
+            self._passes += 1
+            if self._screen_seen is not self._app.screen:
+                self._screen_seen, self._passes = self._app.screen, 0
+            if self._passes < PASSES:
+                self._send_marker(self._app.focused or self._app.screen)
                 return
             self._is_busy = False
-        await self.go_on()
+        await self.deliver_next()
+
+    def forget_arrivals(self) -> None:
+        """Count no key that came before as part of a burst."""
+        self._arrivals.clear()
 
     def hold(self) -> Callable[[], None]:
-        """A question is on its way: keys wait for it until the answer is called. Where none came they are dropped."""
-        screen = self._app.screen
-        self._holds += 1
-        late = asyncio.get_running_loop().call_later(HELD_S, self._waiting.clear)
+        """Keep keys back for a dialog that is being prepared, until the function that is returned is called.
 
-        def release() -> None:
+        Keys that waited are dropped where no dialog came, and after HELD_S, from when on keys act again on the screen
+        that is shown.
+        """
+        screen, token = self._app.screen, object()
+        self._holds.add(token)
+
+        def end(*, dropping: bool) -> None:
+            if token not in self._holds:
+                return
             late.cancel()
-            self._holds -= 1
-            if self._app.is_running and self._app.screen is screen:
+            self._holds.discard(token)
+            if dropping:
                 self._waiting.clear()
+                self._dropped_until = asyncio.get_running_loop().time()
             self._app.post_message(KeyProcessed(0))
 
+        def release() -> None:
+            end(dropping=self._app.is_running and self._app.screen is screen)
+
+        late = asyncio.get_running_loop().call_later(HELD_S, lambda: end(dropping=True))
         return release
 
-    def _look_after(self, target: MessagePump) -> None:
+    def _waits_for_followers(self, arrived: float) -> bool:
+        """True while other keys may still follow the decisive one; `deliver_next` is called again then."""
+        loop = asyncio.get_running_loop()
+        left = arrived + FOLLOW_S - loop.time()
+        if left <= 0:
+            return False
+        if self._follow is not None:
+            self._follow.cancel()
+        self._follow = loop.call_later(left, self._app.post_message, KeyProcessed(0))
+        return True
+
+    def _is_in_burst(self, event: events.Key) -> bool:
+        near = {key for at, key in self._arrivals if abs(at - event.time) <= BURST_S}
+        return len(near) >= BURST_KEYS
+
+    def _send_marker(self, target: MessagePump) -> None:
         self._number += 1
-        behind = KeyProcessed(self._number)
+        marker = KeyProcessed(self._number)
         if self._patience is not None:
             self._patience.cancel()
-        self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self._app.post_message, behind)
+        self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self._app.post_message, marker)
         if not target.post_message(KeyProcessed(self._number)):
-            self._app.post_message(behind)
+            self._app.post_message(marker)
