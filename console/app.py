@@ -15,6 +15,7 @@ from console.diag_log import diag_log
 from console.domain.timestamps import Clock
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
+from console.engine.errors import StoreError
 from console.engine.settings import EngineSettings, ProcessKind, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
@@ -73,16 +74,20 @@ async def open_app(
         stack.callback(launches.close)
         provider = LazyProvider(make_provider)
         stack.push_async_callback(provider.aclose)
-        engine = Engine(
-            store=store,
-            log=log,
-            launches=launches,
-            provider=provider,
-            clock=clock,
-            settings=settings,
-            folder=folder,
-            timings=timings,
-        )
+        try:
+            engine = Engine(
+                store=store,
+                log=log,
+                launches=launches,
+                provider=provider,
+                clock=clock,
+                settings=settings,
+                folder=folder,
+                timings=timings,
+            )
+        except OSError as error:
+            # Its lock cannot be made, on a read-only file system for one.
+            raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
         await stack.enter_async_context(engine)
         yield App(engine=engine, store=store, log=log, clock=clock, provider=provider)
 

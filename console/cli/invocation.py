@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.locations import Found, config_file, state_folder
+from console.cli.locations import STATE_VARIABLE, Location, config_file, configured_state_folder, state_folder
 from console.cli.output import MessageStream, OutputClosed
 from console.cli.render.table import Style
 from console.domain.text import sanitize
@@ -114,14 +114,25 @@ class Invocation:
         return acting_user(self.environment, has_terminal=self.stdin.isatty())
 
     @property
-    def config(self) -> Found:
-        """The config file."""
+    def config(self) -> Location:
+        """The config file. Raises CommandError."""
         return config_file(self.config_flag, self.environment, self.working)
 
     @property
     def folder(self) -> Path:
-        """The state folder."""
-        return state_folder(self.state_flag, self.environment, self.working).path
+        """The state folder. Raises CommandError."""
+        return self.state.path
+
+    @property
+    def state(self) -> Location:
+        """The state folder and how it was found. Raises CommandError."""
+        if self.state_flag or self.environment.get(STATE_VARIABLE):
+            configured = None
+        elif self.loaded_settings is not None:
+            configured = self.loaded_settings.store.state_dir
+        else:
+            configured = configured_state_folder(self.config.path)
+        return state_folder(self.state_flag, self.environment, self.working, configured)
 
     @property
     def again(self) -> tuple[str, ...]:

@@ -1,23 +1,34 @@
-"""Where the config file and the state folder are: flags before the environment, the environment before the file system.
+"""Where the config file and the state folder are: a flag wins over the environment, and that over the config file.
 
-The config is looked for in the working folder, then in the XDG config folder.
+Without any of these the config is looked for in the working folder and then in the XDG config folder, and the state
+folder is the one of XDG.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.cli.exit_codes import CommandError, ExitCode
+from console.domain.text import sanitize
+
 CONFIG_NAME = "nightdesk.toml"
 CONFIG_VARIABLE = "NIGHTDESK_CONFIG"
 STATE_VARIABLE = "NIGHTDESK_STATE_DIR"
+NO_HOME = (
+    "no home folder is known: HOME is not set and this user is not in the user database; "
+    "set HOME, or give both --state-dir and --config"
+)
+_STATE_DIR_LINE = re.compile(r"""^\s*state_dir\s*=\s*(?:"([^"\\]*)"|'([^']*)')""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A place and how it was found."""
+class Location:
+    """A path and how it was found."""
 
     path: Path
     """Absolute."""
@@ -25,40 +36,85 @@ class Found:
     exists: bool
 
 
-def config_file(flag: str | None, environment: Mapping[str, str], working: Path) -> Found:
-    """The config file to use; where there is none, the one that `init` would write."""
+def config_file(flag: str | None, environment: Mapping[str, str], working: Path) -> Location:
+    """Return the config file to use; if there is none, the one that `init` would write. Raises CommandError."""
     if flag:
-        return _found(working, flag, "--config")
+        return _location(working, flag, "--config")
     if named := environment.get(CONFIG_VARIABLE):
-        return _found(working, named, CONFIG_VARIABLE)
-    here = _found(working, CONFIG_NAME, "the working folder")
+        return _location(working, named, CONFIG_VARIABLE)
+    here = _location(working, CONFIG_NAME, "the working folder")
     if here.exists:
         return here
-    home = _found(user_config_folder(), CONFIG_NAME, "the config folder")
+    home = _location(user_config_folder(), CONFIG_NAME, "the config folder")
     return home if home.exists else here
 
 
-def state_folder(flag: str | None, environment: Mapping[str, str], working: Path) -> Found:
-    """The state folder to use; first use makes it."""
+def state_folder(
+    flag: str | None, environment: Mapping[str, str], working: Path, configured: Path | None = None
+) -> Location:
+    """Return the state folder to use; first use creates it. `configured` is what the config file names.
+
+    Raises CommandError.
+    """
     if flag:
-        return _found(working, flag, "--state-dir")
+        return _location(working, flag, "--state-dir")
     if named := environment.get(STATE_VARIABLE):
-        return _found(working, named, STATE_VARIABLE)
+        return _location(working, named, STATE_VARIABLE)
+    if configured is not None:
+        return _location(working, str(configured), "state_dir in the config")
+    # Loaded only where it is needed: most invocations name their folders.
     from platformdirs import user_state_path
 
-    return _found(working, str(user_state_path("nightdesk", appauthor=False)), "the state folder")
+    if not environment.get("XDG_STATE_HOME"):
+        _check_home()
+    return _location(working, str(user_state_path("nightdesk", appauthor=False)), "the state folder")
+
+
+def configured_state_folder(config: Path) -> Path | None:
+    """Return the state folder that a config file names, even if the rest of the file cannot be used."""
+    try:
+        text = config.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        return None
+    try:
+        store = tomllib.loads(text).get("store")
+        named = store.get("state_dir") if isinstance(store, dict) else None
+    except (ValueError, RecursionError):
+        # A torn file: the line is still the best answer to where the runs are.
+        found = _STATE_DIR_LINE.search(text)
+        named = (found[1] or found[2]) if found else None
+    if not isinstance(named, str) or not named:
+        return None
+    return _location(config.parent, named, "").path
 
 
 def user_config_folder() -> Path:
-    """`$XDG_CONFIG_HOME/nightdesk`: the config file, and `themes/` with palettes of one's own."""
+    """Return `$XDG_CONFIG_HOME/nightdesk`, the folder of the config file and of `themes/`. Raises CommandError."""
     from platformdirs import user_config_path
 
+    if not os.environ.get("XDG_CONFIG_HOME"):
+        _check_home()
     return user_config_path("nightdesk", appauthor=False)
 
 
-def _found(folder: Path, name: str, why: str) -> Found:
+def themes_folder() -> Path | None:
+    """Return the folder of the user's own themes; None without a home folder."""
     try:
-        path = folder / Path(name).expanduser()
+        return user_config_folder() / "themes"
+    except CommandError:
+        return None
+
+
+def _check_home() -> None:
+    if not os.path.isabs(os.path.expanduser("~")):
+        raise CommandError(ExitCode.USAGE, NO_HOME)
+
+
+def _location(folder: Path, name: str, why: str) -> Location:
+    try:
+        path = Path(name).expanduser()
     except RuntimeError:
-        path = folder / name
-    return Found(path=path, why=why, exists=os.path.exists(path))
+        told = f"{sanitize(name, limit=200)!r} ({why}) names a home folder that is not known; give a full path"
+        raise CommandError(ExitCode.USAGE, told) from None
+    path = Path(os.path.abspath(folder / path))
+    return Location(path=path, why=why, exists=os.path.exists(path))

@@ -8,9 +8,13 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 from console.app import App, ProviderFactory, engine_settings, open_app
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
+from console.cli.known_folders import other_folders, remember_folder
 from console.cli.signals import not_stopped_by_terminal
 from console.config import Settings
+from console.domain.text import sanitize
 from console.engine.settings import ProcessKind
+
+LAUNCHING = (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
 
 
 @asynccontextmanager
@@ -35,6 +39,8 @@ async def opened(
             settings=engine_settings(settings, kind, read_only=read_only),
             make_provider=invocation.provider_factory,
         ) as app:
+            if kind in LAUNCHING:
+                _tell_other_folders(invocation)
             try:
                 yield app
             except Exception:
@@ -43,3 +49,13 @@ async def opened(
                     with suppress(Exception):
                         await hand_over(invocation, app)
                 raise
+
+
+def _tell_other_folders(invocation: Invocation) -> None:
+    config, folder = invocation.config.path, invocation.folder
+    for other in other_folders(config, folder):
+        invocation.say(
+            f"another state folder with runs of this config: {sanitize(str(other))}; this process uses "
+            f"{sanitize(str(folder))}. Caps and keys count apart in each: set state_dir under [store] in the config"
+        )
+    remember_folder(config, folder)

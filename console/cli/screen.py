@@ -5,14 +5,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import assert_never
 
 from console.app import App
 from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
-from console.cli.locations import user_config_folder
+from console.cli.locations import themes_folder
 from console.cli.signals import shutdown_on_signals
 from console.ui.context import ExitReason, ExitResult, Leave
 from console.ui.run_console import run_console
@@ -47,14 +46,10 @@ async def run_screen(app: App, options: ScreenOptions, leave: Leave | None = Non
         read_only=app.engine.settings.read_only,
         liftable=True,
         leave=leave,
-        themes_folder=_folder(),
+        themes_folder=themes_folder(),
         keys=options.keys,
         command=options.command,
     )
-
-
-def _folder() -> Path:
-    return user_config_folder() / "themes"
 
 
 async def console(invocation: Invocation, app: App, options: ScreenOptions) -> int | None:

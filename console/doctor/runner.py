@@ -56,6 +56,8 @@ class Subject:
     config: Path
     config_origin: str
     """How the config file was found."""
+    other_folders: Sequence[Path]
+    """State folders other than `folder` in which runs of this config are recorded."""
     load_settings: Callable[[], Settings]
     """Reads the config. Raises ConfigError, or another exception whose text is one line."""
     environment: Mapping[str, str]

@@ -27,11 +27,20 @@ SYNC_WORDS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
 
 
 def folder(subject: Subject) -> Results:
-    """Ours alone, and a folder."""
+    """A writable folder of this user alone, and the only one that the config is used with."""
+    for other in subject.other_folders:
+        yield Level.WARN, f"{other} holds runs of this config too; caps and keys count apart: set [store] state_dir"
     if not os.path.lexists(subject.folder):
         yield Level.OK, f"{subject.folder} is not there yet; first use makes it"
         return
     check_folder(subject.folder)
+    for place in (subject.folder, subject.folder / "owners"):
+        # Also false on a read-only file system, for root too.
+        if place.exists() and not os.access(place, os.W_OK | os.X_OK):
+            read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+            reason = "its file system is read-only" if read_only else "this user may not write into it"
+            yield Level.FAIL, f"{place} cannot be written: {reason}; nothing can be launched"
+            return
     yield Level.OK, f"{subject.folder} is ours alone (mode 0700)"
 
 

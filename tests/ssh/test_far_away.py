@@ -122,7 +122,7 @@ def test_a_run_command_whose_line_drops_is_handed_over(nightdesk: Nightdesk, log
 
 def test_serve_goes_within_ten_seconds_and_leaves_its_run_guarded(nightdesk: Nightdesk, login: Login) -> None:
     sitting = login("serve")
-    sitting.shows("serving 8 tasks")
+    sitting.shows("serving 9 tasks")
     nightdesk.launch("endless", "--no-wait")
     pid = console_of(nightdesk.state)
     began = time.monotonic()

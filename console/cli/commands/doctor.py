@@ -8,6 +8,7 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.known_folders import other_folders
 from console.cli.render.table import Tone
 from console.config import ConfigError, Settings
 from console.doctor.environment_checks import AROUND_CHECKS
@@ -49,6 +50,7 @@ def _subject(invocation: Invocation) -> Subject:
         folder=invocation.folder,
         config=config.path,
         config_origin=config.why,
+        other_folders=other_folders(config.path, invocation.folder),
         load_settings=load_settings,
         environment=invocation.environment,
         stdin=invocation.stdin,

@@ -18,6 +18,7 @@ from console.cli.render.runs import change_key, progress_line, short
 from console.cli.run_exit_codes import exit_code_of_launch, exit_code_of_run
 from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.config import Settings
+from console.domain.key import TARGET_ACCEPTED, check_target
 from console.domain.run import Run, RunId, State
 from console.domain.text import sanitize
 from console.engine.errors import StoreError
@@ -62,6 +63,11 @@ def run_command(
         raise click.UsageError("--rerun takes a --reason")
     if rerun and origin == "schedule":
         raise click.UsageError("--rerun is by hand: it does not go with --origin schedule")
+    if target is not None:
+        try:
+            check_target(target)
+        except ValueError as error:
+            raise click.UsageError(f"--target {error}; accepted: {TARGET_ACCEPTED}") from None
     by_hand = origin == "manual" or rerun or (origin is None and invocation.stdin.isatty())
     request = LaunchRequest(
         task=task, date=date, target=target, scheduled=not by_hand, by=invocation.by, rerun=rerun, reason=reason

@@ -10,7 +10,7 @@ from click.shell_completion import get_completion_class
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation, shared_options
-from console.cli.locations import CONFIG_NAME, state_folder, user_config_folder
+from console.cli.locations import CONFIG_NAME, CONFIG_VARIABLE, state_folder, themes_folder
 from console.cli.main import PROGRAM, cli
 from console.config.example import example_text
 from console.domain.text import sanitize
@@ -27,8 +27,7 @@ def init_command(invocation: Invocation, file: str | None) -> int:
 
     FILE is where to; otherwise --config, NIGHTDESK_CONFIG or ./nightdesk.toml. Never overwrites.
     """
-    named = file or invocation.config_flag or invocation.environment.get("NIGHTDESK_CONFIG") or CONFIG_NAME
-    path = invocation.working / Path(named).expanduser()
+    path = _init_path(invocation, file)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -36,7 +35,7 @@ def init_command(invocation: Invocation, file: str | None) -> int:
     except OSError as error:
         raise CommandError(ExitCode.USAGE, f"{sanitize(str(path))} cannot be written: {error.strerror}") from None
     with open(descriptor, "w", encoding="utf-8") as written:
-        written.write(example_text())
+        written.write(example_text(_init_state_folder(invocation)))
     if invocation.json:
         invocation.out_json({"config": str(path)})
     else:
@@ -47,12 +46,29 @@ def init_command(invocation: Invocation, file: str | None) -> int:
     return ExitCode.OK
 
 
+def _init_path(invocation: Invocation, file: str | None) -> Path:
+    named = file or invocation.config_flag or invocation.environment.get(CONFIG_VARIABLE) or CONFIG_NAME
+    try:
+        return invocation.working / Path(named).expanduser()
+    except RuntimeError:
+        told = f"{sanitize(named, limit=200)!r} names a home folder that is not known; give a full path"
+        raise CommandError(ExitCode.USAGE, told) from None
+
+
+def _init_state_folder(invocation: Invocation) -> Path | None:
+    """Return the folder that would be used now, so that the file names it for every environment; None if unknown."""
+    try:
+        return state_folder(invocation.state_flag, invocation.environment, invocation.working).path
+    except CommandError:
+        return None
+
+
 @click.command("paths")
 @json_option
 @pass_invocation
 def paths_command(invocation: Invocation) -> int:
     """Where the config, the state folder and its files are."""
-    config, state = invocation.config, state_folder(invocation.state_flag, invocation.environment, invocation.working)
+    config, state, themes = invocation.config, invocation.state, themes_folder()
     places = {
         "config": config.path,
         "state": state.path,
@@ -60,7 +76,7 @@ def paths_command(invocation: Invocation) -> int:
         "log": state.path / "runs.log",
         "launches": state.path / "launch.journal",
         "diagnostics": state.path / "diag.log",
-        "themes": user_config_folder() / "themes",
+        **({"themes": themes} if themes else {}),
     }
     if invocation.json:
         found = {name: {"path": str(path), "exists": path.exists()} for name, path in places.items()}

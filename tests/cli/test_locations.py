@@ -1,0 +1,156 @@
+"""Where the config and the state folder are, in environments that differ or lack something."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from console.cli.known_folders import other_folders, remember_folder
+from console.cli.locations import configured_state_folder
+from console.config import load
+from tests.cli.nightdesk import Nightdesk
+from tests.tree import ROOT
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('[store]\nstate_dir = "ledger"\n', "ledger"),
+        ("[store]\nstate_dir = '/srv/ledger'\n", "/srv/ledger"),
+        ('\ufeff[store]\nstate_dir = "ledger"\n', "ledger"),
+        ('[store]\nstate_dir = "ledger"\n[[tasks]]\nname = "half a lin\n', "ledger"),
+        ("[store]\n", None),
+        ("oops = = 1\n", None),
+        ("[store]\nstate_dir = 5\n", None),
+    ],
+)
+def test_the_state_folder_of_a_config_is_known_even_if_the_file_is_torn(
+    tmp_path: Path, text: str, named: str | None
+) -> None:
+    config = write(tmp_path / "nightdesk.toml", text)
+    assert configured_state_folder(config) == (None if named is None else tmp_path / named)
+
+
+def test_a_config_that_is_missing_or_is_no_text_names_no_folder(tmp_path: Path) -> None:
+    assert configured_state_folder(tmp_path / "none.toml") is None
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    assert configured_state_folder(binary) is None
+
+
+def without_flags(nightdesk: Nightdesk, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in nightdesk.environment.items() if not name.startswith(("NIGHTDESK_", "XDG_"))}
+    return subprocess.run(
+        [sys.executable, "-m", "console", *arguments],
+        cwd=nightdesk.folder,
+        env={**own, "HOME": str(nightdesk.folder), **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_the_config_says_which_ledger_counts_in_every_environment(nightdesk: Nightdesk) -> None:
+    config = nightdesk.folder / "nightdesk.toml"
+    write(config, config.read_text(encoding="utf-8") + '[store]\nstate_dir = "ledger"\n')
+    for environment in ({}, {"XDG_STATE_HOME": str(nightdesk.folder / "xdg")}):
+        paths = json.loads(without_flags(nightdesk, "paths", "--json", **environment).stdout)
+        assert paths["state"]["path"] == str(nightdesk.folder / "ledger")
+        assert paths["state"]["why"] == "state_dir in the config"
+    assert without_flags(nightdesk, "run", "good", "--origin", "manual").returncode == 0
+    assert (nightdesk.folder / "ledger" / "nightdesk.db").is_file()
+
+
+def test_init_names_the_state_folder(nightdesk: Nightdesk) -> None:
+    path = nightdesk.folder / "fresh.toml"
+    assert nightdesk("init", str(path)).code == 0
+    assert load(path).store.state_dir == nightdesk.state
+
+
+def test_runs_of_the_same_config_in_another_state_folder_are_told(nightdesk: Nightdesk) -> None:
+    """A login shell sets XDG_STATE_HOME and cron does not: two ledgers, each with caps and keys of its own."""
+    xdg = nightdesk.folder / "xdg"
+    first = without_flags(nightdesk, "run", "good", "--origin", "manual", XDG_STATE_HOME=str(xdg))
+    second = without_flags(nightdesk, "run", "good", "--origin", "manual")
+    assert "another state folder" not in first.stderr
+    assert f"another state folder with runs of this config: {xdg / 'nightdesk'}" in second.stderr
+    doctor = without_flags(nightdesk, "doctor")
+    assert str(xdg / "nightdesk") in doctor.stdout
+    shutil.rmtree(xdg)
+    assert "another state folder" not in without_flags(nightdesk, "doctor").stdout
+
+
+def test_only_a_record_of_this_user_is_believed(tmp_path: Path) -> None:
+    config = write(tmp_path / "nightdesk.toml", "")
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "nightdesk.db").touch()
+        remember_folder(config, tmp_path / name)
+        remember_folder(config, tmp_path / name)
+    assert other_folders(config, tmp_path / "one") == (tmp_path / "two",)
+    record = tmp_path / ".nightdesk.toml.state-folders"
+    record.chmod(0o666)
+    assert other_folders(config, tmp_path / "one") == ()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [record.name, "nightdesk.toml", "one", "two"]
+
+
+_WITHOUT_HOME = """
+import os, pwd, sys
+def unknown(_):
+    raise KeyError
+pwd.getpwuid = pwd.getpwnam = unknown
+from console.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("paths",), 2),
+        (("doctor",), 2),
+        (("ps",), 2),
+        (("run", "good"), 2),
+        (("paths", "--config", "c.toml", "--state-dir", "s"), 0),
+        (("init", "c.toml"), 0),
+    ],
+)
+def test_without_a_home_folder_one_line_says_what_to_give(
+    tmp_path: Path, arguments: tuple[str, ...], code: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_HOME, *arguments],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code, done
+    if code:
+        (line,) = done.stderr.splitlines()
+        assert all(word in line for word in ("HOME", "--state-dir", "--config"))
+
+
+def test_a_target_is_checked_as_in_the_file(nightdesk: Nightdesk) -> None:
+    for target in ("", "x\ny", "site "):
+        done = nightdesk("run", "good", "--origin", "manual", "--target", target)
+        assert done.code == 2
+        assert "--target" in done.err
+    assert nightdesk.world.started() == 0
+    assert nightdesk("run", "good", "--origin", "manual", "--target", "site").code == 0
