@@ -93,7 +93,7 @@ PLAN = (
     ),
     _row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), CUT, (*GET, *CANCEL)),
     _row("K9", at("record_launched", AFTER) + at("get", BEFORE, AFTER), CUT, WHILE_IT_RUNS),
-    _row("K9", at("record_progress", *ALL), CUT, WHILE_IT_RUNS),
+    _row("K9", at("record_progress_of_many", *ALL), CUT, WHILE_IT_RUNS),
     _row("K10", at("settle", BEFORE, INSIDE), CUT, WHILE_IT_STOPS),
     _row("K10", at("settle", BEFORE, INSIDE), COMPLETES, (NONE, *GET)),
     _row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, WHILE_IT_STOPS),
@@ -124,7 +124,7 @@ PLAN = (
 ALWAYS = ("announce", "claim", "take_over", "mark_logged", "log", "beat")
 """Steps of most recoveries."""
 SOMETIMES = (
-    *("record_sandbox", "mark_sending", "record_unconfirmed", "record_launched", "record_progress", "adopt"),
+    *("record_sandbox", "mark_sending", "record_unconfirmed", "record_launched", "record_progress_of_many", "adopt"),
     *("request_stop", "record_stop_try", "record_sandbox_deleted", "settle", "journal", "withdraw", "expire"),
     *("make_sandbox", "create", "get", "cancel", "delete_sandbox"),
 )
