@@ -15,7 +15,7 @@ WAITING = (State.PROPOSED, State.UNCONFIRMED)
 
 def live_runs(folder: Path, now: Timestamp) -> tuple[Run, ...]:
     """All that is not ended, in the order of `by_urgency`. Raises StoreError."""
-    return by_urgency(open_runs(folder, now=now))
+    return by_urgency(open_runs(folder, now=now).runs)
 
 
 def by_urgency(runs: Iterable[Run]) -> tuple[Run, ...]:

@@ -21,7 +21,7 @@ from console.domain.usage import units_text
 from console.store import log_records
 from console.store.controls import load_pause
 from console.store.database import Database, Transaction
-from console.store.errors import KeyTaken, StaleRun, StoreFull
+from console.store.errors import KeyTaken, StaleRun, StoreDamaged, StoreFull
 from console.store.events import write_event
 from console.store.files import FREE_BYTES, free_bytes
 from console.store.ledger import claim_day, load_cap_usages, load_today, release_hold, take_hold
@@ -33,6 +33,16 @@ FRESH_MS = 60_000
 """A claimed run may be sent for at least this long, even if its window ends earlier."""
 
 SELECT_KEY = "select * from runs where key = :key and attempt > 0 order by seq"
+# The same without the indexes on keys: the newest rows are scanned, older ones are found by the full-text index.
+SCAN_KEY = """
+    select seq from runs not indexed
+    where seq > (select coalesce(max(seq), 0) from runs) - :newest and key = :key and attempt > 0
+    union
+    select seq from runs where seq in (select rowid from runs_text where runs_text match :words)
+    and +key = :key and attempt > 0
+"""
+SCANNED = 2_000
+"""Rows that are scanned for a key before it is claimed: as many as take a few milliseconds."""
 SUPERSEDE = "update runs set superseded_by = :by where id = :id and superseded_by is null returning id"
 
 KeyDecider = Callable[[Sequence[Run], KeyRequest], KeyDecision]
@@ -170,10 +180,10 @@ class ClaimRepository:
     ) -> LaunchDecision:
         """Check kill switch, key, stage and caps in this order; the first refusal or skip decides.
 
+        Raises StoreDamaged if a run of the key cannot be read, or if the index on keys does not list all runs of it.
         A launch whose key is taken returns before the caps are read, and so holds the write lock only briefly.
         """
-        runs = [run_of(row) for row in await fetch_all(tx, SELECT_KEY, {"key": terms.key})]
-        key = self._decide_key(runs, request.key_request(terms.task))
+        key = self._decide_key(await _load_key_runs(tx, terms.key), request.key_request(terms.task))
         stage = await _load_effective_stage(tx, terms.task)
         cap_usages: tuple[CapUsage, ...] = ()
         refusal = await _pause_refusal(tx) or key.refusal
@@ -197,7 +207,7 @@ class ClaimRepository:
         self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp
     ) -> LaunchResult:
         """Store the skip of a launch whose key the index found taken, although the decision was to claim it."""
-        runs = [run_of(row) for row in await fetch_all(tx, SELECT_KEY, {"key": terms.key})]
+        runs = await _load_key_runs(tx, terms.key)
         holder = next((run for run in reversed(runs) if run.state is not State.ENDED), runs[-1] if runs else None)
         note = "another launch was quicker"
         run = await _insert_entry(tx, request, terms, Outcome.SKIPPED, "running", note, now)
@@ -286,6 +296,18 @@ async def _end_unsent(tx: Transaction, run: Run, outcome: Outcome, note: str, no
     record = log_records.ended(ended, now.wall_ms)
     await write_event(tx, outcome.value, now.wall_ms, run=ended, record=record, note=ended.note)
     return ended
+
+
+async def _load_key_runs(tx: Transaction, key: str) -> list[Run]:
+    """Return the runs of a key, oldest first.
+
+    A damaged index could hide a run, and its key would be launched again. So the rows are also looked up without it.
+    """
+    rows = await fetch_all(tx, SELECT_KEY, {"key": key})
+    scanned = await fetch_all(tx, SCAN_KEY, {"key": key, "words": f'key : "{key}"', "newest": SCANNED})
+    if {row["seq"] for row in rows} != {row["seq"] for row in scanned}:
+        raise StoreDamaged(f"the state store is damaged: its index does not list the runs of key {key}")
+    return [run_of(row) for row in rows]
 
 
 async def _load_proposal(tx: Transaction, run_id: RunId) -> Run:

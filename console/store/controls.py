@@ -8,6 +8,7 @@ from console.domain.timestamps import Timestamp
 from console.store.database import Database, Transaction
 from console.store.events import write_event
 from console.store.log_records import note
+from console.store.rows import Row, int_of, text_of
 from console.store.statements import fetch_all, fetch_one
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
@@ -125,7 +126,7 @@ class Controls:
         """Return all registered processes, the oldest first."""
 
         async def unit(tx: Transaction) -> tuple[OwnerRow, ...]:
-            return tuple(OwnerRow(**dict(row)) for row in await fetch_all(tx, SELECT_OWNERS, {}))
+            return tuple(map(owner_of, await fetch_all(tx, SELECT_OWNERS, {})))
 
         return await self._database.read(unit)
 
@@ -134,7 +135,7 @@ class Controls:
 
         async def unit(tx: Transaction) -> str | None:
             row = await fetch_one(tx, SELECT_META, {"name": name})
-            return row["value"] if row else None
+            return text_of(row, "value") if row else None
 
         return await self._database.read(unit)
 
@@ -152,4 +153,15 @@ class Controls:
 async def load_pause(tx: Transaction) -> PauseRow | None:
     """Return the kill switch as the transaction sees it, or None while it is off."""
     row = await fetch_one(tx, SELECT_PAUSE, {})
-    return PauseRow(by=row["by"], since_ms=row["since_ms"]) if row else None
+    return PauseRow(by=text_of(row, "by"), since_ms=int_of(row, "since_ms")) if row else None
+
+
+def owner_of(row: Row) -> OwnerRow:
+    """Return the registration of a row. Raises StoreDamaged."""
+    return OwnerRow(
+        id=text_of(row, "id"),
+        kind=text_of(row, "kind"),
+        pid=int_of(row, "pid"),
+        started_ms=int_of(row, "started_ms"),
+        beat_ms=int_of(row, "beat_ms"),
+    )

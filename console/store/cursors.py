@@ -6,8 +6,8 @@ from collections.abc import Collection
 
 from console.domain.run import Run
 from console.store.database import Database, Transaction
-from console.store.rows import run_of
-from console.store.statements import fetch_all, fetch_one
+from console.store.rows import Row, damage_if_unreadable
+from console.store.statements import fetch_all, fetch_one, list_runs
 
 SELECT_CURSORS = "select name, value from meta where name like 'instant:%'"
 SELECT_CURSOR = "select value from meta where name = :name"
@@ -17,7 +17,7 @@ ADVANCE_CURSOR = (
     "update meta set value = :value where name = :name and cast(value as integer) < cast(:value as integer)"
 )
 SELECT_DUE_RETRIES = """
-    select * from runs where outcome = 'failed' and retry_at_ms <= :now
+    select runs.* from runs where outcome = 'failed' and retry_at_ms <= :now
     and attempt = (select max(attempt) from runs later where later.key = runs.key)
     order by retry_at_ms
 """
@@ -39,7 +39,7 @@ class ScheduleCursors:
 
         async def unit(tx: Transaction) -> int | None:
             row = await fetch_one(tx, SELECT_CURSOR, {"name": _name(schedule)})
-            return int(row["value"]) if row else None
+            return _position(row) if row else None
 
         return await self._database.read(unit)
 
@@ -53,7 +53,7 @@ class ScheduleCursors:
         async def unit(tx: Transaction) -> None:
             kept = {_name(schedule) for schedule in schedules}
             for row in await fetch_all(tx, SELECT_CURSORS, {}):
-                if row["name"] not in kept or int(row["value"]) > beyond_ms:
+                if row["name"] not in kept or _position(row) > beyond_ms:
                     await fetch_all(tx, DELETE_CURSOR, {"name": row["name"]})
             for name in sorted(kept):
                 await fetch_all(tx, INSERT_CURSOR, {"name": name, "value": str(now_ms)})
@@ -69,10 +69,13 @@ class ScheduleCursors:
         await self._database.transaction(unit)
 
     async def due_retries(self, now_ms: int) -> tuple[Run, ...]:
-        """Return the failed runs whose key is to be tried again by `now_ms`, the longest due first."""
+        """Return the failed runs whose key is to be tried again by `now_ms`, the longest due first.
+
+        Rows that cannot be read are left out.
+        """
 
         async def unit(tx: Transaction) -> tuple[Run, ...]:
-            return tuple(run_of(row) for row in await fetch_all(tx, SELECT_DUE_RETRIES, {"now": now_ms}))
+            return (await list_runs(tx, SELECT_DUE_RETRIES, {"now": now_ms})).runs
 
         return await self._database.read(unit)
 
@@ -87,3 +90,8 @@ class ScheduleCursors:
 
 def _name(schedule: str) -> str:
     return f"instant:{schedule}"
+
+
+def _position(row: Row) -> int:
+    with damage_if_unreadable("the position of a schedule"):
+        return int(row["value"])

@@ -18,12 +18,11 @@ from console.domain.run import Run
 from console.domain.text import sanitize
 from console.store import integrity_probe
 from console.store.bootstrap import ID, packaged_migrations, version_of
-from console.store.controls import SELECT_META, SELECT_OWNERS, OwnerRow
+from console.store.controls import SELECT_META, SELECT_OWNERS, OwnerRow, owner_of
 from console.store.errors import StoreDamaged, StoreError, StoreMissing, translate_sqlite_errors
-from console.store.fast_read import SELECT_OPEN
+from console.store.fast_read import list_open
 from console.store.files import DATABASE
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri
-from console.store.rows import run_of
 
 INSPECTION_BUSY_MS = 2_000
 """A diagnosis does not wait long."""
@@ -68,15 +67,15 @@ class DatabaseInspector:
     @property
     def owners(self) -> tuple[OwnerRow, ...]:
         """Every process that announced itself and has not left."""
-        return tuple(OwnerRow(**dict(row)) for row in self._all(SELECT_OWNERS))
+        return tuple(map(owner_of, self._all(SELECT_OWNERS)))
 
     @property
     def open_runs(self) -> tuple[Run, ...]:
         """All that are not ended, oldest first."""
-        try:
-            return tuple(run_of(row) for row in self._all(SELECT_OPEN))
-        except (ValueError, KeyError, TypeError, IndexError):
-            raise StoreDamaged("a row of a run holds what no program of ours wrote") from None
+        listing = list_open(self._connection)
+        if listing.unreadable:
+            raise StoreDamaged("; ".join(row.why for row in listing.unreadable))
+        return listing.runs
 
     @property
     def last_ev(self) -> int:

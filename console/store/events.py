@@ -6,6 +6,7 @@ writes it to the file and marks it. The file can be rebuilt from these rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from console.domain.task import canonical_json
 from console.domain.timestamps import iso_ms
 from console.store.database import Database, Transaction
 from console.store.log_records import from_json, to_json
-from console.store.rows import Value, to_sqlite_text
+from console.store.rows import Row, Value, damage_if_unreadable, int_of, text_of, to_sqlite_text
 from console.store.statements import fetch_all
 
 _FIRST_TIME_MS = 10**11
@@ -57,6 +58,15 @@ class EventRow:
     def text(self) -> str:
         """The facts in one line, as `name: value; …`; not sanitized."""
         return "; ".join(_format_fact(name, value) for name, value in self.detail.items())
+
+
+def event_of(row: Row) -> EventRow:
+    """Return the event of a row. Raises StoreDamaged."""
+    with damage_if_unreadable("an event of a run"):
+        detail = json.loads(row["detail"])
+        if not isinstance(detail, dict):
+            raise TypeError("its facts are not an object")
+        return EventRow(id=row["id"], at_ms=int_of(row, "at_ms"), kind=text_of(row, "kind"), detail=detail)
 
 
 def _format_fact(name: str, value: Value) -> str:
@@ -119,4 +129,8 @@ async def write_event(
 
 
 async def _load_records(tx: Transaction, sql: str, parameters: dict[str, Value]) -> tuple[LogRecord, ...]:
-    return tuple(from_json(row["ev"], row["record"]) for row in await fetch_all(tx, sql, parameters))
+    records = []
+    for row in await fetch_all(tx, sql, parameters):
+        with damage_if_unreadable(f"record {row['ev']} of the log"):
+            records.append(from_json(row["ev"], row["record"]))
+    return tuple(records)

@@ -1,4 +1,8 @@
-"""What is open, for a process that asks once and ends: no loop, no thread, and none of the store's other parts."""
+"""Reads the open runs without an event loop and without the other repositories.
+
+A module of its own, because a command that only lists runs must start quickly: importing aiosqlite and the rest of the
+store takes longer than the query.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,51 @@ from pathlib import Path
 from console.domain.run import Run
 from console.domain.timestamps import Timestamp
 from console.store.bootstrap import prepare_store
-from console.store.errors import translate_sqlite_errors
+from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.pragmas import BUSY_MS, connection_pragmas, database_uri
-from console.store.rows import run_of
+from console.store.rows import RunListing, UnreadableRun, run_of
 
 # Without the hint the planner reads all runs in order, to save sorting the few that are open.
-SELECT_OPEN = "select * from runs indexed by runs_open where state <> 'ended' order by seq"
+SELECT_OPEN = "select runs.* from runs indexed by runs_open where state <> 'ended' order by seq"
+SELECT_BY_SEQ = "select * from runs where seq = ?"
 
 
-def open_runs(folder: Path, *, now: Timestamp, busy_ms: int = BUSY_MS) -> tuple[Run, ...]:
-    """All runs of the store in `folder` that are not ended, oldest first. First use makes it. Raises StoreError."""
+def open_runs(folder: Path, *, now: Timestamp, busy_ms: int = BUSY_MS) -> RunListing:
+    """Return the runs of the store in `folder` that have not ended, oldest first.
+
+    A store that does not exist is created. Raises StoreError.
+    """
     journal = prepare_store(folder, now=now, read_only=False, busy_ms=busy_ms)
     with translate_sqlite_errors():
         opened = sqlite3.connect(database_uri(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000)
         with closing(opened) as connection:
             connection.row_factory = sqlite3.Row
-            for setting in (*connection_pragmas(journal, busy_ms), "pragma query_only = on"):
-                connection.execute(setting)
-            return tuple(run_of(row) for row in connection.execute(SELECT_OPEN))
+            for pragma in (*connection_pragmas(journal, busy_ms), "pragma query_only = on"):
+                connection.execute(pragma)
+            return list_open(connection)
+
+
+def list_open(connection: sqlite3.Connection) -> RunListing:
+    """Return the runs that have not ended, oldest first, and apart from them the rows that cannot be read.
+
+    `connection` gives rows by name. Raises StoreError where not even the list of open runs can be read.
+    """
+    try:
+        with translate_sqlite_errors():
+            return RunListing(runs=tuple(map(run_of, connection.execute(SELECT_OPEN).fetchall())))
+    except StoreDamaged:
+        return _list_one_by_one(connection)
+
+
+def _list_one_by_one(connection: sqlite3.Connection) -> RunListing:
+    runs: list[Run] = []
+    unreadable: list[UnreadableRun] = []
+    with translate_sqlite_errors():
+        numbers = [row["seq"] for row in connection.execute(SELECT_OPEN.replace("runs.*", "runs.seq")).fetchall()]
+    for seq in numbers:
+        try:
+            with translate_sqlite_errors():
+                runs += map(run_of, connection.execute(SELECT_BY_SEQ, (seq,)).fetchall())
+        except StoreDamaged as error:
+            unreadable.append(UnreadableRun(seq=seq, why=str(error)))
+    return RunListing(runs=tuple(runs), unreadable=tuple(unreadable))

@@ -1,6 +1,7 @@
-"""Looking back: pages of everything that was, newest first, in an order that new rows cannot shift.
+"""Reads the history: pages of runs, newest first, and what has happened to keys and tasks.
 
-Pages go by key, never by offset: the millionth row costs what the first does.
+A page begins after the last entry of the page before it, not at an offset, so new entries do not shift it and the
+millionth entry costs as much as the first.
 """
 
 from __future__ import annotations
@@ -16,24 +17,25 @@ from console.domain.key_decision import blocking_run
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
 from console.store.database import Database, Transaction
+from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.full_text import match_words, row_test
-from console.store.rows import Value, run_of
-from console.store.statements import fetch_all, fetch_one
+from console.store.rows import Value, int_of, run_of
+from console.store.statements import fetch_all, fetch_one, list_runs, readable_runs
 
 TYPICAL_OF = 200
-"""The newest runs that say what is typical."""
+"""Typical usage is computed over at most this many of the newest runs that ended ok."""
 
 SELECT_RECENT = """
-    select * from runs
+    select runs.* from runs
     where state = 'ended' and attempt > 0
     order by ended_ms desc, seq desc
     limit :limit
 """
 SELECT_BEFORE = """
-    select * from runs where task = :task and attempt > 0 and day < :day order by created_ms desc, seq desc limit 1
+    select runs.* from runs where task = :task and attempt > 0 and day < :day order by created_ms desc, seq desc limit 1
 """
 SELECT_FROM = """
-    select * from runs where task = :task and attempt > 0 and day >= :day order by created_ms, seq limit 1
+    select runs.* from runs where task = :task and attempt > 0 and day >= :day order by created_ms, seq limit 1
 """
 SELECT_TYPICAL = """
     select used, elapsed_ms from runs
@@ -41,23 +43,25 @@ SELECT_TYPICAL = """
     order by created_ms desc
     limit :limit
 """
-SELECT_OF_KEYS = "select * from runs where key in ({keys}) and attempt > 0 order by seq"
-SELECT_PAGE = "select * from runs where {where} order by created_ms desc, seq desc limit :limit"
-# The index of words is read from its newest hit on, so a common word costs no more than a rare one.
+SELECT_OF_KEYS = "select runs.* from runs where key in ({keys}) and attempt > 0 order by seq"
+SELECT_PAGE = "select {columns} from runs where {where} order by created_ms desc, seq desc limit :limit"
+# The full-text index is read from its newest hit on, so a common word costs no more than a rare one.
 SELECT_WORDS = """
-    select runs.* from runs_text cross join runs on runs.seq = runs_text.rowid
+    select {columns} from runs_text cross join runs on runs.seq = runs_text.rowid
     where runs_text match :words and {where}
     order by runs_text.rowid desc
     limit :limit
 """
+PLACE_COLUMNS = "runs.seq, runs.created_ms"
+"""What is read of each row if one of them cannot be read whole."""
 COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :most)"
 LAST_SEQ = "select coalesce(max(seq), 0) as n from runs"
-# Rows that are few enough are put beside the hits, so that no row need be fetched to judge a hit.
+# The other filters as a list of rows: if it is short, no row has to be fetched to check a hit.
 AMONG = " and +runs_text.rowid in (select runs.seq from runs where {where})"
 MOST_HITS, MOST_ROWS = 100_000, 100_000
-"""Counting to find the better guide goes no further: it takes some milliseconds."""
-ROW_PRICE, HIT_PRICE, PUT_PRICE = 10.0, 2.5, 0.25
-"""Microseconds to judge a row by its text, to judge a hit by its row, and to put a row or a hit beside the others."""
+"""The query plan is chosen by counts up to these; counting further would take longer than it saves."""
+ROW_COST, HIT_COST, LIST_COST = 10.0, 2.5, 0.25
+"""Measured costs in microseconds: checking the text of a row, checking the row of a hit, listing a row or a hit."""
 COUNT = "select count(*) as n from (select 1 from runs where {where} limit :limit)"
 COUNT_WORDS = """
     select count(*) as n from (
@@ -74,7 +78,7 @@ NEWEST_OF_KEY = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a page ended."""
+    """The last entry of a page; the next page begins after it."""
 
     created_ms: int
     seq: int
@@ -82,55 +86,55 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """What to look back at; empty and None: everything."""
+    """Which entries of the history are wanted. Empty and None do not restrict."""
 
     tasks: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     stages: tuple[Stage, ...] = ()
     origins: tuple[Origin, ...] = ()
     since_ms: int | None = None
-    """From this instant on."""
+    """Created at this time or later, UTC ms."""
     until_ms: int | None = None
-    """Before this instant."""
+    """Created before this time, UTC ms."""
     text: str = ""
-    """Words that must all begin a word of task, target, key, note or result."""
+    """Each of its words must be the beginning of a word of task, target, key, note or result."""
     open_too: bool = True
-    """False: only what ended."""
+    """False: ended runs only."""
     folded: bool = False
-    """Of the attempts of a key only the newest; skips and refusals stay."""
+    """Of the attempts of a key only the newest; skips and refusals are all kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """One page, newest first."""
+    """One page, newest first; rows that cannot be read are left out."""
 
     runs: tuple[Run, ...]
     after: Cursor | None
-    """Where the next page begins; None: this was the last."""
+    """The last entry of this page; None if there are no more pages."""
 
 
 class KeyState(StrEnum):
-    """What a launch of the key would meet."""
+    """Whether the key can be launched."""
 
     DONE = "done"
     HELD = "held"
-    """A run is open, or ended so that only a person may run it again."""
+    """A run is open, or has ended in a way that only a person may run again."""
     FREE = "free"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyStatus:
-    """One key."""
+    """The state of one key and the run that decides it."""
 
     state: KeyState
     attempts: int
     holder: Run | None = None
-    """The run that is in the way of a launch, or has done the work; None for a free key."""
+    """The run that blocks a launch or has done the work; None for a free key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TypicalRow:
-    """What a task's runs that ended ok used lately."""
+    """Usage of a task's newest runs that ended ok."""
 
     runs: int
     median_units: int
@@ -139,81 +143,96 @@ class TypicalRow:
 
 
 class QueryPlan(Enum):
-    """What is read to find what fits both words and other filters."""
+    """How entries are found that match both words and other filters."""
 
-    WORDS = "hits, each judged by its row"
-    BOTH = "hits that are among the rows that fit otherwise"
-    ROWS = "rows that fit otherwise, each judged by its text"
+    WORDS = "read the hits, check the row of each"
+    BOTH = "list the rows that match the filters, read the hits among them"
+    ROWS = "read the rows that match the filters, check the text of each"
 
 
 class _Shape(Enum):
-    """What is asked, by rows and by words."""
+    """The two statements of a query: by rows, and by the full-text index."""
 
     PAGE = (SELECT_PAGE, SELECT_WORDS)
     COUNT = (COUNT, COUNT_WORDS)
 
 
 class History:
-    """Reads only."""
+    """Reads the history. Every method raises StoreError."""
 
-    def __init__(self, database: Database, *, guide: QueryPlan | None = None) -> None:
-        """`guide`: the one way to take beside words and other filters; None: the cheapest."""
+    def __init__(self, database: Database, *, plan: QueryPlan | None = None) -> None:
+        """`plan` is used for every search that has other filters too; None chooses the cheapest each time."""
         self._database = database
-        self._only_guide = guide
+        self._fixed_plan = plan
 
     async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
-        """The newest `limit` entries that fit, or those after `after`; newest by the clock, with words by the claim."""
+        """Return the newest `limit` entries that match, or those after `after`.
+
+        They are ordered by creation time, with words by the order of their claims.
+        """
         where, parameters = _where(wanted)
         parameters["limit"] = limit + 1
         if after is not None:
             parameters |= {"after_ms": after.created_ms, "after_seq": after.seq}
 
         async def unit(tx: Transaction) -> Page:
-            rows = await self._fitting(tx, wanted, _Shape.PAGE, where, parameters)
-            more, rows = len(rows) > limit, rows[:limit]
-            last = Cursor(created_ms=rows[-1]["created_ms"], seq=rows[-1]["seq"]) if more and rows else None
-            return Page(runs=tuple(run_of(row) for row in rows), after=last)
+            try:
+                with translate_sqlite_errors():
+                    rows = await self._select(tx, wanted, _Shape.PAGE, where, parameters)
+            except StoreDamaged:
+                rows = await self._select(tx, wanted, _Shape.PAGE, where, parameters, columns=PLACE_COLUMNS)
+            has_more, rows = len(rows) > limit, rows[:limit]
+            last = Cursor(created_ms=rows[-1]["created_ms"], seq=rows[-1]["seq"]) if has_more and rows else None
+            return Page(runs=(await readable_runs(tx, rows)).runs, after=last)
 
         return await self._database.read(unit)
 
     async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
-        """How many entries fit; counting ends at `at_most`, for counting a million takes a while."""
+        """Return how many entries match; counting stops at `at_most`, because counting a million takes a while."""
         where, parameters = _where(wanted)
         parameters["limit"] = -1 if at_most is None else at_most
 
         async def unit(tx: Transaction) -> int:
-            rows = await self._fitting(tx, wanted, _Shape.COUNT, where, parameters)
+            rows = await self._select(tx, wanted, _Shape.COUNT, where, parameters)
             return int(rows[0]["n"]) if rows else 0
 
         return await self._database.read(unit)
 
-    async def _fitting(
-        self, tx: Transaction, wanted: HistoryFilter, shape: _Shape, where: str, parameters: dict[str, Value]
+    async def _select(
+        self,
+        tx: Transaction,
+        wanted: HistoryFilter,
+        shape: _Shape,
+        where: str,
+        parameters: dict[str, Value],
+        *,
+        columns: str = "runs.*",
     ) -> list[sqlite3.Row]:
-        """The rows of the question; none where no word can be meant."""
+        """Return the rows of a query; none if the text holds something but no word."""
         by_rows, by_words = shape.value
         rows_after = " and (runs.created_ms, runs.seq) < (:after_ms, :after_seq)" if "after_ms" in parameters else ""
         if not wanted.text.strip():
-            return await fetch_all(tx, by_rows.format(where=where + rows_after), parameters)
+            return await fetch_all(tx, by_rows.format(columns=columns, where=where + rows_after), parameters)
         words = await match_words(tx, wanted.text, wanted.tasks)
         if not words:
             return []
         parameters = {**parameters, "words": words}
-        guide = self._only_guide or await self._guide(tx, wanted, parameters)
-        if guide is QueryPlan.ROWS:
+        plan = self._fixed_plan or await self._cheapest_plan(tx, wanted, parameters)
+        if plan is QueryPlan.ROWS:
             test, needed = row_test(wanted.text)
             return await fetch_all(
-                tx, by_rows.format(where=f"{where}{rows_after} and {test}"), {**parameters, **needed}
+                tx, by_rows.format(columns=columns, where=f"{where}{rows_after} and {test}"), {**parameters, **needed}
             )
-        if guide is QueryPlan.BOTH:
+        if plan is QueryPlan.BOTH:
             where += AMONG.format(where=_where(replace(wanted, folded=False))[0])
         words_after = " and runs_text.rowid < :after_seq" if rows_after else ""
-        return await fetch_all(tx, by_words.format(where=where + words_after), parameters)
+        return await fetch_all(tx, by_words.format(columns=columns, where=where + words_after), parameters)
 
-    async def _guide(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> QueryPlan:
-        """The cheapest way to what fits; a task is known to the index of words too.
+    async def _cheapest_plan(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> QueryPlan:
+        """Return the plan with the lowest estimated cost.
 
-        By words the hits are read from the newest on, by rows the rows that fit otherwise, until enough fit both.
+        A plan reads its hits or rows from the newest on until enough of them match both. A filter by tasks alone is
+        part of the full-text query already.
         """
         dated = wanted.since_ms is not None or wanted.until_ms is not None
         if not (dated or wanted.outcomes or wanted.stages or wanted.origins):
@@ -227,13 +246,13 @@ class History:
         limit = int(str(parameters["limit"]))
         needed = whole if limit < 0 else limit
         all_hits = whole if hits >= MOST_HITS else hits
-        judged_hits = all_hits if dated else min(all_hits, needed * whole / rows)
-        prices = {
-            QueryPlan.WORDS: HIT_PRICE * judged_hits,
-            QueryPlan.ROWS: ROW_PRICE * min(rows, needed * whole / hits),
-            QueryPlan.BOTH: PUT_PRICE * (rows + judged_hits) if rows < MOST_ROWS else math.inf,
+        checked_hits = all_hits if dated else min(all_hits, needed * whole / rows)
+        costs = {
+            QueryPlan.WORDS: HIT_COST * checked_hits,
+            QueryPlan.ROWS: ROW_COST * min(rows, needed * whole / hits),
+            QueryPlan.BOTH: LIST_COST * (rows + checked_hits) if rows < MOST_ROWS else math.inf,
         }
-        return min(prices, key=prices.__getitem__)
+        return min(costs, key=costs.__getitem__)
 
     @staticmethod
     async def _number(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> int:
@@ -241,16 +260,15 @@ class History:
         return int(row["n"]) if row else 0
 
     async def recent(self, limit: int = 50) -> tuple[Run, ...]:
-        """The runs that ended last, newest first; skips and refusals left out."""
+        """Return the runs that ended last, newest first, without skips and refusals."""
 
         async def unit(tx: Transaction) -> tuple[Run, ...]:
-            return tuple(run_of(row) for row in await fetch_all(tx, SELECT_RECENT, {"limit": limit}))
+            return (await list_runs(tx, SELECT_RECENT, {"limit": limit})).runs
 
         return await self._database.read(unit)
 
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
-        """What each key would meet, and how many attempts it had."""
-
+        """Return the state of each key and how many attempts it had."""
         wanted = list(dict.fromkeys(keys))
         names = {f"key_{number}": key for number, key in enumerate(wanted)}
         sql = SELECT_OF_KEYS.format(keys=", ".join(f":{name}" for name in names))
@@ -264,7 +282,7 @@ class History:
         return await self._database.read(unit)
 
     async def around(self, task: str, day: str) -> tuple[Run | None, Run | None]:
-        """The last run of the task before the caps day `day`, and its first one on it or after."""
+        """Return the task's last run before the caps day `day`, and its first one on that day or after it."""
 
         async def unit(tx: Transaction) -> tuple[Run | None, Run | None]:
             before = await fetch_one(tx, SELECT_BEFORE, {"task": task, "day": day})
@@ -274,11 +292,11 @@ class History:
         return await self._database.read(unit)
 
     async def typical(self, task: str) -> TypicalRow | None:
-        """Median and 95th percentile over the newest TYPICAL_OF runs that ended ok; None where there is none."""
+        """Return median and 95th percentile over the newest TYPICAL_OF runs that ended ok; None if there are none."""
 
         async def unit(tx: Transaction) -> TypicalRow | None:
             rows = await fetch_all(tx, SELECT_TYPICAL, {"task": task, "limit": TYPICAL_OF})
-            units, times = [row["used"] for row in rows], [row["elapsed_ms"] for row in rows]
+            units, times = [int_of(row, "used") for row in rows], [int_of(row, "elapsed_ms") for row in rows]
             if not rows:
                 return None
             return TypicalRow(
@@ -292,7 +310,7 @@ class History:
 
 
 def p95(values: list[int]) -> int:
-    """The smallest value that at least 95 % do not pass."""
+    """Return the 95th percentile: the smallest of `values` that at least 95 % of them do not exceed."""
     return sorted(values)[-(-len(values) * 95 // 100) - 1]
 
 
@@ -305,7 +323,7 @@ def _key_status(runs: list[Run]) -> KeyStatus:
 
 
 def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
-    """The condition and its parameters. Only names of ours stand in the text."""
+    """Return the condition as SQL and its parameters. The SQL holds names from this program only."""
     clauses = ["true"] if wanted.open_too else ["runs.state = 'ended'"]
     parameters: dict[str, Value] = {}
     lists: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -318,7 +336,7 @@ def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
     for column, values in lists:
         if values:
             names = [f"{column}_{number}" for number in range(len(values))]
-            # Without figures of the tables the planner guesses; the plus keeps it on the index of the narrowest one.
+            # The planner has no statistics and guesses; the plus keeps it on the index of the narrowest column.
             kept = "" if column == narrowest or (narrowest, column) == ("task", "outcome") else "+"
             clauses.append(f"{kept}runs.{column} in ({', '.join(f':{name}' for name in names)})")
             parameters |= dict(zip(names, values, strict=True))

@@ -23,7 +23,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.events import write_event
 from console.store.log_records import note
-from console.store.rows import Columns, clamp_amount
+from console.store.rows import Columns, clamp_amount, damage_if_unreadable, int_of, text_of
 from console.store.statements import fetch_all, fetch_one
 
 TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
@@ -189,7 +189,10 @@ def _midnight_ms(day: date, zone: ZoneInfo) -> int:
 async def load_last_day(tx: Transaction) -> str | None:
     """Return the latest day on which a hold was taken, or None."""
     row = await fetch_one(tx, SELECT_LAST_DAY, {})
-    return row["value"] if row else None
+    if row is None:
+        return None
+    with damage_if_unreadable("the day of the newest hold"):
+        return date.fromisoformat(row["value"]).isoformat()
 
 
 async def load_today(tx: Transaction, caps: Caps, now: Timestamp) -> str:
@@ -233,12 +236,13 @@ async def _end_hold(tx: Transaction, run: Run, state: str, settled: int | None, 
     row = await fetch_one(tx, END_HOLD, {"run_id": run.id, "state": state, "settled": settled, "at_ms": at_ms})
     if row is None:
         raise StaleRun(f"run {run.id} has no open hold")
-    return int(row["amount"])
+    return int_of(row, "amount")
 
 
 async def _load_excess(tx: Transaction) -> dict[tuple[str, str], int]:
     """Return by how much open runs have used more than they hold, by day and task."""
-    return {(row["day"], row["task"]): row["excess"] for row in await fetch_all(tx, SELECT_EXCESS, {})}
+    rows = await fetch_all(tx, SELECT_EXCESS, {})
+    return {(text_of(row, "day"), text_of(row, "task")): int_of(row, "excess") for row in rows}
 
 
 async def _sum_days(
@@ -248,12 +252,14 @@ async def _sum_days(
     if row is None:
         return _Sums()
     beyond = sum(amount for (day, name), amount in excess.items() if first <= day <= last and task in (None, name))
-    return _Sums(row["open_runs"], row["ended_runs"], row["held"] + beyond, row["spent"])
+    held, spent = int_of(row, "held") + beyond, int_of(row, "spent")
+    return _Sums(int_of(row, "open_runs"), int_of(row, "ended_runs"), held, spent)
 
 
 async def _load_raised(tx: Transaction, day: str) -> Counter[tuple[Cap, str | None]]:
     """Return what was added to each limit in the windows that contain `day`, by cap and task."""
     added: Counter[tuple[Cap, str | None]] = Counter()
     for row in await fetch_all(tx, SELECT_RAISES, {"day": day, "month": month_of(day)}):
-        added[Cap(row["cap"]), row["task"]] += row["amount"]
+        with damage_if_unreadable("a raise of a cap"):
+            added[Cap(row["cap"]), row["task"]] += int_of(row, "amount")
     return added

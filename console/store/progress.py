@@ -14,7 +14,7 @@ from console.domain.run import IllegalTransition, Run, RunId, State
 from console.domain.timestamps import Timestamp
 from console.store import log_records
 from console.store.database import Transaction
-from console.store.errors import StaleRun
+from console.store.errors import StaleRun, StoreDamaged
 from console.store.events import write_event
 from console.store.rows import Columns, Progress, StepRow, clamp_amount, run_of, to_sqlite_text, usage_columns
 from console.store.statements import fetch_all, stale_run
@@ -56,7 +56,7 @@ class ProgressUpdate:
     """Steps that are new or have changed."""
 
 
-ProgressOutcome = Run | StaleRun | IllegalTransition
+ProgressOutcome = Run | StaleRun | IllegalTransition | StoreDamaged
 """The changed run, or why nothing was written for it."""
 
 
@@ -91,7 +91,10 @@ async def _write_chunk(tx: Transaction, updates: Sequence[ProgressUpdate], now: 
 def _outcome(run: Run, row: sqlite3.Row | None) -> ProgressOutcome:
     if run.state not in (State.RUNNING, State.STOPPING):
         return IllegalTransition(f"run {run.id} is {run.state}, needed is running or stopping")
-    return stale_run(run) if row is None else run_of(row)
+    try:
+        return stale_run(run) if row is None else run_of(row)
+    except StoreDamaged as error:
+        return error
 
 
 async def _write_stall(tx: Transaction, update: ProgressUpdate, now: Timestamp) -> None:

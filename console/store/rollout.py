@@ -19,7 +19,7 @@ from console.store.errors import StaleRun
 from console.store.events import write_event
 from console.store.history import p95
 from console.store.log_records import note
-from console.store.rows import Columns
+from console.store.rows import Columns, Row, damage_if_unreadable
 from console.store.statements import fetch_all, fetch_one
 
 AUTOMATIC = "nightdesk"
@@ -138,7 +138,8 @@ class RolloutEvidence:
             since_ms = since["since"] if since else None
             rows = await fetch_all(tx, SELECT_RUNS, {"task": task, "since": since_ms or 0, "limit": EVIDENCE_RUNS})
             unconfirmed = await fetch_one(tx, COUNT_UNCONFIRMED, {"task": task})
-            return _count_evidence(rows, since_ms, unconfirmed["n"] if unconfirmed else 0)
+            with damage_if_unreadable(f"the history of task {task}"):
+                return _count_evidence(rows, since_ms, unconfirmed["n"] if unconfirmed else 0)
 
         return await self._database.read(unit)
 
@@ -146,7 +147,10 @@ class RolloutEvidence:
 async def load_stage(tx: Transaction, task: str) -> Stage:
     """Return the task's stage as the transaction sees it."""
     row = await fetch_one(tx, SELECT_STAGE, {"task": task})
-    return Stage.of(row["after"]) if row else Stage.MANUAL
+    if row is None:
+        return Stage.MANUAL
+    with damage_if_unreadable(f"the stage of task {task}"):
+        return Stage.of(row["after"])
 
 
 async def has_unconfirmed(tx: Transaction, task: str) -> bool:
@@ -158,14 +162,20 @@ async def demote_for(tx: Transaction, run: Run, what: str, now: Timestamp) -> No
     """Demote the task by one stage if the rules stored with the run's claim name `what`, an outcome or event."""
     row = await fetch_one(tx, SELECT_DEMOTE_ON, {"id": run.id})
     before = await load_stage(tx, run.task)
-    if row is None or what not in json.loads(row["demote_on"]) or before is Stage.MANUAL:
-        return
+    with damage_if_unreadable(f"run {run.id}"):
+        if row is None or what not in json.loads(row["demote_on"]) or before is Stage.MANUAL:
+            return
     reason = f"run {run.id} of key {run.key}: {what}"
     await _insert_change(tx, run.task, before, Stage(before - 1), AUTOMATIC, reason, now, run=run)
 
 
-def stage_change_of(row: sqlite3.Row) -> StageChange:
-    """Return the stage change of a row."""
+def stage_change_of(row: Row) -> StageChange:
+    """Return the stage change of a row. Raises StoreDamaged."""
+    with damage_if_unreadable("a change of a task's stage"):
+        return _stage_change_of(row)
+
+
+def _stage_change_of(row: Row) -> StageChange:
     return StageChange(
         id=row["id"],
         task=row["task"],

@@ -9,20 +9,25 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
 from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
+from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
+from console.store.errors import StoreDamaged
 
 Value = str | int | None
 """What a column holds."""
 Columns = Mapping[str, Value]
 """Values by column name."""
+Row = sqlite3.Row | Mapping[str, Any]
+"""A row of a query; tests that run without a thread get mappings."""
 
 MAX_AMOUNT = 10**15
 """The largest amount that is stored: 10^12 units. Sums of thousands of them stay within 64 bits."""
@@ -49,6 +54,26 @@ LIMIT_COLUMNS = {
 }
 """Columns with their fields of `Limits`."""
 USAGE_FIELDS = tuple(f.name for f in fields(Usage))
+
+_TEXT, _OPTIONAL_TEXT = frozenset({str}), frozenset({str, type(None)})
+_INTEGER, _OPTIONAL_INTEGER = frozenset({int}), frozenset({int, type(None)})
+_COLUMN_TYPES = {
+    **dict.fromkeys(("id", "key", "task", "type", "target", "date", "stage", "origin", "requested_by", "state"), _TEXT),
+    **dict.fromkeys(("note", "stop_answer", "fingerprint", "cut_off", "day", "last_step", "trouble", "result"), _TEXT),
+    **dict.fromkeys(("outcome", "stop_reason", "stop_by", "claimed_boot_id", "sent_boot_id"), _OPTIONAL_TEXT),
+    **dict.fromkeys(("sandbox_id", "remote_id", "remote_status", "currency", "superseded_by"), _OPTIONAL_TEXT),
+    "owner": _OPTIONAL_TEXT,
+    **dict.fromkeys(("attempt", "stop_tries", "stop_alarmed", *LIMIT_COLUMNS, "created_ms", "elapsed_ms"), _INTEGER),
+    **dict.fromkeys(("sandbox_own", *(f"tokens_{name}" for name in USAGE_FIELDS), "used", "usage_known"), _INTEGER),
+    **dict.fromkeys(("largest_step", "steps", "stalled", "fence"), _INTEGER),
+    **dict.fromkeys(("stop_at_ms", "claimed_ms", "claimed_boot_ms", "sent_ms", "sent_boot_ms"), _OPTIONAL_INTEGER),
+    **dict.fromkeys(("deadline_ms", "expires_ms", "ended_ms", "sandbox_deleted_ms", "cost_micro"), _OPTIONAL_INTEGER),
+    **dict.fromkeys(("last_step_ms", "polled_ms", "retry_at_ms"), _OPTIONAL_INTEGER),
+}
+"""What SQLite's strict tables let this program write; a flipped byte can make it anything else."""
+_TIME_COLUMNS = ("created_ms", "claimed_ms", "sent_ms", "ended_ms", "stop_at_ms", "last_step_ms", "polled_ms")
+_MAX_TIME_MS = 253_402_300_799_999
+"""The end of the year 9999, UTC ms: later times cannot be shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,10 +138,63 @@ class StepRow:
     done: bool
 
 
-def run_of(row: sqlite3.Row) -> Run:
-    """Return the run of a row. Raises ValueError, KeyError or TypeError for a row this program cannot have written."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableRun:
+    """A row of `runs` that cannot be read."""
+
+    seq: int
+    """Its row number."""
+    why: str
+    """One line; names the run if its id can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunListing:
+    """Runs, and apart from them the rows that cannot be read."""
+
+    runs: tuple[Run, ...]
+    unreadable: tuple[UnreadableRun, ...] = ()
+
+
+@contextmanager
+def damage_if_unreadable(what: str) -> Iterator[None]:
+    """Raise StoreDamaged, naming `what`, if a value in it cannot be read as what it should be."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError) as error:
+        why = sanitize(str(error), limit=120)
+        raise StoreDamaged(f"the state store is damaged: {what} cannot be read: {why}") from error
+
+
+def int_of(row: Row, name: str) -> int:
+    """Return the integer in a column. Raises StoreDamaged for anything else."""
+    value = row[name]
+    if type(value) is not int:
+        raise StoreDamaged(f"the state store is damaged: {name} is not an integer")
+    return value
+
+
+def text_of(row: Row, name: str) -> str:
+    """Return the text in a column. Raises StoreDamaged for anything else."""
+    value = row[name]
+    if type(value) is not str:
+        raise StoreDamaged(f"the state store is damaged: {name} is not a text")
+    return value
+
+
+def run_of(row: Row) -> Run:
+    """Return the run of a row. Raises StoreDamaged, naming the run, if this program cannot have written the row."""
     # A Row compares all column names for each access, which would make this three times as slow.
-    return _run_of(dict(zip(row.keys(), tuple(row), strict=True)) if isinstance(row, sqlite3.Row) else row)
+    values = dict(zip(row.keys(), tuple(row), strict=True)) if isinstance(row, sqlite3.Row) else row
+    run_id = values["id"]
+    with damage_if_unreadable(f"run {run_id}" if isinstance(run_id, str) else f"the run in row {values['seq']}"):
+        for name, kinds in _COLUMN_TYPES.items():
+            if type(values[name]) not in kinds:
+                raise ValueError(f"{name} is of the wrong type")
+        for name in _TIME_COLUMNS:
+            if values[name] is not None and not 0 <= values[name] <= _MAX_TIME_MS:
+                raise ValueError(f"{name} is no time")
+        return _run_of(values)
 
 
 def _run_of(row: Mapping[str, Any]) -> Run:
@@ -164,16 +242,17 @@ def _timestamp_of(row: Mapping[str, Any], name: str) -> Timestamp | None:
     return Timestamp(wall_ms=row[f"{name}_ms"], boot_ms=row[f"{name}_boot_ms"], boot_id=row[f"{name}_boot_id"])
 
 
-def step_of(row: sqlite3.Row) -> StepRow:
-    """Return the step of a row of `steps`."""
-    return StepRow(
-        index=row["n"],
-        kind=row["kind"],
-        text=row["text"],
-        at_ms=row["at_ms"],
-        units=row["units"],
-        done=bool(row["done"]),
-    )
+def step_of(row: Row) -> StepRow:
+    """Return the step of a row of `steps`. Raises StoreDamaged."""
+    with damage_if_unreadable("a step"):
+        return StepRow(
+            index=int_of(row, "n"),
+            kind=text_of(row, "kind"),
+            text=text_of(row, "text"),
+            at_ms=int_of(row, "at_ms"),
+            units=int_of(row, "units"),
+            done=bool(row["done"]),
+        )
 
 
 def new_run_columns(run: Run) -> Columns:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 
@@ -13,20 +12,21 @@ from console.domain.timestamps import Timestamp
 from console.store import log_records, sends, settlement
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
-from console.store.events import EventRow, write_event
+from console.store.events import EventRow, event_of, write_event
 from console.store.fast_read import SELECT_OPEN
 from console.store.progress import ProgressOutcome, ProgressUpdate, write_progress, write_steps
 from console.store.rows import (
     NOTE_LIMIT,
     Columns,
     Progress,
+    RunListing,
     RunResult,
     StepRow,
     Value,
     run_of,
     step_of,
 )
-from console.store.statements import compare_and_set, fetch_all, fetch_one, load_run
+from console.store.statements import compare_and_set, fetch_all, fetch_one, list_runs, load_run
 
 MAX_FOUND = 20
 """Most runs that `find` returns for a prefix of a run id."""
@@ -61,8 +61,12 @@ class RunRepository:
         return await self._database.read(lambda tx: load_run(tx, run_id))
 
     async def open_runs(self) -> tuple[Run, ...]:
-        """Return all runs that have not ended, oldest first."""
-        return await self._select(SELECT_OPEN, {})
+        """Return all runs that have not ended and can be read, oldest first."""
+        return (await self.list_open()).runs
+
+    async def list_open(self) -> RunListing:
+        """Return all runs that have not ended, oldest first, and apart from them the rows that cannot be read."""
+        return await self._database.read(lambda tx: list_runs(tx, SELECT_OPEN, {}))
 
     async def by_key(self, key: str) -> tuple[Run, ...]:
         """Return the runs of a key, oldest first, without its skipped and refused launches."""
@@ -84,11 +88,7 @@ class RunRepository:
         """Return the events of the run, oldest first."""
 
         async def unit(tx: Transaction) -> tuple[EventRow, ...]:
-            rows = await fetch_all(tx, SELECT_EVENTS, {"id": run_id})
-            return tuple(
-                EventRow(id=row["id"], at_ms=row["at_ms"], kind=row["kind"], detail=json.loads(row["detail"]))
-                for row in rows
-            )
+            return tuple(map(event_of, await fetch_all(tx, SELECT_EVENTS, {"id": run_id})))
 
         return await self._database.read(unit)
 

@@ -6,14 +6,16 @@ Column names in the SQL come from this program only; values are always bound as 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 
 from console.domain.run import Run, RunId, State, check_transition
 from console.store.database import Transaction
-from console.store.errors import StaleRun
-from console.store.rows import Columns, Value, run_of, to_sqlite_text
+from console.store.errors import StaleRun, StoreDamaged, translate_sqlite_errors
+from console.store.rows import Columns, RunListing, UnreadableRun, Value, run_of, to_sqlite_text
 
 SELECT_RUN = "select * from runs where id = :id"
+SELECT_BY_SEQ = "select * from runs where seq = :seq"
 INDEX_TEXT = """
     insert into runs_text (rowid, task, target, key, note, result)
     select seq, task, target, key, note, result from runs where id = :id
@@ -27,9 +29,14 @@ INDEXED_COLUMNS = frozenset({"note", "result"})
 
 
 async def fetch_all(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
-    """Return all rows of a query, or those a write returns. An unread cursor would block commits."""
+    """Return all rows of a query, or those a write returns; a cursor that is not read to its end blocks commits."""
     bound = {name: to_sqlite_text(value) for name, value in parameters.items()}
-    return list(await tx.execute_fetchall(sql, bound))
+    try:
+        return list(await tx.execute_fetchall(sql, bound))
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # The frames hold the cursor of the failed statement, and it keeps its lock on the database while it exists.
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 async def fetch_one(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> sqlite3.Row | None:
@@ -42,6 +49,33 @@ async def load_run(tx: Transaction, run_id: RunId) -> Run | None:
     """Return the run as the transaction sees it, or None."""
     row = await fetch_one(tx, SELECT_RUN, {"id": run_id})
     return run_of(row) if row else None
+
+
+async def list_runs(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> RunListing:
+    """Return the runs of a query that begins with `select runs.*`, and apart from them the rows that cannot be read."""
+    try:
+        with translate_sqlite_errors():
+            rows = await fetch_all(tx, sql, parameters)
+    except StoreDamaged:
+        rows = await fetch_all(tx, sql.replace("runs.*", "runs.seq", 1), parameters)
+    return await readable_runs(tx, rows)
+
+
+async def readable_runs(tx: Transaction, rows: Sequence[sqlite3.Row]) -> RunListing:
+    """Return the runs of rows that hold all columns, or else `seq` at least."""
+    has_all_columns = bool(rows) and "id" in tuple(rows[0].keys())
+    runs: list[Run] = []
+    unreadable: list[UnreadableRun] = []
+    for row in rows:
+        try:
+            if has_all_columns:
+                runs.append(run_of(row))
+            else:
+                with translate_sqlite_errors():
+                    runs += map(run_of, await fetch_all(tx, SELECT_BY_SEQ, {"seq": row["seq"]}))
+        except StoreDamaged as error:
+            unreadable.append(UnreadableRun(seq=row["seq"], why=str(error)))
+    return RunListing(runs=tuple(runs), unreadable=tuple(unreadable))
 
 
 async def insert_run(tx: Transaction, columns: Columns) -> Run:

@@ -79,11 +79,11 @@ async def test_words_and_other_filters_hold_together_page_by_page(harness: Store
     assert await history.count(replace(wanted, until_ms=0)) == 0
 
 
-async def test_common_words_are_found_the_same_whatever_guides(harness: StoreHarness) -> None:
+async def test_common_words_are_found_the_same_whatever_the_plan(harness: StoreHarness) -> None:
     for number, outcome in enumerate((Outcome.OK, Outcome.FAILED, Outcome.OK, Outcome.TIMEOUT, Outcome.OK)):
         await harness.ended(outcome, task=a_task(f"task-{number}", target=f"acme/{number}"))
         harness.clock.advance(60)
-    by_words, *others = (History(harness.store.database, guide=guide) for guide in (*QueryPlan, None))
+    by_words, *others = (History(harness.store.database, plan=plan) for plan in (*QueryPlan, None))
     middle = harness.now.wall_ms - 150_000
     for wanted in (
         HistoryFilter(text="acme", outcomes=(Outcome.OK,)),

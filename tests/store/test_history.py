@@ -181,7 +181,7 @@ async def test_every_filter_walks_an_index_in_the_order_that_is_shown(
 ) -> None:
     """A scan or a sort would read a million rows to show fifty."""
     where, parameters = _where(wanted)
-    sql = f"explain query plan {SELECT_PAGE.format(where=where)}"
+    sql = f"explain query plan {SELECT_PAGE.format(columns='runs.*', where=where)}"
     plan = [
         row["detail"]
         for row in await harness.store.database.read(lambda tx: fetch_all(tx, sql, {**parameters, "limit": 9}))
