@@ -38,7 +38,7 @@ def key_of(task_type: str, target: str, date_text: str) -> str:
 
 
 def check_target(text: str) -> str:
-    """Return `text` if it may be the target of a run, wherever it comes from: config file, option or another door.
+    """Return `text` if it may be the target of a run, wherever it comes from: config file, option or elsewhere.
 
     Raises ValueError with a complaint that completes a sentence starting with the name of the value: `is empty`.
     """

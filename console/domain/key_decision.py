@@ -93,7 +93,7 @@ def _while_open(holder: Run, request: KeyRequest, differences: tuple[str, ...]) 
         case State.PROPOSED:
             if request.origin is Origin.SCHEDULE:
                 return KeyDecisionKind.RUNNING
-            return _held(f"run {holder.id} of this key waits for approval; approve or decline it")
+            return _held(f"run {holder.id} of this key waits for approval: approve or decline it")
         case State.UNCONFIRMED:
             if differences:
                 return _changed(holder, "it is unconfirmed: settle it first")
@@ -112,12 +112,28 @@ def _after_end(holder: Run, request: KeyRequest, differences: tuple[str, ...]) -
     if request.rerun and request.origin is Origin.MANUAL:
         return KeyDecisionKind.FREE
     if differences:
-        return _changed(holder, f"it ended {holder.outcome}: run it by hand with --rerun --reason")
+        return _changed(holder, f"it {_ENDED[holder.outcome]}; {_run_again(holder)}")
     if holder.outcome is Outcome.OK:
         return KeyDecisionKind.DONE
     if holder.outcome is Outcome.FAILED and request.automatic_retry:
         return KeyDecisionKind.FREE
-    return _held(f"run {holder.id} of this key ended {holder.outcome}: run it by hand with --rerun --reason")
+    return _held(f"the last run of this key ({holder.id}) {_ENDED[holder.outcome]}; {_run_again(holder)}")
+
+
+def _run_again(holder: Run) -> str:
+    return f'to run it again: nightdesk run {holder.task} --rerun --reason "…"'
+
+
+_ENDED: dict[Outcome | None, str] = {
+    **{outcome: f"ended {outcome}" for outcome in Outcome},
+    Outcome.FAILED: "failed",
+    Outcome.INCOMPLETE: "ended incomplete",
+    Outcome.BUDGET: "was stopped by its budget",
+    Outcome.TIMEOUT: "was stopped by its time limit",
+    Outcome.CANCELLED: "was cancelled",
+    Outcome.WRITTEN_OFF: "was written off",
+}
+"""How a run ended, as the end of a sentence about it."""
 
 
 def _held(sentence: str) -> Refusal:

@@ -79,25 +79,20 @@ def unmet_criteria(stage: Stage, evidence: Evidence, rules: RolloutRules) -> tup
 
     Empty if the task may be promoted, and for the highest stage.
     """
-    lacks: list[str] = []
+    unmet: list[str] = []
     if stage is Stage.UNATTENDED:
         return ()
     if stage is Stage.MANUAL and (few := rules.manual_clean_runs - evidence.manual_ok) > 0:
-        lacks.append(f"{few} more {_runs(few)} by hand that {_ends(few)} ok")
+        unmet.append(f"{few} more successful manual {_runs(few)}")
     if stage is Stage.SEMI and (few := rules.semi_clean_runs - evidence.approved_ok) > 0:
-        lacks.append(f"{few} more approved {_runs(few)} that {_ends(few)} ok")
+        unmet.append(f"{few} more successful approved {_runs(few)}")
     if evidence.unconfirmed:
-        count = evidence.unconfirmed
-        lacks.append(f"{count} unconfirmed {_runs(count)} to be settled")
-    return tuple(lacks)
+        unmet.append(f"{evidence.unconfirmed} unconfirmed {_runs(evidence.unconfirmed)} to settle")
+    return tuple(unmet)
 
 
 def _runs(count: int) -> str:
     return "run" if count == 1 else "runs"
-
-
-def _ends(count: int) -> str:
-    return "ends" if count == 1 else "end"
 
 
 class PromotionDenied(ValueError):
@@ -109,14 +104,16 @@ def check_step(now: Stage, to: Stage, evidence: Evidence, rules: RolloutRules, *
 
     A change moves one stage. Demotion needs a reason; promotion needs the evidence, or `forced` with a reason.
     """
+    if to == now:
+        raise PromotionDenied(f"the task is already at {now.label}")
     if abs(to - now) != 1:
-        raise PromotionDenied(f"the task is at {now.label}; one rung at a time, {to.label} is not next to it")
+        raise PromotionDenied(f"the task is at {now.label}; move one stage at a time: manual -> semi -> unattended")
     if to < now:
         if not reason.strip():
-            raise PromotionDenied("a step down takes a reason")
+            raise PromotionDenied("a reason is required to demote")
         return
-    lacks = unmet_criteria(now, evidence, rules)
-    if lacks and not forced:
-        raise PromotionDenied(f"not earned yet: {'; '.join(lacks)}")
-    if lacks and not reason.strip():
-        raise PromotionDenied("a forced step takes a reason")
+    unmet = unmet_criteria(now, evidence, rules)
+    if unmet and not forced:
+        raise PromotionDenied(f"not ready for {to.label}: {'; '.join(unmet)}")
+    if unmet and not reason.strip():
+        raise PromotionDenied("a reason is required to promote without the evidence")

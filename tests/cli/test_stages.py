@@ -53,7 +53,7 @@ def test_at_semi_run_waits_and_launches_what_another_process_approves(nightdesk:
     assert nightdesk.world.started() == 1
     (rung,) = nightdesk("stage", "nightly", "--json").json
     assert (rung["evidence"]["approved_ok"], rung["evidence"]["manual_ok"]) == (1, 0)
-    assert rung["missing"] == ["2 more approved runs that end ok"]
+    assert rung["missing"] == ["2 more successful approved runs"]
 
 
 @pytest.mark.parametrize("end", ["declined", "expired"])
@@ -98,7 +98,7 @@ def test_at_unattended_it_runs_and_a_failure_costs_the_rung(nightdesk: Nightdesk
 
 def test_up_takes_evidence_or_force_with_a_reason_and_one_rung(nightdesk: Nightdesk) -> None:
     refused = nightdesk("stage", "good", "semi")
-    assert (refused.code, "1 more run by hand that ends ok" in refused.err) == (6, True)
+    assert (refused.code, "1 more successful manual run" in refused.err) == (6, True)
     assert nightdesk("stage", "good", "semi", "--force").code == 6
     assert nightdesk("stage", "good", "unattended", "--force", "--reason", "x").code == 6
     assert nightdesk.launch("good").code == 0
@@ -117,7 +117,7 @@ def test_while_one_is_unconfirmed_the_task_counts_lower(nightdesk: Nightdesk) ->
     assert lost.code == 7
     (rung,) = nightdesk("stage", "lost", "--json").json
     assert (rung["stage"], rung["effective_stage"]) == ("semi", "manual"), "demoted, and one lower for the time"
-    assert "1 unconfirmed run to be settled" in rung["missing"]
+    assert "1 unconfirmed run to settle" in rung["missing"]
     other = nightdesk("run", "lost", "--origin", "schedule", "--date", "2026-01-01")
     assert other.code == 6
     ruled = nightdesk("settle", lost.json["run"], "not-launched", "--reason", "looked at the provider")

@@ -52,9 +52,9 @@ def rung(number: int, stage: Stage, unmet_criteria: tuple[str, ...] = (), **more
 
 
 EARNED = rung(0, Stage.SEMI, steps=(DOWN,))
-LACKING = rung(1, Stage.SEMI, ("2 more approved runs that end ok",))
+LACKING = rung(1, Stage.SEMI, ("2 more successful approved runs",))
 TOP = rung(2, Stage.UNATTENDED)
-FIRST = rung(3, Stage.MANUAL, ("1 more run by hand that ends ok",))
+FIRST = rung(3, Stage.MANUAL, ("1 more successful manual run",))
 DOUBTED = rung(4, Stage.UNATTENDED, effective=Stage.SEMI)
 
 
@@ -120,7 +120,7 @@ async def test_an_earned_rung_takes_one_question(engine: FakeEngine) -> None:
 async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "p")
-        assert "not earned yet: 2 more approved runs that end ok" in screen.dialog
+        assert "not earned yet: 2 more successful approved runs" in screen.dialog
         await screen.press("p", "enter")
         assert engine.asked == []
         await screen.press("p", "right", "enter")
