@@ -69,9 +69,9 @@ def history_words(base: tuple[str, ...], wanted: HistoryFilter) -> tuple[ShellCo
 
 def usage_words(base: tuple[str, ...], query: UsageQuery) -> tuple[ShellCommand, ...]:
     """The chart, and its figures as CSV."""
-    days = ("--days", str(query.days))
-    chart = ("--by", query.group.value, "--measure", query.measure.value)
-    return command(base, "this chart", "usage", *days, *chart) + command(base, "as CSV", "usage", *days, "--csv")
+    days, group = ("--days", str(query.days)), ("--by", query.group.value)
+    chart = command(base, "this chart", "usage", *days, *group, "--measure", query.measure.value)
+    return chart + command(base, "as CSV", "usage", *days, *group, "--csv")
 
 
 def rung_words(base: tuple[str, ...], rung: TaskRollout, *, read_only: bool) -> tuple[ShellCommand, ...]:
