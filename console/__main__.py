@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import sys
 from contextlib import suppress
 
-GC_THRESHOLD_AT_START = 400_000
-"""Allocations between two collections while modules load: that makes many objects and frees none."""
+from console.start_up import defer_collection
+
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
 
@@ -22,7 +21,7 @@ def main() -> None:
         os.umask(0o077)
         # A core file would hold the API key and the prompts.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        gc.set_threshold(GC_THRESHOLD_AT_START)
+        defer_collection()
         from console.cli.main import entry
 
         code = entry(sys.argv[1:])

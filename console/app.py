@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -30,11 +29,11 @@ from console.provider.contract import (
     Verdict,
 )
 from console.provider.http.secret import Secret
+from console.start_up import resume_collection
 from console.store.store import Store
 
 STARTED_S = 3.0
-USUAL = (700, 10, 10)
-"""When garbage is looked for, as Python has it by itself."""
+"""The first seconds of a process, in which the garbage collector stays out of the way."""
 PR_SET_DUMPABLE = 4
 """From <linux/prctl.h>."""
 MakeProvider = Callable[[], Provider]
@@ -62,7 +61,7 @@ async def open_app(
     forbid_memory_dumps()
     async with AsyncExitStack() as stack:
         # At its start a process makes much and drops little; from then on it may run for months.
-        asyncio.get_running_loop().call_later(STARTED_S, gc.set_threshold, *USUAL)
+        asyncio.get_running_loop().call_later(STARTED_S, resume_collection)
         clock = SystemClock()
         store = await Store.open(folder, now=clock.now(), read_only=settings.read_only)
         stack.push_async_callback(store.close)
