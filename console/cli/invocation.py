@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 import click
 
 from console.cli.exit_codes import CommandError, ExitCode
+from console.cli.known_folders import DATABASE
 from console.cli.locations import STATE_VARIABLE, Location, config_file, configured_state_folder, state_folder
 from console.cli.output import MessageStream, OutputClosed
 from console.cli.render.table import Style
@@ -151,6 +152,23 @@ class Invocation:
         if self.loaded_settings is None:
             self.loaded_settings = self._load()
         return self.loaded_settings
+
+    def settings_if_usable(self) -> Settings | None:
+        """Return the config, or None, with a message, if it cannot be used but the state folder holds runs.
+
+        For commands that an emergency needs. Raises ConfigError or CommandError if there is no such folder.
+        """
+        from console.config import ConfigError
+
+        try:
+            return self.settings()
+        except (ConfigError, CommandError) as error:
+            folder = self.folder
+            if not (folder / DATABASE).exists():
+                raise
+            first, *_ = sanitize(str(error), newlines=True).splitlines()
+            self.say(f"{first}; going on without the config, on the state folder {sanitize(str(folder))}")
+            return None
 
     def _load(self) -> Settings:
         # Loading the checks of the config takes longer than `--version` or `paths` takes in all.

@@ -9,7 +9,7 @@ import asyncio
 
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation
-from console.cli.opening import opened
+from console.cli.opening import opened_for_emergency
 from console.cli.render.run_json import run_json
 from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows
 from console.cli.render.table import render_table
@@ -19,21 +19,23 @@ from console.engine.models import Snapshot
 
 def print_live(invocation: Invocation) -> int:
     """Print the open runs of the state folder. Raises ConfigError, CommandError, StoreError."""
-    print_snapshot(invocation, asyncio.run(_snapshot(invocation)))
+    snapshot = asyncio.run(_snapshot(invocation))
+    # The caps stand in the config, which this command can do without.
+    print_snapshot(invocation, snapshot, has_caps=invocation.loaded_settings is not None)
     return ExitCode.OK
 
 
 async def _snapshot(invocation: Invocation) -> Snapshot:
-    async with opened(invocation) as app:
+    async with opened_for_emergency(invocation) as app:
         return await app.engine.queries.snapshot()
 
 
-def print_snapshot(invocation: Invocation, snapshot: Snapshot) -> None:
+def print_snapshot(invocation: Invocation, snapshot: Snapshot, *, has_caps: bool = True) -> None:
     """Print the caps, the problems and one row per open run, or the runs as JSON."""
     if invocation.json:
         invocation.out_json([run_json(run, snapshot.taken) for run in snapshot.live])
         return
-    invocation.out(*(sanitize(line) for line in head_lines(snapshot)))
+    invocation.out(*(sanitize(line) for line in head_lines(snapshot, has_caps=has_caps)))
     if snapshot.live:
         rows = live_rows(snapshot.live, snapshot.taken)
         invocation.out("", *render_table(LIVE_COLUMNS, rows, invocation.style, invocation.width))

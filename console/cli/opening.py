@@ -11,9 +11,13 @@ from console.cli.invocation import Invocation
 from console.cli.known_folders import other_folders, remember_folder
 from console.cli.signals import not_stopped_by_terminal
 from console.config import Settings
+from console.domain.limits import Caps
 from console.domain.text import sanitize
-from console.engine.settings import ProcessKind
+from console.domain.usage import Units
+from console.engine.settings import EngineSettings, ProcessKind
+from console.provider.contract import Provider
 
+NO_CAPS = Caps(daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None, time_zone="UTC")
 LAUNCHING = (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
 
 
@@ -49,6 +53,31 @@ async def opened(
                     with suppress(Exception):
                         await hand_over(invocation, app)
                 raise
+
+
+@asynccontextmanager
+async def opened_for_emergency(invocation: Invocation) -> AsyncIterator[App]:
+    """Open the app for `ps`, `cancel` and `pause`, which need the state folder only.
+
+    With a config that cannot be used, what is asked is stored; the process that guards a run sends it. Raises
+    ConfigError or CommandError if there is no state folder with runs either, StoreError.
+    """
+    settings = invocation.settings_if_usable()
+    if settings is not None:
+        async with opened(invocation, settings=settings) as app:
+            yield app
+        return
+
+    def no_provider() -> Provider:
+        raise ValueError("the config cannot be used, so the service is not known")
+
+    with not_stopped_by_terminal():
+        async with open_app(
+            folder=invocation.folder,
+            settings=EngineSettings(tasks=(), caps=NO_CAPS, units=Units(), kind=ProcessKind.COMMAND),
+            make_provider=no_provider,
+        ) as app:
+            yield app
 
 
 def _tell_other_folders(invocation: Invocation) -> None:

@@ -26,7 +26,7 @@ def ps_command(invocation: Invocation) -> int:
 
 def _print_json(invocation: Invocation) -> int:
     """Print the open runs from the store alone; scripts may ask every few seconds."""
-    invocation.settings()
+    invocation.settings_if_usable()
     now = SystemClock().now()
     invocation.out_json([run_json(run, now) for run in live_runs(invocation.folder, now)])
     return ExitCode.OK

@@ -12,7 +12,7 @@ from console.cli.arguments import resolve_runs
 from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
-from console.cli.opening import opened
+from console.cli.opening import opened, opened_for_emergency
 from console.cli.render.run_json import run_json
 from console.cli.render.runs import progress_line
 from console.domain.run import Run, RunId, State
@@ -67,7 +67,7 @@ def resume_command(invocation: Invocation) -> int:
 
 
 async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float) -> int:
-    async with opened(invocation) as app:
+    async with opened_for_emergency(invocation) as app:
         view, operations = app.engine.queries, app.engine.operations
         # All names are understood before anything is stopped: a typing mistake stops nothing.
         meant = [await resolve_runs(view, text) for text in texts]
@@ -85,7 +85,7 @@ async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float) 
 
 
 async def _pause(invocation: Invocation, seconds: float | None) -> int:
-    async with opened(invocation) as app:
+    async with opened_for_emergency(invocation) as app:
         asked = await app.engine.operations.pause(by=invocation.by, cancel=seconds is not None)
         invocation.say("paused: nothing is launched until `nightdesk resume`")
         if seconds is None:

@@ -113,9 +113,9 @@ def cap_usage_line(cap_usage: CapUsage) -> str:
     return f"{cap_usage.cap}: {amount(cap_usage.held)} held + {amount(cap_usage.spent)} spent of {limit}"
 
 
-def head_lines(snapshot: Snapshot) -> list[str]:
-    """What stands above the table of `ps`."""
-    lines = [cap_usage_line(cap_usage) for cap_usage in snapshot.cap_usages]
+def head_lines(snapshot: Snapshot, *, has_caps: bool) -> list[str]:
+    """Return the lines above the table of `ps`; `has_caps` says whether the caps are known."""
+    lines = [cap_usage_line(cap_usage) for cap_usage in snapshot.cap_usages] if has_caps else []
     if snapshot.paused:
         lines.append(f"PAUSED by {snapshot.paused.by}: nothing is launched; `nightdesk resume`")
     return [*lines, *snapshot.problems]

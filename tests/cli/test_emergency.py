@@ -1,0 +1,108 @@
+"""Everything must stop now: `pause`, `cancel` and `ps` need the state folder, and nothing that is broken beside it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.nightdesk import Nightdesk
+from tests.waiting import until_sync
+
+Harm = Callable[[Path], object]
+
+
+def tear(config: Path) -> None:
+    config.write_text(config.read_text(encoding="utf-8") + "\noops = = 1\n", encoding="utf-8")
+
+
+def replace_service(config: Path) -> None:
+    """A config that is somebody else's: no task of ours, another service, no key."""
+    text = '[provider]\nbase_url = "http://127.0.0.1:9"\napi_key_env = "NOT_SET"\n[caps]\n'
+    caps = "daily_units = 1\nmonthly_units = 1\ndaily_runs = 1\nconcurrent_runs = 1\n"
+    config.write_text(text + caps, encoding="utf-8")
+
+
+@pytest.fixture
+def guarding(nightdesk: Nightdesk) -> Iterator[subprocess.Popen[str]]:
+    process = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()))
+    yield process
+    process.send_signal(signal.SIGTERM)
+    nightdesk.ended(process)
+
+
+HARMS: dict[str, Harm] = {
+    "torn": tear,
+    "missing": Path.unlink,
+    "others may write it": lambda config: config.chmod(0o666),
+    "another service": replace_service,
+}
+
+
+@pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
+@pytest.mark.parametrize("words", [("cancel", "--all"), ("pause", "--cancel")], ids=" ".join)
+def test_everything_stops_whatever_became_of_the_config(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str], words: tuple[str, ...], harm: Harm
+) -> None:
+    harm(nightdesk.folder / "nightdesk.toml")
+    assert nightdesk("ps").code == 0
+    (run,) = nightdesk("ps", "--json").json
+    done = nightdesk(*words, "--json")
+    assert done.code == 0, done
+    runs = done.json if words[0] == "cancel" else done.json["runs"]
+    assert [(each["run"], each["outcome"]) for each in runs] == [(run["run"], "cancelled")]
+    assert nightdesk.world.live() == 0
+    assert guarding.wait(10) == 5
+
+
+def test_pausing_needs_no_config_and_no_key(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    config = nightdesk.folder / "nightdesk.toml"
+    whole = config.read_text(encoding="utf-8")
+    tear(config)
+    del nightdesk.environment["GEMINI_API_KEY"]
+    paused = nightdesk("pause")
+    assert paused.code == 0
+    assert "going on without the config" in paused.err
+    assert "PAUSED" in nightdesk("ps").out
+    config.write_text(whole, encoding="utf-8")
+    nightdesk.environment["GEMINI_API_KEY"] = "canary-key"
+    assert nightdesk.launch("failing").code == 6
+
+
+def test_without_a_key_the_guarding_process_sends_the_cancel(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str]
+) -> None:
+    del nightdesk.environment["GEMINI_API_KEY"]
+    assert nightdesk("cancel", "--all").code == 0
+    assert nightdesk.world.live() == 0
+
+
+def test_without_a_state_folder_the_config_is_what_is_missing(nightdesk: Nightdesk) -> None:
+    tear(nightdesk.folder / "nightdesk.toml")
+    for words in (("ps",), ("ps", "--json"), ("pause",), ("cancel", "--all")):
+        done = nightdesk(*words)
+        assert done.code == 2
+        assert "not TOML" in done.err
+    assert not nightdesk.state.exists()
+
+
+@pytest.mark.parametrize("words", [("cancel", "--all"), ("pause", "--cancel"), ("pause",), ("ps",)], ids=" ".join)
+def test_a_held_log_lock_holds_no_stop_up(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str], words: tuple[str, ...]
+) -> None:
+    lock = os.open(nightdesk.state / "runs.log.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        assert nightdesk(*words).code == 0
+    finally:
+        os.close(lock)
+    if "cancel" in " ".join(words):
+        assert nightdesk.world.live() == 0
+    nightdesk("resume")
