@@ -49,7 +49,7 @@ def cost_until_shown(
 ) -> Cost:
     """Return the cost from fork to the frame that shows all of `marks`. Raises TimeoutError with the last screen."""
     started = time.perf_counter()
-    pid, terminal = _start(command, cwd, environment)
+    pid, terminal = start(command, cwd, environment)
     try:
         shown_after = _shown(terminal, marks, started, within)
     finally:
@@ -61,7 +61,7 @@ def bytes_by_second(
     command: Sequence[str], seconds: int, *, marks: Sequence[str], cwd: Path, environment: Mapping[str, str]
 ) -> list[int]:
     """Return the bytes written in each second, starting a few seconds after the frame that shows all of `marks`."""
-    pid, terminal = _start(command, cwd, environment)
+    pid, terminal = start(command, cwd, environment)
     try:
         _shown(terminal, marks, time.perf_counter(), 20.0)
         counts = [_read_for(terminal, 1.0) for _ in range(SETTLE_SECONDS + seconds)]
@@ -70,7 +70,8 @@ def bytes_by_second(
     return counts[SETTLE_SECONDS:]
 
 
-def _start(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> tuple[int, int]:
+def start(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> tuple[int, int]:
+    """Start a program in a terminal. Returns its process id and the descriptor of the terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(cwd)
