@@ -1,1 +1,1 @@
-"""nightdesk.toml, from the text to the settings."""
+"""Loading nightdesk.toml, from its text to the settings."""

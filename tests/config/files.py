@@ -1,4 +1,4 @@
-"""A config file that loads, for tests that spoil one thing in it."""
+"""Valid config files, in which tests break one thing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ approval_seconds = 60
 [scheduler]
 console = false
 """
-"""No key of the tables that stand beside the tasks is left out, and none has its default."""
+"""Every key of every table except the tasks, none with its default."""
 FULL_TASK = """\
 [[tasks]]
 name = "nightly"
@@ -84,11 +84,11 @@ tools = [{ type = "google_search" }, { type = "mcp_server", b = 1.5, a = [true] 
 network = { allowlist = [{ domain = "example.org" }] }
 system_instruction = "Be brief."
 """
-"""The same for a task."""
+"""Every key of a task, none with its default."""
 
 
 def written(folder: Path, text: str, *, mode: int = 0o600) -> Path:
-    """`text` as a config file of ours."""
+    """Write `text` to a config file and return its path."""
     path = folder / "nightdesk.toml"
     path.write_text(text, encoding="utf-8")
     path.chmod(mode)

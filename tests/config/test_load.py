@@ -1,4 +1,4 @@
-"""What is written becomes integers and domain values, exactly; what is left out becomes what `init` would write."""
+"""Values of the file become exact domain values; missing ones become what `init` would write."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def loaded(folder: Path, text: str) -> Settings:
     return load(written(folder, text))
 
 
-def test_caps_and_a_task_are_all_that_must_be_written(folder: Path) -> None:
+def test_caps_and_a_task_make_a_complete_file(folder: Path) -> None:
     settings = loaded(folder, CAPS + TASK)
 
     assert settings.caps == Caps(
@@ -46,7 +46,7 @@ def test_caps_and_a_task_are_all_that_must_be_written(folder: Path) -> None:
     assert settings.task("other") is None
 
 
-def test_every_key_of_every_table_arrives_where_it_belongs(folder: Path) -> None:
+def test_every_key_of_every_table_reaches_the_settings(folder: Path) -> None:
     settings = loaded(folder, EVERY_TABLE + TASK)
 
     assert settings.provider.base_url == "http://127.0.0.1:8080"
@@ -96,7 +96,7 @@ def test_a_task_overrides_the_defaults_and_what_is_launched(folder: Path) -> Non
     assert task.system_instruction == "Be brief."
 
 
-def test_a_prompt_file_counts_from_the_folder_of_the_config(folder: Path) -> None:
+def test_a_prompt_file_is_relative_to_the_config_file(folder: Path) -> None:
     (folder / "prompts").mkdir()
     (folder / "prompts" / "a.md").write_text("Grüße an alle.\n", encoding="utf-8")
 
@@ -105,7 +105,7 @@ def test_a_prompt_file_counts_from_the_folder_of_the_config(folder: Path) -> Non
     assert task.prompt == "Grüße an alle.\n"
 
 
-def test_several_instants_a_day_may_still_mean_one_run_a_day_if_that_is_written(folder: Path) -> None:
+def test_a_schedule_with_several_times_a_day_may_have_the_window_day(folder: Path) -> None:
     (task,) = loaded(folder, CAPS + TASK + 'schedule = "0 3,4 * * *"\nwindow = "day"\n').tasks
 
     assert task.window == "day"
@@ -142,7 +142,7 @@ def test_the_file_that_init_writes_loads_as_it_is(folder: Path) -> None:
 
 
 @given(st.integers(1000, 2_592_000_000), st.sampled_from([Seconds, UnitCount]))
-def test_what_is_written_in_thousandths_is_kept_exactly(scaled: int, kind: type[Number]) -> None:
+def test_thousandths_are_kept_exactly(scaled: int, kind: type[Number]) -> None:
     assert kind.read(Decimal(scaled) / 1000).scaled == scaled
 
 

@@ -1,4 +1,4 @@
-"""A file with a mistake is refused in one line that says where, what, and what would be accepted."""
+"""A file with an error is refused in one line that says where, what, and what is accepted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.config.files import CAPS, TASK, written
 
 
 def problems_of(folder: Path, text: str, *, mode: int = 0o600) -> list[str]:
-    """The lines of the error, without the path in front."""
+    """Return the lines of the error without the path of the file."""
     path = written(folder, text, mode=mode)
     with pytest.raises(ConfigError) as caught:
         load(path)
@@ -22,7 +22,7 @@ def problems_of(folder: Path, text: str, *, mode: int = 0o600) -> list[str]:
     return [line.removeprefix(f"{path}:").strip() for line in caught.value.errors]
 
 
-# What is put before CAPS and TASK, and the line that comes of it.
+# Text put before CAPS and TASK, and the beginning of the error.
 IN_PROVIDER = [
     ('kind = "openai"', '2: provider.kind is "openai"; accepted: "gemini"'),
     ("kind = 3", '2: provider.kind is 3; accepted: "gemini"'),
@@ -83,21 +83,21 @@ IN_TASK = [
 
 
 @pytest.mark.parametrize(("line", "told"), IN_PROVIDER)
-def test_in_the_provider(tmp_path: Path, line: str, told: str) -> None:
+def test_errors_in_the_provider_table(tmp_path: Path, line: str, told: str) -> None:
     (problem,) = problems_of(tmp_path, f"[provider]\n{line}\n{CAPS}{TASK}")
 
     assert problem.startswith(told)
 
 
 @pytest.mark.parametrize(("line", "told"), IN_TASK)
-def test_in_a_task(tmp_path: Path, line: str, told: str) -> None:
+def test_errors_in_a_task(tmp_path: Path, line: str, told: str) -> None:
     (problem,) = problems_of(tmp_path, f"{TASK}{line}\n{CAPS}")
 
     assert problem.partition(": ")[2].startswith(told)
 
 
 @pytest.mark.parametrize("cap", ["daily_units", "monthly_units", "daily_runs", "concurrent_runs"])
-def test_no_cap_may_be_forgotten(tmp_path: Path, cap: str) -> None:
+def test_each_cap_is_required(tmp_path: Path, cap: str) -> None:
     kept = "".join(line for line in CAPS.splitlines(keepends=True) if not line.startswith(cap))
 
     (problem,) = problems_of(tmp_path, kept + TASK)
@@ -106,7 +106,7 @@ def test_no_cap_may_be_forgotten(tmp_path: Path, cap: str) -> None:
     assert problem.endswith('or "unlimited"')
 
 
-def test_an_empty_file_misses_its_four_caps(tmp_path: Path) -> None:
+def test_an_empty_file_lacks_the_four_caps(tmp_path: Path) -> None:
     assert [problem.split()[0] for problem in problems_of(tmp_path, "")] == [
         "caps.daily_units",
         "caps.monthly_units",
@@ -115,7 +115,7 @@ def test_an_empty_file_misses_its_four_caps(tmp_path: Path) -> None:
     ]
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_in_file_order(tmp_path: Path) -> None:
     told = problems_of(
         tmp_path,
         "[scheduler]\nconsole = 1\n[caps]\ndaily_units = -1\nmonthly_units = 1e13\ndaily_runs = 100001\n"
@@ -134,7 +134,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) 
     assert told[-1].endswith('did you mean "tasks"?')
 
 
-def test_a_name_stands_once(tmp_path: Path) -> None:
+def test_a_name_occurs_once(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, CAPS + TASK + TASK)
 
     assert problem == '10: tasks[2].name "report" occurs twice; accepted: one entry per name'
@@ -152,7 +152,7 @@ def test_a_task_without_a_prompt(tmp_path: Path) -> None:
     assert problem == "6: tasks[1] has neither prompt nor prompt_file; accepted: exactly one of the two"
 
 
-def test_tasks_and_prices_of_another_shape(tmp_path: Path) -> None:
+def test_tasks_and_prices_of_the_wrong_type(tmp_path: Path) -> None:
     told = problems_of(tmp_path, "prices = 1\n" + CAPS + "[tasks]\nname = 1\n")
 
     assert [problem.partition(";")[0] for problem in told] == [
@@ -161,7 +161,7 @@ def test_tasks_and_prices_of_another_shape(tmp_path: Path) -> None:
     ]
 
 
-def test_prompt_files_that_cannot_be_used(tmp_path: Path) -> None:
+def test_unusable_prompt_files(tmp_path: Path) -> None:
     (tmp_path / "long").write_bytes(b"x" * ((1 << 20) + 1))
     (tmp_path / "latin").write_bytes(b"\xe9")
     (tmp_path / "empty").write_text(" \n")
@@ -210,19 +210,19 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
         load(path)
 
 
-def test_an_inline_prompt_is_bounded_in_bytes(tmp_path: Path) -> None:
+def test_an_inline_prompt_is_limited_in_bytes(tmp_path: Path) -> None:
     told = problems_of(tmp_path, f'{CAPS}[[tasks]]\nname = "a"\nprompt = "{"é" * (1 << 19)}x"\n')
 
     assert told == ["8: tasks[1].prompt is too long; accepted: a text of at most 1 MiB"]
 
 
-def test_a_file_that_others_may_write_is_not_obeyed(tmp_path: Path) -> None:
+def test_a_config_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, CAPS + TASK, mode=0o620)
 
     assert problem.startswith("the file has mode 0620; accepted: a readable file of yours that nobody else may write")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"none\.toml: the file cannot be read: no such file or directory; accepted: "
     ):
@@ -239,7 +239,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         (b"a = " + b"9" * 10_000, "not TOML: "),
     ],
 )
-def test_what_is_no_toml(tmp_path: Path, content: bytes, told: str) -> None:
+def test_what_is_not_toml(tmp_path: Path, content: bytes, told: str) -> None:
     path = written(tmp_path, "")
     path.write_bytes(content)
 
@@ -265,13 +265,13 @@ def test_two_places_for_one_key(tmp_path: Path) -> None:
     assert problem == "3: provider.api_key_file is set as well as api_key_env; accepted: one of the two"
 
 
-def test_a_key_that_was_pasted_where_its_name_belongs_is_not_repeated(tmp_path: Path) -> None:
+def test_a_key_pasted_in_place_of_its_name_is_not_repeated(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, '[provider]\napi_key_env = "AIza-canary-0123456789-canary"\n' + CAPS + TASK)
 
     assert "canary" not in problem
 
 
-def test_nothing_in_the_file_acts_on_the_terminal(tmp_path: Path) -> None:
+def test_values_from_the_file_are_shown_sanitized(tmp_path: Path) -> None:
     told = problems_of(tmp_path, '"\\u001b[2J" = 1\n[caps]\ntime_zone = "\\u001b]0;x\\u0007"\n')
 
     assert not any("\x1b" in problem or "\x07" in problem for problem in told)

@@ -1,4 +1,4 @@
-"""A message points at the line on which its key really stands, whatever the values before it look like."""
+"""An error names the line on which its key is, whatever the values before it look like."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ x = 1
 [last]'''
 
 
-def test_each_key_stands_where_it_is_written() -> None:
+def test_each_key_has_its_line() -> None:
     tomllib.loads(TRICKY)
 
     assert lines_of(TRICKY) == {
@@ -62,7 +62,7 @@ def test_each_key_stands_where_it_is_written() -> None:
     }
 
 
-def test_what_is_missing_is_looked_for_around_it() -> None:
+def test_a_missing_key_has_the_line_of_its_table() -> None:
     found = lines_of("[caps]\nx = 1\n")
 
     assert line_of(found, ("caps", "daily_units")) == 1
@@ -70,7 +70,7 @@ def test_what_is_missing_is_looked_for_around_it() -> None:
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="'", exclude_categories=["Cc", "Cs"])), max_size=6))
-def test_no_text_moves_the_lines_behind_it(texts: list[str]) -> None:
+def test_texts_do_not_shift_later_lines(texts: list[str]) -> None:
     lines = [f"key{place} = '{text}'" for place, text in enumerate(texts)]
     document = "\n".join(["[table]", *lines, "last = 1"])
     tomllib.loads(document)

@@ -1,1 +1,1 @@
-"""The rules that touch nothing, proved without anything."""
+"""The rules of the domain, tested without files, clocks or mocks."""

@@ -1,4 +1,4 @@
-"""A planted change is found and blamed on its task; a quiet year is left in peace."""
+"""A planted change is found with the task that caused it; a quiet year has no anomaly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def day(number: int) -> str:
 
 
 def a_year(seed: int) -> dict[str, dict[str, int]]:
-    """Three tasks with weekday patterns and noise of up to 15 %; one of them rests at the weekend."""
+    """Return a year of three tasks with weekday patterns and noise of up to 15 %; one of them pauses at weekends."""
     source = random.Random(seed)
     days: dict[str, dict[str, int]] = {}
     for number in range(YEAR):
@@ -29,12 +29,12 @@ def a_year(seed: int) -> dict[str, dict[str, int]]:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_quiet_year_has_no_day_that_stands_out(seed: int) -> None:
+def test_a_quiet_year_has_no_anomaly(seed: int) -> None:
     assert find_anomalies(a_year(seed), least=1_000) == ()
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_planted_spike_is_found_and_blamed(seed: int) -> None:
+def test_a_planted_spike_is_found_with_its_task(seed: int) -> None:
     days = a_year(seed)
     number = random.Random(seed).randrange(60, YEAR)
     days[day(number)]["digest"] += 200_000
@@ -43,7 +43,7 @@ def test_a_planted_spike_is_found_and_blamed(seed: int) -> None:
     assert found.member_value > 10 * found.member_baseline
 
 
-def test_a_level_that_rises_for_good_is_told_from_its_first_day() -> None:
+def test_a_lasting_rise_is_reported_from_its_first_day() -> None:
     days = a_year(1)
     for number in range(200, 212):
         days[day(number)]["report"] *= 6
@@ -53,7 +53,7 @@ def test_a_level_that_rises_for_good_is_told_from_its_first_day() -> None:
     assert day(200) in {one.day for one in found}
 
 
-def test_a_steady_record_does_not_flag_a_small_rise() -> None:
+def test_a_small_rise_over_a_steady_level_is_no_anomaly() -> None:
     days = {day(number): {"a": 10_000} for number in range(40)}
     days[day(39)] = {"a": 14_000}
     assert find_anomalies(days) == ()
@@ -61,23 +61,23 @@ def test_a_steady_record_does_not_flag_a_small_rise() -> None:
     assert [one.day for one in find_anomalies(days)] == [day(39)]
 
 
-def test_without_enough_days_nothing_stands_out() -> None:
+def test_a_short_record_has_no_anomaly() -> None:
     days = {day(number): {"a": 1_000} for number in range(5)}
     days[day(4)] = {"a": 1_000_000}
     assert find_anomalies(days) == ()
 
 
-def test_nothing_gives_nothing() -> None:
+def test_an_empty_record_has_no_anomaly() -> None:
     assert find_anomalies({}) == ()
 
 
-def test_the_month_is_told_when_its_cap_is_reached_at_this_rate() -> None:
+def test_the_forecast_says_when_the_cap_is_reached() -> None:
     daily = {f"2026-11-{number:02d}": 1_000 for number in range(1, 23)}
     found = burn_down(daily, today="2026-11-23", held=500, cap=25_000)
     assert (found.spent, found.per_day, found.reached_on) == (22_500, 1_000, "2026-11-26")
 
 
-def test_a_month_that_lasts_and_a_month_that_is_over() -> None:
+def test_the_cap_is_reached_today_or_not_this_month() -> None:
     daily = {"2026-11-22": 700, "2026-10-31": 99_000}
     assert burn_down(daily, today="2026-11-23", held=0, cap=10_000).reached_on is None
     assert burn_down(daily, today="2026-11-23", held=9_300, cap=10_000).reached_on == "2026-11-23"

@@ -1,4 +1,4 @@
-"""Proves the key against `printf %s TEXT | sha256sum | cut -c1-16`, and that a date is what the calendar has."""
+"""Keys equal `printf %s TEXT | sha256sum | cut -c1-16`; dates must exist in the calendar."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_a_type_with_a_colon_would_make_the_text_ambiguous() -> None:
         key_of("a:b", "c", "2026-11-23")
 
 
-def test_a_target_that_is_no_text_is_told_in_one_line() -> None:
+def test_a_target_that_is_no_unicode_is_reported_in_one_line() -> None:
     with pytest.raises(ValueError, match=r"valid Unicode text, unlike 'task', '\\udcff'$"):
         key_of("task", "\udcff", "2026-11-23")
 
 
 @given(st.from_regex(r"[a-z]{1,8}", fullmatch=True), st.text(st.characters(exclude_categories=["Cs"])))
-def test_every_key_looks_like_one_and_depends_on_the_date(task_type: str, target: str) -> None:
+def test_a_key_has_the_form_of_a_key_and_depends_on_the_date(task_type: str, target: str) -> None:
     one, other = (key_of(task_type, target, date) for date in ("2026-11-23", "2026-11-24"))
     assert is_key(one)
     assert is_key(other)
@@ -54,11 +54,11 @@ def test_a_target_with_colons_collides_with_no_other_pair(pair: tuple[str, str],
 @pytest.mark.parametrize(
     "text", ["", "0" * 15, "0" * 17, "0" * 15 + "G", "0" * 15 + "A", "0" * 16 + "\n", "\u0660" * 16]
 )
-def test_what_is_no_key(text: str) -> None:
+def test_what_is_not_a_key(text: str) -> None:
     assert not is_key(text)
 
 
-def test_the_day_is_the_zones_own() -> None:
+def test_the_day_depends_on_the_zone() -> None:
     late = datetime(2026, 11, 22, 23, 30, tzinfo=UTC)
     assert day_date(late, ZoneInfo("UTC")) == "2026-11-22"
     assert day_date(late, ZoneInfo("Europe/Berlin")) == "2026-11-23"
@@ -77,7 +77,7 @@ def test_the_two_minutes_of_a_doubled_hour_are_two_slots() -> None:
 
 
 @given(st.integers(0, 7_258_118_400).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)))
-def test_dates_that_we_make_are_dates_that_we_take(instant: datetime) -> None:
+def test_generated_dates_are_accepted(instant: datetime) -> None:
     day, slot = day_date(instant, ZoneInfo("Asia/Tokyo")), slot_date(instant)
     assert parse_date(day, "day") == day
     assert parse_date(slot, "slot") == slot
@@ -124,6 +124,6 @@ def test_a_target_is_one_line_of_text(target: str) -> None:
         ("x\udc80", "contains a line break"),
     ],
 )
-def test_what_is_no_target(target: str, complaint: str) -> None:
+def test_what_is_not_a_target(target: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         check_target(target)

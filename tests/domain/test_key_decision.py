@@ -1,4 +1,4 @@
-"""Who may run a key again: the whole table of endings, origins, reruns and fingerprints, each cell once."""
+"""May a key be launched again? The whole table of endings, origins, reruns and fingerprints."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ NEEDS_A_PERSON = (
 
 
 def a_run(state: State = State.ENDED, outcome: Outcome | None = None, *, attempt: int = 1) -> Run:
-    """A run of the key in that state."""
+    """Return a run of the key in the given state."""
     return Run(
         id=RunId(f"run-{attempt}"),
         key="0" * 16,
@@ -71,7 +71,7 @@ def a_run(state: State = State.ENDED, outcome: Outcome | None = None, *, attempt
 
 
 def kind(verdict: KeyDecision) -> RefusalKind | KeyDecisionKind:
-    """The answer, or for refusals their kind."""
+    """Return the answer, or for a refusal its kind."""
     return verdict.refusal.kind if verdict.refusal else verdict.answer
 
 
@@ -83,7 +83,9 @@ def test_a_key_that_was_never_run_is_free(asking: KeyRequest) -> None:
 @pytest.mark.parametrize("asking", ASKINGS)
 @pytest.mark.parametrize("fingerprint", [SAME, OTHER])
 @pytest.mark.parametrize("outcome", sorted(KEY_FREEING_OUTCOMES))
-def test_where_nothing_was_launched_anybody_may(outcome: Outcome, fingerprint: Fingerprint, asking: KeyRequest) -> None:
+def test_an_ending_without_a_launched_agent_frees_the_key(
+    outcome: Outcome, fingerprint: Fingerprint, asking: KeyRequest
+) -> None:
     verdict = decide_key([a_run(outcome=outcome)], replace(asking, fingerprint=fingerprint))
     assert (verdict.answer, verdict.attempt, verdict.supersedes) == (KeyDecisionKind.FREE, 2, None)
 
@@ -101,7 +103,7 @@ def test_where_nothing_was_launched_anybody_may(outcome: Outcome, fingerprint: F
         (replace(RERUN, fingerprint=OTHER), KeyDecisionKind.FREE),
     ],
 )
-def test_what_ended_ok_is_done_but_for_a_rerun_by_hand(
+def test_a_key_that_ended_ok_is_done_except_for_a_rerun_by_hand(
     asking: KeyRequest, expected: KeyDecisionKind | RefusalKind
 ) -> None:
     verdict = decide_key([a_run(outcome=Outcome.OK)], asking)
@@ -122,7 +124,7 @@ def test_what_ended_ok_is_done_but_for_a_rerun_by_hand(
         (replace(RERUN, fingerprint=OTHER), KeyDecisionKind.FREE),
     ],
 )
-def test_other_endings_wait_for_a_person(
+def test_other_endings_block_the_key_until_a_person_reruns_it(
     outcome: Outcome, asking: KeyRequest, expected: KeyDecisionKind | RefusalKind
 ) -> None:
     verdict = decide_key([a_run(outcome=outcome)], asking)
@@ -133,7 +135,7 @@ def test_other_endings_wait_for_a_person(
 
 
 @pytest.mark.parametrize("outcome", NEEDS_A_PERSON)
-def test_only_what_failed_is_retried_without_a_person(outcome: Outcome) -> None:
+def test_only_a_failed_run_is_retried_automatically(outcome: Outcome) -> None:
     expected = KeyDecisionKind.FREE if outcome is Outcome.FAILED else RefusalKind.KEY_HELD
     assert kind(decide_key([a_run(outcome=outcome)], RETRY)) is expected
 
@@ -143,14 +145,14 @@ LIVE = (State.CLAIMED, State.SENDING, State.RUNNING, State.STOPPING)
 
 @pytest.mark.parametrize("asking", ASKINGS)
 @pytest.mark.parametrize("state", LIVE)
-def test_while_it_runs_every_other_launch_is_skipped(state: State, asking: KeyRequest) -> None:
+def test_launches_are_skipped_while_a_run_of_the_key_is_live(state: State, asking: KeyRequest) -> None:
     assert kind(decide_key([a_run(state)], asking)) is KeyDecisionKind.RUNNING
     changed = decide_key([a_run(state)], replace(asking, fingerprint=OTHER))
     assert (kind(changed), changed.differences) == (RefusalKind.FINGERPRINT, ("model: m -> n",))
 
 
 @pytest.mark.parametrize("asking", ASKINGS)
-def test_unconfirmed_blocks_everybody_until_it_is_settled(asking: KeyRequest) -> None:
+def test_an_unconfirmed_run_blocks_the_key_until_it_is_settled(asking: KeyRequest) -> None:
     verdict = decide_key([a_run(State.UNCONFIRMED)], asking)
     assert verdict.refusal is not None
     assert (verdict.refusal.kind, "settle it" in verdict.refusal.sentence) == (RefusalKind.KEY_HELD, True)
@@ -159,14 +161,14 @@ def test_unconfirmed_blocks_everybody_until_it_is_settled(asking: KeyRequest) ->
 
 
 @pytest.mark.parametrize("fingerprint", [SAME, OTHER])
-def test_a_proposal_waits_for_a_decision(fingerprint: Fingerprint) -> None:
+def test_a_proposal_blocks_manual_launches_until_it_is_decided(fingerprint: Fingerprint) -> None:
     runs = [a_run(State.PROPOSED)]
     assert kind(decide_key(runs, replace(SCHEDULED, fingerprint=fingerprint))) is KeyDecisionKind.RUNNING
     for asking in (BY_HAND, RERUN):
         assert kind(decide_key(runs, replace(asking, fingerprint=fingerprint))) is RefusalKind.KEY_HELD
 
 
-def test_the_newest_ending_that_blocks_is_the_one_that_counts() -> None:
+def test_the_newest_blocking_ending_decides() -> None:
     failed, declined = a_run(outcome=Outcome.FAILED), a_run(outcome=Outcome.DECLINED, attempt=2)
     verdict = decide_key([failed, declined], BY_HAND)
     assert (verdict.holder, verdict.attempt, kind(verdict)) == (failed, 3, RefusalKind.KEY_HELD)
@@ -174,14 +176,14 @@ def test_the_newest_ending_that_blocks_is_the_one_that_counts() -> None:
 
 
 def test_a_superseded_run_is_not_superseded_again() -> None:
-    """Its rerun never ran: the work it did is still the newest there is."""
+    """A rerun that launched nothing leaves the run as the newest one that did the work."""
     old = replace(a_run(outcome=Outcome.OK), superseded_by=RunId("run-2"))
     never_sent = a_run(outcome=Outcome.NOT_SENT, attempt=2)
     assert kind(decide_key([old, never_sent], SCHEDULED)) is KeyDecisionKind.DONE
     assert decide_key([old, never_sent], RERUN).supersedes is None
 
 
-def test_skips_and_refusals_count_for_nothing() -> None:
+def test_skipped_and_refused_entries_are_ignored() -> None:
     entries = [a_run(outcome=outcome, attempt=0) for outcome in (Outcome.SKIPPED, Outcome.REFUSED)]
     assert decide_key(entries, BY_HAND) == KeyDecision(answer=KeyDecisionKind.FREE, attempt=1)
 
@@ -192,7 +194,7 @@ def test_skips_and_refusals_count_for_nothing() -> None:
     st.sampled_from(ASKINGS),
     st.booleans(),
 )
-def test_nothing_takes_a_key_from_a_run_that_is_open(
+def test_no_launch_takes_the_key_of_an_open_run(
     endings: list[Outcome], last: State, asking: KeyRequest, changed: bool
 ) -> None:
     runs = [a_run(outcome=outcome, attempt=number + 1) for number, outcome in enumerate(endings)]

@@ -1,4 +1,4 @@
-"""Proves that a cap admits up to its limit and not one more, and that the budget cuts off where it says."""
+"""A cap admits up to its limit and no further, and the budget stops a run where its rule says."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def cap_usage(cap: Cap, limit: int | None, held: int = 0, spent: int = 0) -> Cap
 
 
 @given(st.lists(STANDINGS, max_size=6).map(tuple), AMOUNTS)
-def test_a_launch_goes_ahead_exactly_where_every_cap_has_room(cap_usages: tuple[CapUsage, ...], amount: int) -> None:
+def test_a_launch_is_admitted_exactly_if_every_cap_has_room(cap_usages: tuple[CapUsage, ...], amount: int) -> None:
     def has_room(one: CapUsage) -> bool:
         need = amount if one.cap in UNIT_CAPS else 1
         return one.limit is None or one.held + one.spent + need <= one.limit
@@ -42,20 +42,20 @@ def test_a_launch_goes_ahead_exactly_where_every_cap_has_room(cap_usages: tuple[
 
 
 @pytest.mark.parametrize("cap", list(Cap))
-def test_the_last_place_is_given_and_no_more(cap: Cap) -> None:
+def test_the_last_place_is_admitted_and_no_further_one(cap: Cap) -> None:
     need = 50_000 if cap in UNIT_CAPS else 1
     assert admit((cap_usage(cap, 100_000, held=60_000, spent=40_000 - need),), 50_000) is None
     assert admit((cap_usage(cap, 100_000, held=60_000, spent=40_001 - need),), 50_000) is not None
 
 
-def test_unlimited_is_never_full_and_zero_is_never_open() -> None:
+def test_an_unlimited_cap_is_never_full_and_a_cap_of_zero_always() -> None:
     assert admit((cap_usage(Cap.DAILY_UNITS, None, held=10**18),), 10**15) is None
     assert admit((cap_usage(Cap.DAILY_RUNS, 0),), 0) is not None
     assert admit((), 10**15) is None
 
 
 @given(STANDINGS)
-def test_what_is_left_is_never_negative_and_overshoot_counts_in_full(one: CapUsage) -> None:
+def test_the_rest_is_never_negative_and_overshoot_counts_in_full(one: CapUsage) -> None:
     if one.limit is None:
         assert one.left is None
         return
@@ -64,7 +64,7 @@ def test_what_is_left_is_never_negative_and_overshoot_counts_in_full(one: CapUsa
         assert not one.admits(0)
 
 
-def test_the_sentence_says_how_full_and_what_was_needed() -> None:
+def test_the_message_says_how_full_the_cap_is_and_what_was_needed() -> None:
     midnight = 1_795_474_800_000
     full = cap_usage(Cap.DAILY_UNITS, 2_000_000, held=1_990_000, spent=5_000)
     units = replace(full, frees_at_ms=midnight, time_zone="Europe/Berlin")
@@ -92,5 +92,5 @@ def test_the_budget_cuts_off_once_it_is_reached(used: int, largest_step: int, bu
     ("used", "largest", "before", "cut"),
     [(49, 1, False, False), (50, 1, False, True), (49, 1, True, False), (49, 2, True, True), (0, 0, True, False)],
 )
-def test_a_budget_of_fifty(used: int, largest: int, before: bool, cut: bool) -> None:
+def test_the_budget_at_its_boundary(used: int, largest: int, before: bool, cut: bool) -> None:
     assert is_over_budget(used=used, largest_step=largest, budget=50, before=before) is cut

@@ -1,4 +1,4 @@
-"""Proves that one event is one ASCII line which any reader gets back, and which no value can forge or break."""
+"""One event is one ASCII line that round-trips and that no value can forge or break."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ records = st.builds(
 
 
 def cleaned(record: LogRecord) -> LogRecord:
-    """What a line can carry of `record`."""
+    """Return what of `record` survives in a line."""
     return replace(
         record,
         key=sanitize(record.key, limit=MAX_VALUE),
@@ -64,11 +64,11 @@ def check_round_trip(record: LogRecord) -> None:
 
 
 @given(records)
-def test_a_record_comes_back_cleaned_on_one_line(record: LogRecord) -> None:
+def test_a_record_round_trips_sanitized_on_one_line(record: LogRecord) -> None:
     check_round_trip(record)
 
 
-def test_twenty_thousand_random_strings_come_back() -> None:
+def test_twenty_thousand_random_strings_round_trip() -> None:
     source = random.Random(SEED)
     for number in range(20_000):
         code_points = (
@@ -83,7 +83,7 @@ def test_twenty_thousand_random_strings_come_back() -> None:
             raise AssertionError(f"seed {SEED}, string {number}: {text!r}") from error
 
 
-def test_the_line_of_the_design() -> None:
+def test_the_documented_line() -> None:
     record = LogRecord(
         ev=1042,
         at_ms=parse_iso_ms("2026-11-23T03:06:52.114Z"),
@@ -100,7 +100,7 @@ def test_the_line_of_the_design() -> None:
     assert format_line(record) == f"{body} end={zlib.crc32(body.encode()):08x}\n".encode()
 
 
-def test_where_nothing_ended_the_figures_are_zero() -> None:
+def test_figures_default_to_zero() -> None:
     line = format_line(LogRecord(ev=1, at_ms=0, key="-", status="skipped", fields={"reason": "done"}))
     assert b" elapsed=0.0s units=0.0 reason=done ev=1 end=" in line
 
@@ -114,7 +114,7 @@ def test_a_line_cut_anywhere_is_refused(record: LogRecord) -> None:
 
 
 @given(records, records)
-def test_two_lines_glued_are_refused(one: LogRecord, other: LogRecord) -> None:
+def test_two_lines_run_together_are_refused(one: LogRecord, other: LogRecord) -> None:
     with pytest.raises(LogParseError):
         parse_line(format_line(one).removesuffix(b"\n") + format_line(other))
     with pytest.raises(LogParseError):
@@ -131,7 +131,7 @@ def test_a_changed_byte_is_refused(record: LogRecord, data: st.DataObject) -> No
 
 
 @given(st.binary(max_size=200))
-def test_foreign_bytes_are_refused_and_nothing_else_is_raised(line: bytes) -> None:
+def test_other_bytes_raise_a_parse_error_and_nothing_else(line: bytes) -> None:
     with pytest.raises(LogParseError):
         parse_line(line)
 
@@ -158,19 +158,19 @@ def sealed(body: str) -> bytes:
         "no fields at all",
     ],
 )
-def test_a_sealed_line_that_we_would_not_write_is_refused(body: str) -> None:
+def test_a_line_with_a_valid_checksum_but_another_form_is_refused(body: str) -> None:
     with pytest.raises(LogParseError):
         parse_line(sealed(body))
 
 
 @pytest.mark.parametrize("name", ["", "End", "9a", "a b", "a=b", "a\n", "ü", *sorted(RESERVED)])
-def test_a_field_name_that_could_forge_is_refused(name: str) -> None:
+def test_a_field_name_that_could_forge_a_field_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="not a field name"):
         format_line(LogRecord(ev=1, at_ms=0, key="-", status="note", fields={name: "x"}))
 
 
 @pytest.mark.parametrize("character", ["x", "\x00", "\ud800", "🙂", "\U000e0041", '"'])
-def test_a_line_keeps_its_length_whatever_it_carries(character: str) -> None:
+def test_a_line_never_exceeds_its_maximum_length(character: str) -> None:
     fields = {f"field{number}": character * 10_000 for number in range(30)}
     record = LogRecord(ev=1, at_ms=0, key=character * 9000, status="note", fields=fields)
     line = format_line(record)

@@ -1,4 +1,4 @@
-"""Proves what each stage makes of a launch, and that trust never rises by itself."""
+"""What happens to a launch at each stage, and that no stage rises by itself."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ RULES = RolloutRules()
         (Origin.SCHEDULE, Stage.UNATTENDED, LaunchPath.RUN),
     ],
 )
-def test_what_a_stage_makes_of_a_launch(origin: Origin, stage: Stage, answer: LaunchPath) -> None:
+def test_what_happens_to_a_launch_at_each_stage(origin: Origin, stage: Stage, answer: LaunchPath) -> None:
     assert launch_path(origin, stage) is answer
 
 
-def test_one_rung_is_lost_while_a_run_is_unconfirmed_and_none_below_the_first() -> None:
+def test_the_stage_counts_one_lower_while_a_run_is_unconfirmed() -> None:
     lowered = {stage: effective_stage(stage, unconfirmed=True) for stage in Stage}
     assert lowered == {Stage.MANUAL: Stage.MANUAL, Stage.SEMI: Stage.MANUAL, Stage.UNATTENDED: Stage.SEMI}
 
@@ -49,7 +49,7 @@ def test_the_effective_stage_is_never_higher(stage: Stage, unconfirmed: bool) ->
     assert effective_stage(stage, unconfirmed=False) is stage
 
 
-def test_stages_are_known_by_their_words() -> None:
+def test_a_stage_is_found_by_its_label() -> None:
     assert [stage.label for stage in sorted(Stage)] == ["manual", "semi", "unattended"]
     assert all(Stage.of(stage.label) is stage for stage in Stage)
     with pytest.raises(ValueError, match="'auto' is none of manual, semi, unattended"):
@@ -65,7 +65,7 @@ NOTHING = Evidence(since_ms=None)
 @pytest.mark.parametrize("trouble", [False, True])
 @pytest.mark.parametrize("evidence", [NOTHING, OK_BY_HAND, OK_APPROVED])
 def test_the_whole_policy_in_one_table(origin: Origin, stage: Stage, trouble: bool, evidence: Evidence) -> None:
-    """Evidence alone changes no launch, trouble lowers by one rung and blocks each way up, by hand always runs."""
+    """Evidence alone changes no launch; an unconfirmed run lowers the stage; manual launches always run."""
     launch = launch_path(origin, effective_stage(stage, unconfirmed=trouble))
     table = {
         (Stage.MANUAL, False): LaunchPath.REFUSE,
@@ -89,7 +89,7 @@ def test_the_whole_policy_in_one_table(origin: Origin, stage: Stage, trouble: bo
 @pytest.mark.parametrize("to", list(Stage))
 @pytest.mark.parametrize("evidence", [NOTHING, OK_BY_HAND, OK_APPROVED])
 @pytest.mark.parametrize(("forced", "reason"), [(False, ""), (False, "why"), (True, ""), (True, " "), (True, "why")])
-def test_which_steps_may_be_taken(now: Stage, to: Stage, evidence: Evidence, forced: bool, reason: str) -> None:
+def test_which_stage_changes_are_allowed(now: Stage, to: Stage, evidence: Evidence, forced: bool, reason: str) -> None:
     earned = not unmet_criteria(now, evidence, RULES)
     answered_for = forced and bool(reason.strip())
     allowed = (to - now == 1 and (earned or answered_for)) or (to - now == -1 and bool(reason.strip()))

@@ -1,4 +1,4 @@
-"""Proves the state table edge by edge, what a provider's last word means, and that run ids sort and never repeat."""
+"""Every transition between states, the meaning of each final status, and unique, sorted run ids."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ EDGES = {
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(State, State)))
-def test_only_the_edges_of_the_table_exist(before: State, after: State) -> None:
+def test_only_the_listed_transitions_are_allowed(before: State, after: State) -> None:
     if (before.value, after.value) in EDGES:
         check_transition(before, after)
         return
@@ -49,7 +49,7 @@ def test_only_the_edges_of_the_table_exist(before: State, after: State) -> None:
         check_transition(before, after)
 
 
-def test_every_state_can_reach_the_end_and_the_end_is_final() -> None:
+def test_every_state_can_reach_ended_and_ended_is_final() -> None:
     assert set(NEXT) == set(State)
     reaching = {State.ENDED}
     while more := {state for state in State if NEXT[state] & reaching} - reaching:
@@ -58,7 +58,7 @@ def test_every_state_can_reach_the_end_and_the_end_is_final() -> None:
     assert NEXT[State.ENDED] == frozenset()
 
 
-def test_no_way_leads_back_from_a_stop_or_from_the_unknown_to_before_the_launch() -> None:
+def test_no_transition_leads_back_before_the_launch() -> None:
     assert NEXT[State.STOPPING] == {State.ENDED}
     for state in (State.RUNNING, State.STOPPING, State.UNCONFIRMED):
         assert not NEXT[state] & {State.CLAIMED, State.SENDING, State.PROPOSED}
@@ -69,14 +69,16 @@ def test_which_states_hold_units_and_take_a_slot() -> None:
     assert set(State) - HOLDING == {State.PROPOSED, State.ENDED}
 
 
-def test_which_endings_free_the_key_by_themselves() -> None:
+def test_which_outcomes_free_the_key() -> None:
     assert {str(outcome) for outcome in KEY_FREEING_OUTCOMES} == {"not_sent", "rejected", "declined", "expired"}
     assert not KEY_FREEING_OUTCOMES & NON_RUN_OUTCOMES
 
 
 @pytest.mark.parametrize("reason", [None, *StopReason])
 @pytest.mark.parametrize("server_limit_hit", [False, True])
-def test_a_real_ending_is_kept_whatever_was_asked(reason: StopReason | None, server_limit_hit: bool) -> None:
+def test_an_ending_of_the_run_itself_is_kept_after_a_stop_request(
+    reason: StopReason | None, server_limit_hit: bool
+) -> None:
     def meaning(status: str) -> Outcome | None:
         return settled_outcome(status, reason=reason, server_limit_hit=server_limit_hit)
 
@@ -97,7 +99,7 @@ def test_a_real_ending_is_kept_whatever_was_asked(reason: StopReason | None, ser
         (StopReason.BUDGET, Outcome.BUDGET),
     ],
 )
-def test_cancelled_is_told_by_the_reason_that_was_asked(
+def test_the_outcome_of_cancelled_follows_the_stop_reason(
     reason: StopReason | None, outcome: Outcome, server_limit_hit: bool
 ) -> None:
     assert settled_outcome("cancelled", reason=reason, server_limit_hit=server_limit_hit) is outcome
@@ -106,7 +108,7 @@ def test_cancelled_is_told_by_the_reason_that_was_asked(
 @given(
     st.text() | st.sampled_from(["", "in_progress", "queued", "requires_action", "COMPLETED", "completed ", "canceled"])
 )
-def test_any_other_word_is_no_end(status: str) -> None:
+def test_any_other_status_is_not_terminal(status: str) -> None:
     if status in {"completed", "failed", "budget_exceeded", "incomplete", "cancelled"}:
         return
     for reason, server_limit_hit in product([None, *StopReason], [False, True]):
@@ -126,7 +128,7 @@ def test_a_run_id_is_a_lower_case_ulid(wall_ms: int, randomness: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10)), unique=True))
-def test_run_ids_sort_by_time_and_are_as_many_as_their_sources(sources: list[tuple[int, bytes]]) -> None:
+def test_run_ids_sort_by_time_and_are_unique(sources: list[tuple[int, bytes]]) -> None:
     ids = [new_run_id(*source) for source in sources]
     assert len(set(ids)) == len(sources)
     assert sorted(ids) == [new_run_id(*source) for source in sorted(sources)]

@@ -1,4 +1,4 @@
-"""Proves that a fingerprint names every difference and shows neither prompt nor instruction."""
+"""A fingerprint names every difference and shows neither prompt nor system instruction."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ TASK = Task(
         (replace(TASK, guardrails=Guardrails(max_ms=1, budget=1)), ()),
     ],
 )
-def test_each_difference_of_what_is_launched_is_named(changed: Task, phrases: tuple[str, ...]) -> None:
+def test_each_difference_is_named(changed: Task, phrases: tuple[str, ...]) -> None:
     before, after = Fingerprint.of(TASK), Fingerprint.of(changed)
     assert before.differences(after) == phrases
     assert (before.digest == after.digest) == (not phrases)
 
 
-def test_prompts_are_told_by_hash_and_length_only() -> None:
+def test_prompts_appear_only_as_hash_and_length() -> None:
     changed = replace(TASK, prompt="Delete the canary!", system_instruction="Be the canary.")
     phrases = Fingerprint.of(TASK).differences(Fingerprint.of(changed))
     prompt_hash = hashlib.sha256(b"Delete the canary!").hexdigest()
@@ -56,7 +56,7 @@ def test_prompts_are_told_by_hash_and_length_only() -> None:
     assert "canary" not in repr(changed) + " ".join(phrases) + canonical_json(Fingerprint.of(changed).as_fields())
 
 
-def test_no_instruction_and_an_empty_one_are_two_things() -> None:
+def test_no_instruction_differs_from_an_empty_one() -> None:
     none, empty = Fingerprint.of(TASK), Fingerprint.of(replace(TASK, system_instruction=""))
     assert none.digest != empty.digest
 
@@ -74,7 +74,7 @@ def test_the_spelling_of_a_tool_is_no_difference() -> None:
 
 
 @given(st.text(), st.text(), st.text(max_size=300))
-def test_any_text_has_a_fingerprint_that_comes_back_and_shows_cleaned(prompt: str, system: str, model: str) -> None:
+def test_a_fingerprint_of_any_text_round_trips_and_shows_sanitized(prompt: str, system: str, model: str) -> None:
     fingerprint = Fingerprint.of(replace(TASK, prompt=prompt, system_instruction=system, model=model))
     stored = json.loads(canonical_json(fingerprint.as_fields()))
     assert Fingerprint.from_fields(stored) == fingerprint
@@ -92,7 +92,7 @@ def test_stored_fields_that_are_missing_or_unknown_are_refused() -> None:
         Fingerprint.from_fields(stored)
 
 
-def test_the_key_of_a_task_is_of_type_target_and_date_only() -> None:
+def test_the_key_of_a_task_depends_on_type_target_and_date_only() -> None:
     assert TASK.key("2026-11-23") == key_of("report", "acme/site", "2026-11-23") == "88093b0207315d7b"
     assert replace(TASK, name="x", prompt="y", model="z").key("2026-11-23") == TASK.key("2026-11-23")
 
@@ -104,5 +104,5 @@ def test_canonical_json_has_one_text_for_one_value() -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "ü", "a\n", "x" * 65, "a:b", "[/]"])
-def test_what_is_no_name(name: str) -> None:
+def test_what_is_not_a_name(name: str) -> None:
     assert not NAME.match(name)

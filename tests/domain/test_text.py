@@ -1,4 +1,4 @@
-"""Proves that no character a terminal would obey passes `safe`, for every code point there is."""
+"""No character that a terminal acts on passes `sanitize`, tested for every code point."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def test_every_other_character_stays_as_it_is(category: str) -> None:
         ("[bold]kept[/]", "[bold]kept[/]"),
     ],
 )
-def test_what_hostile_text_looks_like(text: str, shown: str) -> None:
+def test_how_hostile_text_is_shown(text: str, shown: str) -> None:
     assert sanitize(text) == shown
 
 
-def test_newlines_stay_only_where_they_are_wanted() -> None:
+def test_newlines_are_kept_only_on_request() -> None:
     assert sanitize("a\nb\r\nc", newlines=True) == "a\nb␍\nc"
     assert sanitize("a\nb") == "a b"
     assert is_sanitized("a\nb", newlines=True)
@@ -74,13 +74,13 @@ def test_newlines_stay_only_where_they_are_wanted() -> None:
 
 
 @pytest.mark.parametrize("mark", ["\u0301", "\u0489", "\u0e47", "\u0ecd", "\ufe0f"])
-def test_marks_do_not_pile_up_whatever_their_combining_class(mark: str) -> None:
+def test_combining_marks_do_not_stack(mark: str) -> None:
     assert sanitize("a" + mark * 50 + "b") == "a" + mark * 3 + "b"
     assert sanitize(mark * 50) == mark * 3
 
 
 @given(ANY_TEXT, st.booleans())
-def test_safe_text_stays_as_it_is(text: str, newlines: bool) -> None:
+def test_sanitized_text_is_unchanged(text: str, newlines: bool) -> None:
     once = sanitize(text, newlines=newlines)
     assert sanitize(once, newlines=newlines) == once
     assert is_sanitized(once, newlines=newlines)
@@ -90,7 +90,7 @@ def test_safe_text_stays_as_it_is(text: str, newlines: bool) -> None:
 
 
 @given(ANY_TEXT, st.integers(0, 20))
-def test_a_limit_holds_and_says_that_something_is_missing(text: str, limit: int) -> None:
+def test_a_cut_text_fits_the_limit_and_ends_in_an_ellipsis(text: str, limit: int) -> None:
     whole, cut = sanitize(text), sanitize(text, limit=limit)
     assert len(cut) <= limit
     if len(whole) <= limit:
@@ -99,6 +99,6 @@ def test_a_limit_holds_and_says_that_something_is_missing(text: str, limit: int)
         assert cut == whole[: limit - 1] + "…"
 
 
-def test_a_limit_is_cheap_for_megabytes() -> None:
+def test_a_limit_makes_long_texts_cheap() -> None:
     assert sanitize("\x1b" * 5_000_000, limit=10) == "␛" * 9 + "…"
     assert sanitize("a" * 5_000_000, limit=10) == "a" * 9 + "…"

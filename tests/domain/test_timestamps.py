@@ -1,4 +1,4 @@
-"""Proves that elapsed time is real time within a boot, through suspends and clock steps, and text for text."""
+"""Elapsed time is real time through suspends and clock steps, and instants round-trip as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.clock import ManualClock
 END_OF_9999 = 253_402_300_799_999
 
 
-def test_within_one_boot_the_wall_clock_is_not_asked() -> None:
+def test_within_one_boot_the_wall_clock_is_ignored() -> None:
     clock = ManualClock()
     start = clock.now()
     clock.step_wall(-86_400)
@@ -24,7 +24,7 @@ def test_within_one_boot_the_wall_clock_is_not_asked() -> None:
     assert clock.now().since(start) == 7_500
 
 
-def test_across_boots_only_the_wall_clock_is_left() -> None:
+def test_across_boots_the_wall_clock_is_used() -> None:
     clock = ManualClock()
     start = clock.now()
     clock.advance(10)
@@ -47,7 +47,7 @@ def test_time_since_is_never_negative(wall: int, boot: int, other_wall: int, oth
 
 
 @given(st.integers(0, END_OF_9999))
-def test_an_instant_comes_back_to_the_millisecond(wall_ms: int) -> None:
+def test_an_instant_round_trips_to_the_millisecond(wall_ms: int) -> None:
     text = iso_ms(wall_ms)
     assert parse_iso_ms(text) == wall_ms
     assert datetime.fromisoformat(text) == datetime.fromtimestamp(wall_ms // 1000, UTC).replace(
@@ -60,7 +60,7 @@ def test_instants_sort_as_text(pair: list[int]) -> None:
     assert sorted(map(iso_ms, pair)) == [iso_ms(wall_ms) for wall_ms in sorted(pair)]
 
 
-def test_an_instant_as_it_is_written() -> None:
+def test_the_written_form_of_an_instant() -> None:
     assert iso_ms(1_795_403_212_114) == "2026-11-23T03:06:52.114Z"
     assert (
         Timestamp(wall_ms=1_795_403_212_114, boot_ms=0, boot_id="").utc().isoformat()
@@ -86,7 +86,7 @@ def test_an_instant_as_it_is_written() -> None:
         "٢٠٢٦-11-23T03:06:52.114Z",
     ],
 )
-def test_no_other_form_is_read(text: str) -> None:
+def test_other_forms_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_iso_ms(text)
 
@@ -106,7 +106,7 @@ def test_an_instant_means_itself_at_either_end(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "20261", "9999-12-31", "12x"])
-def test_what_is_no_instant_is_refused_in_one_line(text: str) -> None:
+def test_anything_else_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ValueError, match="not a date or time: ") as caught:
         parse_instant(text, now_ms=0, zone=ZoneInfo("Asia/Tokyo"), end_of_day=True)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Proves the integer laws of tokens, units and money: no rounding ever lets a run have more than its budget."""
+"""Integer arithmetic of tokens, units and money: no rounding gives a run more than its budget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PRICES = st.builds(Price, input_micro=MICRO, cached_micro=MICRO, output_micro=MI
 
 @st.composite
 def consistent_usages(draw: st.DrawFn) -> Usage:
-    """Figures as an honest provider tells them: cached within input, input within total."""
+    """Draw consistent token counts: cached within input, input within total."""
     total = draw(TOKENS)
     given_in = draw(st.integers(0, total))
     return Usage(total=total, input=given_in, output=total - given_in, cached=draw(st.integers(0, given_in)))
@@ -30,7 +30,7 @@ any_usages = st.builds(Usage, total=TOKENS, input=TOKENS, output=TOKENS, thought
 
 
 @given(any_usages, any_usages)
-def test_the_highest_of_two_is_neither_lower_nor_a_sum(one: Usage, other: Usage) -> None:
+def test_the_highest_of_two_is_the_maximum_of_each_count(one: Usage, other: Usage) -> None:
     both = one.highest(other)
     assert both == other.highest(one)
     assert both.highest(one) == both
@@ -46,14 +46,14 @@ def test_units_are_the_formula_rounded_up(units: Units, usage: Usage) -> None:
     assert 0 <= units.of(usage) - exact * 1000 < 1
 
 
-def test_a_unit_as_the_config_has_it() -> None:
+def test_a_unit_with_the_default_settings() -> None:
     assert Units().of(Usage(total=381_224)) == 38_123
     assert Units().of(Usage(total=10_000, input=10_000, cached=10_000)) == 100
     assert Units().of(Usage()) == 0
 
 
 @given(UNITS, any_usages, st.integers(0, 10**9))
-def test_units_never_shrink_while_uncached_tokens_come(units: Units, usage: Usage, more: int) -> None:
+def test_units_never_shrink_as_uncached_tokens_are_added(units: Units, usage: Usage, more: int) -> None:
     later = Usage(total=usage.total + more, cached=min(usage.cached, usage.total))
     assert units.of(later) >= units.of(usage)
 
@@ -74,9 +74,7 @@ def test_the_limit_at_the_service_of_the_default_units() -> None:
 
 
 @given(PRICES, UNITS, consistent_usages())
-def test_what_a_run_within_its_budget_costs_is_never_more_than_the_worst_case(
-    price: Price, units: Units, usage: Usage
-) -> None:
+def test_a_run_within_its_budget_never_costs_more_than_the_worst_case(price: Price, units: Units, usage: Usage) -> None:
     cost = price.cost(usage)
     if units.cached_weight_milli > 0 and cost is not None:
         assert cost <= price.worst_case(units.of(usage), units)
@@ -98,13 +96,13 @@ def test_cost_is_exact_money_rounded_up(price: Price, usage: Usage) -> None:
     assert 0 <= cost - exact < 1
 
 
-def test_a_bill_as_a_person_would_write_it() -> None:
+def test_an_example_bill() -> None:
     price = Price(input_micro=750_000, cached_micro=75_000, output_micro=3_750_000, currency="USD")
     usage = Usage(total=1_400_000, input=1_000_000, cached=200_000, output=300_000, thought=100_000)
     assert money_text(price.cost(usage) or 0) == "2.115"
 
 
-def test_without_the_split_the_cost_is_unknown_and_not_nothing() -> None:
+def test_without_input_tokens_the_cost_is_unknown_and_not_zero() -> None:
     price = Price(input_micro=1, cached_micro=1, output_micro=1, currency="USD")
     assert price.cost(Usage(total=5)) is None
     assert price.cost(Usage()) == 0
@@ -116,7 +114,7 @@ def test_uncached_tokens_are_never_negative(usage: Usage) -> None:
 
 
 @given(st.integers(-(10**20), 10**20), st.integers(1, 9), st.integers(1, 9))
-def test_a_decimal_says_the_integer_and_no_other(value: int, places: int, least: int) -> None:
+def test_a_decimal_round_trips(value: int, places: int, least: int) -> None:
     text = decimal(value, places, least=min(least, places))
     assert parse_decimal(text, places) == value
     assert Fraction(text) == Fraction(value, 10**places)
@@ -159,13 +157,13 @@ def test_money_as_it_is_written(micro: int, text: str) -> None:
         "1.2345",
     ],
 )
-def test_what_is_no_plain_decimal(text: str) -> None:
+def test_what_is_not_a_plain_decimal(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a plain decimal|more than 3 digits"):
         parse_decimal(text, 3)
 
 
 @given(st.text(max_size=12))
-def test_a_decimal_is_read_or_refused_and_never_guessed(text: str) -> None:
+def test_a_decimal_is_parsed_exactly_or_refused(text: str) -> None:
     try:
         value = parse_decimal(text, 3)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Proves that sums of days come out the same in any order, and that an unknown cost is never shown as nothing."""
+"""Totals do not depend on the order of adding, and an unknown cost is never zero."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BUCKETS = st.lists(
 
 
 @given(st.lists(FIGURES, max_size=4))
-def test_any_order_of_adding_gives_the_same(figures: list[UsageTotals]) -> None:
+def test_the_order_of_adding_does_not_matter(figures: list[UsageTotals]) -> None:
     assert len({sum(order, UsageTotals()) for order in permutations(figures)}) == 1
 
 
@@ -48,7 +48,7 @@ def test_sums_are_sums_field_by_field(one: UsageTotals, other: UsageTotals) -> N
 
 
 @given(BUCKETS, st.sampled_from(Group))
-def test_no_figure_is_lost_or_doubled_by_rolling_up(buckets: list[Bucket], group: Group) -> None:
+def test_grouping_loses_and_doubles_nothing(buckets: list[Bucket], group: Group) -> None:
     days = totals_by_day(buckets, group)
     assert list(days) == sorted(days)
     rolled = [figures for members in days.values() for figures in members.values()]
@@ -56,7 +56,7 @@ def test_no_figure_is_lost_or_doubled_by_rolling_up(buckets: list[Bucket], group
     assert {member for members in days.values() for member in members} == {bucket.member(group) for bucket in buckets}
 
 
-def test_what_each_group_stacks_by() -> None:
+def test_the_members_of_each_group() -> None:
     bucket = Bucket(day="2026-11-23", task="report", stage="semi", outcome="ok", totals=UsageTotals())
     members = {group.value: bucket.member(group) for group in Group}
     assert members == {"day": "2026-11-23", "task": "report", "stage": "semi", "outcome": "ok"}
@@ -78,6 +78,6 @@ def test_what_each_measure_counts() -> None:
         (UsageTotals(cost=(("EUR", 5),), unpriced=1), None),
     ],
 )
-def test_an_unknown_cost_is_not_nothing(figures: UsageTotals, shown: int | None) -> None:
+def test_an_unknown_cost_is_not_zero(figures: UsageTotals, shown: int | None) -> None:
     assert figures.cost_in("USD") == shown
     assert figures.measured(Measure.COST, "USD") == shown

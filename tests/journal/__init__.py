@@ -1,1 +1,1 @@
-"""Lines that outlive a process, proved on real files."""
+"""The log and the launch journal, tested on real files."""

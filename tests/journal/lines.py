@@ -1,4 +1,4 @@
-"""Logs as a hypothesis strategy: nights of runs as the store tells them, hostile names and odd figures among them."""
+"""Logs as a hypothesis strategy: records as the store writes them, with hostile names and odd figures."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _records(draw: st.DrawFn) -> LogRecord:
 
 @st.composite
 def logs(draw: st.DrawFn, *, max_size: int = 60) -> list[LogRecord]:
-    """Records numbered from somewhere on; no run begins again after its end."""
+    """Draw records with consecutive numbers; no run starts again after its end."""
     records = draw(st.lists(_records(), max_size=max_size))
     first = draw(st.sampled_from([1, 7, 96, 9_990]))
     ended: set[str] = set()

@@ -1,4 +1,4 @@
-"""What the other processes of the tests do; importable by a fresh interpreter."""
+"""What other processes do in the tests; importable by a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _FRESH = multiprocessing.get_context("spawn")
 
 @contextmanager
 def started(work: Callable[[Path, int], None], path: Path, count: int) -> Iterator[Callable[[], bool]]:
-    """Runs `work(path, number)` in `count` fresh interpreters at once and demands that each ends well.
+    """Run `work(path, number)` in `count` fresh interpreters at once and check that each succeeds.
 
-    Gives a function that says whether one of them still runs.
+    Gives a function that returns True while one of them is running.
     """
     processes = [_FRESH.Process(target=work, args=(path, number)) for number in range(count)]
     for process in processes:
@@ -35,24 +35,24 @@ def started(work: Callable[[Path, int], None], path: Path, count: int) -> Iterat
 
 
 def in_processes(work: Callable[[Path, int], None], path: Path, count: int) -> None:
-    """`started`, and waits for the end."""
+    """Run `work` as `started` does and wait for the end."""
     with started(work, path, count):
         pass
 
 
 LINES = 20_000
-"""What each of the writers at once writes."""
+"""Lines that each concurrent writer writes."""
 
 
 def append_thousands(path: Path, number: int) -> None:
-    """LINES lines as fast as they go, without the lock."""
+    """Append LINES lines as fast as possible, without the lock."""
     writer = LogWriter(path)
     for index in range(LINES):
         writer.append([record(number * LINES + index, writer=f"{number} {'x' * (index % 200)}")], sync=False)
 
 
 def append_and_rotate(path: Path, number: int) -> None:
-    """1,000 lines under the lock, with a rotation whenever the file passes 20 kB."""
+    """Append 1,000 lines under the lock, with a rotation whenever the file exceeds 20 kB."""
     writer = LogWriter(path)
     for index in range(1000):
         with writer.locked(wait=30):
@@ -61,7 +61,7 @@ def append_and_rotate(path: Path, number: int) -> None:
 
 
 def append_until_killed(path: str, number: str) -> None:
-    """Lines for ever, each told on stdout once it is written."""
+    """Append lines for ever and print the number of each once it is written."""
     writer = LogWriter(Path(path))
     ev = int(number) * 1_000_000
     while True:

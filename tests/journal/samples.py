@@ -14,7 +14,7 @@ NOON_MS = 1_795_435_200_000
 
 
 def record(ev: int, status: str = "ok", **fields: str) -> LogRecord:
-    """A record like those of a night, one second after its forerunner."""
+    """Return a record, one second after the previous one."""
     return LogRecord(
         ev=ev,
         at_ms=NOON_MS + ev * 1000,
@@ -27,24 +27,24 @@ def record(ev: int, status: str = "ok", **fields: str) -> LogRecord:
 
 
 def ending(ev: int) -> LogRecord:
-    """The ending of a run of 0.5 units, 1.2 s and 0.50 USD on 2026-11-23."""
+    """Return the ending of a run of 0.5 units, 1.2 s and 0.50 USD on 2026-11-23."""
     return record(ev, task="fix", run=f"r{ev}", stage="semi", day="2026-11-23", cost="0.50", currency="USD")
 
 
 def evs(path: Path) -> list[int]:
-    """The numbers of all whole lines, in the order of the file. Raises BadLine for any other line."""
+    """Return the numbers of all lines in file order. Raises LogParseError for a line that is not complete."""
     return [parse_line(line).ev for line in path.read_bytes().split(b"\n") if line]
 
 
 class StutteringWrite:
-    """`os.write` that takes only so many bytes, or refuses, as told for each call; then it is itself again."""
+    """An `os.write` that follows a script of short writes and errors, and then works normally."""
 
     def __init__(self, script: Iterable[int | OSError]) -> None:
         self._script = list(script)
         self.calls = 0
 
     def __call__(self, descriptor: int, data: bytes) -> int:
-        """Writes as many bytes as the script allows."""
+        """Write as many bytes as the script allows."""
         self.calls += 1
         told = self._script.pop(0) if self._script else len(data)
         if isinstance(told, OSError):
@@ -53,5 +53,5 @@ class StutteringWrite:
 
 
 def no_space() -> OSError:
-    """What a full disk says."""
+    """Return the error of a full disk."""
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

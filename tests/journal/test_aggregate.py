@@ -1,4 +1,4 @@
-"""Proves that the fast way gives the sums of the strict one to the last digit, for whatever stands in a log."""
+"""The fast path gives the sums of the strict parser to the last digit, whatever the log contains."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 20_261_123
 
 
 def strictly(block: bytes) -> tuple[DailyTotals, int, int, tuple[tuple[int, int], ...]]:
-    """Line by line: the series, foreign lines, doubles, holes."""
+    """Parse line by line and return totals, foreign lines, duplicates and gaps."""
     series, seen, foreign, doubles = DailyTotals(), IntervalSet(), 0, 0
     for line in filter(None, block.split(b"\n")):
         try:
@@ -49,13 +49,13 @@ def check_same(block: bytes, *, blocks: int = 1) -> LogAggregator:
 
 
 @given(logs(), st.integers(1, 3))
-def test_whatever_was_written_is_summed_as_the_strict_way_does(records: list[LogRecord], blocks: int) -> None:
+def test_a_log_is_summed_as_the_strict_parser_sums_it(records: list[LogRecord], blocks: int) -> None:
     check_same(b"".join(map(format_line, records)), blocks=blocks)
 
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A log with lines torn, glued, doubled, swapped, changed or not ours."""
+    """Draw a log with lines torn, run together, repeated, swapped, changed or foreign."""
     lines = [format_line(record) for record in draw(logs(max_size=40))]
     for _ in range(draw(st.integers(1, 4))):
         if not lines:
@@ -84,12 +84,12 @@ def damaged(draw: st.DrawFn) -> bytes:
 
 
 @given(damaged(), st.integers(1, 2))
-def test_whatever_became_of_it_too(block: bytes, blocks: int) -> None:
+def test_a_damaged_log_is_summed_as_the_strict_parser_sums_it(block: bytes, blocks: int) -> None:
     check_same(block if block.endswith(b"\n") else block + b"\n", blocks=blocks)
 
 
 def night(count: int, *, first: int = 1) -> list[LogRecord]:
-    """`count` lines of launches and endings, some of them quoted, in the form of the store."""
+    """Return `count` records of launches and endings as the store writes them, some with quoted values."""
     source, records = random.Random(SEED), []
     for number in range(count // 2):
         run = f"01kar9j1t099cbf4ezdbrx{number:04d}"
@@ -105,7 +105,7 @@ def night(count: int, *, first: int = 1) -> list[LogRecord]:
     return [replace(record, ev=first + number) for number, record in enumerate(records)]
 
 
-def test_a_long_log_is_summed_to_the_last_digit() -> None:
+def test_a_long_log_is_summed_exactly() -> None:
     records = night(6000, first=9_500)
     fold = check_same(b"".join(map(format_line, records)), blocks=7)
     figures = sum_totals(fold.totals.buckets())
@@ -115,7 +115,7 @@ def test_a_long_log_is_summed_to_the_last_digit() -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"ts=torn", b"\xff\x00"])
-def test_one_odd_line_costs_only_itself(damage: bytes) -> None:
+def test_an_irregular_line_slows_down_only_itself(damage: bytes) -> None:
     lines = [format_line(record) for record in night(2000)]
     lines[777] = damage + b"\n"
     fold = check_same(b"".join(lines))
@@ -136,7 +136,7 @@ def _with_cost(record: LogRecord) -> LogRecord:
 
 
 @pytest.mark.parametrize("enlarged", [_with_units, _with_time, _with_cost])
-def test_figures_too_large_for_floats_are_still_exact(enlarged: Callable[[LogRecord], LogRecord]) -> None:
+def test_figures_too_large_for_floats_are_exact(enlarged: Callable[[LogRecord], LogRecord]) -> None:
     records = [enlarged(record) if record.status == "ok" else record for record in night(100)]
     check_same(b"".join(map(format_line, records)))
 
@@ -149,12 +149,12 @@ def test_a_quoted_value_cannot_forge_the_fields_that_follow_it() -> None:
     assert max(dict(bucket.totals.cost).get("USD", 0) for bucket in fold.totals.buckets()) < 900_000_000
 
 
-def test_a_log_in_another_order_of_fields_is_slow_and_right() -> None:
+def test_a_log_with_another_order_of_fields_is_summed_correctly() -> None:
     records = [replace(record, fields=dict(reversed(list(record.fields.items())))) for record in night(200)]
     assert sum_totals(check_same(b"".join(map(format_line, records))).totals.buckets()).runs == 100
 
 
-def test_forgetting_forms_changes_no_sum() -> None:
+def test_clearing_the_cache_changes_no_sum() -> None:
     block = b"".join(map(format_line, night(2000)))
     fold = LogAggregator(max_forms=1)
     for line in range(0, len(block), 20_000):

@@ -1,4 +1,4 @@
-"""Proves what each kind of line adds to which day, and that a hold is open until its run's ending is read."""
+"""What each kind of line adds to which day, and that a hold stays open until the ending of its run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_an_ending_counts_on_the_day_of_its_hold() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["ok", "failed", "incomplete", "budget", "timeout", "cancelled", "written_off"])
-def test_runs_in_which_an_agent_ran_are_runs(outcome: str) -> None:
+def test_entries_with_a_launched_agent_are_runs(outcome: str) -> None:
     series = folded(line(outcome, units=38_200, ms=412_300, cost="0.91", currency="USD"))
     figures = UsageTotals(runs=1, units=38_200, ms=412_300, cost=(("USD", 910_000),))
     assert [(bucket.outcome, bucket.totals) for bucket in series.day(DAY)] == [(outcome, figures)]
@@ -57,16 +57,16 @@ def test_entries_without_an_agent_are_no_runs_and_have_no_unknown_cost(outcome: 
 
 
 @pytest.mark.parametrize("status", ["launched", "unconfirmed", "note", "unheard_of"])
-def test_lines_that_end_nothing_add_nothing(status: str) -> None:
+def test_lines_that_are_no_endings_add_nothing(status: str) -> None:
     assert folded(line(status, units=5)).days() == ()
 
 
 @pytest.mark.parametrize("day", ["-", "", "2026-11-23T00:00", "today"])
-def test_an_ending_of_no_day_adds_nothing(day: str) -> None:
+def test_an_ending_without_a_day_adds_nothing(day: str) -> None:
     assert folded(line("ok", units=5, day=day)).days() == ()
 
 
-def test_money_is_summed_by_currency_and_what_has_no_price_is_counted() -> None:
+def test_money_is_summed_by_currency_and_unpriced_runs_are_counted() -> None:
     series = folded(
         line("ok", units=1, cost="0.10", currency="USD"),
         line("ok", units=1, cost="0.000001", currency="USD"),
@@ -91,7 +91,7 @@ def test_a_hold_is_open_until_the_ending() -> None:
     assert series.holds() == ()
 
 
-def test_an_unconfirmed_run_holds_and_says_so() -> None:
+def test_an_unconfirmed_run_has_a_hold_marked_as_such() -> None:
     series = folded(line("unconfirmed"))
     assert [hold.confirmed for hold in series.holds()] == [False]
     series.add(line("not_sent"))
@@ -103,18 +103,18 @@ def test_a_refused_approval_leaves_the_run_free_to_launch() -> None:
     assert len(series.holds()) == 1
 
 
-def test_a_launch_that_is_read_after_its_ending_holds_nothing() -> None:
+def test_a_launch_read_after_its_ending_holds_nothing() -> None:
     assert folded(line("ok"), line("launched")).holds() == ()
 
 
-def test_what_is_remembered_of_early_endings_is_bounded() -> None:
+def test_the_memory_for_early_endings_is_bounded() -> None:
     series = folded(*(line("rejected", run=f"r{number}") for number in range(2000)))
     series.add(line("launched", run="r0"))
     series.add(line("launched", run="r1999"))
     assert [hold.run for hold in series.holds()] == ["r0"]
 
 
-def test_holds_come_oldest_first_and_an_unreadable_hold_is_nothing() -> None:
+def test_holds_are_sorted_by_age_and_an_unreadable_amount_is_zero() -> None:
     series = folded(line("launched", run="b"), line("launched", run="a", hold="much"))
     assert [(hold.run, hold.units) for hold in series.holds()] == [("a", 0), ("b", 50_000)]
 
@@ -129,7 +129,7 @@ def test_a_range_of_days_includes_both_ends() -> None:
     assert len(series.buckets()) == 5
 
 
-def test_a_day_that_did_not_change_is_the_same_object_and_one_that_did_is_not() -> None:
+def test_only_a_changed_day_is_built_anew() -> None:
     series = folded(line("ok", day="2026-11-22"), line("ok"))
     yesterday, today = series.day("2026-11-22"), series.day(DAY)
     series.add(line("ok"))
@@ -159,8 +159,10 @@ _runs = st.lists(st.sampled_from([b"run=a", b"run=b", b"run=c", b"run=d"]), max_
 
 
 @given(stretches=st.lists(st.tuples(_runs, _runs), max_size=5))
-def test_launches_and_ends_at_once_are_as_one_after_the_other(stretches: list[tuple[list[bytes], list[bytes]]]) -> None:
-    """Whatever ends twice, before its launch, or is launched again."""
+def test_following_in_bulk_equals_opening_and_closing_one_by_one(
+    stretches: list[tuple[list[bytes], list[bytes]]],
+) -> None:
+    """Runs may end twice, end before their launch, or be launched again."""
     at_once, one_by_one = DailyTotals(), DailyTotals()
     for number, (launched, closed) in enumerate(stretches):
         lines = {

@@ -1,4 +1,4 @@
-"""Proves that doubles and holes are told exactly, in any order of numbers, and that memory stays bounded."""
+"""Duplicates and gaps are exact for any order of numbers, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def holes_of(numbers: set[int]) -> set[int]:
 
 
 @given(st.lists(st.tuples(NUMBERS, st.integers(1, 12))))
-def test_spans_behave_like_a_set_of_numbers(spans: list[tuple[int, int]]) -> None:
+def test_intervals_behave_like_a_set_of_numbers(spans: list[tuple[int, int]]) -> None:
     seen, model = IntervalSet(), set[int]()
     for first, count in spans:
         span = set(range(first, first + count))
@@ -34,7 +34,7 @@ def test_a_number_is_new_once(numbers: list[int]) -> None:
         model.add(number)
 
 
-def test_a_whole_log_is_one_span_and_holes_are_told_with_both_ends() -> None:
+def test_a_whole_log_is_one_interval_and_gaps_have_both_ends() -> None:
     seen = IntervalSet()
     assert seen.lowest is None
     assert seen.gaps() == ()
@@ -43,7 +43,7 @@ def test_a_whole_log_is_one_span_and_holes_are_told_with_both_ends() -> None:
     assert seen.lowest == 7
 
 
-def test_memory_is_bounded_by_giving_up_the_oldest_hole() -> None:
+def test_memory_is_bounded_by_closing_the_oldest_gap() -> None:
     seen = IntervalSet(max_spans=3)
     assert all(seen.add(number) for number in (1, 3, 5, 7))
     assert seen.gaps() == ((4, 4), (6, 6))

@@ -1,4 +1,4 @@
-"""Proves that an id once received is found again exactly as it was, whatever was torn around it."""
+"""An id is read back exactly as received, whatever is torn around it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "launch.journal"
 
 
-def test_ids_are_found_by_run_and_the_file_is_the_owners_alone(path: Path) -> None:
+def test_ids_are_found_by_run_and_the_file_is_private(path: Path) -> None:
     journal = LaunchJournal(path)
     assert journal.read() == {}
     journal.append(ONE, 1, "v1_abc")
@@ -46,7 +46,7 @@ def test_every_write_is_durable_before_it_returns(path: Path) -> None:
 
 
 @given(remote_id=st.text(alphabet=st.characters(), max_size=400))
-def test_any_id_comes_back_exactly_and_forges_no_line(tmp_path_factory: pytest.TempPathFactory, remote_id: str) -> None:
+def test_any_id_round_trips_and_forges_no_line(tmp_path_factory: pytest.TempPathFactory, remote_id: str) -> None:
     path = tmp_path_factory.mktemp("journal") / "launch.journal"
     journal = LaunchJournal(path)
     journal.append(ONE, 1, remote_id)
@@ -57,7 +57,7 @@ def test_any_id_comes_back_exactly_and_forges_no_line(tmp_path_factory: pytest.T
     assert path.read_bytes().count(b"\n") == 2
 
 
-def test_a_line_torn_anywhere_is_passed_over_and_harms_no_other(path: Path) -> None:
+def test_a_torn_line_is_skipped_and_spoils_no_other(path: Path) -> None:
     journal = LaunchJournal(path)
     journal.append(ONE, 1, 'odd "id"')
     whole = path.read_bytes()
@@ -68,7 +68,7 @@ def test_a_line_torn_anywhere_is_passed_over_and_harms_no_other(path: Path) -> N
         assert journal.read() == {TWO: "two"}
 
 
-def test_a_changed_byte_is_noticed(path: Path) -> None:
+def test_a_changed_byte_invalidates_its_line(path: Path) -> None:
     LaunchJournal(path).append(ONE, 1, "v1_abc")
     path.write_bytes(path.read_bytes().replace(b"v1_abc", b"v1_abd"))
     assert LaunchJournal(path).read() == {}
@@ -88,7 +88,7 @@ def test_a_symbolic_link_is_refused(path: Path) -> None:
         LaunchJournal(path).append(RunId("x"), 1, "id")
 
 
-def test_a_folder_in_its_place_is_told(path: Path) -> None:
+def test_a_folder_in_place_of_the_file_is_an_error(path: Path) -> None:
     path.mkdir()
     with pytest.raises(JournalError, match="Is a directory"):
         LaunchJournal(path).read()

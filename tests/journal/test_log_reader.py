@@ -1,4 +1,4 @@
-"""Proves that every whole line is read once, in order, through torn lines, doubles, rotation and rebuilds."""
+"""Every complete line is read once and in order through torn lines, duplicates, rotation and rebuilds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.journal.samples import record
 
 
 class OpenReader(Protocol):
-    """A reader of the test's log that is closed after the test."""
+    """Opens a reader of the log, which is closed after the test."""
 
     def __call__(self, *, since_ms: int | None = None, last: int | None = None) -> LogReader: ...
 
@@ -49,7 +49,7 @@ def read(reader: LogReader) -> list[int]:
     return [line.record.ev for line in reader.read()]
 
 
-def test_a_log_that_is_not_there_yet_is_empty(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_a_missing_log_is_empty(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
     reader = open_reader()
     assert read(reader) == []
     with LogReader(path / "no" / "folder") as nowhere:
@@ -58,7 +58,7 @@ def test_a_log_that_is_not_there_yet_is_empty(open_reader: OpenReader, path: Pat
     assert read(reader) == [1]
 
 
-def test_a_line_is_given_as_it_stands(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_a_line_is_returned_unchanged(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
     hostile = record(1, status="note", text='\x1b]0;x\x07" ev=2')
     writer.append([hostile], sync=False)
     (line,) = open_reader().read()
@@ -67,7 +67,7 @@ def test_a_line_is_given_as_it_stands(open_reader: OpenReader, path: Path, write
     assert line.record.fields == {"text": '␛]0;x␇" ev=2'}
 
 
-def test_a_second_look_costs_only_what_is_new(path: Path, writer: LogWriter) -> None:
+def test_a_second_read_reads_only_new_bytes(path: Path, writer: LogWriter) -> None:
     with closing(LogTail(path)) as tail:
         write(writer, *range(1, 1000))
         assert sum(len(block.data) for block in tail.blocks()) == path.stat().st_size
@@ -78,7 +78,9 @@ def test_a_second_look_costs_only_what_is_new(path: Path, writer: LogWriter) -> 
         assert list(tail.blocks()) == []
 
 
-def test_a_torn_last_line_is_left_for_the_next_look(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_an_incomplete_last_line_waits_for_the_next_read(
+    open_reader: OpenReader, path: Path, writer: LogWriter
+) -> None:
     reader, line = open_reader(), format_line(record(2))
     write(writer, 1)
     for end in range(0, len(line), 7):
@@ -94,7 +96,7 @@ def test_a_torn_last_line_is_left_for_the_next_look(open_reader: OpenReader, pat
     assert reader.foreign == 0
 
 
-def test_torn_and_foreign_lines_are_counted_and_cost_only_themselves(
+def test_torn_and_foreign_lines_are_counted_and_spoil_no_other(
     open_reader: OpenReader, path: Path, writer: LogWriter
 ) -> None:
     reader = open_reader()
@@ -106,7 +108,7 @@ def test_torn_and_foreign_lines_are_counted_and_cost_only_themselves(
     assert (reader.foreign, reader.duplicates, reader.gaps) == (3, 0, ())
 
 
-def test_an_endless_line_is_given_up_in_pieces(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_an_endless_line_is_returned_in_pieces(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
     path.touch(mode=0o600)
     with path.open("ab") as file:
         file.write(b"x" * (3 * BLOCK))
@@ -117,7 +119,7 @@ def test_an_endless_line_is_given_up_in_pieces(open_reader: OpenReader, path: Pa
     assert reader.foreign >= 3
 
 
-def test_doubles_are_dropped_and_gaps_are_told(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_duplicates_are_dropped_and_gaps_reported(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
     reader = open_reader()
     write(writer, 5, 6, 6, 9, 5, 7, 12)
     assert read(reader) == [5, 6, 9, 7, 12]
@@ -137,7 +139,9 @@ def test_rotated_files_are_read_first_oldest_first(open_reader: OpenReader, path
     assert reader.gaps == ()
 
 
-def test_logrotates_names_and_packed_files_are_read_too(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_names_of_logrotate_and_compressed_files_are_read_too(
+    open_reader: OpenReader, path: Path, writer: LogWriter
+) -> None:
     for ev, name in ((1, "runs.log-20261121.gz"), (2, "runs.log-20261122"), (3, "runs.log.2.gz"), (4, "runs.log.1")):
         content = format_line(record(ev))
         path.with_name(name).write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
@@ -146,7 +150,7 @@ def test_logrotates_names_and_packed_files_are_read_too(open_reader: OpenReader,
     assert read(open_reader()) == [1, 2, 3, 4, 5]
 
 
-def test_a_packed_file_that_breaks_off_gives_what_it_has(
+def test_an_incomplete_compressed_file_is_read_as_far_as_possible(
     open_reader: OpenReader, path: Path, writer: LogWriter
 ) -> None:
     content = b"".join(format_line(record(ev)) for ev in range(1, 2000))
@@ -158,9 +162,7 @@ def test_a_packed_file_that_breaks_off_gives_what_it_has(
     assert found[:-1] == list(range(1, len(found)))
 
 
-def test_old_files_are_left_out_where_they_ended_too_early(
-    open_reader: OpenReader, path: Path, writer: LogWriter
-) -> None:
+def test_files_last_written_too_early_are_skipped(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
     write(writer, 1)
     writer.rotate(keep=2, force=True)
     ended_ms = path.with_name("runs.log.1").stat().st_mtime_ns // 1_000_000
@@ -170,7 +172,7 @@ def test_old_files_are_left_out_where_they_ended_too_early(
 
 
 @pytest.mark.parametrize("rotations", [1, 2, 3])
-def test_rotation_between_two_looks_loses_nothing(
+def test_rotation_between_two_reads_loses_nothing(
     open_reader: OpenReader, path: Path, writer: LogWriter, rotations: int
 ) -> None:
     reader = open_reader()
@@ -185,7 +187,7 @@ def test_rotation_between_two_looks_loses_nothing(
     assert read(reader) == [10]
 
 
-def test_what_a_late_writer_put_into_the_renamed_file_is_read(
+def test_lines_written_late_to_the_renamed_file_are_read(
     open_reader: OpenReader, path: Path, writer: LogWriter
 ) -> None:
     reader = open_reader()
@@ -200,7 +202,7 @@ def test_what_a_late_writer_put_into_the_renamed_file_is_read(
     assert reader.foreign == 1
 
 
-def test_a_rotation_in_the_middle_of_a_look(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_a_rotation_during_a_read(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
     write(writer, *range(1, 6000))
     reader = open_reader()
     lines = reader.read()
@@ -227,7 +229,7 @@ def _pack(path: Path, writer: LogWriter) -> None:
 
 
 @pytest.mark.parametrize("change", [_rebuild, _truncate, _pack])
-def test_a_log_that_was_changed_underneath_gives_only_what_is_new(
+def test_a_replaced_log_gives_only_new_lines(
     open_reader: OpenReader, path: Path, writer: LogWriter, change: Callable[[Path, LogWriter], None]
 ) -> None:
     reader = open_reader()
@@ -240,7 +242,7 @@ def test_a_log_that_was_changed_underneath_gives_only_what_is_new(
     assert read(reader) == [5]
 
 
-def test_a_reader_of_the_last_lines_prints_no_old_ones_after_a_rebuild(
+def test_a_reader_of_the_last_lines_gives_no_old_ones_after_a_rebuild(
     open_reader: OpenReader, path: Path, writer: LogWriter
 ) -> None:
     write(writer, 1, 2, 3)
@@ -281,7 +283,7 @@ def test_a_closed_reader_starts_over_and_repeats_nothing(
     assert read(reader) == [3]
 
 
-def test_a_link_and_a_pipe_are_not_read(open_reader: OpenReader, path: Path) -> None:
+def test_a_symbolic_link_and_a_pipe_are_not_read(open_reader: OpenReader, path: Path) -> None:
     path.symlink_to("/etc/passwd")
     with pytest.raises(JournalUnsafe, match="symbolic link"):
         read(open_reader())
@@ -306,17 +308,17 @@ async def test_a_follower_gives_new_lines_as_they_come(open_reader: OpenReader, 
 
 
 class CountedLooks(LogReader):
-    """A reader that counts how often it is asked."""
+    """A reader that counts its reads."""
 
     count = 0
 
     def read(self) -> Iterator[LogLine]:
-        """Nothing but the count is added."""
+        """Count the call and read."""
         self.count += 1
         return super().read()
 
 
-async def test_a_follower_sleeps_between_two_looks(path: Path, writer: LogWriter) -> None:
+async def test_a_follower_sleeps_between_two_reads(path: Path, writer: LogWriter) -> None:
     write(writer, 1)
     with CountedLooks(path) as reader:
         lines = follow(reader, every=3600)

@@ -1,4 +1,4 @@
-"""Proves that a line costs one write, that a torn one harms no other, and that an unsafe place is refused."""
+"""A line is one write, a torn line spoils no other, and an unsafe file is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def whole_and_torn(path: Path) -> tuple[list[int], int]:
     return whole, torn
 
 
-def test_lines_stand_in_the_file_as_the_domain_formats_them(path: Path) -> None:
+def test_lines_have_the_format_of_the_domain(path: Path) -> None:
     records = [record(ev, task="nightly-report") for ev in (1, 2, 3)]
     LogWriter(path).append(records, sync=True)
     assert path.read_bytes() == b"".join(map(format_line, records))
@@ -61,18 +61,18 @@ def test_nothing_to_append_makes_no_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", [1, 50, 90])
-def test_a_short_write_is_begun_again_on_a_line_of_its_own(path: Path, taken: int) -> None:
+def test_a_short_write_is_repeated_on_a_new_line(path: Path, taken: int) -> None:
     LogWriter(path, write=StutteringWrite([taken])).append([record(1), record(2)], sync=False)
     assert whole_and_torn(path) == ([1, 2], 1)
 
 
-def test_a_write_that_lacks_only_the_newline_leaves_a_double_and_no_damage(path: Path) -> None:
+def test_a_write_without_its_newline_leaves_a_duplicate_and_no_damage(path: Path) -> None:
     line = format_line(record(1))
     LogWriter(path, write=StutteringWrite([len(line) - 1])).append([record(1), record(2)], sync=False)
     assert evs(path) == [1, 1, 2]
 
 
-def test_what_a_dead_process_tore_does_not_swallow_the_next_line(path: Path) -> None:
+def test_a_line_torn_by_a_dead_process_does_not_spoil_the_next(path: Path) -> None:
     writer = LogWriter(path)
     writer.append([record(1)], sync=False)
     with path.open("ab") as other:
@@ -81,14 +81,14 @@ def test_what_a_dead_process_tore_does_not_swallow_the_next_line(path: Path) -> 
     assert whole_and_torn(path) == ([1, 3], 1)
 
 
-def test_writes_that_stay_short_are_a_full_disk(path: Path) -> None:
+def test_repeated_short_writes_mean_a_full_disk(path: Path) -> None:
     writer = LogWriter(path, write=StutteringWrite([len(format_line(record(1))), 10, 10, 0]))
     with pytest.raises(JournalFull, match=r"no room for .*runs\.log") as caught:
         writer.append([record(1), record(2)], sync=False)
     assert caught.value.written == 1
 
 
-def test_a_full_disk_is_one_clear_error_and_the_writer_goes_on_when_there_is_room(path: Path) -> None:
+def test_a_full_disk_is_one_error_and_writing_goes_on_once_there_is_room(path: Path) -> None:
     writer = LogWriter(path, write=StutteringWrite([60, no_space(), no_space()]))
     for _ in range(2):
         with pytest.raises(JournalFull, match=r"^no room for .*runs\.log: No space left on device$") as caught:
@@ -98,7 +98,7 @@ def test_a_full_disk_is_one_clear_error_and_the_writer_goes_on_when_there_is_roo
     assert whole_and_torn(path) == ([1], 1)
 
 
-def test_a_real_size_limit_tears_one_line_and_is_told_as_full(path: Path) -> None:
+def test_a_size_limit_tears_one_line_and_means_full(path: Path) -> None:
     writer = LogWriter(path)
     writer.append([record(1)], sync=False)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -112,12 +112,12 @@ def test_a_real_size_limit_tears_one_line_and_is_told_as_full(path: Path) -> Non
     assert whole_and_torn(path) == ([1, 3], 1)
 
 
-def test_a_device_in_the_place_of_the_log_is_refused() -> None:
+def test_a_device_in_place_of_the_log_is_refused() -> None:
     with pytest.raises(JournalUnsafe, match="not a regular file"):
         LogWriter(Path("/dev/full")).append([record(1)], sync=False)
 
 
-def test_a_symbolic_link_is_refused_even_one_that_leads_nowhere(path: Path) -> None:
+def test_a_symbolic_link_is_refused_even_if_it_leads_nowhere(path: Path) -> None:
     victim = path.with_name("victim")
     path.symlink_to(victim)
     with pytest.raises(JournalUnsafe, match="symbolic link"):
@@ -125,7 +125,7 @@ def test_a_symbolic_link_is_refused_even_one_that_leads_nowhere(path: Path) -> N
     assert not victim.exists()
 
 
-def test_a_symbolic_link_that_takes_the_name_later_is_refused_too(path: Path) -> None:
+def test_a_symbolic_link_put_there_later_is_refused_too(path: Path) -> None:
     writer = LogWriter(path)
     writer.append([record(1)], sync=False)
     victim = path.rename(path.with_name("victim"))
@@ -150,13 +150,13 @@ def test_a_file_that_others_may_write_is_refused(path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-def test_a_pipe_in_the_place_of_the_log_is_refused_and_does_not_hang(path: Path) -> None:
+def test_a_pipe_in_place_of_the_log_is_refused_and_does_not_block(path: Path) -> None:
     os.mkfifo(path, 0o600)
     with pytest.raises(JournalUnsafe, match="not a regular file"):
         LogWriter(path).append([record(1)], sync=False)
 
 
-def test_a_missing_folder_is_told_by_name(tmp_path: Path) -> None:
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"cannot use .*nowhere.runs\.log: No such file or directory"):
         LogWriter(tmp_path / "nowhere" / "runs.log").append([record(1)], sync=False)
 

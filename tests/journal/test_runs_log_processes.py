@@ -1,4 +1,4 @@
-"""Proves that many processes share one log: no line broken, none lost, through kills and rotations."""
+"""Many processes share one log without losing or breaking a line, through kills and rotations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_eight_processes_write_at_once_and_no_line_is_broken_or_lost(path: Path) -> None:
     in_processes(append_thousands, path, 8)
-    # Without the lock a line half written may be taken for a torn one, and be closed with an empty line.
+    # Without the lock, a line being written may look torn, and then an empty line follows.
     lines = list(filter(None, path.read_bytes().split(b"\n")))
     assert [line for line in lines if int(line[-8:], 16) != zlib.crc32(line[:-13])] == []
     assert sorted(int(line[line.rindex(b" ev=") + 4 : -13]) for line in lines) == list(range(8 * LINES))
@@ -37,7 +37,7 @@ def test_rotation_under_load_loses_and_breaks_nothing(path: Path) -> None:
     assert sorted(ev for file in files for ev in evs(file)) == list(range(3000))
 
 
-def test_a_process_killed_while_writing_loses_no_line_that_it_told(path: Path) -> None:
+def test_a_process_killed_while_writing_loses_no_reported_line(path: Path) -> None:
     for number in range(3):
         told = _kill_after_lines(path, number, 200)
         assert set(told) <= set(evs(path))

@@ -1,4 +1,4 @@
-"""Proves that no line is lost when the log is renamed, by us or by logrotate, and that a rebuild is all or nothing."""
+"""No line is lost when Nightdesk or logrotate renames the log, and a rebuild is all or nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def numbers(path: Path) -> dict[str, list[int]]:
     return {found.name: evs(found) for found in (path, *rotated_names(path)) if found.exists()}
 
 
-def test_a_log_that_logrotate_renamed_is_made_anew_by_the_next_line(path: Path) -> None:
+def test_the_next_line_recreates_a_log_that_logrotate_renamed(path: Path) -> None:
     writer = LogWriter(path)
     writer.append([record(1)], sync=False)
     path.rename(path.with_name("runs.log-20261123"))
@@ -28,7 +28,7 @@ def test_a_log_that_logrotate_renamed_is_made_anew_by_the_next_line(path: Path) 
     assert numbers(path) == {"runs.log": [2], "runs.log-20261123": [1]}
 
 
-def test_a_log_that_logrotate_created_anew_is_the_one_that_grows(path: Path) -> None:
+def test_a_log_that_logrotate_recreated_is_used(path: Path) -> None:
     writer = LogWriter(path)
     writer.append([record(1)], sync=False)
     path.rename(path.with_name("runs.log.1"))
@@ -80,7 +80,7 @@ def test_rotation_waits_for_the_lock_that_another_holds(path: Path) -> None:
         assert other.rotate(keep=1, force=True) is not None
 
 
-async def test_an_event_loop_waits_its_turn_and_gets_it(path: Path) -> None:
+async def test_an_event_loop_waits_for_the_lock(path: Path) -> None:
     one, other = LogWriter(path), LogWriter(path)
     async with one.locked_async():
         with pytest.raises(JournalBusy, match=r"0\.02 s"):
@@ -91,7 +91,7 @@ async def test_an_event_loop_waits_its_turn_and_gets_it(path: Path) -> None:
     assert evs(path) == [1]
 
 
-def test_a_rebuild_takes_the_place_of_all_that_was_there(path: Path) -> None:
+def test_a_rebuild_replaces_all_files(path: Path) -> None:
     writer = LogWriter(path)
     writer.append([record(7)], sync=False)
     writer.rotate(keep=1, force=True)

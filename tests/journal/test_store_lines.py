@@ -1,4 +1,4 @@
-"""Proves that the lines which the store makes go the short way: another order of fields would be right, but slow."""
+"""The lines of the store are summed in bulk; another order of fields would be correct but slow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FINGERPRINT = Fingerprint(
 
 
 def run(number: int) -> Run:
-    """One that ended ok; every third at an unknown price."""
+    """Return a run that ended ok; every third has an unknown price."""
     return Run(
         id=new_run_id(number, bytes(10)),
         key=f"{number:016x}",
@@ -52,7 +52,7 @@ def run(number: int) -> Run:
     )
 
 
-def test_the_lines_of_the_store_go_the_short_way() -> None:
+def test_the_lines_of_the_store_are_summed_in_bulk() -> None:
     lines = []
     for number in range(300):
         lines += [records.launched(run(number), number), records.ended(run(number), number)]
@@ -64,5 +64,5 @@ def test_the_lines_of_the_store_go_the_short_way() -> None:
     assert (figures.runs, figures.unlaunched, figures.units) == (300, 300, 300 * 1500)
     assert (figures.cost, figures.unpriced) == ((("USD", 200 * 10_000),), 100)
     assert fold.totals.holds() == ()
-    # The numbers of lines get one digit longer three times, where a stretch is parted.
+    # Line numbers get a digit longer three times, and each time a batch is split.
     assert fold.one_by_one <= 3 * 8

@@ -1,4 +1,4 @@
-"""Proves that the sums follow the file, record to line to bucket, through rotation, rebuilds and other writers."""
+"""The totals follow the log through rotation, rebuilds and other writers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def units(usage: UsageLog) -> int:
     return sum_totals(usage.totals.buckets()).units
 
 
-def test_a_refresh_costs_only_the_new_bytes(path: Path, writer: LogWriter) -> None:
+def test_a_refresh_reads_only_new_bytes(path: Path, writer: LogWriter) -> None:
     with UsageLog(path) as usage:
         assert list(usage.catch_up()) == []
         writer.append([ending(ev) for ev in range(1, 101)], sync=False)
@@ -48,7 +48,7 @@ def test_a_refresh_costs_only_the_new_bytes(path: Path, writer: LogWriter) -> No
         assert list(usage.catch_up()) == []
 
 
-def test_damage_is_told_and_doubles_count_once(path: Path, writer: LogWriter) -> None:
+def test_damage_is_reported_and_duplicates_count_once(path: Path, writer: LogWriter) -> None:
     writer.append([ending(ev) for ev in (1, 2, 2, 5)], sync=False)
     with path.open("ab") as file:
         file.write(b"not ours\n" + format_line(ending(6))[:40])
@@ -57,7 +57,7 @@ def test_damage_is_told_and_doubles_count_once(path: Path, writer: LogWriter) ->
         assert (units(usage), usage.foreign, usage.duplicates, usage.gaps) == (3 * 500, 1, 1, ((3, 4),))
 
 
-def test_while_a_rebuilt_log_is_read_again_the_old_sums_are_shown(path: Path, writer: LogWriter) -> None:
+def test_the_old_totals_are_shown_while_a_rebuilt_log_is_read_again(path: Path, writer: LogWriter) -> None:
     writer.append([ending(ev) for ev in range(1, 11)], sync=False)
     with UsageLog(path) as usage:
         before = usage.refresh()
@@ -79,7 +79,7 @@ def test_a_closed_log_is_read_anew(path: Path, writer: LogWriter) -> None:
         assert (units(usage), usage.duplicates) == (500, 0)
 
 
-def test_a_year_can_be_left_out(path: Path, writer: LogWriter) -> None:
+def test_old_files_can_be_skipped(path: Path, writer: LogWriter) -> None:
     writer.append([ending(1)], sync=False)
     writer.rotate(keep=1, force=True)
     writer.append([ending(2)], sync=False)
@@ -89,7 +89,7 @@ def test_a_year_can_be_left_out(path: Path, writer: LogWriter) -> None:
 
 
 @given(logs(), st.lists(st.sampled_from(["write", "write", "rotate", "look", "torn"]), min_size=1, max_size=20))
-def test_record_to_line_to_bucket_whatever_happens_between(
+def test_records_reach_their_buckets_through_any_sequence_of_events(
     tmp_path_factory: pytest.TempPathFactory, records: list[LogRecord], acts: list[str]
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "runs.log"
@@ -114,7 +114,7 @@ def test_record_to_line_to_bucket_whatever_happens_between(
         assert (usage.duplicates, usage.gaps) == (0, ())
 
 
-def test_the_sums_follow_other_processes_through_their_rotations(path: Path) -> None:
+def test_the_totals_follow_rotations_by_other_processes(path: Path) -> None:
     with UsageLog(path) as usage, started(append_and_rotate, path, 2) as running:
         while running():
             usage.refresh()

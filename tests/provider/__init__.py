@@ -1,1 +1,1 @@
-"""The HTTP client, proved on a mocked transport, on misbehaving loopback servers and on the simulator."""
+"""The HTTP client, tested on a mocked transport, on misbehaving loopback servers and on the simulator."""

@@ -1,4 +1,4 @@
-"""One simulator for all contract suites; each test finds it as new."""
+"""One simulator for all contract tests, reset before each."""
 
 from __future__ import annotations
 

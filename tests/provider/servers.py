@@ -1,4 +1,4 @@
-"""A loopback server that misbehaves on purpose, since a mocked transport knows no resets and no dripping bytes."""
+"""Loopback servers that misbehave on purpose: a mocked transport has no resets and no slow bytes."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 @dataclass
 class Heard:
-    """What a server was sent."""
+    """What a server received."""
 
     url: str = ""
     connections: int = 0
     requests: list[bytes] = field(default_factory=list)
-    """Head and body of each request that came whole."""
+    """Head and body of each complete request."""
     bytes_received: int = 0
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
-    """Head and body."""
+    """Read head and body of a request."""
     head = await reader.readuntil(b"\r\n\r\n")
     length = next((int(h.partition(b":")[2]) for h in head.lower().splitlines() if h.startswith(b"content-length")), 0)
     return head + await reader.readexactly(length)
 
 
 def response(status: int, body: object = b"", **headers: str) -> bytes:
-    """A whole HTTP/1.1 answer; a body that is no bytes goes out as JSON."""
+    """Return a complete HTTP/1.1 reply; a body that is not bytes is sent as JSON."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     fields = {"content-length": str(len(content)), "connection": "close", **headers}
     lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in fields.items())
@@ -41,14 +41,14 @@ def response(status: int, body: object = b"", **headers: str) -> bytes:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Closes with a RST, not a FIN."""
+    """Close the connection with RST instead of FIN."""
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 async def until_the_client_leaves(reader: asyncio.StreamReader) -> None:
-    """Waits without answering."""
+    """Wait without answering until the client closes the connection."""
     with contextlib.suppress(ConnectionError):
         while await reader.read(65536):
             pass
@@ -56,7 +56,7 @@ async def until_the_client_leaves(reader: asyncio.StreamReader) -> None:
 
 @asynccontextmanager
 async def serving(behaviour: Behaviour) -> AsyncIterator[Heard]:
-    """A server on a loopback port that meets each connection with `behaviour`."""
+    """Run a server on a loopback port that handles each connection with `behaviour`."""
     heard = Heard()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -87,7 +87,7 @@ async def serving(behaviour: Behaviour) -> AsyncIterator[Heard]:
 
 @asynccontextmanager
 async def answering(*answers: bytes, after: Behaviour | None = None) -> AsyncIterator[Heard]:
-    """A server that reads each request whole, writes the next answer (the last one for ever), and then does `after`."""
+    """Run a server that reads a request, writes the next reply (at the end always the last), and then runs `after`."""
     left = list(answers)
     served: list[Heard] = []
 

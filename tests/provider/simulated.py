@@ -1,4 +1,4 @@
-"""Launches and looks at runs of the simulator, as the contract suites do it."""
+"""Launch and poll runs of the simulator, for the contract tests."""
 
 from __future__ import annotations
 

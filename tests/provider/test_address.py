@@ -1,4 +1,4 @@
-"""Where the key may go: https, or this machine by a literal address; and ids that can be no other path."""
+"""The key is sent to https or loopback addresses only, and no id can lead to another path."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The key and the prompt appear in no repr, message, log or traceback, even one that prints local variables.
 
-A crash report of the screen prints locals, and the frames of an HTTP library hold every header and the body.
+A crash report of the screen prints local variables, and the frames of an HTTP library hold all headers and the body.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ CANARIES = (KEY, PROMPT, KEY[4:20], PROMPT[:30])
 
 
 def shown(error: BaseException) -> str:
-    """A traceback with local variables, as Python prints it."""
+    """Return a traceback with local variables, as Python prints it."""
     return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
 
 
 def richly_shown(error: BaseException) -> str:
-    """A traceback with local variables, as the screen prints it."""
+    """Return a traceback with local variables, as the screen prints it."""
     rich = Traceback.from_exception(
         type(error), error, error.__traceback__, show_locals=True, locals_max_string=100_000, locals_max_length=1000
     )
@@ -76,7 +76,7 @@ def adapter(url: str, **bounds: float) -> GeminiProvider:
 
 
 async def _tattle(reader: StreamReader, writer: StreamWriter) -> None:
-    """Repeats what it was sent, key and prompt and all."""
+    """Answer with everything received, key and prompt included."""
     request = (await servers.read_request(reader)).decode()
     writer.write(servers.response(403, error_old(403, request[:300] + KEY + PROMPT)))
     await writer.drain()
@@ -157,7 +157,7 @@ async def test_the_request_that_a_caller_holds_never_has_the_key() -> None:
 
 
 def test_the_test_would_see_a_leak() -> None:
-    """A frame that holds the key, to show that this way of looking finds it."""
+    """A frame that holds the key shows that the check would find one."""
 
     def careless(header: str) -> None:
         raise RuntimeError("failed")

@@ -1,4 +1,4 @@
-"""A cancel is asked for in whichever form the host knows; its answer is a hint and never proof."""
+"""A cancel is sent in the form that the host knows; its reply never proves an end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.provider.test_service_client import NO_METHOD, NO_THING, Service
 SLASH, COLON = "POST interactions/v1_Chd/cancel", "POST interactions/v1_Chd:cancel"
 
 
-async def test_an_accepted_cancel_tells_the_status() -> None:
+async def test_an_accepted_cancel_reports_the_status() -> None:
     service = Service((200, interaction(status="in_progress")))
     assert await provider(service).cancel("v1_Chd") == CancelAnswer(accepted=True, said="in_progress")
     [request] = service.requests
@@ -25,7 +25,7 @@ async def test_an_accepted_cancel_may_say_nothing(body: bytes) -> None:
     assert await provider(answering(200, body)).cancel("v1_Chd") == CancelAnswer(accepted=True, said="HTTP 200")
 
 
-async def test_a_hostile_status_is_cleaned() -> None:
+async def test_a_hostile_status_is_sanitized() -> None:
     answer = await provider(answering(200, interaction(status="\x1b[2J"))).cancel("v1_Chd")
     assert answer.said == "␛[2J"
 
@@ -72,7 +72,7 @@ async def test_a_refusal_is_an_answer(status: int, body: bytes, said: str) -> No
 
 
 @pytest.mark.parametrize("status", [301, 307, 408, 425, 429, 499, 500, 501, 503])
-async def test_what_says_nothing_of_the_run_is_no_answer(status: int) -> None:
+async def test_a_reply_that_says_nothing_about_the_run_is_an_error(status: int) -> None:
     with pytest.raises(Unavailable):
         await provider(answering(status)).cancel("v1_Chd")
 
@@ -83,11 +83,11 @@ async def test_a_cancel_that_is_denied(status: int) -> None:
         await provider(answering(status)).cancel("v1_Chd")
 
 
-async def test_an_answer_may_ask_to_wait() -> None:
+async def test_a_reply_may_ask_for_a_wait() -> None:
     handler = answering(409, b"", {"retry-after": "4"})
     assert (await provider(handler).cancel("v1_Chd")).retry_after_s == 4.0
 
 
-async def test_an_error_between_the_two_forms_comes_out() -> None:
+async def test_an_error_between_the_two_forms_is_raised() -> None:
     with pytest.raises(Unavailable):
         await provider(Service((404, NO_METHOD), httpx.ReadError("x"))).cancel("v1_Chd")

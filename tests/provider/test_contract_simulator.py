@@ -1,7 +1,7 @@
-"""The port kept over real sockets, against a service that knows what it really started.
+"""The adapter against the simulator over real sockets; the simulator knows what it has really started.
 
-The law of every cell: at most one POST; a verdict that frees the key only where nothing started; a launch only with
-the id of the run that did.
+For each fault: at most one POST, a verdict that frees the key only if nothing started, and a launch only with the id of
+the run that did start.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def test_each_ending(service: SimulatorThread, adapter: GeminiProvider, en
         ("unknown", StatusClass.UNKNOWN),
     ],
 )
-async def test_what_is_no_ending(service: SimulatorThread, ending: str, expected: StatusClass) -> None:
+async def test_statuses_that_are_no_ending(service: SimulatorThread, ending: str, expected: StatusClass) -> None:
     adapter = made(service)
     remote_id = await launched(adapter, prompt=f'#sim {{"ending": "{ending}"}}')
 
@@ -93,7 +93,7 @@ FORMS = ["err.old", "err.new", "err.array", "err.html", "err.empty"]
 
 
 async def judged(service: SimulatorThread, faults: FaultSpec, *, create_s: float = 10.0) -> object:
-    """The verdict of one create under `faults`, held against what the service knows."""
+    """Return the verdict of one create under `faults`, after checking it against the state of the service."""
     service.state.set_faults(faults)
     adapter = made(service, create_s=create_s)
     verdict = await adapter.create(ordered())
@@ -138,7 +138,7 @@ async def test_a_failure_of_a_launch_that_started_is_unknown(service: SimulatorT
     ("fault", "seconds"),
     [("retry_after", 7.0), ("retry_after_ms", 7.0), ("retry_after_date", 7.0), ("retryinfo", 7.0), ("bare", None)],
 )
-async def test_each_wish_to_wait(service: SimulatorThread, fault: str, seconds: float | None) -> None:
+async def test_each_form_of_a_requested_wait(service: SimulatorThread, fault: str, seconds: float | None) -> None:
     verdict = await judged(service, {f"create.429.{fault}": {"value": 7.0}})
     assert isinstance(verdict, RateLimited)
     if seconds is None:
@@ -163,7 +163,7 @@ async def test_what_the_service_refuses_is_rejected(service: SimulatorThread, to
 
 
 @pytest.mark.parametrize("fault", ["503", "reset", "half_body", "garbage_bytes"])
-async def test_a_poll_outlives_one_fault(service: SimulatorThread, fault: str) -> None:
+async def test_a_poll_survives_one_fault(service: SimulatorThread, fault: str) -> None:
     adapter = made(service)
     remote_id = await launched(adapter)
     service.state.set_faults({f"get.{fault}": {"first": 1}})
@@ -182,7 +182,7 @@ async def test_no_fault_of_a_poll_looks_like_an_end(service: SimulatorThread, fa
     await adapter.aclose()
 
 
-async def test_a_run_that_cannot_be_found_is_gone(service: SimulatorThread, adapter: GeminiProvider) -> None:
+async def test_a_run_that_cannot_be_found(service: SimulatorThread, adapter: GeminiProvider) -> None:
     with pytest.raises(NotFound):
         await adapter.get("v1_nothing")
     remote_id = await launched(adapter)
@@ -203,7 +203,7 @@ async def test_a_cancel_in_whichever_form_is_known(
     assert (await ended(adapter, remote_id)).status == "cancelled"
 
 
-async def test_a_cancel_that_no_form_knows_and_one_too_late(service: SimulatorThread) -> None:
+async def test_a_cancel_in_no_known_form_and_one_that_comes_too_late(service: SimulatorThread) -> None:
     adapter = made(service)
     remote_id = await launched(adapter)
     service.state.set_faults(["cancel.404_both"])

@@ -1,4 +1,4 @@
-"""The stream over real sockets, against the truth: it never says more, and what it says whole agrees with a GET."""
+"""The stream over real sockets: it never reports too much, and finished steps agree with a GET."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def heard(adapter: GeminiProvider, remote_id: str) -> list[StreamEvent]:
 
 
 def folded(events: list[StreamEvent]) -> tuple[dict[int, Step], Usage]:
-    """What a consumer keeps: the last word on each step, the largest figures."""
+    """Return what a consumer keeps: the newest form of each step, and the largest figures."""
     steps: dict[int, Step] = {}
     usage = Usage()
     for event in events:
@@ -29,8 +29,8 @@ def folded(events: list[StreamEvent]) -> tuple[dict[int, Step], Usage]:
     return steps, usage
 
 
-async def test_a_stream_tells_what_a_get_tells(service: SimulatorThread, adapter: GeminiProvider) -> None:
-    """Steps carry the same index, kind and text, whichever way they came."""
+async def test_a_stream_agrees_with_a_get(service: SimulatorThread, adapter: GeminiProvider) -> None:
+    """Steps have the same index, kind and text either way."""
     remote_id = await launched(adapter)
     events = await heard(adapter, remote_id)
     run = await ended(adapter, remote_id)
@@ -58,7 +58,7 @@ STREAM_FAULTS: dict[str, FaultSpec] = {
 
 
 @pytest.mark.parametrize("fault", STREAM_FAULTS)
-async def test_no_fault_of_a_stream_is_an_error_or_exceeds_the_truth(service: SimulatorThread, fault: str) -> None:
+async def test_no_fault_of_a_stream_raises_or_reports_too_much(service: SimulatorThread, fault: str) -> None:
     adapter = made(service, silence_s=1.0)
     remote_id = await launched(adapter, prompt='#sim {"steps": 2, "text": "short", "result": "done"}')
     service.state.set_faults(STREAM_FAULTS[fault])
@@ -83,7 +83,7 @@ async def test_replays_are_harmless(service: SimulatorThread) -> None:
     await adapter.aclose()
 
 
-async def test_a_stream_of_nothing(service: SimulatorThread) -> None:
+async def test_an_empty_stream(service: SimulatorThread) -> None:
     adapter = made(service)
     with pytest.raises(NotFound):
         await heard(adapter, "v1_nothing")

@@ -1,4 +1,4 @@
-"""The create call is one POST on a transport of its own, whatever comes of it, and never raises for the network."""
+"""A launch is one POST on its own connection and never raises for a network failure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.waiting import until
 
 
 class Transport(httpx.AsyncBaseTransport):
-    """Counts what goes through and what is closed."""
+    """Records requests and closes."""
 
     def __init__(self, answer: Callable[[], httpx.Response], closing: Callable[[], None] = lambda: None) -> None:
         self.requests: list[httpx.Request] = []
@@ -49,7 +49,7 @@ class Transport(httpx.AsyncBaseTransport):
 
 
 class Pieces(httpx.AsyncByteStream):
-    """A body that comes in pieces, as from the network."""
+    """A body that arrives in pieces."""
 
     def __init__(self, *pieces: bytes | Exception, closing: Exception | None = None) -> None:
         self._pieces = pieces
@@ -76,7 +76,7 @@ async def created(transport: httpx.AsyncBaseTransport, **bounds: float) -> Verdi
     return await adapter.create(order())
 
 
-def test_it_is_the_port() -> None:
+def test_it_implements_the_port() -> None:
     port: Provider = provider(answering(200))
     assert repr(port) == f"GeminiProvider({HOST}/v1beta)"
 
@@ -118,7 +118,7 @@ async def test_each_create_has_a_transport_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(exceptions_of_httpx()))
-async def test_no_exception_makes_a_second_post_or_comes_out(name: str) -> None:
+async def test_no_exception_causes_a_second_post_or_is_raised(name: str) -> None:
     def fail() -> httpx.Response:
         raise made(exceptions_of_httpx()[name])
 
@@ -129,7 +129,7 @@ async def test_no_exception_makes_a_second_post_or_comes_out(name: str) -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("x"), RuntimeError("x"), ValueError("x"), KeyError("x"), MemoryError()])
-async def test_an_exception_of_any_other_kind_proves_nothing(error: Exception) -> None:
+async def test_any_other_exception_proves_nothing(error: Exception) -> None:
     def fail() -> httpx.Response:
         raise error
 
@@ -151,7 +151,7 @@ async def test_a_refusal_and_a_rate_limit() -> None:
     assert limited == RateLimited(why="HTTP 429: INVALID_ARGUMENT: It was refused.", retry_after_s=3.0)
 
 
-async def test_a_date_to_wait_for_counts_from_the_receipt_of_an_answer_without_a_date() -> None:
+async def test_a_wait_until_a_date_counts_from_the_receipt_of_an_undated_reply() -> None:
     headers = {"retry-after": "Mon, 23 Nov 2026 03:01:30 GMT"}
     adapter = GeminiProvider(
         base_url=HOST,
@@ -164,13 +164,13 @@ async def test_a_date_to_wait_for_counts_from_the_receipt_of_an_answer_without_a
     assert limited.retry_after_s == 30.0
 
 
-async def test_a_refusal_that_repeats_key_and_prompt_is_told_without_them() -> None:
+async def test_a_refusal_that_quotes_key_and_prompt_is_redacted() -> None:
     said = f"API key {KEY} may not ask: {PROMPT}"
     verdict = await provider(answering(403, error_old(403, said))).create(order(system_instruction="s" * 40))
     assert verdict == Rejected(why="HTTP 403: INVALID_ARGUMENT: API key *** may not ask: ***", http_status=403)
 
 
-async def test_an_order_that_is_no_json_was_not_sent() -> None:
+async def test_an_order_that_cannot_be_json_is_not_sent() -> None:
     transport = Transport(lambda: httpx.Response(200, json=interaction()))
     adapter = GeminiProvider(base_url=HOST, secret=Secret(KEY), transport=lambda: transport)
     assert isinstance(await adapter.create(order(prompt="\ud800")), NotSent)
@@ -192,20 +192,20 @@ async def test_an_order_that_is_no_json_was_not_sent() -> None:
         ({}, [], Unknown),
     ],
 )
-async def test_only_a_whole_body_names_a_run(
+async def test_only_a_complete_body_names_a_run(
     headers: dict[str, str], pieces: list[bytes | Exception], verdict: type[Verdict]
 ) -> None:
     transport = Transport(lambda: httpx.Response(200, headers=headers, stream=Pieces(*pieces)))
     assert type(await created(transport)) is verdict
 
 
-async def test_an_answer_without_end_is_left() -> None:
+async def test_an_endless_reply_is_abandoned() -> None:
     body = Pieces(*[b"x" * 1000] * 1000)
     assert isinstance(await created(Transport(lambda: httpx.Response(200, stream=body)), body_bytes=5000), Unknown)
     assert body.taken < 10
 
 
-async def test_a_small_answer_that_unpacks_without_end_is_left() -> None:
+async def test_a_small_reply_that_expands_endlessly_is_abandoned() -> None:
     bomb = gzip.compress(b"x" * (50 << 20))
     headers = {"content-encoding": "gzip"}
     transport = Transport(lambda: httpx.Response(200, headers=headers, stream=Pieces(bomb)))
@@ -218,8 +218,8 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-async def test_an_answer_that_was_read_counts_though_closing_fails() -> None:
-    """The id in hand is worth more than a connection that closes badly."""
+async def test_a_reply_that_was_read_counts_even_if_closing_fails() -> None:
+    """A failing close must not lose the id."""
     broken_body = Transport(lambda: httpx.Response(200, stream=Pieces(BODY, closing=httpx.CloseError("x"))))
     assert isinstance(await created(broken_body), Launched)
     broken_pool = Transport(lambda: httpx.Response(200, stream=Pieces(BODY)), lambda: _raise(OSError("x")))

@@ -1,4 +1,4 @@
-"""Error bodies in three forms, wishes to wait in four, and lines that are safe to show."""
+"""Error bodies in three forms, requested waits in four, and sanitized error lines."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_how_long_to_wait(headers: dict[str, str], body: bytes, seconds: float |
     assert retry_after(_reply(429, body, headers)) == seconds
 
 
-def test_a_line_for_a_person_is_safe_and_short() -> None:
+def test_an_error_line_is_sanitized_and_short() -> None:
     line = explained(_reply(400, error_new("\x1b[2J", "a\r\nb\x9b31m\u202e" + "x" * 500)), _plain)
     assert is_sanitized(line)
     assert len(line) <= ERROR_LENGTH
@@ -104,7 +104,7 @@ def test_a_call_that_the_service_does_not_know(status: int, body: bytes, expecte
     assert is_unknown_route(_reply(status, body)) is expected
 
 
-def test_which_error_a_status_is() -> None:
+def test_which_exception_a_status_becomes() -> None:
     kinds = {status: type(provider_error(_reply(status), _plain)) for status in [*range(100, 200), *range(300, 600)]}
     assert {status for status, kind in kinds.items() if kind is NotFound} == {404, 410}
     assert {status for status, kind in kinds.items() if kind is Denied} == {401, 402, 403}
@@ -112,7 +112,7 @@ def test_which_error_a_status_is() -> None:
     assert set(kinds.values()) == {NotFound, Denied, TransientError, Unavailable}
 
 
-def test_a_wish_to_wait_is_passed_on_and_not_overrun() -> None:
+def test_a_requested_wait_is_passed_on_and_prevents_a_retry() -> None:
     error = provider_error(_reply(503, b"", {"retry-after": "30"}), _plain)
     assert type(error) is Unavailable
     assert error.retry_after_s == 30.0

@@ -1,4 +1,4 @@
-"""On real sockets: each way in which a server can fail, against each call, with its POSTs counted."""
+"""Each way in which a server can fail, on real sockets, for each call, with its POSTs counted."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def silent(reader: Reader, _: Writer) -> None:
 
 
 async def dripping(reader: Reader, writer: Writer) -> None:
-    """A byte every 20 ms: no read timeout ever passes."""
+    """Send a byte every 20 ms, so that no read timeout expires."""
     await servers.read_request(reader)
     for byte in WHOLE + b" " * 100_000:
         writer.write(bytes([byte]))
@@ -119,7 +119,7 @@ NO_FAULT = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_each_fault_of_a_create_is_unknown_and_met_once(fault: str) -> None:
+async def test_each_fault_of_a_create_is_unknown_and_sends_one_post(fault: str) -> None:
     async with servers.serving(FAULTS[fault]) as server:
         verdict = await adapter(server.url, create_s=0.3 if fault in ENDLESS else 10.0).create(order())
         assert isinstance(verdict, Unknown)
@@ -164,7 +164,7 @@ async def test_a_name_that_does_not_resolve_was_not_sent() -> None:
 
 
 async def test_a_tls_handshake_that_fails_was_not_sent() -> None:
-    """The server speaks no TLS, and sees nothing of the request."""
+    """The server does not use TLS, and receives nothing of the request."""
     seen: list[bytes] = []
 
     async def behave(reader: Reader, writer: Writer) -> None:
@@ -209,7 +209,7 @@ async def test_a_redirect_to_another_origin_carries_nothing_there(status: int) -
 
 
 async def test_the_environment_cannot_lead_the_key_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proxy of the environment would see the key and the prompt of a plain http call."""
+    """A proxy from the environment would see the key and the prompt of a plain http call."""
     async with servers.answering(WHOLE) as thief, servers.answering(WHOLE) as server:
         for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"):
             monkeypatch.setenv(name, thief.url)
@@ -262,9 +262,7 @@ async def test_a_key_log_that_cannot_be_written_stops_no_launch(monkeypatch: pyt
 
 
 @pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n", None])
-def test_a_ca_file_that_cannot_be_used_is_reported_before_anything_is_sent(
-    tmp_path: Path, content: bytes | None
-) -> None:
+def test_an_unusable_ca_file_is_reported_at_once(tmp_path: Path, content: bytes | None) -> None:
     ca_file = tmp_path / "ca.pem"
     if content is not None:
         ca_file.write_bytes(content)
@@ -285,7 +283,7 @@ def test_a_ca_file_replaces_the_bundled_certificates(tmp_path: Path) -> None:
 
 
 async def test_a_repetition_is_silent_on_the_terminal() -> None:
-    """In a process of its own, since pytest listens to every logger."""
+    """Runs in its own process, since pytest attaches to every logger."""
     code = """
 import asyncio
 from tests.provider.examples import provider, answering
@@ -302,7 +300,7 @@ except Unavailable as error:
 
 
 async def test_a_create_never_uses_a_kept_connection() -> None:
-    """A server that keeps connections open sees a new one for each create, and one for all polls."""
+    """A server that keeps connections open gets a new one for each create, and one for all polls."""
     whole = servers.response(200, interaction(), connection="keep-alive")
 
     async def behave(reader: Reader, writer: Writer) -> None:
@@ -321,8 +319,8 @@ async def test_a_create_never_uses_a_kept_connection() -> None:
         await one.aclose()
 
 
-async def test_a_stale_kept_connection_costs_a_poll_nothing() -> None:
-    """The server answers once per connection and resets it, having promised to keep it."""
+async def test_a_stale_connection_does_not_fail_a_poll() -> None:
+    """The server promises to keep each connection, answers once and resets it."""
     whole = servers.response(200, interaction(), connection="keep-alive")
 
     async def after(reader: Reader, writer: Writer) -> None:
@@ -336,7 +334,7 @@ async def test_a_stale_kept_connection_costs_a_poll_nothing() -> None:
         await one.aclose()
 
 
-async def test_the_prompt_goes_out_whole_however_long() -> None:
+async def test_a_long_prompt_is_sent_whole() -> None:
     prompt = "ß" * (1 << 19)
     async with servers.answering(WHOLE) as server:
         assert isinstance(await adapter(server.url).create(order(prompt=prompt)), Launched)
@@ -344,8 +342,8 @@ async def test_the_prompt_goes_out_whole_however_long() -> None:
     assert prompt.encode() in request
 
 
-async def test_an_early_refusal_of_a_long_request_is_not_taken_for_proof() -> None:
-    """A server that answers and closes before it has read all: either the answer came through, or it is unknown."""
+async def test_an_early_refusal_of_a_long_request_is_no_proof() -> None:
+    """The server answers and closes before it has read everything: the reply arrives, or the verdict is Unknown."""
 
     async def behave(reader: Reader, writer: Writer) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""An interaction is read without trust: each field may be absent, of another type, or absurd."""
+"""Replies are read without trust: each field may be absent, of another type, or absurd."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_every_figure_of_usage() -> None:
 
 
 @pytest.mark.parametrize("absent", [None, {}, [], "9001", 9001, {"tokens": 5}, {"total_tokens": None}])
-def test_usage_that_is_not_told(absent: object) -> None:
+def test_missing_usage(absent: object) -> None:
     assert usage_of(absent) is None
 
 
@@ -78,7 +78,7 @@ def test_a_figure_may_be_a_float(figure: object, tokens: int) -> None:
     assert usage_of(json.loads(json.dumps({"total_tokens": figure}))) == Usage(total=tokens)
 
 
-def test_zero_is_not_told() -> None:
+def test_zero_counts_as_missing() -> None:
     zeros = {"total_tokens": 0, "total_input_tokens": 0, "total_output_tokens": 0}
     assert usage_of(zeros) is None
     assert usage_of({**zeros, "total_input_tokens": 7}) == Usage(total=7, input=7)
@@ -113,7 +113,7 @@ def test_zero_is_believed_only_of_a_run_that_ended_before_it_did_anything(
 
 
 @pytest.mark.parametrize("absurd", [2**53 + 1, True, "1e9", "٣", "", "9" * 5000, [], {}, float("nan"), float("inf")])
-def test_an_absurd_figure_counts_as_not_told(absurd: object) -> None:
+def test_an_absurd_figure_counts_as_missing(absurd: object) -> None:
     assert usage_of({"total_tokens": absurd}) is None
     assert usage_of({"total_tokens": absurd, "total_input_tokens": 7}) == Usage(total=7, input=7)
 
@@ -158,24 +158,24 @@ def test_a_result_keeps_its_end() -> None:
 
 
 @pytest.mark.parametrize("garbage", [None, [], "x", {}, {"id": "v1_Chd"}, {"status": 5}, {"status": ""}])
-def test_an_answer_without_a_status_is_no_answer(garbage: object) -> None:
+def test_a_reply_without_a_status_is_refused(garbage: object) -> None:
     with pytest.raises(ValueError, match="no status"):
         remote_run(garbage, "v1_Chd")
 
 
-def test_an_answer_about_another_run_proves_nothing_of_this_one() -> None:
+def test_a_reply_about_another_run_is_refused() -> None:
     with pytest.raises(ValueError, match="another interaction"):
         remote_run(interaction(status="completed"), "v1_Else")
 
 
 @pytest.mark.parametrize("told", [None, 7, "v1_Chd", "interactions/v1_Chd"])
-def test_an_answer_may_leave_the_id_out_or_write_it_long(told: object) -> None:
+def test_a_reply_may_omit_the_id_or_give_it_as_a_path(told: object) -> None:
     assert remote_run(interaction(id=told), "v1_Chd").remote_id == "v1_Chd"
 
 
 @settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["id", "usage", "steps", "labels", "errors", "environment_id"]), JSON))
-def test_no_answer_breaks_the_reader(fields: dict[str, object]) -> None:
+def test_no_reply_breaks_the_reader(fields: dict[str, object]) -> None:
     run = remote_run({**fields, "id": "r", "status": "in_progress"}, "r")
     repr(run).encode()
     assert run.usage is None or min(run.usage.total, run.usage.cached) >= 0

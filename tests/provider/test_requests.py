@@ -1,4 +1,4 @@
-"""The create body holds exactly what the wire notes name, and the token limit in every case."""
+"""The body of a launch has exactly the documented fields, and always the token limit."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def test_deep_research_has_no_model_and_still_the_token_limit() -> None:
     assert config == {"type": "deep-research", "max_total_tokens": "200000"}
 
 
-def test_a_saved_agent_without_a_model_of_ours() -> None:
+def test_a_saved_agent_has_no_model() -> None:
     config = json.loads(launch_body(order(agent="my-agent", model="")))["agent_config"]
     assert config == {"type": "antigravity", "max_total_tokens": "200000"}
 
 
-def test_a_prompt_in_any_script_goes_out_as_it_is() -> None:
+def test_a_prompt_in_any_script_is_sent_unchanged() -> None:
     prompt = 'Ünï "quoted" \u202e \0 日本'
     assert json.loads(launch_body(order(prompt=prompt)))["input"] == prompt
 
 
 @pytest.mark.parametrize("broken", [{"prompt": "\ud800"}, {"tools": ("{",)}, {"network": "nonsense"}])
-def test_what_cannot_be_written_is_a_value_error(broken: dict[str, object]) -> None:
+def test_what_cannot_be_json_is_a_value_error(broken: dict[str, object]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any of them: the caller only needs the kind
         launch_body(order(**broken))
 

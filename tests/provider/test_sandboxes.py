@@ -1,4 +1,4 @@
-"""Sandboxes: an id or a clear reason, and never `gone` from an answer that is about the call."""
+"""Sandbox calls return an id or a clear error; a reply about the call itself never means that a sandbox is gone."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ async def test_a_service_without_sandboxes(status: int, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"<html>", {"id": ""}, {"id": 7}, {"id": "a b"}])
-async def test_a_sandbox_without_an_id_is_none(body: object) -> None:
+async def test_a_reply_without_the_id_of_a_sandbox_is_an_error(body: object) -> None:
     with pytest.raises(Unavailable, match="HTTP 200"):
         await provider(answering(200, body)).make_sandbox(network=None)
 
 
-async def test_a_network_that_is_no_json_is_not_sent() -> None:
+async def test_a_network_setting_that_is_not_json_is_not_sent() -> None:
     service = Service((200, {"id": "x"}))
     with pytest.raises(ProviderError, match="not JSON"):
         await provider(service).make_sandbox(network="{")
@@ -51,7 +51,7 @@ async def test_a_network_that_is_no_json_is_not_sent() -> None:
         (501, b"", Unavailable),
     ],
 )
-async def test_an_answer_that_is_not_about_the_sandbox(status: int, body: bytes, kind: type[ProviderError]) -> None:
+async def test_a_reply_that_is_not_about_the_sandbox(status: int, body: bytes, kind: type[ProviderError]) -> None:
     with pytest.raises(kind):
         await provider(answering(status, body)).delete_sandbox("e1")
 
@@ -59,7 +59,7 @@ async def test_an_answer_that_is_not_about_the_sandbox(status: int, body: bytes,
 @pytest.mark.parametrize(
     ("status", "body"), [(200, b""), (200, b"{}"), (204, b""), (404, NO_THING), (404, b""), (410, b"")]
 )
-async def test_a_sandbox_is_deleted_or_was_already(status: int, body: bytes) -> None:
+async def test_a_sandbox_is_deleted_or_gone_already(status: int, body: bytes) -> None:
     service = Service((status, body))
     await provider(service).delete_sandbox("e1")
     assert service.asked == ["DELETE environments/e1"]

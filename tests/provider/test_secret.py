@@ -1,4 +1,4 @@
-"""The key is read from safe places only and shows nowhere; texts from outside lose it and the prompt."""
+"""The key is read from safe places only, appears nowhere, and is masked in texts from outside."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from console.provider.http.secret import MASK, Redactor, Secret
 from tests.provider.examples import KEY, PROMPT
 
 
-def test_a_secret_shows_in_no_text() -> None:
+def test_a_secret_appears_in_no_text() -> None:
     secret = Secret(f"  {KEY}\n")
     assert secret.reveal() == KEY
     for shown in (repr(secret), str(secret), f"{secret}", f"{secret:>40}", f"{[secret]}", "%s" % secret):  # noqa: UP031 - every way to print
@@ -76,7 +76,7 @@ def test_a_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes) -> 
     assert caught.value.__cause__ is None
 
 
-def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None:
+def test_what_is_not_a_regular_file_is_refused_without_blocking(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo", 0o600)
     with pytest.raises(ValueError, match="not a regular file"):
         Secret.from_file(tmp_path / "fifo")
@@ -86,14 +86,14 @@ def test_what_is_no_file_is_refused_and_never_waited_for(tmp_path: Path) -> None
         Secret.from_file(tmp_path / "absent")
 
 
-def test_a_redactor_takes_out_the_key_and_half_of_it() -> None:
+def test_a_redactor_masks_the_key_and_parts_of_it() -> None:
     redact = Redactor(Secret(KEY))
     assert redact(f"API key not valid: {KEY}.") == f"API key not valid: {MASK}."
     assert KEY[:14] not in redact(f"Bad key {KEY[:14]}...")
     assert KEY not in repr(redact)
 
 
-def test_a_redactor_takes_out_pieces_of_the_prompt() -> None:
+def test_a_redactor_masks_passages_of_the_prompt() -> None:
     redact = Redactor(Secret(KEY)).also_redacting(PROMPT, "")
     assert redact(f"cannot use '{PROMPT}' here") == f"cannot use '{MASK}' here"
     assert redact(f"near '{PROMPT[10:50]}'") == f"near '{MASK}'"
@@ -109,7 +109,7 @@ def test_a_short_prompt_garbles_no_message() -> None:
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
-def test_the_key_never_comes_through(before: str, after: str) -> None:
+def test_the_key_is_masked_in_any_text(before: str, after: str) -> None:
     assert KEY not in Redactor(Secret(KEY))(before + KEY + after)
 
 

@@ -1,4 +1,4 @@
-"""GET, cancel and the sandbox calls: what each status means, what is tried again, and what never is."""
+"""GET, cancel and sandbox calls: the meaning of each status, and what is retried."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ALL = {**HARMLESS, **ONCE}
 
 
 class Service:
-    """Answers by turns, the last one for ever, and remembers what it was asked."""
+    """Gives its answers in turn, at the end always the last, and records the requests."""
 
     def __init__(self, *answers: tuple[int, object] | Exception) -> None:
         self.asked: list[str] = []
@@ -71,7 +71,7 @@ async def test_an_id_is_escaped_in_every_call() -> None:
 
 
 @pytest.mark.parametrize("call", [name for name in ALL if name != "make"])
-async def test_what_cannot_be_an_id_is_gone_without_asking(call: str) -> None:
+async def test_what_cannot_be_an_id_is_not_found_without_a_request(call: str) -> None:
     service = Service((200, {}))
     for bad in ("", "..", "."):
         with pytest.raises(NotFound):
@@ -95,7 +95,9 @@ async def test_what_cannot_be_an_id_is_gone_without_asking(call: str) -> None:
         (OSError("x"), Unavailable),
     ],
 )
-async def test_what_the_network_does(call: str, error: Exception, kind: type[ProviderError]) -> None:
+async def test_which_exception_a_network_failure_becomes(
+    call: str, error: Exception, kind: type[ProviderError]
+) -> None:
     with pytest.raises(kind) as caught:
         await ALL[call](provider(Service(error)))
     assert caught.value.__context__ is None
@@ -115,7 +117,7 @@ async def test_what_the_network_does(call: str, error: Exception, kind: type[Pro
         (307, Unavailable),
     ],
 )
-async def test_what_a_status_is(call: str, status: int, kind: type[ProviderError]) -> None:
+async def test_what_a_status_means_for_a_call(call: str, status: int, kind: type[ProviderError]) -> None:
     with pytest.raises(kind) as caught:
         await ALL[call](provider(answering(status, error_old(status, f"x\x1b[2J{KEY}" + "y" * 500))))
     assert is_sanitized(str(caught.value))
@@ -125,7 +127,7 @@ async def test_what_a_status_is(call: str, status: int, kind: type[ProviderError
 
 @pytest.mark.parametrize("call", sorted(ALL))
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_wish_to_wait_is_passed_on(call: str, status: int) -> None:
+async def test_a_requested_wait_is_passed_on(call: str, status: int) -> None:
     service = Service((status, b""))
     service.headers = {"retry-after": "9"}
     with pytest.raises(Unavailable) as caught:
@@ -136,14 +138,14 @@ async def test_a_wish_to_wait_is_passed_on(call: str, status: int) -> None:
 
 @pytest.mark.parametrize("call", sorted(HARMLESS))
 @pytest.mark.parametrize("hiccup", [httpx.ReadError("reset"), (503, b""), (502, b"<html>"), (500, error_old(500))])
-async def test_a_harmless_call_outlives_a_hiccup(call: str, hiccup: tuple[int, object] | Exception) -> None:
+async def test_a_repeatable_call_survives_a_transient_error(call: str, hiccup: tuple[int, object] | Exception) -> None:
     service = Service(hiccup, (200, interaction()))
     await HARMLESS[call](provider(service))
     assert len(service.asked) == 2
 
 
 @pytest.mark.parametrize("call", sorted(HARMLESS))
-async def test_a_harmless_call_gives_up_after_a_few_tries(call: str) -> None:
+async def test_a_repeatable_call_gives_up_after_a_few_attempts(call: str) -> None:
     service = Service((503, error_new("service_unavailable", "Busy.")))
     with pytest.raises(Unavailable, match="HTTP 503: service_unavailable: Busy"):
         await HARMLESS[call](provider(service))
@@ -152,7 +154,7 @@ async def test_a_harmless_call_gives_up_after_a_few_tries(call: str) -> None:
 
 @pytest.mark.parametrize("call", sorted(ONCE))
 @pytest.mark.parametrize("hiccup", [httpx.ReadError("reset"), (503, b""), (500, b"")])
-async def test_what_is_not_for_doubling_is_sent_once(call: str, hiccup: tuple[int, object] | Exception) -> None:
+async def test_a_call_that_must_not_be_repeated_is_sent_once(call: str, hiccup: tuple[int, object] | Exception) -> None:
     service = Service(hiccup, (200, interaction()))
     with pytest.raises(Unavailable):
         await ONCE[call](provider(service))
@@ -163,14 +165,16 @@ async def test_what_is_not_for_doubling_is_sent_once(call: str, hiccup: tuple[in
 @pytest.mark.parametrize(
     "error", [httpx.ConnectError("x"), httpx.ReadTimeout("x"), (429, b""), (404, NO_THING), (403, b"")]
 )
-async def test_what_a_second_try_would_not_cure_is_tried_once(call: str, error: tuple[int, object] | Exception) -> None:
+async def test_an_error_that_a_retry_would_not_cure_is_not_retried(
+    call: str, error: tuple[int, object] | Exception
+) -> None:
     service = Service(error)
     with suppress(ProviderError):
         await HARMLESS[call](provider(service))
     assert len(service.asked) == 1
 
 
-async def test_an_answer_that_is_too_large_is_not_asked_for_again() -> None:
+async def test_a_reply_that_is_too_large_is_not_requested_again() -> None:
     service = Service((200, {**interaction(), "padding": "x" * 10_000}))
     with pytest.raises(Unavailable, match="more than 5000 bytes"):
         await provider(service, body_bytes=5000).get("v1_Chd")
@@ -184,7 +188,7 @@ async def test_a_get_of_garbage_proves_nothing(body: object) -> None:
 
 
 @pytest.mark.parametrize("body", [NO_METHOD, NO_THING, b""])
-async def test_a_get_of_404_is_gone(body: bytes) -> None:
+async def test_a_get_of_404_is_not_found(body: bytes) -> None:
     with pytest.raises(NotFound):
         await provider(answering(404, body)).get("v1_Chd")
 

@@ -1,4 +1,4 @@
-"""The decoder agrees with httpx-sse where a stream is well-formed, and keeps what httpx-sse drops."""
+"""The decoder agrees with httpx-sse on well-formed streams, and keeps what httpx-sse drops."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_stream_with_everything_in_it() -> None:
     assert decoded(SAMPLE) == FRAMES
 
 
-def test_wherever_the_network_cuts_it() -> None:
+def test_chunk_boundaries_do_not_matter() -> None:
     for cut in range(len(SAMPLE)):
         assert decoded(SAMPLE[:cut], SAMPLE[cut:]) == FRAMES, cut
     assert decoded(*(bytes([byte]) for byte in SAMPLE)) == FRAMES
@@ -53,7 +53,7 @@ def test_each_kind_of_newline(newline: bytes) -> None:
     assert decoded(*(bytes([byte]) for byte in stream)) == expected
 
 
-def test_a_line_that_ends_in_cr_is_told_at_once() -> None:
+def test_a_line_that_ends_in_cr_is_returned_at_once() -> None:
     assert SseDecoder().feed(b"data: a\r\r") == [Frame(event="", data="a")]
 
 
@@ -64,7 +64,7 @@ def test_the_end_of_the_stream_completes_what_is_left() -> None:
     assert decoded() == []
 
 
-def test_garbage_is_passed_over() -> None:
+def test_garbage_is_skipped() -> None:
     assert decoded(b"<html>\nfoo: bar\n\xff\xfe\x00\n\ndata: a\xff\n\n") == [Frame(event="", data="a\ufffd")]
 
 
@@ -72,7 +72,7 @@ def test_only_a_bom_at_the_start_is_one() -> None:
     assert decoded(b"data: a\n\n\xef\xbb\xbfdata: b\n\n") == [Frame(event="", data="a")]
 
 
-def test_a_line_that_is_too_long_costs_its_own_event_only() -> None:
+def test_a_line_that_is_too_long_drops_only_its_event() -> None:
     huge = b"data: " + b"x" * MAX_LINE + b"\n\n"
     assert decoded(b"data: a\n\n" + huge + b"data: b\n\n") == [Frame(event="", data="a"), Frame(event="", data="b")]
     assert decoded(b"data: start\n" + huge + b"data: b\n\n") == [Frame(event="", data="b")]
@@ -91,7 +91,7 @@ def test_a_line_without_end_takes_no_memory() -> None:
 
 
 @given(st.lists(st.binary(max_size=40), max_size=10))
-def test_no_bytes_break_it_and_cuts_do_not_matter(chunks: list[bytes]) -> None:
+def test_no_bytes_break_the_decoder(chunks: list[bytes]) -> None:
     assert decoded(*chunks) == decoded(b"".join(chunks))
 
 
@@ -101,7 +101,7 @@ EVENT = st.tuples(LINE, st.lists(LINE, min_size=1, max_size=3))
 
 @given(st.lists(EVENT, max_size=5))
 def test_a_well_formed_stream_is_read_as_httpx_sse_reads_it(events: list[tuple[str, list[str]]]) -> None:
-    """An independent decoder as the judge."""
+    """httpx-sse is the independent reference."""
     text = "".join(f"event: {name}\n" + "".join(f"data: {line}\n" for line in data) + "\n" for name, data in events)
 
     response = httpx.Response(200, headers={"content-type": "text/event-stream"}, content=text.encode())

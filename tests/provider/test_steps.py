@@ -1,4 +1,4 @@
-"""Each of the service's step types, and those it does not have yet, gives one text that a person can read."""
+"""Each step type of the service, and unknown ones, becomes one readable text."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_text_of_a_step(step: dict[str, object], shown: str) -> None:
     assert step_text(step) == shown
 
 
-def test_the_table_holds_each_type_of_the_wire_notes() -> None:
+def test_the_examples_cover_each_type_of_the_wire_notes() -> None:
     tools = ["function", "code_execution", "google_search", "url_context", "file_search", "google_maps", "retrieval"]
     pairs = [
         f"{tool}_{end}"
@@ -74,8 +74,8 @@ def test_the_table_holds_each_type_of_the_wire_notes() -> None:
     assert {"user_input", "model_output", "thought", *pairs} <= {step.get("type") for step, _ in STEPS}
 
 
-def test_steps_are_numbered_as_a_stream_numbers_them() -> None:
-    """A GET repeats the user's input, a stream does not: it is not counted, and the prompt is not kept."""
+def test_steps_have_the_indexes_of_the_stream() -> None:
+    """A GET repeats the user's input and a stream does not, so it is neither counted nor kept."""
     steps = numbered([{"type": "user_input", "content": "prompt"}, {"type": "thought"}, None, {"type": "x" * 100}])
     assert [(step.index, len(step.kind)) for step in steps] == [(0, 7), (1, 7), (2, 64)]
     assert steps[1].kind == "unknown"
@@ -87,7 +87,7 @@ def test_no_steps(value: object) -> None:
     assert numbered(value) == ()
 
 
-def test_texts_and_numbers_are_capped() -> None:
+def test_texts_and_counts_are_limited() -> None:
     huge = "x" * 100_000
     for step in ({"type": "model_output", "content": huge}, {"type": "code_execution_result", "result": [huge, huge]}):
         assert len(step_text(step)) == STEP_LENGTH
@@ -96,7 +96,7 @@ def test_texts_and_numbers_are_capped() -> None:
     assert len(numbered([{}] * (MAX_STEPS + 5))) == MAX_STEPS
 
 
-def test_deep_nesting_is_survived() -> None:
+def test_deep_nesting_is_no_error() -> None:
     deep: object = "x"
     for _ in range(50_000):
         deep = [deep]

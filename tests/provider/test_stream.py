@@ -1,4 +1,4 @@
-"""The stream is decoration: it ends without an error however it ends, and only a stream never opened is one."""
+"""A stream ends without an error however it ends; only one that cannot be opened raises."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def streaming(*pieces: bytes) -> GeminiProvider:
 
 
 class Body(httpx.AsyncByteStream):
-    """A body that ends in a broken connection where the last piece is no bytes."""
+    """A body that ends in a broken connection if its last piece is empty."""
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = pieces
@@ -86,13 +86,13 @@ TOLD = [
         [event("novel.event", x=1), b"data: {broken\n\n"],
     ],
 )
-async def test_however_it_ends_it_ends_without_an_error(ending: list[bytes]) -> None:
+async def test_no_ending_of_a_stream_is_an_error(ending: list[bytes]) -> None:
     events = await followed(streaming(b"\xef\xbb\xbf" + CREATED, STEP + STOP[:5], STOP[5:], *ending))
     assert events[:3] == TOLD
     assert events[3:] in ([], [StreamEvent(status="completed")])
 
 
-async def test_nothing_is_read_after_the_last_word() -> None:
+async def test_nothing_is_read_after_the_last_event() -> None:
     never = event("interaction.status_update", status="never")
     assert await followed(streaming(COMPLETED + never, never)) == [StreamEvent(status="completed")]
 
@@ -131,7 +131,7 @@ async def test_a_stream_that_is_refused(status: int, kind: type[ProviderError]) 
         await followed(provider(answering(status, error_old(status))))
 
 
-async def test_a_refusal_is_told_in_its_own_words() -> None:
+async def test_a_refusal_is_reported_in_the_words_of_the_service() -> None:
     with pytest.raises(NotFound, match=r"HTTP 404: not_found: No such interaction\."):
         await followed(provider(answering(404, error_new("not_found", "No such interaction."))))
     broken = provider(lambda _: httpx.Response(404, stream=Body(b"{", BROKEN)))
@@ -158,8 +158,8 @@ def real(url: str, **bounds: float) -> GeminiProvider:
     return GeminiProvider(base_url=url, secret=Secret(KEY), bounds=quick(**bounds))
 
 
-async def test_each_event_is_told_when_it_comes() -> None:
-    """The server goes on only after the client has heard."""
+async def test_each_event_is_yielded_at_once() -> None:
+    """The server goes on only after the client has received the event."""
     heard = asyncio.Event()
 
     async def behave(reader: Reader, writer: Writer) -> None:
@@ -187,7 +187,7 @@ async def test_silence_ends_a_stream() -> None:
         assert await followed(real(server.url, silence_s=1.0)) == TOLD[:1]
 
 
-async def test_a_stream_that_drips_comments_is_left_in_the_end() -> None:
+async def test_a_stream_of_comments_is_closed_in_the_end() -> None:
     async def behave(reader: Reader, writer: Writer) -> None:
         await servers.read_request(reader)
         writer.write(HEAD + chunk(CREATED))

@@ -1,4 +1,4 @@
-"""Frames become growing steps, cumulative usage and the status; nothing a stream says can break the fold."""
+"""Frames become growing steps, cumulative usage and the status; no stream can break the reducer."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_arguments_come_in_pieces() -> None:
     assert last_step(*frames).text == 'view_file {"AbsolutePath":"/a"}'
 
 
-def test_the_name_of_a_tool_stays_when_a_delta_leaves_it_out() -> None:
+def test_the_name_of_a_tool_is_kept_when_a_delta_omits_it() -> None:
     frames = (
         start(0, type="mcp_server_tool_call", name="lookup"),
         delta(0, type="mcp_server_tool_call", arguments={"q": "x"}),
@@ -107,7 +107,7 @@ def test_the_name_of_a_tool_stays_when_a_delta_leaves_it_out() -> None:
         ({"type": "arguments_delta", "arguments": "{}"}, "function_call", "function {}"),
     ],
 )
-def test_a_delta_whose_step_was_never_begun(piece: dict[str, object], kind: str, shown: str) -> None:
+def test_a_delta_without_a_started_step(piece: dict[str, object], kind: str, shown: str) -> None:
     assert last_step(delta(5, **piece)) == Step(index=5, kind=kind, text=shown)
 
 
@@ -124,7 +124,7 @@ def test_every_place_of_cumulative_usage() -> None:
     assert [event.usage if event else None for event in events] == [Usage(total=7)] * 6
 
 
-def test_a_replay_says_the_same_again() -> None:
+def test_a_replay_gives_the_same_events() -> None:
     frames = [
         start(0, type="model_output"),
         delta(0, type="text", text="a"),
@@ -158,7 +158,7 @@ def test_the_users_input_is_not_counted_and_not_shown() -> None:
         Frame(event="", data='{"error":{"code":"prohibited_content","message":"x"}}', bare=True),
     ],
 )
-def test_last_words(last: Frame) -> None:
+def test_last_events(last: Frame) -> None:
     fold = StreamReducer()
     fold.feed(start(0, type="thought"))
     assert not fold.ended
@@ -184,19 +184,19 @@ def test_last_words(last: Frame) -> None:
         frame("interaction.status_update", status=5, usage={"total_tokens": -1}),
     ],
 )
-def test_noise_tells_nothing_and_ends_nothing(noise: Frame) -> None:
+def test_noise_gives_no_event_and_ends_nothing(noise: Frame) -> None:
     fold = StreamReducer()
     assert fold.feed(noise) is None
     assert not fold.ended
 
 
-def test_the_type_may_stand_in_the_frame_alone_or_the_payload_alone() -> None:
+def test_the_type_may_be_in_the_frame_or_in_the_payload() -> None:
     assert told(Frame(event="interaction.status_update", data='{"status":"queued"}')) == [StreamEvent(status="queued")]
     bare = Frame(event="", data='{"event_type":"interaction.status_update","status":"queued"}', bare=True)
     assert told(bare) == [StreamEvent(status="queued")]
 
 
-def test_a_step_and_the_number_of_open_ones_are_capped() -> None:
+def test_texts_and_open_steps_are_limited() -> None:
     fold = StreamReducer()
     for _ in range(5):
         event = fold.feed(delta(0, type="text", text="x" * STEP_LENGTH))
@@ -219,7 +219,7 @@ PAYLOADS = st.dictionaries(
 
 @settings(max_examples=50)
 @given(st.lists(st.tuples(EVENTS, PAYLOADS), max_size=8))
-def test_no_stream_breaks_the_fold(stream: list[tuple[str, dict[str, object]]]) -> None:
+def test_no_stream_breaks_the_reducer(stream: list[tuple[str, dict[str, object]]]) -> None:
     fold = StreamReducer()
     for event_type, payload in stream:
         repr(fold.feed(frame(event_type, **payload))).encode()

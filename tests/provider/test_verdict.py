@@ -1,4 +1,4 @@
-"""The verdict table is whole: over every exception of httpx, every status, and every form of body."""
+"""The verdicts for every exception of httpx, every status, and every form of body."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ UNKNOWN = {
     "WriteError",
     "WriteTimeout",
 }
-"""Reviewed one by one: each can be raised, or is not proven not to be, after the first byte of the request."""
+"""Reviewed one by one: each may be raised after the first byte of the request."""
 
 FORMS: dict[str, Callable[[int], bytes]] = {
     "old": error_old,
@@ -78,7 +78,7 @@ def _plain(line: str) -> str:
 
 
 def exceptions_of_httpx() -> dict[str, type[Exception]]:
-    """Every exception class that httpx defines, exported or not."""
+    """Return every exception class that httpx defines, exported or not."""
     found: dict[str, type[Exception]] = {}
     ancestors: list[type[BaseException]] = [BaseException]
     while ancestors:
@@ -92,25 +92,25 @@ def exceptions_of_httpx() -> dict[str, type[Exception]]:
 
 
 def made(kind: type[Exception]) -> Exception:
-    """An instance, though some of them want more than a message."""
+    """Return an instance; some of the classes require more than a message."""
     error = kind.__new__(kind)
     Exception.__init__(error, "what httpx said")
     return error
 
 
-def test_each_exception_of_httpx_was_judged() -> None:
-    """A release that adds one fails here until somebody has read when it is raised."""
+def test_each_exception_of_httpx_is_classified() -> None:
+    """A release that adds an exception fails here until it has been reviewed."""
     assert exceptions_of_httpx().keys() == PROVEN_NOT_SENT | UNKNOWN
 
 
 @pytest.mark.parametrize("name", sorted(PROVEN_NOT_SENT))
-def test_only_these_prove_that_nothing_was_sent(name: str) -> None:
+def test_these_prove_that_nothing_was_sent(name: str) -> None:
     verdict = verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), _plain)
     assert verdict == NotSent(why=f"no connection: {name}: what httpx said")
 
 
 @pytest.mark.parametrize("name", sorted(UNKNOWN))
-def test_every_other_one_proves_nothing(name: str) -> None:
+def test_every_other_exception_of_httpx_proves_nothing(name: str) -> None:
     assert isinstance(verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), _plain), Unknown)
 
 
@@ -126,11 +126,11 @@ def test_every_other_one_proves_nothing(name: str) -> None:
         ExceptionGroup("x", [OSError()]),
     ],
 )
-def test_what_httpx_did_not_translate_proves_nothing(error: Exception) -> None:
+def test_exceptions_from_elsewhere_prove_nothing(error: Exception) -> None:
     assert isinstance(verdict_of_failure(classify_failure(error), _plain), Unknown)
 
 
-def test_a_subclass_of_a_proof_is_no_proof() -> None:
+def test_a_subclass_proves_nothing() -> None:
     class Later(httpx.ConnectError):
         pass
 
@@ -187,12 +187,12 @@ def test_a_success_with_an_id_is_a_launch(status: int) -> None:
         '"' + "x" * 1025 + '"',
     ],
 )
-def test_a_success_without_an_id_that_can_be_kept_is_unknown(bad_id: str) -> None:
+def test_a_success_without_a_usable_id_is_unknown(bad_id: str) -> None:
     body = f'{{"id":{bad_id},"status":"in_progress"}}'.encode()
     assert verdict_of_reply(_reply(200, body), _plain, read_launched) == Unknown(why="HTTP 200 without an id")
 
 
-def test_the_id_may_come_without_anything_else() -> None:
+def test_the_id_alone_is_enough() -> None:
     launched = verdict_of_reply(_reply(200, b'{"id":"v1_A","environment_id":5}'), _plain, read_launched)
     assert launched == Launched(remote_id="v1_A", status="", environment_id=None)
 
@@ -204,7 +204,7 @@ def test_a_status_word_is_kept_raw() -> None:
     assert launched.status == "dreaming"
 
 
-def test_a_rate_limit_tells_how_long_to_wait() -> None:
+def test_a_rate_limit_has_the_requested_wait() -> None:
     limited = verdict_of_reply(
         _reply(429, error_new("rate_limit_exceeded"), **{"retry-after": "7"}), _plain, read_launched
     )
