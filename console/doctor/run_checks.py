@@ -8,7 +8,7 @@ from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
-from console.engine.clock_steps import BASELINE
+from console.engine.housekeeping import BASELINE
 from console.engine.ownership import SchedulerLock, is_alive
 from console.engine.settings import Timings
 from console.journal.launch_journal import LaunchJournal

@@ -1,4 +1,4 @@
-"""What a guard works with, and the scribe that carries events from the store into the log."""
+"""What the parts of one engine share: its ports, its settings and its identity, handed in at construction."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from console.domain.run import Run
-from console.domain.timestamps import Clock
+from console.domain.run import Run, RunId
+from console.domain.timestamps import Clock, Timestamp
 from console.domain.usage import Price
 from console.engine.log_flush import LogFlusher
 from console.engine.problems import Problems
 from console.engine.settings import EngineSettings, Timings
+from console.engine.tasks import BackgroundTasks
 from console.journal.launch_journal import LaunchJournal
 from console.provider.contract import Provider
 from console.store.store import Store
@@ -19,7 +20,10 @@ from console.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineContext:
-    """Everything a guard needs, handed in."""
+    """The ports and settings of one engine.
+
+    Kept apart because every part of the engine needs it while it needs none of them.
+    """
 
     store: Store
     log_flusher: LogFlusher
@@ -28,13 +32,18 @@ class EngineContext:
     clock: Clock
     settings: EngineSettings
     owner: str
+    """The id of this process among the owners of runs."""
     problems: Problems
+    background: BackgroundTasks
+    """Writes that nobody waits for."""
+    cancelled_at: dict[RunId, Timestamp] = field(default_factory=dict)
+    """When this process last sent a cancel for a run."""
     holds_lock: Callable[[], bool] = field(default=lambda: True)
-    """False where others take this process for dead: then it launches nothing."""
+    """False once the lock file of this process was removed: others then take over its runs, so it launches nothing."""
     timings: Timings = field(default_factory=Timings)
     jitter: Callable[[float], float] = field(default=lambda longest: random.uniform(0.0, longest))
     """A random wait between 0 and `longest` seconds."""
 
     def price(self, run: Run) -> Price | None:
-        """What the model of `run` costs, where the table knows it."""
+        """The price of the model of `run`; None where the config has none for it."""
         return self.settings.prices.get(run.fingerprint.model)

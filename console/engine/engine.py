@@ -1,12 +1,16 @@
-"""The engine owns its tasks and outlives every screen: `async with Engine(...) as engine`, then show it or not."""
+"""The engine of one process on a state folder: `async with Engine(...) as engine`, with a screen or without.
+
+It owns its tasks and outlives every screen. Each concern (reading rows, take-over, overdue cancels, schedule, …) and
+each run has a task of its own; see `tasks.py` and `supervisor.py` for what happens when one of them raises.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -15,15 +19,17 @@ from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Clock
 from console.engine.context import EngineContext
 from console.engine.errors import StoreError
+from console.engine.housekeeping import ClockStepDetector, DeadOwners, Heartbeat
 from console.engine.log_flush import LogFlusher
 from console.engine.operations import Operations
-from console.engine.ownership import OwnerLock, SchedulerLock
+from console.engine.ownership import OwnerLock, SchedulerLock, problems_path
 from console.engine.problems import Problems
 from console.engine.queries import Queries
 from console.engine.rollout import Rollout
 from console.engine.scheduling.scheduler import Scheduler
 from console.engine.settings import EngineSettings, Timings
 from console.engine.supervisor import Supervisor
+from console.engine.tasks import BackgroundTasks, Concern, ConcernRunner, describe
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
@@ -32,18 +38,15 @@ from console.store.store import Store
 if TYPE_CHECKING:
     from console.engine.usage import UsageReporter
 
-log_line = logging.getLogger("nightdesk")
+log = logging.getLogger("nightdesk")
 
 NOBODY = "0" * 32
-"""The owner of a process that guards nothing."""
+"""The owner of a process that supervises nothing."""
 SETTLED = frozenset({State.ENDED, State.UNCONFIRMED})
 
 
 class Engine:
-    """One process's engine on a state folder. The parts are handed in open and are closed by whoever opened them."""
-
-    ticks = 0
-    """Ticks that came to their end, with a working store or without: while it rises this engine is alive."""
+    """One process's engine. Its ports are handed in open and are closed by whoever opened them."""
 
     def __init__(
         self,
@@ -58,12 +61,12 @@ class Engine:
         timings: Timings | None = None,
         randomness: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """`folder` is the state folder, made by the store. Nothing happens before `__aenter__`."""
+        """`folder` is the state folder, made by the store. Nothing happens before `__aenter__`. Raises OSError."""
         self.settings = settings
-        owners = folder / "owners"
+        self._owners = folder / "owners"
         self._guards_runs = settings.kind.guards and not settings.read_only
-        self._lock = OwnerLock(owners) if self._guards_runs else None
-        problems = Problems()
+        self._lock = OwnerLock(self._owners) if self._guards_runs else None
+        problems = Problems(lambda: clock.now().wall_ms)
         self._context = EngineContext(
             store=store,
             log_flusher=LogFlusher(store, log, problems),
@@ -73,34 +76,59 @@ class Engine:
             settings=settings,
             owner=self._lock.id if self._lock else NOBODY,
             problems=problems,
+            background=BackgroundTasks(problems),
             holds_lock=self._lock.is_held if self._lock else lambda: False,
             timings=timings or Timings(),
         )
-        self._supervisor = Supervisor(self._context, owners)
+        self._concerns = ConcernRunner(problems)
+        self._supervisor = Supervisor(self._context, self._owners)
         self.operations = Operations(self._context, self._supervisor, randomness)
         self.rollout = Rollout(self._context)
         self._scheduling = SchedulerLock(folder)
-        self._scheduler = Scheduler(self._context, self.operations, self._scheduling, log_line.info)
-        self.queries = Queries(self._context, self.operations, self.rollout, self._scheduling, owners)
+        self._scheduler = Scheduler(self._context, self.operations, self._scheduling, _info)
+        self.queries = Queries(self._context, self.operations, self.rollout, self._scheduling, self._owners)
         self._log_path = folder / "runs.log"
         self._usage: UsageReporter | None = None
-        self._watching: asyncio.Task[None] | None = None
         self._handed_over = False
 
     async def __aenter__(self) -> Self:
-        """Announces this owner and begins to watch. Raises StoreError."""
+        """Announce this owner and start its concerns. Raises StoreError; the lock is released then."""
         if self._lock is not None:
-            await self._context.store.controls.announce(
-                self._lock.id, kind=self.settings.kind.value, pid=os.getpid(), now=self._context.clock.now()
-            )
-            self._watching = asyncio.create_task(self._keep_watching(), name="watch")
+            try:
+                await self._context.store.controls.announce(
+                    self._lock.id, kind=self.settings.kind.value, pid=os.getpid(), now=self._context.clock.now()
+                )
+            except BaseException:
+                self._lock.release()
+                raise
+            self._concerns.start(self.concerns())
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Hands the runs over; none is stopped by it."""
+        """Hand the runs over; none is stopped by it."""
         await self.hand_over()
+
+    def concerns(self) -> tuple[Concern, ...]:
+        """What this engine repeats, each in a task of its own."""
+        tick, beat = self._context.timings.tick_s, self._context.timings.beat_ms / 1000
+        supervisor = self._supervisor
+        concerns = [
+            Concern(name="rows", round=self._read_rows, every_s=tick),
+            Concern(name="take-over", round=supervisor.take_over, every_s=tick),
+            Concern(name="overdue", round=supervisor.cancel_overdue, every_s=tick),
+            Concern(name="progress", round=supervisor.recorder.record, every_s=tick),
+            Concern(name="log", round=self._context.log_flusher.flush, every_s=tick),
+            Concern(name="observed", round=supervisor.record_observed, every_s=tick),
+            Concern(name="clock", round=ClockStepDetector(self._context).check, every_s=tick),
+            Concern(name="heartbeat", round=Heartbeat(self._context).beat, every_s=beat),
+            Concern(name="dead owners", round=DeadOwners(self._context, self._owners).remove, every_s=beat),
+            Concern(name="problems", round=self._publish_problems, every_s=tick),
+        ]
+        if self.settings.schedules:
+            concerns.append(Concern(name="schedule", round=self._scheduler.tick, every_s=tick))
+        return tuple(concerns)
 
     @property
     def usage(self) -> UsageReporter:
@@ -113,31 +141,46 @@ class Engine:
 
     @property
     def guarded(self) -> frozenset[RunId]:
-        """The runs this process guards."""
+        """The ids of the runs this process supervises."""
         return self._supervisor.guarded
 
+    @property
+    def rounds(self) -> Mapping[str, int]:
+        """The rounds of each concern that came to an end; all rise while this engine works."""
+        return self._concerns.rounds
+
+    def lagging(self) -> tuple[str, ...]:
+        """The concerns whose round takes longer than `stuck_after_s`: while there are any, the watchdog is not fed."""
+        return self._concerns.lagging(self._context.timings.stuck_after_s)
+
     async def hand_over(self) -> int:
-        """Guards no more, without stopping a run. How many open runs now wait for another process."""
+        """Supervise no more, without stopping a run; return how many open runs now wait for another process.
+
+        Whatever is raised on the way, every lock is released.
+        """
         if self._handed_over:
             return 0
         self._handed_over = True
-        if self._watching is not None:
-            self._watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watching
-        self._scheduling.release()
-        if self._usage is not None:
-            self._usage.close()
-        left = len(self._supervisor.guarded)
-        await self._supervisor.hand_over()
-        if self._lock is not None:
-            with suppress(StoreError):
-                await self._context.store.controls.withdraw(self._lock.id)
-            self._lock.release()
+        left = 0
+        try:
+            async with AsyncExitStack() as stack:
+                # Undone from the last to the first, each whatever the others raised.
+                if self._lock is not None:
+                    stack.callback(self._lock.release)
+                    stack.push_async_callback(self._withdraw)
+                stack.push_async_callback(self._context.background.stop)
+                stack.push_async_callback(self._supervisor.hand_over)
+                stack.callback(self._scheduling.release)
+                if self._usage is not None:
+                    stack.callback(self._usage.close)
+                stack.push_async_callback(self._concerns.stop)
+                left = len(self._supervisor.guarded)
+        except Exception as error:
+            self._context.problems.report("hand-over", f"hand-over: {describe(error)}", error)
         return left
 
     async def wait(self, run_id: RunId) -> Run:
-        """The run once it is ended or unconfirmed and its line is in the log, whoever guards it.
+        """The run once it is ended or unconfirmed and its line is in the log, whoever supervises it.
 
         Raises LookupError, StoreError.
         """
@@ -146,29 +189,47 @@ class Engine:
             if run.state in SETTLED:
                 await self._context.log_flusher.flush()
                 return run
-            await self._supervisor.settle_down(run_id, self._context.timings.tick_s / 4)
+            await self._supervisor.wait(run_id, self._context.timings.tick_s / 4)
 
     async def get_run(self, run_id: RunId) -> Run:
-        """The run now: as its guard here knows it, else as the store has it. Raises LookupError, StoreError."""
+        """The run now: as its supervisor here knows it, else as stored. Raises LookupError, StoreError."""
         run = self._supervisor.known(run_id) or await self._context.store.runs.get(run_id)
         if run is None:
             raise LookupError(f"no run has the id {run_id}")
         return run
 
     async def tick(self) -> None:
-        """One look at the state folder now, beside the one of every tick. Raises StoreError."""
+        """Read the state folder now, beside the round of every tick. Raises StoreError."""
         if self._lock is not None:
-            await self._supervisor.tick()
+            await self._supervisor.read_rows()
+            await self._supervisor.take_over()
+            await self._supervisor.cancel_overdue()
 
-    async def _keep_watching(self) -> None:
-        while True:
-            try:
-                await self._supervisor.tick()
-                if self.settings.schedules:
-                    await self._scheduler.tick()
-            except StoreError as error:
-                self._context.problems.set("store", str(error))
-            else:
-                self._context.problems.clear("store")
-            self.ticks += 1
-            await asyncio.sleep(self._context.timings.tick_s)
+    async def _read_rows(self) -> None:
+        await self._supervisor.read_rows()
+        for name in ("take-over", "overdue", "observed"):
+            self._concerns.wake(name)
+
+    async def _publish_problems(self) -> None:
+        lagging = self.lagging()
+        if lagging:
+            self._context.problems.report("supervision", f"supervision does not come round: {', '.join(lagging)}")
+        else:
+            self._context.problems.clear("supervision")
+        self._context.problems.publish(problems_path(self._owners, self._context.owner))
+
+    async def _withdraw(self) -> None:
+        """Take this owner out of the store, for at most `stop_wait_s`: nobody needs it to take the runs over."""
+        if self._lock is None:
+            return
+        problems_path(self._owners, self._lock.id).unlink(missing_ok=True)
+        withdrawing = asyncio.get_running_loop().create_task(
+            self._context.store.controls.withdraw(self._lock.id), name="withdraw"
+        )
+        await asyncio.wait({withdrawing}, timeout=self._context.timings.stop_wait_s)
+        if withdrawing.done() and not isinstance(withdrawing.exception(), StoreError | None):
+            withdrawing.result()
+
+
+def _info(line: str) -> None:
+    log.info("%s", line)

@@ -1,4 +1,7 @@
-"""Log flush."""
+"""Carries log records from the state store into `runs.log`.
+
+Kept apart because the context of the engine holds it, and it needs nothing of the engine but its problems.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from console.store.store import Store
 
 
 class LogFlusher:
-    """Writes every log record of the store that is not in the file yet, in the order of `ev`."""
+    """Appends every record of the store's outbox to the log, in the order of `ev`."""
 
     def __init__(self, store: Store, log: LogWriter, problems: Problems) -> None:
         self._store = store
@@ -21,10 +24,10 @@ class LogFlusher:
         self._mutex = asyncio.Lock()
 
     async def flush(self) -> None:
-        """A line is in the file before the act that caused it returns.
+        """Append what the file lacks. Operations call it before they return, so that their lines are in the file.
 
-        The file is derived from the store: where it cannot be written, the problem is shown and the lines
-        follow later. Never raises for the log; never undoes what the store holds.
+        The file is derived from the store: where it cannot be written, the problem is shown and the lines follow
+        later. Never raises for a log or a store that does not work.
         """
         try:
             async with self._mutex, self._log.locked_async():
@@ -32,6 +35,6 @@ class LogFlusher:
                     self._log.append(records, sync=True)
                     await self._store.outbox.mark_logged([record.ev for record in records])
         except (JournalError, StoreError) as error:
-            self._problems.set("log", f"the log is behind: {error}")
+            self._problems.report("log", f"the log is behind: {error}")
         else:
             self._problems.clear("log")

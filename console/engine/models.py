@@ -11,6 +11,7 @@ from console.domain.rollout import Evidence
 from console.domain.run import Limits, Run, RunId
 from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
+from console.engine.problems import Problem
 from console.store.history import Cursor, HistoryFilter, KeyState, KeyStatus, Page
 
 __all__ = [
@@ -71,8 +72,8 @@ class Snapshot:
     next_launch: NextLaunch | None = None
     time_zone: str = "UTC"
     """Of the caps: where the day begins."""
-    problems: tuple[str, ...] = ()
-    """Alarms in one cleaned line each: offline, stop not proven, clock stepped, store full."""
+    problems: tuple[Problem, ...] = ()
+    """What does not work now in this process and, with their pid, in the others on this state folder."""
     read_only: bool = False
 
 

@@ -1,9 +1,12 @@
-"""What an operator does. Each act returns when it is stored and its line stands in the log."""
+"""What an operator does: launch, approve, stop, pause, settle. Each returns when it is stored and in the log."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from console.domain.key import parse_date
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
@@ -11,7 +14,7 @@ from console.domain.limits import Cap
 from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_id
 from console.domain.task import Fingerprint, Task
 from console.engine.context import EngineContext
-from console.engine.errors import OperationRefused, StaleRun
+from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreError
 from console.engine.run.cancel import try_cancel
 from console.engine.run.launch import for_target
 from console.engine.scheduling.cron import date_for, next_times
@@ -19,9 +22,11 @@ from console.engine.settings import limits_of
 from console.engine.supervisor import Supervisor
 from console.provider.contract import ProviderError
 
+T = TypeVar("T")
+
 
 class Operations:
-    """Acts on the state folder; the guards of this process take up what it starts."""
+    """The operations on a state folder. Runs that they start are supervised by this process."""
 
     def __init__(self, context: EngineContext, supervisor: Supervisor, randomness: Callable[[int], bytes]) -> None:
         self._context = context
@@ -58,7 +63,7 @@ class Operations:
         )
 
     async def launch(self, request: LaunchRequest) -> LaunchResult:
-        """Claims the key and the hold, then guards the run from here, or, in a short command, leaves it to an engine.
+        """Claim the key and the hold, then supervise the run here or, in a short command, leave it to an engine.
 
         Skips and refusals are answers. Raises LookupError, ValueError (see `terms`), StoreError.
         """
@@ -68,7 +73,7 @@ class Operations:
         return await self._take_up(result)
 
     async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
-        """A proposal becomes a launch; the caps are judged now. Raises ActRefused, LookupError."""
+        """Launch a proposal; the caps are checked now. Raises OperationRefused, LookupError."""
         run = await self._proposal(run_id)
         task = self._context.settings.task(run.task)
         if task is None or Fingerprint.of(for_target(task, run.target)) != run.fingerprint:
@@ -86,7 +91,7 @@ class Operations:
         return await self._take_up(result)
 
     async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """A proposal ends without a launch. Raises ActRefused, LookupError."""
+        """End a proposal without a launch. Raises OperationRefused, LookupError."""
         await self._proposal(run_id)
         now = self._context.clock.now()
         run = await self._context.store.claims.decline(run_id, by=by, reason=reason, now=now)
@@ -94,55 +99,106 @@ class Operations:
         return run
 
     async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
-        """Stores the wish, then cancels at once, whoever guards the run. An ended run comes back as it is.
+        """Stop a run, whoever supervises it. An ended run is returned as it is.
 
-        The run is stopped only when the provider shows it. Raises LookupError, ActRefused for a proposal.
+        The cancel is sent within a second, also where the request cannot be stored: `trouble` of the returned run
+        says so, and the request is stored as soon as the store works. The run is stopped only when the provider
+        shows it. Raises LookupError, OperationRefused for a proposal, StoreError where nothing is known of the run.
         """
-        run = await self._run(run_id)
+        run = await self._known(run_id)
         if run.state is State.PROPOSED:
             raise OperationRefused("nothing runs yet: the proposal can be declined")
-        (stopped,) = await self._stop((run_id,), by=by, reason=reason)
-        return stopped
+        return await self._stop(run, by=by, reason=reason)
 
     async def stop_all(self, *, by: str, reason: StopReason = StopReason.OPERATOR) -> tuple[Run, ...]:
-        """`stop` for every run that is live or unconfirmed."""
-        rows = await self._context.store.runs.open_runs()
-        return await self._stop(tuple(row.id for row in rows if row.state in HOLDING), by=by, reason=reason)
-
-    async def _stop(self, ids: tuple[RunId, ...], *, by: str, reason: StopReason) -> tuple[Run, ...]:
-        """All wishes are stored before the first cancel is sent, so that a slow provider delays none of them."""
-        now = self._context.clock.now()
-        runs = [await self._context.store.runs.request_stop(each, reason=reason, by=by, now=now) for each in ids]
-        await self._context.log_flusher.flush()
-        if not self._supervisor.guarded.isdisjoint(ids):
-            await self._supervisor.tick()
-        return tuple(await asyncio.gather(*map(self._first_cancel, runs)))
-
-    async def _first_cancel(self, run: Run) -> Run:
-        """For a run that another process guards: it hears of the stop within a tick, the provider hears of it now."""
-        if run.state is not State.STOPPING or run.id in self._supervisor.guarded:
-            return run
-        answer, trouble, _ = await try_cancel(self._context, run)
+        """`stop` for every run that is live or unconfirmed, all at once. Raises StoreError where none are known."""
         try:
-            return await self._context.store.runs.record_stop_try(
-                run, answer=answer, trouble=trouble, now=self._context.clock.now()
-            )
-        except StaleRun:
-            return await self._run(run.id)
+            rows = await self._soon(self._context.store.runs.open_runs(), "read the open runs")
+        except StoreError:
+            rows = self._supervisor.open_runs()
+            if not rows:
+                raise
+        stops = (self._stop(row, by=by, reason=reason) for row in rows if row.state in HOLDING)
+        return tuple(await asyncio.gather(*stops))
+
+    async def _known(self, run_id: RunId) -> Run:
+        """The run as its supervisor here knows it, or as stored, or as it was read last."""
+        run = self._supervisor.known(run_id)
+        if run is None:
+            try:
+                run = await self._soon(self._context.store.runs.get(run_id), f"read {run_id}")
+            except StoreError:
+                run = self._supervisor.last_read(run_id)
+                if run is None:
+                    raise
+        if run is None:
+            raise LookupError(f"no run has the id {run_id}")
+        return run
+
+    async def _stop(self, run: Run, *, by: str, reason: StopReason) -> Run:
+        mine = await self._supervisor.request_stop(run.id, reason, by=by)
+        if mine is not None:
+            await self._flush_soon()
+            return mine
+        now, runs = self._context.clock.now(), self._context.store.runs
+        try:
+            asked = await self._soon(runs.request_stop(run.id, reason=reason, by=by, now=now), f"stop {run.id}")
+        except StoreError as error:
+            return await self._cancel_unstored(run, error)
+        if asked.state is State.STOPPING:
+            # The other process reads the request within a tick; the provider gets the cancel now.
+            attempt = await try_cancel(self._context, asked)
+            record = runs.record_stop_try(asked, answer=attempt.answer, trouble=attempt.trouble, now=now)
+            with suppress(StoreError, StaleRun):
+                asked = await self._soon(record, f"stop {run.id}")
+        await self._flush_soon()
+        return asked
+
+    async def _cancel_unstored(self, run: Run, error: StoreError) -> Run:
+        """The request is not in the store; the cancel goes out all the same."""
+        if run.state in (State.RUNNING, State.STOPPING):
+            attempt = await try_cancel(self._context, run)
+            told = f"cancel sent, not recorded yet: {error}"
+            return replace(run, trouble=f"{attempt.trouble}; {told}" if attempt.trouble else told)
+        return replace(run, trouble=f"the stop is not recorded yet: {error}")
+
+    async def _soon(self, work: Coroutine[Any, Any, T], name: str) -> T:
+        """What `work` returns within `stop_wait_s`; where it takes longer it goes on in the background.
+
+        Raises StoreBusy then.
+        """
+        task = self._context.background.start(work, name)
+        await asyncio.wait({task}, timeout=self._context.timings.stop_wait_s)
+        if not task.done():
+            raise StoreBusy("the state store is busy; it is tried again")
+        return task.result()
+
+    async def _flush_soon(self) -> None:
+        """Put the lines into the log, for at most `stop_wait_s`."""
+        with suppress(StoreError):
+            await self._soon(self._context.log_flusher.flush(), "flush the log")
 
     async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
-        """The kill switch: no launch of any origin until `resume`; with `cancel` every live run is stopped too."""
-        await self._context.store.controls.pause(by=by, now=self._context.clock.now())
-        await self._context.log_flusher.flush()
-        return await self.stop_all(by=by, reason=StopReason.KILL_SWITCH) if cancel else ()
+        """The kill switch: no launch of any origin until `resume`; with `cancel` every live run is stopped too.
+
+        The cancels do not wait for the store. Raises StoreError where the pause itself cannot be stored.
+        """
+        pausing = self._context.background.start(
+            self._context.store.controls.pause(by=by, now=self._context.clock.now()), "pause"
+        )
+        await asyncio.wait({pausing}, timeout=self._context.timings.stop_wait_s)
+        stopped = await self.stop_all(by=by, reason=StopReason.KILL_SWITCH) if cancel else ()
+        await pausing
+        await self._flush_soon()
+        return stopped
 
     async def resume(self, *, by: str) -> None:
-        """Launches are allowed again."""
+        """Allow launches again. Raises StoreError."""
         await self._context.store.controls.resume(by=by, now=self._context.clock.now())
         await self._context.log_flusher.flush()
 
     async def raise_cap(self, cap: Cap, amount: int, *, task: str | None, by: str, reason: str) -> None:
-        """Adds `amount` (milli-units, or launches) to a cap for its present window only. Raises ActRefused."""
+        """Add `amount` (milli-units, or launches) to a cap for its present window only. Raises OperationRefused."""
         require_reason(reason)
         if amount <= 0:
             raise OperationRefused("a raise is more than nothing")
@@ -154,17 +210,17 @@ class Operations:
 
     @property
     def _owner(self) -> str | None:
-        """Who guards what is claimed here: nobody yet, where this process holds no lock of its own."""
+        """The owner of what is claimed here: none yet, where this process holds no lock of its own."""
         return self._context.owner if self._context.settings.kind.guards else None
 
     async def _take_up(self, result: LaunchResult) -> LaunchResult:
         await self._context.log_flusher.flush()
         if result.kind is LaunchKind.LAUNCHED and result.run.owner == self._context.owner:
-            self._supervisor.guard(result.run)
+            self._supervisor.supervise(result.run)
         return result
 
     def _expires_ms(self, task: Task, *, scheduled: bool) -> int:
-        """By hand a claim is good for a minute; on schedule until the next instant or the end of the approval time."""
+        """End of the launch window: by hand in a minute; on schedule at the next time or the end of approval."""
         now = self._context.clock.now()
         if not scheduled:
             return now.wall_ms + self._context.timings.claim_window_ms
@@ -179,7 +235,7 @@ class Operations:
         return run
 
     async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
-        """An unconfirmed run is `remote_id`, which must carry its label. Raises ActRefused, LookupError."""
+        """Resolve an unconfirmed run as `remote_id`, which must carry its label. Raises OperationRefused, LookupError."""
         run = await self._unconfirmed(run_id, reason)
         try:
             remote = await self._context.provider.get(remote_id)
@@ -189,13 +245,14 @@ class Operations:
             raise OperationRefused(f"{remote_id} does not carry the label of run {run.id}: it is another launch")
         now = self._context.clock.now()
         adopted = await self._context.store.runs.adopt(run, remote_id=remote_id, by=by, reason=reason, now=now)
+        self._supervisor.notify(adopted)
         await self._context.log_flusher.flush()
         return adopted
 
     async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """The operator rules that nothing runs. Its own sandbox is deleted first, so that a late packet finds none.
+        """Resolve an unconfirmed run as not launched. Its own sandbox is deleted first: a late packet finds none.
 
-        Raises ActRefused where that does not work, LookupError.
+        Raises OperationRefused where that does not work, LookupError.
         """
         run = await self._unconfirmed(run_id, reason)
         if run.sandbox_own and run.sandbox_id is not None:
@@ -205,13 +262,14 @@ class Operations:
                 raise OperationRefused(f"its sandbox could not be deleted first: {error}") from error
         now = self._context.clock.now()
         ruled = await self._context.store.runs.rule_not_launched(run, by=by, reason=reason, now=now)
+        self._supervisor.notify(ruled)
         await self._context.log_flusher.flush()
         return ruled
 
     async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """The books close at the hold. For unconfirmed runs, and for stops without proof after their alarm.
+        """Close the accounts of a run at its hold: unconfirmed, or stopping without proof after its alarm.
 
-        Raises ActRefused, LookupError.
+        Raises OperationRefused, LookupError.
         """
         run = await self._run(run_id)
         alarmed = run.state is State.STOPPING and run.stop is not None and run.stop.alarmed
@@ -220,6 +278,7 @@ class Operations:
         require_reason(reason)
         now = self._context.clock.now()
         written_off = await self._context.store.runs.write_off(run, by=by, reason=reason, now=now)
+        self._supervisor.notify(written_off)
         await self._context.log_flusher.flush()
         return written_off
 
@@ -238,6 +297,6 @@ class Operations:
 
 
 def require_reason(reason: str) -> None:
-    """Raises ActRefused for an empty reason."""
+    """Raises OperationRefused for an empty reason."""
     if not reason.strip():
         raise OperationRefused("this takes a reason")

@@ -1,17 +1,38 @@
-"""Who guards a run is decided by a kernel lock, not by time: the kernel frees it at death and at nothing else.
+"""Which process supervises what is decided by kernel locks, not by time: the kernel frees a lock at death only.
 
-A stopped process keeps its lock, so it is never robbed. A child that inherited the descriptor would keep it
-too; descriptors are close-on-exec (PEP 446), and a test holds us to it.
+A stopped process keeps its lock, so it is never robbed. A child that inherited the descriptor would keep it too;
+descriptors are close-on-exec (PEP 446), and a test holds us to it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from console.file_lock import LockedFile
+
+
+class OwnerLock:
+    """The lock of this process, held for as long as it supervises."""
+
+    def __init__(self, folder: Path) -> None:
+        """`folder` is the `owners` folder of the state folder; made here with mode 0700. Raises OSError."""
+        self.id = uuid.uuid4().hex
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._file = LockedFile.create(lock_path(folder, self.id))
+
+    def is_held(self) -> bool:
+        """False once released, and where somebody removed the file: all others then take this process for dead."""
+        return self._file.is_there
+
+    def release(self) -> None:
+        """Give the lock back; the runs of this owner may now be taken over. Harmless twice."""
+        with contextlib.suppress(OSError):
+            if self._file.is_there:
+                self._file.path.unlink()
+        self._file.release()
 
 
 class SchedulerLock:
@@ -19,67 +40,35 @@ class SchedulerLock:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "scheduler.lock"
-        self._descriptor: int | None = None
+        self._file: LockedFile | None = None
 
     def take(self, owner: str) -> bool:
-        """True where the lock is ours from here on (or was already). Raises OSError."""
-        if self._descriptor is not None:
-            return True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, owner.encode("ascii"), 0)
-        self._descriptor = descriptor
+        """True where the lock is ours from here on, or was already. Raises OSError."""
+        if self._file is None:
+            file = LockedFile.try_lock(self._path)
+            if file is None:
+                return False
+            try:
+                file.write(owner)
+            except BaseException:
+                file.release()
+                raise
+            self._file = file
         return True
 
     def release(self) -> None:
-        """Another process may schedule."""
-        if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
-            os.close(self._descriptor)
-            self._descriptor = None
+        """Another process may schedule. Harmless twice."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.write("")
+            self._file.release()
+            self._file = None
 
     def holder(self) -> str | None:
         """The owner id in the file; whether that process lives, its own lock tells."""
         with contextlib.suppress(OSError, UnicodeDecodeError):
             return self._path.read_text("ascii") or None
         return None
-
-
-class OwnerLock:
-    """The lock of this process, held for as long as it guards."""
-
-    def __init__(self, folder: Path) -> None:
-        """`folder` is the `owners` folder of the state folder; made here with mode 0700. Raises OSError."""
-        self.id = uuid.uuid4().hex
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._path = lock_path(folder, self.id)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._descriptor: int | None = os.open(self._path, flags, 0o600)
-        # Blocking: somebody may be probing the new file at this instant, and will let go at once.
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-
-    def is_held(self) -> bool:
-        """False once released, and where somebody removed the file: all others then take this process for dead."""
-        if self._descriptor is None:
-            return False
-        try:
-            return os.stat(self._path).st_ino == os.fstat(self._descriptor).st_ino
-        except OSError:
-            return False
-
-    def release(self) -> None:
-        """Gives the lock back; the runs of this owner may now be taken over."""
-        if self._descriptor is None:
-            return
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        os.close(self._descriptor)
-        self._descriptor = None
 
 
 def lock_path(folder: Path, owner: str) -> Path:
@@ -89,35 +78,30 @@ def lock_path(folder: Path, owner: str) -> Path:
     return folder / f"{owner}.lock"
 
 
+def problems_path(folder: Path, owner: str) -> Path:
+    """The file in which `owner` publishes its problems. Raises ValueError as `lock_path` does."""
+    return lock_path(folder, owner).with_suffix(".problems")
+
+
 @contextlib.contextmanager
 def if_dead(folder: Path, owner: str) -> Iterator[bool]:
-    """True where `owner` holds its lock no more; it then stays ours while the block runs.
+    """True where `owner` holds its lock no more; it then stays locked by us while the block runs.
 
-    A missing file means dead: an owner makes its file before it claims anything and removes it last.
+    A missing file means dead: an owner makes its file before it claims anything and removes it last. Raises OSError.
     """
     try:
-        descriptor = os.open(lock_path(folder, owner), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock = LockedFile.try_lock(lock_path(folder, owner), create=False)
     except FileNotFoundError:
         yield True
         return
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+        yield lock is not None
     finally:
-        os.close(descriptor)
+        if lock is not None:
+            lock.release()
 
 
 def is_alive(folder: Path, owner: str) -> bool:
-    """True while a process holds the lock of `owner`."""
-    with if_dead(folder, owner) as gone:
-        return not gone
-
-
-def bury(folder: Path, owner: str) -> None:
-    """Removes the file of a dead owner that guards nothing any more."""
-    with contextlib.suppress(FileNotFoundError):
-        lock_path(folder, owner).unlink()
+    """True while a process holds the lock of `owner`. Raises OSError."""
+    with if_dead(folder, owner) as dead:
+        return not dead

@@ -1,22 +1,144 @@
-"""Problems."""
+"""What the operator must know now: one entry per topic, with its age and how often it happened.
+
+A process keeps its problems in memory and publishes them in a small file beside its lock file, so that `ps`,
+`doctor` and the consoles of other processes can show them while the state store itself does not work.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from console.domain.text import sanitize
+
+log = logging.getLogger("nightdesk")
+
+TEXT_LIMIT = 300
+"""Characters of one problem's text."""
+MOST = 50
+"""Problems kept at most; of more, the oldest are dropped."""
+KEPT_MS = 300_000
+"""An unexpected error is still shown for this long after it went away, so that somebody sees it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing that does not work now."""
+
+    topic: str
+    """What it is about: `store`, `log`, `run 01k…`, the name of a concern."""
+    text: str
+    """One cleaned line."""
+    since_ms: int
+    """Wall clock of the first time."""
+    last_ms: int
+    """Wall clock of the latest time."""
+    count: int
+    over_ms: int | None = None
+    """Wall clock when it went away; None while it lasts."""
+    pid: int | None = None
+    """The process that reported it; None for this one."""
+
+    def line(self, now_ms: int) -> str:
+        """The text with its age and count: `store: busy (4 times in 12 s)`."""
+        seconds = max(0, now_ms - self.since_ms) // 1000
+        age = f"{seconds} s" if seconds < 120 else f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"
+        times = f"{self.count} times in {age}" if self.count > 1 else f"{age} ago"
+        if self.over_ms is not None:
+            times += ", over"
+        where = f"pid {self.pid}: " if self.pid is not None else ""
+        return f"{where}{self.text} ({times})"
+
 
 class Problems:
-    """What the operator must know now, by topic: one cleaned line each, gone when it is over."""
+    """The problems of this process. Reporting one never raises."""
 
-    def __init__(self) -> None:
-        self._lines: dict[str, str] = {}
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        """`now_ms` reads the wall clock."""
+        self._now_ms = now_ms
+        self._entries: dict[str, Problem] = {}
+        self._unexpected: set[str] = set()
+        """Topics under which an exception was reported."""
+        self._published: tuple[Problem, ...] = ()
 
-    def set(self, topic: str, line: str) -> None:
-        """Shows `line` until the topic is cleared."""
-        self._lines[topic] = line
+    def report(self, topic: str, text: str, error: BaseException | None = None) -> None:
+        """Show `text` under `topic` until it is cleared. With `error`, its traceback goes to the diagnostic log.
+
+        A topic that keeps failing is logged at its 1st, 2nd, 4th, 8th … time.
+        """
+        with suppress(Exception):
+            now = self._now_ms()
+            known = self._entries.get(topic)
+            line = sanitize(text, limit=TEXT_LIMIT)
+            if known is None or (known.over_ms is not None and error is None):
+                problem = Problem(topic=topic, text=line, since_ms=now, last_ms=now, count=1)
+            else:
+                problem = replace(known, text=line, last_ms=now, count=known.count + 1, over_ms=None)
+            self._entries[topic] = problem
+            if error is not None:
+                self._unexpected.add(topic)
+            while len(self._entries) > MOST:
+                del self._entries[next(iter(self._entries))]
+            if error is not None and problem.count & (problem.count - 1) == 0:
+                log.error("%s: %s (%d times)", topic, line, problem.count, exc_info=error)
 
     def clear(self, topic: str) -> None:
-        """The trouble is over."""
-        self._lines.pop(topic, None)
+        """The topic works again. Where an unexpected error was reported, its entry stays for `KEPT_MS`, as over."""
+        known = self._entries.get(topic)
+        if known is None or known.over_ms is not None:
+            return
+        if topic in self._unexpected:
+            self._entries[topic] = replace(known, over_ms=self._now_ms())
+        else:
+            del self._entries[topic]
 
-    def lines(self) -> tuple[str, ...]:
-        """All of them, oldest first."""
-        return tuple(self._lines.values())
+    def entries(self) -> tuple[Problem, ...]:
+        """All problems, oldest topic first; those that are over too, while they are kept."""
+        now = self._now_ms()
+        for topic, entry in list(self._entries.items()):
+            if entry.over_ms is not None and now - entry.over_ms > KEPT_MS:
+                del self._entries[topic]
+                self._unexpected.discard(topic)
+        return tuple(self._entries.values())
+
+    def publish(self, path: Path) -> None:
+        """Write the problems to `path` (mode 0600) where they changed since the last call. Raises OSError."""
+        entries = self.entries()
+        if entries == self._published:
+            return
+        if not entries:
+            path.unlink(missing_ok=True)
+        else:
+            draft = path.with_name(f".{path.name}.{os.getpid()}")
+            text = json.dumps({"pid": os.getpid(), "problems": [asdict(entry) for entry in entries]})
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            draft.replace(path)
+        self._published = entries
+
+
+def published_problems(path: Path) -> tuple[Problem, ...]:
+    """What the process of that file published; empty where there is no file or it cannot be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        pid = int(found["pid"])
+        return tuple(
+            Problem(
+                topic=sanitize(str(entry["topic"]), limit=80),
+                text=sanitize(str(entry["text"]), limit=TEXT_LIMIT),
+                since_ms=int(entry["since_ms"]),
+                last_ms=int(entry["last_ms"]),
+                count=int(entry["count"]),
+                over_ms=None if entry["over_ms"] is None else int(entry["over_ms"]),
+                pid=pid,
+            )
+            for entry in found["problems"][:MOST]
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return ()

@@ -23,7 +23,8 @@ from console.engine.models import (
     TypicalUsage,
 )
 from console.engine.operations import Operations
-from console.engine.ownership import SchedulerLock, is_alive
+from console.engine.ownership import SchedulerLock, is_alive, problems_path
+from console.engine.problems import Problem, published_problems
 from console.engine.rollout import Rollout
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
 
@@ -37,7 +38,7 @@ class Queries:
         self, context: EngineContext, operations: Operations, rollout: Rollout, lock: SchedulerLock, owners: Path
     ) -> None:
         self._context = context
-        self._desk = operations
+        self._operations = operations
         self._rollout = rollout
         self._lock = lock
         self._owners = owners
@@ -58,9 +59,17 @@ class Queries:
             scheduler=scheduler if scheduler and scheduler.alive else None,
             next_launch=self._rollout.next_launch(),
             time_zone=settings.caps.time_zone,
-            problems=self._context.problems.lines(),
+            problems=self._context.problems.entries() + self._problems_of_others(owners),
             read_only=settings.read_only,
         )
+
+    def _problems_of_others(self, owners: Mapping[str, Owner]) -> tuple[Problem, ...]:
+        """What the other living processes of this state folder report."""
+        found: list[Problem] = []
+        for owner in owners.values():
+            if owner.alive and not owner.mine:
+                found += published_problems(problems_path(self._owners, owner.id))
+        return tuple(found)
 
     async def _known_owners(self) -> dict[str, Owner]:
         mine = self._context.owner
@@ -113,7 +122,7 @@ class Queries:
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
         """What a launch of `request` would be now; nothing is written. Raises LookupError, ValueError."""
         settings, now = self._context.settings, self._context.clock.now()
-        terms = self._desk.terms(request)
+        terms = self._operations.terms(request)
         decision = await self._context.store.claims.preview(request, terms, now)
         price = settings.prices.get(terms.task.model)
         stage = await self._context.store.stages.stage(terms.task.name)

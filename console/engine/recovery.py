@@ -1,13 +1,19 @@
-"""What a take-over does with a run of a dead owner: one table, the same for every process and every crash point.
+"""Take-over of the runs of dead owners: one table, the same for every process and every crash point.
 
 Recovery is idempotent: a crash within it leaves a row that the same table judges again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
+from pathlib import Path
 
-from console.domain.run import State
+from console.domain.run import Run, State
+from console.domain.timestamps import Timestamp
+from console.engine.context import EngineContext
+from console.engine.ownership import if_dead
+from console.journal.log_files import JournalError
 
 
 class RecoveryAction(StrEnum):
@@ -51,3 +57,72 @@ def recovery_action(state: State, *, id_in_journal: bool, window_open: bool) -> 
             return RecoveryAction.GUARD
         case State.PROPOSED | State.ENDED:
             return RecoveryAction.LEAVE
+
+
+class TakeOver:
+    """Takes over open runs that nobody supervises, and expires proposals."""
+
+    def __init__(self, context: EngineContext, owners: Path, supervise: Callable[[Run], None]) -> None:
+        """`owners` is the folder of the lock files; `supervise` begins to supervise a run of this owner."""
+        self._context = context
+        self._owners = owners
+        self._supervise = supervise
+
+    async def consider(self, row: Run, now: Timestamp) -> None:
+        """Do for an open run what its state and its owner ask for.
+
+        Raises StaleRun or OwnershipLost where another process was quicker, StoreError, OSError for a lock file.
+        """
+        if row.state is State.PROPOSED:
+            if row.expires_ms is not None and now.wall_ms >= row.expires_ms:
+                await self._context.store.claims.expire(row.id, now)
+        elif row.owner is None or row.owner == self._context.owner:
+            await self._take(row, now)
+        else:
+            with if_dead(self._owners, row.owner) as dead:
+                if dead:
+                    await self._take(row, now)
+
+    async def _take(self, row: Run, now: Timestamp) -> None:
+        """Make the run ours and do what the recovery table says."""
+        runs = self._context.store.runs
+        mine: Run | None = row
+        if row.owner != self._context.owner:
+            mine = await runs.take_over(row, owner=self._context.owner, now=now)
+        if mine is None:
+            return
+        remote_id = self._id_in_journal(mine, now) if mine.state is State.SENDING else None
+        window_open = mine.expires_ms is None or now.wall_ms < mine.expires_ms
+        match recovery_action(mine.state, id_in_journal=remote_id is not None, window_open=window_open):
+            case RecoveryAction.CONTINUE | RecoveryAction.GUARD:
+                self._supervise(mine)
+            case RecoveryAction.EXPIRE:
+                await self._context.store.claims.expire(mine.id, now)
+            case RecoveryAction.ADOPT:
+                adopted = await runs.adopt(
+                    mine,
+                    remote_id=remote_id or "",
+                    by="nightdesk",
+                    reason="its id stood in the launch journal",
+                    now=now,
+                )
+                self._supervise(adopted)
+            case RecoveryAction.BLOCK:
+                why = "the process that launched it died before it had an answer"
+                self._supervise(await runs.record_unconfirmed(mine, why=why, now=now))
+            case RecoveryAction.LEAVE:
+                pass
+
+    def _id_in_journal(self, run: Run, now: Timestamp) -> str | None:
+        """The id that came back for `run`; None where none did.
+
+        A journal that cannot be read is tried again while the run is within its limit: `JournalError`. After that
+        the run counts as one without an id.
+        """
+        try:
+            return self._context.launches.read().get(run.id)
+        except JournalError as error:
+            self._context.problems.report("launch.journal", str(error))
+            if run.sent is not None and now.since(run.sent) < run.limits.max_ms:
+                raise
+            return None

@@ -1,4 +1,4 @@
-"""What an engine is told at its construction; the same for every process on a state folder but the kind."""
+"""The settings of an engine: what the config says, what kind of process it lives in, and every interval it keeps."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from console.domain.usage import Price, Units
 
 
 class ProcessKind(StrEnum):
-    """What sort of process an engine lives in; shown beside its runs."""
+    """The kind of process an engine lives in; shown beside the runs it supervises."""
 
     CONSOLE = "console"
     RUN = "run"
     SERVE = "serve"
     GUARD = "guard"
-    """The background supervisor: one per state folder, ends when it has nothing to guard."""
+    """The background supervisor: one per state folder; ends when no run needs it."""
     COMMAND = "command"
-    """A short command; it takes over nothing."""
+    """A short command; it supervises nothing."""
 
     @property
     def guards(self) -> bool:
-        """True where the process lives long enough to guard runs."""
+        """True where the process lives long enough to supervise runs."""
         return self is not ProcessKind.COMMAND
 
 
@@ -43,11 +43,11 @@ class EngineSettings:
     read_only: bool = False
     """Never schedules, takes over or writes."""
     schedules: bool = False
-    """May this process be the scheduler?"""
+    """True where this process may be the scheduler of the state folder."""
 
     @staticmethod
     def units_of(run: Run) -> Units:
-        """How the tokens of `run` count: as they did when it was claimed, whatever the config says now."""
+        """The unit of `run`: as it was when the run was claimed, whatever the config says now."""
         return Units(
             tokens_per_unit=run.limits.tokens_per_unit,
             cached_weight_milli=run.limits.cached_weight_milli,
@@ -60,31 +60,44 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Seconds where the name ends in `_s`, real milliseconds where it ends in `_ms`."""
+    """Every interval of the engine, so that a test can make them small.
+
+    Seconds where the name ends in `_s`, real milliseconds where it ends in `_ms`.
+    """
 
     tick_s: float = 1.0
-    """How often every engine looks at the state folder: stops, take-overs, overdue runs."""
+    """Between two reads of the state folder: stops, take-overs, overdue runs, schedules."""
     save_ms: int = 1_000
-    """Live figures are stored at most this often."""
+    """Live figures of a run are stored at most this often."""
     beat_ms: int = 10_000
-    """Heartbeat of an owner; for an alarm only, never for a take-over."""
+    """Between two heartbeats of an owner; for alarms only, never for a take-over."""
+    intent_wait_s: float = 0.5
+    """How long a cancel waits for its stop request to be stored; then it is sent, and the request stored behind it."""
+    stop_wait_s: float = 1.0
+    """How long an operator's stop or pause waits for the store before it goes on without it."""
+    own_overdue_ms: int = 2_000
+    """A run of this process this long past its limit is cancelled even if its own supervisor does nothing."""
+    cancels_at_once: int = 128
+    """Cancel calls in flight at once, over all runs."""
+    stuck_after_s: float = 90.0
+    """A round of a concern that takes longer is reported, and the watchdog is not fed meanwhile."""
     fresh_send_ms: int = 2_000
-    """A POST that could not start within this after its record is not started at all."""
+    """A POST that could not start within this after its record is not sent at all."""
     claim_window_ms: int = 60_000
-    """A run still `claimed` goes on only within this."""
+    """A launch by hand that is still `claimed` after this ends unsent."""
     not_sent_waits_s: tuple[float, ...] = (1.0, 4.0)
     """Between tries that provably sent nothing: three tries in all."""
     rate_limit_waits_s: tuple[float, ...] = (5.0, 20.0, 60.0)
     """Between tries after a 429, unless the provider names a time; three more tries."""
     longest_rate_limit_s: float = 120.0
-    """A longer Retry-After ends the run as not sent; whoever launched it tries later."""
+    """A longer Retry-After ends the run as not sent."""
     usage_waits_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
-    """Between the last looks for usage that comes late."""
+    """Between the polls for usage that arrives after the end."""
     stream_waits_s: tuple[float, ...] = (1.0, 5.0, 15.0, 30.0)
     """Before the stream is opened again; the last one repeats."""
     cancel_first_s: float = 1.0
     cancel_longest_s: float = 60.0
-    """Cancel back-off doubles from the first to the longest, with full jitter, for ever."""
+    """The cancel back-off doubles from the first to the longest, with full jitter, until the provider shows an end."""
     sandbox_after_ms: int = 120_000
     """A stop without proof for this long deletes the run's own sandbox."""
     alarm_after_ms: int = 600_000
@@ -93,18 +106,18 @@ class Timings:
     overdue_ms: int = 15_000
     """After this any engine cancels a run that its living owner should have stopped."""
     parked_polls: int = 3
-    """A run that waits for input is taken as failed after this many looks that show no end."""
+    """A run that shows a parked status in this many consecutive polls is cancelled: nobody is there to answer it."""
     clock_note_ms: int = 5_000
     clock_pause_ms: int = 300_000
     """A wall clock that steps by more pauses all launches."""
     handover_s: float = 8.0
-    """How long a launch on its way is waited for when the process must go."""
+    """How long a launch that is being sent is waited for when the process must go."""
     retry_waits_ms: tuple[int, ...] = (60_000, 300_000, 900_000)
     """Before an unattended task tries a failed key again; the last one repeats."""
 
 
 def limits_of(task: Task, units: Units) -> Limits:
-    """What the run is held to from its claim to its end, whatever is edited meanwhile."""
+    """The limits that hold for a run of `task` from its claim to its end, whatever is edited meanwhile."""
     guardrails = task.guardrails
     return Limits(
         max_ms=guardrails.max_ms,

@@ -1,194 +1,264 @@
-"""Once a second every engine looks at the state folder: what others asked, whose owner died, what is overdue.
+"""The supervisor of a process: one task for each run it supervises, and what it does for the runs of others.
 
-Ownership is decided by kernel locks, so a stopped owner is not robbed; but nobody's deadline depends on it:
-a run that is overdue is cancelled by whoever is alive, since a cancel is harmless twice.
+Every engine reads the state folder once a tick: what others asked, whose owner died, what is overdue. Ownership is
+decided by kernel locks, so a stopped owner is not robbed; but nobody's deadline depends on it: a run that is overdue
+is cancelled by any engine that is alive, since a cancel is harmless twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from console.domain.run import Run, RunId, State, StopReason
-from console.domain.timestamps import Timestamp
-from console.engine.clock_steps import ClockStepDetector
+from console.domain.run import HOLDING, Run, RunId, StopReason
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
-from console.engine.ownership import if_dead
-from console.engine.recovery import RecoveryAction, recovery_action
-from console.engine.run.cancel import try_cancel
+from console.engine.overdue import OverdueCancels
+from console.engine.recovery import TakeOver
+from console.engine.run.progress import ProgressRecorder
 from console.engine.run.supervisor import RunSupervisor
 from console.engine.settings import ProcessKind
-from console.journal.log_files import JournalError
+from console.engine.tasks import FIRST_WAIT_S, LONGEST_WAIT_S, describe
 
 log = logging.getLogger("nightdesk")
 
 
+@dataclass(slots=True, kw_only=True)
+class _Supervised:
+    """A run of this process and the task that supervises it."""
+
+    supervisor: RunSupervisor
+    task: asyncio.Task[None] | None = None
+    lost: bool = False
+    """Another process has taken it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _SetAside:
+    """A run of another owner that raised when it was looked at."""
+
+    until: float = 0.0
+    """Loop time before which it is not looked at again."""
+    wait: float = FIRST_WAIT_S
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rows:
+    """The open runs as they were read last."""
+
+    mine: tuple[Run, ...] = ()
+    others: tuple[Run, ...] = ()
+    read_at: float | None = field(default=None)
+
+
 class Supervisor:
-    """The guards of this process, and its eye on the runs of all others."""
+    """Supervises the runs of this process and watches over those of others."""
 
     def __init__(self, context: EngineContext, owners: Path) -> None:
+        """`owners` is the folder of the lock files."""
         self._context = context
-        self._owners = owners
-        self._guards: dict[RunId, tuple[RunSupervisor, asyncio.Task[None]]] = {}
-        self._overdue_tried: dict[RunId, Timestamp] = {}
+        self._runs: dict[RunId, _Supervised] = {}
+        self._rows = _Rows()
+        self._set_aside: dict[RunId, _SetAside] = {}
         self._observed: set[RunId] = set()
-        self._clock_watch = ClockStepDetector(context)
-        self._beaten: Timestamp | None = None
+        self._leaving = False
+        self.recorder = ProgressRecorder(context)
+        self.overdue = OverdueCancels(context)
+        self._take_over = TakeOver(context, owners, self.supervise)
 
     @property
     def guarded(self) -> frozenset[RunId]:
-        """The runs this process guards."""
-        return frozenset(self._guards)
+        """The ids of the runs this process supervises."""
+        return frozenset(self._runs)
 
-    def guard(self, run: Run) -> None:
-        """Begins to guard a run of this owner."""
-        if run.id in self._guards:
+    def supervise(self, run: Run) -> None:
+        """Supervise a run of this owner, in a task of its own. A run that is supervised already stays as it is."""
+        if run.id in self._runs or self._leaving:
             return
-        guard = RunSupervisor(self._context, run)
-        task = asyncio.create_task(self._keep(guard), name=f"guard {run.id}")
-        self._guards[run.id] = (guard, task)
+        entry = _Supervised(supervisor=RunSupervisor(self._context, run, self.recorder))
+        self._runs[run.id] = entry
+        self._start(run.id, entry)
 
     def known(self, run_id: RunId) -> Run | None:
-        """The run as its guard here knows it; None where another process guards it."""
-        entry = self._guards.get(run_id)
-        return entry[0].run if entry else None
+        """The run as its supervisor here knows it; None where another process supervises it."""
+        entry = self._runs.get(run_id)
+        return entry.supervisor.run if entry else None
 
-    async def settle_down(self, run_id: RunId, seconds: float) -> None:
-        """Waits for the end of a guard, for at most `seconds`."""
-        entry = self._guards.get(run_id)
+    def last_read(self, run_id: RunId) -> Run | None:
+        """The run as it was read last, of any owner; None where it was not open then."""
+        return self.known(run_id) or next((row for row in self._rows.others if row.id == run_id), None)
+
+    def open_runs(self) -> tuple[Run, ...]:
+        """All open runs as they were read last, those of this process as they are known now."""
+        mine = tuple(entry.supervisor.run for entry in self._runs.values())
+        return mine + tuple(row for row in self._rows.others if row.id not in self._runs)
+
+    def notify(self, row: Run) -> None:
+        """Deliver a row that somebody changed to its supervisor at once."""
+        entry = self._runs.get(row.id)
         if entry is None:
+            return
+        try:
+            entry.supervisor.on_row_changed(row)
+        except OwnershipLost:
+            entry.lost = True
+            if entry.task is not None:
+                entry.task.cancel()
+        except Exception as error:
+            self._context.problems.report(f"run {row.id}", f"run {row.id}: {describe(error)}", error)
+
+    async def request_stop(self, run_id: RunId, reason: StopReason, *, by: str) -> Run | None:
+        """Stop a run of this process: its cancel leaves at once. None where another process supervises it."""
+        entry = self._runs.get(run_id)
+        if entry is None:
+            return None
+        await entry.supervisor.request_stop(reason, by=by)
+        return entry.supervisor.run
+
+    async def wait(self, run_id: RunId, seconds: float) -> None:
+        """Wait for the end of a run's supervision, for at most `seconds`."""
+        entry = self._runs.get(run_id)
+        if entry is None or entry.task is None:
             await asyncio.sleep(seconds)
         else:
-            await asyncio.wait({entry[1]}, timeout=seconds)
+            await asyncio.wait({entry.task}, timeout=seconds)
 
-    async def tick(self) -> None:
-        """One look. Raises StoreError where the store does not answer."""
-        now = self._context.clock.now()
+    async def read_rows(self) -> None:
+        """Read the open runs and deliver what changed to the supervisors here. Raises StoreError."""
+        before = set(self._runs)
         rows = await self._context.store.runs.open_runs()
         for row in rows:
-            await self._consider(row, now)
-        await self._observe(rows, now)
-        await self._clock_watch.tick(now)
-        if self._beaten is None or now.since(self._beaten) >= self._context.timings.beat_ms:
-            self._beaten = now
-            await self._context.store.controls.beat(self._context.owner, now)
-        await self._context.log_flusher.flush()
+            self.notify(row)
+        # What was supervised before the read and is not among the open runs was ended by somebody.
+        for run_id in before.intersection(self._runs) - {row.id for row in rows}:
+            row_now = await self._context.store.runs.get(run_id)
+            if row_now is not None:
+                self.notify(row_now)
+        self._rows = _Rows(
+            mine=tuple(row for row in rows if row.id in self._runs),
+            others=tuple(row for row in rows if row.id not in self._runs),
+            read_at=asyncio.get_running_loop().time(),
+        )
+        open_ids = {row.id for row in rows}
+        for gone in [run_id for run_id in self._set_aside if run_id not in open_ids]:
+            del self._set_aside[gone]
 
-    async def hand_over(self) -> None:
-        """Stops guarding without stopping a run; a launch on its way is waited for a little.
+    async def take_over(self) -> None:
+        """Take over the runs of dead owners, and expire proposals. One that raises is set aside by name.
 
-        Afterwards nothing of this process sends any more, so that a free lock means what it says.
+        Raises StoreError where the store as a whole does not answer.
         """
-        entries = list(self._guards.values())
-        await asyncio.gather(*(guard.wait_sent(self._context.timings.handover_s) for guard, _ in entries))
-        for _, task in entries:
-            task.cancel()
-        await asyncio.gather(*(task for _, task in entries), return_exceptions=True)
-        await asyncio.gather(*(guard.drop_send() for guard, _ in entries))
-
-    async def _keep(self, guard: RunSupervisor) -> None:
-        """A guard that breaks is begun again by the next look: its row still names this owner."""
-        try:
-            await guard.guard()
-        except (OwnershipLost, StaleRun):
-            log.info("run %s is guarded by another process now", guard.run_id)
-        except StoreError as error:
-            self._context.problems.set("store", str(error))
-        except Exception as error:
-            self._context.problems.set("guard", f"the guard of {guard.run_id} broke: {type(error).__name__}")
-            log.exception("the guard of %s broke", guard.run_id)
-        finally:
-            del self._guards[guard.run_id]
-
-    async def _consider(self, row: Run, now: Timestamp) -> None:
-        entry = self._guards.get(row.id)
-        if entry is not None:
+        loop, now = asyncio.get_running_loop(), self._context.clock.now()
+        for row in self._rows.others:
+            aside = self._set_aside.get(row.id)
+            if row.id in self._runs or (aside is not None and loop.time() < aside.until):
+                continue
             try:
-                entry[0].see(row)
-            except OwnershipLost:
-                entry[1].cancel()
-            return
-        try:
-            await self._consider_others(row, now)
-        except (StaleRun, OwnershipLost):
-            log.info("another process was quicker with %s", row.id)
+                await self._take_over.consider(row, now)
+            except (StaleRun, OwnershipLost):
+                log.info("another process was quicker with %s", row.id)
+            except StoreError as error:
+                if await self._store_answers():
+                    self._put_aside(row.id, error)
+                else:
+                    raise
+            except Exception as error:
+                self._put_aside(row.id, error)
+            else:
+                if self._set_aside.pop(row.id, None) is not None:
+                    self._context.problems.clear(f"run {row.id}")
 
-    async def _observe(self, rows: Sequence[Run], now: Timestamp) -> None:
-        """A person could watch these runs: part of the evidence for their rollout."""
+    async def cancel_overdue(self) -> None:
+        """Send a cancel for each run that is past its limit and that nobody stopped; never waits for the answer."""
+        self.overdue.look([entry.supervisor.run for entry in self._runs.values()], self._rows.others)
+
+    async def record_observed(self) -> None:
+        """A person could watch these runs: part of the evidence for their rollout. Raises StoreError."""
         if self._context.settings.kind is not ProcessKind.CONSOLE:
             return
+        rows = self._rows.mine + self._rows.others
         seen = [row for row in rows if row.is_live and row.id not in self._observed]
         if seen:
+            await self._context.store.runs.record_observed(seen, by=self._context.owner, now=self._context.clock.now())
             self._observed |= {row.id for row in seen}
-            await self._context.store.runs.record_observed(seen, by=self._context.owner, now=now)
+        self._observed &= {row.id for row in rows}
 
-    async def _consider_others(self, row: Run, now: Timestamp) -> None:
-        if row.state is State.PROPOSED:
-            if row.expires_ms is not None and now.wall_ms >= row.expires_ms:
-                await self._context.store.claims.expire(row.id, now)
-        elif row.owner is None or row.owner == self._context.owner:
-            await self._take(row, now)
-        else:
-            with if_dead(self._owners, row.owner) as gone:
-                if gone:
-                    await self._take(row, now)
-            if not gone:
-                await self._cancel_overdue(row, now)
+    async def hand_over(self) -> None:
+        """Supervise no more, without stopping a run; a launch on its way is waited for a little.
 
-    async def _take(self, row: Run, now: Timestamp) -> None:
-        """Makes the run ours and does what the recovery table says."""
-        runs = self._context.store.runs
-        mine: Run | None = row
-        if row.owner != self._context.owner:
-            mine = await runs.take_over(row, owner=self._context.owner, now=now)
-        if mine is None:
-            return
-        remote_id = self._journalled(mine) if mine.state is State.SENDING else None
-        window_open = mine.expires_ms is None or now.wall_ms < mine.expires_ms
-        match recovery_action(mine.state, id_in_journal=remote_id is not None, window_open=window_open):
-            case RecoveryAction.CONTINUE | RecoveryAction.GUARD:
-                self.guard(mine)
-            case RecoveryAction.EXPIRE:
-                await self._context.store.claims.expire(mine.id, now)
-            case RecoveryAction.ADOPT:
-                adopted = await runs.adopt(
-                    mine,
-                    remote_id=remote_id or "",
-                    by="nightdesk",
-                    reason="its id stood in the launch journal",
-                    now=now,
-                )
-                self.guard(adopted)
-            case RecoveryAction.BLOCK:
-                why = "the process that launched it died before it had an answer"
-                self.guard(await runs.record_unconfirmed(mine, why=why, now=now))
-            case RecoveryAction.LEAVE:
-                pass
+        Afterwards nothing of this process sends any more, so that a free lock means what it says. Never raises for
+        what a run raised.
+        """
+        self._leaving = True
+        entries = list(self._runs.values())
+        seconds = self._context.timings.handover_s
+        await asyncio.gather(*(entry.supervisor.wait_sent(seconds) for entry in entries), return_exceptions=True)
+        tasks = [entry.task for entry in entries if entry.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(entry.supervisor.close() for entry in entries), return_exceptions=True)
+        await self.overdue.close()
 
-    def _journalled(self, run: Run) -> str | None:
-        try:
-            return self._context.launches.read().get(run.id)
-        except JournalError as error:
-            self._context.problems.set("launch.journal", str(error))
-            return None
+    def _start(self, run_id: RunId, entry: _Supervised) -> None:
+        entry.task = asyncio.get_running_loop().create_task(self._supervise(entry), name=f"run {run_id}")
+        entry.task.add_done_callback(lambda _: self._ended(run_id, entry))
 
-    async def _cancel_overdue(self, row: Run, now: Timestamp) -> None:
-        """The owner lives but does not act: its run is stopped by us, its row stays its own."""
-        if row.sent is None or row.state not in (State.RUNNING, State.STOPPING, State.UNCONFIRMED):
-            return
-        if now.since(row.sent) < row.limits.max_ms + self._context.timings.overdue_ms:
-            return
-        tried = self._overdue_tried.get(row.id)
-        if tried is not None and now.since(tried) < self._context.timings.overdue_ms:
-            return
-        self._overdue_tried[row.id] = now
-        if row.stop is None:
-            row = await self._context.store.runs.request_stop(
-                row.id, reason=StopReason.TIMEOUT, by="nightdesk", now=now
+    def _ended(self, run_id: RunId, entry: _Supervised) -> None:
+        """The run has ended or is another process's; or its task was cancelled by mistake, and is started again."""
+        task = entry.task
+        if task is not None and task.cancelled() and not (self._leaving or entry.lost):
+            self._context.problems.report(
+                f"run {run_id}", f"run {run_id}: its supervision was cancelled; started again"
             )
-        if row.remote_id is not None:
-            answer, trouble, _ = await try_cancel(self._context, row)
-            await self._context.store.runs.record_stop_try(row, answer=answer, trouble=trouble, now=now)
+            with suppress(RuntimeError):
+                self._start(run_id, entry)
+            return
+        if self._runs.get(run_id) is entry:
+            del self._runs[run_id]
+        self._context.problems.clear(f"run {run_id}")
+
+    async def _supervise(self, entry: _Supervised) -> None:
+        """Supervise a run; whatever that raises, it goes on after a wait, with all that is known of the run."""
+        wait = FIRST_WAIT_S
+        supervisor = entry.supervisor
+        topic = f"run {supervisor.run_id}"
+        while True:
+            try:
+                await supervisor.supervise()
+                return
+            except (OwnershipLost, StaleRun):
+                log.info("%s is supervised by another process now", topic)
+                return
+            except StoreError as error:
+                self._context.problems.report("store", str(error))
+                pause = FIRST_WAIT_S
+            except Exception as error:
+                self._context.problems.report(topic, f"{topic}: {describe(error)}", error)
+                wait, pause = min(wait * 2, LONGEST_WAIT_S), wait
+            # A stop that is due does not wait for the back-off of an error.
+            await asyncio.sleep(min(pause, FIRST_WAIT_S) if self.overdue.is_due(supervisor.run) else pause)
+
+    def _put_aside(self, run_id: RunId, error: Exception) -> None:
+        aside = self._set_aside.setdefault(run_id, _SetAside())
+        aside.until = asyncio.get_running_loop().time() + aside.wait
+        aside.wait = min(aside.wait * 2, LONGEST_WAIT_S)
+        text = f"run {run_id} is set aside: {describe(error)}"
+        self._context.problems.report(f"run {run_id}", text, error)
+
+    async def _store_answers(self) -> bool:
+        """True where the store works and only one row does not."""
+        try:
+            await self._context.store.controls.paused()
+        except StoreError:
+            return False
+        return True
+
+
+def stoppable(rows: Iterable[Run]) -> tuple[Run, ...]:
+    """The runs that a stop of all means: whatever holds units and a key."""
+    return tuple(row for row in rows if row.state in HOLDING)

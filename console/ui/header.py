@@ -204,5 +204,9 @@ def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]
         since = when(paused.since_ms, view.now_ms, view.zone)
         text = f"no launch since {since} by {sanitize_cell(paused.by)}; X resumes"
         alarms.append((Span(f" {glyphs.alarm} PAUSED ", Tone.LOUD), text))
-    alarms.extend((Span(f" {glyphs.alarm} ", Tone.LOUD), sanitize_cell(problem)) for problem in view.snapshot.problems)
+    lasting = (problem for problem in view.snapshot.problems if problem.over_ms is None)
+    alarms.extend(
+        (Span(f" {glyphs.alarm} ", Tone.LOUD), sanitize_cell(problem.line(view.now_ms), limit=200))
+        for problem in lasting
+    )
     return tuple(alarms)

@@ -14,9 +14,13 @@ from console.domain.task import Guardrails, Task
 from console.domain.timestamps import Clock
 from console.domain.usage import Price, Units
 from console.engine.clock import SystemClock
+from console.engine.context import EngineContext
 from console.engine.engine import Engine
+from console.engine.log_flush import LogFlusher
 from console.engine.models import LaunchRequest, LaunchResult
+from console.engine.problems import Problems
 from console.engine.settings import EngineSettings, ProcessKind, Timings
+from console.engine.tasks import BackgroundTasks
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
@@ -38,6 +42,8 @@ QUICK = Timings(
     alarm_after_ms=600,
     overdue_ms=200,
     handover_s=1.0,
+    intent_wait_s=0.5,
+    own_overdue_ms=500,
 )
 """Real seconds, but few of them."""
 CAPS = Caps(
@@ -117,8 +123,9 @@ class EngineHarness:
 
     async def looked(self) -> None:
         """A whole tick of this engine, scheduler included, began and ended after this was called."""
-        before = self.engine.ticks
-        await until(lambda: self.engine.ticks >= before + 2, what="two ticks")
+        concerns = [name for name in self.engine.rounds if name not in ("heartbeat", "dead owners")]
+        before = dict(self.engine.rounds)
+        await until(lambda: all(self.engine.rounds[name] >= before[name] + 2 for name in concerns), what="two ticks")
 
     def log(self) -> list[LogRecord]:
         """Every line of runs.log."""
@@ -128,6 +135,32 @@ class EngineHarness:
     def statuses(self) -> list[str]:
         """The status of every line."""
         return [record.status for record in self.log()]
+
+
+def engine_context(
+    store: Store,
+    folder: Path,
+    *,
+    clock: Clock,
+    provider: Provider,
+    use: EngineSettings,
+    owner: str = "",
+    timings: Timings | None = None,
+) -> EngineContext:
+    """What the parts of an engine share, for tests of one part alone; `folder` holds the log and the journal."""
+    problems = Problems(lambda: clock.now().wall_ms)
+    return EngineContext(
+        store=store,
+        log_flusher=LogFlusher(store, LogWriter(folder / "runs.log"), problems),
+        launches=LaunchJournal(folder / "launch.journal"),
+        provider=provider,
+        clock=clock,
+        settings=use,
+        owner=owner,
+        problems=problems,
+        background=BackgroundTasks(problems),
+        timings=timings or QUICK,
+    )
 
 
 @asynccontextmanager

@@ -115,7 +115,8 @@ async def _stop(scene: Scene, number: int) -> Work:
 async def _stopped(scene: Scene, number: int) -> bool:
     """What is stored is what happens: a stop that was not stored cancels nothing."""
     (run,) = await scene.runs(number)
-    if run.state is State.RUNNING and run.stop is None:
+    known = await scene.here.engine.get_run(run.id)
+    if known.state is State.RUNNING and known.stop is None:
         assert scene.provider.agents[str(run.remote_id)].cancels == 0
         await scene.here.engine.operations.stop(run.id, by=BY)
         await scene.here.reaches(run.id, State.ENDED)

@@ -10,16 +10,11 @@ import pytest
 
 from console.domain.run import Outcome, State
 from console.domain.usage import Usage
-from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
-from console.engine.log_flush import LogFlusher
-from console.engine.problems import Problems
 from console.engine.run.launch import Launcher
-from console.journal.launch_journal import LaunchJournal
-from console.journal.runs_log import LogWriter
 from console.provider.contract import NotSent, RateLimited
 from tests.clock import ManualClock
-from tests.engine.building import QUICK, engine_harness, settings
+from tests.engine.building import QUICK, engine_context, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.store.harness import open_harness
 from tests.waiting import until
@@ -50,7 +45,7 @@ async def test_a_launch_that_does_not_come_back_in_time_is_dropped_and_found_unc
 
 async def test_a_launch_that_waits_for_its_next_try_is_left_to_the_successor(tmp_path: Path) -> None:
     provider = FakeProvider(done)
-    provider.verdicts.append(RateLimited(why="429", retry_after_s=60.0))
+    provider.verdicts.append(RateLimited(why="429", retry_after_s=30.0))
     async with engine_harness(tmp_path, provider, timings=BRIEF) as first:
         run_id = (await first.launch()).run.id
         await until(lambda: provider.orders)
@@ -64,21 +59,19 @@ async def test_a_launch_that_waits_for_its_next_try_is_left_to_the_successor(tmp
 async def test_a_sender_that_was_robbed_while_it_waited_does_not_send(tmp_path: Path) -> None:
     """Somebody took its lock file away: the successor has the next fence, and only he may use it."""
     harness = await open_harness(tmp_path / "state", ManualClock())
-    provider, problems = FakeProvider(done), Problems()
+    provider = FakeProvider(done)
     provider.verdicts.append(NotSent(why="refused"))
     run = await harness.claimed(harness.task)
-    context = EngineContext(
-        store=harness.store,
-        log_flusher=LogFlusher(harness.store, LogWriter(tmp_path / "runs.log"), problems),
-        launches=LaunchJournal(tmp_path / "launch.journal"),
-        provider=provider,
+    context = engine_context(
+        harness.store,
+        tmp_path,
         clock=harness.clock,
-        settings=settings(harness.task),
+        provider=provider,
+        use=settings(harness.task),
         owner=run.owner or "",
-        problems=problems,
         timings=replace(QUICK, not_sent_waits_s=(1.0, 1.0)),
     )
-    sending = asyncio.create_task(Launcher(context, run).send())
+    sending = asyncio.create_task(Launcher(context, run).launch())
     await until(lambda: provider.orders)
 
     async def rob() -> bool:

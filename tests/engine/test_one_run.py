@@ -9,8 +9,8 @@ import pytest
 from console.domain.run import Outcome, State
 from console.domain.usage import Usage
 from console.engine.models import LaunchKind
-from console.provider.contract import NotSent, RateLimited, Rejected, Step, StreamEvent, Unsupported
-from tests.engine.building import PRICE, a_task, engine_harness, settings
+from console.provider.contract import NotSent, RateLimited, Rejected, RemoteRun, Step, StreamEvent, Unsupported
+from tests.engine.building import BY, PRICE, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
 
@@ -194,7 +194,7 @@ async def test_usage_that_never_comes_is_booked_at_the_hold_and_says_so(tmp_path
 
 async def test_a_run_that_waits_for_input_is_cancelled_and_failed(tmp_path: Path) -> None:
     def waits(agent: FakeAgent) -> None:
-        agent.status, agent.obeys, agent.usage = "requires_action", False, Usage(total=10)
+        agent.status, agent.usage = "requires_action", Usage(total=10)
 
     provider = FakeProvider(waits)
     async with engine_harness(tmp_path, provider) as here:
@@ -202,6 +202,44 @@ async def test_a_run_that_waits_for_input_is_cancelled_and_failed(tmp_path: Path
         assert run.outcome is Outcome.FAILED
         assert "needs input" in run.note
         assert provider.agents["v1_0001"].cancels > 0
+
+
+async def test_a_parked_status_ends_nothing_before_the_provider_shows_an_end(tmp_path: Path) -> None:
+    def waits(agent: FakeAgent) -> None:
+        agent.status, agent.obeys, agent.usage = "requires_action", False, Usage(total=10)
+
+    provider = FakeProvider(waits)
+    async with engine_harness(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await until(lambda: provider.agents and provider.agents["v1_0001"].cancels >= 3)
+        assert (await here.run(run_id)).state is State.RUNNING
+        await here.engine.operations.stop(run_id, by=BY)
+        cancels = provider.agents["v1_0001"].cancels
+        await until(lambda: provider.agents["v1_0001"].cancels >= cancels + 3)
+        assert (await here.run(run_id)).state is State.STOPPING, "parked after a stop is still stopping"
+        provider.agents["v1_0001"].status = "cancelled"
+        assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
+
+
+class FlappingProvider(FakeProvider):
+    """Shows a run as parked and as live in turn."""
+
+    polls = 0
+
+    async def get(self, remote_id: str) -> RemoteRun:
+        self.polls += 1
+        for agent in self.agents.values():
+            agent.status = "requires_action" if self.polls % 3 else "in_progress"
+        return await super().get(remote_id)
+
+
+async def test_a_status_that_flaps_between_parked_and_live_cancels_nothing(tmp_path: Path) -> None:
+    provider = FlappingProvider()
+    async with engine_harness(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await until(lambda: provider.polls >= 20)
+        assert provider.agents["v1_0001"].cancels == 0
+        assert (await here.run(run_id)).state is State.RUNNING
 
 
 async def test_an_unknown_status_is_shown_raw_and_followed(tmp_path: Path) -> None:

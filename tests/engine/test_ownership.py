@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.engine.ownership import OwnerLock, bury, if_dead, is_alive, lock_path
+from console.engine.ownership import OwnerLock, if_dead, is_alive, lock_path
 from tests.waiting import until
 
 HOLDER = """
@@ -71,8 +71,7 @@ def test_only_one_taker_at_a_time(tmp_path: Path) -> None:
     os.rename(tmp_path / "kept", path)
     with if_dead(tmp_path, lock.id) as first, if_dead(tmp_path, lock.id) as second:
         assert (first, second) == (True, False)
-    bury(tmp_path, lock.id)
-    bury(tmp_path, lock.id)
+    path.unlink()
     with if_dead(tmp_path, lock.id) as gone:
         assert gone
 

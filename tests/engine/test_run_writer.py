@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from console.domain.run import Run, State, StopReason
-from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StoreBusy
-from console.engine.log_flush import LogFlusher
-from console.engine.problems import Problems
-from console.engine.run.writer import Change, RunWriter
-from console.journal.launch_journal import LaunchJournal
-from console.journal.runs_log import LogWriter
+from console.engine.run.writer import RunWriter, StoreChange, UnstoredChange
 from tests.clock import ManualClock
-from tests.engine.building import QUICK, settings
+from tests.engine.building import QUICK, engine_context, settings
 from tests.engine.fake_provider import FakeProvider
 from tests.store.harness import StoreHarness, open_harness
 from tests.sync_database import memory_connection, sync_store
@@ -31,20 +27,22 @@ async def harness(tmp_path: Path) -> AsyncIterator[StoreHarness]:
     await harness.store.close()
 
 
-def keeper_of(harness: StoreHarness, run: Run, folder: Path, unstored: Change | None = None) -> RunWriter:
-    problems = Problems()
-    context = EngineContext(
-        store=harness.store,
-        log_flusher=LogFlusher(harness.store, LogWriter(folder / "runs.log"), problems),
-        launches=LaunchJournal(folder / "launch.journal"),
-        provider=FakeProvider(),
+def writer_of(harness: StoreHarness, run: Run, folder: Path, *unstored: UnstoredChange) -> RunWriter:
+    context = engine_context(
+        harness.store,
+        folder,
         clock=harness.clock,
-        settings=settings(harness.task),
+        provider=FakeProvider(),
+        use=settings(harness.task),
         owner=run.owner or "",
-        problems=problems,
-        timings=QUICK,
+        timings=replace(QUICK, intent_wait_s=5.0),
     )
-    return RunWriter(context, run, unstored=unstored)
+    return RunWriter(context, run, unstored)
+
+
+def unstored(store: StoreChange, **changes: object) -> UnstoredChange:
+    """Something that happened and makes of the run what `changes` say."""
+    return UnstoredChange(store=store, project=lambda run: replace(run, **changes))  # type: ignore[arg-type]  # any field of a run
 
 
 async def robbed(harness: StoreHarness, run: Run) -> None:
@@ -54,22 +52,24 @@ async def robbed(harness: StoreHarness, run: Run) -> None:
 async def test_a_stop_that_is_stored_for_a_successor_is_no_row_of_ours(harness: StoreHarness, tmp_path: Path) -> None:
     """`request_stop` is open to any process and gives back the row as it is: with the fence of another."""
     run = await harness.running()
-    keeper = keeper_of(harness, run, tmp_path)
+    writer = writer_of(harness, run, tmp_path)
     await robbed(harness, run)
+    writer.request_stop(StopReason.TIMEOUT, by="nightdesk")
+    await writer.wait_stored(5)
     with pytest.raises(OwnershipLost):
-        await keeper.ask_stop(StopReason.TIMEOUT)
-    assert keeper.run.fence == run.fence
+        writer.keep_flushing()
+    assert writer.run.fence == run.fence
 
 
 async def test_a_try_to_cancel_that_is_stored_for_a_successor_is_no_row_of_ours(
     harness: StoreHarness, tmp_path: Path
 ) -> None:
     run = await harness.stopping()
-    keeper = keeper_of(harness, run, tmp_path)
+    writer = writer_of(harness, run, tmp_path)
     await robbed(harness, run)
     with pytest.raises(OwnershipLost):
-        await keeper.write(lambda r: harness.store.runs.record_stop_try(r, answer="200", trouble="", now=harness.now))
-    assert keeper.run.fence == run.fence
+        await writer.write(lambda r: harness.store.runs.record_stop_try(r, answer="200", trouble="", now=harness.now))
+    assert writer.run.fence == run.fence
 
 
 async def test_what_could_not_be_stored_is_not_stored_for_a_successor(harness: StoreHarness, tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ async def test_what_could_not_be_stored_is_not_stored_for_a_successor(harness: S
     async def stop(row: Run) -> Run:
         return await harness.store.runs.request_stop(row.id, reason=StopReason.TIMEOUT, by="nightdesk", now=harness.now)
 
-    keeper = keeper_of(harness, run, tmp_path, stop)
+    writer = writer_of(harness, run, tmp_path, unstored(stop, state=State.STOPPING))
     await robbed(harness, run)
     with pytest.raises(OwnershipLost):
-        await keeper.write(lambda r: harness.store.runs.record_alarm(r, harness.now))
+        await writer.write(lambda r: harness.store.runs.record_alarm(r, harness.now))
     assert (await harness.run(run)).state is State.RUNNING
 
 
@@ -100,13 +100,14 @@ async def test_what_is_owed_is_stored_once_though_the_next_write_fails(tmp_path:
     async def launch(row: Run) -> Run:
         return await harness.launch(row)
 
-    keeper = keeper_of(harness, run, tmp_path, launch)
+    writer = writer_of(harness, run, tmp_path, unstored(launch, state=State.RUNNING))
     works += [False]
-    await keeper.ask_stop(StopReason.TIMEOUT)
-    assert keeper.run.state is State.STOPPING, "it is stopped, stored or not"
+    writer.request_stop(StopReason.TIMEOUT, by="nightdesk")
+    await writer.wait_stored(5)
+    assert writer.run.state is State.STOPPING, "it is stopped, stored or not"
     works += [True, False]
-    assert not await keeper.write(lambda row: harness.store.runs.record_alarm(row, harness.now))
+    assert not await writer.write(lambda row: harness.store.runs.record_alarm(row, harness.now))
     assert (await harness.run(run)).state is State.RUNNING
-    assert await keeper.write(lambda row: harness.store.runs.record_alarm(row, harness.now))
+    assert await writer.write(lambda row: harness.store.runs.record_alarm(row, harness.now))
     assert (await harness.run(run)).state is State.STOPPING
     connection.close()

@@ -20,16 +20,12 @@ from console.domain.launch import LaunchKind
 from console.domain.rollout import RolloutRules
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
-from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused
-from console.engine.log_flush import LogFlusher
-from console.engine.problems import Problems
 from console.engine.rollout import Rollout
-from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.engine.building import a_task, settings
+from tests.engine.building import a_task, engine_context, settings
 from tests.engine.fake_provider import FakeProvider
 from tests.store.harness import BY, StoreHarness
 
@@ -49,19 +45,15 @@ class Trust(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.store = self.do(Store.open(self.folder / "state", now=self.clock.now()))
         self.log = LogWriter(self.folder / "state" / "runs.log")
-        problems = Problems()
-        self.rollout = Rollout(
-            EngineContext(
-                store=self.store,
-                log_flusher=LogFlusher(self.store, self.log, problems),
-                launches=LaunchJournal(self.folder / "state" / "launch.journal"),
-                provider=FakeProvider(),
-                clock=self.clock,
-                settings=settings(TASK),
-                owner="owner-1",
-                problems=problems,
-            )
+        context = engine_context(
+            self.store,
+            self.folder / "state",
+            clock=self.clock,
+            provider=FakeProvider(),
+            use=settings(TASK),
+            owner="owner-1",
         )
+        self.rollout = Rollout(context)
         self.stage = Stage.MANUAL
         self.clean = {Origin.MANUAL: 0, Origin.SCHEDULE: 0}
         """Since the last step or doubt: by hand, and approved."""

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from console.engine.waiting import wait_event
+from console.engine.tasks import wait_event
 
 
 async def test_a_cancellation_is_not_lost_to_an_event_of_the_same_instant() -> None:

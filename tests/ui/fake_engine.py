@@ -29,6 +29,7 @@ from console.engine.models import (
     TaskRollout,
     TypicalUsage,
 )
+from console.engine.problems import Problem
 from console.engine.settings import EngineSettings
 from console.engine.usage import UsageQuery, UsageReport
 from tests.clock import ManualClock
@@ -52,7 +53,7 @@ class FakeEngineState:
     recent: list[Run] = field(default_factory=list)
     cap_usages: tuple[CapUsage, ...] = field(default_factory=samples.cap_usages)
     paused: Pause | None = None
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     guarded: frozenset[RunId] = frozenset()
     holder: Run | None = None
     """Who has the key of the next preview."""

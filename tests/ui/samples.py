@@ -11,6 +11,7 @@ from console.domain.timestamps import Timestamp
 from console.domain.usage import Units, Usage
 from console.domain.usage_stats import Anomaly, BurnDown, UsageTotals
 from console.engine.models import RunDetail, StepLine, TimelineEvent
+from console.engine.problems import Problem
 from console.engine.settings import EngineSettings
 from console.engine.usage import Flag, MemberTotal, UsageQuery, UsageReport
 
@@ -293,3 +294,9 @@ def usage_report(query: UsageQuery) -> UsageReport:
         month=BurnDown(spent=whole, cap=2_000_000, per_day=whole // len(days), reached_on="2026-11-28"),
         month_days=tuple(sum(bar.values()) for bar in bars.values()),
     )
+
+
+def problem(text: str) -> Problem:
+    """A problem that was seen once, 90 seconds ago."""
+    at = moment(-90).wall_ms
+    return Problem(topic="sample", text=text, since_ms=at, last_ms=at, count=1)

@@ -68,7 +68,7 @@ async def test_an_act_that_fails_is_told_in_one_line(busy: FakeEngine) -> None:
 
 
 async def test_problems_are_alarms_and_the_rest_is_counted(busy: FakeEngine) -> None:
-    busy.problems = tuple(f"problem {number}" for number in range(6))
+    busy.problems = tuple(samples.problem(f"problem {number}") for number in range(6))
     async with console(busy, busy.clock) as screen:
         text = screen.text()
         assert "problem 0" in text

@@ -8,6 +8,7 @@ import pytest
 
 from console.domain.limits import Cap
 from console.engine.models import NextLaunch, Owner, Pause, Snapshot
+from console.engine.problems import Problem
 from console.ui.glyphs import UNICODE
 from console.ui.header import Fact, alarm_lines, header_lines, shorten
 from console.ui.spans import Line, Span, Tone, line, width
@@ -97,13 +98,21 @@ def test_alarms_come_worst_first() -> None:
         SNAPSHOT,
         taken=samples.moment(-75),
         paused=Pause(since_ms=samples.moment(-3600).wall_ms, by="bob tty=yes"),
-        problems=("offline \x1b[31m",),
+        problems=(
+            Problem(
+                topic="offline",
+                text="offline \x1b[31m",
+                since_ms=samples.moment(-90).wall_ms,
+                last_ms=samples.moment(-1).wall_ms,
+                count=3,
+            ),
+        ),
     )
     alarms = alarm_lines(ViewState(snapshot=snapshot, now=samples.NOW, trouble="locked"), UNICODE)
     assert [word.text.split()[-1] for word, _ in alarms] == ["STALE", "PAUSED", "▲"]
     assert alarms[0][1] == "shown as it was 75 s ago: locked"
     assert alarms[1][1] == "no launch since 03:20 by bob tty=yes; X resumes"
-    assert alarms[2][1] == "offline ␛[31m"
+    assert alarms[2][1] == "offline ␛[31m (3 times in 90 s)"
     assert alarm_lines(ViewState(snapshot=SNAPSHOT, now=samples.NOW), UNICODE) == ()
 
 

@@ -34,7 +34,7 @@ def trouble() -> FakeEngine:
     engine = busy()
     engine.live[2] = samples.stopping(3, alarmed=True)
     engine.paused = Pause(since_ms=samples.moment(-3600).wall_ms, by="bob tty=yes")
-    engine.problems = ("the provider does not answer since 04:12: connect timeout",)
+    engine.problems = (samples.problem("the provider does not answer: connect timeout"),)
     return engine
 
 

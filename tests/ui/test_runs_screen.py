@@ -303,7 +303,7 @@ async def test_hostile_text_is_shown_and_never_obeyed(busy: FakeEngine) -> None:
     busy.live[3] = replace(
         busy.live[3], last_step=hostile, trouble=hostile, note=hostile, result=hostile, remote_status=hostile
     )
-    busy.problems = (hostile,)
+    busy.problems = (samples.problem(hostile),)
     async with console(busy, busy.clock, size=(200, 60)) as screen:
         await screen.select(busy.live[3].id)
         await screen.press("enter")

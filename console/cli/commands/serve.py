@@ -73,13 +73,11 @@ def _report(invocation: Invocation, message: str) -> None:
 
 
 async def _until_told(app: App, shutdown: ShutdownRequest, manager: ServiceManager) -> None:
-    """Waits for the signal. A watchdog hears of this process only while its engine looks after the runs."""
-    ticks_seen = -1
+    """Wait for the signal. The watchdog is fed only while every concern of the engine comes round."""
     while shutdown.code is None:
-        if app.engine.ticks > ticks_seen:
-            ticks_seen = app.engine.ticks
+        if not app.engine.lagging():
             manager.alive()
-        # Half of what is allowed, as systemd advises; the engine looks every second.
+        # Half of what is allowed, as systemd advises.
         await shutdown.wait(max(0.1, manager.watchdog_s / 2) if manager.watchdog_s else None)
 
 

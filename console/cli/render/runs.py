@@ -118,7 +118,7 @@ def head_lines(snapshot: Snapshot, *, has_caps: bool) -> list[str]:
     lines = [cap_usage_line(cap_usage) for cap_usage in snapshot.cap_usages] if has_caps else []
     if snapshot.paused:
         lines.append(f"PAUSED by {snapshot.paused.by}: nothing is launched; `nightdesk resume`")
-    return [*lines, *snapshot.problems]
+    return [*lines, *(problem.line(snapshot.taken.wall_ms) for problem in snapshot.problems)]
 
 
 QUARTERS = (25, 50, 75, 90)

@@ -1,100 +1,142 @@
-"""A stop is a request until the provider shows an end: cancel for ever with back-off, the sandbox, the alarm."""
+"""Stopping a run: cancel with back-off until the provider shows an end, then its sandbox, then the alarm.
+
+A stop is a request. Only a terminal answer of the provider ends a run; nothing here does.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 
 from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.run.writer import RunWriter
+from console.engine.tasks import describe
 from console.provider.contract import ProviderError, Unavailable
+
+NOTE = 200
+"""Characters kept of an answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelAttempt:
+    """What one cancel call came to."""
+
+    answer: str = ""
+    """What the provider said, cleaned."""
+    trouble: str = ""
+    """What went wrong, cleaned; empty where the provider answered."""
+    retry_after_s: float | None = None
+    """How long the provider asked to wait."""
 
 
 class Canceller:
-    """Sends the cancels of one run that is stopping. Never ends by itself: its guard ends it on proof."""
+    """Cancels one run that is stopping, until its monitor ends this on proof."""
 
-    def __init__(self, context: EngineContext, keeper: RunWriter, look: asyncio.Event) -> None:
+    def __init__(self, context: EngineContext, writer: RunWriter, poll_now: asyncio.Event) -> None:
+        """`poll_now` is set after each attempt: the provider may show the end now."""
         self._context = context
-        self._keeper = keeper
-        self._look = look
-        """Set after each try: now the provider may show the end."""
+        self._writer = writer
+        self._poll_now = poll_now
         self._began: Timestamp | None = None
+        self._recording: asyncio.Task[bool] | None = None
         self._sandbox_gone = False
         self._alarm_ms = 0
 
     async def keep_cancelling(self) -> None:
-        """Until cancelled. Raises LostRun."""
+        """Repeat until cancelled. Raises OwnershipLost where another process supervises the run now."""
         timings = self._context.timings
         longest = timings.cancel_first_s
         self._began = self._context.clock.now()
+        await self._writer.wait_stored(timings.intent_wait_s)
         while True:
-            asked = await self._cancel_once()
-            self._look.set()
+            attempt = await try_cancel(self._context, self._writer.run)
+            self._poll_now.set()
+            await self._record(attempt)
             await self._escalate()
             wait = self._context.jitter(longest / 2) + longest / 2
-            if asked is not None:
-                wait = max(wait, min(asked, timings.cancel_longest_s))
+            if attempt.retry_after_s is not None:
+                wait = max(wait, min(attempt.retry_after_s, timings.cancel_longest_s))
             longest = min(longest * 2, timings.cancel_longest_s)
             await asyncio.sleep(wait)
 
-    async def _cancel_once(self) -> float | None:
-        """One try; gives the seconds that the provider asked to wait."""
-        answer, trouble, retry_after = await try_cancel(self._context, self._keeper.run)
+    async def _record(self, attempt: CancelAttempt) -> None:
+        """Store the attempt, without holding up the next one: while an earlier record waits, this one is dropped."""
+        if self._recording is not None:
+            if not self._recording.done():
+                return
+            self._recording.result()
 
         async def change(run: Run) -> Run:
             return await self._context.store.runs.record_stop_try(
-                run, answer=answer, trouble=trouble, now=self._context.clock.now()
+                run, answer=attempt.answer, trouble=attempt.trouble, now=self._context.clock.now()
             )
 
-        await self._keeper.write(change)
-        return retry_after
+        self._recording = self._context.background.start(self._writer.write(change), f"stop of {self._writer.row.id}")
+        await asyncio.wait({self._recording}, timeout=self._context.timings.intent_wait_s)
 
     async def _escalate(self) -> None:
         waited = self._waited_ms()
         if waited >= self._context.timings.sandbox_after_ms and not self._sandbox_gone:
-            self._sandbox_gone = await delete_own_sandbox(self._context, self._keeper)
+            self._sandbox_gone = await delete_own_sandbox(self._context, self._writer)
         due = self._alarm_ms or self._context.timings.alarm_after_ms
-        if waited >= due and self._keeper.run.state is State.STOPPING:
+        if waited >= due and self._writer.run.state is State.STOPPING:
             self._alarm_ms = due + self._context.timings.alarm_again_ms
-            await self._keeper.write(lambda run: self._context.store.runs.record_alarm(run, self._context.clock.now()))
+
+            async def change(run: Run) -> Run:
+                return await self._context.store.runs.record_alarm(run, self._context.clock.now())
+
+            await self._writer.write(change)
             await self._context.log_flusher.flush()
 
     def _waited_ms(self) -> int:
-        """Real milliseconds since the stop was asked: what this process saw, or what stood in the store before."""
-        now, run = self._context.clock.now(), self._keeper.run
+        """Real milliseconds since the stop was asked, as seen here or, where that is longer, as stored before."""
+        now, run = self._context.clock.now(), self._writer.run
         mine = now.since(self._began) if self._began else 0
         stored = now.wall_ms - run.stop.at_ms if run.stop else 0
         return max(mine, stored)
 
 
-async def try_cancel(context: EngineContext, run: Run) -> tuple[str, str, float | None]:
-    """One cancel: what the provider said, what went wrong, the seconds it asked to wait."""
+async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:
+    """One cancel call. Never raises: an error of any kind is the trouble of the attempt."""
     if run.remote_id is None:
-        return "", "there is no id to cancel", None
+        return CancelAttempt(trouble="there is no id to cancel")
     try:
+        context.cancelled_at[run.id] = context.clock.now()
         answer = await context.provider.cancel(run.remote_id)
     except Unavailable as error:
-        return "", sanitize(str(error), limit=200), error.retry_after_s
+        return CancelAttempt(trouble=sanitize(str(error), limit=NOTE), retry_after_s=error.retry_after_s)
     except ProviderError as error:
-        return "", sanitize(str(error), limit=200), None
-    return sanitize(answer.said, limit=200), "", answer.retry_after_s
+        return CancelAttempt(trouble=sanitize(str(error), limit=NOTE))
+    except Exception as error:
+        context.problems.report(f"run {run.id}", f"run {run.id}: cancel raised {describe(error)}", error)
+        return CancelAttempt(trouble=sanitize(describe(error), limit=NOTE))
+    return CancelAttempt(answer=sanitize(answer.said, limit=NOTE), retry_after_s=answer.retry_after_s)
 
 
-async def delete_own_sandbox(context: EngineContext, keeper: RunWriter) -> bool:
-    """Deletes the sandbox where it is this run's own. True where nothing is left to delete."""
-    sandbox_id = keeper.run.sandbox_id
-    if sandbox_id is None or not keeper.run.sandbox_own:
+async def delete_own_sandbox(context: EngineContext, writer: RunWriter) -> bool:
+    """Delete the sandbox where it was made for this run alone. True where nothing is left to delete."""
+    sandbox_id = writer.run.sandbox_id
+    if sandbox_id is None or not writer.run.sandbox_own:
         return True
-    try:
-        await context.provider.delete_sandbox(sandbox_id)
-        answer, gone = "deleted", True
-    except ProviderError as error:
-        answer, gone = f"not deleted: {sanitize(str(error), limit=200)}", False
+    answer, gone = await try_delete_sandbox(context, sandbox_id)
 
     async def change(run: Run) -> Run:
         return await context.store.runs.record_sandbox_deleted(run, answer=answer, gone=gone, now=context.clock.now())
 
-    await keeper.write(change)
+    await writer.write(change)
     return gone
+
+
+async def try_delete_sandbox(context: EngineContext, sandbox_id: str) -> tuple[str, bool]:
+    """One delete call: what came of it, and whether the sandbox is gone. Never raises."""
+    try:
+        await context.provider.delete_sandbox(sandbox_id)
+    except ProviderError as error:
+        return f"not deleted: {sanitize(str(error), limit=NOTE)}", False
+    except Exception as error:
+        context.problems.report("sandbox", f"a sandbox could not be deleted: {describe(error)}", error)
+        return f"not deleted: {sanitize(describe(error), limit=NOTE)}", False
+    return "deleted", True

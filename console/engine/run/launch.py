@@ -1,6 +1,7 @@
 """From `claimed` to an answer: the sandbox, the record of the intent, ONE POST, the id on disk.
 
-Intent before effect. What the POST proved decides, nothing else: only what provably sent nothing is tried again.
+Intent before effect. What the POST proved decides, nothing else: only what provably sent nothing is tried again. A
+proof is never lost to a store that fails: it is kept in memory and recorded as soon as the store works.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ import asyncio
 from dataclasses import replace
 from typing import assert_never
 
-from console.domain.run import Outcome, Run, State
+from console.domain.run import Outcome, Run, State, StopRequest
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
+from console.engine.run.writer import RunWriter, UnstoredChange
+from console.engine.tasks import describe
 from console.journal.log_files import JournalError
 from console.provider.contract import (
     Denied,
@@ -31,37 +34,57 @@ from console.provider.contract import (
 from console.store.rows import RunResult
 
 OWN, REMOTE = "own", "remote"
+NOTE = 200
+"""Characters kept of a reason."""
 
 
 class Launcher:
-    """Takes one claimed run to running, unconfirmed or ended."""
+    """Takes one claimed run to running, unconfirmed or ended.
+
+    `launch` may be called again after it raised: what was proven or made before is kept and not done twice.
+    """
 
     def __init__(self, context: EngineContext, run: Run) -> None:
         self._context = context
         self.run = run
-        self.unstored: Launched | None = None
-        """The answer of the provider while the store could not take it; `run` is ahead of the store then."""
+        self.stop: StopRequest | None = None
+        """A stop asked for in this process; obeyed also where it could not be stored."""
+        self._verdict: Verdict | None = None
+        """What the POST proved, until it is recorded."""
+        self._sandbox: str | None = None
+        """A sandbox that was made and is not recorded yet."""
+        self._unstored: list[UnstoredChange] = []
         self._not_sent_waits = list(context.timings.not_sent_waits_s)
         self._rate_waits = list(context.timings.rate_limit_waits_s)
 
-    async def send(self) -> Run:
-        """The run in a state other than claimed. Raises StaleRun, StoreError where nothing could be recorded."""
-        while self.run.state is State.CLAIMED:
-            if (obstacle := self._obstacle()) is not None:
-                outcome, note = obstacle
-                return await self._end(outcome, note)
-            if not await self._prepare_sandbox():
-                continue
-            try:
-                self.run = await self._context.store.runs.mark_sending(self.run, self._context.clock.now())
-            except StaleRun:
-                await self._look_again()
-                continue
-            await self._record(await self._post(self.run))
-        return self.run
+    async def launch(self) -> RunWriter:
+        """The writer of the run in a state other than claimed and sending.
 
-    async def _look_again(self) -> None:
-        """The run as it is by now: somebody else may have acted. Raises LostRun where it is not ours any more.
+        Raises OwnershipLost or StaleRun where another process acted, StoreError where the intent could not be
+        recorded (nothing was sent then).
+        """
+        while self.run.state in (State.CLAIMED, State.SENDING) and not self._unstored:
+            if self._verdict is not None:
+                await self._record(self._verdict)
+            elif self.run.state is State.SENDING:
+                self._verdict = Unknown(why="the launch was interrupted before its answer was read")
+            elif (obstacle := self._obstacle()) is not None:
+                await self._end(*obstacle)
+            elif await self._prepare_sandbox():
+                await self._send()
+        return RunWriter(self._context, self.run, self._unstored)
+
+    async def _send(self) -> None:
+        """Record the intent, then send. From `mark_sending` on every outcome is a verdict."""
+        try:
+            self.run = await self._context.store.runs.mark_sending(self.run, self._context.clock.now())
+        except StaleRun:
+            await self._read_again()
+            return
+        self._verdict = await self._post(self.run)
+
+    async def _read_again(self) -> None:
+        """Read the row: somebody else may have acted. Raises OwnershipLost where it is not ours any more.
 
         The fence is never taken from the row: with the fence of a successor we would send in his place.
         """
@@ -74,9 +97,9 @@ class Launcher:
             await self._end(Outcome.EXPIRED, "launches were paused before anything was sent")
 
     def _obstacle(self) -> tuple[Outcome, str] | None:
-        """What ends a claimed run before any byte was sent."""
+        """Why a claimed run ends before any byte is sent; None where it may be sent."""
         run, now = self.run, self._context.clock.now()
-        if run.stop is not None:
+        if run.stop is not None or self.stop is not None:
             return Outcome.CANCELLED, "cancelled before anything was sent"
         if run.expires_ms is not None and now.wall_ms >= run.expires_ms:
             return Outcome.EXPIRED, "its window passed before anything was sent"
@@ -91,12 +114,13 @@ class Launcher:
         return self._context.settings.task(self.run.task)
 
     async def _prepare_sandbox(self) -> bool:
-        """Makes the run's own sandbox and stores its id. False where the run went another way."""
+        """Make the run's own sandbox and store its id. False where the run ended or has to wait."""
         run = self.run
         if run.fingerprint.sandbox != OWN or run.sandbox_id is not None:
             return True
         try:
-            made: str | None = await self._context.provider.make_sandbox(network=run.fingerprint.network or None)
+            if self._sandbox is None:
+                self._sandbox = await self._context.provider.make_sandbox(network=run.fingerprint.network or None)
         except Unsupported as error:
             await self._record_sandbox(None, own=False, note=f"no sandbox made before the launch: {error}")
             return True
@@ -106,93 +130,123 @@ class Launcher:
         except ProviderError as error:
             await self._again(f"sandbox: {error}", self._not_sent_waits, None)
             return False
-        await self._record_sandbox(made, own=True, note="")
+        await self._record_sandbox(self._sandbox, own=True, note="")
         return True
 
     async def _record_sandbox(self, sandbox_id: str | None, *, own: bool, note: str) -> None:
         self.run = await self._context.store.runs.record_sandbox(
-            self.run, sandbox_id=sandbox_id, own=own, note=sanitize(note, limit=200), now=self._context.clock.now()
+            self.run,
+            sandbox_id=sandbox_id,
+            own=own,
+            note=sanitize(note, limit=NOTE),
+            now=self._context.clock.now(),
         )
 
     async def _post(self, run: Run) -> Verdict:
+        """The one POST. Never raises: an error that no adapter knows proves nothing, so it is `Unknown`."""
         context, task = self._context, self._task()
         if task is None or run.sent is None:
             return NotSent(why="the task is no longer in the config")
+        if self.stop is not None:
+            return NotSent(why="cancelled before anything was sent")
         if context.clock.now().since(run.sent) > context.timings.fresh_send_ms:
             # The process was held up after the record: nothing has left it, and it must not leave late.
             return NotSent(why="held up between the record and the launch")
         if not context.holds_lock():
             # Somebody may have taken the run over and ruled on it already.
             return NotSent(why="the lock file of this process was removed: restart it")
-        return await context.provider.create(order_for(run, task))
+        try:
+            return await context.provider.create(order_for(run, task))
+        except Exception as error:
+            context.problems.report(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
+            return Unknown(why=f"the launch raised {describe(error)}")
 
     async def _record(self, verdict: Verdict) -> None:
-        runs, now = self._context.store.runs, self._context.clock.now()
+        """Store what the POST proved; where the store fails, wait and come again."""
+        now = self._context.clock.now()
+        if isinstance(verdict, Launched):
+            await self._record_launched(verdict, now)
+        else:
+            try:
+                await self._record_other(verdict, now)
+            except StoreError as error:
+                self._context.problems.report("store", f"the answer to a launch is not recorded yet: {error}")
+                await asyncio.sleep(self._context.timings.tick_s)
+                return
+        self._verdict = None
+        await self._context.log_flusher.flush()
+
+    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown, now: Timestamp) -> None:
+        runs = self._context.store.runs
         match verdict:
-            case Launched():
-                await self._record_launched(verdict, now)
             case NotSent(why=why):
                 await self._again(why, self._not_sent_waits, None)
             case RateLimited(why=why, retry_after_s=retry_after):
                 await self._again(why, self._rate_waits, retry_after)
             case Rejected(why=why):
-                self.run = await runs.record_rejected(self.run, why=sanitize(why, limit=200), now=now)
+                self.run = await runs.record_rejected(self.run, why=sanitize(why, limit=NOTE), now=now)
             case Unknown(why=why):
-                self.run = await runs.record_unconfirmed(self.run, why=sanitize(why, limit=200), now=now)
+                self.run = await runs.record_unconfirmed(self.run, why=sanitize(why, limit=NOTE), now=now)
             case _:
                 assert_never(verdict)
-        await self._context.log_flusher.flush()
 
     async def _record_launched(self, launched: Launched, now: Timestamp) -> None:
         """The id is on disk before the database is asked; from there on the store may fail and nothing is lost."""
+        problems = self._context.problems
         try:
             self._context.launches.append(self.run.id, self.run.attempt, launched.remote_id)
         except JournalError as error:
-            self._context.problems.set("launch.journal", str(error))
-        try:
-            self.run = await self.store_launch(self.run, launched, now)
-        except StoreError as error:
-            self._context.problems.set("store", f"launched, but not recorded yet: {error}")
-            self.unstored = launched
-            self.run = replace(self.run, state=State.RUNNING, remote_id=launched.remote_id)
+            problems.report("launch.journal", str(error))
+        except Exception as error:
+            problems.report("launch.journal", f"launch.journal: {describe(error)}", error)
 
-    async def store_launch(self, run: Run, launched: Launched, now: Timestamp) -> Run:
-        """The id into the database; harmless to repeat until it is there."""
-        return await self._context.store.runs.record_launched(
-            run,
-            remote_id=launched.remote_id,
-            status=launched.status,
-            sandbox_id=launched.environment_id,
-            now=now,
-        )
+        async def store(run: Run) -> Run:
+            return await self._context.store.runs.record_launched(
+                run,
+                remote_id=launched.remote_id,
+                status=launched.status,
+                sandbox_id=launched.environment_id,
+                now=now,
+            )
+
+        try:
+            self.run = await store(self.run)
+        except (StaleRun, OwnershipLost):
+            raise
+        except Exception as error:
+            # It runs, whatever the store says: it is monitored from here on, and recorded later.
+            unexpected = None if isinstance(error, StoreError) else error
+            topic = "store" if unexpected is None else f"run {self.run.id}"
+            problems.report(topic, f"launched, but not recorded yet: {describe(error)}", unexpected)
+            self._unstored.append(UnstoredChange(store=store, project=lambda run: _launched(run, launched)))
 
     async def _again(self, why: str, waits: list[float], retry_after_s: float | None) -> None:
-        """Back to claimed and a wait, or the end where the tries are used up."""
-        timings = self._context.timings
-        too_long = retry_after_s is not None and retry_after_s > timings.longest_rate_limit_s
-        final = not waits or too_long
-        why = sanitize(why, limit=200)
+        """Back to claimed and a wait, or the end: where the tries are used up, or the next one would be too late."""
+        timings, now = self._context.timings, self._context.clock.now()
+        wait = max(waits[0] if waits else 0.0, retry_after_s or 0.0)
+        why = sanitize(why, limit=NOTE)
+        final = not waits or (retry_after_s is not None and retry_after_s > timings.longest_rate_limit_s)
+        if not final and self.run.expires_ms is not None and now.wall_ms + wait * 1000 >= self.run.expires_ms:
+            final, why = True, sanitize(f"{why}; the next try would come after its window", limit=NOTE)
         if self.run.state is State.SENDING:
-            self.run = await self._context.store.runs.record_not_sent(
-                self.run, why=why, final=final, now=self._context.clock.now()
-            )
+            self.run = await self._context.store.runs.record_not_sent(self.run, why=why, final=final, now=now)
+            self._verdict = None
         elif final:
             await self._end(Outcome.NOT_SENT, why)
         if not final:
-            wait = waits.pop(0)
-            await asyncio.sleep(wait if retry_after_s is None else max(wait, retry_after_s))
-            await self._look_again()
+            del waits[0]
+            await asyncio.sleep(wait)
+            await self._read_again()
 
-    async def _end(self, outcome: Outcome, note: str) -> Run:
-        """Ends a run of which nothing was sent."""
-        ending = RunResult.of_nothing_sent(outcome, sanitize(note, limit=200))
+    async def _end(self, outcome: Outcome, note: str) -> None:
+        """End a run of which nothing was sent."""
+        ending = RunResult.of_nothing_sent(outcome, sanitize(note, limit=NOTE))
         self.run = await self._context.store.runs.settle(self.run, ending, self._context.clock.now())
         await self._context.log_flusher.flush()
-        return self.run
 
 
 def order_for(run: Run, task: Task) -> LaunchOrder:
-    """The create call for `run`; the token limit and the labels are always on it."""
+    """The create call for `run`; the server-side token limit and the labels are always on it."""
     environment = run.sandbox_id or (REMOTE if task.sandbox in (OWN, REMOTE) else task.sandbox)
     return LaunchOrder(
         agent=task.agent,
@@ -208,5 +262,10 @@ def order_for(run: Run, task: Task) -> LaunchOrder:
 
 
 def for_target(task: Task, target: str | None) -> Task:
-    """`task` aimed at another target, where one was given."""
+    """`task` with another target, where one is given."""
     return task if target is None else replace(task, target=target)
+
+
+def _launched(run: Run, launched: Launched) -> Run:
+    state = State.STOPPING if run.stop is not None else State.RUNNING
+    return replace(run, state=state, remote_id=launched.remote_id, remote_status=launched.status)

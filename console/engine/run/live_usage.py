@@ -1,4 +1,7 @@
-"""What is known of a live run right now, folded from polls and stream. Cumulative figures: the maximum, never a sum."""
+"""The live figures of one run, collected from polls and stream.
+
+The provider's token figures are cumulative, so the maximum is taken, never a sum.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ STEP_TEXT = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """A step as it will be stored."""
+    """A step of the agent as it will be stored."""
 
     index: int
     kind: str
@@ -30,7 +33,7 @@ class StepRecord:
 
 @dataclass(slots=True, kw_only=True)
 class LiveUsage:
-    """Mutable, owned by one guard."""
+    """What is known of a live run now. Mutable; owned by one monitor."""
 
     units: Units
     usage: Usage = field(default_factory=Usage)
@@ -46,7 +49,7 @@ class LiveUsage:
 
     @classmethod
     def of(cls, run: Run, units: Units) -> LiveUsage:
-        """Where a guard picks a run up."""
+        """The figures of `run` as stored, to go on from."""
         return cls(
             units=units,
             usage=run.usage,

@@ -1,7 +1,7 @@
-"""A running run: polled, streamed, judged by the clock and by its budget, until the provider shows an end.
+"""A running run: polled, streamed, held to its clock and its budget, until the provider shows an end.
 
-The poll is the truth, the stream is decoration that tells steps and usage sooner. Neither can hold up the
-judgement: a call that hangs hangs in a task of its own.
+The poll is the truth; the stream shows steps and usage sooner. Neither can hold up the limits: each call runs in a
+task of its own, and nothing here waits for the store before a cancel is sent.
 """
 
 from __future__ import annotations
@@ -15,179 +15,208 @@ from console.domain.run import Run, State, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
-from console.engine.run.cancel import Canceller
+from console.engine.run.cancel import Canceller, try_cancel
 from console.engine.run.live_usage import LiveUsage
+from console.engine.run.progress import ProgressDraft, ProgressRecorder
 from console.engine.run.settle import settle_run
 from console.engine.run.writer import RunWriter
-from console.engine.waiting import wait_event
+from console.engine.tasks import describe, wait_event
 from console.provider.contract import ProviderError, RemoteRun, StatusClass
 from console.store.rows import Progress, StepRow
 
 
 class RunMonitor:
-    """Guards one run that has an id, running or stopping."""
+    """Follows one run that has an id, running or stopping, to its settlement."""
 
-    def __init__(self, context: EngineContext, keeper: RunWriter) -> None:
+    def __init__(self, context: EngineContext, writer: RunWriter, recorder: ProgressRecorder) -> None:
         self._context = context
-        self._keeper = keeper
-        self._figures = LiveUsage.of(keeper.run, context.settings.units_of(keeper.run))
-        self._wake = asyncio.Event()
-        """Something changed: judge again."""
-        self._look = asyncio.Event()
-        """Poll now."""
+        self._writer = writer
+        self._recorder = recorder
+        self._usage = LiveUsage.of(writer.run, context.settings.units_of(writer.run))
+        self._changed = asyncio.Event()
+        """Something changed: apply the limits again."""
+        self._poll_now = asyncio.Event()
         self._end: RemoteRun | None = None
-        self._parked = 0
+        self._parked_polls = 0
+        self._parked = ""
+        """The status under which it waited for input, once it was cancelled for that."""
         self._cancelling = False
         self._saved: tuple[Progress | None, int] = (None, 0)
+        """The figures stored last and the boot time of that, in milliseconds."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def follow(self) -> Run:
-        """The run, ended. Raises LostRun where another process guards it."""
+    async def follow(self) -> None:
+        """Return when the run is ended. Raises OwnershipLost where another process supervises it."""
         self._start(self._poll(), "poll")
         self._start(self._stream(), "stream")
+        self._recorder.add(self._writer.row.id, self)
         try:
-            while (ended := self._end) is None and self._keeper.run.state is not State.ENDED:
-                await self._judge()
-            if ended is not None:
-                self._keeper.run = await settle_run(self._context, self._keeper, self._figures, ended)
-                await self._save_steps()
+            while self._end is None and self._writer.run.state is not State.ENDED:
+                await self._apply_limits()
+            if self._end is not None:
+                await self._save_last_figures()
+                await settle_run(self._context, self._writer, self._usage, self._end, parked=self._parked)
         finally:
-            await self._drop_tasks()
-        return self._keeper.run
+            self._recorder.remove(self._writer.row.id)
+            await self._stop_tasks()
 
-    def see(self, row: Run) -> None:
-        """What another process did to the row. Raises LostRun."""
-        self._keeper.see(row)
-        self._wake.set()
+    def wake(self) -> None:
+        """The run changed from outside."""
+        self._changed.set()
+
+    def draft(self) -> ProgressDraft | None:
+        """The figures that changed since they were stored, at most once in `save_ms`."""
+        row, now = self._writer.row, self._context.clock.now()
+        if self._writer.is_behind or row.state not in (State.RUNNING, State.STOPPING):
+            return None
+        before, at = self._saved
+        progress = self._progress(now)
+        if progress == before or (before is not None and now.boot_ms - at < self._context.timings.save_ms):
+            return None
+        return ProgressDraft(run=row, progress=progress, steps=self._unsaved_steps())
+
+    def stored(self, draft: ProgressDraft, row: Run | None) -> None:
+        """The draft is stored; `row` is the run there, or None where it had changed."""
+        if row is None:
+            return
+        self._saved = (draft.progress, self._context.clock.now().boot_ms)
+        self._usage.unsaved.difference_update(step.index for step in draft.steps)
+        self._writer.take(row)
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:
-        task = asyncio.create_task(work, name=f"{name} {self._keeper.run.id}")
-        task.add_done_callback(lambda _: self._wake.set())
+        task = asyncio.get_running_loop().create_task(work, name=f"{name} {self._writer.row.id}")
+        task.add_done_callback(lambda _: self._changed.set())
         self._tasks.add(task)
 
-    async def _drop_tasks(self) -> None:
+    async def _stop_tasks(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _raise_broken(self) -> None:
-        """A helper task never ends by itself: where it did, its error is the guard's."""
+    def _raise_failed(self) -> None:
+        """A helper task never ends by itself: where it did, its error is the monitor's."""
         for task in self._tasks:
             if task.done():
                 task.result()
 
-    async def _judge(self) -> None:
-        """One turn: deadline, budget, stall, what to store; then waits for news or the next tick."""
-        self._wake.clear()
-        self._raise_broken()
-        now = self._context.clock.now()
-        run = self._keeper.run
-        if run.state is State.RUNNING and (reason := self._must_stop(run, now)) is not None:
-            await self._keeper.ask_stop(reason)
-        if self._keeper.run.state is State.STOPPING and not self._cancelling:
+    async def _apply_limits(self) -> None:
+        """One turn: deadline and budget, then wait for news or the next tick."""
+        self._changed.clear()
+        self._raise_failed()
+        self._writer.keep_flushing()
+        now, run = self._context.clock.now(), self._writer.run
+        if run.state is State.RUNNING and (reason := self._limit_reached(run, now)) is not None:
+            self._writer.request_stop(reason, by="nightdesk")
+        if self._writer.run.state is State.STOPPING and not self._cancelling:
             self._cancelling = True
-            stopper = Canceller(self._context, self._keeper, self._look)
-            self._start(stopper.keep_cancelling(), "cancel")
-        await self._save(now)
-        await wait_event(self._wake, self._until_next(now))
+            canceller = Canceller(self._context, self._writer, self._poll_now)
+            self._start(canceller.keep_cancelling(), "cancel")
+        await wait_event(self._changed, self._until_next(now))
 
-    def _must_stop(self, run: Run, now: Timestamp) -> StopReason | None:
+    def _limit_reached(self, run: Run, now: Timestamp) -> StopReason | None:
         if run.sent is not None and now.since(run.sent) >= run.limits.max_ms:
             return StopReason.TIMEOUT
-        if self._figures.over_budget(run):
+        if self._usage.over_budget(run):
             return StopReason.BUDGET
         return None
 
     def _until_next(self, now: Timestamp) -> float:
-        run, tick = self._keeper.run, self._context.timings.tick_s
+        run, tick = self._writer.run, self._context.timings.tick_s
         if run.state is not State.RUNNING or run.sent is None:
             return tick
         return min(tick, max(0.0, (run.limits.max_ms - now.since(run.sent)) / 1000))
 
     async def _poll(self) -> None:
         while self._end is None:
-            self._look.clear()
+            self._poll_now.clear()
             try:
-                remote = await self._context.provider.get(self._keeper.run.remote_id or "")
+                remote = await self._context.provider.get(self._writer.run.remote_id or "")
+                self._usage.absorb_remote(remote, self._context.clock.now())
             except ProviderError as error:
-                self._figures.trouble = sanitize(str(error), limit=200)
+                self._usage.trouble = sanitize(str(error), limit=200)
+            except Exception as error:
+                self._report("the poll", error)
             else:
-                self._figures.absorb_remote(remote, self._context.clock.now())
-                await self._weigh(remote)
-            self._wake.set()
-            await wait_event(self._look, self._context.settings.poll_ms / 1000)
+                await self._classify(remote)
+            self._changed.set()
+            await wait_event(self._poll_now, self._context.settings.poll_ms / 1000)
         await asyncio.Event().wait()
 
-    async def _weigh(self, remote: RemoteRun) -> None:
-        """Is this the end? A parked run waits for a client that is not there: asked to stop, then taken as failed."""
+    async def _classify(self, remote: RemoteRun) -> None:
+        """Is this the end? A parked run waits for a client that is not there: it is cancelled, until an end shows.
+
+        One parked status among live ones ends nothing and cancels nothing.
+        """
         if remote.status_class is StatusClass.TERMINAL:
             self._end = remote
-        elif remote.status_class is StatusClass.PARKED:
-            self._parked += 1
-            if self._parked >= self._context.timings.parked_polls:
-                self._end = remote
-            else:
-                with suppress(ProviderError):
-                    await self._context.provider.cancel(remote.remote_id)
+        elif remote.status_class is not StatusClass.PARKED:
+            self._parked_polls = 0
+        else:
+            self._parked_polls += 1
+            if self._parked_polls >= self._context.timings.parked_polls and not self._cancelling:
+                self._parked = sanitize(remote.status, limit=64)
+                attempt = await try_cancel(self._context, self._writer.run)
+                self._usage.trouble = f"needs input ({self._parked}); {attempt.trouble or 'cancel sent'}"
 
     async def _stream(self) -> None:
         waits = self._context.timings.stream_waits_s
         for wait in chain(waits, repeat(waits[-1])):
-            with suppress(ProviderError):
-                async with aclosing(self._context.provider.follow(self._keeper.run.remote_id or "")) as events:
+            try:
+                async with aclosing(self._context.provider.follow(self._writer.run.remote_id or "")) as events:
                     async for event in events:
-                        self._figures.absorb_event(event, self._context.clock.now())
-                        self._wake.set()
-            # However a stream ended, only a poll tells how the run stands.
-            self._look.set()
+                        self._usage.absorb_event(event, self._context.clock.now())
+                        self._changed.set()
+            except ProviderError:
+                # However a stream ended, only a poll tells how the run stands.
+                pass
+            except Exception as error:
+                self._report("the stream", error)
+            self._poll_now.set()
             await asyncio.sleep(wait)
 
-    async def _save(self, now: Timestamp) -> None:
-        """Stores what changed, at most once in `save_ms`."""
-        before, at = self._saved
-        progress = self._progress(now)
-        if progress == before or (before is not None and now.boot_ms - at < self._context.timings.save_ms):
-            return
-        self._saved = (progress, now.boot_ms)
-        stalled_now = progress.stalled and not (before.stalled if before else self._keeper.run.stalled)
-        if self._keeper.run.state is not State.ENDED:
-            await self._keeper.write(lambda run: self._context.store.runs.record_progress(run, progress, now))
-        await self._save_steps()
-        if stalled_now:
-            await self._context.log_flusher.flush()
+    def _report(self, what: str, error: Exception) -> None:
+        run_id = self._writer.row.id
+        with suppress(Exception):
+            self._usage.trouble = sanitize(f"{what} raised {describe(error)}", limit=200)
+        self._context.problems.report(f"run {run_id}", f"run {run_id}: {what} raised {describe(error)}", error)
 
-    async def _save_steps(self) -> None:
-        figures = self._figures
-        if not figures.unsaved:
-            return
-        seen = [figures.steps[index] for index in sorted(figures.unsaved)]
-        rows = [
+    def _unsaved_steps(self) -> tuple[StepRow, ...]:
+        seen = [self._usage.steps[index] for index in sorted(self._usage.unsaved)]
+        return tuple(
             StepRow(index=s.index, kind=s.kind, text=s.text, at_ms=s.at_ms, units=s.units, done=s.done) for s in seen
-        ]
+        )
+
+    async def _save_last_figures(self) -> None:
+        """Steps and figures that came since the last tick; the settlement itself keeps usage and result only."""
+        self._recorder.remove(self._writer.row.id)
+        steps, now = self._unsaved_steps(), self._context.clock.now()
 
         async def change(run: Run) -> Run:
-            await self._context.store.runs.save_steps(run.id, rows, self._context.clock.now())
-            return run
+            runs = self._context.store.runs
+            if steps:
+                await runs.save_steps(run.id, steps, now)
+            if run.state not in (State.RUNNING, State.STOPPING):
+                return run
+            return await runs.record_progress(run, self._progress(now), now)
 
-        if await self._keeper.write(change):
-            figures.unsaved.difference_update(row.index for row in rows)
+        await self._writer.write(change)
 
     def _progress(self, now: Timestamp) -> Progress:
-        run, figures = self._keeper.run, self._figures
+        run, usage = self._writer.row, self._usage
         price = self._context.price(run)
-        stalled = run.state is State.RUNNING and figures.quiet_ms(run, now) >= run.limits.stall_ms
+        stalled = run.state is State.RUNNING and usage.quiet_ms(run, now) >= run.limits.stall_ms
         return Progress(
-            usage=figures.usage,
-            used=figures.used,
-            usage_known=figures.usage_known,
-            largest_step=figures.largest_step,
-            remote_status=figures.remote_status,
-            trouble=figures.trouble,
+            usage=usage.usage,
+            used=usage.used,
+            usage_known=usage.usage_known,
+            largest_step=usage.largest_step,
+            remote_status=usage.remote_status,
+            trouble=usage.trouble,
             stalled=stalled,
-            polled_ms=figures.polled_ms,
-            last_step=figures.last_line() or run.last_step,
-            last_step_ms=figures.last_step.wall_ms if figures.last_step else run.last_step_ms,
-            steps=max(run.steps, figures.last_step_index + 1),
-            cost_micro=price.cost(figures.usage) if price and figures.usage_known else None,
+            polled_ms=usage.polled_ms,
+            last_step=usage.last_line() or run.last_step,
+            last_step_ms=usage.last_step.wall_ms if usage.last_step else run.last_step_ms,
+            steps=max(run.steps, usage.last_step_index + 1),
+            cost_micro=price.cost(usage.usage) if price and usage.usage_known else None,
             currency=price.currency if price else None,
         )

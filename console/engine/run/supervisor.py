@@ -1,130 +1,140 @@
-"""One run, guarded from where it stands to its end. Whatever happens to the screen, this goes on."""
+"""One run, supervised from where it stands to its end, independent of any screen."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import assert_never
 
-from console.domain.run import Run, RunId, State
+from console.domain.run import Run, RunId, State, StopReason, StopRequest
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
 from console.engine.run.cancel import delete_own_sandbox
 from console.engine.run.launch import Launcher
 from console.engine.run.monitor import RunMonitor
-from console.engine.run.writer import Change, RunWriter
-from console.engine.waiting import wait_event
+from console.engine.run.progress import ProgressRecorder
+from console.engine.run.writer import RunWriter
+from console.engine.tasks import wait_event
 
 
 class RunSupervisor:
-    """Takes a run of this owner through its states. `run` is what is known now."""
+    """Takes a run of this owner through its states.
 
-    def __init__(self, context: EngineContext, run: Run) -> None:
+    It keeps what is known of the run over a restart: `supervise` may be called again after it raised.
+    """
+
+    def __init__(self, context: EngineContext, run: Run, recorder: ProgressRecorder) -> None:
         self._context = context
-        self._run = run
-        self._keeper: RunWriter | None = None
-        self._follower: RunMonitor | None = None
-        self._row_seen = asyncio.Event()
-        self._sending: asyncio.Task[Run] | None = None
-        self._unstored: Change | None = None
-
-    @property
-    def run_id(self) -> RunId:
-        """Of the run it guards."""
-        return self._run.id
+        self._recorder = recorder
+        self._launcher = Launcher(context, run)
+        self._writer: RunWriter | None = None if run.state is State.CLAIMED else RunWriter(context, run)
+        self._monitor: RunMonitor | None = None
+        self._row_changed = asyncio.Event()
+        self._sending: asyncio.Task[RunWriter] | None = None
 
     @property
     def run(self) -> Run:
-        """The run as this guard knows it; may be ahead of the store while that fails."""
-        return self._keeper.run if self._keeper else self._run
+        """The run as it is known here; may be ahead of the store while that fails."""
+        return self._launcher.run if self._writer is None else self._writer.run
+
+    @property
+    def run_id(self) -> RunId:
+        """The id of the supervised run."""
+        return self.run.id
 
     @property
     def is_sending(self) -> bool:
         """True while a launch is on its way and must not be interrupted."""
         return self._sending is not None and not self._sending.done()
 
-    async def guard(self) -> Run:
-        """The run, ended. Raises LostRun where another process has taken it."""
+    async def supervise(self) -> Run:
+        """The run, ended. Raises OwnershipLost where another process has taken it."""
         while True:
-            match self.run.state:
-                case State.CLAIMED:
-                    await self._send()
+            if self._writer is None:
+                await self._launch()
+                continue
+            match self._writer.run.state:
                 case State.RUNNING | State.STOPPING:
-                    await self._follow()
+                    self._monitor = RunMonitor(self._context, self._writer, self._recorder)
+                    await self._monitor.follow()
                 case State.UNCONFIRMED:
-                    await self._mind_unconfirmed()
+                    await self._hold_unconfirmed(self._writer)
                 case State.ENDED:
-                    return self.run
-                case State.PROPOSED | State.SENDING:
-                    raise OwnershipLost(f"{self.run.id} is {self.run.state}: not for a guard")
+                    return self._writer.run
+                case State.CLAIMED | State.PROPOSED | State.SENDING:
+                    raise OwnershipLost(f"{self.run_id} is {self.run.state}: not for a supervisor")
                 case other:
                     assert_never(other)
 
-    def see(self, row: Run) -> None:
-        """The row as the store has it now, told once a tick. Raises LostRun."""
-        if self._follower is not None:
-            self._follower.see(row)
-        elif self._keeper is not None:
-            self._keeper.see(row)
-        elif not self.is_sending and row.fence != self._run.fence:
-            raise OwnershipLost(self._run.id)
-        self._row_seen.set()
+    def on_row_changed(self, row: Run) -> None:
+        """Take in the row as the store has it now. Raises OwnershipLost."""
+        if self._writer is not None:
+            if not self._writer.on_row_changed(row):
+                return
+        elif not self.is_sending and row.fence != self._launcher.run.fence:
+            raise OwnershipLost(self.run_id)
+        self._wake()
+
+    async def request_stop(self, reason: StopReason, *, by: str) -> None:
+        """Stop the run: in memory at once, so that the cancel leaves whatever the store does.
+
+        Returns when the request is stored, or after `timings.intent_wait_s`.
+        """
+        if self._writer is not None:
+            self._writer.request_stop(reason, by=by)
+            self._wake()
+            await self._writer.wait_stored(self._context.timings.intent_wait_s)
+            return
+        now = self._context.clock.now()
+        if self._launcher.stop is None:
+            self._launcher.stop = StopRequest(reason=reason, by=by, at_ms=now.wall_ms)
+        store = self._context.store.runs.request_stop(self.run_id, reason=reason, by=by, now=now)
+        task_of_store = self._context.background.start(store, f"stop {self.run_id}")
+        await asyncio.wait({task_of_store}, timeout=self._context.timings.intent_wait_s)
+        self._wake()
 
     async def wait_sent(self, seconds: float) -> None:
-        """Lets a launch that is on its way come to its answer, for at most `seconds`."""
+        """Let a launch that is on its way come to its answer, for at most `seconds`."""
         if self._sending is not None:
             await asyncio.wait({self._sending}, timeout=seconds)
 
-    async def drop_send(self) -> None:
-        """Ends a launch that is still on its way. It stays `sending`: what came of it cannot be known any more."""
+    async def close(self) -> None:
+        """Send nothing any more. A launch still on its way stays `sending`: its outcome cannot be known any more."""
         if self._sending is not None and not self._sending.done():
             self._sending.cancel()
             await asyncio.wait({self._sending})
+        if self._writer is not None:
+            await self._writer.close()
 
-    async def _send(self) -> None:
-        """In a task of its own: a cancelled guard does not tear the POST in two."""
-        sender = Launcher(self._context, self._run)
-        self._sending = asyncio.create_task(sender.send(), name=f"send {self._run.id}")
-        self._run = await asyncio.shield(self._sending)
-        launched = sender.unstored
-        if launched is not None:
-            now = self._context.clock.now()
+    def _wake(self) -> None:
+        self._row_changed.set()
+        if self._monitor is not None:
+            self._monitor.wake()
 
-            async def change(run: Run) -> Run:
-                return await sender.store_launch(run, launched, now)
+    async def _launch(self) -> None:
+        """In a task of its own: a cancelled supervisor does not interrupt the POST."""
+        if self._sending is None or self._sending.done():
+            work = self._launcher.launch()
+            self._sending = asyncio.get_running_loop().create_task(work, name=f"launch {self.run_id}")
+        writer = await asyncio.shield(self._sending)
+        self._writer = writer
+        stop = self._launcher.stop
+        if stop is not None and writer.run.stop is None:
+            writer.request_stop(stop.reason, by=stop.by)
 
-            self._unstored = change
-
-    async def _follow(self) -> None:
-        self._keeper = RunWriter(self._context, self.run, unstored=self._unstored)
-        self._follower = RunMonitor(self._context, self._keeper)
-        self._unstored = None
-        try:
-            self._run = await self._follower.follow()
-        finally:
-            self._follower = self._keeper = None
-
-    async def _mind_unconfirmed(self) -> None:
+    async def _hold_unconfirmed(self, writer: RunWriter) -> None:
         """It may be running and there is no id to cancel: at a stop or at its deadline its own sandbox goes.
 
-        Key and hold stay; only the operator ends this state.
+        Key and hold stay. Only a person ends this state; the row tells when that happened.
         """
-        self._keeper = keeper = RunWriter(self._context, self.run)
         wait, gone = self._context.timings.cancel_first_s, False
-        try:
-            while keeper.run.state is State.UNCONFIRMED:
-                if not gone and self._must_go(keeper.run):
-                    gone = await delete_own_sandbox(self._context, keeper)
-                    wait = min(wait * 2, self._context.timings.cancel_longest_s)
-                self._row_seen.clear()
-                await wait_event(self._row_seen, self._context.timings.tick_s if gone else wait)
-                row = await self._context.store.runs.get(keeper.run.id)
-                if row is None or (row.owner, row.fence) != (keeper.run.owner, keeper.run.fence):
-                    raise OwnershipLost(keeper.run.id)
-                keeper.run = row
-            self._run = keeper.run
-        finally:
-            self._keeper = None
+        while writer.run.state is State.UNCONFIRMED:
+            writer.keep_flushing()
+            if not gone and self._sandbox_must_go(writer.run):
+                gone = await delete_own_sandbox(self._context, writer)
+                wait = min(wait * 2, self._context.timings.cancel_longest_s)
+            self._row_changed.clear()
+            await wait_event(self._row_changed, self._context.timings.tick_s if gone else wait)
 
-    def _must_go(self, run: Run) -> bool:
+    def _sandbox_must_go(self, run: Run) -> bool:
         overdue = run.sent is not None and self._context.clock.now().since(run.sent) >= run.limits.max_ms
         return (run.stop is not None or overdue) and run.sandbox_deleted_ms is None

@@ -1,91 +1,202 @@
-"""Writes of a guard to the store: told apart are "somebody else acted" and "the store does not work".
+"""The row of one supervised run: as the store has it, and with what could not be stored yet.
 
-A run is followed and can be stopped even while nothing can be written; what could not be written is written
-as soon as the store works again.
+A run is monitored and can be stopped while nothing can be written. What the supervisor knows goes into memory at
+once; it is stored as soon as the store takes it, in the order in which it happened.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from console.domain.run import Run, State, StopReason, StopRequest
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
+from console.engine.tasks import describe
 
-Change = Callable[[Run], Awaitable[Run]]
+StoreChange = Callable[[Run], Awaitable[Run]]
+"""Writes a change of the run given as it is stored; returns it as stored afterwards."""
 TRIES = 3
+_ORDER = (
+    State.PROPOSED,
+    State.CLAIMED,
+    State.SENDING,
+    State.UNCONFIRMED,
+    State.RUNNING,
+    State.STOPPING,
+    State.ENDED,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnstoredChange:
+    """Something that happened and is not in the store yet."""
+
+    store: StoreChange
+    project: Callable[[Run], Run]
+    """What it makes of the run; applied in memory until it is stored."""
 
 
 class RunWriter:
-    """The run of one guard, as the store has it, or ahead of it while the store fails."""
+    """The only writer of one run's row in this process."""
 
-    def __init__(self, context: EngineContext, run: Run, *, unstored: Change | None = None) -> None:
+    def __init__(self, context: EngineContext, run: Run, unstored: Iterable[UnstoredChange] = ()) -> None:
+        """`run` is the row as stored; `unstored` happened since."""
         self._context = context
-        self.run = run
+        self._row = run
+        self._unstored = list(unstored)
         self._turn = asyncio.Lock()
-        """Several tasks of one guard write; each starts from what the last one left."""
-        self._unstored = [unstored] if unstored else []
-        """Bring the store, one after the other, to where `run` is already; empty while they agree."""
+        """Several tasks of one supervisor write; each starts from what the last one left."""
+        self._flushing: asyncio.Task[bool] | None = None
 
-    async def write(self, change: Change) -> bool:
-        """Applies `change`; False where the store did not take it now. Raises LostRun where it is not ours any more."""
+    @property
+    def run(self) -> Run:
+        """The run as it is known; ahead of the store while that fails."""
+        run = self._row
+        for change in self._unstored:
+            run = change.project(run)
+        return run
+
+    @property
+    def row(self) -> Run:
+        """The run as stored last."""
+        return self._row
+
+    @property
+    def is_behind(self) -> bool:
+        """True while something that happened is not stored."""
+        return bool(self._unstored)
+
+    async def write(self, change: StoreChange) -> bool:
+        """Store what is owed, then `change`. False where the store did not take it; it is then dropped.
+
+        Raises OwnershipLost where the row is another process's by now.
+        """
         async with self._turn:
             try:
-                await self._catch_up()
-                await self._apply(change)
+                await self._store_owed()
+                written = await self._apply(change)
             except StoreError as error:
-                self._context.problems.set("store", str(error))
+                self._context.problems.report("store", str(error))
                 return False
-        self._context.problems.clear("store")
+        return written
+
+    def request_stop(self, reason: StopReason, *, by: str) -> None:
+        """The run is stopping from here on, in memory; it is stored in the background. The first request wins."""
+        run = self.run
+        if run.stop is not None or run.state is State.ENDED:
+            return
+        now = self._context.clock.now()
+        stop = StopRequest(reason=reason, by=by, at_ms=now.wall_ms)
+
+        async def store(row: Run) -> Run:
+            return await self._context.store.runs.request_stop(row.id, reason=reason, by=by, now=now)
+
+        self._unstored.append(UnstoredChange(store=store, project=lambda run: _stopped(run, stop)))
+        self._flush_in_background()
+
+    async def wait_stored(self, seconds: float) -> None:
+        """Wait until everything that happened is stored, for at most `seconds`."""
+        if self._unstored:
+            await asyncio.wait({self._flush_in_background()}, timeout=seconds)
+
+    def keep_flushing(self) -> None:
+        """Try to store what is owed, in the background. Raises OwnershipLost where an earlier try found that."""
+        flushing = self._flushing
+        if flushing is not None and flushing.done():
+            self._flushing = None
+            flushing.result()
+        if self._unstored:
+            self._flush_in_background()
+
+    def on_row_changed(self, row: Run) -> bool:
+        """Take in what another process wrote. False where it is nothing new. Raises OwnershipLost."""
+        self._ours(row)
+        before = self._row
+        further = _ORDER.index(row.state) > _ORDER.index(before.state)
+        stopped = row.stop is not None and before.stop is None
+        if not (further or stopped) or self._turn.locked():
+            return False
+        self._row = row
         return True
 
-    async def _apply(self, change: Change) -> None:
+    def take(self, row: Run) -> None:
+        """Take the row that a write beside this writer returned, unless one of its own writes is under way."""
+        if not self._turn.locked() and row.state is self._row.state:
+            self._row = row
+
+    async def close(self) -> None:
+        """End the background write; what it did not store is left to whoever supervises the run next."""
+        if self._flushing is not None and not self._flushing.done():
+            self._flushing.cancel()
+            await asyncio.wait({self._flushing}, timeout=self._context.timings.intent_wait_s)
+
+    def _flush_in_background(self) -> asyncio.Task[bool]:
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.get_running_loop().create_task(self._flush(), name=f"store {self._row.id}")
+            # Its result is read by `keep_flushing`; where nobody asks any more, it was handed over.
+            self._flushing.add_done_callback(_retrieve)
+        return self._flushing
+
+    async def _flush(self) -> bool:
+        while self._unstored:
+            async with self._turn:
+                try:
+                    await self._store_owed()
+                except OwnershipLost:
+                    raise
+                except StoreError as error:
+                    self._context.problems.report("store", str(error))
+                    return False
+                except StaleRun:
+                    return False
+                except Exception as error:
+                    topic = f"run {self._row.id}"
+                    self._context.problems.report(topic, f"{topic}: not stored yet: {describe(error)}", error)
+                    return False
+        return True
+
+    async def _store_owed(self) -> None:
+        """Store the changes that are owed, oldest first; one that is stored is never made twice."""
+        while self._unstored:
+            stored = self._ours(await self._context.store.runs.get(self._row.id))
+            self._row = self._ours(await self._unstored[0].store(stored))
+            del self._unstored[0]
+
+    async def _apply(self, change: StoreChange) -> bool:
         for _ in range(TRIES):
             try:
-                self.run = self._ours(await change(self.run))
+                self._row = self._ours(await change(self._row))
             except StaleRun:
-                self.run = self._ours(await self._context.store.runs.get(self.run.id))
-                if self.run.state is State.ENDED:
-                    return
+                self._row = self._ours(await self._context.store.runs.get(self._row.id))
+                if self._row.state is State.ENDED:
+                    return False
             else:
-                return
+                return True
+        topic = f"run {self._row.id}"
+        self._context.problems.report(topic, f"{topic}: its row changes faster than it can be written")
+        return False
 
     def _ours(self, row: Run | None) -> Run:
-        """The row, if it is still under our owner and fence. Raises LostRun.
+        """The row, if it is still under our owner and fence. Raises OwnershipLost.
 
-        Some writes are open to any process and give back the row of a successor: whoever took that for his own
-        would go on writing under the fence of another.
+        Some writes are open to any process and return the row of a successor; taking it for ours would mean to go
+        on writing under the successor's fence.
         """
-        if row is None or (row.owner, row.fence) != (self.run.owner, self.run.fence):
-            raise OwnershipLost(self.run.id)
+        if row is None or (row.owner, row.fence) != (self._row.owner, self._row.fence):
+            raise OwnershipLost(self._row.id)
         return row
 
-    async def ask_stop(self, reason: StopReason) -> None:
-        """Intent first. Where it cannot be stored the stop goes ahead all the same, and is stored later."""
-        now = self._context.clock.now()
 
-        async def change(run: Run) -> Run:
-            return await self._context.store.runs.request_stop(run.id, reason=reason, by="nightdesk", now=now)
+def _stopped(run: Run, stop: StopRequest) -> Run:
+    if run.stop is not None or run.state is State.ENDED:
+        return run
+    state = State.STOPPING if run.state is State.RUNNING else run.state
+    return replace(run, state=state, stop=stop)
 
-        if not await self.write(change):
-            stop = StopRequest(reason=reason, by="nightdesk", at_ms=now.wall_ms)
-            self.run = replace(self.run, state=State.STOPPING, stop=stop)
-            self._unstored.append(change)
 
-    def see(self, row: Run) -> None:
-        """Takes in what another process did to the row. Raises LostRun where the run is not ours any more."""
-        self._ours(row)
-        acted = row.state is State.ENDED or (row.stop is not None and self.run.stop is None)
-        if acted and not self._unstored:
-            self.run = row
-
-    async def _catch_up(self) -> None:
-        """What is stored is not owed any more, also where the next change fails: none is made twice."""
-        run = self.run
-        while self._unstored:
-            stored = self._ours(await self._context.store.runs.get(run.id))
-            run = self._ours(await self._unstored[0](stored))
-            del self._unstored[0]
-        self.run = run
+def _retrieve(task: asyncio.Task[bool]) -> None:
+    with suppress(asyncio.CancelledError):
+        task.exception()

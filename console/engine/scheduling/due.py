@@ -1,55 +1,57 @@
-"""What is due: pure over a task, how far its schedule has come, and the time. Never a flood, never a silent gap."""
+"""What is due: a pure function of a task, of how far its schedule has come, and of the time.
+
+Never a flood of launches, never a silent gap. The work does not grow with the length of the gap: of a long one the
+newest times are found from the present backwards, and the rest is counted from the number in one week.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 
 from console.domain.task import MissedPolicy, Task
 from console.engine.scheduling.cron import times_after
 
 ON_TIME_MS = 90_000
-"""An instant that is found within this was not missed: a tick may be late, a restart short."""
+"""A time that is found within this was not missed: a tick may be late, a restart short."""
 MOST_MISSED = 200
-"""Instants looked at in one gap; of more, only the newest count and a note tells how many there were."""
+"""Times handled one by one in a gap; of more, the newest are, and a note tells how many there were."""
+COUNTED = 5_000
+"""Missed times are counted one by one up to about this many; more are counted by the week."""
+WEEK = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """What to do about one schedule now, oldest instant first."""
+    """What to do about one schedule now, oldest time first."""
 
     launch: tuple[datetime, ...] = ()
     """To be launched, in this order, one after the other."""
     missed: tuple[datetime, ...] = ()
     """To be logged as missed."""
     untold: int = 0
-    """Missed instants beyond MOST_MISSED."""
+    """Missed times beyond MOST_MISSED."""
 
 
 def schedule_name(task: Task) -> str:
-    """One name for one schedule of one task: an edited schedule is a new one, so that editing never fires it."""
+    """The name of one schedule of one task: an edited schedule has another, so that editing never fires it."""
     text = f"{task.schedule}\n{task.time_zone}\n{task.window}"
     return f"{task.name}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def times_between(task: Task, after: datetime, until: datetime) -> Iterator[datetime]:
-    """The instants in (`after`, `until`], both aware, in UTC; empty without a schedule."""
+    """The scheduled times in (`after`, `until`], both aware, in UTC; empty without a schedule."""
     return takewhile(lambda instant: instant <= until, times_after(task, after))
 
 
 def due(task: Task, reached_ms: int, now: datetime) -> Due:
-    """What became due since `reached_ms`, by the task's policy for missed instants."""
+    """What became due since `reached_ms` (UTC milliseconds), by the task's policy for missed times."""
     after = datetime.fromtimestamp(reached_ms / 1000, UTC)
-    newest: list[datetime] = []
-    untold = 0
-    for instant in times_between(task, after, now):
-        newest.append(instant)
-        if len(newest) > MOST_MISSED:
-            del newest[0]
-            untold += 1
+    newest = _newest(task, after, now)
+    untold = _count(task, after, newest[0]) if newest else 0
     on_time = [at for at in newest if (now - at).total_seconds() * 1000 <= ON_TIME_MS]
     late = newest[: len(newest) - len(on_time)]
     match task.missed:
@@ -60,3 +62,26 @@ def due(task: Task, reached_ms: int, now: datetime) -> Due:
             return Due(launch=tuple(kept), missed=tuple(newest[: len(newest) - len(kept)]), untold=untold)
         case MissedPolicy.ALL:
             return Due(launch=tuple(newest), untold=untold)
+
+
+def _newest(task: Task, after: datetime, now: datetime) -> list[datetime]:
+    """The newest MOST_MISSED times in (`after`, `now`], oldest first."""
+    span = timedelta(hours=1)
+    while True:
+        start = max(after, now - span)
+        found = list(times_between(task, start, now))
+        if len(found) >= MOST_MISSED or start == after:
+            return found[-MOST_MISSED:]
+        span *= 2
+
+
+def _count(task: Task, after: datetime, before: datetime) -> int:
+    """How many times there are in (`after`, `before`); of more than COUNTED, by the number in the last week."""
+    last_week = max(after, before - WEEK)
+    in_week = sum(1 for _ in times_between(task, last_week, before)) - 1
+    if last_week == after:
+        return in_week
+    weeks = (last_week - after) / WEEK
+    if in_week * weeks > COUNTED:
+        return in_week + round(in_week * weeks)
+    return in_week + sum(1 for _ in times_between(task, after, last_week))

@@ -1,42 +1,48 @@
 """One process per state folder launches what is due: by a kernel lock, which another takes seconds after its death.
 
-Nothing here can double a launch: the key is made from the scheduled instant, so a restart, a second scheduler or
-cron beside it meet the same key.
+Nothing here can double a launch: the key is made from the scheduled time, so a restart, a second scheduler or cron
+beside it meet the same key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from console.domain.key import day_date, slot_date
 from console.domain.run import Run
 from console.domain.task import Task
 from console.engine.context import EngineContext
+from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock
 from console.engine.scheduling.cron import zone_of
 from console.engine.scheduling.due import ON_TIME_MS, Due, due, schedule_name
+from console.engine.tasks import describe
 
 BY = "nightdesk scheduler"
 
 
 class Scheduler:
-    """Looks once a tick. `take_up` claims one launch for a scheduled instant."""
+    """Launches, proposes, refuses or logs what became due; one round a tick."""
 
     def __init__(
         self, context: EngineContext, operations: Operations, lock: SchedulerLock, report: Callable[[str], None]
     ) -> None:
+        """`report` takes one line of what was done, for the diagnostic log."""
         self._context = context
-        self._desk = operations
+        self._operations = operations
         self._lock = lock
         self._report = report
-        """One line of what was done, for diag.log."""
         self._begun = False
 
     async def tick(self) -> None:
-        """Launches, proposes, refuses or logs what became due. Raises StoreError."""
+        """One round. A task or a retry that raises is reported by name and stops no other.
+
+        Raises StoreError, and OSError for the lock file.
+        """
         if not self._lock.take(self._context.owner):
             return
         now = self._context.clock.now().utc()
@@ -44,9 +50,19 @@ class Scheduler:
         if not self._begun:
             await self._begin(scheduled, now)
         for task in scheduled:
-            await self._look_at(task, now)
+            await self._isolated(f"task {task.name}", self._launch_due(task, now))
         for run in await self._context.store.cursors.due_retries(self._context.clock.now().wall_ms):
-            await self._retry(run)
+            await self._isolated(f"retry of run {run.id}", self._retry(run))
+
+    async def _isolated(self, topic: str, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except StoreError:
+            raise
+        except Exception as error:
+            self._context.problems.report(topic, f"{topic}: {describe(error)}", error)
+        else:
+            self._context.problems.clear(topic)
 
     async def _begin(self, scheduled: list[Task], now: datetime) -> None:
         """Nothing becomes due by an edit, by a task that comes back, or by a clock that was wrong."""
@@ -56,34 +72,38 @@ class Scheduler:
         self._begun = True
         self._report(f"scheduling {len(names)} tasks")
 
-    async def _look_at(self, task: Task, now: datetime) -> None:
-        instants, name = self._context.store.cursors, schedule_name(task)
-        reached = await instants.reached(name)
+    async def _launch_due(self, task: Task, now: datetime) -> None:
+        cursors, name = self._context.store.cursors, schedule_name(task)
+        reached = await cursors.reached(name)
         if reached is None or reached > _ms(now) + self._context.timings.clock_pause_ms:
             self._begun = False
             return
-        found = due(task, reached, now)
+        if _ms(now) - reached <= ON_TIME_MS:
+            found = due(task, reached, now)
+        else:
+            # After a long gap this takes a moment of computing.
+            found = await asyncio.to_thread(due, task, reached, now)
         await self._log_missed(task, found)
-        for instant in found.launch:
-            late = (now - instant).total_seconds() * 1000 > ON_TIME_MS
+        for at in found.launch:
+            late = (now - at).total_seconds() * 1000 > ON_TIME_MS
             if late and await self._has_open_run(task):
                 # Catching up goes one run after the other; what waits stays due.
                 return
-            answer = await self._desk.launch(self._request(task, instant))
-            self._tell(task, answer, instant)
-            await instants.advance(name, to_ms=_ms(instant))
+            result = await self._operations.launch(self._request(task, at))
+            self._report_launch(task, result, at)
+            await cursors.advance(name, to_ms=_ms(at))
 
     async def _log_missed(self, task: Task, found: Due) -> None:
+        store = self._context.store
         if found.untold:
             fields = {"task": task.name, "more": str(found.untold)}
-            await self._context.store.runs.note(event="missed", fields=fields, run=None, now=self._context.clock.now())
+            await store.runs.note(event="missed", fields=fields, run=None, now=self._context.clock.now())
             oldest = min(found.missed + found.launch)
-            await self._context.store.cursors.advance(schedule_name(task), to_ms=_ms(oldest) - 1)
-        for instant in found.missed:
-            request = self._request(task, instant)
-            terms = self._desk.terms(request)
-            await self._context.store.claims.record_missed(request, terms, self._context.clock.now())
-            await self._context.store.cursors.advance(schedule_name(task), to_ms=_ms(instant))
+            await store.cursors.advance(schedule_name(task), to_ms=_ms(oldest) - 1)
+        for at in found.missed:
+            request = self._request(task, at)
+            await store.claims.record_missed(request, self._operations.terms(request), self._context.clock.now())
+            await store.cursors.advance(schedule_name(task), to_ms=_ms(at))
         if found.missed or found.untold:
             await self._context.log_flusher.flush()
 
@@ -91,23 +111,36 @@ class Scheduler:
         return any(run.task == task.name and run.is_live for run in await self._context.store.runs.open_runs())
 
     async def _retry(self, run: Run) -> None:
-        """The next attempt of a failed key; whatever is answered, this run asks for no other."""
+        """Launch the next attempt of a failed key. Whatever is answered, this run asks for no other.
+
+        A retry that the task of today cannot be launched for (its window or target was edited) is dropped, with a
+        line in the log.
+        """
         if self._context.settings.task(run.task) is not None:
             request = LaunchRequest(
                 task=run.task, date=run.date, target=run.target, scheduled=True, by=BY, automatic_retry=True
             )
-            answer = await self._desk.launch(request)
-            self._report(f"{run.task}: attempt {answer.run.attempt} after {run.id} failed: {answer.kind}")
+            try:
+                result = await self._operations.launch(request)
+            except (ValueError, LookupError) as error:
+                fields = {"why": f"the task was edited: {error}"}
+                await self._context.store.runs.note(
+                    event="retry_dropped", fields=fields, run=run, now=self._context.clock.now()
+                )
+                self._report(f"{run.task}: the retry of {run.id} is dropped: {error}")
+            else:
+                self._report(f"{run.task}: attempt {result.run.attempt} after {run.id} failed: {result.kind}")
         await self._context.store.cursors.retried(run)
 
-    def _request(self, task: Task, instant: datetime) -> LaunchRequest:
-        date = slot_date(instant) if task.window == "slot" else day_date(instant, zone_of(task))
+    def _request(self, task: Task, at: datetime) -> LaunchRequest:
+        date = slot_date(at) if task.window == "slot" else day_date(at, zone_of(task))
         return LaunchRequest(task=task.name, date=date, scheduled=True, by=BY)
 
-    def _tell(self, task: Task, answer: LaunchResult, instant: datetime) -> None:
-        why = f": {answer.refusal.sentence}" if answer.kind is LaunchKind.REFUSED and answer.refusal else ""
-        self._report(f"{task.name} due {instant:%Y-%m-%dT%H:%MZ}: {answer.kind}, run {answer.run.id}{why}")
+    def _report_launch(self, task: Task, result: LaunchResult, at: datetime) -> None:
+        refused = result.kind is LaunchKind.REFUSED and result.refusal
+        why = f": {result.refusal.sentence}" if refused and result.refusal else ""
+        self._report(f"{task.name} due {at:%Y-%m-%dT%H:%MZ}: {result.kind}, run {result.run.id}{why}")
 
 
-def _ms(instant: datetime) -> int:
-    return int(instant.timestamp() * 1000)
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

@@ -1,0 +1,117 @@
+"""Cancels for runs that are past their limit, whoever supervises them.
+
+The supervisor of a run stops it in time. This is the second line: of a run of this process that is two seconds late,
+and of another living process that is 15 s late, a cancel is sent from here. Cancels run in a bounded pool of tasks;
+nothing waits for their answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from console.domain.run import Run, RunId, State, StopReason
+from console.domain.timestamps import Timestamp
+from console.engine.context import EngineContext
+from console.engine.errors import StaleRun, StoreError
+from console.engine.run.cancel import CancelAttempt, try_cancel, try_delete_sandbox
+from console.engine.tasks import describe
+
+LIVE_HERE = frozenset({State.RUNNING, State.STOPPING})
+LIVE_ELSEWHERE = LIVE_HERE | {State.SENDING, State.UNCONFIRMED}
+"""A launcher that is stuck may have launched: at the deadline the sandbox of its run goes."""
+
+
+class OverdueCancels:
+    """The cancels that this engine sends for runs that their own supervisor should have stopped."""
+
+    def __init__(self, context: EngineContext) -> None:
+        self._context = context
+        self._slots = asyncio.Semaphore(context.timings.cancels_at_once)
+        self._tasks: dict[RunId, asyncio.Task[None]] = {}
+
+    def is_due(self, run: Run) -> bool:
+        """True where the run should be stopped by now: a stop was asked, or its time limit has passed."""
+        if run.stop is not None:
+            return True
+        try:
+            return run.sent is not None and self._context.clock.now().since(run.sent) >= run.limits.max_ms
+        except Exception:
+            return True
+
+    def look(self, mine: Iterable[Run], others: Iterable[Run]) -> None:
+        """Start a cancel for each run that needs one."""
+        now, timings = self._context.clock.now(), self._context.timings
+        seen: set[RunId] = set()
+        for runs, states, grace_ms in (
+            (mine, LIVE_HERE, timings.own_overdue_ms),
+            (others, LIVE_ELSEWHERE, timings.overdue_ms),
+        ):
+            for run in runs:
+                seen.add(run.id)
+                if run.state in states and self._is_overdue(run, now, grace_ms) and self._may_try(run.id, now):
+                    self.send(run)
+        for run_id in [run_id for run_id in self._context.cancelled_at if run_id not in seen]:
+            del self._context.cancelled_at[run_id]
+
+    def send(self, run: Run) -> asyncio.Task[None]:
+        """Cancel `run` in a task of its own; one that is under way is not doubled."""
+        task = self._tasks.get(run.id)
+        if task is None or task.done():
+            self._context.cancelled_at[run.id] = self._context.clock.now()
+            task = asyncio.get_running_loop().create_task(self._cancel(run), name=f"overdue {run.id}")
+            self._tasks[run.id] = task
+            task.add_done_callback(lambda ended: self._ended(run.id, ended))
+        return task
+
+    async def close(self) -> None:
+        """Send no more; what is on its way is cut short."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    @staticmethod
+    def _is_overdue(run: Run, now: Timestamp, grace_ms: int) -> bool:
+        return run.sent is not None and now.since(run.sent) >= run.limits.max_ms + grace_ms
+
+    def _may_try(self, run_id: RunId, now: Timestamp) -> bool:
+        tried = self._context.cancelled_at.get(run_id)
+        return tried is None or now.since(tried) >= self._context.timings.overdue_ms
+
+    async def _cancel(self, run: Run) -> None:
+        """Store the request, for at most `intent_wait_s`; cancel in any case; record what came of it."""
+        async with self._slots:
+            request = self._context.background.start(self._request(run), f"stop {run.id}")
+            await asyncio.wait({request}, timeout=self._context.timings.intent_wait_s)
+            if run.remote_id is not None:
+                attempt = await try_cancel(self._context, run)
+                await self._record(await request, attempt)
+            elif run.sandbox_own and run.sandbox_id is not None and run.sandbox_deleted_ms is None:
+                answer, gone = await try_delete_sandbox(self._context, run.sandbox_id)
+                await self._context.store.runs.record_sandbox_deleted(
+                    await request, answer=answer, gone=gone, now=self._context.clock.now()
+                )
+
+    async def _request(self, run: Run) -> Run:
+        runs, now = self._context.store.runs, self._context.clock.now()
+        if run.stop is not None:
+            return run
+        return await runs.request_stop(run.id, reason=StopReason.TIMEOUT, by="nightdesk", now=now)
+
+    async def _record(self, run: Run, attempt: CancelAttempt) -> None:
+        await self._context.store.runs.record_stop_try(
+            run, answer=attempt.answer, trouble=attempt.trouble, now=self._context.clock.now()
+        )
+
+    def _ended(self, run_id: RunId, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(run_id) is task:
+            del self._tasks[run_id]
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, StoreError):
+            self._context.problems.report("store", f"a cancel was sent and is not recorded: {error}")
+        elif error is not None and not isinstance(error, StaleRun):
+            text = f"run {run_id}: its overdue cancel raised {describe(error)}"
+            self._context.problems.report(f"run {run_id}", text, error)

@@ -1,0 +1,174 @@
+"""Tasks that outlive their failures: each concern of an engine repeats in a task of its own and is restarted alone.
+
+Whatever one concern raises is reported and the concern runs again after a wait; the others never notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from console.engine.problems import Problems
+from console.store.errors import StoreError
+
+T = TypeVar("T")
+
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 30.0
+"""A concern that fails runs again after 1, 2, 4 … 30 seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concern:
+    """One repeated duty of an engine."""
+
+    name: str
+    round: Callable[[], Awaitable[None]]
+    """One turn. It may raise anything; it must not wait for the network."""
+    every_s: float
+    """Seconds between two rounds that worked."""
+
+
+class ConcernRunner:
+    """Runs concerns, each in its own task, until `stop`."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._wake: dict[str, asyncio.Event] = {}
+        self._begun: dict[str, float] = {}
+        self._store_failing: set[str] = set()
+        self._stopping = False
+        self.rounds: dict[str, int] = {}
+        """Rounds that came to an end, also by an error, by the name of the concern."""
+
+    def start(self, concerns: Iterable[Concern]) -> None:
+        """Begin to repeat `concerns`."""
+        for concern in concerns:
+            self.rounds[concern.name] = 0
+            self._wake[concern.name] = asyncio.Event()
+            self._start(concern)
+
+    def wake(self, name: str) -> None:
+        """Run the next round of a concern now. Unknown names are ignored."""
+        event = self._wake.get(name)
+        if event is not None:
+            event.set()
+
+    def lagging(self, longer_than_s: float) -> tuple[str, ...]:
+        """The concerns whose present round began more than `longer_than_s` seconds ago and has not ended."""
+        now = asyncio.get_running_loop().time()
+        return tuple(name for name, begun in self._begun.items() if now - begun > longer_than_s)
+
+    async def stop(self) -> None:
+        """End all concerns and wait for their tasks."""
+        self._stopping = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, concern: Concern) -> None:
+        task = asyncio.get_running_loop().create_task(self._repeat(concern), name=concern.name)
+        self._tasks[concern.name] = task
+        task.add_done_callback(lambda ended: self._ended(concern, ended))
+
+    def _ended(self, concern: Concern, task: asyncio.Task[None]) -> None:
+        """A concern's task never ends by itself; where it was cancelled by mistake it is started again."""
+        if self._stopping:
+            return
+        error = None if task.cancelled() else task.exception()
+        self._problems.report(concern.name, f"{concern.name} ended: {describe(error)}; started again", error)
+        with suppress(RuntimeError):
+            self._start(concern)
+
+    async def _repeat(self, concern: Concern) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            if await self._round(concern):
+                wait, pause = FIRST_WAIT_S, concern.every_s
+            elif concern.name in self._store_failing:
+                # A store that does not answer is tried again at the usual pace: runs wait for it.
+                pause = max(concern.every_s, FIRST_WAIT_S)
+            else:
+                wait, pause = min(wait * 2, LONGEST_WAIT_S), wait
+            await wait_event(self._wake[concern.name], pause)
+            self._wake[concern.name].clear()
+
+    async def _round(self, concern: Concern) -> bool:
+        """One round; False where it raised."""
+        name = concern.name
+        self._begun[name] = asyncio.get_running_loop().time()
+        try:
+            await concern.round()
+        except StoreError as error:
+            self._store_failing.add(name)
+            self._problems.report("store", str(error))
+            return False
+        except Exception as error:
+            self._problems.report(name, f"{name}: {describe(error)}", error)
+            return False
+        finally:
+            self._begun.pop(name, None)
+            self.rounds[name] += 1
+        self._problems.clear(name)
+        self._store_failing.discard(name)
+        if not self._store_failing:
+            self._problems.clear("store")
+        return True
+
+
+def describe(error: BaseException | None) -> str:
+    """`OSError: [Errno 24] Too many open files`; `cancelled` for None. Never raises."""
+    if error is None:
+        return "cancelled"
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
+async def wait_event(event: asyncio.Event, seconds: float) -> None:
+    """Wait until `event` is set, for at most `seconds`.
+
+    In Python 3.11 `asyncio.wait_for` swallows a cancellation that arrives together with the event: a task that was
+    told to hand over would go on.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+class BackgroundTasks:
+    """Work that nobody awaits: kept alive, its failures reported, ended together."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run `work` in a task of its own."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def stop(self) -> None:
+        """Cancel what still runs and wait for it."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, StoreError):
+            self._problems.report("store", str(error))
+        elif error is not None:
+            self._problems.report(task.get_name(), f"{task.get_name()}: {describe(error)}", error)

@@ -1,0 +1,71 @@
+"""A file locked with `flock`: the one implementation in the program, used by store, journal, engine and commands.
+
+The kernel frees the lock when the process dies and at nothing else.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Self
+
+
+class LockedFile:
+    """A file whose exclusive `flock` this process holds."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor: int | None = descriptor
+
+    @classmethod
+    def try_lock(cls, path: Path, *, create: bool = True) -> Self | None:
+        """The lock, without waiting; None where another process holds it.
+
+        Raises OSError, FileNotFoundError among them where the file is not there and `create` is false.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor)
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """The lock on a file that is made here. Raises OSError, FileExistsError among them."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            # Blocking: somebody may be probing the new file at this instant, and lets go at once.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor)
+
+    @property
+    def is_there(self) -> bool:
+        """True while the lock is held and the path still names the locked file."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(self.path), os.fstat(self._descriptor))
+        except OSError:
+            return False
+
+    def write(self, text: str) -> None:
+        """Replace the content by `text` (ASCII). Raises OSError."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, text.encode("ascii"), 0)
+
+    def release(self) -> None:
+        """Give the lock back; harmless twice."""
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            os.close(descriptor)
