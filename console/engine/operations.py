@@ -235,7 +235,10 @@ class Operations:
         return run
 
     async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
-        """Resolve an unconfirmed run as `remote_id`, which must carry its label. Raises OperationRefused, LookupError."""
+        """Resolve an unconfirmed run as `remote_id`, which must carry its label.
+
+        Raises OperationRefused, LookupError.
+        """
         run = await self._unconfirmed(run_id, reason)
         try:
             remote = await self._context.provider.get(remote_id)

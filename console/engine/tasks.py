@@ -6,13 +6,17 @@ Whatever one concern raises is reported and the concern runs again after a wait;
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from console.engine.errors import OwnershipLost
 from console.engine.problems import Problems
-from console.store.errors import StoreError
+from console.store.errors import StaleRun, StoreError
+
+log = logging.getLogger("nightdesk")
 
 T = TypeVar("T")
 
@@ -170,5 +174,7 @@ class BackgroundTasks:
         error = task.exception()
         if isinstance(error, StoreError):
             self._problems.report("store", str(error))
+        elif isinstance(error, OwnershipLost | StaleRun):
+            log.info("%s: another process was quicker", task.get_name())
         elif error is not None:
             self._problems.report(task.get_name(), f"{task.get_name()}: {describe(error)}", error)

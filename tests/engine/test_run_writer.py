@@ -42,7 +42,7 @@ def writer_of(harness: StoreHarness, run: Run, folder: Path, *unstored: Unstored
 
 def unstored(store: StoreChange, **changes: object) -> UnstoredChange:
     """Something that happened and makes of the run what `changes` say."""
-    return UnstoredChange(store=store, project=lambda run: replace(run, **changes))  # type: ignore[arg-type]  # any field of a run
+    return UnstoredChange(store=store, is_stored=lambda row: False, project=lambda run: replace(run, **changes))  # type: ignore[arg-type]  # any field of a run
 
 
 async def robbed(harness: StoreHarness, run: Run) -> None:

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 from typing import assert_never
 
-from console.domain.run import Outcome, Run, State, StopRequest
+from console.domain.run import IllegalTransition, Outcome, Run, State, StopRequest
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -51,6 +51,8 @@ class Launcher:
         """A stop asked for in this process; obeyed also where it could not be stored."""
         self._verdict: Verdict | None = None
         """What the POST proved, until it is recorded."""
+        self._posting = False
+        """True from the first byte of the POST that may have left for the present record."""
         self._sandbox: str | None = None
         """A sandbox that was made and is not recorded yet."""
         self._unstored: list[UnstoredChange] = []
@@ -67,12 +69,18 @@ class Launcher:
             if self._verdict is not None:
                 await self._record(self._verdict)
             elif self.run.state is State.SENDING:
-                self._verdict = Unknown(why="the launch was interrupted before its answer was read")
+                self._verdict = self._interrupted()
             elif (obstacle := self._obstacle()) is not None:
                 await self._end(*obstacle)
             elif await self._prepare_sandbox():
                 await self._send()
         return RunWriter(self._context, self.run, self._unstored)
+
+    def _interrupted(self) -> Verdict:
+        """What is proven where the row says `sending` and no verdict is known: by whether the POST was begun."""
+        if self._posting:
+            return Unknown(why="the launch was interrupted before its answer was read")
+        return NotSent(why="interrupted between the record and the launch")
 
     async def _send(self) -> None:
         """Record the intent, then send. From `mark_sending` on every outcome is a verdict."""
@@ -81,6 +89,7 @@ class Launcher:
         except StaleRun:
             await self._read_again()
             return
+        self._posting = False
         self._verdict = await self._post(self.run)
 
     async def _read_again(self) -> None:
@@ -155,6 +164,7 @@ class Launcher:
         if not context.holds_lock():
             # Somebody may have taken the run over and ruled on it already.
             return NotSent(why="the lock file of this process was removed: restart it")
+        self._posting = True
         try:
             return await context.provider.create(order_for(run, task))
         except Exception as error:
@@ -173,6 +183,9 @@ class Launcher:
                 self._context.problems.report("store", f"the answer to a launch is not recorded yet: {error}")
                 await asyncio.sleep(self._context.timings.tick_s)
                 return
+            except (StaleRun, IllegalTransition):
+                # Recorded before, by a write that raised after its commit; or somebody else acted.
+                await self._read_again()
         self._verdict = None
         await self._context.log_flusher.flush()
 
@@ -218,7 +231,12 @@ class Launcher:
             unexpected = None if isinstance(error, StoreError) else error
             topic = "store" if unexpected is None else f"run {self.run.id}"
             problems.report(topic, f"launched, but not recorded yet: {describe(error)}", unexpected)
-            self._unstored.append(UnstoredChange(store=store, project=lambda run: _launched(run, launched)))
+            change = UnstoredChange(
+                store=store,
+                project=lambda run: _launched(run, launched),
+                is_stored=lambda row: row.remote_id == launched.remote_id,
+            )
+            self._unstored.append(change)
 
     async def _again(self, why: str, waits: list[float], retry_after_s: float | None) -> None:
         """Back to claimed and a wait, or the end: where the tries are used up, or the next one would be too late."""

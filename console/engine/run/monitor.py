@@ -17,11 +17,12 @@ from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.run.cancel import Canceller, try_cancel
 from console.engine.run.live_usage import LiveUsage
-from console.engine.run.progress import ProgressDraft, ProgressRecorder
+from console.engine.run.progress import ProgressRecorder
 from console.engine.run.settle import settle_run
 from console.engine.run.writer import RunWriter
 from console.engine.tasks import describe, wait_event
 from console.provider.contract import ProviderError, RemoteRun, StatusClass
+from console.store.progress import ProgressUpdate
 from console.store.rows import Progress, StepRow
 
 
@@ -64,7 +65,7 @@ class RunMonitor:
         """The run changed from outside."""
         self._changed.set()
 
-    def draft(self) -> ProgressDraft | None:
+    def draft(self) -> ProgressUpdate | None:
         """The figures that changed since they were stored, at most once in `save_ms`."""
         row, now = self._writer.row, self._context.clock.now()
         if self._writer.is_behind or row.state not in (State.RUNNING, State.STOPPING):
@@ -73,9 +74,9 @@ class RunMonitor:
         progress = self._progress(now)
         if progress == before or (before is not None and now.boot_ms - at < self._context.timings.save_ms):
             return None
-        return ProgressDraft(run=row, progress=progress, steps=self._unsaved_steps())
+        return ProgressUpdate(run=row, progress=progress, steps=self._unsaved_steps())
 
-    def stored(self, draft: ProgressDraft, row: Run | None) -> None:
+    def stored(self, draft: ProgressUpdate, row: Run | None) -> None:
         """The draft is stored; `row` is the run there, or None where it had changed."""
         if row is None:
             return

@@ -6,33 +6,24 @@ figures of many runs never stand before a stop in the queue of the store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from console.domain.run import Run, RunId
 from console.engine.context import EngineContext
-from console.engine.errors import OwnershipLost, StaleRun, StoreError
-from console.store.rows import Progress, StepRow
+from console.store.progress import ProgressUpdate
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressDraft:
-    """The figures of one run that are not stored yet."""
-
-    run: Run
-    """As stored."""
-    progress: Progress
-    steps: tuple[StepRow, ...]
+BUSY_MS = 1_000
+"""How long the figures wait for the store."""
 
 
 class ProgressSource(Protocol):
     """A run whose figures change."""
 
-    def draft(self) -> ProgressDraft | None:
+    def draft(self) -> ProgressUpdate | None:
         """What has to be stored; None where nothing changed."""
         ...
 
-    def stored(self, draft: ProgressDraft, row: Run | None) -> None:
+    def stored(self, draft: ProgressUpdate, row: Run | None) -> None:
         """The draft is in the store and `row` is the run there; None: the row had changed, read it again."""
         ...
 
@@ -54,19 +45,20 @@ class ProgressRecorder:
 
     async def record(self) -> None:
         """Store what changed. One run that cannot be stored is reported and holds up no other. Raises StoreError."""
-        now = self._context.clock.now()
+        drafts: list[tuple[ProgressSource, ProgressUpdate]] = []
         for run_id, source in list(self._sources.items()):
-            draft = source.draft()
-            if draft is None:
-                continue
             try:
-                row = await self._context.store.runs.record_progress(draft.run, draft.progress, now)
-                await self._context.store.runs.save_steps(run_id, draft.steps, now)
-            except (StaleRun, OwnershipLost):
-                source.stored(draft, None)
-            except StoreError:
-                raise
+                draft = source.draft()
             except Exception as error:
                 self._context.problems.report(f"run {run_id}", f"run {run_id}: its figures are not stored", error)
             else:
-                source.stored(draft, row)
+                if draft is not None:
+                    drafts.append((source, draft))
+        if not drafts:
+            return
+        # A short wait: what is not stored now is stored with the next tick, and newer.
+        outcomes = await self._context.store.runs.record_progress_of_many(
+            [draft for _, draft in drafts], self._context.clock.now(), busy_ms=BUSY_MS
+        )
+        for (source, draft), outcome in zip(drafts, outcomes, strict=True):
+            source.stored(draft, outcome if isinstance(outcome, Run) else None)

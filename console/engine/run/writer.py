@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from console.domain.run import Run, State, StopReason, StopRequest
+from console.domain.run import IllegalTransition, Run, State, StopReason, StopRequest
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
 from console.engine.tasks import describe
@@ -37,6 +37,8 @@ class UnstoredChange:
     store: StoreChange
     project: Callable[[Run], Run]
     """What it makes of the run; applied in memory until it is stored."""
+    is_stored: Callable[[Run], bool]
+    """True for a row that shows it already: a write may have raised after its commit."""
 
 
 class RunWriter:
@@ -94,7 +96,12 @@ class RunWriter:
         async def store(row: Run) -> Run:
             return await self._context.store.runs.request_stop(row.id, reason=reason, by=by, now=now)
 
-        self._unstored.append(UnstoredChange(store=store, project=lambda run: _stopped(run, stop)))
+        change = UnstoredChange(
+            store=store,
+            project=lambda run: _stopped(run, stop),
+            is_stored=lambda row: row.stop is not None or row.state is State.ENDED,
+        )
+        self._unstored.append(change)
         self._flush_in_background()
 
     async def wait_stored(self, seconds: float) -> None:
@@ -150,7 +157,7 @@ class RunWriter:
                 except StoreError as error:
                     self._context.problems.report("store", str(error))
                     return False
-                except StaleRun:
+                except (StaleRun, IllegalTransition):
                     return False
                 except Exception as error:
                     topic = f"run {self._row.id}"
@@ -162,14 +169,15 @@ class RunWriter:
         """Store the changes that are owed, oldest first; one that is stored is never made twice."""
         while self._unstored:
             stored = self._ours(await self._context.store.runs.get(self._row.id))
-            self._row = self._ours(await self._unstored[0].store(stored))
+            change = self._unstored[0]
+            self._row = stored if change.is_stored(stored) else self._ours(await change.store(stored))
             del self._unstored[0]
 
     async def _apply(self, change: StoreChange) -> bool:
         for _ in range(TRIES):
             try:
                 self._row = self._ours(await change(self._row))
-            except StaleRun:
+            except (StaleRun, IllegalTransition):
                 self._row = self._ours(await self._context.store.runs.get(self._row.id))
                 if self._row.state is State.ENDED:
                     return False
