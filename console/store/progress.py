@@ -17,7 +17,7 @@ from console.store.database import Transaction
 from console.store.errors import StaleRun, StoreDamaged
 from console.store.events import write_event
 from console.store.rows import Columns, Progress, StepRow, clamp_amount, run_of, to_sqlite_text, usage_columns
-from console.store.statements import fetch_all, stale_run
+from console.store.statements import fetch_all, stale_run, update_many_statement
 
 CHUNK = 50
 """Runs that one statement updates; reading them back keeps the event loop busy for about 3 ms."""
@@ -27,13 +27,7 @@ COLUMNS = (
     *("steps", "cost_micro", "currency"),
 )
 """The columns of a run that its progress sets."""
-UPDATE_RUNS = f"""
-    update runs set {", ".join(f"{name} = new.value ->> '{name}'" for name in COLUMNS)}
-    from json_each(:updates) as new
-    where runs.id = new.value ->> '_id' and runs.state = new.value ->> '_state'
-    and runs.owner is new.value ->> '_owner' and runs.fence = new.value ->> '_fence'
-    returning *
-"""
+UPDATE_RUNS = update_many_statement(COLUMNS)
 UPSERT_STEP = """
     insert into steps (run_id, n, kind, text, at_ms, units, done)
     values (:run_id, :n, :kind, :text, :at_ms, :units, :done)

@@ -117,6 +117,20 @@ async def compare_and_set(
     return run_of(row)
 
 
+def update_many_statement(columns: Sequence[str]) -> str:
+    """The statement that sets `columns` of many runs to the values in the JSON array `:updates`.
+
+    Each entry names its run by `_id` and is written only where `_state`, `_owner` and `_fence` still hold.
+    """
+    return f"""
+        update runs set {", ".join(f"{name} = new.value ->> '{name}'" for name in columns)}
+        from json_each(:updates) as new
+        where runs.id = new.value ->> '_id' and runs.state = new.value ->> '_state'
+        and runs.owner is new.value ->> '_owner' and runs.fence = new.value ->> '_fence'
+        returning *
+    """
+
+
 def stale_run(run: Run) -> StaleRun:
     """Return the error for a write that found the row of `run` changed."""
     return StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")
