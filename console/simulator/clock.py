@@ -38,38 +38,38 @@ class ChangeSignal:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiters: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
+        self._waiters: dict[asyncio.AbstractEventLoop, dict[asyncio.Future[None], str]] = {}
 
-    def notify(self) -> None:
-        """Wake every waiter. May be called from any thread."""
+    def notify(self, run_id: str | None = None) -> None:
+        """Wake the waiters of one run, or every waiter. May be called from any thread."""
         with self._lock:
             loops = tuple(self._waiters)
         for loop in loops:
             try:
-                loop.call_soon_threadsafe(self._wake, loop)
+                loop.call_soon_threadsafe(self._wake, loop, run_id)
             except RuntimeError:
                 # The loop was closed, so nothing waits in it any more.
                 with self._lock:
                     self._waiters.pop(loop, None)
 
-    async def wait(self, timeout_s: float, disconnected: asyncio.Future[None]) -> None:
-        """Return at the next notification, after `timeout_s`, or as soon as `disconnected` is done."""
+    async def wait(self, run_id: str, timeout_s: float, disconnected: asyncio.Future[None]) -> None:
+        """Return at the next change of this run or of all, after `timeout_s`, or once `disconnected` is done."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
         with self._lock:
-            self._waiters.setdefault(loop, set()).add(waiter)
+            self._waiters.setdefault(loop, {})[waiter] = run_id
         try:
             await asyncio.wait({waiter, disconnected}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
             with self._lock:
-                waiters = self._waiters.get(loop, set())
-                waiters.discard(waiter)
+                waiters = self._waiters.get(loop, {})
+                waiters.pop(waiter, None)
                 if not waiters:
                     self._waiters.pop(loop, None)
 
-    def _wake(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _wake(self, loop: asyncio.AbstractEventLoop, run_id: str | None) -> None:
         with self._lock:
-            waiters = tuple(self._waiters.get(loop, ()))
-        for waiter in waiters:
-            if not waiter.done():
+            waiters = tuple(self._waiters.get(loop, {}).items())
+        for waiter, waits_for in waiters:
+            if run_id in (None, waits_for) and not waiter.done():
                 waiter.set_result(None)

@@ -29,7 +29,7 @@ def test_a_change_wakes_the_waiters_of_every_event_loop() -> None:
 
     async def wait() -> None:
         disconnected = asyncio.get_running_loop().create_future()
-        waiter = asyncio.ensure_future(changes.wait(60, disconnected))
+        waiter = asyncio.ensure_future(changes.wait("v1_a", 60, disconnected))
         await asyncio.sleep(0)
         waiting.wait(10)
         await asyncio.wait_for(waiter, 10)
@@ -48,9 +48,20 @@ def test_a_change_wakes_the_waiters_of_every_event_loop() -> None:
 async def test_a_wait_ends_when_the_client_disconnects_or_the_time_is_over() -> None:
     changes = ChangeSignal()
     disconnected: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    await changes.wait(0.001, disconnected)
+    await changes.wait("v1_a", 0.001, disconnected)
     disconnected.set_result(None)
-    await asyncio.wait_for(changes.wait(60, disconnected), 10)
+    await asyncio.wait_for(changes.wait("v1_a", 60, disconnected), 10)
+
+
+async def test_a_change_of_one_run_wakes_only_its_waiters() -> None:
+    changes, disconnected = ChangeSignal(), asyncio.get_running_loop().create_future()
+    waiters = [asyncio.ensure_future(changes.wait(run_id, 60, disconnected)) for run_id in ("v1_a", "v1_b")]
+    await asyncio.sleep(0)
+    changes.notify("v1_a")
+    await asyncio.wait_for(waiters[0], 10)
+    assert not waiters[1].done()
+    changes.notify()
+    await asyncio.wait_for(waiters[1], 10)
 
 
 def test_a_stream_follows_a_clock_that_moves_without_a_signal() -> None:

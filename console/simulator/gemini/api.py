@@ -204,7 +204,7 @@ class InteractionsApi:
                 raise method_not_found()
             with self._state.lock:
                 run = self._state.run_store.cancel(run_id)
-            self._state.changes.notify()
+            self._state.changes.notify(run_id)
             return json_reply(self._shown(run))
 
         return await self._pipeline.perform(request, CallKind.CANCEL, action, faults)
@@ -228,7 +228,9 @@ class InteractionsApi:
                         self._state.run_store.abandon(run)
                     return
                 longest_s = self._state.clock.longest_wait_s
-                await self._state.changes.wait(min(longest_s, max(0.001, run.scenario.step_seconds)), disconnected)
+                await self._state.changes.wait(
+                    run.id, min(longest_s, max(0.001, run.scenario.step_seconds)), disconnected
+                )
         finally:
             disconnected.cancel()
 

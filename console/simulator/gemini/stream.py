@@ -291,7 +291,7 @@ class EventReply(Response):
                 await connection.finish()
                 return False
             wait_s = min(wait_s, cut_s - now)
-        await self._state.changes.wait(wait_s, disconnected)
+        await self._state.changes.wait(self._run.id, wait_s, disconnected)
         return True
 
     def _ending_fault(self) -> Fault | None:
