@@ -1,4 +1,4 @@
-"""The whole database is read by another process, whose finding is told and never acted on."""
+"""The check of a whole database runs in another process, reports what it finds, and holds up no writer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import Outcome
-from console.store.diagnostics import check_integrity
+from console.store import diagnostics, integrity_probe
+from console.store.diagnostics import check_integrity, inspect_database
 from console.store.errors import StoreError
-from console.store.integrity_probe import problems_of
-from console.store.pragmas import database_uri
+from console.store.integrity_probe import CheckFailed, copy_in_steps, problems_of
+from console.store.pragmas import JournalMode, database_uri
+from console.store.store import Store
+from tests.clock import ManualClock
 from tests.store.harness import StoreHarness
 
 
@@ -61,4 +64,85 @@ async def test_a_check_that_takes_too_long_is_stopped(harness: StoreHarness, fol
 
 
 def test_the_probe_names_what_it_met(tmp_path: Path) -> None:
-    assert problems_of(f"{(tmp_path / 'none.db').as_uri()}?mode=rw")[0].startswith("OperationalError")
+    uri = f"{(tmp_path / 'none.db').as_uri()}?mode=rw"
+    assert problems_of(uri, str(tmp_path / "copy.db"), longest_s=1)[0].startswith("OperationalError")
+
+
+def _connect(folder: Path) -> sqlite3.Connection:
+    return sqlite3.connect(database_uri(folder), uri=True, isolation_level=None, timeout=0)
+
+
+async def test_a_copy_lets_others_write_after_each_step(harness: StoreHarness, folder: Path, tmp_path: Path) -> None:
+    """The writer does not wait at all; the copy starts anew when it wrote, and is complete in the end."""
+    await harness.ended(Outcome.OK)
+    steps = 0
+
+    def write() -> None:
+        nonlocal steps
+        steps += 1
+        others.execute("begin immediate")
+        if steps == 3:
+            others.execute("update meta set value = 'late' where name = 'made_ms'")
+        others.execute("commit")
+
+    with closing(_connect(folder)) as source, closing(_connect(folder)) as others:
+        target = sqlite3.connect(tmp_path / "copy.db")
+        with closing(target):
+            copy_in_steps(source, target, longest_s=60, step_pages=4, pause=write)
+            assert target.execute("select value from meta where name = 'made_ms'").fetchone() == ("late",)
+            pages = target.execute("pragma page_count").fetchone()[0]
+    assert steps >= pages / 4
+
+
+async def test_a_small_store_that_is_written_to_all_the_time_is_copied_at_once(
+    harness: StoreHarness, folder: Path, tmp_path: Path
+) -> None:
+    steps = 0
+
+    def write() -> None:
+        nonlocal steps
+        steps += 1
+        others.execute("update meta set value = ? where name = 'made_ms'", (str(steps),))
+
+    with closing(_connect(folder)) as source, closing(_connect(folder)) as others:
+        target = sqlite3.connect(tmp_path / "copy.db")
+        with closing(target):
+            copy_in_steps(source, target, longest_s=60, step_pages=4, pause=write)
+            assert target.execute("select value from meta where name = 'made_ms'").fetchone() == (str(steps),)
+
+
+async def test_a_large_store_that_is_written_to_all_the_time_is_given_up(
+    harness: StoreHarness, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(integrity_probe, "AT_ONCE_BYTES", 0)
+
+    def write() -> None:
+        others.execute("update meta set value = value + 1 where name = 'made_ms'")
+
+    with closing(_connect(folder)) as source, closing(_connect(folder)) as others:
+        target = sqlite3.connect(tmp_path / "copy.db")
+        with closing(target), pytest.raises(CheckFailed, match="written to all the time"):
+            copy_in_steps(source, target, longest_s=0.2, step_pages=4, pause=write)
+
+
+@pytest.mark.parametrize("journal", list(JournalMode))
+async def test_damage_is_found_in_both_journal_modes(folder: Path, journal: JournalMode) -> None:
+    store = await Store.open(folder, now=ManualClock().now(), journal=journal)
+    await store.close()
+    with closing(_connect(folder)) as other:
+        other.execute("insert into steps (run_id, n, kind, text, at_ms, units, done) values ('x', 0, '', '', 0, 0, 0)")
+    (line,) = await check_integrity(folder)
+    assert "refers to no row of runs" in line
+
+
+async def test_what_the_journal_knows_is_compared_in_chunks(
+    harness: StoreHarness, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diagnostics, "CHUNK", 2)
+    running = [await harness.running(date=f"2026-12-{day}") for day in (10, 11, 12)]
+    claimed = await harness.claimed(date="2026-12-13")
+    ids = [*(run.id for run in running), claimed.id, "a", "b"]
+    with inspect_database(folder) as inspector:
+        assert inspector.unknown(ids) == ("a", "b")
+        assert set(inspector.without_remote(ids)) == {"a", "b", claimed.id}
+        assert inspector.unknown([]) == inspector.without_remote([]) == ()
