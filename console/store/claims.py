@@ -24,6 +24,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import KeyTaken, StaleRun, StoreDamaged, StoreFull
 from console.store.events import write_event
 from console.store.files import FREE_BYTES, free_bytes
+from console.store.identity import require_original
 from console.store.ledger import claim_day, load_cap_usages, load_today, release_hold, take_hold
 from console.store.rollout import has_unconfirmed, load_stage
 from console.store.rows import NOTE_LIMIT, Columns, new_run_columns, run_of, timestamp_columns
@@ -66,8 +67,8 @@ class ClaimRepository:
     async def claim(self, request: LaunchRequest, terms: LaunchTerms, now: Timestamp) -> LaunchResult:
         """Take key and hold, or propose, skip or refuse the launch; the result and its log record are stored.
 
-        Raises StoreError: then nothing was taken. StoreFull if less than FREE_BYTES are free on the disk, StoreRefused
-        if the schema refuses the run for any other reason than its key.
+        Raises StoreError: then nothing was taken. StoreFull if less than FREE_BYTES are free on the disk, StoreCopied
+        in a copied state folder, StoreRefused if the schema refuses the run for any other reason than its key.
         """
         self._check_room()
         try:
@@ -79,6 +80,7 @@ class ClaimRepository:
         """Return what `claim` would do now, always with the usage of all caps. Nothing is written."""
 
         async def unit(tx: Transaction) -> LaunchDecision:
+            await require_original(tx, self._database.folder)
             decision = await self._decide(tx, request, terms, now)
             cap_usages = decision.cap_usages or await load_cap_usages(tx, terms.caps, now, terms.task)
             return replace(decision, cap_usages=cap_usages)
@@ -96,6 +98,7 @@ class ClaimRepository:
         self._check_room()
 
         async def unit(tx: Transaction) -> LaunchResult:
+            await require_original(tx, self._database.folder, record=True)
             run = await _load_proposal(tx, run_id)
             if _is_expired(run, now):
                 expired = await _end_unsent(tx, run, Outcome.EXPIRED, "nobody decided in time", now)
@@ -153,6 +156,7 @@ class ClaimRepository:
             )
 
     async def _claim(self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp) -> LaunchResult:
+        await require_original(tx, self._database.folder, record=True)
         decision = await self._decide(tx, request, terms, now)
         match decision.kind:
             case LaunchKind.LAUNCHED:

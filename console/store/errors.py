@@ -39,6 +39,14 @@ class StoreUnsafe(StoreError):
     """Other users could change the files, or the file system cannot keep a database whole."""
 
 
+class StoreCopied(StoreError):
+    """The state folder is a copy of another one, and nobody has accepted it; nothing may be launched from it."""
+
+
+class StoreOlder(StoreError):
+    """The database is older than runs.log or launch.journal: it was restored and has forgotten launches."""
+
+
 class StoreRefused(StoreError):
     """A constraint or trigger of the schema refused the write."""
 

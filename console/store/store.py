@@ -13,6 +13,7 @@ from console.store.cursors import ScheduleCursors
 from console.store.database import Database
 from console.store.events import Outbox
 from console.store.history import History
+from console.store.identity import StoreIdentity
 from console.store.ledger import Ledger
 from console.store.pragmas import BUSY_MS, JournalMode
 from console.store.rollout import RolloutEvidence, Stages
@@ -35,6 +36,7 @@ class Store:
         self.outbox = Outbox(database)
         self.history = History(database)
         self.evidence = RolloutEvidence(database)
+        self.identity = StoreIdentity(database)
         self.cursors = ScheduleCursors(database)
 
     @classmethod

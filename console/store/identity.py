@@ -1,0 +1,220 @@
+"""Tells whether a state folder is still the one in which its runs were recorded, or a copy or an older backup of it.
+
+A copied folder has every key that was taken until then, but none that the original takes afterwards; a backup that was
+put back has forgotten every key since. Launching from either can launch a key twice, so `ClaimRepository` refuses to
+launch from a copy until a person has accepted it, and the caller does the same for a backup (`find_lost_history`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from console.domain.run import RunId
+from console.domain.timestamps import Timestamp
+from console.store.controls import SELECT_META, UPSERT_META
+from console.store.database import Database, Transaction
+from console.store.errors import StoreCopied, StoreMissing, StoreOlder
+from console.store.events import write_event
+from console.store.files import DATABASE, database_inode
+from console.store.log_records import note
+from console.store.rows import damage_if_unreadable, int_of
+from console.store.statements import fetch_all, fetch_one
+
+PLACE = "database_place"
+"""Name in the table `meta` under which the place of the database is stored as JSON."""
+ACCEPTED_LOSS = "accepted_loss"
+"""Name in the table `meta` under which the history that a person has given up is stored as JSON."""
+MACHINE_ID = Path("/etc/machine-id")
+CHUNK = 500
+"""Run ids that are looked up by one statement."""
+
+SELECT_LAST_EV = "select coalesce(max(ev), 0) as ev from events"
+SELECT_KNOWN = "select id from runs where id in ({ids})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabasePlace:
+    """Where the file of a database lies."""
+
+    inode: int
+    device: int
+    folder: str
+    """Absolute path without symbolic links."""
+    machine: str
+    """The machine id of the system; empty if it has none."""
+
+    @classmethod
+    def of(cls, folder: Path) -> DatabasePlace | None:
+        """Return the place of the database in `folder`, or None if there is no such file."""
+        found = database_inode(folder)
+        if found is None:
+            return None
+        device, inode = found
+        return cls(inode=inode, device=device, folder=str(folder.resolve()), machine=_machine_id())
+
+    def is_same_file(self, recorded: DatabasePlace) -> bool:
+        """Return whether `recorded` is this very file, and not one that this one was copied from.
+
+        The number of a device may change when the system is started again, so a different one counts only together
+        with another path or machine. A folder that was renamed on its device is the same.
+        """
+        if self.inode != recorded.inode:
+            return False
+        moved = self.folder != recorded.folder
+        other_machine = bool(self.machine and recorded.machine) and self.machine != recorded.machine
+        return self.device == recorded.device or not (moved or other_machine)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostHistory:
+    """What other files of the state folder know, and the database does not: it is older than they are."""
+
+    last_ev: int
+    """The newest log record in the database."""
+    known_ev: int
+    """The newest log record in runs.log."""
+    run_ids: tuple[RunId, ...]
+    """Launched runs of which there is no row."""
+
+    @property
+    def sentence(self) -> str:
+        """One line for the operator."""
+        facts = []
+        if self.known_ev > self.last_ev:
+            facts.append(f"runs.log goes up to event {self.known_ev}, the database only to {self.last_ev}")
+        if self.run_ids:
+            facts.append(f"{len(self.run_ids)} launched runs of launch.journal are missing")
+        return f"the database is older than its files: {'; '.join(facts)}"
+
+
+def find_lost_history(
+    *, last_ev: int, known_ev: int, missing: Iterable[RunId], accepted_ev: int = 0, accepted: Collection[str] = ()
+) -> LostHistory | None:
+    """Return what a database has lost, or None if it is not older than the other files.
+
+    `last_ev` is its newest log record and `missing` are the launched runs it does not know; `known_ev` is the newest
+    record in runs.log. What a person has accepted as lost does not count.
+    """
+    lost = tuple(sorted(run_id for run_id in missing if run_id not in accepted))
+    if known_ev <= max(last_ev, accepted_ev) and not lost:
+        return None
+    return LostHistory(last_ev=last_ev, known_ev=known_ev, run_ids=lost)
+
+
+class StoreIdentity:
+    """Checks that the folder may launch, and stores a person's decision that it may. Methods raise StoreError."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def require_original(self) -> None:
+        """Raise StoreCopied if this folder is a copy that nobody has accepted."""
+        await self._database.read(lambda tx: require_original(tx, self._database.folder))
+
+    async def accept_copy(self, *, by: str, now: Timestamp) -> None:
+        """Record this place of the database as the one that launches, and write a log note."""
+
+        async def unit(tx: Transaction) -> None:
+            place = DatabasePlace.of(self._database.folder)
+            if place is None:
+                raise StoreMissing(f"{self._database.folder / DATABASE} is missing")
+            before = await _load_place(tx)
+            await _store_place(tx, place)
+            fields = {"by": by, "was": before.folder if before else "-"}
+            record = note("copy_accepted", fields, None, now.wall_ms)
+            await write_event(tx, "copy_accepted", now.wall_ms, record=record, by=by, was=fields["was"])
+
+        await self._database.transaction(unit)
+
+    async def lost_history(self, *, known_ev: int, run_ids: Iterable[RunId]) -> LostHistory | None:
+        """Return what the database has lost of the records up to `known_ev` and of the launched `run_ids`."""
+        wanted = sorted(set(run_ids))
+
+        async def unit(tx: Transaction) -> LostHistory | None:
+            row = await fetch_one(tx, SELECT_LAST_EV, {})
+            found: set[str] = set()
+            for first in range(0, len(wanted), CHUNK):
+                names = {f"id_{number}": run_id for number, run_id in enumerate(wanted[first : first + CHUNK])}
+                sql = SELECT_KNOWN.format(ids=", ".join(f":{name}" for name in names))
+                found |= {row["id"] for row in await fetch_all(tx, sql, names)}
+            missing = [run_id for run_id in wanted if run_id not in found]
+            accepted_ev, accepted = await _load_accepted_loss(tx)
+            return find_lost_history(
+                last_ev=int_of(row, "ev") if row else 0,
+                known_ev=known_ev,
+                missing=missing,
+                accepted_ev=accepted_ev,
+                accepted=accepted,
+            )
+
+        return await self._database.read(unit)
+
+    async def require_complete(self, *, known_ev: int, run_ids: Iterable[RunId]) -> None:
+        """Raise StoreOlder if the database has lost history."""
+        lost = await self.lost_history(known_ev=known_ev, run_ids=run_ids)
+        if lost is not None:
+            raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
+
+    async def accept_lost_history(self, lost: LostHistory, *, by: str, now: Timestamp) -> None:
+        """Store that a person gives up this history, so that it does not count as lost any more; write a log note."""
+
+        async def unit(tx: Transaction) -> None:
+            accepted_ev, accepted = await _load_accepted_loss(tx)
+            runs = sorted({*accepted, *lost.run_ids})
+            value = json.dumps({"ev": max(accepted_ev, lost.known_ev), "runs": runs})
+            await fetch_all(tx, UPSERT_META, {"name": ACCEPTED_LOSS, "value": value})
+            fields = {"by": by, "up_to": str(lost.known_ev), "runs": " ".join(lost.run_ids)}
+            record = note("loss_accepted", fields, None, now.wall_ms)
+            await write_event(tx, "loss_accepted", now.wall_ms, record=record, by=by, up_to=lost.known_ev)
+
+        await self._database.transaction(unit)
+
+
+async def require_original(tx: Transaction, folder: Path, *, record: bool = False) -> None:
+    """Raise StoreCopied if `folder` is a copy. With `record`, a database without a place gets its present one.
+
+    Recorded is the place of the first launch: a copy of a store that never launched holds no keys.
+    """
+    place = DatabasePlace.of(folder)
+    if place is None:
+        return
+    recorded = await _load_place(tx)
+    if recorded is None:
+        if record:
+            await _store_place(tx, place)
+    elif not place.is_same_file(recorded):
+        raise StoreCopied(
+            f"the state folder {folder} is a copy of {recorded.folder}: nothing is launched from it until a person"
+            " accepts it with `nightdesk doctor --reconcile`"
+        )
+
+
+async def _load_accepted_loss(tx: Transaction) -> tuple[int, frozenset[str]]:
+    row = await fetch_one(tx, SELECT_META, {"name": ACCEPTED_LOSS})
+    if row is None:
+        return 0, frozenset()
+    with damage_if_unreadable("the history that was given up"):
+        loss = json.loads(row["value"])
+        return int(loss["ev"]), frozenset(map(str, loss["runs"]))
+
+
+async def _load_place(tx: Transaction) -> DatabasePlace | None:
+    row = await fetch_one(tx, SELECT_META, {"name": PLACE})
+    if row is None:
+        return None
+    with damage_if_unreadable("the recorded place of the database"):
+        return DatabasePlace(**json.loads(row["value"]))
+
+
+async def _store_place(tx: Transaction, place: DatabasePlace) -> None:
+    await fetch_all(tx, UPSERT_META, {"name": PLACE, "value": json.dumps(asdict(place), sort_keys=True)})
+
+
+def _machine_id() -> str:
+    try:
+        return MACHINE_ID.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
