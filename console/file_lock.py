@@ -26,15 +26,13 @@ class LockedFile:
         """
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
         descriptor = os.open(path, flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return cls(path, descriptor)
+        return cls(path, descriptor) if _flock(descriptor, fcntl.LOCK_EX) else None
+
+    @classmethod
+    def try_lock_folder(cls, folder: Path) -> Self | None:
+        """The lock on a folder itself, without waiting; None where another process holds it. Raises OSError."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return cls(folder, descriptor) if _flock(descriptor, fcntl.LOCK_EX) else None
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -69,3 +67,31 @@ class LockedFile:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+
+def is_locked(path: Path) -> bool:
+    """True while another process holds the lock on `path`; False where there is no such file.
+
+    Probes with a shared lock, so that the probe of one process is never taken for a holder by another.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    free = _flock(descriptor, fcntl.LOCK_SH)
+    if free:
+        os.close(descriptor)
+    return not free
+
+
+def _flock(descriptor: int, kind: int) -> bool:
+    """Lock without waiting. The descriptor is closed where that does not work: False, or OSError."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return False
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return True

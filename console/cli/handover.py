@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from console.cli.successor import GUARD_LOCK, Successor, no_successor_reason, st
 from console.domain.run import Run, RunId, State
 from console.engine.errors import StoreError
 from console.engine.models import Owner, Snapshot
+from console.file_lock import is_locked
 
 STARTED_WITHIN_S = 15.0
 """How long a background supervisor may take to start, on a loaded machine."""
@@ -77,28 +77,13 @@ async def _until_supervised(app: App, successor: Successor, folder: Path) -> Non
             snapshot = await app.engine.queries.snapshot()
         except StoreError:
             # The store does not answer; the lock alone says that a supervisor is at work.
-            if _is_locked(folder / "owners" / GUARD_LOCK):
+            if is_locked(folder / "owners" / GUARD_LOCK):
                 return
         else:
             if any(owner.alive and owner.kind == "guard" and not owner.mine for owner in snapshot.owners.values()):
                 return
         await asyncio.sleep(POLL_S)
     raise HandoverFailed(f"the background supervisor did not start within {STARTED_WITHIN_S:g} s")
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        # Shared, so that the probe of one process is never taken for a supervisor by another.
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 async def _taker(app: App, run_id: RunId | None, successor: Successor) -> str | None:

@@ -1,4 +1,7 @@
-"""The system's two clocks, read together."""
+"""The system's two clocks, read together.
+
+Kept apart because `ps` reads the clock without loading the engine.
+"""
 
 from __future__ import annotations
 

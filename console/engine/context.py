@@ -1,4 +1,7 @@
-"""What the parts of one engine share: its ports, its settings and its identity, handed in at construction."""
+"""What the parts of one engine share: its ports, its settings and its identity, handed in at construction.
+
+Kept apart because every part of the engine needs it while it needs none of them.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,7 @@ from console.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineContext:
-    """The ports and settings of one engine.
-
-    Kept apart because every part of the engine needs it while it needs none of them.
-    """
+    """The ports and settings of one engine."""
 
     store: Store
     log_flusher: LogFlusher

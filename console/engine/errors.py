@@ -1,4 +1,7 @@
-"""The errors that a screen or a command may meet. Each is one clear line."""
+"""The errors that operations and queries raise. `str()` of each is one clear line.
+
+Kept apart because screens and commands take the errors of the store from here: they import only the engine.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ __all__ = [
 
 
 class OwnershipLost(Exception):
-    """Another process guards this run now; whatever we still wanted to write is its to write."""
+    """Another process supervises this run now; this one writes and sends nothing for it any more."""
 
 
 class OperationRefused(Exception):
-    """What the operator asked cannot be done as things stand; `str()` is one clear line. Nothing was changed."""
+    """What the operator asked cannot be done as things stand. Nothing was changed."""

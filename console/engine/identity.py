@@ -2,6 +2,8 @@
 
 The console and the command line share this function, so an action is recorded the same way whichever door it came
 through. Environment variables that name a user (LOGNAME, USER) are not read: anybody can set them.
+
+Kept apart because the console and the command line share it.
 """
 
 from __future__ import annotations

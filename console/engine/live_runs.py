@@ -1,4 +1,7 @@
-"""What is live, without an engine: for a command that only looks, and is asked every few seconds by some script."""
+"""The open runs, read without an engine.
+
+Kept apart because `ps --json` loads it without the engine: scripts call it every few seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,11 @@ from console.domain.timestamps import Timestamp
 from console.store.fast_read import open_runs
 
 WAITING = (State.PROPOSED, State.UNCONFIRMED)
-"""What waits for a person comes first."""
+"""Runs that wait for a person come first."""
 
 
 def live_runs(folder: Path, now: Timestamp) -> tuple[Run, ...]:
-    """All that is not ended, in the order of `by_urgency`. Raises StoreError."""
+    """All runs that are not ended, in the order of `by_urgency`. Raises StoreError."""
     return by_urgency(open_runs(folder, now=now).runs)
 
 

@@ -1,6 +1,6 @@
 """Carries log records from the state store into `runs.log`.
 
-Kept apart because the context of the engine holds it, and it needs nothing of the engine but its problems.
+Kept apart because the context of the engine holds it, while it needs nothing of the engine but its problems.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ that happens nevertheless is recognised by its number and ignored by readers.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from console.domain.log_record import LogRecord, format_line
+from console.file_lock import LockedFile
 from console.journal.append_file import AppendFile, Write, create, sync_folder
 from console.journal.log_files import JournalBusy, JournalError, rotated_names, translate_os_error
 
@@ -44,27 +44,27 @@ class LogWriter:
         Waiting blocks the thread; on an event loop use `locked_async`.
         """
         until = time.monotonic() + wait
-        while (descriptor := self._try_lock()) is None:
+        while (lock := self._try_lock()) is None:
             if time.monotonic() >= until:
                 raise JournalBusy(f"another process has kept {self._lock_path} for {wait:g} s")
             time.sleep(_RETRY_SECONDS)
         try:
             yield
         finally:
-            self._unlock(descriptor)
+            self._unlock(lock)
 
     @asynccontextmanager
     async def locked_async(self, wait: float = WAIT_SECONDS) -> AsyncIterator[None]:
         """Hold the lock as `locked` does, but wait without blocking the event loop."""
         until = time.monotonic() + wait
-        while (descriptor := self._try_lock()) is None:
+        while (lock := self._try_lock()) is None:
             if time.monotonic() >= until:
                 raise JournalBusy(f"another process has kept {self._lock_path} for {wait:g} s")
             await asyncio.sleep(_RETRY_SECONDS)
         try:
             yield
         finally:
-            self._unlock(descriptor)
+            self._unlock(lock)
 
     def append(self, lines: Sequence[LogRecord], *, sync: bool) -> None:
         """Append one line per record; with `sync` they are on disk when the call returns.
@@ -145,20 +145,15 @@ class LogWriter:
         os.close(create(self.path))
         return numbered[0]
 
-    def _try_lock(self) -> int | None:
-        """Return a descriptor that holds the lock, or None while it is held elsewhere."""
+    def _try_lock(self) -> LockedFile | None:
+        """Return the lock, or None while it is held elsewhere."""
         try:
-            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            lock = LockedFile.try_lock(self._lock_path)
         except OSError as error:
             raise translate_os_error(error, self._lock_path) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        self._held = True
-        return descriptor
+        self._held = self._held or lock is not None
+        return lock
 
-    def _unlock(self, descriptor: int) -> None:
+    def _unlock(self, lock: LockedFile) -> None:
         self._held = False
-        os.close(descriptor)
+        lock.release()

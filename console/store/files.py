@@ -8,7 +8,6 @@ where it is, a database of that id must be too. Nobody here opens the database f
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import re
 import stat
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from console.file_lock import LockedFile
 from console.store.errors import StoreBusy, StoreError, StoreFull, StoreMissing, StoreUnsafe
 
 DATABASE = "nightdesk.db"
@@ -147,20 +147,15 @@ def sync_folder(folder: Path) -> None:
 @contextmanager
 def folder_lock(folder: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
     """One process at a time makes or changes the store of this folder. Raises StoreBusy after `wait_s`."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     deadline = time.monotonic() + wait_s
+    while (lock := LockedFile.try_lock_folder(folder)) is None:
+        if time.monotonic() >= deadline:
+            raise StoreBusy(f"another process is making the state store in {folder}")
+        time.sleep(_LOCK_EVERY_S)
     try:
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise StoreBusy(f"another process is making the state store in {folder}") from None
-                time.sleep(_LOCK_EVERY_S)
         yield
     finally:
-        os.close(descriptor)
+        lock.release()
 
 
 def read_state_id(folder: Path) -> str | None:

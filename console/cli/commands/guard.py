@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.cli.successor import GUARD_LOCK, ParentProcess, receive_settings
 from console.engine.errors import StoreError
 from console.engine.settings import ProcessKind
+from console.file_lock import LockedFile
 
 LOCK_WAIT_S = 5.0
 """A supervisor that is just ending keeps its lock for a moment; what it left is then ours."""
@@ -51,22 +51,15 @@ async def _guard(invocation: Invocation, *, has_parent: bool) -> int:
         async with opened(invocation, ProcessKind.GUARD, settings=settings) as app:
             with shutdown_on_signals(on_suspend=lambda: None) as shutdown:
                 parent = ParentProcess() if has_parent else None
-                return await _until_idle(app, shutdown, lambda: _is_there(path, lock), parent)
+                return await _until_idle(app, shutdown, lambda: lock.is_there, parent)
     finally:
-        os.close(lock)
-
-
-def _is_there(path: Path, lock: int) -> bool:
-    """False once the state folder was taken away: what we do then can be seen by nobody."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(lock))
-    except OSError:
-        return False
+        lock.release()
 
 
 async def _until_idle(
     app: App, shutdown: ShutdownRequest, is_there: Callable[[], bool], parent: ParentProcess | None
 ) -> int:
+    """Return when there was nothing to guard for a while, on a signal, or when the state folder was taken away."""
     idle = 0
     while shutdown.code is None and idle < IDLE_LOOKS and is_there():
         try:
@@ -82,19 +75,13 @@ async def _until_idle(
     return shutdown.code or ExitCode.OK
 
 
-async def _locked(path: Path) -> int | None:
-    """The descriptor that holds the lock; None where another supervisor is at work."""
+async def _locked(path: Path) -> LockedFile | None:
+    """The lock; None where another supervisor is at work."""
     loop = asyncio.get_running_loop()
     until = loop.time() + LOCK_WAIT_S
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if loop.time() >= until:
-                os.close(descriptor)
-                return None
-            await asyncio.sleep(0.1)
-        else:
-            return descriptor
+        lock = LockedFile.try_lock(path)
+        if lock is not None or loop.time() >= until:
+            return lock
+        await asyncio.sleep(0.1)
