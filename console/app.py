@@ -1,4 +1,4 @@
-"""The only constructor of things: store, log, journal, provider, clock and engine are put together here, once."""
+"""The composition root: the one place that builds the store, the logs, the provider, the clock and the engine."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ from console.provider.contract import (
     Verdict,
 )
 from console.provider.http.secret import Secret
+from console.provider.services import make_provider
 from console.start_up import resume_collection
 from console.store.store import Store
 
-STARTED_S = 3.0
-"""The first seconds of a process, in which the garbage collector stays out of the way."""
+COLLECT_AFTER_S = 3.0
+"""Seconds until the garbage collector, which is off while modules load, runs as usual."""
 PR_SET_DUMPABLE = 4
 """From <linux/prctl.h>."""
 MakeProvider = Callable[[], Provider]
@@ -41,7 +42,7 @@ MakeProvider = Callable[[], Provider]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class App:
-    """What was built, open: the engine and the parts that a command may need beside it."""
+    """An engine that runs, and the parts of it that a command may use directly."""
 
     engine: Engine
     store: Store
@@ -54,14 +55,14 @@ class App:
 async def open_app(
     *, folder: Path, settings: EngineSettings, make_provider: MakeProvider, timings: Timings | None = None
 ) -> AsyncIterator[App]:
-    """An engine on a state folder; on leaving, its runs are handed over and everything is closed.
+    """Run an engine on the state folder `folder`; when the block ends it hands over its runs and everything closes.
 
     Raises StoreError.
     """
     forbid_memory_dumps()
     async with AsyncExitStack() as stack:
-        # At its start a process makes much and drops little; from then on it may run for months.
-        asyncio.get_running_loop().call_later(STARTED_S, resume_collection)
+        # Loading allocates many objects and frees few; afterwards the process may run for months.
+        asyncio.get_running_loop().call_later(COLLECT_AFTER_S, resume_collection)
         clock = SystemClock()
         store = await Store.open(folder, now=clock.now(), read_only=settings.read_only)
         stack.push_async_callback(store.close)
@@ -98,7 +99,7 @@ def forbid_memory_dumps() -> None:
 
 
 def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = False) -> EngineSettings:
-    """The config as an engine of that kind takes it."""
+    """Return the part of the config that an engine in a process of that kind needs."""
     schedules = kind is ProcessKind.SERVE or (kind is ProcessKind.CONSOLE and settings.console_schedules)
     return EngineSettings(
         tasks=settings.tasks,
@@ -114,7 +115,7 @@ def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = 
 
 
 class ProviderFactory:
-    """Makes the provider that the config names, at the first call that needs one."""
+    """Makes the provider that the config names."""
 
     def __init__(self, settings: Settings, environment: Mapping[str, str], key: str | None = None) -> None:
         """`key` is the API key if another process handed it over; else it is read where the config says."""
@@ -125,16 +126,13 @@ class ProviderFactory:
 
     def __call__(self) -> Provider:
         """Raises ValueError, in one line, if there is no usable key."""
-        # The HTTP library takes longer to load than most commands take in all.
-        from console.provider.gemini.adapter import GeminiProvider
-        from console.provider.http.clients import Route
-
         service = self._settings.provider
-        return GeminiProvider(
+        return make_provider(
             base_url=service.base_url,
             api_version=service.api_version,
             secret=self._secret(),
-            route=Route(proxy=service.proxy, ca_file=service.ca_file),
+            proxy=service.proxy,
+            ca_file=service.ca_file,
             hidden=[text for task in self._settings.tasks for text in (task.prompt, task.system_instruction) if text],
         )
 
@@ -150,46 +148,49 @@ class ProviderFactory:
 
 
 class LazyProvider:
-    """The port `console.provider.contract.Provider` over one that `make` makes."""
+    """A provider that is made at the first call. Most commands make none and read no API key.
+
+    A key that cannot be read is reported as the port reports a refusal: nothing was sent.
+    """
 
     def __init__(self, make: Callable[[], Provider]) -> None:
-        """`make` raises ValueError, in one line, where there is no usable key."""
+        """`make` raises ValueError, in one line, if there is no usable key."""
         self._make = make
         self._made: Provider | None = None
 
     def ready(self) -> Provider:
-        """The provider itself. Raises ValueError; for commands that are pointless without one."""
+        """Return the provider. Raises ValueError; for commands that need one before they do anything."""
         if self._made is None:
             self._made = self._make()
         return self._made
 
     async def create(self, order: LaunchOrder) -> Verdict:
         try:
-            provider = self._asked()
+            provider = self._provider()
         except Denied as error:
             return NotSent(why=str(error))
         return await provider.create(order)
 
     async def make_sandbox(self, *, network: str | None) -> str:
-        return await self._asked().make_sandbox(network=network)
+        return await self._provider().make_sandbox(network=network)
 
     async def delete_sandbox(self, sandbox_id: str) -> None:
-        await self._asked().delete_sandbox(sandbox_id)
+        await self._provider().delete_sandbox(sandbox_id)
 
     async def get(self, remote_id: str) -> RemoteRun:
-        return await self._asked().get(remote_id)
+        return await self._provider().get(remote_id)
 
     def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
-        return self._asked().follow(remote_id)
+        return self._provider().follow(remote_id)
 
     async def cancel(self, remote_id: str) -> CancelAnswer:
-        return await self._asked().cancel(remote_id)
+        return await self._provider().cancel(remote_id)
 
     async def aclose(self) -> None:
         if self._made is not None:
             await self._made.aclose()
 
-    def _asked(self) -> Provider:
+    def _provider(self) -> Provider:
         try:
             return self.ready()
         except ValueError as error:

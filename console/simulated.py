@@ -1,4 +1,7 @@
-"""The simulated service that `demo` and `drill` run against: a process, a temporary folder and a provider for it."""
+"""The simulated service that `demo` and `drill` run against: a process, a temporary folder and a provider for it.
+
+Kept apart because both commands need it and neither imports the other.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from console.provider.contract import Provider
+from console.provider.http.secret import Secret
+from console.provider.services import make_provider
 from console.simulator.faults import FaultSpec
 from console.simulator.process import SimulatorProcess
 
@@ -46,10 +51,6 @@ def simulator_provider(url: str) -> Callable[[], Provider]:
     """Return a factory of the real HTTP client, pointed at the simulator at `url`."""
 
     def make() -> Provider:
-        # The HTTP library loads slowly, and not every command sends something.
-        from console.provider.gemini.adapter import GeminiProvider
-        from console.provider.http.secret import Secret
-
-        return GeminiProvider(base_url=url, secret=Secret(KEY))
+        return make_provider(base_url=url, api_version="v1beta", secret=Secret(KEY))
 
     return make

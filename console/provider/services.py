@@ -1,0 +1,34 @@
+"""Makes the provider that talks to a service.
+
+Kept apart because it alone loads an adapter and with it the HTTP library, which most commands never need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from console.provider.contract import Provider
+from console.provider.http.secret import Secret
+
+
+def make_provider(
+    *,
+    base_url: str,
+    api_version: str,
+    secret: Secret,
+    proxy: str | None = None,
+    ca_file: Path | None = None,
+    hidden: Sequence[str] = (),
+) -> Provider:
+    """Return the client of the Gemini service at `base_url`; `hidden` are texts that no error message may quote."""
+    from console.provider.gemini.adapter import GeminiProvider
+    from console.provider.http.clients import Route
+
+    return GeminiProvider(
+        base_url=base_url,
+        api_version=api_version,
+        secret=secret,
+        route=Route(proxy=proxy, ca_file=ca_file),
+        hidden=hidden,
+    )
