@@ -1,4 +1,4 @@
-"""diag.log: what went wrong inside, for whoever looks after the machine. Cleaned lines, places but no values."""
+"""diag.log: what happens inside a guarding process, for the administrator. It holds code locations but no values."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from console.journal.log_files import JournalError
 
 LOGGER = "nightdesk"
 MAX_BYTES = 4 << 20
-"""Beyond this the file is kept once as `diag.log.1` and begun anew."""
+"""A longer file is renamed to `diag.log.1`, and a new one is started."""
 
 
 class DiagHandler(logging.Handler):
-    """Appends one line per record; a log that cannot be written never disturbs the work."""
+    """Appends one sanitized line per record. A record that cannot be written is dropped."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         super().__init__(logging.INFO)
@@ -27,7 +27,7 @@ class DiagHandler(logging.Handler):
         self._clock = clock
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Writes `record`; of an exception the places in the code, not its message."""
+        """Write `record`; of an exception the code locations, not the message."""
         text = sanitize(record.getMessage(), limit=2000)
         if record.exc_info and record.exc_info[1]:
             text += " | " + sanitize(crash_summary(record.exc_info[1]).replace("\n  ", " < "), limit=2000)
@@ -38,33 +38,33 @@ class DiagHandler(logging.Handler):
             self._file.append(line.encode("utf-8", "backslashreplace"))
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Close the file."""
         self._file.close()
         super().close()
 
 
 def logger() -> logging.Logger:
-    """What all floors tell the machine's keeper through."""
+    """Return the logger that every package of this program uses."""
     return logging.getLogger(LOGGER)
 
 
 @contextmanager
 def diag_log(path: Path, clock: Clock) -> Iterator[None]:
-    """While it lasts, what the program says of itself goes to `path` and nowhere else."""
-    ours = logger()
+    """Write what the program logs to `path`, and nowhere else, for the block."""
+    own = logger()
     handler = DiagHandler(path, clock)
-    ours.addHandler(handler)
-    ours.setLevel(logging.INFO)
-    ours.propagate = False
+    own.addHandler(handler)
+    own.setLevel(logging.INFO)
+    own.propagate = False
     try:
         yield
     finally:
-        ours.removeHandler(handler)
-        ours.propagate = True
+        own.removeHandler(handler)
+        own.propagate = True
         handler.close()
 
 
 def crash_summary(error: BaseException) -> str:
-    """Where a mistake of this program happened: places only, no values, since a value may be a secret."""
+    """Return the code locations of an error in this program; no values, since a value may be a secret."""
     frames = [f"{frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
     return sanitize(f"internal error: {type(error).__name__}\n  " + "\n  ".join(frames[-12:]), newlines=True)

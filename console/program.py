@@ -1,4 +1,7 @@
-"""How to start this program again: as a child process, and from the shell of the same person."""
+"""How to start this program again: as a child process, and from the shell of the same person.
+
+Kept apart because commands, the drill and the demo need it, and it needs nothing.
+"""
 
 from __future__ import annotations
 

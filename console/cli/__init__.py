@@ -1,1 +1,1 @@
-"""The roof: parses, builds the parts, runs them. The only constructor of things."""
+"""The command line."""

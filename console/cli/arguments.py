@@ -1,4 +1,7 @@
-"""What commands take as arguments: the runs that somebody names, and the task names that a shell completes."""
+"""What commands take as arguments: the runs that somebody names, and the task names that a shell completes.
+
+Kept apart because commands that take no filters use it too.
+"""
 
 from __future__ import annotations
 

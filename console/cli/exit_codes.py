@@ -1,4 +1,4 @@
-"""The exit codes, all in one place: scripts and cron lines act on them, so they never change their meaning."""
+"""The exit codes of all commands, and the one that each error gives. Scripts depend on them: they never change."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from console.domain.text import sanitize
 
 
 class ExitCode(IntEnum):
-    """What a command says to the shell."""
+    """The exit code of a command."""
 
     OK = 0
-    """Ended ok, or skipped: already done, or already running."""
+    """The run ended ok, or was skipped because its key is done or running."""
     AGENT = 1
-    """The agent ended failed or incomplete."""
+    """The agent ended failed or incomplete. Of `drill`: a guard did not fire. No other error gives 1."""
     USAGE = 2
-    """Usage or config error, unknown task or run."""
+    """A usage or config error, or an unknown task or run."""
     TIMEOUT = 3
-    """Cut off by the clock."""
+    """The time limit cut the run off."""
     BUDGET = 4
-    """Cut off by the budget."""
+    """The budget cut the run off."""
     CANCELLED = 5
-    """Cancelled, declined or expired."""
+    """The run was cancelled, or its proposal was declined or expired."""
     REFUSED = 6
-    """Refused here or by the provider. Nothing was launched."""
+    """Refused here or by the service; nothing was launched."""
     UNCONFIRMED = 7
-    """Something may have happened, or a stop is not proven."""
+    """A launch or a stop is not confirmed, or a run goes on without a guard."""
     STORE = 8
-    """The state store is missing, damaged, busy or full. Nothing was sent."""
+    """The state store is missing, damaged, busy or full; nothing was sent."""
     INTERNAL = 70
-    """A mistake in this program (EX_SOFTWARE); what was stored before it stands."""
+    """An error in this program (EX_SOFTWARE); what was stored before it stands."""
     TRY_LATER = 75
-    """Not sent: offline, or rate limited (EX_TEMPFAIL)."""
+    """Not sent, because the service was not reached or limits its rate (EX_TEMPFAIL)."""
     HUNG_UP = 129
-    """The terminal went away; a run goes on under another guard."""
+    """The terminal went away; the run was handed over."""
     INTERRUPTED = 130
-    """Ctrl-C; a run goes on under another guard."""
+    """Ctrl-C; the run was handed over."""
     QUIT = 131
-    """Ctrl-\\; a run goes on under another guard."""
+    """Ctrl-\\; the run was handed over."""
     PIPE = 141
     """The output could not be written: its reader closed it, or its disk is full."""
     TERMINATED = 143
-    """SIGTERM; a run goes on under another guard."""
+    """SIGTERM; the run was handed over."""
 
 
 class HandoverFailed(Exception):
@@ -49,16 +49,16 @@ class HandoverFailed(Exception):
 
 
 class CommandError(Exception):
-    """A command ends here. `str()` is what the person is told, one line or several, cleaned."""
+    """Ends a command with an exit code. `str()` is the message for the person: sanitized, one line or several."""
 
-    def __init__(self, code: ExitCode, told: str) -> None:
-        super().__init__(told)
+    def __init__(self, code: ExitCode, message: str) -> None:
+        super().__init__(message)
         self.code = code
 
 
 def command_error(error: Exception) -> CommandError:
-    """What an error of any floor means to whoever typed the command."""
-    # Only where something failed: these imports cost a quick command more than all its work.
+    """Return the message and the exit code that `error` gives."""
+    # Loaded after a failure only: these modules take longer to load than a quick command takes in all.
     from console.config import ConfigError
     from console.engine.errors import OperationRefused, StaleRun, StoreError
     from console.journal.log_files import JournalError
@@ -76,7 +76,7 @@ def command_error(error: Exception) -> CommandError:
             return CommandError(ExitCode.REFUSED, f"the run changed meanwhile, look again: {_line(error)}")
         case StoreError() | JournalError():
             return CommandError(ExitCode.STORE, _line(error))
-        case LookupError() | ValueError() if _is_ours(error):
+        case LookupError() | ValueError() if _is_answer(error):
             return CommandError(ExitCode.USAGE, _line(error))
         case _:
             from console.diag_log import crash_summary
@@ -89,6 +89,6 @@ def _line(error: Exception) -> str:
     return sanitize(text, limit=1000)
 
 
-def _is_ours(error: Exception) -> bool:
-    # KeyError, IndexError, UnicodeError and their like are mistakes in a program, not answers to a person.
+def _is_answer(error: Exception) -> bool:
+    # KeyError, IndexError, UnicodeError and other subclasses are errors in this program, not answers to a person.
     return type(error) in (LookupError, ValueError)

@@ -1,4 +1,4 @@
-"""The filters that `history` and `log` share: what was typed, as the store is asked and as a log line is judged."""
+"""The filter options of `history` and `log`, as a query of the store and as a predicate on log lines."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OPTIONS = (
 
 
 def filter_options(command: F) -> F:
-    """Adds the options; their values make a `Filters`."""
+    """Add the options to a command; their values are the fields of `Filters`."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
@@ -40,7 +40,7 @@ def filter_options(command: F) -> F:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
-    """The options as they were typed; click has checked the choices."""
+    """The values of the options; click has checked the choices."""
 
     task: tuple[str, ...] = ()
     outcome: tuple[str, ...] = ()
@@ -52,18 +52,18 @@ class Filters:
 
     @property
     def has_days(self) -> bool:
-        """True where a zone is needed to understand them."""
+        """True if a time zone is needed to interpret them."""
         return bool(self.since or self.until)
 
     def bounds(self, now_ms: int, time_zone: str) -> tuple[int | None, int | None]:
-        """From this instant on, and before that one, in UTC milliseconds. Raises ValueError."""
+        """Return the first instant and the one after the last, in UTC milliseconds. Raises ValueError."""
         zone = ZoneInfo(time_zone)
         since = parse_instant(self.since, now_ms=now_ms, zone=zone) if self.since else None
         until = parse_instant(self.until, now_ms=now_ms, zone=zone, end_of_day=True) if self.until else None
         return since, until
 
-    def understood(self, now_ms: int, time_zone: str) -> HistoryFilter:
-        """What the store is asked; days are of `time_zone`. Raises ValueError."""
+    def history_filter(self, now_ms: int, time_zone: str) -> HistoryFilter:
+        """Return the query of the store; days are of `time_zone`. Raises ValueError."""
         # `log` has these options too, and loads no database driver.
         from console.store.history import HistoryFilter
 
@@ -78,8 +78,8 @@ class Filters:
             text=self.grep,
         )
 
-    def judge(self, now_ms: int, time_zone: str) -> Callable[[LogRecord], bool]:
-        """Whether a line of the log fits; its words are those of all its values. Raises ValueError."""
+    def log_predicate(self, now_ms: int, time_zone: str) -> Callable[[LogRecord], bool]:
+        """Return whether a log line fits; `--grep` looks into all its values. Raises ValueError."""
         since, until = self.bounds(now_ms, time_zone)
         words = self.grep.lower().split()
 
@@ -111,5 +111,5 @@ def _has_words(record: LogRecord, words: list[str]) -> bool:
 
 
 def _parts(word: str) -> list[str]:
-    """A word as the index of the store cuts it: at everything that is neither letter nor digit."""
+    """Split a word as the index of the store does: at everything that is neither letter nor digit."""
     return "".join(character if character.isalnum() else " " for character in word).split()

@@ -1,4 +1,4 @@
-"""One invocation as its commands see it: flags, environment, streams. Data goes to stdout, all else to stderr."""
+"""One command line: its flags, environment and streams. Data goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ class Invocation:
 
     @property
     def style(self) -> Style:
-        """For stdout."""
+        """Colour for stdout."""
         return Style.choose(self.color, self.stdout, self.environment)
 
     @property
     def width(self) -> int | None:
-        """Cells of the terminal on stdout; None where it is piped, so that nothing is cut."""
+        """Cells of the terminal on stdout; None if it is piped, and then nothing is cut."""
         return shutil.get_terminal_size((80, 24)).columns if self.stdout.isatty() else None
 
     @property
@@ -137,14 +137,14 @@ class Invocation:
 
     @property
     def again(self) -> tuple[str, ...]:
-        """How another shell reaches the same state folder and config: with what was given on this command line."""
+        """The words that reach the same state folder and config from another shell."""
         given = (("--state-dir", self.state_flag), ("--config", self.config_flag))
         return (
             *shell_command(self.environment),
-            *(word for option, value in given if value for word in (option, self._whole(value))),
+            *(word for option, value in given if value for word in (option, self._absolute(value))),
         )
 
-    def _whole(self, path: str) -> str:
+    def _absolute(self, path: str) -> str:
         return str(self.working / path)
 
     def settings(self) -> Settings:
@@ -177,13 +177,13 @@ class Invocation:
         found = self.config
         if not found.exists:
             path = sanitize(str(found.path))
-            told = f"no config file at {path}; `nightdesk init` writes one, `nightdesk demo` needs none"
-            raise CommandError(ExitCode.USAGE, told)
+            message = f"no config file at {path}; `nightdesk init` writes one, `nightdesk demo` needs none"
+            raise CommandError(ExitCode.USAGE, message)
         return load(found.path)
 
 
 def shared_options(command: F) -> F:
-    """The options that every command takes, and the group before it: the last one given wins."""
+    """Add the options that every command and the group before it take; the last one given wins."""
     for option in (
         click.option("--config", metavar="FILE", help="The config file.", **_remembers("config_flag")),
         click.option("--state-dir", metavar="DIR", help="The state folder.", **_remembers("state_flag")),
@@ -194,7 +194,7 @@ def shared_options(command: F) -> F:
 
 
 def json_option(command: F) -> F:
-    """`--json` beside the shared options."""
+    """Add `--json` and the shared options."""
     help_text = "Print JSON on stdout: one object, or one array for a list."
     option = click.option("--json", is_flag=True, default=None, help=help_text, **_remembers("json"))
     return shared_options(option(command))

@@ -2,6 +2,7 @@
 
 They are written down in a hidden file beside the config, because everything else that could say so, such as
 XDG_STATE_HOME or HOME, may differ from one environment to the next. Where that file cannot be written, none is kept.
+Kept apart because the record, unlike everything else in `locations`, is written.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The table of open runs: what `ps` prints, `console` where no screen can be drawn, and `demo` without a terminal.
 
-Kept apart from the command `ps`, whose JSON loads no engine.
+Kept apart because `ps --json` loads no engine.
 """
 
 from __future__ import annotations

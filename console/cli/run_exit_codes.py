@@ -1,4 +1,7 @@
-"""What runs and launches say to the shell, as exit codes."""
+"""The exit codes of runs and launches.
+
+Kept apart because every command loads `exit_codes`, and only some need the engine's models.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,9 @@ from console.engine.models import LaunchKind, LaunchResult
 
 
 def exit_code_of_run(run: Run) -> ExitCode:
-    """What the state of a run says to the shell; one that goes on says OK."""
+    """Return the exit code for the state of a run; OK while it goes on."""
     match run.state:
         case State.ENDED:
-            # An ended run without an outcome does not exist; if it did, nothing is known about it.
             return ExitCode.UNCONFIRMED if run.outcome is None else exit_code_of_outcome(run.outcome)
         case State.UNCONFIRMED:
             return ExitCode.UNCONFIRMED
@@ -24,7 +26,7 @@ def exit_code_of_run(run: Run) -> ExitCode:
 
 
 def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
-    """What an ending says to the shell."""
+    """Return the exit code for the outcome of an ended run."""
     match outcome:
         case Outcome.OK | Outcome.SKIPPED:
             return ExitCode.OK
@@ -47,7 +49,7 @@ def exit_code_of_outcome(outcome: Outcome) -> ExitCode:
 
 
 def exit_code_of_launch(answer: LaunchResult) -> ExitCode:
-    """What a launch says to the shell before anybody waited for its run."""
+    """Return the exit code for the answer to a launch, before its run has ended."""
     match answer.kind:
         case LaunchKind.LAUNCHED:
             return exit_code_of_run(answer.run)

@@ -1,4 +1,4 @@
-"""The screen and what comes after it: the engine outlives it, whatever ended it."""
+"""Runs the screen, and the engine beyond it: however the screen ends, the runs keep a guard."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from console.cli.signals import shutdown_on_signals
 from console.ui.context import ExitReason, ExitResult, Leave
 from console.ui.run_console import run_console
 
-LOOK_SECONDS = 1.0
+POLL_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScreenOptions:
-    """How the screen is to be."""
+    """How the screen is shown."""
 
     theme: str | None = None
-    """None: one that fits the terminal."""
+    """None: chosen by the terminal."""
     slow: bool = False
     mouse: bool | None = None
     """None: on, but not over SSH."""
     bell: bool = True
     command: tuple[str, ...] = ("nightdesk",)
-    """What reaches the same state folder from a shell."""
+    """The words that reach the same state folder from a shell."""
     keys: Mapping[str, str] = field(default_factory=dict)
 
 
 async def run_screen(app: App, options: ScreenOptions, leave: Leave | None = None) -> ExitResult:
-    """The screen until it ends. Raises ValueError for an unknown theme."""
+    """Show the screen until it ends. Raises ValueError for an unknown theme."""
     return await run_console(
         app.engine,
         clock=app.clock,
@@ -52,7 +52,7 @@ async def run_screen(app: App, options: ScreenOptions, leave: Leave | None = Non
     )
 
 
-async def console(invocation: Invocation, app: App, options: ScreenOptions) -> int | None:
+async def run_console_command(invocation: Invocation, app: App, options: ScreenOptions) -> int | None:
     """Run the screen, then see to the runs that it leaves. Return the exit code.
 
     None: it was read-only, and the operator wants one that writes. A read-only one leaves runs as it found them.
@@ -89,7 +89,7 @@ async def _headless(invocation: Invocation, app: App, code: ExitCode) -> int:
     """Guard without a terminal until the runs have ended, another process has taken them, or a signal asks to end."""
     with shutdown_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, on_suspend=lambda: None) as shutdown:
         while app.engine.guarded and shutdown.code is None:
-            await shutdown.wait(LOOK_SECONDS)
+            await shutdown.wait(POLL_S)
         try:
             await hand_over(invocation, app)
         except HandoverFailed as error:
@@ -100,7 +100,7 @@ async def _headless(invocation: Invocation, app: App, code: ExitCode) -> int:
 
 
 def exit_code_of_screen(result: ExitResult) -> ExitCode:
-    """What the end of the screen says to the shell."""
+    """Return the exit code for the way the screen ended."""
     match result.reason:
         case ExitReason.QUIT | ExitReason.LEFT | ExitReason.STOPPED | ExitReason.WRITE:
             return ExitCode.OK

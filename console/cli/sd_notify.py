@@ -1,6 +1,6 @@
-"""What systemd asks of a service of type notify: a word when it is ready, when it stops, and while it is alive.
+"""The systemd notification protocol: a datagram when the service is ready, while it works, and when it stops.
 
-One datagram each to the socket that NOTIFY_SOCKET names: https://www.freedesktop.org/software/systemd/man/sd_notify.html
+https://www.freedesktop.org/software/systemd/man/sd_notify.html. Kept apart because it is a protocol of its own.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceManager:
-    """Whoever started this service; nobody where the environment names none, and then nothing is sent."""
+    """The service manager that started this process. Without one, nothing is sent."""
 
     address: str | None = None
-    """A path, or a name that begins with a NUL byte: Linux's abstract sockets."""
+    """The socket: a path, or a name that begins with a NUL byte (an abstract socket)."""
     watchdog_s: float | None = None
-    """Seconds within which it wants a sign of life; None: it asks for none."""
+    """Seconds within which it expects a keep-alive message; None if it expects none."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> ServiceManager:
-        """As NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID have it; what is not well-formed counts as not there."""
+        """Read NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID; a malformed value counts as missing."""
         named = environment.get("NOTIFY_SOCKET", "")
         address = "\0" + named[1:] if named.startswith("@") else named
         for_us = environment.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
@@ -33,21 +33,21 @@ class ServiceManager:
         return cls(address=address if usable else None, watchdog_s=watchdog if usable else None)
 
     def ready(self, status: str) -> None:
-        """It works from here on. `status` is one cleaned line for `systemctl status`."""
+        """Report that the service works. `status` is one sanitized line for `systemctl status`."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def alive(self) -> None:
-        """It still works; to be said only by what would fall silent where it did not."""
+        """Report that the service still works."""
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """It was told to go and is on its way."""
+        """Report that the service is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, message: str) -> None:
         if self.address is None:
             return
-        # A manager that does not listen is its own trouble: the work goes on.
+        # Nothing depends on whether the manager receives it.
         with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
             sender.setblocking(False)
             sender.sendto(message.encode("utf-8"), self.address)

@@ -1,4 +1,4 @@
-"""The demo as a config file, so that every command of another terminal meets the runs that the screen shows."""
+"""Writes the settings of the demo as a config file, with which commands in another terminal reach its runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.simulated import KEY
 
 
 def write_config(folder: Path, settings: EngineSettings, url: str) -> Path:
-    """Writes nightdesk.toml and a key file into `folder`; both for the owner alone."""
+    """Write nightdesk.toml and a key file into `folder`, both with mode 0600. Return the path of the first."""
     key, config = folder / "key", folder / "nightdesk.toml"
     for path, text in ((key, KEY), (config, config_text(settings, url, key))):
         path.touch(mode=0o600)
@@ -23,7 +23,7 @@ def write_config(folder: Path, settings: EngineSettings, url: str) -> Path:
 
 
 def config_text(settings: EngineSettings, url: str, key: Path) -> str:
-    """What `console.config` reads as these settings, at the simulator's `url`. The rest of it are the defaults."""
+    """Return the TOML text that `console.config` reads as these settings, with the simulator at `url`."""
     tables = [
         _table("[provider]", base_url=url, api_key_file=str(key), poll_seconds=Decimal(settings.poll_ms) / 1000),
         _table("[units]", tokens_per_unit=settings.units.tokens_per_unit),
@@ -84,6 +84,6 @@ def _count(count: int | None) -> int | str:
 
 
 def _table(head: str, **values: str | int | Decimal) -> str:
-    """A JSON string in ASCII is a basic string of TOML too."""
+    """Format one table. An ASCII JSON string is a valid TOML string."""
     lines = [f"{name} = {json.dumps(value) if isinstance(value, str) else value}" for name, value in values.items()]
     return "\n".join([head, *lines, ""])

@@ -1,5 +1,6 @@
-"""A week of history for the demo, written through the real store and the real log: the same rows, holds and lines
-that real launches leave, only with the clock of the past. One day stands out, and one task is the reason.
+"""A week of history for the demo: the rows, holds and log lines that real launches leave, with past timestamps.
+
+On one day usage is far above normal, and one task is the cause.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ from console.store.rows import RunResult
 from console.store.store import Store
 
 DAYS = 7
-LOUD_DAY = 2
-"""So many days ago the digest read far more than usual."""
+ANOMALOUS_DAY = 2
+"""Days ago on which the digest used far more than usual."""
 NOBODY = "0" * 32
 ADA, CRON = "ada tty=yes", "cron tty=no"
-SHOWN = {"failed": "failed", "ok": "completed", "incomplete": "incomplete"}
-"""What the provider said of an ending; of all others `cancelled`."""
+REMOTE_STATUS = {"failed": "failed", "ok": "completed", "incomplete": "incomplete"}
+"""The service's status for an outcome; for all others `cancelled`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """One launch of the past."""
+class PastLaunch:
+    """One launch in the past."""
 
     task: Task
     at: datetime
@@ -44,34 +45,41 @@ class Past:
 
     @property
     def date(self) -> str:
-        """Of its key."""
+        """The date of its key."""
         return date_for(self.task, self.at, scheduled=not self.by_hand)
 
 
-def week(now: datetime, chance: random.Random) -> list[Past]:
-    """What was launched in the days before `now` (aware), in order; the keys of today are left to the viewer."""
+def week(now: datetime, rng: random.Random) -> list[PastLaunch]:
+    """Return the launches before `now` (aware) in order of time; no key of today is used."""
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    launches = [past for ago in range(DAYS, 0, -1) for past in _day(today - timedelta(days=ago), ago, chance)]
+    launches = [past for ago in range(DAYS, 0, -1) for past in _day(today - timedelta(days=ago), ago, rng)]
     past_days = [past for past in launches if past.at < now and past.date != date_for(past.task, now, scheduled=False)]
     return sorted(past_days, key=lambda past: past.at)
 
 
-def _day(day: datetime, ago: int, chance: random.Random) -> Iterator[Past]:
-    def past(task: Task, hour: float, outcome: Outcome, seconds: float, units: float, *, hand: bool = False) -> Past:
-        vary = chance.uniform(0.85, 1.15)
-        at = day + timedelta(hours=hour, seconds=chance.uniform(1, 40))
-        return Past(task=task, at=at, outcome=outcome, seconds=seconds * vary, units=units * vary, by_hand=hand)
+def _day(day: datetime, ago: int, rng: random.Random) -> Iterator[PastLaunch]:
+    def past(
+        task: Task, hour: float, outcome: Outcome, seconds: float, units: float, *, hand: bool = False
+    ) -> PastLaunch:
+        vary = rng.uniform(0.85, 1.15)
+        at = day + timedelta(hours=hour, seconds=rng.uniform(1, 40))
+        return PastLaunch(task=task, at=at, outcome=outcome, seconds=seconds * vary, units=units * vary, by_hand=hand)
 
     early = ago > DAYS - 2
     yield past(REPORT, 18, Outcome.OK, 44, 8.2, hand=early)
     if ago % 2:
         timed_out = ago == 3
         yield past(AUDIT, 2.5, Outcome.TIMEOUT if timed_out else Outcome.OK, 45 if timed_out else 38, 9.5, hand=ago > 1)
-    loud = ago == LOUD_DAY
+    anomalous = ago == ANOMALOUS_DAY
     for place, hour in enumerate((0.25, 6.25, 12.25, 18.25)):
-        cut = loud and place > 0
+        cut = anomalous and place > 0
         yield past(
-            DIGEST, hour, Outcome.BUDGET if cut else Outcome.OK, 95 if loud else 31, 41 if loud else 9.8, hand=True
+            DIGEST,
+            hour,
+            Outcome.BUDGET if cut else Outcome.OK,
+            95 if anomalous else 31,
+            41 if anomalous else 9.8,
+            hand=True,
         )
     yield past(BACKUP, 4, Outcome.FAILED if ago in (5, 1) else Outcome.OK, 25, 5.1, hand=early)
     if ago <= DAYS - 1:
@@ -82,10 +90,10 @@ def _day(day: datetime, ago: int, chance: random.Random) -> Iterator[Past]:
         yield past(REPORT, 19, Outcome.SKIPPED, 0, 0)
 
 
-async def seed(store: Store, log: LogWriter, now: Timestamp, chance: random.Random) -> None:
-    """Writes the week before `now`. Raises StoreError."""
-    writer = _Seeder(store, chance)
-    for past in week(now.utc(), chance):
+async def seed(store: Store, log: LogWriter, now: Timestamp, rng: random.Random) -> None:
+    """Write the week before `now` to the store and the log. Raises StoreError."""
+    writer = _Seeder(store, rng)
+    for past in week(now.utc(), rng):
         await writer.write(past)
     async with log.locked_async():
         while records := await store.outbox.unlogged():
@@ -94,23 +102,23 @@ async def seed(store: Store, log: LogWriter, now: Timestamp, chance: random.Rand
 
 
 class _Seeder:
-    """Plays launches through the store, one after the other, each in its own time."""
+    """Takes past launches through the store, one after the other."""
 
-    def __init__(self, store: Store, chance: random.Random) -> None:
+    def __init__(self, store: Store, rng: random.Random) -> None:
         self._store = store
-        self._chance = chance
+        self._rng = rng
         self._stages = dict.fromkeys((task.name for task in TASKS), Stage.MANUAL)
         self._last_ms = 0
 
-    async def write(self, past: Past) -> None:
-        # One at a time: the day of the books never goes back.
+    async def write(self, past: PastLaunch) -> None:
+        # In order of time: the store refuses a day before the last one.
         start_ms = max(int(past.at.timestamp() * 1000), self._last_ms + 5_000)
-        run = await self._claimed(past, start_ms)
+        run = await self._claim(past, start_ms)
         if run is not None:
-            await self._lived(past, run, start_ms)
-        await self._promoted(past)
+            await self._finish(past, run, start_ms)
+        await self._promote(past)
 
-    async def _claimed(self, past: Past, start_ms: int) -> Run | None:
+    async def _claim(self, past: PastLaunch, start_ms: int) -> Run | None:
         now = _moment(start_ms)
         request, terms = self._launch(past, now)
         result = await self._store.claims.claim(request, terms, now)
@@ -130,11 +138,11 @@ class _Seeder:
         self._last_ms = start_ms
         return run if run.attempt else None
 
-    def _launch(self, past: Past, now: Timestamp) -> tuple[LaunchRequest, LaunchTerms]:
+    def _launch(self, past: PastLaunch, now: Timestamp) -> tuple[LaunchRequest, LaunchTerms]:
         by = ADA if past.by_hand else CRON
         request = LaunchRequest(task=past.task.name, date=past.date, scheduled=not past.by_hand, by=by)
         return request, LaunchTerms(
-            run_id=new_run_id(now.wall_ms, self._chance.randbytes(10)),
+            run_id=new_run_id(now.wall_ms, self._rng.randbytes(10)),
             task=past.task,
             date=past.date,
             owner=NOBODY,
@@ -144,10 +152,10 @@ class _Seeder:
             expires_ms=now.wall_ms + 3_600_000,
         )
 
-    async def _lived(self, past: Past, run: Run, start_ms: int) -> None:
+    async def _finish(self, past: PastLaunch, run: Run, start_ms: int) -> None:
         runs = self._store.runs
         begin_ms = max(start_ms, run.claimed.wall_ms if run.claimed else 0)
-        tag = f"{self._chance.getrandbits(48):012x}"
+        tag = f"{self._rng.getrandbits(48):012x}"
         run = await runs.record_sandbox(run, sandbox_id=f"demo-{tag}", own=True, note="", now=_moment(begin_ms + 200))
         run = await runs.mark_sending(run, _moment(begin_ms + 400))
         run = await runs.record_launched(
@@ -157,8 +165,8 @@ class _Seeder:
         await runs.settle(run, _ending(past, end.since(run.sent or end)), end)
         self._last_ms = end.wall_ms
 
-    async def _promoted(self, past: Past) -> None:
-        """The report and the triage have climbed on what they showed."""
+    async def _promote(self, past: PastLaunch) -> None:
+        """Promote tasks as soon as their evidence allows it."""
         wanted = {REPORT.name: Stage.UNATTENDED, TRIAGE.name: Stage.SEMI, BACKUP.name: Stage.SEMI}
         name = past.task.name
         stage = await self._store.stages.stage(name)
@@ -172,9 +180,9 @@ class _Seeder:
         )
 
 
-def _ending(past: Past, elapsed_ms: int) -> RunResult:
+def _ending(past: PastLaunch, elapsed_ms: int) -> RunResult:
     tokens = int(past.units * UNITS.tokens_per_unit)
-    # Half of the input was cached, as it mostly is: more tokens than the units alone would say.
+    # About half of the input is cached, as in real runs, so there are more tokens than the units suggest.
     usage = Usage(total=tokens * 2, input=int(tokens * 1.8), cached=int(tokens * 1.11), output=int(tokens * 0.2))
     return RunResult(
         outcome=past.outcome,
@@ -186,7 +194,7 @@ def _ending(past: Past, elapsed_ms: int) -> RunResult:
         cost_micro=PRICE.cost(usage),
         currency=PRICE.currency,
         elapsed_ms=elapsed_ms,
-        remote_status=SHOWN.get(past.outcome.value, "cancelled"),
+        remote_status=REMOTE_STATUS.get(past.outcome.value, "cancelled"),
     )
 
 

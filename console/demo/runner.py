@@ -1,4 +1,4 @@
-"""The demo: the real engine, store, log and screen, with the simulator as the provider and a folder that goes away."""
+"""Runs the demo: the real engine, store and log on the simulated service, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ SEED = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
-    """What is running."""
+    """A running demo."""
 
     app: App
     options: tuple[str, ...]
-    """With these, a command of another terminal reaches it, for as long as it lives."""
+    """The options with which a command in another terminal reaches it."""
 
 
 @asynccontextmanager
 async def running_demo(by: str) -> AsyncIterator[Demo]:
-    """Everything of the demo; on leaving nothing of it stays. Raises StoreError, RuntimeError."""
+    """Run the demo for the block; nothing of it remains. Raises StoreError, RuntimeError."""
     with simulated_service("demo", seed=SEED) as (simulator, parent):
         folder = parent / "state"
         await prepare(folder, SystemClock().now())
@@ -46,7 +46,7 @@ async def running_demo(by: str) -> AsyncIterator[Demo]:
 
 
 async def prepare(folder: Path, now: Timestamp) -> None:
-    """A state folder with a week behind it. Raises StoreError."""
+    """Make a state folder with a week of history. Raises StoreError."""
     store = await Store.open(folder, now=now)
     log = LogWriter(folder / "runs.log")
     try:
@@ -57,7 +57,7 @@ async def prepare(folder: Path, now: Timestamp) -> None:
 
 
 async def launch_samples(app: App, by: str) -> None:
-    """Something to see from the first second on."""
+    """Launch the sample runs that the demo shows from its first second on."""
     for task in BY_HAND:
         await app.engine.operations.launch(LaunchRequest(task=task.name, by=by))
     today = date_for(PROPOSED, app.clock.now().utc(), scheduled=False)

@@ -1,4 +1,4 @@
-"""The tasks of the demo: each has a temper of its own, so that every guard is seen at work within a minute."""
+"""The tasks of the demo: their scenarios differ, so that every guard fires within a minute."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PRICE = Price(input_micro=750_000, cached_micro=75_000, output_micro=3_750_000, 
 def _task(
     name: str,
     target: str,
-    asked: str,
+    instruction: str,
     scenario: Scenario,
     *,
     seconds: int,
@@ -32,7 +32,7 @@ def _task(
         name=name,
         type="demo",
         target=target,
-        prompt=scenario.prompt(asked),
+        prompt=scenario.prompt(instruction),
         agent="antigravity-preview-09-2026",
         model=MODEL,
         guardrails=Guardrails(max_ms=seconds * 1000, budget=units * 1000, cut_off=cut_off, stall_ms=15_000),
@@ -110,13 +110,13 @@ NOTES = _task(
 
 TASKS = (REPORT, AUDIT, DIGEST, CRAWLER, BACKUP, TRIAGE, NOTES)
 BY_HAND = (REPORT, DIGEST, AUDIT, BACKUP, CRAWLER)
-"""Launched when the demo begins: one comes home, one meets its budget, one its clock, one fails, one never ends."""
+"""Launched when the demo starts: one succeeds, two are cut off by budget and clock, one fails, one never ends."""
 PROPOSED = TRIAGE
-"""Waits for approval when the demo begins."""
+"""Waits for approval when the demo starts."""
 
 
 def demo_settings(poll_ms: int = 500) -> EngineSettings:
-    """The engine of the demo."""
+    """Return the settings of the demo's engine."""
     return EngineSettings(
         tasks=TASKS,
         caps=CAPS,

@@ -1,1 +1,1 @@
-"""Doctor."""
+"""The checks of `nightdesk doctor`: what would stop a launch."""

@@ -1,4 +1,4 @@
-"""What a launch and a screen need beside the store: the config, the API key, the terminal."""
+"""Checks of what surrounds the store: the config, the API key, the terminal, the background supervisor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.ui.terminal.capabilities import fitting_glyphs, fitting_theme, is_r
 
 
 def config(subject: Subject) -> Results:
-    """The file is understood."""
+    """Check that the config can be used."""
     try:
         settings = subject.load_settings()
     except ConfigError as error:
@@ -26,7 +26,7 @@ def config(subject: Subject) -> Results:
 
 
 def key(subject: Subject) -> Results:
-    """The API key is there and is nobody else's to read. It is never shown."""
+    """Check that the API key exists and is private. It is never shown."""
     if subject.settings is None:
         yield Level.WARN, "where it is stands in the config, which cannot be used"
         return
@@ -45,7 +45,7 @@ def key(subject: Subject) -> Results:
 
 
 def terminal(subject: Subject) -> Results:
-    """What the console can show here."""
+    """Report what the console can show on this terminal."""
     environment, stdout = subject.environment, subject.stdout
     encoding = getattr(stdout, "encoding", None)
     size = shutil.get_terminal_size((80, 24))
@@ -67,7 +67,7 @@ def terminal(subject: Subject) -> Results:
 
 
 def background(subject: Subject) -> Results:
-    """What becomes of runs that are left behind."""
+    """Report what happens to runs that a process leaves behind."""
     if subject.environment.get("INVOCATION_ID"):
         yield (
             Level.OK,

@@ -1,4 +1,4 @@
-"""Does the work agree with its books? The log, the launch journal, who guards what, and what waits for a person."""
+"""Checks of the runs: the log, the launch journal, who guards what, and what waits for a person."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from console.store.files import DATABASE
 
 PACING = Timings()
 STUCK_MS = 6 * PACING.beat_ms
-"""An owner that has not been heard for so long is stopped or hung."""
-MOST = 5
+"""An owner without a heartbeat for this long is stopped or hung."""
+MAX_NAMED = 5
 """Runs named in one line."""
 
 
 def log(subject: Subject) -> Results:
-    """Every event is one line of the file."""
+    """Check that the log has one line for every event."""
     # The file first: what is written meanwhile is then in the database in any subject.
     with LogReader(subject.folder / "runs.log") as reader:
         last, count = 0, 0
@@ -54,7 +54,7 @@ def log(subject: Subject) -> Results:
 
 
 def launches(subject: Subject) -> Results:
-    """Every id that came back from a launch has its run."""
+    """Check that every id that a launch returned has its run."""
     received = LaunchJournal(subject.folder / "launch.journal").read()
     if not received and not (subject.folder / DATABASE).exists():
         return
@@ -70,7 +70,7 @@ def launches(subject: Subject) -> Results:
 
 
 def owners(subject: Subject) -> Results:
-    """Who is alive, by kernel lock."""
+    """Report which processes are alive, by their kernel locks."""
     with inspect_database(subject.folder) as found:
         rows = found.owners
     alive = [row for row in rows if is_alive(subject.folder / "owners", row.id)]
@@ -85,7 +85,7 @@ def owners(subject: Subject) -> Results:
 
 
 def scheduler(subject: Subject) -> Results:
-    """Somebody launches what is due."""
+    """Check that a process launches what is due."""
     wanted = [task.name for task in subject.settings.tasks if task.schedule] if subject.settings else []
     with inspect_database(subject.folder) as found:
         rows = {row.id: row for row in found.owners}
@@ -100,7 +100,7 @@ def scheduler(subject: Subject) -> Results:
 
 
 def runs(subject: Subject) -> Results:
-    """What waits for a person, or for a guard."""
+    """Report what waits for a person or for a guard."""
     with inspect_database(subject.folder) as found:
         live, pause = found.open_runs, found.pause
         rows = found.owners
@@ -125,7 +125,7 @@ def _needs_an_owner(run: Run) -> bool:
 
 
 def clock(subject: Subject) -> Results:
-    """The wall clock has not stepped since it was last looked at."""
+    """Check that the wall clock has not stepped since it was last read."""
     with inspect_database(subject.folder) as found:
         baseline = found.meta(BASELINE)
     boot_id, _, text = (baseline or "").partition(" ")
@@ -140,12 +140,12 @@ def clock(subject: Subject) -> Results:
 
 
 def _named(run_ids: Sequence[str]) -> str:
-    more = f" and {len(run_ids) - MOST} more" if len(run_ids) > MOST else ""
-    return ", ".join(run_ids[:MOST]) + more
+    more = f" and {len(run_ids) - MAX_NAMED} more" if len(run_ids) > MAX_NAMED else ""
+    return ", ".join(run_ids[:MAX_NAMED]) + more
 
 
 def _on_a_store(check: Check) -> Check:
-    """The same check, silent where there is no database that this program can read: others say so already."""
+    """Return the same check, silent if there is no database that this program can read, which others report."""
 
     def run(subject: Subject) -> Results:
         if _readable(subject):

@@ -1,4 +1,4 @@
-"""Is the state store one on which anything may be launched? The folder, its files, the database as a whole."""
+"""Checks of the state store: the folder, its files, and the database as a whole."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SYNC_WORDS = {0: "off", 1: "normal", 2: "full", 3: "extra"}
 
 
 def folder(subject: Subject) -> Results:
-    """A writable folder of this user alone, and the only one that the config is used with."""
+    """Check that the folder is private and writable, and the only one that the config is used with."""
     for other in subject.other_folders:
         yield Level.WARN, f"{other} holds runs of this config too; caps and keys count apart: set [store] state_dir"
     if not os.path.lexists(subject.folder):
@@ -45,7 +45,7 @@ def folder(subject: Subject) -> Results:
 
 
 def files(subject: Subject) -> Results:
-    """Plain files, ours, for nobody else."""
+    """Check that every file is a regular file of this user with mode 0600."""
     check_files(subject.folder)
     names = [name for name in BESIDE if (subject.folder / name).exists()]
     yield Level.OK, f"{', '.join(names)}: ours, mode 0600" if names else "none yet"
@@ -70,7 +70,7 @@ def _other_file(path: Path) -> Results:
 
 
 def disk(subject: Subject) -> Results:
-    """A local one, with room."""
+    """Check that the disk is local and has room."""
     place = next(each for each in (subject.folder, *subject.folder.parents) if each.exists())
     check_local(place)
     free = free_bytes(place)
@@ -82,7 +82,7 @@ def disk(subject: Subject) -> Results:
 
 
 def identity(subject: Subject) -> Results:
-    """The database is the one that belongs to the folder."""
+    """Check that the database belongs to this folder."""
     state_id, present = read_state_id(subject.folder), (subject.folder / DATABASE).exists()
     if state_id is None and not present:
         yield Level.OK, "no database yet; first use makes it"
@@ -109,7 +109,7 @@ def identity(subject: Subject) -> Results:
 
 
 def schema(subject: Subject) -> Results:
-    """A version that this program understands."""
+    """Check that this program understands the version of the database."""
     if not (subject.folder / DATABASE).exists():
         return
     with inspect_database(subject.folder) as found:
@@ -127,7 +127,7 @@ def schema(subject: Subject) -> Results:
 
 
 def durability(subject: Subject) -> Results:
-    """A commit survives a power loss."""
+    """Check that a commit survives a power loss."""
     built = f"SQLite {sqlite_version()}"
     if not (subject.folder / DATABASE).exists():
         yield Level.OK, f"{built}; a new database gets journal mode {safe_journal_mode().value}"
@@ -151,7 +151,7 @@ def durability(subject: Subject) -> Results:
 
 
 def integrity(subject: Subject) -> Results:
-    """All of it is what it was; read by another process."""
+    """Check the database for damage, in another process."""
     if not (subject.folder / DATABASE).exists():
         return
     problems = asyncio.run(check_integrity(subject.folder))

@@ -1,1 +1,1 @@
-"""Drill."""
+"""The drill: makes every guard fire against the simulated service."""

@@ -1,4 +1,4 @@
-"""One check per guard. Each says in its last line what was seen, or raises DrillFailed with what was seen instead."""
+"""One check per guard. Each returns what happened, or raises DrillFailed with what happened instead."""
 
 from __future__ import annotations
 
@@ -22,36 +22,36 @@ ENDLESS = Scenario(step_seconds=0.2, tokens_per_step=500, ending=Ending.NEVER)
 SHORT = Scenario(steps=3, step_seconds=0.1, tokens_per_step=1_000)
 
 
-async def timeout(ground: DrillEnv) -> str:
-    """A wall clock outside the agent."""
-    async with ground.app(task_of("timeout", ENDLESS, seconds=1.5)) as app:
+async def timeout(env: DrillEnv) -> str:
+    """A clock outside the agent cuts it off."""
+    async with env.app(task_of("timeout", ENDLESS, seconds=1.5)) as app:
         run = await app.engine.wait((await launch(app, "timeout")).run.id)
-        spending = await ground.spending(run.key)
+        spending = await env.spending(run.key)
     expect(run.outcome is Outcome.TIMEOUT and spending == 0, f"outcome {run.outcome}, {spending} still spending")
     return f"cut off after {run.elapsed_ms / 1000:.1f} s; no agent spends any more"
 
 
-async def budget(ground: DrillEnv) -> str:
-    """Live usage against the cap of the run."""
+async def budget(env: DrillEnv) -> str:
+    """Live usage is compared with the budget of the run."""
     greedy = replace(ENDLESS, tokens_per_step=9_000, faults=("budget.ignored",))
-    async with ground.app(task_of("budget", greedy, units=4)) as app:
+    async with env.app(task_of("budget", greedy, units=4)) as app:
         run = await app.engine.wait((await launch(app, "budget")).run.id)
-        spending = await ground.spending(run.key)
+        spending = await env.spending(run.key)
     used = units_text(run.used)
     expect(run.outcome is Outcome.BUDGET and spending == 0, f"outcome {run.outcome}, {used} units, {spending} spending")
     return f"cut off at {used} of 4.0 units though the service's own limit was off"
 
 
-async def daily_cap(ground: DrillEnv) -> str:
+async def daily_cap(env: DrillEnv) -> str:
     """A cap is held before the launch, so that launches at the same instant cannot all pass it."""
     tasks = tuple(task_of(f"cap-{number}", SHORT, units=10) for number in range(8))
-    async with ground.app(*tasks, caps=replace(CAPS, daily_units=30_000)) as app:
+    async with env.app(*tasks, caps=replace(CAPS, daily_units=30_000)) as app:
         answers = await asyncio.gather(*(launch(app, task.name) for task in tasks))
         kinds = Counter(answer.kind for answer in answers)
         for answer in answers:
             if answer.kind is LaunchKind.LAUNCHED:
                 await app.engine.wait(answer.run.id)
-        started = sum([await ground.started(answer.run.key) for answer in answers])
+        started = sum([await env.started(answer.run.key) for answer in answers])
         refusals = {answer.refusal.kind for answer in answers if answer.refusal}
     expect(
         kinds[LaunchKind.LAUNCHED] == started == 3 and refusals == {RefusalKind.CAP},
@@ -60,24 +60,24 @@ async def daily_cap(ground: DrillEnv) -> str:
     return "8 at once, 10 units each, cap 30: 3 agents started, 5 launches refused"
 
 
-async def done_key(ground: DrillEnv) -> str:
+async def done_key(env: DrillEnv) -> str:
     """A key that is done is never launched again."""
-    async with ground.app(task_of("done-key", SHORT)) as app:
+    async with env.app(task_of("done-key", SHORT)) as app:
         first = await app.engine.wait((await launch(app, "done-key")).run.id)
         again = [await launch(app, "done-key") for _ in range(3)]
-        started = await ground.started(first.key)
+        started = await env.started(first.key)
     kinds = {answer.kind for answer in again}
     expect(kinds == {LaunchKind.SKIPPED} and started == 1, f"answers {sorted(kinds)}, {started} agents started")
     return "3 more launches skipped as done; 1 agent started"
 
 
-async def in_flight(ground: DrillEnv) -> str:
+async def in_flight(env: DrillEnv) -> str:
     """Eight launches of one key at one instant."""
-    async with ground.app(task_of("in-flight", SHORT)) as app:
+    async with env.app(task_of("in-flight", SHORT)) as app:
         answers = await asyncio.gather(*(launch(app, "in-flight") for _ in range(8)))
         winner = next(answer for answer in answers if answer.kind is LaunchKind.LAUNCHED)
         await app.engine.wait(winner.run.id)
-        started = await ground.started(winner.run.key)
+        started = await env.started(winner.run.key)
     kinds = Counter(answer.kind for answer in answers)
     named = all(
         answer.holder is not None and answer.holder.id == winner.run.id for answer in answers if answer is not winner
@@ -86,16 +86,16 @@ async def in_flight(ground: DrillEnv) -> str:
     return "7 of 8 skipped, each naming the run that has the key; 1 agent started"
 
 
-async def lost_reply(ground: DrillEnv) -> str:
+async def lost_reply(env: DrillEnv) -> str:
     """The agent runs, the answer is lost: no second POST, key and hold stay."""
     lost = replace(ENDLESS, faults=("create.lost_reply",))
-    async with ground.app(task_of("lost-reply", lost, units=20)) as app:
+    async with env.app(task_of("lost-reply", lost, units=20)) as app:
         run = await reaches(app, (await launch(app, "lost-reply")).run.id, State.UNCONFIRMED, State.ENDED)
         again = await launch(app, "lost-reply")
         held = {cap_usage.cap: cap_usage.held for cap_usage in (await app.engine.queries.snapshot()).cap_usages}
-        started = await ground.started(run.key)
+        started = await env.started(run.key)
         await app.engine.operations.stop(run.id, by=BY)
-        await _until_nothing_spends(ground, run.key)
+        await _until_nothing_spends(env, run.key)
     expect(
         run.state is State.UNCONFIRMED and again.kind is LaunchKind.REFUSED and started == 1,
         f"state {run.state}, next launch {again.kind}, {started} agents started",
@@ -104,34 +104,34 @@ async def lost_reply(ground: DrillEnv) -> str:
     return "unconfirmed, 20.0 units held, next launch refused; 1 agent started, stopped by deleting its sandbox"
 
 
-async def failing_cancel(ground: DrillEnv) -> str:
+async def failing_cancel(env: DrillEnv) -> str:
     """A cancel that fails is repeated, and is not reported as a stop."""
     stubborn = replace(ENDLESS, faults={"cancel.503": 2})
-    async with ground.app(task_of("failing-cancel", stubborn)) as app:
+    async with env.app(task_of("failing-cancel", stubborn)) as app:
         run_id = (await launch(app, "failing-cancel")).run.id
         launched = await reaches(app, run_id, State.RUNNING, State.UNCONFIRMED, State.ENDED)
         expect(launched.state is State.RUNNING, f"the launch was {launched.state}")
         asked = await app.engine.operations.stop(run_id, by=BY)
         run = await app.engine.wait(run_id)
-        spending = await ground.spending(run.key)
+        spending = await env.spending(run.key)
     tries = run.stop.tries if run.stop else 0
     expect(asked.state is State.STOPPING, f"the screen would have said {asked.state}")
     expect(run.outcome is Outcome.CANCELLED and tries >= 3 and spending == 0, f"{run.outcome} after {tries} tries")
     return f"shown as stopping through 2 failures, cancelled at try {tries}; no agent spends any more"
 
 
-async def kill_switch(ground: DrillEnv) -> str:
+async def kill_switch(env: DrillEnv) -> str:
     """Everything stops, nothing starts."""
     tasks = tuple(task_of(name, ENDLESS) for name in ("kill-a", "kill-b", "kill-c"))
-    async with ground.app(*tasks) as app:
+    async with env.app(*tasks) as app:
         ids = [(await launch(app, name)).run.id for name in ("kill-a", "kill-b")]
         for run_id in ids:
             await reaches(app, run_id, State.RUNNING)
         await app.engine.operations.pause(by=BY, cancel=True)
         refused = await launch(app, "kill-c")
         runs = [await app.engine.wait(run_id) for run_id in ids]
-        spending = sum([await ground.spending(run.key) for run in runs])
-        started = await ground.started(refused.run.key)
+        spending = sum([await env.spending(run.key) for run in runs])
+        started = await env.started(refused.run.key)
     outcomes = {run.outcome for run in runs}
     expect(outcomes == {Outcome.CANCELLED} and spending == 0, f"outcomes {outcomes}, {spending} still spending")
     expect(refused.kind is LaunchKind.REFUSED and started == 0, f"a launch while paused was {refused.kind}")
@@ -158,15 +158,15 @@ budget_units = 50
 """
 
 
-async def take_over(ground: DrillEnv) -> str:
+async def take_over(env: DrillEnv) -> str:
     """kill -9 of the process that guards a run: another one takes it, and its clock still cuts it off."""
-    config, prompt = ground.folder / "nightdesk.toml", ground.folder / "prompt.txt"
-    for path, text in ((config, CONFIG.format(url=ground.url)), (prompt, ENDLESS.prompt("Guard me."))):
+    config, prompt = env.folder / "nightdesk.toml", env.folder / "prompt.txt"
+    for path, text in ((config, CONFIG.format(url=env.url)), (prompt, ENDLESS.prompt("Guard me."))):
         path.touch(mode=0o600)
         path.write_text(text)
     task = load(config).tasks[0]
-    async with ground.app(task) as app:
-        child = await _run_command(ground, config)
+    async with env.app(task) as app:
+        child = await _run_command(env, config)
         try:
             run_id = await _running(app)
         finally:
@@ -180,20 +180,20 @@ async def take_over(ground: DrillEnv) -> str:
         await until(taken)
         taken_s = asyncio.get_running_loop().time() - killed
         run = await app.engine.wait(run_id)
-        started, spending = await ground.started(run.key), await ground.spending(run.key)
+        started, spending = await env.started(run.key), await env.spending(run.key)
     expect(run.outcome is Outcome.TIMEOUT and started == 1, f"outcome {run.outcome}, {started} agents started")
     expect(spending == 0, "the agent still spends")
     return f"taken over {taken_s:.1f} s after kill -9, cut off by its own clock; 1 agent started"
 
 
-async def _run_command(ground: DrillEnv, config: Path) -> asyncio.subprocess.Process:
-    where = ("--config", str(config), "--state-dir", str(ground.folder / "state"))
+async def _run_command(env: DrillEnv, config: Path) -> asyncio.subprocess.Process:
+    where = ("--config", str(config), "--state-dir", str(env.folder / "state"))
     return await asyncio.create_subprocess_exec(
         *own_command(*where, "run", "take-over", "--origin", "manual"),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, **ground.environment, "NIGHTDESK_DRILL_KEY": "drill"},
+        env={**os.environ, **env.environment, "NIGHTDESK_DRILL_KEY": "drill"},
     )
 
 
@@ -205,9 +205,9 @@ async def _running(app: App) -> RunId:
     return (await app.engine.queries.snapshot()).live[0].id
 
 
-async def _until_nothing_spends(ground: DrillEnv, key: str) -> None:
+async def _until_nothing_spends(env: DrillEnv, key: str) -> None:
     async def quiet() -> bool:
-        return await ground.spending(key) == 0
+        return await env.spending(key) == 0
 
     await until(quiet)
 

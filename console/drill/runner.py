@@ -1,6 +1,6 @@
-"""The drill: every guard is made to fire, against the real HTTP wire, and what the other side saw is the proof.
+"""Runs the checks of the drill: each makes a guard fire over HTTP and asks the simulator what really happened.
 
-One simulator, one state folder per check, all checks at once; each has keys of its own, so the counts do not mix.
+All checks run at once on one simulator, each with its own state folder and keys.
 """
 
 from __future__ import annotations
@@ -25,48 +25,48 @@ from console.simulator.scenario import Scenario
 
 BY = "nightdesk drill"
 SEED = 11
-PATIENCE_S = 25.0
-"""A check that has shown nothing by then has failed."""
+CHECK_TIMEOUT_S = 25.0
+"""Seconds after which a check has failed."""
 UNITS = Units()
 CAPS = Caps(daily_units=1_000_000, monthly_units=10_000_000, daily_runs=100, concurrent_runs=50, time_zone="UTC")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check showed."""
+    """The result of one check."""
 
     guard: str
     done: str
-    """What was done to provoke it."""
+    """What was done to make the guard fire."""
     seen: str
-    """What was seen, at the simulator where it can be seen there."""
+    """What happened, as the simulator saw it if it could."""
     passed: bool
 
 
 class DrillFailed(Exception):
-    """A guard did not do what it is for; `str()` says what was seen instead."""
+    """A guard did not fire; `str()` says what happened instead."""
 
 
 def expect(holds: bool, seen: str) -> None:
-    """Raises DrillFailed with what was seen, unless it `holds`."""
+    """Raise DrillFailed with `seen` unless `holds`."""
     if not holds:
         raise DrillFailed(seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrillEnv:
-    """What a check stands on."""
+    """What a check works with."""
 
     url: str
     control: ControlClient
     folder: Path
-    """Of this check alone."""
+    """Used by this check only."""
     environment: dict[str, str] = field(repr=False)
-    """For processes that a check starts."""
+    """The environment of processes that a check starts."""
 
     @asynccontextmanager
     async def app(self, *tasks: Task, caps: Caps = CAPS) -> AsyncIterator[App]:
-        """An engine on this check's state folder, as `nightdesk run` has it."""
+        """Run an engine on the state folder of this check, as `nightdesk run` does."""
         settings = EngineSettings(
             tasks=tasks, caps=caps, units=UNITS, poll_ms=200, kind=ProcessKind.RUN, read_only=False, schedules=False
         )
@@ -76,11 +76,11 @@ class DrillEnv:
             yield app
 
     async def started(self, key: str) -> int:
-        """Agents that really started for the key, whatever anybody was told."""
+        """Return how many agents really started for the key, whatever the client was told."""
         return len(await self._truth(key))
 
     async def spending(self, key: str) -> int:
-        """Of these, the ones that may still spend."""
+        """Return how many of them may still spend."""
         return sum(bool(run["may_spend"]) for run in await self._truth(key))
 
     async def _truth(self, key: str) -> list[dict[str, object]]:
@@ -92,7 +92,7 @@ Check = Callable[[DrillEnv], Awaitable[str]]
 
 
 def task_of(name: str, scenario: Scenario, *, seconds: float = 60.0, units: float = 50.0) -> Task:
-    """A task whose agent behaves as the scenario says."""
+    """Return a task whose agent follows the scenario."""
     return Task(
         name=name,
         type="drill",
@@ -105,12 +105,12 @@ def task_of(name: str, scenario: Scenario, *, seconds: float = 60.0, units: floa
 
 
 async def launch(app: App, task: str) -> LaunchResult:
-    """By hand."""
+    """Launch by hand."""
     return await app.engine.operations.launch(LaunchRequest(task=task, by=BY))
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Returns once `condition` holds. Bounded by the check's own patience."""
+    """Return once `condition` holds. The timeout of the check bounds it."""
     while True:
         if await condition():
             return
@@ -118,7 +118,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def reaches(app: App, run_id: RunId, *states: State) -> Run:
-    """The run once it is in one of `states`. Bounded by the check's own patience."""
+    """Return the run once it is in one of `states`. The timeout of the check bounds it."""
 
     async def there() -> bool:
         return (await app.engine.get_run(run_id)).state in states
@@ -130,28 +130,27 @@ async def reaches(app: App, run_id: RunId, *states: State) -> Run:
 async def drill(
     checks: dict[str, tuple[str, Check]], environment: dict[str, str], *, faults: FaultSpec = ()
 ) -> tuple[Finding, ...]:
-    """Runs all checks in a temporary folder that goes away. Raises RuntimeError where no simulator can be started.
+    """Run all checks in a temporary folder. Raises RuntimeError if no simulator can be started.
 
-    `faults` strike every check: with the right ones the drill must fail, or it proves nothing.
+    `faults` apply to every check; a test uses them to see the checks fail.
     """
     with simulated_service("drill", seed=SEED, faults=faults) as (simulator, parent):
-        ground = DrillEnv(url=simulator.url, control=simulator.control, folder=parent, environment=environment)
-        grounds = [replace(ground, folder=parent / str(number)) for number in range(len(checks))]
-        for each in grounds:
+        env = DrillEnv(url=simulator.url, control=simulator.control, folder=parent, environment=environment)
+        envs = [replace(env, folder=parent / str(number)) for number in range(len(checks))]
+        for each in envs:
             each.folder.mkdir(mode=0o700)
         findings = [
-            _found(guard, done, check, each)
-            for (guard, (done, check)), each in zip(checks.items(), grounds, strict=True)
+            _result(guard, done, check, each) for (guard, (done, check)), each in zip(checks.items(), envs, strict=True)
         ]
         return tuple(await asyncio.gather(*findings))
 
 
-async def _found(guard: str, done: str, check: Check, ground: DrillEnv) -> Finding:
+async def _result(guard: str, done: str, check: Check, env: DrillEnv) -> Finding:
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            seen, passed = await check(ground), True
+        async with asyncio.timeout(CHECK_TIMEOUT_S):
+            seen, passed = await check(env), True
     except TimeoutError:
-        seen, passed = f"nothing within {PATIENCE_S:g} s", False
+        seen, passed = f"nothing within {CHECK_TIMEOUT_S:g} s", False
     except DrillFailed as error:
         seen, passed = str(error), False
     except Exception as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from console.demo.history import LOUD_DAY, week
+from console.demo.history import ANOMALOUS_DAY, week
 from console.demo.runner import prepare
 from console.demo.tasks import BY_HAND, DIGEST, PROPOSED, TASKS
 from console.domain.run import Outcome
@@ -70,7 +70,7 @@ def test_one_day_stands_out_and_today_is_left_to_the_viewer(hour: int) -> None:
     for past in launches:
         days[past.at.date().isoformat()] += round(past.units)
     ((day, most), (_, second), *_) = days.most_common()
-    assert day == (now - timedelta(days=LOUD_DAY)).date().isoformat()
+    assert day == (now - timedelta(days=ANOMALOUS_DAY)).date().isoformat()
     assert most > 2 * second
     dates = {(past.task.name, past.date) for past in launches}
     for task in (*BY_HAND, PROPOSED):

@@ -42,10 +42,10 @@ async def test_a_check_fails_where_the_launch_is_never_known(guard: str) -> None
 
 
 async def test_a_check_that_breaks_is_a_failure_and_not_a_crash() -> None:
-    async def breaks(ground: DrillEnv) -> str:
+    async def breaks(env: DrillEnv) -> str:
         raise OSError("the disk is gone")
 
-    async def misses(ground: DrillEnv) -> str:
+    async def misses(env: DrillEnv) -> str:
         expect(False, "nothing fired")
         return "never said"
 

@@ -10,9 +10,9 @@ from console.cli.render.runs import (
     LIVE_COLUMNS,
     PAST_COLUMNS,
     cap_usage_line,
-    change_key,
     live_rows,
     past_rows,
+    progress_key,
     progress_line,
     time_left,
 )
@@ -69,9 +69,9 @@ def test_a_stop_is_never_called_an_end() -> None:
 
 
 def test_only_changes_are_told() -> None:
-    assert change_key(run()) == change_key(run(polled_ms=START_MS, last_step="another", used=38_300))
-    assert change_key(run()) != change_key(run(used=45_000))
-    assert change_key(run()) != change_key(run(trouble="offline"))
+    assert progress_key(run()) == progress_key(run(polled_ms=START_MS, last_step="another", used=38_300))
+    assert progress_key(run()) != progress_key(run(used=45_000))
+    assert progress_key(run()) != progress_key(run(trouble="offline"))
 
 
 def test_nothing_an_agent_says_reaches_the_terminal_raw() -> None:

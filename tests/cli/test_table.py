@@ -7,11 +7,15 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.cli.render.table import Cell, Column, Style, Tone, cells, clipped, render_table
+from console.cli.render.table import Cell, Column, Style, Tone, cells, clip, render_table
 from console.domain.text import is_sanitized
 
 PLAIN = Style(enabled=False)
-COLUMNS = (Column(title="TASK", gives=2), Column(title="UNITS", right=True), Column(title="NOTE", gives=3))
+COLUMNS = (
+    Column(title="TASK", shrink_order=2),
+    Column(title="UNITS", right=True),
+    Column(title="NOTE", shrink_order=3),
+)
 
 
 def test_columns_are_aligned_and_nothing_is_cut_when_piped() -> None:
@@ -50,7 +54,7 @@ def test_colour_moves_nothing() -> None:
 
 @given(st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), max_size=5), st.integers(20, 60))
 def test_no_text_breaks_a_line_or_reaches_the_terminal_raw(values: list[tuple[str, str]], width: int) -> None:
-    columns = (Column(title="A", gives=1), Column(title="B", gives=2))
+    columns = (Column(title="A", shrink_order=1), Column(title="B", shrink_order=2))
     lines = render_table(columns, [[Cell(a), Cell(b)] for a, b in values], PLAIN, width)
 
     assert len(lines) == len(values) + 1
@@ -60,4 +64,4 @@ def test_no_text_breaks_a_line_or_reaches_the_terminal_raw(values: list[tuple[st
 
 @given(st.text(max_size=40), st.integers(1, 20))
 def test_what_is_clipped_fits(text: str, width: int) -> None:
-    assert cells(clipped(text, width)) <= width or cells(text) <= width
+    assert cells(clip(text, width)) <= width or cells(text) <= width

@@ -1,1 +1,1 @@
-"""One module per command or small family. Heavy imports stand inside the functions that need them."""
+"""One module per command or family of commands; each is imported when its command is invoked."""

@@ -1,4 +1,4 @@
-"""`caps`: how full each cap is and when it frees; `caps raise` lifts one once, for its present window."""
+"""`caps`: how full each cap is and when it frees; `caps raise` raises one for its present period."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def caps_command(context: click.Context, invocation: Invocation) -> int | None:
 @pass_invocation
 def raise_command(invocation: Invocation, name: str, amount: str, task: str | None, reason: str) -> int:
     """Add UNITS (or launches) to the cap NAME, once, for the window that is open now."""
-    return asyncio.run(_raise(invocation, *_understood(name, amount, task), task=task, reason=reason))
+    return asyncio.run(_raise(invocation, *_parse_raise(name, amount, task), task=task, reason=reason))
 
 
-def _understood(name: str, amount: str, task: str | None) -> tuple[Cap, int]:
+def _parse_raise(name: str, amount: str, task: str | None) -> tuple[Cap, int]:
     known = [cap.value for cap in Cap]
     if name not in known:
         raise CommandError(ExitCode.USAGE, f"no cap is named {name!r}; known: {', '.join(known)}")

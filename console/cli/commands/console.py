@@ -1,4 +1,4 @@
-"""`console`, which is also what `nightdesk` alone opens: the screen over an engine that outlives it."""
+"""`console`: the screen. `nightdesk` without a command opens it too."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def console_command(invocation: Invocation, read_only: bool, slow: bool, mouse: 
 
 
 async def _console(invocation: Invocation, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
-    from console.cli.screen import ScreenOptions, console
+    from console.cli.screen import ScreenOptions, run_console_command
 
     settings = invocation.settings()
     wished = settings.console
@@ -47,7 +47,7 @@ async def _console(invocation: Invocation, *, read_only: bool, slow: bool, mouse
     )
     while True:
         async with opened(invocation, ProcessKind.CONSOLE, settings=settings, read_only=read_only) as app:
-            code = await console(invocation, app, options)
+            code = await run_console_command(invocation, app, options)
         if code is not None:
             return code
         read_only = False

@@ -1,4 +1,4 @@
-"""`approve` and `decline`: a person decides a proposal. Nothing that an agent wrote stands in what is printed."""
+"""`approve`, `decline` and `settle`: a person decides about a proposal or an unconfirmed run."""
 
 from __future__ import annotations
 

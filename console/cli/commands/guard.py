@@ -1,4 +1,4 @@
-"""`guard`: the background supervisor. Started by other commands, never by hand, so it stands on no help page."""
+"""`guard`: the background supervisor. Other commands start it, so it is on no help page."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from console.engine.settings import ProcessKind
 from console.file_lock import LockedFile
 
 LOCK_WAIT_S = 5.0
-"""A supervisor that is just ending keeps its lock for a moment; what it left is then ours."""
-LOOK_SECONDS = 1.0
-IDLE_LOOKS = 3
-"""So many looks in a row must find nothing to guard before it ends."""
+"""How long to wait for the lock of a supervisor that may be about to end."""
+POLL_S = 1.0
+IDLE_POLLS = 3
+"""It ends when this many polls in a row find nothing to guard."""
 
 
 @click.command("guard", hidden=True)
@@ -44,7 +44,7 @@ def guard_command(invocation: Invocation, handed_over: bool) -> int:
 async def _guard(invocation: Invocation, *, has_parent: bool) -> int:
     settings = invocation.settings()
     path = invocation.folder / "owners" / GUARD_LOCK
-    lock = await _locked(path)
+    lock = await _take_lock(path)
     if lock is None:
         return ExitCode.OK
     try:
@@ -57,26 +57,26 @@ async def _guard(invocation: Invocation, *, has_parent: bool) -> int:
 
 
 async def _until_idle(
-    app: App, shutdown: ShutdownRequest, is_there: Callable[[], bool], parent: ParentProcess | None
+    app: App, shutdown: ShutdownRequest, folder_exists: Callable[[], bool], parent: ParentProcess | None
 ) -> int:
-    """Return when there was nothing to guard for a while, on a signal, or when the state folder was taken away."""
+    """Return when there was nothing to guard for a while, on a signal, or when the state folder was removed."""
     idle = 0
-    while shutdown.code is None and idle < IDLE_LOOKS and is_there():
+    while shutdown.code is None and idle < IDLE_POLLS and folder_exists():
         try:
             snapshot = await app.engine.queries.snapshot()
         except StoreError:
-            # Busy or full: the runs go on, so this goes on.
+            # Busy or full: the runs go on, and so does this process.
             idle = 0
         else:
             owners = [guard_of(snapshot, run.owner) for run in snapshot.live if needs_a_guard(run)]
             busy = any(owner is None or owner.mine for owner in owners) or (parent is not None and parent.guards())
             idle = 0 if busy else idle + 1
-        await shutdown.wait(LOOK_SECONDS)
+        await shutdown.wait(POLL_S)
     return shutdown.code or ExitCode.OK
 
 
-async def _locked(path: Path) -> LockedFile | None:
-    """The lock; None where another supervisor is at work."""
+async def _take_lock(path: Path) -> LockedFile | None:
+    """Return the lock; None if another supervisor is at work."""
     loop = asyncio.get_running_loop()
     until = loop.time() + LOCK_WAIT_S
     path.parent.mkdir(mode=0o700, exist_ok=True)

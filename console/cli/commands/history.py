@@ -1,4 +1,4 @@
-"""`history`: every run and every skip, newest first."""
+"""`history`: every run, skip and refusal, newest first."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def history_command(invocation: Invocation, /, limit: int, as_csv: bool, **typed
 async def _print(invocation: Invocation, filters: Filters, limit: int, *, as_csv: bool) -> int:
     async with opened(invocation) as app:
         now, time_zone = app.clock.now(), app.engine.settings.caps.time_zone
-        pages = _pages(app.store, filters.understood(now.wall_ms, time_zone), limit)
+        pages = _pages(app.store, filters.history_filter(now.wall_ms, time_zone), limit)
         if as_csv:
             await _print_csv(invocation, pages, now)
         elif invocation.json:
@@ -56,7 +56,7 @@ async def _print_csv(invocation: Invocation, pages: AsyncIterator[tuple[Run, ...
     head = True
     async for page in pages:
         text = csv_text((run_json(run, now) for run in page), head=head)
-        # Whatever an agent wrote, it must not act on a terminal that this is printed on.
+        # Text of an agent must not act on the terminal that this is printed on.
         invocation.write(sanitize(text.replace("\r\n", "\n"), newlines=True))
         head = False
     invocation.flush()
@@ -70,7 +70,7 @@ def _print_table(invocation: Invocation, runs: list[Run], now: Timestamp, time_z
 
 
 async def _pages(store: Store, wanted: HistoryFilter, limit: int) -> AsyncIterator[tuple[Run, ...]]:
-    """Page by page, so that no read keeps others waiting for long."""
+    """Yield page by page, so that no read blocks other processes for long."""
     after = None
     while limit > 0:
         page = await store.history.page(wanted, limit=min(PAGE, limit), after=after)

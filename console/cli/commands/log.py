@@ -1,4 +1,4 @@
-"""`log`: the lines as they stand in the file; `log rebuild` and `log rotate` look after the file itself."""
+"""`log`: prints runs.log; `log rebuild` and `log rotate` maintain the file."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def log_command(
 
     filters = Filters(**typed)
     time_zone = invocation.settings().caps.time_zone if filters.has_days else "UTC"
-    fits = filters.judge(SystemClock().now().wall_ms, time_zone)
+    fits = filters.log_predicate(SystemClock().now().wall_ms, time_zone)
     return print_log(invocation, follows=follow, last=lines, fits=fits)
 
 
@@ -77,7 +77,7 @@ async def _rebuild(invocation: Invocation) -> int:
 
     store = await Store.open(invocation.folder, now=SystemClock().now())
     try:
-        count = await _written(store, LogWriter(invocation.folder / "runs.log"))
+        count = await _write_all(store, LogWriter(invocation.folder / "runs.log"))
     finally:
         await store.close()
     if invocation.json:
@@ -87,8 +87,8 @@ async def _rebuild(invocation: Invocation) -> int:
     return ExitCode.OK
 
 
-async def _written(store: Store, log: LogWriter) -> int:
-    """All records of the store as the new file; how many."""
+async def _write_all(store: Store, log: LogWriter) -> int:
+    """Write every record of the store to a new file and return their number."""
     after = count = 0
     async with log.locked_async():
         with log.rebuilding() as add:
@@ -102,11 +102,11 @@ async def _written(store: Store, log: LogWriter) -> int:
 Fits = Callable[[LogRecord], bool]
 
 NUMBERS = frozenset({"attempt", "tokens", "cost", "hold"})
-"""Fields that are numbers where they are known."""
+"""Fields whose values are numbers, unless unknown."""
 
 
 def print_log(invocation: Invocation, *, follows: bool, last: int | None, fits: Fits) -> int:
-    """What fits of the log, or of its last lines; with `follows` also what comes, until Ctrl-C."""
+    """Print the lines that `fits` accepts, of the whole log or of its `last` lines; with `follows` until Ctrl-C."""
     reader = LogReader(invocation.folder / "runs.log", last=last)
     try:
         if follows:
@@ -115,12 +115,12 @@ def print_log(invocation: Invocation, *, follows: bool, last: int | None, fits: 
             _print_lines(invocation, reader, fits)
     finally:
         reader.close()
-    invocation.say(*_complaints(reader))
+    invocation.say(*_gap_messages(reader))
     return ExitCode.OK
 
 
 def _print_lines(invocation: Invocation, reader: LogReader, fits: Fits) -> None:
-    """Line by line: a long log is never in memory whole, and a reader who leaves ends it at once."""
+    """Print line by line, so that a long log is never in memory as a whole."""
     fitting = (line for line in reader.read() if fits(line.record))
     if invocation.json:
         with invocation.out_json_array() as add:
@@ -152,16 +152,16 @@ async def _follow(invocation: Invocation, reader: LogReader, fits: Fits) -> None
             await printing
 
 
-def _complaints(reader: LogReader) -> Iterable[str]:
+def _gap_messages(reader: LogReader) -> Iterable[str]:
     if reader.foreign:
-        yield f"{reader.foreign} torn or foreign lines were passed over"
+        yield f"{reader.foreign} torn or foreign lines were skipped"
     if reader.gaps:
         shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in reader.gaps[:5])
         yield f"lines are missing (ev {shown}); `nightdesk log rebuild` writes the file anew"
 
 
 def record_json(record: LogRecord) -> dict[str, object]:
-    """One line as an object; `-` is null."""
+    """Return one line as an object; `-` is null."""
     return {
         "ts": iso_ms(record.at_ms),
         "key": _value("key", record.key),

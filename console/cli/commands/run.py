@@ -1,4 +1,4 @@
-"""`run`: one launch without a screen, supervised to its end. For cron, scripts and people who like a prompt."""
+"""`run`: one launch, supervised to its end, without a screen. For cron, scripts and the command line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.run_json import answer_json
-from console.cli.render.runs import change_key, progress_line, short
+from console.cli.render.runs import progress_key, progress_line, short_id
 from console.cli.run_exit_codes import exit_code_of_launch, exit_code_of_run
 from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.config import Settings
@@ -26,8 +26,8 @@ from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.settings import ProcessKind
 
 NOT_SUSPENDED = "not suspended: this process guards the run; ctrl-c hands it over to the background supervisor"
-LOOK_SECONDS = 0.2
-"""Between two looks at the run for a status line."""
+POLL_S = 0.2
+"""Seconds between two reads of the run for a status line."""
 
 
 @click.command("run")
@@ -81,7 +81,7 @@ async def _launch(invocation: Invocation, settings: Settings, request: LaunchReq
         app.provider.ready()
         with shutdown_on_signals(on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
             answer = await app.engine.operations.launch(request)
-            _told(invocation, answer)
+            _report_answer(invocation, answer)
             run, is_guarded = await _supervised(invocation, app, answer.run.id, shutdown, wait=wait)
             if not is_guarded:
                 return ExitCode.UNCONFIRMED
@@ -94,7 +94,7 @@ async def _supervised(
     """Supervise the run until it is over or handed over. Return it, and False if it goes on without a guard."""
     failed_before = False
     while True:
-        run = await _followed(invocation, app, run_id, shutdown, wait=wait)
+        run = await _follow(invocation, app, run_id, shutdown, wait=wait)
         try:
             guard = await hand_over(invocation, app, run.id)
         except HandoverFailed as error:
@@ -110,12 +110,12 @@ async def _supervised(
             wait = True
         else:
             if guard:
-                stop = f"to stop it: nightdesk cancel {short(run.id)}"
+                stop = f"to stop it: nightdesk cancel {short_id(run.id)}"
                 invocation.say(f"run {run.id} goes on, guarded by {guard}; {stop}")
             return run, True
 
 
-def _told(invocation: Invocation, answer: LaunchResult) -> None:
+def _report_answer(invocation: Invocation, answer: LaunchResult) -> None:
     if answer.kind in (LaunchKind.SKIPPED, LaunchKind.REFUSED):
         word = "skipped" if answer.kind is LaunchKind.SKIPPED else "refused"
         why = answer.refusal.sentence if answer.refusal else answer.run.note
@@ -125,21 +125,21 @@ def _told(invocation: Invocation, answer: LaunchResult) -> None:
         invocation.say(f"  changed: {sanitize(difference, limit=200)}")
 
 
-async def _followed(invocation: Invocation, app: App, run_id: RunId, shutdown: ShutdownRequest, *, wait: bool) -> Run:
-    """The run once it is settled, or launched where nobody waits, or as it is when we are asked to go."""
+async def _follow(invocation: Invocation, app: App, run_id: RunId, shutdown: ShutdownRequest, *, wait: bool) -> Run:
+    """Return the run when it is over, when it is launched if nobody waits, or when this process is asked to end."""
     told: tuple[object, ...] | None = None
     while True:
-        run = await _looked_at(invocation, app, run_id)
-        if run.attempt and change_key(run) != told:
-            told = change_key(run)
+        run = await _read_run(invocation, app, run_id)
+        if run.attempt and progress_key(run) != told:
+            told = progress_key(run)
             invocation.say(progress_line(run))
         if shutdown.code is not None or _is_over(run, wait=wait):
             return run
-        await shutdown.wait(LOOK_SECONDS)
+        await shutdown.wait(POLL_S)
 
 
-async def _looked_at(invocation: Invocation, app: App, run_id: RunId) -> Run:
-    """The run now; while the store does not answer, the guard goes on, and so does the wait. Raises Failure."""
+async def _read_run(invocation: Invocation, app: App, run_id: RunId) -> Run:
+    """Return the run now; wait while the store does not answer and this process guards it. Raises CommandError."""
     told = False
     while True:
         try:
@@ -152,7 +152,7 @@ async def _looked_at(invocation: Invocation, app: App, run_id: RunId) -> Run:
             if not told:
                 told = True
                 invocation.say(f"{error}; the run is guarded on")
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_S)
 
 
 def _is_over(run: Run, *, wait: bool) -> bool:

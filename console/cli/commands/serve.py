@@ -1,4 +1,4 @@
-"""`serve`: scheduler and supervisor without a screen, for systemd or whatever else keeps a process alive."""
+"""`serve`: scheduler and supervisor without a screen, for systemd or another service manager."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ async def _serve(invocation: Invocation) -> int:
 
 
 async def _until_left(invocation: Invocation, app: App, shutdown: ShutdownRequest, manager: ServiceManager) -> ExitCode:
-    """Serve until the runs are handed over, or until asked to end a second time where nobody takes them."""
+    """Serve until the runs are handed over; if nobody takes them, until asked to end a second time."""
     asked_before = False
     while True:
-        await _until_told(app, shutdown, manager)
+        await _until_asked(app, shutdown, manager)
         code = shutdown.code or ExitCode.OK
         try:
-            await _go(invocation, app)
+            await _leave(invocation, app)
         except HandoverFailed as error:
             if asked_before or isinstance(error, NoPlaceForSuccessor):
                 manager.stopping()
@@ -72,7 +72,7 @@ def _report(invocation: Invocation, message: str) -> None:
     invocation.say(message)
 
 
-async def _until_told(app: App, shutdown: ShutdownRequest, manager: ServiceManager) -> None:
+async def _until_asked(app: App, shutdown: ShutdownRequest, manager: ServiceManager) -> None:
     """Wait for the signal. The watchdog is fed only while every concern of the engine comes round."""
     while shutdown.code is None:
         if not app.engine.lagging():
@@ -81,9 +81,9 @@ async def _until_told(app: App, shutdown: ShutdownRequest, manager: ServiceManag
         await shutdown.wait(max(0.1, manager.watchdog_s / 2) if manager.watchdog_s else None)
 
 
-async def _go(invocation: Invocation, app: App) -> None:
+async def _leave(invocation: Invocation, app: App) -> None:
     if invocation.environment.get("INVOCATION_ID"):
-        # systemd ends whatever we would start beside us, and starts us again.
+        # systemd would end a supervisor together with this process, and starts this process again.
         waiting = await app.engine.hand_over()
         wait = "run waits" if waiting == 1 else "runs wait"
         logger().info("stopped by systemd: %d %s for the restart", waiting, wait)

@@ -1,4 +1,4 @@
-"""`init`, `paths` and `completion`: they need no config, no state and no network."""
+"""`init`, `paths` and `completion`: they need no config, no state folder and no network."""
 
 from __future__ import annotations
 

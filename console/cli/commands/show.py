@@ -1,4 +1,4 @@
-"""`show`: one run whole, with its timeline."""
+"""`show`: one run in full, with its timeline."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _facts(detail: RunDetail, now: Timestamp) -> list[tuple[str, str]]:
 
 
 def _figures(run: Run, now: Timestamp) -> list[tuple[str, str]]:
-    """What a run that took a hold has used."""
+    """Return what a run that took a hold has used."""
     rule = cut_off_rule(run.limits.cut_off)
     counted = tokens(run)
     return [

@@ -19,8 +19,8 @@ from console.drill.runner import Finding, drill
 from console.program import shell_command
 from console.ui.terminal.capabilities import why_no_screen
 
-BEGIN_SECONDS = 1.5
-"""Without a screen: so long until the samples are looked at once."""
+SAMPLE_S = 1.5
+"""Without a screen: how long the sample runs go on before they are printed."""
 
 
 @click.command("demo")
@@ -45,7 +45,7 @@ async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str |
     async with running_demo(invocation.by) as demo:
         if why is not None:
             invocation.say(why)
-            await asyncio.sleep(BEGIN_SECONDS)
+            await asyncio.sleep(SAMPLE_S)
             print_snapshot(invocation, await demo.app.engine.queries.snapshot())
             return ExitCode.OK
 

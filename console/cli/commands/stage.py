@@ -1,4 +1,4 @@
-"""`stage`: how far each task has come on the way to running alone, and the one rung up or down."""
+"""`stage`: the stage of each task on its way to unattended runs, and a move one stage up or down."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def _stage(invocation: Invocation, task: str | None, to: Stage | None, rea
 
 
 def rung_json(rung: TaskRollout) -> dict[str, object]:
-    """One task's rung, with what it rests on."""
+    """Return the stage of one task, with the evidence for it."""
     evidence = asdict(rung.evidence)
     evidence["since"] = instant(evidence.pop("since_ms"))
     for name in ("p95_units", "budget"):
@@ -86,13 +86,13 @@ def _step_json(step: StageChange) -> dict[str, object]:
 
 def _print(invocation: Invocation, rungs: tuple[TaskRollout, ...]) -> None:
     columns = (
-        Column(title="TASK", gives=1),
+        Column(title="TASK", shrink_order=1),
         Column(title="STAGE"),
         Column(title="NOW"),
         Column(title="BY HAND OK", right=True),
         Column(title="APPROVED OK", right=True),
-        Column(title="MISSING", gives=3),
-        Column(title="LAST CHANGE", gives=2),
+        Column(title="MISSING", shrink_order=3),
+        Column(title="LAST CHANGE", shrink_order=2),
     )
     rows = [
         [

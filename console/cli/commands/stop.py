@@ -1,4 +1,4 @@
-"""`cancel`, `pause`, `resume`: stopping comes first, and a stop counts only once the provider shows it."""
+"""`cancel`, `pause` and `resume`. A run counts as stopped only when the service shows that it ended."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def resume_command(invocation: Invocation) -> int:
 async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float) -> int:
     async with opened_for_emergency(invocation) as app:
         view, operations = app.engine.queries, app.engine.operations
-        # All names are understood before anything is stopped: a typing mistake stops nothing.
+        # All arguments are resolved before anything is stopped: a typing mistake stops nothing.
         meant = [await resolve_runs(view, text) for text in texts]
         if not texts:
             asked = await operations.stop_all(by=invocation.by)
         else:
-            # Of a key every open attempt; where none is open, the last one says how it ended.
+            # For a key every open attempt; if none is open, the last one, to report how it ended.
             chosen = [
                 run for runs in meant for run in [run for run in runs if run.state is not State.ENDED] or [runs[-1]]
             ]
@@ -108,10 +108,10 @@ async def _resume(invocation: Invocation) -> int:
 async def _proven(
     invocation: Invocation, app: App, asked: Sequence[Run], seconds: float, *, paused: bool | None = None
 ) -> int:
-    """Waits until every run shows its end, at most `seconds`."""
+    """Wait until every run is shown to have ended, for at most `seconds`."""
     for run in asked:
         invocation.say(progress_line(run) + (" (ended before)" if run.state is State.ENDED else ""))
-    # Somebody must go on asking, and look for the proof: where no process does, the background supervisor will.
+    # A process must repeat the cancels and look for the end; if none lives, the background supervisor does it.
     try:
         await hand_over(invocation, app)
     except HandoverFailed as error:
@@ -130,7 +130,7 @@ async def _proven(
 
 
 async def _end(app: App, run_id: RunId, until: float) -> Run:
-    """The run once it has ended or is known to be beyond proof, or as it is at `until` (of the loop's clock)."""
+    """Return the run once it has ended or is unconfirmed, or as it is at `until` (the loop's clock)."""
     try:
         async with asyncio.timeout_at(until):
             return await app.engine.wait(run_id)

@@ -1,4 +1,4 @@
-"""`usage`: what was used, day by day, from the log alone, as a chart and a table."""
+"""`usage`: what was used, day by day, computed from runs.log, as a chart and a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from console.ui.glyphs import ASCII
 from console.ui.terminal.capabilities import fitting_glyphs
 
 PIPED = 100
-"""Cells of a chart that goes into a file."""
+"""Width in cells of a chart that is piped."""
 
 
 @click.command("usage")
@@ -46,7 +46,7 @@ async def _report(invocation: Invocation, query: UsageQuery) -> UsageReport:
 
 
 def rows(report: UsageReport) -> list[dict[str, object]]:
-    """One per day and member of the group, oldest first; a cost that is not known is None."""
+    """Return one row per day and member of the group, oldest first; an unknown cost is None."""
     group = report.query.group
     return [
         {

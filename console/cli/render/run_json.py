@@ -1,4 +1,4 @@
-"""What commands answer with `--json`: a run and what came of it, in the fields that every run has."""
+"""The JSON of runs, launches and caps that commands print with `--json`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["answer_json", "cap_usage_json", "detail_json", "elapsed_ms", "instan
 
 
 def answer_json(answer: LaunchResult, run: Run, now: Timestamp) -> Json:
-    """What came of a launch: `run` (as it is now) with the answer beside it."""
+    """Return `run` as it is now, with the answer to its launch beside it."""
     refusal = answer.refusal
     return {
         **run_json(run, now),
@@ -29,7 +29,7 @@ def _refusal_json(refusal: Refusal) -> Json:
 
 
 def cap_usage_json(cap_usage: CapUsage) -> Json:
-    """How full one cap is; units and launches as numbers, null where there is no limit."""
+    """Return how full one cap is; units and launches as numbers, null for no limit."""
     scale = 1000 if cap_usage.cap in UNIT_CAPS else 1
 
     def number(value: int | None) -> int | float | None:
@@ -46,7 +46,7 @@ def cap_usage_json(cap_usage: CapUsage) -> Json:
 
 
 def detail_json(detail: RunDetail, now: Timestamp) -> Json:
-    """One run whole."""
+    """Return one run in full, with its timeline and its steps."""
     run = detail.run
     return {
         **run_json(run, now),

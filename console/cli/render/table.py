@@ -1,4 +1,4 @@
-"""Colour for people at a terminal, and for nobody else: words carry the meaning, colour only repeats it."""
+"""Tables for a terminal, fitted to its width, and whole when piped. Colour only repeats what the words say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from console.domain.text import sanitize
 
 
 class Tone(StrEnum):
-    """What a colour says, as the parameters of its control sequence (SGR, ECMA-48)."""
+    """The meaning of a colour, as parameters of SGR (ECMA-48)."""
 
     PLAIN = ""
     STRONG = "1"
@@ -24,45 +24,45 @@ class Tone(StrEnum):
 
 
 class Style:
-    """Paints, or does not."""
+    """Adds colour to text, if enabled."""
 
     def __init__(self, *, enabled: bool) -> None:
         self.enabled = enabled
 
     @classmethod
     def choose(cls, wish: str, stream: TextIO, environment: Mapping[str, str]) -> Style:
-        """`wish` is auto, always or never. NO_COLOR counts where it is not empty (no-color.org)."""
+        """`wish` is auto, always or never. With auto, NO_COLOR turns colour off unless it is empty (no-color.org)."""
         if wish != "auto":
             return cls(enabled=wish == "always")
         dumb = environment.get("TERM", "dumb") in ("", "dumb")
         return cls(enabled=stream.isatty() and not dumb and not environment.get("NO_COLOR"))
 
     def paint(self, text: str, tone: Tone) -> str:
-        """`text`, already cleaned, in that tone."""
+        """Return `text`, already sanitized, in the colour of `tone`."""
         if not self.enabled or tone is Tone.PLAIN or not text:
             return text
         return f"\x1b[{tone}m{text}\x1b[0m"
 
 
 GAP = "  "
-LEAST = 8
-"""Cells that a column keeps when it gives way."""
+MIN_CELLS = 8
+"""Cells that a column keeps when it is narrowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """The head of a column."""
+    """A column and its header."""
 
     title: str
     right: bool = False
-    """Aligned to the right, for numbers."""
-    gives: int = 0
-    """Columns with the highest figure give way first where the terminal is narrow; 0 never does."""
+    """True for figures, which are aligned to the right."""
+    shrink_order: int = 0
+    """On a narrow terminal columns with the highest number are narrowed first; 0: never narrowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value. Its text may come from anywhere: it is cleaned when it is laid out."""
+    """One value. Its text is sanitized when the table is rendered."""
 
     text: str
     tone: Tone = Tone.PLAIN
@@ -71,7 +71,7 @@ class Cell:
 def render_table(
     columns: Sequence[Column], rows: Sequence[Sequence[Cell]], style: Style, width: int | None
 ) -> list[str]:
-    """The lines of a table, the head first; `width` in cells, None is unlimited."""
+    """Return the lines of a table, the header first; `width` is in cells, None is unlimited."""
     texts = [[sanitize(cell.text) for cell in row] for row in rows]
     natural = [
         max([cells(column.title), *(cells(row[place]) for row in texts)]) for place, column in enumerate(columns)
@@ -79,7 +79,10 @@ def render_table(
     placed = tables.layout_columns(
         [
             tables.Column(
-                name=str(place), least=min(LEAST, most) if column.gives else most, most=most, turn=column.gives
+                name=str(place),
+                least=min(MIN_CELLS, most) if column.shrink_order else most,
+                most=most,
+                turn=column.shrink_order,
             )
             for place, (column, most) in enumerate(zip(columns, natural, strict=True))
         ],
@@ -100,7 +103,7 @@ def _line(
 ) -> str:
     pieces = []
     for text, column, width, tone in zip(texts, columns, widths, tones, strict=True):
-        shown = clipped(text, width)
+        shown = clip(text, width)
         padding = " " * (width - cells(shown))
         painted = style.paint(shown, tone)
         pieces.append(padding + painted if column.right else painted + padding)
@@ -108,7 +111,7 @@ def _line(
 
 
 def cells(text: str) -> int:
-    """How many cells of a terminal `text` (cleaned) takes: wide characters take two, marks none."""
+    """Return how many cells `text`, already sanitized, takes: wide characters two, combining marks none."""
     return sum(_cells_of(character) for character in text)
 
 
@@ -118,8 +121,8 @@ def _cells_of(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
 
 
-def clipped(text: str, width: int) -> str:
-    """`text` in at most `width` cells, with `…` at its end where it was longer."""
+def clip(text: str, width: int) -> str:
+    """Return `text` in at most `width` cells, ending with `…` if it was cut."""
     if cells(text) <= width:
         return text
     kept, used = [], 0

@@ -1,4 +1,7 @@
-"""The lines of the usage chart as text for a shell: tones become colours of the terminal's own, or nothing."""
+"""The usage chart as text for a terminal.
+
+Kept apart because it loads the chart of the screen, which `usage --json` and `usage --csv` do without.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +30,17 @@ SGR: Mapping[Tone, str] = {
     Tone.BAR5: "36",
     Tone.BAR6: "31",
 }
-"""Parameters of SGR (ECMA-48): the sixteen colours that every palette has."""
+"""SGR parameters (ECMA-48) of the sixteen colours that every terminal has."""
 
 
 def usage_text(report: UsageReport, cells: int, style: Style, *, ascii_only: bool) -> list[str]:
-    """Chart, table and findings; members are told apart by patterns where there is no colour."""
-    pen = ChartStyle(patterned=not style.enabled, ascii_only=ascii_only)
-    return painted(printed(report, cells, pen), style)
+    """Return the chart, the table and the findings; without colour, patterns tell the members apart."""
+    chart_style = ChartStyle(patterned=not style.enabled, ascii_only=ascii_only)
+    return painted(printed(report, cells, chart_style), style)
 
 
 def painted(lines: Iterable[Line], style: Style) -> list[str]:
-    """The text of the lines, blanks at their ends left out; their spans hold only cleaned text."""
+    """Return the text of `lines`, whose spans are sanitized, without trailing blanks."""
     if not style.enabled:
         return ["".join(span.text for span in line).rstrip() for line in lines]
     return ["".join(_painted(text, SGR.get(tone, "")) for text, tone in line).rstrip() for line in lines]
