@@ -63,7 +63,7 @@ def state(tmp_path: Path) -> Path:
 def nightdesk(state: Path) -> Iterator[Nightdesk]:
     """The command on the old folder."""
     with SimulatorThread() as simulator:
-        yield Nightdesk(folder=state.parent, url=simulator.url, world=simulator.state)
+        yield Nightdesk(folder=state.parent, url=simulator.url, service=simulator.state)
 
 
 def _rows(folder: Path) -> dict[str, tuple[str, str, str | None]]:
@@ -162,5 +162,5 @@ async def test_every_open_run_is_taken_over_and_brought_to_its_end(state: Path) 
 
 def test_a_key_of_version_0_1_0_is_not_launched_again(nightdesk: Nightdesk) -> None:
     again = nightdesk("run", "good", "--origin", "manual", "--date", "2026-11-20")
-    assert (again.code, nightdesk.world.posts()) == (0, 0)
+    assert (again.code, nightdesk.service.posts()) == (0, 0)
     assert "skipped" in again.out + again.err

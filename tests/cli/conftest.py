@@ -14,6 +14,6 @@ from tests.cli.nightdesk import Nightdesk
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     with SimulatorThread() as simulator:
-        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
-        yield operations
-        operations.close()
+        nightdesk = Nightdesk(folder=tmp_path, url=simulator.url, service=simulator.state)
+        yield nightdesk
+        nightdesk.close()

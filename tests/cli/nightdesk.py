@@ -63,7 +63,7 @@ class Nightdesk:
 
     folder: Path
     url: str
-    world: SimulatorState
+    service: SimulatorState
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

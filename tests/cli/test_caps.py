@@ -20,7 +20,7 @@ def test_a_refusal_names_cap_figures_and_time_in_words_and_as_json(nightdesk: Ni
     frees_at = cap.pop("frees_at")
     assert cap == {"cap": "daily_units", "limit": 60, "held": 50, "spent": 0, "left": 10}
     assert frees_at.endswith(("23:00:00.000Z", "22:00:00.000Z"))
-    assert nightdesk.world.started() == 1
+    assert nightdesk.service.started() == 1
 
     raised = nightdesk("caps", "raise", "daily_units", "40", "--reason", "the release is tonight")
     assert raised.code == 0
@@ -36,7 +36,7 @@ def test_a_missing_cap_is_an_error_that_names_it(nightdesk: Nightdesk, name: str
     nightdesk.configure("".join(line for line in CAPS.splitlines(keepends=True) if not line.startswith(name)))
     done = nightdesk.launch("good")
     assert (done.code, name in done.err, "unlimited" in done.err) == (2, True, True), done.err
-    assert nightdesk.world.started() == 0
+    assert nightdesk.service.started() == 0
 
 
 def test_unlimited_is_written_out_and_shown(nightdesk: Nightdesk) -> None:

@@ -51,10 +51,10 @@ def test_no_limit_moves_with_a_wall_clock(nightdesk: Nightdesk, tmp_path: Path, 
     hands = tmp_path / "hands"
     _faked(nightdesk, hands)
     running = nightdesk.start("run", "timed", "--origin", "manual", "--json")
-    until_sync(lambda: nightdesk.world.posts() == 1, what="the launch")
+    until_sync(lambda: nightdesk.service.posts() == 1, what="the launch")
     began = time.monotonic()
     hands.write_text(words)
-    until_sync(lambda: nightdesk.world.live() == 0, what="the cut-off")
+    until_sync(lambda: nightdesk.service.live() == 0, what="the cut-off")
     took = time.monotonic() - began
     done = nightdesk.ended(running)
     report(f"{words}: cut off {took:.2f} s after the launch, at a limit of {LIMIT_S} s")
@@ -106,7 +106,7 @@ def test_an_hour_of_sleep_counts(nightdesk: Nightdesk) -> None:
     _orphaned(nightdesk)
     serving = _serve(nightdesk, *ASLEEP)
     try:
-        until_sync(lambda: nightdesk.world.live() == 0, what="the cut-off")
+        until_sync(lambda: nightdesk.service.live() == 0, what="the cut-off")
         until_sync(lambda: not nightdesk.live(), what="its end")
     finally:
         _ends(nightdesk, serving)
@@ -121,11 +121,11 @@ def test_the_time_between_two_boots_counts_by_the_wall_clock(nightdesk: Nightdes
     serving = _serve(nightdesk, *_other_boot(tmp_path))
     try:
         if away_s > TEN_MINUTES_S:
-            until_sync(lambda: nightdesk.world.live() == 0, what="the cut-off")
+            until_sync(lambda: nightdesk.service.live() == 0, what="the cut-off")
             until_sync(lambda: not nightdesk.live(), what="its end")
             assert nightdesk("history", "--json").json[0]["outcome"] == "timeout"
         else:
             until_sync(lambda: nightdesk.live()[0]["units"] > 0, what="the take-over")
-            assert nightdesk.world.live() == 1
+            assert nightdesk.service.live() == 1
     finally:
         _ends(nightdesk, serving)

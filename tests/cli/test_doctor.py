@@ -143,22 +143,22 @@ Harm = Callable[[Nightdesk], object]
 @pytest.mark.parametrize(
     ("check", "words", "harm"),
     [
-        ("folder", "others may look into", lambda operations: operations.state.chmod(0o755)),
-        ("files", "others may use", lambda operations: _database(operations).chmod(0o644)),
+        ("folder", "others may look into", lambda nightdesk: nightdesk.state.chmod(0o755)),
+        ("files", "others may use", lambda nightdesk: _database(nightdesk).chmod(0o644)),
         ("files", "is a symbolic link", _link),
-        ("files", "others may write", lambda operations: (operations.state / "runs.log").chmod(0o622)),
-        ("identity", "is missing, though state.id", lambda operations: _database(operations).unlink()),
-        ("identity", "is empty, though state.id", lambda operations: os.truncate(_database(operations), 0)),
+        ("files", "others may write", lambda nightdesk: (nightdesk.state / "runs.log").chmod(0o622)),
+        ("identity", "is missing, though state.id", lambda nightdesk: _database(nightdesk).unlink()),
+        ("identity", "is empty, though state.id", lambda nightdesk: os.truncate(_database(nightdesk), 0)),
         (
             "identity",
             "not the one that state.id names",
-            lambda operations: (operations.state / "state.id").write_text("f" * 32),
+            lambda nightdesk: (nightdesk.state / "state.id").write_text("f" * 32),
         ),
-        ("schema", "is of version 99", lambda operations: change(operations, "pragma user_version = 99")),
-        ("durability", "journal mode", lambda operations: change(operations, "pragma journal_mode = wal")),
+        ("schema", "is of version 99", lambda nightdesk: change(nightdesk, "pragma user_version = 99")),
+        ("durability", "journal mode", lambda nightdesk: change(nightdesk, "pragma journal_mode = wal")),
         ("integrity", "", _scribble),
         ("integrity", "refers to no row of runs", _orphan),
-        ("schema", "not a database", lambda operations: _database(operations).write_bytes(b"no database " * 1000)),
+        ("schema", "not a database", lambda nightdesk: _database(nightdesk).write_bytes(b"no database " * 1000)),
         ("log", "it is older than its log and forgot runs", _log_line_from_the_future),
         ("launches", "1 launched runs are not in the database", _log_line_from_the_future),
     ],
@@ -221,7 +221,7 @@ def test_what_waits_for_a_person(nightdesk: Nightdesk) -> None:
 
 def test_who_guards_who_died_and_who_is_stuck(nightdesk: Nightdesk) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
-    until_sync(lambda: nightdesk.world.started() == 1, what="the launch", within=30)
+    until_sync(lambda: nightdesk.service.started() == 1, what="the launch", within=30)
     until_sync(lambda: nightdesk.live()[0]["state"] == "running", what="the run")
 
     found = findings(nightdesk("doctor", "--json"))
@@ -239,11 +239,11 @@ def test_who_guards_who_died_and_who_is_stuck(nightdesk: Nightdesk) -> None:
 def test_a_stop_that_is_not_proven(nightdesk: Nightdesk) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: nightdesk.live() and nightdesk.live()[0]["state"] == "running", what="the run", within=30)
-    nightdesk.world.set_faults(("cancel.503",))
+    nightdesk.service.set_faults(("cancel.503",))
     assert nightdesk("cancel", "--all", "--timeout", "0.1").code == 7
 
     assert "1 stops asked for and not proven yet" in warned(nightdesk("doctor", "--json"))["runs"]
-    nightdesk.world.clear_faults()
+    nightdesk.service.clear_faults()
     nightdesk.ended(running)
 
 

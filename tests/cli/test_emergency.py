@@ -57,7 +57,7 @@ def test_everything_stops_whatever_became_of_the_config(
     assert done.code == 0, done
     runs = done.json if words[0] == "cancel" else done.json["runs"]
     assert [(each["run"], each["outcome"]) for each in runs] == [(run["run"], "cancelled")]
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
     assert guarding.wait(10) == 5
 
 
@@ -81,7 +81,7 @@ def test_without_a_key_the_guarding_process_sends_the_cancel(
 ) -> None:
     del nightdesk.environment["GEMINI_API_KEY"]
     assert nightdesk("cancel", "--all").code == 0
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
 
 
 def test_without_a_state_folder_the_config_is_what_is_missing(nightdesk: Nightdesk) -> None:
@@ -104,5 +104,5 @@ def test_a_held_log_lock_holds_no_stop_up(
     finally:
         os.close(lock)
     if "cancel" in " ".join(words):
-        assert nightdesk.world.live() == 0
+        assert nightdesk.service.live() == 0
     nightdesk("resume")

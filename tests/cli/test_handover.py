@@ -45,7 +45,7 @@ def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> Terminal:
     terminal.type("\r")
     terminal.reads("Launch endless")
     terminal.type("\r")
-    until_sync(lambda: nightdesk.world.started() == 1, what="the launch")
+    until_sync(lambda: nightdesk.service.started() == 1, what="the launch")
     terminal.reads("running")
     return terminal
 
@@ -86,7 +86,7 @@ def test_sigterm_hands_over(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal.signal(signal.SIGTERM)
 
     assert terminal.ended() == 143
-    until_sync(lambda: nightdesk.world.live() == 1, what="a run that goes on")
+    until_sync(lambda: nightdesk.service.live() == 1, what="a run that goes on")
     assert nightdesk("cancel", "--all").code == 0
 
 
@@ -97,7 +97,7 @@ def test_ctrl_c_at_a_run_stops_nothing(nightdesk: Nightdesk, sit: Sit) -> None:
 
     assert terminal.ended() == 130
     assert b"goes on, guarded by the background supervisor" in terminal.seen
-    assert nightdesk.world.live() == 1
+    assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 
 

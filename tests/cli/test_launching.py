@@ -25,7 +25,7 @@ def test_the_same_key_is_not_launched_twice(nightdesk: Nightdesk) -> None:
 
     assert (again.code, again.json["answer"], again.json["outcome"]) == (0, "skipped", "skipped")
     assert again.json["holder"] == first["run"]
-    assert nightdesk.world.started(first["key"]) == 1
+    assert nightdesk.service.started(first["key"]) == 1
 
 
 def test_ten_at_once_launch_one(nightdesk: Nightdesk) -> None:
@@ -36,7 +36,7 @@ def test_ten_at_once_launch_one(nightdesk: Nightdesk) -> None:
     done = [nightdesk.ended(process) for process in processes]
 
     assert sorted({each.code for each in done}) in ([0], [0, 6]), "a schedule is refused at stage manual"
-    assert nightdesk.world.started() == 1
+    assert nightdesk.service.started() == 1
 
 
 def test_again_by_hand_takes_a_reason_and_supersedes(nightdesk: Nightdesk) -> None:
@@ -53,20 +53,20 @@ def test_a_refusal_by_the_provider(nightdesk: Nightdesk) -> None:
     done = nightdesk.launch("rejected")
 
     assert (done.code, done.json["outcome"]) == (6, "rejected")
-    assert nightdesk.world.started() == 0
+    assert nightdesk.service.started() == 0
 
 
 def test_a_lost_reply_blocks_the_key_until_a_person_rules(nightdesk: Nightdesk) -> None:
     lost = nightdesk.launch("lost")
     assert (lost.code, lost.json["state"]) == (7, "unconfirmed")
     assert "UNCONFIRMED: it may be running" in lost.err
-    assert nightdesk.world.started() == 1
+    assert nightdesk.service.started() == 1
     assert nightdesk.launch("lost").code == 6, "nobody may launch this key"
     run = lost.json["run"]
 
     wrong = nightdesk("settle", run, "adopt", "v1_not_ours", "--reason", "guess")
     assert wrong.code == 6
-    truth = nightdesk.world.runs()[0].id
+    truth = nightdesk.service.runs()[0].id
     adopted = nightdesk("settle", run, "adopt", truth, "--reason", "its label says so", "--json")
     assert (adopted.code, adopted.json["remote_id"]) == (0, truth)
 

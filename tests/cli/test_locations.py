@@ -152,5 +152,5 @@ def test_a_target_is_checked_as_in_the_file(nightdesk: Nightdesk) -> None:
         done = nightdesk("run", "good", "--origin", "manual", "--target", target)
         assert done.code == 2
         assert "--target" in done.err
-    assert nightdesk.world.started() == 0
+    assert nightdesk.service.started() == 0
     assert nightdesk("run", "good", "--origin", "manual", "--target", "site").code == 0

@@ -24,7 +24,7 @@ def test_usage_and_names(nightdesk: Nightdesk) -> None:
     assert "Did you mean run?" in nightdesk("rnu").err
     assert "known tasks: good, " in nightdesk("run", "nope").err
     assert nightdesk("run", "good", "--date", "23.11.2026").code == 2
-    assert nightdesk.world.posts() == 0
+    assert nightdesk.service.posts() == 0
 
 
 def test_a_bad_config_is_told_whole(nightdesk: Nightdesk) -> None:
@@ -65,7 +65,7 @@ def test_a_lost_database_stops_everything(nightdesk: Nightdesk) -> None:
     done = nightdesk.launch("good")
 
     assert (done.code, done.out) == (8, "")
-    assert nightdesk.world.started() == 1
+    assert nightdesk.service.started() == 1
 
 
 def test_a_reader_that_goes_away_is_no_error(nightdesk: Nightdesk) -> None:

@@ -29,7 +29,7 @@ def test_a_dead_owners_run_is_taken_and_handed_on(nightdesk: Nightdesk) -> None:
     assert done.code == 0
     assert time.monotonic() - asked < 10
     assert "guarded by the background supervisor" in done.err
-    assert nightdesk.world.live() == 1
+    assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 
 

@@ -35,14 +35,14 @@ def test_at_manual_a_schedule_is_refused_and_told(nightdesk: Nightdesk) -> None:
     done = nightdesk("run", "nightly", "--origin", "schedule")
     assert (done.code, "is at stage manual; a scheduled launch needs semi" in done.err) == (6, True)
     assert "status=refused" in (nightdesk.state / "runs.log").read_text()
-    assert nightdesk.world.started() == 0
+    assert nightdesk.service.started() == 0
 
 
 def test_at_semi_run_waits_and_launches_what_another_process_approves(nightdesk: Nightdesk) -> None:
     climb(nightdesk, "nightly", "semi")
     waiting = scheduled(nightdesk, "nightly")
     run = proposal(nightdesk)
-    assert nightdesk.world.started() == 0, "a proposal launches nothing"
+    assert nightdesk.service.started() == 0, "a proposal launches nothing"
     assert nightdesk("caps", "--json").json[1]["held"] == 0, "and holds nothing"
     again = nightdesk("run", "nightly", "--origin", "schedule", "--json")
     assert (again.code, again.json["outcome"]) == (0, "skipped"), "one proposal of a key, not two"
@@ -50,7 +50,7 @@ def test_at_semi_run_waits_and_launches_what_another_process_approves(nightdesk:
     assert nightdesk("approve", run["run"][:12]).code == 0
     done = nightdesk.ended(waiting)
     assert (done.code, done.json["outcome"], done.json["stage"], done.json["origin"]) == (0, "ok", "semi", "schedule")
-    assert nightdesk.world.started() == 1
+    assert nightdesk.service.started() == 1
     (rung,) = nightdesk("stage", "nightly", "--json").json
     assert (rung["evidence"]["approved_ok"], rung["evidence"]["manual_ok"]) == (1, 0)
     assert rung["missing"] == ["2 more successful approved runs"]
@@ -66,7 +66,7 @@ def test_declined_and_expired_are_two_endings_and_both_exit_5(nightdesk: Nightde
         assert nightdesk("decline", run["run"], "--reason", "not tonight").code == 0
     done = nightdesk.ended(waiting)
     assert (done.code, done.json["outcome"]) == (5, end)
-    assert nightdesk.world.started() == 0
+    assert nightdesk.service.started() == 0
     assert nightdesk("approve", run["run"]).code == 6, "decided is decided"
     (rung,) = nightdesk("stage", "nightly", "--json").json
     assert (rung["evidence"]["ran"], rung["evidence"]["approved_ok"]) == (0, 0), "it counts neither way"
@@ -78,7 +78,7 @@ def test_a_proposal_nobody_waits_for_is_launched_by_any_engine(nightdesk: Nightd
     assert (left.code, left.json["state"], left.json["answer"]) == (0, "proposed", "proposed")
     assert nightdesk("approve", left.json["run"]).code == 0
     until_sync(lambda: outcomes(nightdesk) == ["ok"], within=30, what="the launch by the background supervisor")
-    assert nightdesk.world.started() == 1
+    assert nightdesk.service.started() == 1
 
 
 def test_at_unattended_it_runs_and_a_failure_costs_the_rung(nightdesk: Nightdesk) -> None:

@@ -14,7 +14,7 @@ from tests.waiting import until_sync
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_run_is_handed_over(nightdesk: Nightdesk, number: signal.Signals, code: int) -> None:
     process = nightdesk.start("run", "endless", "--origin", "manual", "--json")
-    until_sync(lambda: nightdesk.world.started() == 1, what="the launch")
+    until_sync(lambda: nightdesk.service.started() == 1, what="the launch")
     asked = time.monotonic()
     process.send_signal(number)
 
@@ -24,17 +24,17 @@ def test_a_run_is_handed_over(nightdesk: Nightdesk, number: signal.Signals, code
     assert time.monotonic() - asked < 10
     assert "guarded by the background supervisor (pid " in done.err
     assert f"nightdesk cancel {done.json['run'][:12]}" in done.err
-    assert nightdesk.world.live() == 1, "going is not stopping"
+    assert nightdesk.service.live() == 1, "going is not stopping"
     stopped = nightdesk("cancel", "--all", "--json")
     assert (stopped.code, stopped.json[0]["outcome"]) == (0, "cancelled")
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
 
 
 def test_the_background_supervisor_keeps_the_time_and_then_ends(nightdesk: Nightdesk) -> None:
     left = nightdesk("run", "limited", "--origin", "manual", "--no-wait", "--json")
     assert (left.code, left.json["state"]) in ((0, "running"), (0, "stopping"))
 
-    until_sync(lambda: nightdesk.world.live() == 0, what="the timeout")
+    until_sync(lambda: nightdesk.service.live() == 0, what="the timeout")
     until_sync(lambda: nightdesk.live() == [], what="the end in the books")
 
     assert nightdesk("history", "--outcome", "timeout", "--json").json[0]["run"] == left.json["run"]
@@ -45,12 +45,12 @@ def test_the_background_supervisor_keeps_the_time_and_then_ends(nightdesk: Night
 
 def test_what_is_not_proven_in_time_is_no_success(nightdesk: Nightdesk) -> None:
     run = nightdesk.launch("endless", "--no-wait").json["run"]
-    nightdesk.world.set_faults(("cancel.never",))
+    nightdesk.service.set_faults(("cancel.never",))
 
     unproven = nightdesk("cancel", run, "--timeout", "0.5", "--json")
     assert (unproven.code, unproven.json[0]["state"]) == (7, "stopping")
 
-    nightdesk.world.clear_faults()
+    nightdesk.service.clear_faults()
     assert nightdesk("cancel", run).code == 0
 
 
@@ -59,7 +59,7 @@ def test_the_kill_switch(nightdesk: Nightdesk) -> None:
 
     paused = nightdesk("pause", "--cancel", "--json")
     assert (paused.code, paused.json["runs"][0]["reason"]) == (0, "kill_switch")
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
     assert "PAUSED" in nightdesk("ps").out
     refused = nightdesk.launch("good")
     assert (refused.code, refused.json["refusal"]["kind"]) == (6, "paused")
@@ -73,7 +73,7 @@ def test_a_key_can_be_cancelled_and_a_typing_mistake_stops_nothing(nightdesk: Ni
 
     assert nightdesk("cancel", key, "0000000000000000").code == 2
     assert nightdesk("cancel").code == 2
-    assert nightdesk.world.live() == 1
+    assert nightdesk.service.live() == 1
     assert nightdesk("cancel", key).code == 0
     again = nightdesk("cancel", key)
     assert (again.code, "(ended before)" in again.err) == (0, True)

@@ -41,7 +41,7 @@ def test_a_torn_config_does_not_stop_the_supervisor_that_takes_over(nightdesk: N
     assert done.code == 130
     assert "guarded by the background supervisor" in done.err
     until_sync(lambda: ended_as(nightdesk) == "timeout", within=30)
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
 
 
 def test_a_key_file_that_is_gone_does_not_stop_the_supervisor_that_takes_over(nightdesk: Nightdesk) -> None:
@@ -56,7 +56,7 @@ def test_a_key_file_that_is_gone_does_not_stop_the_supervisor_that_takes_over(ni
     process.send_signal(signal.SIGTERM)
     assert nightdesk.ended(process).code == 143
     until_sync(lambda: ended_as(nightdesk) == "timeout", within=30)
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
 
 
 def _stays_then_ends(nightdesk: Nightdesk, process: Popen[str], reason: str) -> Done:
@@ -150,7 +150,7 @@ main()
     )
     assert nightdesk.ended(process).code == 70
     until_sync(lambda: ended_as(nightdesk) == "timeout", within=30)
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
 
 
 def test_a_supervisor_started_without_settings_reads_the_file(nightdesk: Nightdesk) -> None:

@@ -62,19 +62,19 @@ def test_two_schedulers_and_cron_launch_a_minute_once(nightdesk: Nightdesk) -> N
     for stage in ("semi", "unattended"):
         assert nightdesk("stage", "minutely", stage, "--force", "--reason", "for this test").code == 0
     with serving(nightdesk), serving(nightdesk):
-        until_sync(lambda: nightdesk.world.started() >= 1, within=90, what="the next minute")
+        until_sync(lambda: nightdesk.service.started() >= 1, within=90, what="the next minute")
         for _ in range(3):
             assert nightdesk("run", "minutely", "--origin", "schedule").code == 0
     history = nightdesk("history", "--task", "minutely", "--json").json
     ran = [run["date"] for run in history if run["outcome"] != "skipped"]
-    assert len(ran) == len(set(ran)) == nightdesk.world.started()
+    assert len(ran) == len(set(ran)) == nightdesk.service.started()
 
 
 def test_pause_with_cancel_stops_what_other_processes_guard(nightdesk: Nightdesk) -> None:
     guards = [nightdesk.start("run", "endless", "--target", name, "--origin", "manual") for name in ("one", "two")]
     until_sync(lambda: [run["state"] for run in nightdesk.live()] == ["running"] * 2, within=30, what="two live runs")
     assert nightdesk("pause", "--cancel").code == 0
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
     assert [nightdesk.ended(guard).code for guard in guards] == [5, 5]
     refused = nightdesk.launch("good")
     assert (refused.code, refused.json["refusal"]["kind"]) == (6, "paused")

@@ -63,20 +63,20 @@ class Sitting:
 
 
 @pytest.fixture
-def world() -> SimulatorState:
+def service() -> SimulatorState:
     return SimulatorState(seed=5)
 
 
 @pytest.fixture
-def sitting(tmp_path: Path, installed: Path, world: SimulatorState) -> Iterator[Sitting]:
+def sitting(tmp_path: Path, installed: Path, service: SimulatorState) -> Iterator[Sitting]:
     needs_tmux()
-    with SimulatorThread(world) as simulator:
+    with SimulatorThread(service) as simulator:
         here = Sitting(tmp_path, installed / "bin" / "nightdesk", simulator.url)
         yield here
         here.terminal.close()
 
 
-def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, world: SimulatorState) -> None:
+def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, service: SimulatorState) -> None:
     terminal = sitting.terminal
     terminal.run(sitting.nightdesk)
     terminal.reads("l to launch", "0 live of 8")
@@ -93,7 +93,7 @@ def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, world:
     terminal.type("x")
     terminal.reads("cancelled", "0 live of 8")
     until_sync(lambda: sitting.statuses() == ["launched", "cancelled"], what="the line in the log")
-    assert (world.started(), world.live()) == (1, 0)
+    assert (service.started(), service.live()) == (1, 0)
     terminal.type("q")
     terminal.reads("rc=0.")
 
@@ -102,20 +102,20 @@ def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, world:
     ("task", "code", "status"), [("report", 0, "ok"), ("timed", 3, "timeout"), ("greedy", 4, "budget")]
 )
 def test_the_shell_is_told_how_it_ended(
-    sitting: Sitting, world: SimulatorState, task: str, code: int, status: str
+    sitting: Sitting, service: SimulatorState, task: str, code: int, status: str
 ) -> None:
     sitting.terminal.run(sitting.nightdesk, "run", task)
     sitting.terminal.reads(f"rc={code}.")
     assert sitting.statuses() == ["launched", status]
-    assert (world.started(), world.live()) == (1, 0)
+    assert (service.started(), service.live()) == (1, 0)
     sitting.terminal.run("clear;", sitting.nightdesk, "history")
     sitting.terminal.reads(task, status)
 
 
-def test_the_same_key_is_skipped_the_second_time(sitting: Sitting, world: SimulatorState) -> None:
+def test_the_same_key_is_skipped_the_second_time(sitting: Sitting, service: SimulatorState) -> None:
     sitting.terminal.run(sitting.nightdesk, "run", "report")
     sitting.terminal.reads("rc=0.")
     sitting.terminal.run("clear;", sitting.nightdesk, "run", "report")
     sitting.terminal.reads("skipped", "rc=0.")
     assert sitting.statuses() == ["launched", "ok", "skipped"]
-    assert world.started() == 1
+    assert service.started() == 1

@@ -1,4 +1,4 @@
-"""One cell: a world, a server and an engine of its own, all in one event loop, so that many run at a time."""
+"""One cell: a state, a server and an engine of its own, all in one event loop, so that many run at a time."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ WITHOUT_END = frozenset({CallKind.GET, CallKind.STREAM, CallKind.CANCEL, CallKin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The truth of one world, in the words of its control calls."""
+    """The truth of one state, in the words of its control calls."""
 
-    world: SimulatorState
+    state: SimulatorState
 
     def stats(self) -> Mapping[str, object]:
         """All counts."""
-        return self.world.stats()
+        return self.state.stats()
 
     def runs(self) -> list[Mapping[str, object]]:
         """Every run that ever started."""
-        return [run_facts(self.world, run) for run in self.world.runs()]
+        return [run_facts(self.state, run) for run in self.state.runs()]
 
 
 @asynccontextmanager
-async def served(world: SimulatorState) -> AsyncIterator[str]:
-    """The world on a port of its own, in this event loop."""
+async def served(state: SimulatorState) -> AsyncIterator[str]:
+    """The state on a port of its own, in this event loop."""
     stop, ready = asyncio.Event(), asyncio.Event()
     listening = bind(0)
-    serving = asyncio.create_task(serve(world, listening, stop, ready.set))
+    serving = asyncio.create_task(serve(state, listening, stop, ready.set))
     await ready.wait()
     try:
         yield url_of(listening)
@@ -70,7 +70,7 @@ class Case:
 
     cell: Cell
     folder: Path
-    world: SimulatorState
+    state: SimulatorState
     url: str
     client: type[GeminiProvider] = GeminiProvider
 
@@ -101,8 +101,8 @@ class Case:
                 and self.cell.call in (CallKind.CANCEL, CallKind.ENV_DELETE)
             ):
                 await here.engine.operations.stop(run_id, by=BY)
-            if self.cell.call in WITHOUT_END and self.world.calls(self.cell.call) >= STRUCK:
-                self.world.clear_faults()
+            if self.cell.call in WITHOUT_END and self.state.calls(self.cell.call) >= STRUCK:
+                self.state.clear_faults()
             is_alarm = expected(self.cell).state is State.STOPPING and run.stop is not None and run.stop.alarmed
             return run.state in (State.ENDED, State.UNCONFIRMED) or is_alarm
 
@@ -115,11 +115,11 @@ class Case:
 async def _played(case: Case) -> Run:
     """The run at rest."""
     if case.cell.position is not Position.RECOVERY:
-        case.world.set_faults(case.cell.faults)
+        case.state.set_faults(case.cell.faults)
         async with case.engine() as here:
             return await case.reaches_rest(here, (await here.launch()).run.id)
     run_id = await _left_behind(case)
-    case.world.set_faults(case.cell.faults)
+    case.state.set_faults(case.cell.faults)
     async with case.engine() as here:
         return await case.reaches_rest(here, run_id)
 
@@ -144,20 +144,20 @@ def _has_id(here: EngineHarness, run_id: RunId) -> Callable[[], Awaitable[bool]]
 
 async def run_cell(cell: Cell, folder: Path, client: type[GeminiProvider] = GeminiProvider) -> list[str]:
     """What was wrong; nothing where all came as it must."""
-    world = SimulatorState()
+    state = SimulatorState()
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(served(world))
-        case = Case(cell=cell, folder=folder, world=world, url=url, client=client)
+        url = await stack.enter_async_context(served(state))
+        case = Case(cell=cell, folder=folder, state=state, url=url, client=client)
         try:
             run = await _played(case)
         except AssertionError as error:
             return [f"{cell}: {error}"]
-    wrong = [f"{cell}: {breach}" for breach in violations(gather(folder, Service(world=world)))]
+    wrong = [f"{cell}: {breach}" for breach in violations(gather(folder, Service(state=state)))]
     verdict = expected(cell)
     if run.state is not verdict.state or (run.outcome is not None and run.outcome not in verdict.outcomes):
         wrong.append(f"{cell}: the run is {run.state} {run.outcome} {run.note}, not {verdict}")
-    if world.posts() != verdict.posts:
-        wrong.append(f"{cell}: {world.posts()} POSTs, not {verdict.posts}")
-    if world.calls("elsewhere"):
+    if state.posts() != verdict.posts:
+        wrong.append(f"{cell}: {state.posts()} POSTs, not {verdict.posts}")
+    if state.calls("elsewhere"):
         wrong.append(f"{cell}: a redirect was followed")
     return wrong

@@ -31,16 +31,16 @@ COMMANDS = ("ps", "history", "log", "stage", "caps", "doctor", "paths")
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     with SimulatorThread() as simulator:
-        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
-        operations.environment["GEMINI_API_KEY"] = KEY
+        nightdesk = Nightdesk(folder=tmp_path, url=simulator.url, service=simulator.state)
+        nightdesk.environment["GEMINI_API_KEY"] = KEY
         tasks = "".join(
             f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt(PROMPT)}'''\n"
             for name, scenario in SCENARIOS.items()
         )
-        operations.configure(CAPS + tasks)
-        yield operations
-        operations("cancel", "--all")
-        operations.close()
+        nightdesk.configure(CAPS + tasks)
+        yield nightdesk
+        nightdesk("cancel", "--all")
+        nightdesk.close()
 
 
 def leaks(text: str) -> list[str]:

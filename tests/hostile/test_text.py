@@ -47,15 +47,15 @@ def tasks() -> str:
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     """A desk whose history and live runs are full of it."""
     with SimulatorThread() as simulator:
-        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
-        operations.configure(CAPS + tasks())
+        nightdesk = Nightdesk(folder=tmp_path, url=simulator.url, service=simulator.state)
+        nightdesk.configure(CAPS + tasks())
         for ending in reversed(ENDINGS):
             for number in range(len(GROUPS)):
-                operations.launch(f"{ending.value}-{number}", "--no-wait")
-        until_sync(lambda: len(operations.live()) == len(GROUPS), within=60, what="only the endless ones are live")
-        yield operations
-        operations("cancel", "--all")
-        operations.close()
+                nightdesk.launch(f"{ending.value}-{number}", "--no-wait")
+        until_sync(lambda: len(nightdesk.live()) == len(GROUPS), within=60, what="only the endless ones are live")
+        yield nightdesk
+        nightdesk("cancel", "--all")
+        nightdesk.close()
 
 
 def test_no_screen_and_no_output_obeys_it(nightdesk: Nightdesk) -> None:

@@ -48,8 +48,8 @@ KINDS = {
 class Night:
     """Everything that lives on one state folder."""
 
-    def __init__(self, operations: Nightdesk, stack: ExitStack) -> None:
-        self.operations = operations
+    def __init__(self, nightdesk: Nightdesk, stack: ExitStack) -> None:
+        self.nightdesk = nightdesk
         self._stack = stack
         self.launched: dict[str, str] = {}
         """The outcome that must come, by run id."""
@@ -60,17 +60,17 @@ class Night:
         self._serving = self._serve()
 
     def _console(self) -> TerminalSession:
-        command = [sys.executable, "-m", "console", "--state-dir", str(self.operations.state)]
-        sitting = TerminalSession(command, environment=self.operations.environment, folder=self.operations.folder)
+        command = [sys.executable, "-m", "console", "--state-dir", str(self.nightdesk.state)]
+        sitting = TerminalSession(command, environment=self.nightdesk.environment, folder=self.nightdesk.folder)
         self._stack.callback(sitting.close)
         return sitting
 
     def _serve(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "console", "--state-dir", str(self.operations.state), "serve"]
+        command = [sys.executable, "-m", "console", "--state-dir", str(self.nightdesk.state), "serve"]
         return subprocess.Popen(
             command,
-            cwd=self.operations.folder,
-            env=self.operations.environment,
+            cwd=self.nightdesk.folder,
+            env=self.nightdesk.environment,
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
@@ -80,16 +80,16 @@ class Night:
         self.cancel()
         kind = list(KINDS)[number % len(KINDS)]
         day = date(2026, 1, 1) + timedelta(days=number)
-        done = self.operations.launch(kind, "--no-wait", "--date", str(day))
+        done = self.nightdesk.launch(kind, "--no-wait", "--date", str(day))
         assert done.code == 0, done.err
         self.launched[done.json["run"]] = kind
 
     def cancel(self) -> None:
         """Stops the run that no guard ends, with proof."""
-        live = {run["run"] for run in self.operations.live()}
+        live = {run["run"] for run in self.nightdesk.live()}
         for run_id, kind in self.launched.items():
             if kind == "cancelled" and run_id in live:
-                assert self.operations("cancel", run_id).code == 0
+                assert self.nightdesk("cancel", run_id).code == 0
 
     def kill_the_supervisor(self) -> None:
         """As the out-of-memory killer does; then somebody starts it again."""
@@ -111,12 +111,12 @@ class Night:
         self.samples.append(sample(self.stays.pid))
 
     def _serves(self) -> bool:
-        told = [line["told"] for line in self.operations("doctor", "--json").json if line["check"] == "owners"]
+        told = [line["told"] for line in self.nightdesk("doctor", "--json").json if line["check"] == "owners"]
         return any(f"serve (pid {self._serving.pid})" in words for words in told)
 
     def _is_over(self) -> bool:
         self.look()
-        return self.operations.live() == []
+        return self.nightdesk.live() == []
 
     def end(self) -> None:
         """Nobody launches any more; everything comes to its end."""
@@ -134,14 +134,14 @@ class Night:
 @pytest.fixture
 def night(tmp_path: Path) -> Iterator[Night]:
     with SimulatorThread() as simulator, ExitStack() as stack:
-        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
+        nightdesk = Nightdesk(folder=tmp_path, url=simulator.url, service=simulator.state)
         tasks = "".join(
             f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt('Go.')}'''\n{more}\n"
             for name, (scenario, more) in KINDS.items()
         )
-        operations.configure(CAPS + tasks)
-        stack.callback(operations.close)
-        yield Night(operations, stack)
+        nightdesk.configure(CAPS + tasks)
+        stack.callback(nightdesk.close)
+        yield Night(nightdesk, stack)
 
 
 @pytest.mark.soak
@@ -163,19 +163,19 @@ def test_a_night(night: Night) -> None:
 
 def _the_books(night: Night) -> None:
     """Server, history and log tell the same, and every run ended as it had to, once."""
-    operations, world = night.operations, night.operations.world
-    history = [run for run in operations("history", "--limit", "1000", "--json").json if run["attempt"]]
+    nightdesk, service = night.nightdesk, night.nightdesk.service
+    history = [run for run in nightdesk("history", "--limit", "1000", "--json").json if run["attempt"]]
     assert {run["run"]: run["outcome"] for run in history} == night.launched
     assert len(history) == RUNS
-    assert [run["key"] for run in history if world.posts(run["key"]) != 1 or world.started(run["key"]) != 1] == []
-    assert world.live() == 0
+    assert [run["key"] for run in history if service.posts(run["key"]) != 1 or service.started(run["key"]) != 1] == []
+    assert service.live() == 0
     late = max(run["elapsed"] - LIMIT_S for run in history if run["outcome"] == "timeout")
     assert late < LATEST_S
-    examined = operations("doctor", "--json")
+    examined = nightdesk("doctor", "--json")
     assert examined.code == 0, examined.out
     troubles = [line["told"] for line in examined.json if line["level"] != "ok" and line["check"] != "scheduler"]
     assert troubles == []
-    assert Counter(line["status"] for line in operations("log", "--json").json)["launched"] == RUNS
+    assert Counter(line["status"] for line in nightdesk("log", "--json").json)["launched"] == RUNS
     report(
         f"{SECONDS:g} s: {RUNS} runs, {night.kills} supervisors killed, {night.drops} lines dropped, "
         f"the latest cut-off {late:.1f} s after its limit"

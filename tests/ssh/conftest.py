@@ -25,12 +25,12 @@ Login = Callable[..., TerminalSession]
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
     """A desk; when the test is over, however it ended, nothing of it runs any more."""
     with SimulatorThread() as simulator:
-        operations = Nightdesk(folder=tmp_path, url=simulator.url, world=simulator.state)
+        nightdesk = Nightdesk(folder=tmp_path, url=simulator.url, service=simulator.state)
         try:
-            yield operations
+            yield nightdesk
         finally:
             end_all(tmp_path)
-            operations.close()
+            nightdesk.close()
 
 
 @pytest.fixture

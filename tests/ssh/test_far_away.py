@@ -60,7 +60,7 @@ def test_watch_a_countdown_change_the_size_cancel_by_key(nightdesk: Nightdesk, l
     sitting.shows(r"running\s+endless")
     assert b"\x1b[?1000h" not in sitting.received, "the mouse stays the terminal's over SSH"
     sitting.type("x")
-    until_sync(lambda: nightdesk.world.live() == 0, what="the cancel at the service")
+    until_sync(lambda: nightdesk.service.live() == 0, what="the cancel at the service")
     sitting.shows(r"cancelled\s+endless")
     assert outcomes(nightdesk) == [Outcome.CANCELLED]
     sitting.type("q")
@@ -88,18 +88,18 @@ def test_the_line_drops_and_the_run_is_found_again(
     drop(first)
     until_sync(lambda: descriptors(pid) == NOTHING, what="a process that has let go of its terminal")
     (run,) = nightdesk.live()
-    polled = nightdesk.world.calls("get")
+    polled = nightdesk.service.calls("get")
     before, began = cpu_seconds(pid), time.monotonic()
     until_sync(lambda: time.monotonic() - began >= IDLE_S)
     share = (cpu_seconds(pid) - before) / (time.monotonic() - began)
     assert share < 0.25, f"{share:.0%} of a processor without a screen"
-    assert nightdesk.world.calls("get") > polled, "it goes on following the run"
+    assert nightdesk.service.calls("get") > polled, "it goes on following the run"
     assert run["state"] == "running"
 
     second = login()
     second.shows(r"running\s+endless")
     second.type("x")
-    until_sync(lambda: nightdesk.world.live() == 0, what="the cancel at the service")
+    until_sync(lambda: nightdesk.service.live() == 0, what="the cancel at the service")
     second.shows(r"cancelled\s+endless")
     until_sync(lambda: not lives(pid), what="the headless process has nothing left to do")
     assert outcomes(nightdesk) == [Outcome.CANCELLED]
@@ -109,13 +109,13 @@ def test_the_line_drops_and_the_run_is_found_again(
 
 def test_a_run_command_whose_line_drops_is_handed_over(nightdesk: Nightdesk, login: Login) -> None:
     sitting = login("run", "endless", "--origin", "manual")
-    until_sync(lambda: nightdesk.world.started() == 1, within=30, what="the launch")
+    until_sync(lambda: nightdesk.service.started() == 1, within=30, what="the launch")
     sitting.shows("running")
     pid = console_of(nightdesk.state)
     sitting.signal(signal.SIGKILL)
 
     until_sync(lambda: not lives(pid), within=15, what="the end of `run`")
-    assert nightdesk.world.live() == 1
+    assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
     assert outcomes(nightdesk) == [Outcome.CANCELLED]
 
@@ -131,7 +131,7 @@ def test_serve_goes_within_ten_seconds_and_leaves_its_run_guarded(nightdesk: Nig
 
     assert time.monotonic() - began < 10
     assert not lives(pid)
-    assert nightdesk.world.live() == 1
+    assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 
 
@@ -150,7 +150,7 @@ def test_every_way_of_leaving_asks_alike(nightdesk: Nightdesk, login: Login) -> 
     assert sitting.ended() == 0
     assert time.monotonic() - asked < 5
     sitting.shows(r"guarded by the background supervisor \(pid \d+\)")
-    assert nightdesk.world.live() == 1
+    assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 
 

@@ -47,14 +47,14 @@ def test_a_terminal_that_is_not_read_holds_up_no_deadline(
     sitting.type("\r")
     sitting.shows("Launch unread")
     sitting.type("\r")
-    until_sync(lambda: nightdesk.world.started() == 1, within=30, what="the launch")
+    until_sync(lambda: nightdesk.service.started() == 1, within=30, what="the launch")
     launched, cancelled = time.monotonic(), 0.0
     before = cpu_seconds(sitting.pid)
 
     while (passed := time.monotonic() - launched) < seconds:
         # Each size paints the whole screen anew: many times what a pseudo-terminal holds.
         sitting.resize(100 + int(passed * 20) % 20, 36, fresh=False)
-        if not cancelled and nightdesk.world.calls("cancel"):
+        if not cancelled and nightdesk.service.calls("cancel"):
             cancelled = passed
         time.sleep(0.05)
 
@@ -63,7 +63,7 @@ def test_a_terminal_that_is_not_read_holds_up_no_deadline(
     share = (cpu_seconds(sitting.pid) - before) / seconds
     report(f"unread for {seconds:g} s: cancel {late:+.2f} s after the deadline, {share:.0%} of a processor")
     assert late < LATEST_S
-    assert nightdesk.world.live() == 0
+    assert nightdesk.service.live() == 0
     os.kill(sitting.pid, 0)
     sitting.resize(120, 36)
     sitting.shows(r"timeout\s+unread")
