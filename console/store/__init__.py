@@ -1,1 +1,1 @@
-"""The truth on disk. The only SQL of the program stands here."""
+"""The state store: everything that must outlive a process, in one SQLite database per state folder."""

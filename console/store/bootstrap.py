@@ -1,7 +1,7 @@
-"""Everything before the first statement: the folder, the files, the database's identity, version and journal.
+"""Prepares a state folder for use: creates or upgrades its database, and checks that it is the right one.
 
-Runs in a worker thread and is safe for many processes at once: only the maker of a store or of a new schema holds
-the folder's lock; all others see either nothing or a whole store.
+It blocks, so asynchronous callers run it in a worker thread. Many processes may do it at once: the one that creates or
+upgrades the store holds the lock of the folder, and the others see either no store or a complete one.
 """
 
 from __future__ import annotations
@@ -31,17 +31,29 @@ from console.store.files import (
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri, safe_journal_mode
 
 ID, JOURNAL, MADE = "state_id", "journal_mode", "made_ms"
-"""Names in the table `meta`."""
+"""Names in the table `meta`: the id that `state.id` repeats, the journal mode, and when the store was created."""
+MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql\Z", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Migration:
+    """The script that turns schema version `number` - 1 into version `number`."""
+
+    number: int
+    name: str
+    script: str
 
 
 def prepare_store(
     folder: Path, *, now: Timestamp, read_only: bool, busy_ms: int, journal: JournalMode | None = None
 ) -> JournalMode:
-    """The journal mode of a store that is whole, ours and of this program's version.
+    """Create or upgrade the store of `folder` if needed, check it, and return its journal mode.
 
-    First use makes it. `journal` overrides what a new store gets. Raises StoreError.
+    With `read_only` nothing is created or upgraded. `journal` overrides the journal mode of a new store. Raises
+    StoreError if the store cannot be used.
     """
-    steps = packaged_migrations()
+    migrations = packaged_migrations()
     wanted = journal or safe_journal_mode()
     if not read_only:
         make_folder(folder)
@@ -51,39 +63,40 @@ def prepare_store(
         raise StoreMissing(f"there is no state store in {folder} yet, and nothing is written in read-only use")
     with translate_sqlite_errors():
         if state_id is not None or read_only:
-            version, mode = _look(folder, state_id, steps, busy_ms, wanted)
+            version, mode = _check_existing(folder, state_id, len(migrations), busy_ms, wanted)
             if mode is not None:
                 return mode
             if read_only:
-                lacks = (
-                    f"is of version {version}, older than this program's {len(steps)}" if version else "is not complete"
-                )
+                older = f"is of version {version}, older than this program's {len(migrations)}"
+                lacks = older if version else "is not complete"
                 raise StoreMissing(f"the state store in {folder} {lacks}, and nothing is written in read-only use")
         with folder_lock(folder, wait_s=busy_ms / 1000):
-            return _make(folder, steps, now, busy_ms, wanted)
+            return _create_or_upgrade(folder, migrations, now, busy_ms, wanted)
 
 
-def _look(
-    folder: Path, state_id: str | None, steps: Sequence[Migration], busy_ms: int, wanted: JournalMode
+def _check_existing(
+    folder: Path, state_id: str | None, latest: int, busy_ms: int, wanted: JournalMode
 ) -> tuple[int, JournalMode | None]:
-    """The version of a store, and its mode; None where steps are missing."""
-    with _database(folder, busy_ms) as connection:
+    """Return the schema version of a store, and its journal mode, or None if its schema is not the latest."""
+    with _connect(folder, busy_ms) as connection:
         version = version_of(connection)
-        check_version(version, len(steps))
+        check_version(version, latest)
         if version == 0:
-            _nothing_in_it(folder, state_id)
+            _check_may_be_empty(folder, state_id)
             return version, None
         _check_identity(connection, folder, state_id)
-        return version, _journal_of(connection, wanted) if version == len(steps) else None
+        return version, _journal_of(connection, wanted) if version == latest else None
 
 
-def _nothing_in_it(folder: Path, state_id: str | None) -> None:
+def _check_may_be_empty(folder: Path, state_id: str | None) -> None:
     if state_id is not None:
         raise StoreMissing(f"the database in {folder} is empty, though {STATE_ID} says that it held a store")
 
 
-def _make(folder: Path, steps: Sequence[Migration], now: Timestamp, busy_ms: int, wanted: JournalMode) -> JournalMode:
-    """Makes what is missing, holding the folder's lock; another process may have been quicker."""
+def _create_or_upgrade(
+    folder: Path, migrations: Sequence[Migration], now: Timestamp, busy_ms: int, wanted: JournalMode
+) -> JournalMode:
+    """Create what is missing. The caller holds the lock of the folder; another process may have done it before."""
     state_id = read_state_id(folder)
     if not (folder / DATABASE).exists():
         if state_id is not None:
@@ -91,13 +104,13 @@ def _make(folder: Path, steps: Sequence[Migration], now: Timestamp, busy_ms: int
         create_file(folder / DATABASE)
         sync_folder(folder)
     check_files(folder)
-    with _database(folder, busy_ms) as connection:
+    with _connect(folder, busy_ms) as connection:
         if version_of(connection) == 0:
-            _nothing_in_it(folder, state_id)
+            _check_may_be_empty(folder, state_id)
             connection.execute(f"pragma journal_mode = {wanted.value}").fetchone()
         mode = _journal_of(connection, wanted)
         connection.execute(f"pragma synchronous = {mode.synchronous:d}")
-        migrate(connection, steps)
+        migrate(connection, migrations)
         connection.execute("begin immediate")
         for name, value in ((ID, os.urandom(16).hex()), (JOURNAL, mode.value), (MADE, str(now.wall_ms))):
             connection.execute("insert into meta (name, value) values (?, ?) on conflict do nothing", (name, value))
@@ -120,7 +133,7 @@ def _check_identity(connection: sqlite3.Connection, folder: Path, state_id: str 
 
 
 def _journal_of(connection: sqlite3.Connection, wanted: JournalMode) -> JournalMode:
-    """The mode the file is in. A WAL that this SQLite could break is turned off first, or StoreBusy is raised."""
+    """Return the journal mode of the file. If this SQLite could break its WAL, turn it off or raise StoreBusy."""
     (mode,) = connection.execute("pragma journal_mode").fetchone()
     if mode == JournalMode.WAL.value and wanted is JournalMode.DELETE:
         (mode,) = connection.execute("pragma journal_mode = delete").fetchone()
@@ -133,71 +146,57 @@ def _journal_of(connection: sqlite3.Connection, wanted: JournalMode) -> JournalM
 
 
 @contextmanager
-def _database(folder: Path, busy_ms: int) -> Iterator[sqlite3.Connection]:
+def _connect(folder: Path, busy_ms: int) -> Iterator[sqlite3.Connection]:
     if not (folder / DATABASE).exists():
         raise StoreMissing(f"{folder / DATABASE} is missing, though {STATE_ID} is there; restore the database")
-    with closing(
-        sqlite3.connect(database_uri(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000)
-    ) as opened:
-        for setting in connection_pragmas(JournalMode.DELETE, busy_ms):
-            opened.execute(setting)
-        yield opened
-
-
-MIGRATIONS = Path(__file__).with_name("migrations")
-_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql\Z", re.ASCII)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Migration:
-    """One step: what makes version `number` out of the one before it."""
-
-    number: int
-    name: str
-    script: str
+    connection = sqlite3.connect(database_uri(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000)
+    with closing(connection):
+        for pragma in connection_pragmas(JournalMode.DELETE, busy_ms):
+            connection.execute(pragma)
+        yield connection
 
 
 def packaged_migrations() -> tuple[Migration, ...]:
-    """The steps that come with the program, in order. Raises ValueError where a number is missing or doubled."""
-    steps = []
+    """Return the migrations of this program in order. Raises ValueError if a number is missing or used twice."""
+    found = []
     for entry in MIGRATIONS.iterdir():
-        if match := _NAME.match(entry.name):
-            steps.append(Migration(number=int(match[1]), name=entry.name, script=entry.read_text(encoding="utf-8")))
-    steps.sort(key=lambda step: step.number)
-    if [step.number for step in steps] != list(range(1, len(steps) + 1)):
-        raise ValueError(f"migrations are not numbered 1 to {len(steps)}: {[step.name for step in steps]}")
-    return tuple(steps)
+        if match := _MIGRATION_NAME.match(entry.name):
+            found.append(Migration(number=int(match[1]), name=entry.name, script=entry.read_text(encoding="utf-8")))
+    found.sort(key=lambda migration: migration.number)
+    if [migration.number for migration in found] != list(range(1, len(found) + 1)):
+        raise ValueError(f"migrations are not numbered 1 to {len(found)}: {[each.name for each in found]}")
+    return tuple(found)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """The `user_version` of the database; 0 where nothing was made yet."""
+    """Return the schema version of the database; 0 if it is empty."""
     (version,) = connection.execute("pragma user_version").fetchone()
     return int(version)
 
 
 def check_version(version: int, latest: int) -> None:
-    """Raises StoreNewer where a newer program has made the database."""
+    """Raise StoreNewer if a newer version of this program has made the database."""
     if version > latest:
         raise StoreNewer(
             f"the state store is of version {version}, this program knows versions up to {latest}; use the newer one"
         )
 
 
-def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> int:
-    """Runs the steps that are missing; gives how many. One IMMEDIATE transaction per step.
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> int:
+    """Run the migrations that are missing, each in a transaction of its own, and return how many were run.
 
-    `connection` has `isolation_level=None`. Another process may migrate at the same time: each step looks again at
-    the version inside its transaction. Raises StoreNewer, sqlite3.Error.
+    `connection` has `isolation_level=None`. Another process may migrate at the same time, so each transaction reads
+    the version again. Raises StoreNewer, sqlite3.Error.
     """
-    check_version(version_of(connection), len(steps))
+    check_version(version_of(connection), len(migrations))
     done = 0
-    for step in steps:
+    for migration in migrations:
         connection.execute("begin immediate")
         try:
-            if version_of(connection) == step.number - 1:
-                for statement in statements(step.script):
+            if version_of(connection) == migration.number - 1:
+                for statement in split_script(migration.script):
                     connection.execute(statement)
-                connection.execute(f"pragma user_version = {step.number:d}")
+                connection.execute(f"pragma user_version = {migration.number:d}")
                 done += 1
             connection.execute("commit")
         except BaseException:
@@ -207,10 +206,10 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[Migration]) -> int:
     return done
 
 
-def statements(script: str) -> Iterator[str]:
-    """The statements of a script, triggers with their inner semicolons whole.
+def split_script(script: str) -> Iterator[str]:
+    """Yield the statements of a script; the semicolons inside a trigger do not end it.
 
-    Not `executescript`: that commits what is open before it starts, and half a step could stay.
+    `executescript` cannot be used, because it commits the open transaction first: half of a migration could stay.
     """
     buffer: list[str] = []
     for line in script.splitlines(keepends=True):

@@ -1,4 +1,8 @@
-"""How every connection to the database is made, of this process's loop or not: where it is and how it must be set."""
+"""How every connection to the database is opened and set up.
+
+Shared by `database`, `fast_read`, `bootstrap` and `diagnostics`, so that all of them use the same pragmas. A module of
+its own, because it imports nothing that would slow down a short command.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from pathlib import Path
 from console.store.files import DATABASE
 
 BUSY_MS = 30_000
-"""How long a write waits for other processes."""
+"""How long a statement waits for locks of other processes unless the caller says otherwise."""
 
 
 class JournalMode(StrEnum):
@@ -20,31 +24,31 @@ class JournalMode(StrEnum):
 
     @property
     def synchronous(self) -> int:
-        """The setting under which a commit survives a power loss: EXTRA (3) for DELETE, FULL (2) for WAL."""
+        """The `pragma synchronous` with which a commit survives a power loss: EXTRA for DELETE, FULL for WAL."""
         return 3 if self is JournalMode.DELETE else 2
 
 
 def sqlite_version() -> str:
-    """Of the library that is in use."""
+    """Return the version of the SQLite library in use."""
     return sqlite3.sqlite_version
 
 
 def safe_journal_mode(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> JournalMode:
-    """WAL where this SQLite has the fix of the WAL-reset bug, which can lose commits; else DELETE.
+    """Return WAL if this SQLite has the fix of the WAL-reset bug, which can lose commits, and DELETE otherwise.
 
-    Fixed in 3.51.3, and backported to 3.44.6 and 3.50.7: https://sqlite.org/wal.html#walresetbug
+    The fix is in 3.51.3 and later, and in 3.44.6 and 3.50.7: https://sqlite.org/wal.html#walresetbug
     """
-    fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
-    return JournalMode.WAL if fixed else JournalMode.DELETE
+    is_fixed = version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+    return JournalMode.WAL if is_fixed else JournalMode.DELETE
 
 
 def database_uri(folder: Path) -> str:
-    """The database as a URI that never creates it."""
+    """Return the URI of the database in `folder`; opening it never creates the file."""
     return f"{(folder.absolute() / DATABASE).as_uri()}?mode=rw"
 
 
 def connection_pragmas(journal: JournalMode, busy_ms: int) -> tuple[str, ...]:
-    """The pragmas of every connection."""
+    """Return the pragmas that each connection executes first."""
     return (
         f"pragma busy_timeout = {busy_ms:d}",
         "pragma foreign_keys = on",

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.timestamps import Timestamp
-from console.store.bootstrap import Migration, check_version, migrate, packaged_migrations, statements, version_of
+from console.store.bootstrap import Migration, check_version, migrate, packaged_migrations, split_script, version_of
 from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, StoreUnsafe
 from console.store.files import folder_lock
 from console.store.pragmas import JournalMode, database_uri
@@ -293,8 +293,8 @@ def test_a_newer_database_is_left_alone(empty: sqlite3.Connection) -> None:
 def test_statements_are_cut_where_they_end() -> None:
     script = "-- a; b\ncreate table t (x text default ';');\n\ncreate trigger g after insert on t begin\n"
     script += "    select 1;\n    select ';';\nend;\n-- the end\n"
-    first, second = statements(script)
+    first, second = split_script(script)
     assert "default ';'" in first
     assert second.strip().endswith("end;")
     with pytest.raises(ValueError, match="within a statement"):
-        list(statements("select 1;\nselect 2"))
+        list(split_script("select 1;\nselect 2"))
