@@ -29,6 +29,7 @@ from console.store.files import (
     sync_folder,
 )
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri, safe_journal_mode
+from console.store.rows import to_index_text
 
 ID, JOURNAL, MADE = "state_id", "journal_mode", "made_ms"
 """Names in the table `meta`: the id that `state.id` repeats, the journal mode, and when the store was created."""
@@ -38,7 +39,10 @@ _MIGRATION_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql\Z", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
-    """The script that turns schema version `number` - 1 into version `number`."""
+    """The script that turns schema version `number` - 1 into version `number`.
+
+    It may use the SQL functions of `add_migration_functions`.
+    """
 
     number: int
     name: str
@@ -156,6 +160,11 @@ def _connect(folder: Path, busy_ms: int) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
+def add_migration_functions(connection: sqlite3.Connection) -> None:
+    """Make the SQL functions that migrations use known to the connection."""
+    connection.create_function("to_index_text", 1, to_index_text, deterministic=True)
+
+
 def packaged_migrations() -> tuple[Migration, ...]:
     """Return the migrations of this program in order. Raises ValueError if a number is missing or used twice."""
     found = []
@@ -189,6 +198,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration]) -> 
     the version again. Raises StoreNewer, sqlite3.Error.
     """
     check_version(version_of(connection), len(migrations))
+    add_migration_functions(connection)
     done = 0
     for migration in migrations:
         connection.execute("begin immediate")

@@ -1,8 +1,9 @@
-"""The state folder as files: ours alone, on this machine, and never silently empty again once it held keys.
+"""The files of the state folder: who may use them, where they lie, and how they are created.
 
-An empty new database would forget every key, which is a double launch. So `state.id` stands beside the database:
-where it is, a database of that id must be too. Nobody here opens the database file but SQLite, since any other
-`close()` of it in this process would drop SQLite's locks.
+The folder and its files belong to one user alone and lie on a local file system, because locks over a network do not
+keep a database whole. `state.id` holds the id of the database: if the database is lost, a new empty one would not know
+the keys that were taken, so it is not created as long as `state.id` is there. This program never opens the database
+file itself: closing it would drop the locks that SQLite holds in this process.
 """
 
 from __future__ import annotations
@@ -22,20 +23,31 @@ from console.store.errors import StoreBusy, StoreError, StoreFull, StoreMissing,
 DATABASE = "nightdesk.db"
 STATE_ID = "state.id"
 BESIDE = (DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm", STATE_ID)
-"""Files of the store: each must be a plain file, ours, mode 0600."""
+"""The files of the store; each must be a regular file of this user with mode 0600."""
 FREE_BYTES = 50 * 1024 * 1024
-"""Less room than this, and nothing is launched."""
+"""Nothing is launched with less free space on the disk."""
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _OTHERS = 0o077
 _LOCK_WAIT_S = 30.0
 _LOCK_EVERY_S = 0.01
 
+NETWORK = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4"}
+    | {"ocfs2", "orangefs", "smb2", "smb3", "smbfs"}
+)
+"""File systems that are on another machine."""
+
+LOCAL_FUSE = frozenset({"bindfs", "encfs", "exfat", "fuse-overlayfs", "gocryptfs", "ntfs-3g", "ntfs"})
+"""Drivers after `fuse.` that are local; any other one counts as a network file system, as most of them are."""
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
+
 
 def make_folder(folder: Path) -> None:
-    """Makes the state folder, 0700, where it is absent. One that is there and empty is made 0700.
+    """Create the state folder with mode 0700 if there is none. An empty one gets mode 0700.
 
-    Raises StoreError where it cannot be made.
+    Raises StoreError if it cannot be created.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -43,20 +55,20 @@ def make_folder(folder: Path) -> None:
             folder.mkdir(mode=0o700)
             folder.chmod(0o700)
         except FileExistsError:
-            _close_empty(folder)
+            _close_if_empty(folder)
     except OSError as error:
         raise StoreError(f"cannot make the state folder {folder}: {error.strerror}") from error
 
 
-def _close_empty(folder: Path) -> None:
+def _close_if_empty(folder: Path) -> None:
     entry = folder.lstat()
-    mine = stat.S_ISDIR(entry.st_mode) and entry.st_uid == os.geteuid()
-    if mine and entry.st_mode & _OTHERS and not any(folder.iterdir()):
+    is_mine = stat.S_ISDIR(entry.st_mode) and entry.st_uid == os.geteuid()
+    if is_mine and entry.st_mode & _OTHERS and not any(folder.iterdir()):
         folder.chmod(0o700)
 
 
 def check_folder(folder: Path) -> None:
-    """Raises StoreMissing where there is no such folder, StoreUnsafe where it is not ours alone or not local."""
+    """Raise StoreMissing if there is no such folder, StoreUnsafe if others may use it or it is not local."""
     try:
         entry = folder.lstat()
     except FileNotFoundError:
@@ -73,7 +85,7 @@ def check_folder(folder: Path) -> None:
 
 
 def check_local(folder: Path) -> None:
-    """Raises StoreUnsafe where the folder lies on a network file system. Silent where the kernel has no list."""
+    """Raise StoreUnsafe if the folder is on a network file system. Without a list of mounts nothing is checked."""
     try:
         mountinfo = _MOUNTINFO.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
@@ -84,7 +96,7 @@ def check_local(folder: Path) -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Raises StoreUnsafe where a file of the store is a link, not a plain file, another's, or open to others."""
+    """Raise StoreUnsafe if a file of the store is not a regular file, belongs to another user, or others may use it."""
     for name in BESIDE:
         path = folder / name
         try:
@@ -101,7 +113,7 @@ def check_files(folder: Path) -> None:
 
 
 def create_file(path: Path, content: bytes = b"") -> None:
-    """A new file, 0600, with `content` on disk. Raises StoreUnsafe where anything is there already, a link too."""
+    """Create a file with mode 0600 and `content`, flushed to disk. Raises StoreUnsafe if the path exists already."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o600)
@@ -120,7 +132,7 @@ def create_file(path: Path, content: bytes = b"") -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """`path` with `content`, whole or not at all, also over a crash. Held by the folder's lock."""
+    """Replace the content of `path` at once, also if the system crashes. The caller holds the lock of the folder."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     create_file(new, content)
@@ -129,14 +141,14 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def write_error(error: OSError, path: Path) -> StoreError:
-    """What the system's answer to a write means."""
+    """Return the StoreError for a failed write."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"no room for {path}: {error.strerror}")
     return StoreError(f"cannot write {path}: {error.strerror}")
 
 
 def sync_folder(folder: Path) -> None:
-    """Names in the folder are on disk."""
+    """Flush the names in the folder to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -146,7 +158,7 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def folder_lock(folder: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]:
-    """One process at a time makes or changes the store of this folder. Raises StoreBusy after `wait_s`."""
+    """Hold the lock under which one process creates or upgrades the store. Raises StoreBusy after `wait_s` seconds."""
     deadline = time.monotonic() + wait_s
     while (lock := LockedFile.try_lock_folder(folder)) is None:
         if time.monotonic() >= deadline:
@@ -159,7 +171,7 @@ def folder_lock(folder: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]
 
 
 def read_state_id(folder: Path) -> str | None:
-    """What `state.id` holds; None where there is none."""
+    """Return the content of `state.id`, or None if there is none."""
     try:
         return (folder / STATE_ID).read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
@@ -167,7 +179,7 @@ def read_state_id(folder: Path) -> str | None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Room for us on the folder's disk. Raises StoreMissing where the folder is gone."""
+    """Return the bytes that are free for this user on the disk of the folder. Raises StoreMissing if it is gone."""
     try:
         disk = os.statvfs(folder)
     except OSError as error:
@@ -176,7 +188,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def database_inode(folder: Path) -> tuple[int, int] | None:
-    """Which file the name of the database leads to; None where it leads to none."""
+    """Return device and inode number of the database file, or None if there is none."""
     try:
         entry = (folder / DATABASE).lstat()
     except OSError:
@@ -184,23 +196,11 @@ def database_inode(folder: Path) -> tuple[int, int] | None:
     return entry.st_dev, entry.st_ino
 
 
-NETWORK = frozenset(
-    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs2", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4"}
-    | {"ocfs2", "orangefs", "smb2", "smb3", "smbfs"}
-)
-"""Types that reach another machine."""
-
-LOCAL_FUSE = frozenset({"bindfs", "encfs", "exfat", "fuse-overlayfs", "gocryptfs", "ntfs-3g", "ntfs"})
-"""What may follow `fuse.`: any other driver is taken for a network one, since most of them are."""
-
-_OCTAL = re.compile(r"\\([0-7]{3})")
-
-
 def file_system_of(mountinfo: str, path: str) -> str | None:
-    """The type of the file system that holds the absolute `path`; None where the list has no mount for it.
+    """Return the type of the file system that holds the absolute `path`, or None if no mount of the list does.
 
-    `mountinfo` is the text of `/proc/self/mountinfo`, proc_pid_mountinfo(5). The deepest mount point wins, and of
-    two mounts on one point the later, which covers the earlier.
+    `mountinfo` is the text of `/proc/self/mountinfo`, proc_pid_mountinfo(5). The deepest mount point decides, and of
+    two mounts on the same point the later one, which covers the earlier one.
     """
     wanted = PurePosixPath(path)
     best: tuple[int, str] | None = None
@@ -216,6 +216,6 @@ def file_system_of(mountinfo: str, path: str) -> str | None:
 
 
 def is_network(kind: str) -> bool:
-    """True for a file system type on which the state store must not lie."""
+    """Return whether this type of file system is on another machine, where the state store must not lie."""
     driver = kind.partition(".")[2] if kind.startswith("fuse.") else ""
     return kind in NETWORK or kind == "fuse" or (bool(driver) and driver not in LOCAL_FUSE)

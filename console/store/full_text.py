@@ -1,4 +1,8 @@
-"""What a search means: words that each begin a word of a run, said so that the index need not read a whole prefix."""
+"""Full-text search: turns what a person types into a query of the index `runs_text`.
+
+Each typed word matches words that begin with it. Where few words do, the query names them, because the index reads the
+hits of a whole word from the newest on, but collects those of a prefix first.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +10,22 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from console.store.database import Transaction
-from console.store.rows import Value
+from console.store.rows import Value, to_index_text
 from console.store.statements import fetch_all
 
 MOST_TERMS = 32
-"""A beginning that more words have is asked for as a prefix."""
+"""If more words begin with a typed word, the query asks for the prefix."""
 
 MOST_PIECES = 16
-"""More words are looked up in their index only."""
+"""With more typed words, `row_test` uses the index only."""
 
 _IN_INDEX = "exists (select 1 from runs_text where runs_text.rowid = runs.seq and runs_text match :words)"
-_SAID = "lower(' ' || task || ' ' || target || ' ' || key || ' ' || note || ' ' || result)"
-"""What the index is made of. `lower` folds ASCII only."""
-_PLAIN = f"length({_SAID}) = length(cast({_SAID} as blob))"
-"""Nothing but ASCII: the index folds no letter into another one then."""
+_TEXT = "lower(' ' || task || ' ' || target || ' ' || key || ' ' || note || ' ' || result)"
+"""The indexed text of a run; SQLite's `lower` folds ASCII only."""
+_IS_ASCII = f"length({_TEXT}) = length(cast({_TEXT} as blob))"
+"""True if the text is ASCII, in which the index folds no letter but capitals."""
 
-# Each term is found by a seek behind the one before it; U+0001 is in no term.
+# Each term is found by seeking past the one before it; no term contains U+0001.
 SELECT_TERMS = """
     with recursive found (term) as (
         select (select term from runs_terms where term >= :begun limit 1)
@@ -34,17 +38,13 @@ SELECT_TERMS = """
 """
 
 
-def match_text(text: str) -> str:
-    """An FTS5 query for words that all begin a word; nothing in `text` is taken for the query language."""
-    return " ".join(f'"{word}"*' for word in _pieces(text))
-
-
 async def match_words(tx: Transaction, text: str, tasks: Sequence[str] = ()) -> str:
-    """The same hits as `match_text` has, by the words that there are; empty for a text without words.
+    """Return the FTS5 query for runs in which each word of `text` begins a word; empty for a text without words.
 
-    With `tasks` the index leaves out most hits of other tasks, so that a rare task is found among common words.
+    Nothing in `text` is taken for the query language. With `tasks` the index leaves out most hits of other tasks, so
+    that a rare task is found among common words.
     """
-    words = " AND ".join([await _meant(tx, piece) for piece in _pieces(text)])
+    words = " AND ".join([await _query_of(tx, piece) for piece in _pieces(text)])
     names = [" ".join(_tokens(task)) for task in tasks]
     if not words or not names or not all(names):
         return words
@@ -53,10 +53,10 @@ async def match_words(tx: Transaction, text: str, tasks: Sequence[str] = ()) -> 
 
 
 def row_test(text: str) -> tuple[str, Mapping[str, Value]]:
-    """A condition on a row of `runs` with the hits of `match_words`, and its parameters beside `:words`.
+    """Return an SQL condition that a row of `runs` meets if `match_words` finds it, and its parameters beside `:words`.
 
-    A look at the row itself decides nearly always, at a tenth of what a look into the index of words costs: a word
-    that stands behind a blank begins a word whatever stands around it, and letters that stand nowhere begin none.
+    The text of the row decides nearly always, at a tenth of the cost of the index: a typed word that follows a blank
+    does begin a word, and one that does not occur at all does not.
     """
     pieces = [piece.lower() for piece in _pieces(text)]
     tokens = list(dict.fromkeys(token for piece in pieces for token in _tokens(piece)))
@@ -64,20 +64,20 @@ def row_test(text: str) -> tuple[str, Mapping[str, Value]]:
         return _IN_INDEX, {}
     begun = {f"begun_{number}": f" {piece}" for number, piece in enumerate(pieces)}
     needed = {f"needed_{number}": token for number, token in enumerate(tokens)}
-    found = " and ".join(f"instr({_SAID}, :{name}) > 0" for name in begun)
-    absent = " or ".join(f"instr({_SAID}, :{name}) = 0" for name in needed)
-    return f"case when {found} then 1 when {_PLAIN} and ({absent}) then 0 else {_IN_INDEX} end", {**begun, **needed}
+    found = " and ".join(f"instr({_TEXT}, :{name}) > 0" for name in begun)
+    absent = " or ".join(f"instr({_TEXT}, :{name}) = 0" for name in needed)
+    return f"case when {found} then 1 when {_IS_ASCII} and ({absent}) then 0 else {_IN_INDEX} end", {**begun, **needed}
 
 
-async def _meant(tx: Transaction, piece: str) -> str:
+async def _query_of(tx: Transaction, piece: str) -> str:
     *whole, begun = _tokens(piece) or [""]
     if begun:
         parameters: dict[str, Value] = {"begun": begun, "beyond": begun + "\U0010ffff", "limit": MOST_TERMS + 2}
         terms = [str(row["term"]) for row in await fetch_all(tx, SELECT_TERMS, parameters)]
         if 0 < len(terms) <= MOST_TERMS:
             return "(" + " OR ".join(f'"{" ".join([*whole, term])}"' for term in terms) + ")"
-    # Also where the index folds letters by rules of its own: then no term was found, though there may be hits.
-    return f'"{piece}"*'
+    # Where the index folds a letter that `_tokens` does not, no term was found, but there may be hits.
+    return f'"{to_index_text(piece)}"*'
 
 
 def _pieces(text: str) -> list[str]:
@@ -85,6 +85,13 @@ def _pieces(text: str) -> list[str]:
 
 
 def _tokens(piece: str) -> list[str]:
-    """The piece as the index cuts and folds it."""
-    plain = "".join(each for each in unicodedata.normalize("NFD", piece) if unicodedata.category(each) != "Mn")
+    """Return the words of the piece as the tokenizer of the index cuts and folds them."""
+    plain = "".join(map(_without_marks, to_index_text(piece)))
     return "".join(each if each.isalnum() else " " for each in plain.lower()).split()
+
+
+def _without_marks(character: str) -> str:
+    """Return a letter without its accents. In scripts from U+2E80 on, marks make another letter and are kept."""
+    if character >= "\u2e80":
+        return character
+    return "".join(each for each in unicodedata.normalize("NFD", character) if unicodedata.category(each) != "Mn")

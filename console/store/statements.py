@@ -12,20 +12,33 @@ from collections.abc import Mapping, Sequence
 from console.domain.run import Run, RunId, State, check_transition
 from console.store.database import Transaction
 from console.store.errors import StaleRun, StoreDamaged, translate_sqlite_errors
-from console.store.rows import Columns, RunListing, UnreadableRun, Value, run_of, to_sqlite_text
+from console.store.rows import (
+    Columns,
+    Row,
+    RunListing,
+    UnreadableRun,
+    Value,
+    run_of,
+    text_of,
+    to_index_text,
+    to_sqlite_text,
+)
 
 SELECT_RUN = "select * from runs where id = :id"
 SELECT_BY_SEQ = "select * from runs where seq = :seq"
+SELECT_TEXT = "select seq, task, target, key, note, result from runs where id = :id"
 INDEX_TEXT = """
     insert into runs_text (rowid, task, target, key, note, result)
-    select seq, task, target, key, note, result from runs where id = :id
+    values (:seq, :task, :target, :key, :note, :result)
 """
 UNINDEX_TEXT = """
     insert into runs_text (runs_text, rowid, task, target, key, note, result)
-    select 'delete', seq, task, target, key, note, result from runs where id = :id
+    values ('delete', :seq, :task, :target, :key, :note, :result)
 """
-INDEXED_COLUMNS = frozenset({"note", "result"})
-"""Columns of the full-text index that an update may change."""
+TEXT_COLUMNS = ("task", "target", "key", "note", "result")
+"""Columns of the full-text index."""
+CHANGING_TEXT = frozenset({"note", "result"})
+"""Those of them that an update may change."""
 
 
 async def fetch_all(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
@@ -89,7 +102,7 @@ async def insert_run(tx: Transaction, columns: Columns) -> Run:
     row = await fetch_one(tx, f"insert into runs ({names}) values ({values}) returning *", columns)
     if row is None:
         raise RuntimeError("an insert gave no row")
-    await fetch_all(tx, INDEX_TEXT, {"id": row["id"]})
+    await fetch_all(tx, INDEX_TEXT, _index_columns(row))
     return run_of(row)
 
 
@@ -106,15 +119,20 @@ async def compare_and_set(
     assignments = ", ".join(f"{name} = :{name}" for name in columns)
     believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"
     parameters = {**columns, "_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
-    changes_text = not INDEXED_COLUMNS.isdisjoint(columns)
+    changes_text = not CHANGING_TEXT.isdisjoint(columns)
     if changes_text:
-        await fetch_all(tx, UNINDEX_TEXT, {"id": run.id})
+        for before in await fetch_all(tx, SELECT_TEXT, {"id": run.id}):
+            await fetch_all(tx, UNINDEX_TEXT, _index_columns(before))
     row = await fetch_one(tx, f"update runs set {assignments} where {believed} and {where} returning *", parameters)
     if row is None:
         raise stale_run(run)
     if changes_text:
-        await fetch_all(tx, INDEX_TEXT, {"id": run.id})
+        await fetch_all(tx, INDEX_TEXT, _index_columns(row))
     return run_of(row)
+
+
+def _index_columns(row: Row) -> Columns:
+    return {"seq": row["seq"], **{name: to_index_text(text_of(row, name)) for name in TEXT_COLUMNS}}
 
 
 def update_many_statement(columns: Sequence[str]) -> str:

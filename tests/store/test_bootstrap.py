@@ -15,7 +15,15 @@ from pathlib import Path
 import pytest
 
 from console.domain.timestamps import Timestamp
-from console.store.bootstrap import Migration, check_version, migrate, packaged_migrations, split_script, version_of
+from console.store.bootstrap import (
+    Migration,
+    add_migration_functions,
+    check_version,
+    migrate,
+    packaged_migrations,
+    split_script,
+    version_of,
+)
 from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, StoreUnsafe
 from console.store.files import folder_lock
 from console.store.pragmas import JournalMode, database_uri
@@ -126,6 +134,7 @@ async def test_a_lost_state_id_is_written_again_from_the_database(folder: Path) 
 async def test_a_maker_that_died_half_way_is_finished_by_the_next(folder: Path, steps: int) -> None:
     (_empty(folder) / "nightdesk.db").touch(mode=0o600)
     with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as connection:
+        add_migration_functions(connection)
         for step in packaged_migrations()[:steps]:
             connection.executescript(step.script)
             connection.execute(f"pragma user_version = {step.number}")
@@ -270,6 +279,29 @@ def test_a_step_that_fails_leaves_nothing_and_the_next_try_goes_on(empty: sqlite
     assert [name for name, _ in _schema(empty)] == ["a"]
     assert migrate(empty, [ONE, TWO]) == 1
     assert empty.execute("select n, m from a").fetchall() == [(1, None)]
+
+
+RUN = """
+    insert into runs (
+        id, key, task, type, target, date, attempt, stage, origin, requested_by, state, outcome, result, fingerprint,
+        max_ms, budget, belt_tokens, tokens_per_unit, cached_weight_milli, cut_off, stall_ms, day, created_ms, ended_ms
+    ) values (
+        printf('%026d', :n), printf('%016d', :n), 't', 't', 't', '', 1, 'manual', 'manual', '', 'ended', 'ok', :result,
+        '{}', 1, 1, 1, 1, 1, 'reached', 0, '2026-11-23', 0, 0
+    )
+"""
+
+
+def test_text_in_japanese_that_was_indexed_as_one_word_is_indexed_again(empty: sqlite3.Connection) -> None:
+    migrate(empty, packaged_migrations()[:5])
+    for number, result in enumerate(("東京の日報", "plain", "日報 only")):
+        empty.execute(RUN, {"n": number, "result": result})
+    empty.execute("insert into runs_text (runs_text) values ('rebuild')")
+    migrate(empty, packaged_migrations())
+    for query, rows in (('"日 報"', [1, 3]), ('"東 京"', [1]), ("plain", [2]), ("only", [3]), ('"東京の日報"', [])):
+        found = empty.execute("select rowid from runs_text where runs_text match ? order by rowid", [query]).fetchall()
+        assert found == [(row,) for row in rows], query
+    empty.execute("insert into runs_text (runs_text) values ('integrity-check')")
 
 
 def test_two_that_migrate_at_once_do_each_step_once(tmp_path: Path) -> None:

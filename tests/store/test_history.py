@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from console.domain.run import Outcome, RunId
 from console.domain.task import Origin, Stage
-from console.store.full_text import match_text
 from console.store.history import SELECT_PAGE, Cursor, HistoryFilter, KeyState, KeyStatus, _where, p95
 from console.store.statements import fetch_all
 from tests.store.harness import StoreHarness, a_task
@@ -83,13 +82,6 @@ async def test_text_finds_words_by_their_beginning_in_what_the_run_left(harness:
 async def test_no_text_is_taken_for_a_query(harness: StoreHarness, text: str) -> None:
     await harness.claimed()
     assert await harness.store.history.count(HistoryFilter(text=text)) == 0
-
-
-@given(st.text(max_size=40))
-def test_a_query_is_only_quoted_words(text: str) -> None:
-    query = match_text(text)
-    assert query.count('"') == 2 * len(query.split())
-    assert all(word.startswith('"') and word.endswith('"*') for word in query.split())
 
 
 async def test_the_index_follows_every_change(harness: StoreHarness) -> None:
