@@ -242,8 +242,3 @@ class Run:
     def is_live(self) -> bool:
         """True while an engine supervises it."""
         return self.state in LIVE
-
-    @property
-    def units(self) -> int:
-        """Milli-units that count: used, once anything was sent; else 0."""
-        return self.used

@@ -7,7 +7,6 @@ units in weighted milli-tokens would not fit into a 63-bit integer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 MILLI = 1000
@@ -96,10 +95,6 @@ class Price:
         if units.cached_weight_milli > 0:
             worst = max(worst, _up(tokens * MILLI * self.cached_micro, units.cached_weight_milli))
         return _up(worst, 1_000_000)
-
-
-PriceList = Mapping[str, Price]
-"""Prices by model name. The cost of a model without a price is unknown, not 0."""
 
 
 def decimal(value: int, places: int, *, least: int = 1) -> str:

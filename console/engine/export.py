@@ -29,7 +29,7 @@ def run_json(run: Run, now: Timestamp) -> Json:
         "state": run.state.value,
         "outcome": run.outcome.value if run.outcome else None,
         "reason": run.stop.reason.value if run.stop else None,
-        "units": run.units / 1000,
+        "units": run.used / 1000,
         "tokens": tokens(run),
         "cost": None if run.cost_micro is None else run.cost_micro / 1_000_000,
         "currency": run.currency,

@@ -94,7 +94,7 @@ def _figures(run: Run, now: Timestamp) -> list[tuple[str, str]]:
     counted = tokens(run)
     return [
         ("elapsed", elapsed(elapsed_ms(run, now))),
-        ("units", f"{units_text(run.units)} of {units_text(run.limits.budget)}, cut off {rule}"),
+        ("units", f"{units_text(run.used)} of {units_text(run.limits.budget)}, cut off {rule}"),
         ("tokens", "unknown" if counted is None else str(counted)),
         ("cost", "nothing" if run.sent is None else money(run.cost_micro, run.currency)),
     ]

@@ -86,7 +86,7 @@ def past_rows(runs: Sequence[Run], now: Timestamp, time_zone: str) -> list[list[
             Cell(str(run.attempt) if run.attempt else "-"),
             Cell(run.date),
             Cell(format_elapsed(elapsed_ms(run, now)) if run.sent else "-"),
-            Cell("-" if run.outcome in NON_RUN_OUTCOMES else format_units(run.units)),
+            Cell("-" if run.outcome in NON_RUN_OUTCOMES else format_units(run.used)),
             Cell(run.note),
         ]
         for run in runs
