@@ -24,12 +24,15 @@ class Timestamp:
     boot_ms: int
     """CLOCK_BOOTTIME in milliseconds; comparable only between timestamps with the same `boot_id`."""
     boot_id: str
-    """The kernel's id of the current boot."""
+    """Id of the period in which boot clock readings can be compared: the boot, and within it the time namespace."""
 
     def since(self, earlier: Timestamp) -> int:
-        """Return the real milliseconds between `earlier` and this timestamp, never negative."""
-        if self.boot_id == earlier.boot_id:
-            return max(0, self.boot_ms - earlier.boot_ms)
+        """Return the real milliseconds between `earlier` and this timestamp, never negative.
+
+        A boot clock that went back under the same id belongs to another boot, on a system where the id is constant.
+        """
+        if self.boot_id == earlier.boot_id and self.boot_ms >= earlier.boot_ms:
+            return self.boot_ms - earlier.boot_ms
         return max(0, self.wall_ms - earlier.wall_ms)
 
     def utc(self) -> datetime:

@@ -32,6 +32,12 @@ def test_across_boots_the_wall_clock_is_used() -> None:
     assert clock.now().since(start) == 70_000
 
 
+def test_a_boot_clock_that_went_back_means_another_boot_whatever_its_id() -> None:
+    before = Timestamp(wall_ms=1_000_000, boot_ms=500_000, boot_id="constant")
+    after = Timestamp(wall_ms=1_090_000, boot_ms=3_000, boot_id="constant")
+    assert after.since(before) == 90_000
+
+
 @given(
     st.integers(0, END_OF_9999),
     st.integers(0, 10**12),
@@ -42,7 +48,7 @@ def test_across_boots_the_wall_clock_is_used() -> None:
 def test_time_since_is_never_negative(wall: int, boot: int, other_wall: int, other_boot: int, same: bool) -> None:
     one = Timestamp(wall_ms=wall, boot_ms=boot, boot_id="a")
     other = Timestamp(wall_ms=other_wall, boot_ms=other_boot, boot_id="a" if same else "b")
-    ahead = (boot - other_boot) if same else (wall - other_wall)
+    ahead = boot - other_boot if same and boot >= other_boot else wall - other_wall
     assert one.since(other) == max(0, ahead)
 
 
