@@ -49,4 +49,4 @@ def _boot_id(boot_id: Path, time_namespace: Path) -> str:
         namespace = os.readlink(time_namespace)
     except OSError:
         return found
-    return found if namespace == _FIRST_NAMESPACE else f"{found} {namespace}"
+    return found if namespace == _FIRST_NAMESPACE else f"{found}+{namespace}"

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -84,8 +86,28 @@ def _serve(nightdesk: Nightdesk, *prefix: str) -> subprocess.Popen[str]:
     )
 
 
-ASLEEP = ("unshare", "--time", "--boottime", "3600", "--fork", "--kill-child")
-"""The boot clock has run on for an hour, and the wall clock, which a namespace cannot move, is an hour late."""
+AHEAD = ("unshare", "--time", "--boottime", "3600", "--fork", "--kill-child")
+"""Runs a command in a time namespace whose boot clock is an hour ahead; the wall clock is the same everywhere."""
+
+
+def _slept(nightdesk: Nightdesk, tmp_path: Path) -> subprocess.Popen[str]:
+    """Start `serve` as after an hour of suspend: the boot clock has run on.
+
+    The namespace that provides such a boot clock is made the one in which the run was recorded.
+    """
+    found, go = tmp_path / "namespace", tmp_path / "go"
+    os.mkfifo(found)
+    os.mkfifo(go)
+    script = 'readlink /proc/self/ns/time >"$0/namespace" && read _ <"$0/go" && exec "$@"'
+    serving = _serve(nightdesk, *AHEAD, "sh", "-c", script, str(tmp_path))
+    namespace = found.read_text().strip()
+    with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", isolation_level=None)) as database:
+        database.execute(
+            "update runs set claimed_boot_id = claimed_boot_id || :added, sent_boot_id = sent_boot_id || :added",
+            {"added": f"+{namespace}"},
+        )
+    go.write_text("go\n")
+    return serving
 
 
 def _other_boot(tmp_path: Path) -> tuple[str, ...]:
@@ -102,15 +124,25 @@ def _ends(nightdesk: Nightdesk, serving: subprocess.Popen[str]) -> None:
     nightdesk.ended(serving)
 
 
-def test_an_hour_of_sleep_counts(nightdesk: Nightdesk) -> None:
+def test_an_hour_of_sleep_counts(nightdesk: Nightdesk, tmp_path: Path) -> None:
     _orphaned(nightdesk)
-    serving = _serve(nightdesk, *ASLEEP)
+    serving = _slept(nightdesk, tmp_path)
     try:
         until_sync(lambda: nightdesk.service.live() == 0, what="the cut-off")
         until_sync(lambda: not nightdesk.live(), what="its end")
     finally:
         _ends(nightdesk, serving)
     assert nightdesk("history", "--json").json[0]["outcome"] == "timeout"
+
+
+def test_the_boot_clock_of_another_time_namespace_fires_no_limit(nightdesk: Nightdesk) -> None:
+    _orphaned(nightdesk)
+    serving = _serve(nightdesk, *AHEAD)
+    try:
+        until_sync(lambda: nightdesk.live()[0]["units"] > 0, what="the take-over")
+        assert nightdesk.service.live() == 1
+    finally:
+        _ends(nightdesk, serving)
 
 
 @pytest.mark.parametrize("away_s", [60, 3600])
