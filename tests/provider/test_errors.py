@@ -8,22 +8,12 @@ import pytest
 
 from console.domain.text import is_sanitized
 from console.provider.contract import Denied, NotFound, Unavailable
-from console.provider.http.errors import (
-    ERROR_LENGTH,
-    ErrorBody,
-    TransientError,
-    error_body,
-    explained,
-    is_unknown_route,
-    provider_error,
-    retry_after,
-)
+from console.provider.gemini.replies import is_unknown_route, parse_error
+from console.provider.http.errors import ERROR_LENGTH, ErrorBody, ErrorReader, TransientError
 from console.provider.http.exchange import Reply
 from tests.provider.examples import error_new, error_old
 
-
-def _plain(line: str) -> str:
-    return line
+ERRORS = ErrorReader(parse_error, str)
 
 
 def _reply(status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> Reply:
@@ -31,12 +21,14 @@ def _reply(status: int, body: bytes = b"", headers: dict[str, str] | None = None
 
 
 def test_the_forms_of_an_error_body() -> None:
-    assert error_body(error_new("not_found", "No.")) == ErrorBody(code="not_found", message="No.")
-    assert error_body(error_old(404, "No.", "NOT_FOUND")) == ErrorBody(code="NOT_FOUND", message="No.")
-    assert error_body(b'{"error":{"code":404,"message":""}}') == ErrorBody(code="404", message="")
-    assert error_body(b"[" + error_old(503, "Cut.", "UNAVAILABLE") + b"]") == ErrorBody(
-        code="UNAVAILABLE", message="Cut."
-    )
+    for body, parsed in (
+        (error_new("not_found", "No."), ErrorBody(code="not_found", message="No.")),
+        (error_old(404, "No.", "NOT_FOUND"), ErrorBody(code="NOT_FOUND", message="No.")),
+        (b'{"error":{"code":404,"message":""}}', ErrorBody(code="404", message="")),
+        (b"[" + error_old(503, "Cut.", "UNAVAILABLE") + b"]", ErrorBody(code="UNAVAILABLE", message="Cut.")),
+        (b"<html>", None),
+    ):
+        assert ERRORS.body(_reply(404, body)) == parsed
 
 
 def _retry_info(delay: object) -> bytes:
@@ -77,15 +69,15 @@ NOW = "Mon, 23 Nov 2026 03:00:00 GMT"
     ],
 )
 def test_how_long_to_wait(headers: dict[str, str], body: bytes, seconds: float | None) -> None:
-    assert retry_after(_reply(429, body, headers)) == seconds
+    assert ERRORS.retry_after(_reply(429, body, headers)) == seconds
 
 
 def test_an_error_line_is_sanitized_and_short() -> None:
-    line = explained(_reply(400, error_new("\x1b[2J", "a\r\nb\x9b31m\u202e" + "x" * 500)), _plain)
+    line = ERRORS.explain(_reply(400, error_new("\x1b[2J", "a\r\nb\x9b31m\u202e" + "x" * 500)))
     assert is_sanitized(line)
     assert len(line) <= ERROR_LENGTH
     assert line.startswith("HTTP 400: ␛[2J: a")
-    assert explained(_reply(502, b"<html>secret</html>"), _plain) == "HTTP 502 without a readable error"
+    assert ERRORS.explain(_reply(502, b"<html>secret</html>")) == "HTTP 502 without a readable error"
 
 
 @pytest.mark.parametrize(
@@ -101,11 +93,11 @@ def test_an_error_line_is_sanitized_and_short() -> None:
     ],
 )
 def test_a_call_that_the_service_does_not_know(status: int, body: bytes, expected: bool) -> None:
-    assert is_unknown_route(_reply(status, body)) is expected
+    assert is_unknown_route(_reply(status, body), ERRORS) is expected
 
 
 def test_which_exception_a_status_becomes() -> None:
-    kinds = {status: type(provider_error(_reply(status), _plain)) for status in [*range(100, 200), *range(300, 600)]}
+    kinds = {status: type(ERRORS.exception(_reply(status))) for status in [*range(100, 200), *range(300, 600)]}
     assert {status for status, kind in kinds.items() if kind is NotFound} == {404, 410}
     assert {status for status, kind in kinds.items() if kind is Denied} == {401, 402, 403}
     assert {status for status, kind in kinds.items() if kind is TransientError} == {500, 502, 503, 504}
@@ -113,6 +105,6 @@ def test_which_exception_a_status_becomes() -> None:
 
 
 def test_a_requested_wait_is_passed_on_and_prevents_a_retry() -> None:
-    error = provider_error(_reply(503, b"", {"retry-after": "30"}), _plain)
+    error = ERRORS.exception(_reply(503, b"", {"retry-after": "30"}))
     assert type(error) is Unavailable
     assert error.retry_after_s == 30.0

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown
-from console.provider.gemini.replies import read_launched
+from console.provider.gemini.replies import parse_error, read_launched
+from console.provider.http.errors import ErrorReader
 from console.provider.http.exchange import FailureKind, Reply, UnsupportedReply, classify_failure
 from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
 from tests.provider.examples import error_new, error_old, interaction
@@ -73,8 +74,7 @@ NO_WORD_OF_THE_SERVICE = [
 ]
 
 
-def _plain(line: str) -> str:
-    return line
+ERRORS = ErrorReader(parse_error, str)
 
 
 def exceptions_of_httpx() -> dict[str, type[Exception]]:
@@ -105,13 +105,13 @@ def test_each_exception_of_httpx_is_classified() -> None:
 
 @pytest.mark.parametrize("name", sorted(PROVEN_NOT_SENT))
 def test_these_prove_that_nothing_was_sent(name: str) -> None:
-    verdict = verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), _plain)
+    verdict = verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), ERRORS)
     assert verdict == NotSent(why=f"no connection: {name}: what httpx said")
 
 
 @pytest.mark.parametrize("name", sorted(UNKNOWN))
 def test_every_other_exception_of_httpx_proves_nothing(name: str) -> None:
-    assert isinstance(verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), _plain), Unknown)
+    assert isinstance(verdict_of_failure(classify_failure(made(exceptions_of_httpx()[name])), ERRORS), Unknown)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_every_other_exception_of_httpx_proves_nothing(name: str) -> None:
     ],
 )
 def test_exceptions_from_elsewhere_prove_nothing(error: Exception) -> None:
-    assert isinstance(verdict_of_failure(classify_failure(error), _plain), Unknown)
+    assert isinstance(verdict_of_failure(classify_failure(error), ERRORS), Unknown)
 
 
 def test_a_subclass_proves_nothing() -> None:
@@ -144,7 +144,7 @@ def _reply(status: int, body: bytes, **headers: str) -> Reply:
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_each_status_with_a_parsed_error(form: str) -> None:
     for status in [*range(100, 200), *range(300, 600)]:
-        verdict = verdict_of_reply(_reply(status, FORMS[form](status)), _plain, read_launched)
+        verdict = verdict_of_reply(_reply(status, FORMS[form](status)), ERRORS, read_launched)
         if status in {400, 401, 402, 403, 404, 413, 416, 422}:
             assert isinstance(verdict, Rejected)
             assert verdict.http_status == status
@@ -159,13 +159,13 @@ def test_each_status_with_a_parsed_error(form: str) -> None:
 @pytest.mark.parametrize("body", NO_WORD_OF_THE_SERVICE, ids=lambda body: repr(body[:30]))
 def test_no_status_proves_anything_without_a_parsed_error(body: bytes) -> None:
     for status in range(100, 600):
-        assert isinstance(verdict_of_reply(_reply(status, body), _plain, read_launched), Unknown), status
+        assert isinstance(verdict_of_reply(_reply(status, body), ERRORS, read_launched), Unknown), status
 
 
 @pytest.mark.parametrize("status", range(200, 300))
 def test_a_success_with_an_id_is_a_launch(status: int) -> None:
     body = b'{"id":"v1_A/b=","status":"queued","environment_id":"3f6e0c"}'
-    assert verdict_of_reply(_reply(status, body), _plain, read_launched) == Launched(
+    assert verdict_of_reply(_reply(status, body), ERRORS, read_launched) == Launched(
         remote_id="v1_A/b=", status="queued", environment_id="3f6e0c"
     )
 
@@ -189,24 +189,24 @@ def test_a_success_with_an_id_is_a_launch(status: int) -> None:
 )
 def test_a_success_without_a_usable_id_is_unknown(bad_id: str) -> None:
     body = f'{{"id":{bad_id},"status":"in_progress"}}'.encode()
-    assert verdict_of_reply(_reply(200, body), _plain, read_launched) == Unknown(why="HTTP 200 without an id")
+    assert verdict_of_reply(_reply(200, body), ERRORS, read_launched) == Unknown(why="HTTP 200 without an id")
 
 
 def test_the_id_alone_is_enough() -> None:
-    launched = verdict_of_reply(_reply(200, b'{"id":"v1_A","environment_id":5}'), _plain, read_launched)
+    launched = verdict_of_reply(_reply(200, b'{"id":"v1_A","environment_id":5}'), ERRORS, read_launched)
     assert launched == Launched(remote_id="v1_A", status="", environment_id=None)
 
 
 def test_a_status_word_is_kept_raw() -> None:
     body = str(interaction(status="dreaming")).replace("'", '"').encode()
-    launched = verdict_of_reply(_reply(200, body), _plain, read_launched)
+    launched = verdict_of_reply(_reply(200, body), ERRORS, read_launched)
     assert isinstance(launched, Launched)
     assert launched.status == "dreaming"
 
 
 def test_a_rate_limit_has_the_requested_wait() -> None:
     limited = verdict_of_reply(
-        _reply(429, error_new("rate_limit_exceeded"), **{"retry-after": "7"}), _plain, read_launched
+        _reply(429, error_new("rate_limit_exceeded"), **{"retry-after": "7"}), ERRORS, read_launched
     )
     assert isinstance(limited, RateLimited)
     assert limited.retry_after_s == 7.0

@@ -25,12 +25,19 @@ from console.provider.contract import (
     Unsupported,
     Verdict,
 )
-from console.provider.gemini.replies import STATUS_LENGTH, inputs_of, read_launched, remote_run
+from console.provider.gemini.replies import (
+    STATUS_LENGTH,
+    inputs_of,
+    is_unknown_route,
+    parse_error,
+    read_launched,
+    remote_run,
+)
 from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import stream_events
 from console.provider.http.address import service_root
 from console.provider.http.clients import Bounds, ClientFactory, Route, TransportFactory
-from console.provider.http.errors import cleaned, is_unknown_route, retry_after
+from console.provider.http.errors import ErrorReader, cleaned
 from console.provider.http.exchange import Reply, TransportFailure, exchange
 from console.provider.http.json_narrowing import members, opaque_id, parsed, text
 from console.provider.http.secret import Redactor, Secret
@@ -76,21 +83,21 @@ class GeminiProvider:
             root, secret, self._bounds, key_header=KEY_HEADER, route=route, transport=transport, wall=wall
         )
         self._redactor = Redactor(secret, hidden)
+        self._errors = ErrorReader(parse_error, self._redactor)
         self._polls = self._service_client(root, self._bounds.poll_connections)
         self._controls = self._service_client(root, self._bounds.control_connections)
         self._sandboxes = SandboxCalls(self._controls)
         self._cancel_form = CANCEL_FORMS[0]
 
     def _service_client(self, root: str, connections: int) -> ServiceClient:
-        return ServiceClient(root, self._clients, self._bounds, self._redactor, connections=connections)
+        return ServiceClient(root, self._clients, self._bounds, self._errors, connections=connections)
 
     def __repr__(self) -> str:
         return f"GeminiProvider({self._polls.root})"
 
     async def create(self, order: LaunchOrder) -> Verdict:
         """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
-        redact = self._redactor
-        redact.remember(order.prompt, order.system_instruction or "")
+        self._redactor.remember(order.prompt, order.system_instruction or "")
         try:
             client = self._clients.fresh(read_s=self._bounds.create_s)
             request = self._launch_request(client, order)
@@ -98,8 +105,8 @@ class GeminiProvider:
             return NotSent(why="the order cannot be written as JSON: the prompt, a tool or the network setting")
         outcome = await exchange(client, request, deadline_s=self._bounds.create_s, limit=self._bounds.body_bytes)
         if isinstance(outcome, TransportFailure):
-            return verdict_of_failure(outcome, redact)
-        return verdict_of_reply(outcome, redact, partial(read_launched, redact=redact))
+            return verdict_of_failure(outcome, self._errors)
+        return verdict_of_reply(outcome, self._errors, partial(read_launched, redact=self._redactor))
 
     def _launch_request(self, client: httpx.AsyncClient, order: LaunchOrder) -> httpx.Request:
         headers = {"content-type": "application/json", "connection": "close"}
@@ -134,18 +141,22 @@ class GeminiProvider:
         said = ""
         for form in sorted(CANCEL_FORMS, key=lambda form: form != self._cancel_form):
             reply = await self._controls.once("POST", f"{address}{form}")
-            if not is_unknown_route(reply):
+            if not is_unknown_route(reply, self._errors):
                 self._cancel_form = form
                 return self._cancel_answer(reply)
-            said = self._controls.explained(reply)
+            said = self._errors.explain(reply)
         return CancelAnswer(accepted=False, said=cleaned(f"the service knows no cancel: {said}"))
 
     def _cancel_answer(self, reply: Reply) -> CancelAnswer:
         if reply.is_success:
-            return CancelAnswer(accepted=True, said=self._status_said(reply), retry_after_s=retry_after(reply))
+            return CancelAnswer(
+                accepted=True, said=self._status_said(reply), retry_after_s=self._errors.retry_after(reply)
+            )
         if not 400 <= reply.status < 500 or reply.status in NO_ANSWERS:
-            raise self._controls.error(reply)
-        return CancelAnswer(accepted=False, said=self._controls.explained(reply), retry_after_s=retry_after(reply))
+            raise self._errors.exception(reply)
+        return CancelAnswer(
+            accepted=False, said=self._errors.explain(reply), retry_after_s=self._errors.retry_after(reply)
+        )
 
     def _status_said(self, reply: Reply) -> str:
         try:
@@ -187,9 +198,9 @@ class SandboxCalls:
         except ValueError:
             raise ProviderError("the network setting of the sandbox is not JSON") from None
         reply = await self._calls.once("POST", f"{self._calls.root}/{ENVIRONMENTS}", body)
-        self._calls.demand_route(reply)
+        self._demand_route(reply)
         if reply.status == 501:
-            raise Unsupported(self._calls.explained(reply))
+            raise Unsupported(self._calls.errors.explain(reply))
         sandbox_id = opaque_id(members(self._calls.value(reply)).get("id"))
         if sandbox_id is None:
             raise Unavailable(f"HTTP {reply.status} without the id of a sandbox")
@@ -198,7 +209,12 @@ class SandboxCalls:
     async def delete(self, sandbox_id: str) -> None:
         """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
         reply = await self._calls.with_retry("DELETE", self._calls.address(ENVIRONMENTS, sandbox_id))
-        self._calls.demand_route(reply)
-        error = self._calls.error(reply)
+        self._demand_route(reply)
+        error = self._calls.errors.exception(reply)
         if not reply.is_success and not isinstance(error, NotFound):
             raise error
+
+    def _demand_route(self, reply: Reply) -> None:
+        """Raise Unsupported if the service does not know the call, which says nothing about the sandbox."""
+        if is_unknown_route(reply, self._calls.errors):
+            raise Unsupported(self._calls.errors.explain(reply))

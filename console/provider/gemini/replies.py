@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from console.domain.usage import Usage
 from console.provider.contract import Launched, RemoteRun, StatusClass, Step
 from console.provider.gemini.steps import content_text, error_text, kind_of, numbered, unchanged
-from console.provider.http.errors import Redact
+from console.provider.http.errors import ErrorBody, ErrorReader, Redact, seconds_of
+from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import count, elements, is_negative, members, opaque_id, text
 
 STATUS_LENGTH = 64
@@ -52,6 +53,36 @@ _FIGURES: Mapping[str, str] = {
     "cached": "total_cached_tokens",
     "tool_use": "total_tool_use_tokens",
 }
+
+
+def parse_error(value: object) -> ErrorBody | None:
+    """Parse `{"error": {code, message}}`, in which the code is a word or a number, or an array of that; else None."""
+    if isinstance(value, list):
+        value = value[0] if value else None
+    error = members(members(value).get("error"))
+    code, message = error.get("code"), error.get("message")
+    if isinstance(code, bool) or not isinstance(code, str | int) or code == "" or not isinstance(message, str):
+        return None
+    word = error.get("status") if isinstance(code, int) else code
+    return ErrorBody(
+        code=text(word, 64) or f"{code}"[:20], message=text(message, 1000), retry_after_s=_retry_delay(error)
+    )
+
+
+def _retry_delay(error: Mapping[str, object]) -> float | None:
+    """Return the seconds of a RetryInfo detail, which writes them as `53s`."""
+    details = [members(detail) for detail in elements(error.get("details"))]
+    delays = [text(d.get("retryDelay"), 32) for d in details if text(d.get("@type"), 100).endswith("RetryInfo")]
+    delay = next(filter(None, delays), "")
+    return seconds_of(delay[:-1]) if delay.endswith("s") else None
+
+
+def is_unknown_route(reply: Reply, errors: ErrorReader) -> bool:
+    """True if the service does not know the call itself, e.g. `Method not found.` (python-genai#1971)."""
+    if reply.status == 405:
+        return True
+    error = errors.body(reply)
+    return reply.status == 404 and error is not None and "method not found" in error.message.lower()
 
 
 def usage_of(value: object) -> Usage | None:

@@ -19,7 +19,7 @@ from console.provider.contract import (
     Step,
     StreamEvent,
 )
-from console.provider.gemini.replies import STATUS_LENGTH, usage_of
+from console.provider.gemini.replies import STATUS_LENGTH, parse_error, usage_of
 from console.provider.gemini.steps import (
     KIND_LENGTH,
     MAX_STEPS,
@@ -32,7 +32,7 @@ from console.provider.gemini.steps import (
     tool_name,
     unchanged,
 )
-from console.provider.http.errors import Redact, error_value
+from console.provider.http.errors import Redact
 from console.provider.http.exchange import raw_chunks
 from console.provider.http.json_narrowing import members, parsed, text
 from console.provider.http.sse import Frame, SseDecoder
@@ -78,7 +78,7 @@ class StreamReducer:
             return None
         payload = members(value)
         event_type = text(payload.get("event_type"), 64) or frame.event
-        if event_type == "error" or (error_value(value) is not None and not event_type.startswith("step.")):
+        if event_type == "error" or (parse_error(value) is not None and not event_type.startswith("step.")):
             self.ended = True
             return None
         return self._event(event_type, payload)

@@ -10,17 +10,10 @@ from contextlib import asynccontextmanager, nullcontext, suppress
 import httpx
 import stamina
 
-from console.provider.contract import NotFound, ProviderError, Unavailable, Unsupported
+from console.provider.contract import NotFound, ProviderError, Unavailable
 from console.provider.http.address import escaped
 from console.provider.http.clients import Bounds, ClientFactory
-from console.provider.http.errors import (
-    Redact,
-    TransientError,
-    explained,
-    failure_error,
-    is_unknown_route,
-    provider_error,
-)
+from console.provider.http.errors import ErrorReader, TransientError
 from console.provider.http.exchange import Reply, TransportFailure, exchange, opened_stream, read_reply
 from console.provider.http.json_narrowing import parsed
 
@@ -43,11 +36,13 @@ class ServiceClient:
     ProviderError if there is no reply.
     """
 
-    def __init__(self, root: str, clients: ClientFactory, bounds: Bounds, redact: Redact, *, connections: int) -> None:
+    def __init__(
+        self, root: str, clients: ClientFactory, bounds: Bounds, errors: ErrorReader, *, connections: int
+    ) -> None:
         self.root = root
         self._clients = clients
         self._bounds = bounds
-        self._redact = redact
+        self.errors = errors
         self._connections = connections
         self._kept: tuple[httpx.AsyncClient, asyncio.Semaphore] | None = None
         _keep_off_stderr(logging.getLogger("stamina"))
@@ -80,7 +75,7 @@ class ServiceClient:
 
     async def _steady(self, method: str, address: str, end: float) -> Reply:
         reply = await self._answer(method, address, None, end - asyncio.get_running_loop().time())
-        if not reply.is_success and isinstance(error := self.error(reply), TransientError):
+        if not reply.is_success and isinstance(error := self.errors.exception(reply), TransientError):
             raise error
         return reply
 
@@ -103,7 +98,7 @@ class ServiceClient:
         finally:
             slots.release()
         if isinstance(outcome, TransportFailure):
-            raise failure_error(outcome, self._redact)
+            raise self.errors.failure_exception(outcome)
         return outcome
 
     @asynccontextmanager
@@ -113,7 +108,7 @@ class ServiceClient:
         request = client.build_request("GET", address, headers=STREAM_HEADERS)
         async with opened_stream(client, request, deadline_s=self._bounds.call_s) as opened:
             if isinstance(opened, TransportFailure):
-                raise failure_error(opened, self._redact)
+                raise self.errors.failure_exception(opened)
             if opened.status_code != httpx.codes.OK:
                 raise await self._refused_stream(opened)
             yield opened
@@ -123,25 +118,12 @@ class ServiceClient:
             reply = await read_reply(response, ERROR_BODY_BYTES)
         except Exception:  # the status is known, whatever is wrong with the body
             reply = Reply(status=response.status_code, headers={}, body=b"")
-        return self.error(reply)
-
-    def error(self, reply: Reply) -> ProviderError:
-        """Return the exception for a reply that is not a success."""
-        return provider_error(reply, self._redact)
-
-    def explained(self, reply: Reply) -> str:
-        """Describe the error in a reply in one sanitized line: `HTTP 400: …`."""
-        return explained(reply, self._redact)
-
-    def demand_route(self, reply: Reply) -> None:
-        """Raise Unsupported if the service does not know the call, which says nothing about the resource."""
-        if is_unknown_route(reply):
-            raise Unsupported(self.explained(reply))
+        return self.errors.exception(reply)
 
     def value(self, reply: Reply) -> object:
         """Return the JSON of a successful reply. Raises ProviderError for any other."""
         if not reply.is_success:
-            raise self.error(reply)
+            raise self.errors.exception(reply)
         try:
             return parsed(reply.body)
         except ValueError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown, Verdict
-from console.provider.http.errors import Redact, describe_failure, error_body, explained, retry_after
+from console.provider.http.errors import ErrorReader
 from console.provider.http.exchange import FailureKind, Reply, TransportFailure
 from console.provider.http.json_narrowing import parsed
 
@@ -23,21 +23,21 @@ ReadLaunched = Callable[[object], Launched | None]
 """Reads the JSON of a successful reply; None if it holds no usable run id."""
 
 
-def verdict_of_failure(failure: TransportFailure, redact: Redact) -> NotSent | Unknown:
+def verdict_of_failure(failure: TransportFailure, errors: ErrorReader) -> NotSent | Unknown:
     """Return the verdict for a request without a complete reply: NotSent if that is proven, else Unknown."""
-    line = describe_failure(failure, redact)
+    line = errors.explain_failure(failure)
     return NotSent(why=line) if failure.kind is FailureKind.NOT_CONNECTED else Unknown(why=line)
 
 
-def verdict_of_reply(reply: Reply, redact: Redact, read_launched: ReadLaunched) -> Verdict:
+def verdict_of_reply(reply: Reply, errors: ErrorReader, read_launched: ReadLaunched) -> Verdict:
     """Return the verdict for a complete reply to a launch request."""
     if reply.is_success:
         return _launched(reply, read_launched)
-    line = explained(reply, redact)
-    if error_body(reply.body) is None:
+    line = errors.explain(reply)
+    if errors.body(reply) is None:
         return Unknown(why=line)
     if reply.status == TOO_MANY:
-        return RateLimited(why=line, retry_after_s=retry_after(reply))
+        return RateLimited(why=line, retry_after_s=errors.retry_after(reply))
     if reply.status in REFUSALS:
         return Rejected(why=line, http_status=reply.status)
     return Unknown(why=line)
