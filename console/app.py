@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.config import Settings
+from console.config import ProviderSettings, Settings
 from console.diag_log import diag_log
 from console.domain.timestamps import Clock
 from console.engine.clock import SystemClock
@@ -53,7 +53,12 @@ class App:
 
 @asynccontextmanager
 async def open_app(
-    *, folder: Path, settings: EngineSettings, make_provider: MakeProvider, timings: Timings | None = None
+    *,
+    folder: Path,
+    settings: EngineSettings,
+    make_provider: MakeProvider,
+    key_trouble: Callable[[], str | None] = lambda: None,
+    timings: Timings | None = None,
 ) -> AsyncIterator[App]:
     """Run an engine on the state folder `folder`; when the block ends it hands over its runs and everything closes.
 
@@ -83,6 +88,7 @@ async def open_app(
                 clock=clock,
                 settings=settings,
                 folder=folder,
+                key_trouble=key_trouble,
                 timings=timings,
             )
         except OSError as error:
@@ -108,10 +114,16 @@ def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = 
         prices=dict(settings.prices),
         rollout=settings.rollout,
         poll_ms=settings.poll_ms,
+        service=service_name(settings.provider),
         kind=kind,
         read_only=read_only,
         schedules=schedules and not read_only,
     )
+
+
+def service_name(provider: ProviderSettings) -> str:
+    """The service as runs record it: `gemini https://generativelanguage.googleapis.com v1beta`."""
+    return f"{provider.kind} {provider.base_url} {provider.api_version}"
 
 
 class ProviderFactory:
@@ -135,6 +147,14 @@ class ProviderFactory:
             ca_file=service.ca_file,
             hidden=[text for task in self._settings.tasks for text in (task.prompt, task.system_instruction) if text],
         )
+
+    def key_trouble(self) -> str | None:
+        """Why there is no usable API key, in one line; None where there is one. The HTTP library is not loaded."""
+        try:
+            self._secret()
+        except ValueError as error:
+            return str(error)
+        return None
 
     def _secret(self) -> Secret:
         source = self._settings.provider.api_key

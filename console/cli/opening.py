@@ -42,6 +42,7 @@ async def opened(
             folder=invocation.folder,
             settings=engine_settings(settings, kind, read_only=read_only),
             make_provider=invocation.provider_factory,
+            key_trouble=invocation.provider_factory.key_trouble,
         ) as app:
             if kind in LAUNCHING:
                 _tell_other_folders(invocation)

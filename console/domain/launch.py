@@ -57,6 +57,8 @@ class LaunchTerms:
     task: Task
     """As configured, with the target that was asked for."""
     date: str
+    service: str | None = None
+    """The service it will be launched at, as `Run.service`."""
     owner: str | None
     """Id of the process that will supervise the run; None: any process may take it over."""
     limits: Limits

@@ -236,6 +236,8 @@ class Run:
     owner: str | None = None
     """The process that supervises it."""
     fence: int = 1
+    service: str | None = None
+    """The service it is launched at: kind, base URL and API version; None where a version did not record it."""
     """Incremented at every take-over, so that a former owner can no longer write."""
 
     @property

@@ -40,9 +40,16 @@ class EngineContext:
     """When this process last sent a cancel for a run."""
     holds_lock: Callable[[], bool] = field(default=lambda: True)
     """False once the lock file of this process was removed: others then take over its runs, so it launches nothing."""
+    key_trouble: Callable[[], str | None] = field(default=lambda: None)
+    """Why this process has no usable API key, in one line; None where it has one."""
     timings: Timings = field(default_factory=Timings)
     jitter: Callable[[float], float] = field(default=lambda longest: random.uniform(0.0, longest))
     """A random wait between 0 and `longest` seconds."""
+
+    def serves(self, run: Run) -> bool:
+        """True where `run` is launched at the service this process is configured for, as far as both are known."""
+        here = self.settings.service
+        return run.service is None or here is None or run.service == here
 
     def price(self, run: Run) -> Price | None:
         """The price of the model of `run`; None where the config has none for it."""

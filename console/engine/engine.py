@@ -58,10 +58,14 @@ class Engine:
         clock: Clock,
         settings: EngineSettings,
         folder: Path,
+        key_trouble: Callable[[], str | None] = lambda: None,
         timings: Timings | None = None,
         randomness: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """`folder` is the state folder, made by the store. Nothing happens before `__aenter__`. Raises OSError."""
+        """`folder` is the state folder, made by the store. Nothing happens before `__aenter__`. Raises OSError.
+
+        `key_trouble` says why there is no usable API key; None where there is one.
+        """
         self.settings = settings
         self._owners = folder / "owners"
         self._guards_runs = settings.kind.guards and not settings.read_only
@@ -78,6 +82,7 @@ class Engine:
             problems=problems,
             background=BackgroundTasks(problems),
             holds_lock=self._lock.is_held if self._lock else lambda: False,
+            key_trouble=key_trouble,
             timings=timings or Timings(),
         )
         self._concerns = ConcernRunner(problems)

@@ -17,6 +17,7 @@ from console.store.errors import (
 )
 
 __all__ = [
+    "AccessDenied",
     "OperationRefused",
     "OwnershipLost",
     "StaleRun",
@@ -32,6 +33,10 @@ __all__ = [
 
 class OwnershipLost(Exception):
     """Another process supervises this run now; this one writes and sends nothing for it any more."""
+
+
+class AccessDenied(Exception):
+    """The service refuses the key of this process for a run, again and again: another process may have a better one."""
 
 
 class OperationRefused(Exception):

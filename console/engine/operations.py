@@ -56,6 +56,7 @@ class Operations:
             task=task,
             date=date,
             owner=self._owner,
+            service=settings.service,
             limits=limits_of(task, settings.units),
             caps=settings.caps,
             rollout=settings.rollout,
@@ -83,6 +84,7 @@ class Operations:
             run_id,
             by=by,
             owner=self._owner,
+            service=self._context.settings.service,
             task=task,
             caps=self._context.settings.caps,
             expires_ms=now.wall_ms + self._context.timings.claim_window_ms,
@@ -145,7 +147,7 @@ class Operations:
             asked = await self._soon(runs.request_stop(run.id, reason=reason, by=by, now=now), f"stop {run.id}")
         except StoreError as error:
             return await self._cancel_unstored(run, error)
-        if asked.state is State.STOPPING:
+        if asked.state is State.STOPPING and self._context.serves(asked):
             # The other process reads the request within a tick; the provider gets the cancel now.
             attempt = await try_cancel(self._context, asked)
             record = runs.record_stop_try(asked, answer=attempt.answer, trouble=attempt.trouble, now=now)
@@ -156,7 +158,7 @@ class Operations:
 
     async def _cancel_unstored(self, run: Run, error: StoreError) -> Run:
         """The request is not in the store; the cancel goes out all the same."""
-        if run.state in (State.RUNNING, State.STOPPING):
+        if run.state in (State.RUNNING, State.STOPPING) and self._context.serves(run):
             attempt = await try_cancel(self._context, run)
             told = f"cancel sent, not recorded yet: {error}"
             return replace(run, trouble=f"{attempt.trouble}; {told}" if attempt.trouble else told)
@@ -240,6 +242,7 @@ class Operations:
         Raises OperationRefused, LookupError.
         """
         run = await self._unconfirmed(run_id, reason)
+        self._require_service(run)
         try:
             remote = await self._context.provider.get(remote_id)
         except ProviderError as error:
@@ -258,6 +261,7 @@ class Operations:
         Raises OperationRefused where that does not work, LookupError.
         """
         run = await self._unconfirmed(run_id, reason)
+        self._require_service(run)
         if run.sandbox_own and run.sandbox_id is not None:
             try:
                 await self._context.provider.delete_sandbox(run.sandbox_id)
@@ -284,6 +288,11 @@ class Operations:
         self._supervisor.notify(written_off)
         await self._context.log_flusher.flush()
         return written_off
+
+    def _require_service(self, run: Run) -> None:
+        if not self._context.serves(run):
+            here = self._context.settings.service
+            raise OperationRefused(f"run {run.id} is launched at {run.service}; this process is set up for {here}")
 
     async def _run(self, run_id: RunId) -> Run:
         run = await self._context.store.runs.get(run_id)

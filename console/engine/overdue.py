@@ -43,12 +43,15 @@ class OverdueCancels:
         """Start a cancel for each run that needs one."""
         now, timings = self._context.clock.now(), self._context.timings
         seen: set[RunId] = set()
+        keyless = self._context.key_trouble() is not None
         for runs, states, grace_ms in (
             (mine, LIVE_HERE, timings.own_overdue_ms),
             (others, LIVE_ELSEWHERE, timings.overdue_ms),
         ):
             for run in runs:
                 seen.add(run.id)
+                if not self._context.serves(run) or (run.owner != self._context.owner and keyless):
+                    continue
                 if run.state in states and self._is_overdue(run, now, grace_ms) and self._may_try(run.id, now):
                     self.send(run)
         for run_id in [run_id for run_id in self._context.cancelled_at if run_id not in seen]:

@@ -76,12 +76,31 @@ class TakeOver:
         if row.state is State.PROPOSED:
             if row.expires_ms is not None and now.wall_ms >= row.expires_ms:
                 await self._context.store.claims.expire(row.id, now)
-        elif row.owner is None or row.owner == self._context.owner:
+        elif row.owner is None:
+            if self._may_take(row):
+                await self._take(row, now)
+        elif row.owner == self._context.owner:
             await self._take(row, now)
         else:
             with if_dead(self._owners, row.owner) as dead:
-                if dead:
+                if dead and self._may_take(row):
                     await self._take(row, now)
+
+    def _may_take(self, row: Run) -> bool:
+        """False where this process could not poll or cancel the run: its service or its key is another."""
+        problems, topic = self._context.problems, f"unsupervised {row.id}"
+        if not self._context.serves(row):
+            here = self._context.settings.service
+            problems.report(
+                topic, f"run {row.id} of {row.service} is not supervised: this process is set up for {here}"
+            )
+            return False
+        trouble = self._context.key_trouble()
+        if trouble is not None:
+            problems.report(topic, f"run {row.id} is not supervised here: {trouble}")
+            return False
+        problems.clear(topic)
+        return True
 
     async def _take(self, row: Run, now: Timestamp) -> None:
         """Make the run ours and do what the recovery table says."""

@@ -39,6 +39,8 @@ class EngineSettings:
     prices: dict[str, Price] = field(default_factory=dict)
     rollout: RolloutRules = field(default_factory=RolloutRules)
     poll_ms: int = 5000
+    service: str | None = None
+    """The service that the config names, as `Run.service`; None where the process is configured for none."""
     kind: ProcessKind = ProcessKind.CONSOLE
     read_only: bool = False
     """Never schedules, takes over or writes."""
@@ -107,6 +109,10 @@ class Timings:
     """After this any engine cancels a run that its living owner should have stopped."""
     parked_polls: int = 3
     """A run that shows a parked status in this many consecutive polls is cancelled: nobody is there to answer it."""
+    denied_polls: int = 3
+    """A run whose polls are refused for the key so often in a row is given to another process, where one lives."""
+    denied_again_s: float = 300.0
+    """For so long it is not taken back."""
     clock_note_ms: int = 5_000
     clock_pause_ms: int = 300_000
     """A wall clock that steps by more pauses all launches."""

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from console.domain.run import HOLDING, Run, RunId, StopReason
 from console.engine.context import EngineContext
-from console.engine.errors import OwnershipLost, StaleRun, StoreError
+from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
 from console.engine.overdue import OverdueCancels
+from console.engine.ownership import is_alive
 from console.engine.recovery import TakeOver
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.supervisor import RunSupervisor
@@ -61,6 +62,7 @@ class Supervisor:
     def __init__(self, context: EngineContext, owners: Path) -> None:
         """`owners` is the folder of the lock files."""
         self._context = context
+        self._owners = owners
         self._runs: dict[RunId, _Supervised] = {}
         self._rows = _Rows()
         self._set_aside: dict[RunId, _SetAside] = {}
@@ -234,6 +236,11 @@ class Supervisor:
             except (OwnershipLost, StaleRun):
                 log.info("%s is supervised by another process now", topic)
                 return
+            except AccessDenied as error:
+                self._context.problems.report(topic, f"{topic}: {error}")
+                if await self._give_back(supervisor.run):
+                    return
+                pause = FIRST_WAIT_S
             except StoreError as error:
                 self._context.problems.report("store", str(error))
                 pause = FIRST_WAIT_S
@@ -242,6 +249,23 @@ class Supervisor:
                 wait, pause = min(wait * 2, LONGEST_WAIT_S), wait
             # A stop that is due does not wait for the back-off of an error.
             await asyncio.sleep(min(pause, FIRST_WAIT_S) if self.overdue.is_due(supervisor.run) else pause)
+
+    async def _give_back(self, run: Run) -> bool:
+        """Release a run whose polls are refused for the key, where another process lives that may do better."""
+        try:
+            owners = await self._context.store.controls.owners()
+            others = [row for row in owners if row.id != self._context.owner and is_alive(self._owners, row.id)]
+            if not others:
+                return False
+            row = await self._context.store.runs.get(run.id)
+            if row is None or row.owner != self._context.owner:
+                return True
+            await self._context.store.runs.release(row)
+        except (StoreError, StaleRun, OSError):
+            return False
+        until = asyncio.get_running_loop().time() + self._context.timings.denied_again_s
+        self._set_aside[run.id] = _SetAside(until=until)
+        return True
 
     def _put_aside(self, run_id: RunId, error: Exception) -> None:
         aside = self._set_aside.setdefault(run_id, _SetAside())

@@ -88,7 +88,16 @@ class ClaimRepository:
         return await self._database.read(unit)
 
     async def approve(
-        self, run_id: RunId, *, by: str, owner: str | None, task: Task, caps: Caps, expires_ms: int, now: Timestamp
+        self,
+        run_id: RunId,
+        *,
+        by: str,
+        owner: str | None,
+        task: Task,
+        caps: Caps,
+        expires_ms: int,
+        now: Timestamp,
+        service: str | None = None,
     ) -> LaunchResult:
         """Turn a proposal into a claim if the kill switch and the caps allow it now; a refusal leaves the proposal.
 
@@ -109,7 +118,9 @@ class ClaimRepository:
                 record = log_records.refused_proposal(run, now.wall_ms, refusal.kind.value)
                 await write_event(tx, "refused", now.wall_ms, run=run, record=record, by=by, why=refusal.sentence)
                 return LaunchResult(kind=LaunchKind.REFUSED, run=run, refusal=refusal)
-            claimed = await _claim_proposal(tx, run, by=by, owner=owner, caps=caps, expires_ms=expires_ms, now=now)
+            claimed = await _claim_proposal(
+                tx, run, by=by, owner=owner, service=service, caps=caps, expires_ms=expires_ms, now=now
+            )
             return LaunchResult(kind=LaunchKind.LAUNCHED, run=claimed)
 
         return await self._database.transaction(unit)
@@ -279,11 +290,20 @@ async def _insert_entry(
 
 
 async def _claim_proposal(
-    tx: Transaction, run: Run, *, by: str, owner: str | None, caps: Caps, expires_ms: int, now: Timestamp
+    tx: Transaction,
+    run: Run,
+    *,
+    by: str,
+    owner: str | None,
+    service: str | None,
+    caps: Caps,
+    expires_ms: int,
+    now: Timestamp,
 ) -> Run:
     columns: Columns = {
         "day": await claim_day(tx, caps, now),
         "owner": owner,
+        "service": service,
         "expires_ms": max(expires_ms, now.wall_ms + FRESH_MS),
         **timestamp_columns("claimed", now),
     }
@@ -382,6 +402,7 @@ def _draft(
         claimed=now if is_claim else None,
         expires_ms=_expires_ms(terms, state, now),
         owner=terms.owner if is_claim else None,
+        service=terms.service,
     )
 
 

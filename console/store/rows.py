@@ -46,7 +46,7 @@ PLAIN_COLUMNS = (
     *("key", "task", "type", "target", "date", "attempt", "note", "day", "created_ms", "deadline_ms", "expires_ms"),
     *("ended_ms", "elapsed_ms", "sandbox_id", "sandbox_deleted_ms", "remote_id", "remote_status", "used"),
     *("largest_step", "cost_micro", "currency", "steps", "last_step", "last_step_ms", "polled_ms", "trouble"),
-    *("result", "retry_at_ms", "owner", "fence", "requested_by"),
+    *("result", "retry_at_ms", "owner", "fence", "requested_by", "service"),
 )
 """Columns that are fields of Run as they are."""
 LIMIT_COLUMNS = {
@@ -67,7 +67,7 @@ _COLUMN_TYPES = {
     **dict.fromkeys(("note", "stop_answer", "fingerprint", "cut_off", "day", "last_step", "trouble", "result"), _TEXT),
     **dict.fromkeys(("outcome", "stop_reason", "stop_by", "claimed_boot_id", "sent_boot_id"), _OPTIONAL_TEXT),
     **dict.fromkeys(("sandbox_id", "remote_id", "remote_status", "currency", "superseded_by"), _OPTIONAL_TEXT),
-    "owner": _OPTIONAL_TEXT,
+    **dict.fromkeys(("owner", "service"), _OPTIONAL_TEXT),
     **dict.fromkeys(("attempt", "stop_tries", "stop_alarmed", *LIMIT_COLUMNS, "created_ms", "elapsed_ms"), _INTEGER),
     **dict.fromkeys(("sandbox_own", *(f"tokens_{name}" for name in USAGE_FIELDS), "used", "usage_known"), _INTEGER),
     **dict.fromkeys(("largest_step", "steps", "stalled", "fence"), _INTEGER),

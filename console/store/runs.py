@@ -206,6 +206,14 @@ class RunRepository:
         except StaleRun:
             return None
 
+    async def release(self, run: Run) -> Run:
+        """Give the run up, under the next fence, so that any process may take it over. Raises StaleRun."""
+
+        async def unit(tx: Transaction) -> Run:
+            return await compare_and_set(tx, run, {"owner": None, "fence": run.fence + 1})
+
+        return await self._database.transaction(unit)
+
     async def record_observed(self, runs: Sequence[Run], *, by: str, now: Timestamp) -> None:
         """Record, once per run, that a console was open while the run was under way; rollout evidence counts it."""
 

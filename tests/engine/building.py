@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -171,6 +171,7 @@ async def engine_harness(
     *,
     clock: Clock | None = None,
     timings: Timings = QUICK,
+    key_trouble: Callable[[], str | None] = lambda: None,
 ) -> AsyncIterator[EngineHarness]:
     """An engine on `folder`, handed over and closed at the end."""
     clock = clock or SystemClock()
@@ -186,6 +187,7 @@ async def engine_harness(
         settings=use or settings(),
         folder=folder,
         timings=timings,
+        key_trouble=key_trouble,
     )
     try:
         async with engine:

@@ -15,13 +15,14 @@ from console.domain.run import Run, State, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
+from console.engine.errors import AccessDenied
 from console.engine.run.cancel import Canceller, try_cancel
 from console.engine.run.live_usage import LiveUsage
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.settle import settle_run
 from console.engine.run.writer import RunWriter
 from console.engine.tasks import describe, wait_event
-from console.provider.contract import ProviderError, RemoteRun, StatusClass
+from console.provider.contract import Denied, ProviderError, RemoteRun, StatusClass
 from console.store.progress import ProgressUpdate
 from console.store.rows import Progress, StepRow
 
@@ -38,6 +39,8 @@ class RunMonitor:
         """Something changed: apply the limits again."""
         self._poll_now = asyncio.Event()
         self._end: RemoteRun | None = None
+        self._denied = 0
+        """Polls in a row that were refused for the key."""
         self._parked_polls = 0
         self._parked = ""
         """The status under which it waited for input, once it was cancelled for that."""
@@ -133,6 +136,12 @@ class RunMonitor:
             try:
                 remote = await self._context.provider.get(self._writer.run.remote_id or "")
                 self._usage.absorb_remote(remote, self._context.clock.now())
+                self._denied = 0
+            except Denied as error:
+                self._denied += 1
+                self._usage.trouble = sanitize(str(error), limit=200)
+                if self._denied % self._context.timings.denied_polls == 0:
+                    raise AccessDenied(self._usage.trouble) from error
             except ProviderError as error:
                 self._usage.trouble = sanitize(str(error), limit=200)
             except Exception as error:

@@ -43,6 +43,13 @@ class Scheduler:
 
         Raises StoreError, and OSError for the lock file.
         """
+        trouble = self._context.key_trouble()
+        if trouble is not None:
+            # Whoever has a key may schedule.
+            self._lock.release()
+            self._context.problems.report("no key", f"nothing is scheduled here: {trouble}")
+            return
+        self._context.problems.clear("no key")
         if not self._lock.take(self._context.owner):
             return
         now = self._context.clock.now().utc()
