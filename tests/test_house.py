@@ -11,8 +11,8 @@ import pytest
 
 from tests.tree import CONSOLE, ROOT, modules, parsed, place, tracked_files
 
-WAIT_FOR_LOCKS = {"console/journal/runs_log.py", "console/store/files.py"}
-"""Bounded waits for a kernel lock, in functions that are not for an event loop."""
+WAIT_FOR_LOCKS = {"console/journal/runs_log.py", "console/store/files.py", "console/store/integrity_probe.py"}
+"""Bounded waits for a lock, or without one, in functions that are not for an event loop."""
 
 
 def test_every_module_starts_with_the_sentence_that_would_be_missed() -> None:
