@@ -6,6 +6,7 @@ run, and four runs whose process was killed between two steps.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import shutil
 from collections.abc import Iterator
@@ -138,7 +139,7 @@ async def test_every_open_run_is_taken_over_and_brought_to_its_end(state: Path) 
     async with engine_harness(state, provider, clock=ManualClock(SOON_AFTER, boot_id="boot-9")) as here:
 
         async def recovered() -> bool:
-            rows = _rows(state)
+            rows = await asyncio.to_thread(_rows, state)
             found = {target: rows[target][1] for target in ("endless", "adopted", "blocked", "claimed")}
             return found == {"endless": "running", "adopted": "running", "blocked": "unconfirmed", "claimed": "ended"}
 
