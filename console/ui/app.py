@@ -250,22 +250,22 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         self.exit(ExitResult(reason=ExitReason.TERMINATED))
 
     def action_help(self) -> None:
-        """The keys of the screen that is shown."""
+        """Show the keys of this screen, the signs and the words."""
         from console.ui.dialogs.help import HelpScreen
 
         self.push_screen(HelpScreen(hints(self.screen.active_bindings), self.context.glyphs))
 
     def action_palette(self) -> None:
-        """All commands by name."""
-        from console.ui.dialogs.palette import palette
+        """Show all commands by name."""
+        from console.ui.dialogs.palette import open_palette
 
-        palette(self)
+        open_palette(self, self.context)
 
     def action_leave(self) -> None:
-        """Leaves at once where nothing is live, else asks."""
-        from console.ui.dialogs.quit import leave
+        """End the console at once where no run is live, else ask."""
+        from console.ui.dialogs.quit import Quit
 
-        leave(self)
+        Quit(self, self.context, self.background).ask(self.view)
 
     def _fatal_error(self) -> None:
         # Textual would print a traceback with the values of all locals.

@@ -1,8 +1,8 @@
-"""What screens tell the app."""
+"""What all full screens share: the header, the alarms, the key bar, and the refresh that feeds them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,58 +18,81 @@ from console.ui.actions.shell_commands import ShellCommand, command
 from console.ui.context import Context
 from console.ui.header import Tab, alarm_lines, header_lines
 from console.ui.spans import Line, Span, fit
+from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
 from console.ui.widgets.key_bar import KeyBar, hints
 from console.ui.widgets.lines import Lines, repaint
 
+SHELL = Binding(
+    "c", "shell", "as command", id="shell.words", tooltip="Show the selection as shell commands", show=False
+)
+MAX_ALARMS = 3
+"""Alarm lines at most; the last one counts the others."""
+
+WRITING = frozenset({"stop", "approve", "decline", "settle", "kill_switch", "launch", "again", "mark"})
+"""Names of the key actions that a read-only console does not offer."""
+
 
 @dataclass
 class RunSelected(Message):
-    """The run whose detail is wanted from now on; None for none."""
+    """The run whose details are wanted from now on; None for none."""
 
     run_id: RunId | None
 
 
 @dataclass
 class NoticePosted(Message):
-    """A line for the operator."""
+    """One line to show at the bottom of the screen for some seconds."""
 
     span: Span
 
 
-SHELL = Binding(
-    "c", "shell", "as command", id="shell.words", tooltip="Shows what is selected as shell commands", show=False
-)
-ALARMS = 3
-"""Alarm lines at most; the last one counts the rest."""
+def always() -> bool:
+    """The availability of an action that works whatever is selected."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAction:
+    """What a key does on one screen, and whether it can be done now."""
+
+    perform: Callable[[], object]
+    is_available: Callable[[], bool | None] = always
+    """False hides the key, None shows it greyed."""
 
 
 class BaseScreen(Screen[None], inherit_bindings=False):
-    """A full screen. Subclasses give `body` and `update`."""
+    """A full screen. A concrete screen gives `body` and `update`, and registers key actions.
+
+    The action of a binding is `perform('NAME')`; NAME is looked up in `key_actions`.
+    """
 
     TITLE = "Nightdesk"
 
     BINDINGS: ClassVar[list[BindingType]] = [SHELL]
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__()
         self.context = context
+        self.background = background
         self.VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]
         self.view: ViewState | None = None
+        self.key_actions: Mapping[str, KeyAction] = {}
+        self.has_body = False
+        """True once the widgets exist."""
+        self._offered: tuple[bool | None, ...] = ()
         self._mode = self._painted_theme = ""
         self._known_tabs: tuple[Tab, ...] = ()
-        self.has_body = False
-        """True once the widgets are there."""
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the alarms and the key bar."""
         return ()
 
     def update(self, view: ViewState) -> None:
-        """Shows another tick."""
+        """Show the state that was read last."""
 
-    def shell_words(self) -> Sequence[ShellCommand]:
-        """What is selected, as commands for a shell."""
+    def shell_commands(self) -> Sequence[ShellCommand]:
+        """The selection as shell commands."""
         return command(self.context.command, "this table", "ps")
 
     def compose(self) -> ComposeResult:
@@ -79,7 +102,7 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         yield KeyBar(self.context.glyphs.ellipsis, id="keys")
 
     def on_mount(self) -> None:
-        """Follows the app's look and notice; both are values, so nothing is asked for here."""
+        """Follow the state and the notice of the app."""
         self.has_body = True
         self._mode = self.app.current_mode
         self.watch(self.app, "view", self._view_changed)
@@ -87,7 +110,7 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         self.bindings_updated_signal.subscribe(self, self._bindings_changed)
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
-        """What was painted before another theme was put on is painted again."""
+        """Paint again what was painted while another theme was in use."""
         if self._painted_theme != self.app.theme:
             self._painted_theme = self.app.theme
             repaint(self)
@@ -96,8 +119,35 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         self._view_changed(self.view)
 
     def post_notice(self, span: Span) -> None:
-        """Shows a line at the bottom for some seconds."""
+        """Show a line at the bottom for some seconds."""
         self.post_message(NoticePosted(span))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether a key is offered: False hides it, None greys it."""
+        if action != "perform":
+            return True
+        name = str(parameters[0])
+        if name in WRITING and self.context.read_only:
+            return False
+        return self.key_actions[name].is_available()
+
+    async def action_perform(self, name: str) -> None:
+        """Do what the key action of that name does, if it is available."""
+        if self.check_action("perform", (name,)):
+            self.key_actions[name].perform()
+
+    def refresh_changed_bindings(self) -> None:
+        """Have the key bar drawn again if other actions are available than before. Drawing it costs a repaint."""
+        offered = tuple(self.check_action("perform", (name,)) for name in self.key_actions)
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
+
+    def action_shell(self) -> None:
+        """Show the shell commands in a dialog that copies them."""
+        from console.ui.dialogs.shell_commands import show_shell_commands
+
+        show_shell_commands(self, self.shell_commands(), self.post_notice)
 
     def _view_changed(self, view: ViewState | None) -> None:
         if view is None or not self.has_body:
@@ -110,7 +160,7 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         self.update(view)
 
     def _tabs(self) -> tuple[Tab, ...]:
-        """The full screens by their digits, as the app's own bindings have them."""
+        """The full screens with their digits, taken from the bindings of the app."""
         if self._known_tabs:
             return self._known_tabs
         shown = f"switch_mode({self._mode!r})"
@@ -125,16 +175,10 @@ class BaseScreen(Screen[None], inherit_bindings=False):
     def _alarms(self, view: ViewState, cells: int) -> list[Line]:
         glyphs = self.context.glyphs
         alarms = [(word, Span(f" {text}")) for word, text in alarm_lines(view, glyphs)]
-        if len(alarms) > ALARMS:
-            more = len(alarms) - ALARMS + 1
-            alarms = [*alarms[: ALARMS - 1], (alarms[ALARMS - 1][0], Span(f" and {more} more"))]
+        if len(alarms) > MAX_ALARMS:
+            more = len(alarms) - MAX_ALARMS + 1
+            alarms = [*alarms[: MAX_ALARMS - 1], (alarms[MAX_ALARMS - 1][0], Span(f" and {more} more"))]
         return [fit(alarm, cells, glyphs.ellipsis) for alarm in alarms]
-
-    def action_shell(self) -> None:
-        """The commands in a dialog that copies them."""
-        from console.ui.dialogs.shell_commands import show_words
-
-        show_words(self, self.shell_words())
 
     def _notice_changed(self, notice: Span | None) -> None:
         self.query_one(KeyBar).notice = notice

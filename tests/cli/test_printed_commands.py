@@ -16,7 +16,13 @@ from console.domain.task import Origin, Stage
 from console.domain.usage_stats import Group, Measure
 from console.engine.models import HistoryFilter, TaskRollout
 from console.engine.usage import UsageQuery
-from console.ui.actions.shell_commands import ShellCommand, history_words, run_words, rung_words, usage_words
+from console.ui.actions.shell_commands import (
+    ShellCommand,
+    history_commands,
+    rollout_commands,
+    run_commands,
+    usage_commands,
+)
 from tests.cli import runs as samples
 from tests.cli.nightdesk import Done, Nightdesk
 from tests.waiting import until_sync
@@ -43,7 +49,7 @@ def columns(done: Done) -> list[str]:
 @pytest.mark.parametrize("measure", Measure)
 def test_the_commands_of_a_chart_give_its_figures(nightdesk: Nightdesk, group: Group, measure: Measure) -> None:
     nightdesk.launch("good")
-    found = outputs(nightdesk, usage_words(BASE, UsageQuery(days=7, group=group, measure=measure)))
+    found = outputs(nightdesk, usage_commands(BASE, UsageQuery(days=7, group=group, measure=measure)))
     assert f"a day by {group.value}, last 7 days" in found["this chart"].out
     assert group.value in columns(found["as CSV"])
 
@@ -55,7 +61,7 @@ def test_the_commands_of_a_history_give_its_entries(nightdesk: Nightdesk) -> Non
         tasks=("failing",), outcomes=(Outcome.FAILED,), stages=(Stage.MANUAL,), origins=(Origin.MANUAL,), since_ms=0
     )
     for each, tasks in ((wanted, ["failing"]), (HistoryFilter(), ["failing", "good"])):
-        found = outputs(nightdesk, history_words(BASE, each))
+        found = outputs(nightdesk, history_commands(BASE, each))
         assert [row["task"] for row in csv.DictReader(io.StringIO(found["as CSV"].out))] == tasks
         assert all(task in found["this list"].out for task in tasks)
 
@@ -63,7 +69,7 @@ def test_the_commands_of_a_history_give_its_entries(nightdesk: Nightdesk) -> Non
 def test_the_commands_of_a_run_act_on_that_run(nightdesk: Nightdesk) -> None:
     launched = nightdesk.launch("good").json
     run = samples.ended(Outcome.OK, id=RunId(launched["run"]), task="good")
-    found = outputs(nightdesk, run_words(BASE, run, read_only=False))
+    found = outputs(nightdesk, run_commands(BASE, run, read_only=False))
     assert set(found) == {"show", "its task"}
     assert launched["run"] in found["show"].out
     assert "good" in found["its task"].out
@@ -73,7 +79,7 @@ def test_the_cancel_command_of_a_live_run_cancels_it(nightdesk: Nightdesk) -> No
     process = nightdesk.start("run", "endless", "--origin", "manual", "--json")
     try:
         live = _live_run(nightdesk)
-        (cancel,) = (each for each in run_words(BASE, live, read_only=False) if each.name == "cancel")
+        (cancel,) = (each for each in run_commands(BASE, live, read_only=False) if each.name == "cancel")
         outputs(nightdesk, [cancel])
         assert nightdesk.ended(process).json["outcome"] == "cancelled"
     finally:
@@ -95,7 +101,7 @@ def test_the_commands_of_a_task_show_and_move_its_stage(nightdesk: Nightdesk) ->
         evidence=Evidence(since_ms=None),
         unmet_criteria=(),
     )
-    printed = {each.name: each for each in rung_words(BASE, rollout, read_only=False)}
+    printed = {each.name: each for each in rollout_commands(BASE, rollout, read_only=False)}
     assert set(printed) == {"stage", "promote", "its runs"}
     assert "nightly" in outputs(nightdesk, [printed["stage"]])["stage"].out
     outputs(nightdesk, [printed["its runs"]])

@@ -33,9 +33,9 @@ def ask_to_write(sitting: TerminalSession) -> None:
     sitting.type(":")
     sitting.shows("type to search")
     sitting.type("write")
-    sitting.shows("Ends read-only")
+    sitting.shows("asks first")
     sitting.type("\r")
-    sitting.shows("Write from this console")
+    sitting.shows(r"Leave read-only mode\?")
 
 
 def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
@@ -46,7 +46,7 @@ def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
     assert not [word for word in WITHOUT if word in key_bar(watching)]
     ask_to_write(watching)
     watching.type("\r")
-    until_sync(lambda: "Write from this console" not in watching.screen, within=30)
+    until_sync(lambda: "Leave read-only mode?" not in watching.screen, within=30)
     assert "read-only" in watching.screen
     ask_to_write(watching)
     watching.type("\x1b[C\r")

@@ -61,7 +61,7 @@ class FakeEngineState:
     """What stands against the next preview or launch."""
     broken: Exception | None = None
     """Raised by every read while it is set."""
-    rungs: tuple[TaskRollout, ...] = ()
+    rollouts: tuple[TaskRollout, ...] = ()
     """The ladder; empty: every task stands at manual with nothing to show."""
     looked_back: list[HistoryFilter] = field(default_factory=list)
     """Every filter that pages or counts were asked for."""
@@ -210,7 +210,7 @@ class FakeEngineQueries(FakeEngineState):
 
     async def tasks(self) -> tuple[TaskRollout, ...]:
         self._break()
-        return self.rungs or tuple(
+        return self.rollouts or tuple(
             TaskRollout(
                 task=task,
                 stage=Stage.MANUAL,
@@ -223,8 +223,8 @@ class FakeEngineQueries(FakeEngineState):
 
     async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
         self.asked.append(("move", name, to.label, reason, str(forced)))
-        rung = next(rung for rung in await self.tasks() if rung.task.name == name)
-        return replace(rung, stage=to, effective=to)
+        rollout = next(rollout for rollout in await self.tasks() if rollout.task.name == name)
+        return replace(rollout, stage=to, effective=to)
 
 
 class FakeEngine(FakeEngineQueries):

@@ -126,7 +126,7 @@ async def test_where_the_runs_cannot_be_handed_over_the_screen_stays(busy: FakeE
 async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, leave=None) as screen:
         await screen.press("q")
-        assert "Nobody goes on guarding once this console is gone." in screen.text()
+        assert "If you quit now, nothing supervises these runs." in screen.text()
         await screen.press("enter")
         assert await left(screen) is None
 
@@ -147,7 +147,7 @@ async def test_the_question_counts_what_is_live_now_and_ends_with_it(idle: FakeE
         assert "1 run is live" in screen.text()
         idle.end(second.id, Outcome.OK)
         await screen.tick()
-        assert "Nothing is live any more" in screen.text()
+        assert "No runs are live any more" in screen.text()
         assert "Stop all" not in screen.text()
         await screen.press("enter")
         assert await left(screen) == ExitReason.QUIT
@@ -182,7 +182,7 @@ async def test_runs_that_others_guard_do_not_hold_anybody_back(busy: FakeEngine)
     busy.guarded = frozenset()
     async with console(busy, busy.clock) as screen:
         await screen.press("q")
-        assert "Other processes guard them" in screen.text()
+        assert "Other processes supervise them" in screen.text()
         await screen.press("enter")
         assert await left(screen) == ExitReason.LEFT
 
@@ -200,7 +200,7 @@ async def test_write_is_offered_only_where_somebody_can_lift_read_only(busy: Fak
         async with console(busy, busy.clock, read_only=read_only, liftable=liftable) as screen:
             await screen.press("colon")
             await screen.type("write")
-            assert "Ends read-only" not in screen.text()
+            assert "Leave read-only" not in screen.text()
     async with console(busy, busy.clock, read_only=True, liftable=True) as screen:
         await screen.press("colon", *"write", "enter", "enter")
         assert await left(screen) is None, "Enter alone lifts nothing"
@@ -219,7 +219,7 @@ async def test_help_lists_every_key_that_works_here(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, size=(120, 60)) as screen:
         await screen.press("question_mark")
         text = screen.text()
-        for word in ("x ", "Cancels this run at once", "space", "ctrl+q, ctrl+c", "down, j", "unconfirmed", "not sent"):
+        for word in ("x ", "Cancel this run at once", "space", "ctrl+q, ctrl+c", "down, j", "unconfirmed", "not sent"):
             assert word in text
         await screen.press("escape")
         assert "ended lately" in screen.text()

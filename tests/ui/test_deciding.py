@@ -63,4 +63,4 @@ async def test_leaving_names_who_schedules() -> None:
     operations = engine()
     async with console(operations, operations.clock) as screen:
         await screen.press("q")
-        assert "This console schedules: nightly-report is next" in screen.dialog
+        assert "This console is the scheduler. nightly-report is next" in screen.dialog

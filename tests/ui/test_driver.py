@@ -52,7 +52,7 @@ def test_a_paste_is_not_taken_for_keys(tmp_path: Path) -> None:
 
 def test_quitting_gives_the_terminal_back_as_it_was(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "idle") as pseudo:
-        pseudo.shows("Nothing runs")
+        pseudo.shows("No runs and no proposals")
         assert pseudo.mode_now() != pseudo.mode_before
         pseudo.press(b"q")
         story = pseudo.end()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from console.domain.run import Outcome, Run, State
 from console.engine.export import csv_text, plain
 from console.engine.models import HistoryFilter
-from console.ui.history.export import PAGE, export
+from console.ui.history.export import EXPORT_PAGE, export
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
 
@@ -30,7 +30,7 @@ def names(folder: Path) -> list[str]:
     return sorted(each.name for each in folder.iterdir())
 
 
-@pytest.mark.parametrize("count", [0, 1, PAGE, PAGE + 1])
+@pytest.mark.parametrize("count", [0, 1, EXPORT_PAGE, EXPORT_PAGE + 1])
 async def test_every_entry_is_written_once_in_either_form(tmp_path: Path, count: int) -> None:
     made, now = engine(count), samples.NOW
     assert await export(made, HistoryFilter(), tmp_path / "all.json", now) == count

@@ -38,7 +38,7 @@ DOWN = StageChange(
 )
 
 
-def rung(number: int, stage: Stage, unmet_criteria: tuple[str, ...] = (), **more: object) -> TaskRollout:
+def rollout(number: int, stage: Stage, unmet_criteria: tuple[str, ...] = (), **more: object) -> TaskRollout:
     task = samples.TASKS[number]
     base = TaskRollout(
         task=task,
@@ -51,16 +51,16 @@ def rung(number: int, stage: Stage, unmet_criteria: tuple[str, ...] = (), **more
     return replace(base, **more)  # type: ignore[arg-type]  # any field of a rung
 
 
-EARNED = rung(0, Stage.SEMI, steps=(DOWN,))
-LACKING = rung(1, Stage.SEMI, ("2 more successful approved runs",))
-TOP = rung(2, Stage.UNATTENDED)
-FIRST = rung(3, Stage.MANUAL, ("1 more successful manual run",))
-DOUBTED = rung(4, Stage.UNATTENDED, effective=Stage.SEMI)
+EARNED = rollout(0, Stage.SEMI, steps=(DOWN,))
+LACKING = rollout(1, Stage.SEMI, ("2 more successful approved runs",))
+TOP = rollout(2, Stage.UNATTENDED)
+FIRST = rollout(3, Stage.MANUAL, ("1 more successful manual run",))
+DOUBTED = rollout(4, Stage.UNATTENDED, effective=Stage.SEMI)
 
 
 @pytest.fixture
 def engine() -> FakeEngine:
-    return FakeEngine(rungs=(EARNED, LACKING, TOP, FIRST, DOUBTED))
+    return FakeEngine(rollouts=(EARNED, LACKING, TOP, FIRST, DOUBTED))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)])
@@ -89,7 +89,7 @@ async def test_everything_about_a_task_fits_on_the_screen(engine: FakeEngine, si
 async def test_a_change_of_the_clocks_is_marked_before_it_happens(engine: FakeEngine) -> None:
     task = samples.TASKS[0]
     before = samples.NOW.utc().replace(year=2027, month=3, day=26)
-    engine.rungs = (replace(EARNED, next=upcoming_times(task, before)),)
+    engine.rollouts = (replace(EARNED, next=upcoming_times(task, before)),)
     async with console(engine, engine.clock, size=(80, 24)) as screen:
         await screen.press("3")
         assert "! Sun 28 Mar 03:00 CEST  28 Mar 01:00 UTC" in screen.text()
@@ -107,20 +107,20 @@ async def test_a_stage_that_counts_lower_for_now_says_so(engine: FakeEngine) -> 
 async def test_an_earned_rung_takes_one_question(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "p")
-        assert "nobody watching" in screen.dialog
+        assert "without approval" in screen.dialog
         await screen.press("escape")
         assert engine.asked == []
         await screen.press("p", "enter")
         assert engine.asked == [], "the answer that stands out does nothing"
         await screen.press("p", "p")
         assert engine.asked == [("move", "nightly-report", "unattended", "", "False")]
-        assert "nightly-report is at unattended now" in screen.text()
+        assert "nightly-report is now at unattended" in screen.text()
 
 
 async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "p")
-        assert "not earned yet: 2 more successful approved runs" in screen.dialog
+        assert "still missing: 2 more successful approved runs" in screen.dialog
         await screen.press("p", "enter")
         assert engine.asked == []
         await screen.press("p", "right", "enter")
@@ -185,7 +185,7 @@ async def test_a_busy_store_is_told_and_the_ladder_stays(engine: FakeEngine) -> 
 async def test_the_cursor_stays_on_its_task_when_the_ladder_changes(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j")
-        engine.rungs = (TOP, FIRST, EARNED, LACKING)
+        engine.rollouts = (TOP, FIRST, EARNED, LACKING)
         await screen.tick()
         (row,) = [line for line in screen.lines() if line.startswith("▌")]
         assert "crawl-docs" in row
@@ -200,7 +200,7 @@ async def test_without_unicode_every_sign_has_a_letter(engine: FakeEngine) -> No
 
 async def test_hostile_reasons_are_harmless(engine: FakeEngine) -> None:
     step = replace(DOWN, reason="\x1b[2J[red]oops[/oops]")
-    engine.rungs = (replace(EARNED, steps=(step,)),)
+    engine.rollouts = (replace(EARNED, steps=(step,)),)
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "h")
         assert "[red]oops[/oops]" in screen.dialog

@@ -15,7 +15,7 @@ from console.domain.task import CutOff
 from console.engine.models import Owner, Snapshot
 from console.ui.glyphs import UNICODE
 from console.ui.runs.cells import kind_word
-from console.ui.runs.detail import whole
+from console.ui.runs.detail import detail_lines
 from console.ui.runs.lines import facts, projection, result_lines, steps
 from console.ui.spans import Line, width, wrapped
 from console.ui.state.view_state import ViewState
@@ -40,7 +40,7 @@ def test_no_line_is_wider_than_its_place(run: Run, cells: int) -> None:
     for each in (
         *facts(run, VIEW, cells, UNICODE, detail=samples.detail(run)),
         *steps(samples.detail(run), VIEW, cells, 9, UNICODE),
-        *whole(run, samples.detail(run), VIEW, cells, UNICODE),
+        *detail_lines(run, samples.detail(run), VIEW, cells, UNICODE),
     ):
         assert width(each) <= cells
 
@@ -126,11 +126,11 @@ def test_a_run_without_steps_says_so() -> None:
 def test_the_whole_run_has_its_sections() -> None:
     run = samples.ended()[0]
     detail = replace(samples.detail(run), attempts=(samples.ended()[3], run))
-    shown = text(whole(run, detail, VIEW, 100, UNICODE))
+    shown = text(detail_lines(run, detail, VIEW, 100, UNICODE))
     for title in ("timeline", "steps", "attempts of this key", "result"):
         assert f"\n\n{title}\n" in shown
     assert "this one" in shown
-    assert whole(run, None, VIEW, 100, UNICODE)
+    assert detail_lines(run, None, VIEW, 100, UNICODE)
 
 
 def test_a_result_of_any_size_is_bounded() -> None:

@@ -249,7 +249,7 @@ async def test_a_read_only_console_offers_nothing_that_writes(busy: FakeEngine) 
 
 async def test_an_empty_table_says_what_to_do(idle: FakeEngine) -> None:
     async with console(idle, idle.clock) as screen:
-        assert "Nothing runs and nothing waits." in screen.text()
+        assert "No runs and no proposals." in screen.text()
         await screen.press("x", "enter", "space", "j", "k", "y")
         assert idle.asked == []
         idle.live = [samples.run(5)]

@@ -16,7 +16,14 @@ from console.domain.timestamps import parse_instant
 from console.domain.usage_stats import Group, Measure
 from console.engine.models import HistoryFilter, TaskRollout
 from console.engine.usage import UsageQuery
-from console.ui.actions.shell_commands import ShellCommand, command, history_words, run_words, rung_words, usage_words
+from console.ui.actions.shell_commands import (
+    ShellCommand,
+    command,
+    history_commands,
+    rollout_commands,
+    run_commands,
+    usage_commands,
+)
 from console.ui.format import zone
 from tests.driver import console
 from tests.ui import samples
@@ -44,7 +51,7 @@ def texts(words: Sequence[ShellCommand]) -> list[str]:
 
 def all_words() -> list[ShellCommand]:
     runs = [*samples.busy(), *samples.ended()]
-    rung = TaskRollout(
+    rollout = TaskRollout(
         task=samples.TASKS[0],
         stage=Stage.SEMI,
         effective=Stage.SEMI,
@@ -60,12 +67,12 @@ def all_words() -> list[ShellCommand]:
         until_ms=samples.NOW.wall_ms,
         text="two words",
     )
-    found = [words for run in runs for words in run_words(BASE, run, read_only=False)]
-    found += [*history_words(BASE, wanted), *history_words(BASE, HistoryFilter())]
-    found += rung_words(BASE, rung, read_only=False)
+    found = [words for run in runs for words in run_commands(BASE, run, read_only=False)]
+    found += [*history_commands(BASE, wanted), *history_commands(BASE, HistoryFilter())]
+    found += rollout_commands(BASE, rollout, read_only=False)
     for group in Group:
         for measure in Measure:
-            found += usage_words(BASE, UsageQuery(days=90, group=group, measure=measure))
+            found += usage_commands(BASE, UsageQuery(days=90, group=group, measure=measure))
     return found
 
 
@@ -75,7 +82,7 @@ def test_the_command_line_takes_every_command_that_the_screen_offers() -> None:
 
 
 def test_no_name_breaks_out_of_its_quotes() -> None:
-    (listed, _) = history_words(BASE, HistoryFilter(tasks=(HOSTILE,), text=HOSTILE))
+    (listed, _) = history_commands(BASE, HistoryFilter(tasks=(HOSTILE,), text=HOSTILE))
     assert shlex.split(listed.text) == ["nightdesk", "history", "--task", HOSTILE, "--grep", HOSTILE]
 
 
@@ -85,14 +92,14 @@ def test_what_no_terminal_shows_makes_no_command(unseen: str) -> None:
 
 
 def test_instants_come_back_as_they_were() -> None:
-    (listed, _) = history_words(BASE, HistoryFilter(since_ms=samples.NOW.wall_ms))
+    (listed, _) = history_commands(BASE, HistoryFilter(since_ms=samples.NOW.wall_ms))
     typed = shlex.split(listed.text)[-1]
     assert parse_instant(typed, now_ms=0, zone=zone("Asia/Tokyo")) == samples.NOW.wall_ms
 
 
 def test_what_is_offered_follows_the_state_of_the_run() -> None:
     def names(run: Run, *, read_only: bool = False) -> list[str]:
-        return [words.name for words in run_words(BASE, run, read_only=read_only)]
+        return [words.name for words in run_commands(BASE, run, read_only=read_only)]
 
     assert names(samples.run(1)) == ["show", "cancel", "its task"]
     assert names(samples.proposal()) == ["show", "approve", "decline", "its task"]
@@ -119,5 +126,5 @@ async def test_c_shows_the_commands_and_y_copies_the_first(busy: FakeEngine) -> 
 
 
 def test_a_state_folder_of_its_own_stands_in_the_command(busy: FakeEngine) -> None:
-    words = run_words(("nightdesk", "--state-dir", "/var/a b"), busy.live[0], read_only=True)
+    words = run_commands(("nightdesk", "--state-dir", "/var/a b"), busy.live[0], read_only=True)
     assert texts(words)[0] == f"nightdesk --state-dir '/var/a b' show {busy.live[0].id}"

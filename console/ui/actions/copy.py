@@ -1,4 +1,8 @@
-"""`y`: what of a run goes to this terminal's clipboard, by the terminal's own sequence (OSC 52)."""
+"""`y` on the screens that show one run in full: asks what to copy to the clipboard of this terminal.
+
+A module of its own because the dialogs that it needs are not loaded with the first screen, which copies ids only.
+The terminal copies by itself, on a control sequence (OSC 52).
+"""
 
 from __future__ import annotations
 
@@ -8,45 +12,49 @@ from textual.binding import Binding
 
 from console.domain.run import Run
 from console.domain.text import sanitize
-from console.ui.actions.run_actions import RunActionsScreen
+from console.ui.actions.run_actions import Selection
+from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog
 from console.ui.runs.lines import labelled
 from console.ui.spans import Line, Span, Tone, sanitize_cell
 
-COPY_WHAT = Binding("y", "copy", "copy", id="run.copy_what", tooltip="Copies the run's id, its key or its result")
-MOST = 70_000
-"""Characters of a result that are copied; terminals drop longer sequences whole."""
+COPY_WHAT = Binding(
+    "y", "perform('copy')", "copy", id="run.copy_what", tooltip="Copy the run's id, its key or its result"
+)
+MAX_COPIED = 70_000
+"""Characters of a result that are copied; terminals drop longer sequences entirely."""
 
 
-class Copying(RunActionsScreen):
-    """A board that asks what to copy; `y` again copies the id."""
+def copy_action(screen: BaseScreen, selection: Selection) -> KeyAction:
+    """The action that asks what of the selected run to copy; `y` again copies the id."""
 
-    def action_copy(self) -> None:
-        """Asks what."""
-        run = self.selected_run()
+    def ask() -> None:
+        run = selection.selected_run()
         if run is not None:
             texts = copies(run)
             choices = [Choice(id=name, label=name, key=key) for name, (key, _) in texts.items()]
-            question = ChoiceDialog("Copy what?", lambda cells: _shown(texts), [*choices, BACK])
-            self.app.push_screen(question, partial(self._copy_chosen, run))
+            question = ChoiceDialog("Copy what?", lambda cells: _lines(texts), [*choices, BACK])
+            screen.app.push_screen(question, partial(chosen, run))
 
-    def _copy_chosen(self, run: Run, name: str | None) -> None:
+    def chosen(run: Run, name: str | None) -> None:
         if name is not None:
-            self.app.copy_to_clipboard(copies(run)[name][1])
-            self.post_notice(Span(f"copied the {name} of {sanitize_cell(run.task)}", Tone.MUTED))
+            screen.app.copy_to_clipboard(copies(run)[name][1])
+            screen.post_notice(Span(f"copied the {name} of {sanitize_cell(run.task)}", Tone.MUTED))
+
+    return KeyAction(ask, lambda: True if selection.selected_run() is not None else None)
 
 
 def copies(run: Run) -> dict[str, tuple[str, str]]:
-    """Key to press and text by name; what the run does not have is left out."""
+    """The key to press and the text, by name; what the run does not have is left out."""
     texts = {
         "id": ("y", run.id),
         "key": ("e", run.key),
-        "result": ("r", sanitize(run.result, limit=MOST, newlines=True)),
+        "result": ("r", sanitize(run.result, limit=MAX_COPIED, newlines=True)),
         "remote id": ("i", sanitize(run.remote_id or "")),
     }
     return {name: pair for name, pair in texts.items() if pair[1]}
 
 
-def _shown(texts: dict[str, tuple[str, str]]) -> list[Line]:
+def _lines(texts: dict[str, tuple[str, str]]) -> list[Line]:
     return [labelled(name, Span(sanitize_cell(text, limit=200), Tone.MUTED)) for name, (_, text) in texts.items()]

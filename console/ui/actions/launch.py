@@ -1,4 +1,8 @@
-"""The way to a launch by hand: choose a task, see what it would be, confirm. The key is minted with what is seen."""
+"""Launching by hand: choose a task, see what would be launched, confirm.
+
+The request that is confirmed carries the date that was shown, so that confirming twice, or after midnight, is still
+the same launch.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from console.engine.models import LaunchRequest
-from console.ui.actions import operations as operations
-from console.ui.actions.run_actions import RunActionsScreen
+from console.ui.actions import operations
+from console.ui.actions.run_actions import Selection
+from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.format import format_duration, units
 from console.ui.spans import Span, Tone, left, sanitize_cell, width
 
@@ -18,66 +23,76 @@ if TYPE_CHECKING:
     from console.engine.models import LaunchPreview
     from console.ui.dialogs.dialog import Item
 
-LAUNCH = Binding("l", "launch", "launch", id="task.launch", tooltip="Launches a task, after showing what it would be")
+LAUNCH = Binding("l", "perform('launch')", "launch", id="task.launch", tooltip="Launch a task by hand, after a preview")
+AGAIN = Binding(
+    "r", "perform('again')", "run again", id="history.again", tooltip="Run this key again by hand, after a preview"
+)
 
-AGAIN = Binding("r", "again", "run again", id="history.again", tooltip="Runs this key again by hand, after a preview")
 
+class LaunchActions:
+    """The steps from a key to a launch."""
 
-class Launching(RunActionsScreen):
-    """A board from which tasks can be launched, and runs a second time."""
+    def __init__(self, screen: BaseScreen, selection: Selection) -> None:
+        self._screen = screen
+        self._context = screen.context
+        self._selection = selection
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A run is run again where there was one to run."""
-        if action == "again":
-            return False if self.context.read_only else True if self.selected_run() is not None else None
-        return super().check_action(action, parameters)
+    def key_actions(self) -> dict[str, KeyAction]:
+        """The actions by the names that their bindings use."""
+        return {
+            "launch": KeyAction(self._choose_task),
+            "again": KeyAction(self._again, lambda: True if self._selection.selected_run() is not None else None),
+        }
 
-    def action_again(self) -> None:
-        """The same task, date and target once more: what that would be, then the question."""
-        run = self.selected_run()
+    def _again(self) -> None:
+        """Preview the task, date and target of the selected run once more."""
+        run = self._selection.selected_run()
         if run is not None:
-            request = LaunchRequest(task=run.task, date=run.date, target=run.target, by=self.context.by)
-            self.show_launch(request)
+            request = LaunchRequest(task=run.task, date=run.date, target=run.target, by=self._context.by)
+            self._show_preview(request)
 
-    def action_launch(self) -> None:
-        """Asks which task."""
+    def _choose_task(self) -> None:
         from console.ui.dialogs.dialog import PickerDialog
 
-        tasks = self.context.engine.settings.tasks
+        tasks = self._context.engine.settings.tasks
         if not tasks:
-            self.post_notice(Span("the config file has no task to launch", Tone.WARN))
+            self._screen.post_notice(Span("the config file has no task to launch", Tone.WARN))
             return
         widest = max(width((Span(sanitize_cell(task.target, limit=30)),)) for task in tasks)
         items = [_item(task, widest) for task in tasks]
-        pointer = self.context.glyphs.pointer
-        chooser = PickerDialog("Launch which task?", items, hint="type to search", pointer=pointer)
-        self.app.push_screen(chooser, self._task_chosen)
+        pointer = self._context.glyphs.pointer
+        picker = PickerDialog("Launch which task?", items, hint="type to search", pointer=pointer)
+        self._screen.app.push_screen(picker, self._task_chosen)
 
     def _task_chosen(self, task: str | None) -> None:
         if task is not None:
-            self.show_launch(LaunchRequest(task=task, by=self.context.by))
+            self._show_preview(LaunchRequest(task=task, by=self._context.by))
 
-    def show_launch(self, request: LaunchRequest) -> None:
-        """Shows what a launch would be, and asks."""
-        self.background.start(self._preview(request), name=f"preview {request.task}", asks=True)
+    def _show_preview(self, request: LaunchRequest) -> None:
+        self._screen.background.start(self._ask(request), name=f"preview {request.task}", asks=True)
 
-    async def _preview(self, request: LaunchRequest) -> None:
+    async def _ask(self, request: LaunchRequest) -> Span | None:
+        """Ask whether to launch; where another screen was opened meanwhile, say that nothing was asked."""
         from console.ui.actions.questions import launch_question
 
-        preview = await self.context.engine.queries.preview(request)
-        if self.view is not None and self.is_current:
-            question = launch_question(preview, self.view, self.context.glyphs)
-            self.app.push_screen(question, partial(self._launch_decided, preview))
+        preview = await self._context.engine.queries.preview(request)
+        view = self._screen.view
+        if view is None or not self._screen.is_current:
+            task = sanitize_cell(request.task, limit=60)
+            return Span(f"{task} was not launched: another screen was opened before the question", Tone.WARN)
+        question = launch_question(preview, view, self._context.glyphs)
+        self._screen.app.push_screen(question, partial(self._decided, preview))
+        return None
 
-    def _launch_decided(self, preview: LaunchPreview, answer: str | tuple[str, ...] | None) -> None:
+    def _decided(self, preview: LaunchPreview, answer: str | tuple[str, ...] | None) -> None:
         if answer is not None:
             reason = answer[0] if isinstance(answer, tuple) else ""
-            request = request_of(preview, by=self.context.by, reason=reason)
-            self.background.start(operations.launch(self.context, request), name=f"launch {request.task}")
+            request = request_of(preview, by=self._context.by, reason=reason)
+            self._screen.background.start(operations.launch(self._context, request), name=f"launch {request.task}")
 
 
 def request_of(preview: LaunchPreview, *, by: str, reason: str = "") -> LaunchRequest:
-    """The launch that was shown, with its date: pressing twice or past midnight is still the same launch."""
+    """The launch that was previewed; with a reason it repeats a key that had its run."""
     return LaunchRequest(
         task=preview.task.name,
         date=preview.date,

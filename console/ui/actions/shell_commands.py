@@ -1,6 +1,6 @@
-"""What is selected on the screen as commands for a shell: to look at, to put into a script, to send to a colleague.
+"""What is selected on the screen as shell commands: to repeat it, to put it into a script, to send it to somebody.
 
-Every value is quoted for a POSIX shell; what holds a character that no terminal shows is left out of a command.
+Every value is quoted for a POSIX shell. A command that would hold a character that no terminal shows is left out.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShellCommand:
-    """One command."""
+    """One command line."""
 
     name: str
     """What it does, in one or two words."""
     text: str
-    """To be run as it is."""
+    """The line, ready to be run."""
 
 
 def command(base: tuple[str, ...], name: str, *words: str) -> tuple[ShellCommand, ...]:
@@ -39,8 +39,8 @@ def command(base: tuple[str, ...], name: str, *words: str) -> tuple[ShellCommand
     return (ShellCommand(name=name, text=shlex.join(every)),)
 
 
-def run_words(base: tuple[str, ...], run: Run, *, read_only: bool) -> tuple[ShellCommand, ...]:
-    """What can be done with this run as it stands now."""
+def run_commands(base: tuple[str, ...], run: Run, *, read_only: bool) -> tuple[ShellCommand, ...]:
+    """What can be done with this run in its present state."""
     found = command(base, "show", "show", run.id)
     if not read_only:
         if can_stop(run):
@@ -51,32 +51,32 @@ def run_words(base: tuple[str, ...], run: Run, *, read_only: bool) -> tuple[Shel
     return found + command(base, "its task", "history", "--task", run.task)
 
 
-def history_words(base: tuple[str, ...], wanted: HistoryFilter) -> tuple[ShellCommand, ...]:
-    """What the filter shows, and the same as CSV."""
+def history_commands(base: tuple[str, ...], wanted: HistoryFilter) -> tuple[ShellCommand, ...]:
+    """The list that a filter shows, and the same list as CSV."""
     options: list[str] = []
     for option, values in (
         ("--task", wanted.tasks),
         ("--outcome", [outcome.value for outcome in wanted.outcomes]),
         ("--stage", [stage.label for stage in wanted.stages]),
         ("--origin", [origin.value for origin in wanted.origins]),
-        ("--since", _instants(wanted.since_ms)),
-        ("--until", _instants(wanted.until_ms)),
+        ("--since", _timestamps(wanted.since_ms)),
+        ("--until", _timestamps(wanted.until_ms)),
         ("--grep", [wanted.text] if wanted.text else []),
     ):
         options += [word for value in values for word in (option, value)]
     return command(base, "this list", "history", *options) + command(base, "as CSV", "history", *options, "--csv")
 
 
-def usage_words(base: tuple[str, ...], query: UsageQuery) -> tuple[ShellCommand, ...]:
+def usage_commands(base: tuple[str, ...], query: UsageQuery) -> tuple[ShellCommand, ...]:
     """The chart, and its figures as CSV."""
     days, group = ("--days", str(query.days)), ("--by", query.group.value)
     chart = command(base, "this chart", "usage", *days, *group, "--measure", query.measure.value)
     return chart + command(base, "as CSV", "usage", *days, *group, "--csv")
 
 
-def rung_words(base: tuple[str, ...], rung: TaskRollout, *, read_only: bool) -> tuple[ShellCommand, ...]:
-    """The task's stage and its runs, and one step up or down; the reason is left for whoever runs it to fill in."""
-    name, stage = rung.task.name, rung.stage
+def rollout_commands(base: tuple[str, ...], rollout: TaskRollout, *, read_only: bool) -> tuple[ShellCommand, ...]:
+    """The stage and the runs of a task, and one stage up or down. The reason of a demotion is left empty to fill in."""
+    name, stage = rollout.task.name, rollout.stage
     found = command(base, "stage", "stage", name)
     if not read_only:
         if stage is not Stage.UNATTENDED:
@@ -86,7 +86,7 @@ def rung_words(base: tuple[str, ...], rung: TaskRollout, *, read_only: bool) -> 
     return found + command(base, "its runs", "history", "--task", name)
 
 
-def _instants(wall_ms: int | None) -> Iterable[str]:
+def _timestamps(wall_ms: int | None) -> Iterable[str]:
     if wall_ms is None:
         return ()
     return (datetime.fromtimestamp(wall_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),)

@@ -109,8 +109,8 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         text = shortened(self._body(cells), self.app.size.height - 5 - self.answer_rows)
         self.query_one("#text", Lines).show([*(fit(each, cells) for each in text), ()] if text else [])
 
-    def say(self, title: str, body: Body) -> None:
-        """Other words, for what has changed meanwhile."""
+    def change_text(self, title: str, body: Body) -> None:
+        """Replace title and text, because things have changed since the dialog was opened."""
         self._title, self._body = title, body
         self.lay_out()
 

@@ -59,7 +59,7 @@ class FilterLine(Vertical):
     ]
 
     @dataclass
-    class Asked(Message):
+    class Changed(Message):
         """Other entries are wanted, or the text has changed."""
 
         wanted: HistoryFilter
@@ -144,7 +144,7 @@ class FilterLine(Vertical):
         if _alike(before, self.wanted):
             self.wanted = before
         self._help()
-        self.post_message(self.Asked(self.wanted, self.wanted is not before))
+        self.post_message(self.Changed(self.wanted, self.wanted is not before))
 
     def _help(self) -> None:
         line = help_line(self.text, self.trouble, self._given(), self.app.size.width, self._glyphs)

@@ -227,7 +227,7 @@ def _attempt(run: Run, is_shown: bool, view: ViewState, glyphs: Glyphs) -> Line:
     )
 
 
-def what_is_shown(text: str, count: int | None, most: int, folded: bool, cells: int, glyphs: Glyphs) -> Line:
+def title_line(text: str, count: int | None, most: int, folded: bool, cells: int, glyphs: Glyphs) -> Line:
     """The line above the table: the filter, and how much fits it, or that it is more than `most`."""
     more = "+" if count is not None and count > most else ""
     number = "counting" if count is None else f"{min(count, most):,}{more}".replace(",", " ")

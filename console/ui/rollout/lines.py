@@ -33,15 +33,15 @@ def header(cells: int) -> Line:
     return fit((Span(f"{names}{left('next', NEXT)} stepped down", Tone.MUTED),), cells)
 
 
-def rung_line(rung: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
+def rollout_line(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
     """One task in one line."""
-    down = rung.last_demotion
+    down = rollout.last_demotion
     spans = (
-        Span(f" {left(sanitize_cell(rung.task.name), _name_cells(cells), glyphs.ellipsis)} "),
-        *(ladder(rung, glyphs) if cells >= WIDE else short_ladder(rung, glyphs)),
+        Span(f" {left(sanitize_cell(rollout.task.name), _name_cells(cells), glyphs.ellipsis)} "),
+        *(ladder(rollout, glyphs) if cells >= WIDE else short_ladder(rollout, glyphs)),
         Span(" "),
-        *fit(_earned(rung, rules, glyphs), EVIDENCE, glyphs.ellipsis),
-        Span(f" {left(_next(rung, view), NEXT)} ", Tone.MUTED),
+        *fit(_earned(rollout, rules, glyphs), EVIDENCE, glyphs.ellipsis),
+        Span(f" {left(_next(rollout, view), NEXT)} ", Tone.MUTED),
         Span(when(down.at_ms, view.now_ms, view.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
     )
     return fit(spans, cells, glyphs.ellipsis)
@@ -52,20 +52,20 @@ def _signs(glyphs: Glyphs) -> tuple[str, str, str]:
     return ("*", "+", ".") if glyphs is ASCII else ("●", "✓", "○")
 
 
-def _here_tone(rung: TaskRollout) -> Tone:
-    if rung.effective < rung.stage:
+def _here_tone(rollout: TaskRollout) -> Tone:
+    if rollout.effective < rollout.stage:
         return Tone.LOUD
-    return Tone.OK if rung.stage is Stage.UNATTENDED else Tone.BUSY
+    return Tone.OK if rollout.stage is Stage.UNATTENDED else Tone.BUSY
 
 
-def ladder(rung: TaskRollout, glyphs: Glyphs) -> Line:
+def ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
     """`✓ manual ─ ● semi ─ ○ unattended`, 33 cells; a stage that counts lower for now is loud."""
     here, behind, ahead = _signs(glyphs)
     spans: list[Span] = []
     for stage in Stage:
-        if stage == rung.effective:
-            spans.append(Span(f"{here} {stage.label}", _here_tone(rung)))
-        elif stage < rung.effective:
+        if stage == rollout.effective:
+            spans.append(Span(f"{here} {stage.label}", _here_tone(rollout)))
+        elif stage < rollout.effective:
             spans.append(Span(f"{behind} {stage.label}", Tone.MUTED))
         else:
             spans.append(Span(f"{ahead} {stage.label}", Tone.FAINT))
@@ -74,42 +74,42 @@ def ladder(rung: TaskRollout, glyphs: Glyphs) -> Line:
     return fit(tuple(spans), LADDER)
 
 
-def short_ladder(rung: TaskRollout, glyphs: Glyphs) -> Line:
+def short_ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
     """`✓─●─○ semi`, 16 cells."""
     here, behind, ahead = _signs(glyphs)
-    signs = [here if each == rung.effective else behind if each < rung.effective else ahead for each in Stage]
-    tone = _here_tone(rung)
-    return fit((Span(f"{glyphs.rule.join(signs)} ", tone), Span(rung.effective.label, tone)), SHORT_LADDER)
+    signs = [here if each == rollout.effective else behind if each < rollout.effective else ahead for each in Stage]
+    tone = _here_tone(rollout)
+    return fit((Span(f"{glyphs.rule.join(signs)} ", tone), Span(rollout.effective.label, tone)), SHORT_LADDER)
 
 
-def _earned(rung: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
-    done, needed = progress(rung, rules)
-    if rung.stage is Stage.UNATTENDED:
+def _earned(rollout: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
+    done, needed = progress(rollout, rules)
+    if rollout.stage is Stage.UNATTENDED:
         return line(Span("at the top", Tone.OK))
     bar = gauge(6, ((min(done, needed), Tone.OK),), needed, glyphs)
-    if rung.unmet_criteria:
+    if rollout.unmet_criteria:
         return (*bar, Span(f" {done} of {needed}", Tone.MUTED))
     return (*bar, Span(" earned", Tone.OK))
 
 
-def progress(rung: TaskRollout, rules: RolloutRules) -> tuple[int, int]:
+def progress(rollout: TaskRollout, rules: RolloutRules) -> tuple[int, int]:
     """Clean runs that count for the next rung, and how many it takes; both 0 at the top."""
-    match rung.stage:
+    match rollout.stage:
         case Stage.MANUAL:
-            return rung.evidence.manual_ok, rules.manual_clean_runs
+            return rollout.evidence.manual_ok, rules.manual_clean_runs
         case Stage.SEMI:
-            return rung.evidence.approved_ok, rules.semi_clean_runs
+            return rollout.evidence.approved_ok, rules.semi_clean_runs
         case Stage.UNATTENDED:
             return 0, 0
 
 
-def details(rung: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+def details(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
     """Everything about one task: evidence as bars, what is missing, the next launches, the last step down."""
     first = cells // 2 if cells >= WIDE else cells - INSTANTS
     if first < 30:
-        lines = [*_shown(rung, view, rules, cells, glyphs), (), *_ahead(rung, view, cells, glyphs)]
+        lines = [*_shown(rollout, view, rules, cells, glyphs), (), *_ahead(rollout, view, cells, glyphs)]
         return [fit(each, cells, glyphs.ellipsis) for each in lines]
-    one, other = _shown(rung, view, rules, first - 1, glyphs), _ahead(rung, view, cells - first, glyphs)
+    one, other = _shown(rollout, view, rules, first - 1, glyphs), _ahead(rollout, view, cells - first, glyphs)
     rows = max(len(one), len(other))
     one, other = one + [()] * (rows - len(one)), other + [()] * (rows - len(other))
     pairs = zip(one, other, strict=True)
@@ -120,16 +120,16 @@ def _label(name: str) -> Span:
     return Span(f" {left(name, LABEL)}", Tone.MUTED)
 
 
-def _shown(rung: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+def _shown(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
     """What is asked for and what is there."""
-    found = rung.evidence
-    done, needed = progress(rung, rules)
+    found = rollout.evidence
+    done, needed = progress(rollout, rules)
     bar = 16 if cells >= 45 else 6
-    lines = [*_verdict(rung, cells)]
+    lines = [*_verdict(rollout, cells)]
     if needed:
         shown = gauge(bar, ((min(done, needed), Tone.OK),), needed, glyphs)
         asked = f" {done} of {needed}" if done <= needed else f" {done}, {needed} asked for"
-        lines.append(line(_label("ok by hand" if rung.stage is Stage.MANUAL else "ok, approved"), *shown, asked))
+        lines.append(line(_label("ok by hand" if rollout.stage is Stage.MANUAL else "ok, approved"), *shown, asked))
     lines.append(_share("p95 units", found.p95_units, found.budget, units, bar, glyphs))
     lines.append(_share("p95 time", found.p95_ms, found.max_ms, elapsed, bar, glyphs))
     lines.append(line(_label("watched"), f"{found.observed} of {found.ran} with a console"))
@@ -149,30 +149,30 @@ def _share(
     return line(_label(name), *gauge(bar, ((value, tone),), limit, glyphs), f" {written(value)} of {written(limit)}")
 
 
-def _verdict(rung: TaskRollout, cells: int) -> list[Line]:
+def _verdict(rollout: TaskRollout, cells: int) -> list[Line]:
     lines: list[Line] = []
-    if rung.effective < rung.stage:
-        lines.append(line(Span(f" counts as {rung.effective.label} while a run is unconfirmed ", Tone.LOUD)))
-    if rung.stage is Stage.UNATTENDED:
+    if rollout.effective < rollout.stage:
+        lines.append(line(Span(f" counts as {rollout.effective.label} while a run is unconfirmed ", Tone.LOUD)))
+    if rollout.stage is Stage.UNATTENDED:
         return [*lines, line(Span(" at the top: nobody is asked", Tone.OK))]
-    higher = Stage(rung.stage + 1).label
-    if not rung.unmet_criteria:
+    higher = Stage(rollout.stage + 1).label
+    if not rollout.unmet_criteria:
         return [*lines, line(Span(f" {higher} is earned: ", Tone.OK), Span("p", Tone.KEY), " promotes")]
-    pieces = wrapped(f"{higher} lacks {'; '.join(map(sanitize_cell, rung.unmet_criteria))}", cells - 1)
+    pieces = wrapped(f"{higher} lacks {'; '.join(map(sanitize_cell, rollout.unmet_criteria))}", cells - 1)
     return [*lines, *(line(Span(f" {piece}", Tone.WARN)) for piece in pieces)]
 
 
-def _ahead(rung: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    return [*_coming(rung, glyphs), (), *_demotion(rung, view, cells)]
+def _ahead(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    return [*_coming(rollout, glyphs), (), *_demotion(rollout, view, cells)]
 
 
-def _coming(rung: TaskRollout, glyphs: Glyphs) -> list[Line]:
-    if rung.task.schedule is None:
+def _coming(rollout: TaskRollout, glyphs: Glyphs) -> list[Line]:
+    if rollout.task.schedule is None:
         return [line(Span("no schedule: by hand, or from outside", Tone.MUTED))]
-    where = zone(rung.task.time_zone)
-    title = line(Span(f"{sanitize_cell(rung.task.schedule)} in {rung.task.time_zone}", Tone.MUTED))
-    shift = next((instant for instant in rung.next if instant.shifts), None)
-    lines = [title, *(_instant(instant, where, glyphs) for instant in rung.next)]
+    where = zone(rollout.task.time_zone)
+    title = line(Span(f"{sanitize_cell(rollout.task.schedule)} in {rollout.task.time_zone}", Tone.MUTED))
+    shift = next((instant for instant in rollout.next if instant.shifts), None)
+    lines = [title, *(_instant(instant, where, glyphs) for instant in rollout.next)]
     if shift is not None:
         name = zone_name(shift.at_ms, where)
         lines.append(line(Span(f"{glyphs.near} the clocks change before it, to {name}", Tone.WARN)))
@@ -188,8 +188,8 @@ def _instant(instant: ScheduledTime, where: ZoneInfo, glyphs: Glyphs) -> Line:
     return line(mark, left(here, 23), Span(f"{utc:%d %b %H:%M} UTC", Tone.MUTED))
 
 
-def _demotion(rung: TaskRollout, view: ViewState, cells: int) -> list[Line]:
-    step = rung.last_demotion
+def _demotion(rollout: TaskRollout, view: ViewState, cells: int) -> list[Line]:
+    step = rollout.last_demotion
     if step is None:
         return [line(Span("never demoted", Tone.MUTED))]
     head = line(
@@ -200,11 +200,11 @@ def _demotion(rung: TaskRollout, view: ViewState, cells: int) -> list[Line]:
     return [head, *(line(Span(piece)) for piece in wrapped(sanitize_cell(f"{step.by}: {step.reason}"), cells))]
 
 
-def history_lines(rung: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+def history_lines(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     """Every step of the task, newest first."""
-    if not rung.steps:
+    if not rollout.steps:
         return [line(Span("at manual since ever: no step was taken yet", Tone.MUTED))]
-    return [fit(_step(step, view, glyphs), cells, glyphs.ellipsis) for step in rung.steps]
+    return [fit(_step(step, view, glyphs), cells, glyphs.ellipsis) for step in rollout.steps]
 
 
 def _step(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
@@ -219,5 +219,5 @@ def _step(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
     )
 
 
-def _next(rung: TaskRollout, view: ViewState) -> str:
-    return f"{at(rung.next[0].at_ms, view.zone):%a %H:%M}" if rung.next else "by hand"
+def _next(rollout: TaskRollout, view: ViewState) -> str:
+    return f"{at(rollout.next[0].at_ms, view.zone):%a %H:%M}" if rollout.next else "by hand"

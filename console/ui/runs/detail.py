@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -11,9 +11,10 @@ from textual.widget import Widget
 
 from console.domain.run import Run, RunId
 from console.engine.models import RunDetail
-from console.ui.actions.copy import COPY_WHAT, Copying
-from console.ui.actions.run_actions import APPROVE, CANCEL, DECLINE, KILL, SETTLE
-from console.ui.base_screen import RunSelected
+from console.ui.actions.copy import COPY_WHAT, copy_action
+from console.ui.actions.run_actions import APPROVE, CANCEL, DECLINE, KILL, SETTLE, RunActions
+from console.ui.actions.shell_commands import ShellCommand
+from console.ui.base_screen import BaseScreen, RunSelected
 from console.ui.context import Context
 from console.ui.format import clock, elapsed, units, when
 from console.ui.glyphs import Glyphs, state_span
@@ -24,7 +25,7 @@ from console.ui.state.view_state import ViewState
 from console.ui.widgets.lines import Lines, ScrollLines
 
 
-class DetailScreen(Copying):
+class DetailScreen(BaseScreen):
     """Follows one run until it is closed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -47,22 +48,35 @@ class DetailScreen(Copying):
         super().__init__(context, background)
         self._run_id = run_id
         self._detail: RunDetail | None = None
+        self._run_actions = RunActions(self, self)
+        self.key_actions = {**self._run_actions.key_actions(), "copy": copy_action(self, self)}
 
     def body(self) -> Iterable[Widget]:
-        """A title and the lines."""
         yield Lines(id="rule")
         yield ScrollLines(id="whole")
 
     def selected_run(self) -> Run | None:
+        """The run that is shown, as new as it is known."""
         live = self.view.run(self._run_id) if self.view is not None else None
         return live or (self._detail.run if self._detail is not None else None)
 
+    def marked_runs(self) -> tuple[Run, ...]:
+        """None: this screen shows a single run."""
+        return ()
+
+    def unmark(self) -> None:
+        """Do nothing: no run is marked here."""
+
+    def shell_commands(self) -> Sequence[ShellCommand]:
+        """The run as shell commands."""
+        return self._run_actions.shell_commands()
+
     def on_screen_resume(self, event: events.ScreenResume) -> None:
-        """This run is looked at again."""
+        """Ask for the details of this run again."""
         self.post_message(RunSelected(self._run_id))
 
     def update(self, view: ViewState) -> None:
-        """Shows the run as it is now."""
+        """Show the run as it is now."""
         if view.detail is not None and view.detail.run.id == self._run_id:
             self._detail = view.detail
         run = self.selected_run()
@@ -74,31 +88,31 @@ class DetailScreen(Copying):
             Span(f"  {sanitize_cell(run.target)}  {run.id}", Tone.MUTED),
         )
         self.query_one("#rule", Lines).show([fit(title, cells, glyphs.ellipsis)])
-        lines = whole(run, self._detail, view, cells - 3, glyphs)
+        lines = detail_lines(run, self._detail, view, cells - 3, glyphs)
         self.query_one(ScrollLines).show([(Span(" "), *each) for each in lines])
         self.refresh_changed_bindings()
 
     def action_close(self) -> None:
-        """Back to where it was opened."""
+        """Go back to the screen below."""
         self.dismiss()
 
     def action_scroll(self, rows: int) -> None:
-        """By lines."""
+        """Scroll by lines."""
         self.query_one(ScrollLines).scroll_relative(y=rows, animate=False)
 
     def action_page(self, pages: int) -> None:
-        """By pages."""
+        """Scroll by pages."""
         lines = self.query_one(ScrollLines)
         lines.scroll_relative(y=pages * max(1, lines.size.height - 1), animate=False)
 
     def action_edge(self, side: int) -> None:
-        """To the top or the end."""
+        """Scroll to the top or the end."""
         lines = self.query_one(ScrollLines)
         lines.scroll_to(y=0 if side < 0 else lines.virtual_size.height, animate=False)
 
 
-def whole(run: Run, detail: RunDetail | None, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    """Everything that is known about a run, in sections."""
+def detail_lines(run: Run, detail: RunDetail | None, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    """Everything that is known about a run, in sections; each line at most `cells` wide."""
     lines = facts(run, view, cells, glyphs, detail=detail)
     if detail is None:
         return lines
@@ -117,7 +131,7 @@ def _section(title: str, lines: list[Line]) -> list[Line]:
 
 
 def _fingerprint(run: Run) -> list[Line]:
-    """What was launched, field by field: a rerun of something else is told apart by these."""
+    """The fields of the fingerprint, which show whether an attempt launched something else than another one."""
     fields = run.fingerprint.as_fields()
     return [
         labelled(name.replace("_", " ")[:10], Span(sanitize_cell(str(value)), Tone.MUTED))

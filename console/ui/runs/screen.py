@@ -1,8 +1,8 @@
-"""Screen 1: what is live now and what ended lately, with the run under the cursor below."""
+"""Screen 1: the runs that are live and the ones that ended recently, over a panel with the selected run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from textual import events, on
@@ -10,12 +10,15 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from console.domain.run import Run
-from console.ui.actions.launch import LAUNCH, Launching
-from console.ui.actions.run_actions import APPROVE, CANCEL, COPY, DECLINE, KILL, SETTLE
-from console.ui.base_screen import RunSelected
+from console.ui.actions.launch import LAUNCH, LaunchActions
+from console.ui.actions.run_actions import APPROVE, CANCEL, COPY, DECLINE, DETAIL, KILL, SETTLE, RunActions
+from console.ui.actions.shell_commands import ShellCommand
+from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
+from console.ui.context import Context
 from console.ui.runs.lines import facts, steps
 from console.ui.runs.table import RunTable
 from console.ui.spans import Line, Span, Tone, fit, line, middle, sanitize_cell, width
+from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
 from console.ui.widgets.lines import Lines
 
@@ -24,31 +27,41 @@ SIDE_BY_SIDE = 100
 
 EMPTY = (
     (),
-    line(Span("  Nothing runs and nothing waits.", Tone.MUTED)),
+    line(Span("  No runs and no proposals.", Tone.MUTED)),
     line(Span("  Press "), Span("l", Tone.KEY), Span(" to launch a task by hand.")),
 )
 
 
-class RunsScreen(Launching):
+class RunsScreen(BaseScreen):
     """The live table over the panel of one run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         CANCEL,
-        Binding("enter", "detail", "detail", id="run.detail", tooltip="The run whole, with its timeline"),
+        DETAIL,
         LAUNCH,
         APPROVE,
         DECLINE,
         SETTLE,
         Binding(
-            "space", "mark", "mark", id="run.mark", tooltip="Marks the run, so that several can be cancelled together"
+            "space", "perform('mark')", "mark", id="run.mark", tooltip="Mark the run, to cancel several runs together"
         ),
-        Binding("escape", "unmark", "unmark", id="run.unmark", tooltip="Takes all marks away", show=False),
+        Binding("escape", "perform('unmark')", "unmark", id="run.unmark", tooltip="Clear marks", show=False),
         COPY,
         KILL,
     ]
 
+    def __init__(self, context: Context, background: BackgroundWork) -> None:
+        super().__init__(context, background)
+        self._run_actions = RunActions(self, self)
+        self.key_actions = {
+            **self._run_actions.key_actions(),
+            **LaunchActions(self, self).key_actions(),
+            "detail": KeyAction(self._open_detail, lambda: True if self.selected_run() is not None else None),
+            "mark": KeyAction(self._mark, lambda: True if self.selected_run() is not None else None),
+            "unmark": KeyAction(self.unmark),
+        }
+
     def body(self) -> Iterable[Widget]:
-        """Table, rule, panel."""
         yield RunTable(self.context.glyphs, id="runs")
         yield Lines(id="rule")
         yield Lines(id="panel")
@@ -59,28 +72,35 @@ class RunsScreen(Launching):
         return self.query_one(RunTable)
 
     def selected_run(self) -> Run | None:
+        """The run under the cursor."""
         return self.view.run(self.table.cursor) if self.view is not None and self.has_body else None
 
     def marked_runs(self) -> tuple[Run, ...]:
+        """The marked runs from top to bottom."""
         view = self.view
         runs = (view.run(each) for each in self.table.marked) if view is not None and self.has_body else ()
         return tuple(run for run in runs if run is not None)
 
     def unmark(self) -> None:
+        """Clear all marks."""
         self.table.marks = frozenset()
 
+    def shell_commands(self) -> Sequence[ShellCommand]:
+        """The selected run as shell commands, or the table where no run is selected."""
+        return self._run_actions.shell_commands() or super().shell_commands()
+
     def update(self, view: ViewState) -> None:
-        """Feeds table and panel; asks for new key hints only where another run or state is looked at."""
+        """Show the state in the table and the panel."""
         self.table.view = view
         self._show_panel(view)
         self.refresh_changed_bindings()
 
     def on_screen_suspend(self) -> None:
-        """While a question is open no row moves."""
+        """Let no row move while a dialog is open."""
         self.table.frozen = True
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
-        """The cursor's run is looked at again."""
+        """Ask for the details of the run under the cursor again."""
         self.table.frozen = False
         if self.table.cursor is not None:
             self.post_message(RunSelected(self.table.cursor))
@@ -100,18 +120,13 @@ class RunsScreen(Launching):
         if event.marks:
             self.post_notice(Span(f"{len(event.marks)} marked; x cancels them after a question, esc unmarks"))
 
-    def action_mark(self) -> None:
-        """Marks or unmarks the run under the cursor."""
+    def _mark(self) -> None:
         self.table.toggle_mark()
 
-    def action_unmark(self) -> None:
-        """Takes all marks away."""
-        self.unmark()
-
-    def action_detail(self) -> None:
-        """The run under the cursor over the whole screen."""
+    def _open_detail(self) -> None:
         run = self.selected_run()
         if run is not None:
+            # Not needed for the first frame.
             from console.ui.runs.detail import DetailScreen
 
             self.app.push_screen(DetailScreen(self.context, self.background, run.id))
@@ -169,6 +184,6 @@ class RunsScreen(Launching):
 
 
 def _filled(lines: Iterable[Line], rows: int) -> list[Line]:
-    """Exactly `rows` lines, so that the panel never changes its height."""
+    """Exactly `rows` lines, so that the panel keeps its height."""
     kept = list(lines)[:rows]
     return [*kept, *([()] * (rows - len(kept)))]

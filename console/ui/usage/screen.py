@@ -1,4 +1,4 @@
-"""Screen 4: what was used, day by day, from the log alone; which days stand out, by whom, and where the month goes."""
+"""Screen 4: usage by day, read from the log alone: a chart, a table, days that stand out, and the month's forecast."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from textual.widget import Widget
 
 from console.domain.usage_stats import Group, Measure
 from console.engine.usage import UsageQuery, UsageReport
-from console.ui.actions.shell_commands import ShellCommand, usage_words
-from console.ui.base_screen import BaseScreen
+from console.ui.actions.shell_commands import ShellCommand, usage_commands
+from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.context import Context, trouble_line
 from console.ui.glyphs import ASCII
 from console.ui.spans import Line, Span, Tone
@@ -25,21 +25,27 @@ from console.ui.usage.lines import lines
 from console.ui.widgets.lines import Lines
 
 RANGES = (7, 30, 90, 365)
-EVERY_MS = 5_000
-"""The log is read on no more often than this while the screen is shown."""
+READ_MS = 5_000
+"""The shortest time between two reads of the log."""
 
 
 class UsageScreen(BaseScreen):
     """The chart and its tables."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "range", "range", id="usage.range", tooltip="7, 30, 90 or 365 days"),
-        Binding("u", "measure", "measure", id="usage.measure", tooltip="Units, cost, runs or seconds"),
-        Binding("g", "group", "group", id="usage.group", tooltip="Stacked by task, outcome or stage, or plain by day"),
+        Binding("t", "perform('range')", "range", id="usage.range", tooltip="7, 30, 90 or 365 days"),
+        Binding("u", "perform('measure')", "measure", id="usage.measure", tooltip="Units, cost, runs or seconds"),
+        Binding(
+            "g",
+            "perform('group')",
+            "group",
+            id="usage.group",
+            tooltip="Stack by task, outcome or stage, or show plain days",
+        ),
     ]
 
     def __init__(self, context: Context, background: BackgroundWork) -> None:
-        super().__init__(context)
+        super().__init__(context, background)
         self.query_now = UsageQuery()
         self._report: UsageReport | None = None
         self._drawn: tuple[UsageReport, int, int, ChartStyle] | None = None
@@ -47,47 +53,48 @@ class UsageScreen(BaseScreen):
         self._trouble = ""
         self._read_ms: int | None = None
         self._read_soon = CoalescedWork(self._read, background, name="usage")
+        self.key_actions = {
+            "range": KeyAction(self._next_range),
+            "measure": KeyAction(self._next_measure),
+            "group": KeyAction(self._next_group),
+        }
 
     def body(self) -> list[Widget]:
-        """One field of lines."""
         return [Lines(id="chart")]
 
     def update(self, view: ViewState) -> None:
-        """Draws what is known; reads on where that is old."""
+        """Draw the last report; read the log again if the last read is some time ago."""
         self._draw()
         now = self.context.clock.now().boot_ms
-        if self._read_ms is None or now - self._read_ms >= EVERY_MS:
+        if self._read_ms is None or now - self._read_ms >= READ_MS:
             self._read_ms = now
             self._read_soon()
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
-        """Fresh figures for whoever comes back."""
+        """Read the log when the screen is shown again."""
         self._read_soon()
 
-    def shell_words(self) -> Sequence[ShellCommand]:
-        """The chart that is shown."""
-        return usage_words(self.context.command, self.query_now)
+    def shell_commands(self) -> Sequence[ShellCommand]:
+        """The chart that is shown, as shell commands."""
+        return usage_commands(self.context.command, self.query_now)
 
-    def action_range(self) -> None:
-        """The next longer period."""
-        self._ask(replace(self.query_now, days=_next(RANGES, self.query_now.days)))
+    def _next_range(self) -> None:
+        self._show(replace(self.query_now, days=_next(RANGES, self.query_now.days)))
 
-    def action_measure(self) -> None:
-        """The next measure."""
-        self._ask(replace(self.query_now, measure=_next(tuple(Measure), self.query_now.measure)))
+    def _next_measure(self) -> None:
+        self._show(replace(self.query_now, measure=_next(tuple(Measure), self.query_now.measure)))
 
-    def action_group(self) -> None:
-        """The next way to stack."""
-        self._ask(replace(self.query_now, group=_next(tuple(Group), self.query_now.group)))
+    def _next_group(self) -> None:
+        self._show(replace(self.query_now, group=_next(tuple(Group), self.query_now.group)))
 
-    def _ask(self, query: UsageQuery) -> None:
+    def _show(self, query: UsageQuery) -> None:
         self.query_now = query
         self._read_soon()
 
     async def _read(self) -> None:
         try:
             self._report = await self.context.engine.usage.report(self.query_now)
-        except Exception as error:  # a log that cannot be read must not end the screen; it is told in its place
+        except Exception as error:  # a log that cannot be read must not end the screen; the error is shown in its place
             self._trouble = trouble_line(error)
         else:
             self._trouble = ""
@@ -106,11 +113,11 @@ class UsageScreen(BaseScreen):
         else:
             ascii_only = self.context.glyphs is ASCII
             pen = ChartStyle(patterned=ascii_only or self.app.theme == MONO, ascii_only=ascii_only)
-            picture = self._report, cells, rows, pen
-            if picture != self._drawn:
-                # Not at every tick: the course of the month takes plotext some milliseconds.
-                self._drawn = picture
-                self._lines = lines(*picture)
+            drawing = self._report, cells, rows, pen
+            if drawing != self._drawn:
+                # Not at every refresh: plotext takes some milliseconds for the course of the month.
+                self._drawn = drawing
+                self._lines = lines(*drawing)
             chart.show(self._lines)
 
 
