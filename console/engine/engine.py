@@ -25,6 +25,7 @@ from console.engine.operations import Operations
 from console.engine.ownership import OwnerLock, SchedulerLock, problems_path
 from console.engine.problems import Problems
 from console.engine.queries import Queries
+from console.engine.restore_check import RestoreCheck
 from console.engine.rollout import Rollout
 from console.engine.scheduling.scheduler import Scheduler
 from console.engine.settings import EngineSettings, Timings
@@ -87,7 +88,8 @@ class Engine:
         )
         self._concerns = ConcernRunner(problems)
         self._supervisor = Supervisor(self._context, self._owners)
-        self.operations = Operations(self._context, self._supervisor, randomness)
+        restore_check = RestoreCheck(store, launches, folder / "runs.log")
+        self.operations = Operations(self._context, self._supervisor, randomness, restore_check)
         self.rollout = Rollout(self._context)
         self._scheduling = SchedulerLock(folder)
         self._scheduler = Scheduler(self._context, self.operations, self._scheduling, _info)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from console.store.errors import (
     StaleRun,
     StoreBusy,
+    StoreCopied,
     StoreDamaged,
     StoreError,
     StoreFull,
     StoreMissing,
     StoreNewer,
+    StoreOlder,
     StoreUnsafe,
 )
 
@@ -22,11 +24,13 @@ __all__ = [
     "OwnershipLost",
     "StaleRun",
     "StoreBusy",
+    "StoreCopied",
     "StoreDamaged",
     "StoreError",
     "StoreFull",
     "StoreMissing",
     "StoreNewer",
+    "StoreOlder",
     "StoreUnsafe",
 ]
 

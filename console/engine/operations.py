@@ -15,6 +15,7 @@ from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_i
 from console.domain.task import Fingerprint, Task
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreError
+from console.engine.restore_check import RestoreCheck
 from console.engine.run.cancel import try_cancel
 from console.engine.run.launch import for_target
 from console.engine.scheduling.cron import date_for, next_times
@@ -28,9 +29,16 @@ T = TypeVar("T")
 class Operations:
     """The operations on a state folder. Runs that they start are supervised by this process."""
 
-    def __init__(self, context: EngineContext, supervisor: Supervisor, randomness: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        context: EngineContext,
+        supervisor: Supervisor,
+        randomness: Callable[[int], bytes],
+        restore_check: RestoreCheck,
+    ) -> None:
         self._context = context
         self._supervisor = supervisor
+        self._restore_check = restore_check
         self._randomness = randomness
 
     def terms(self, request: LaunchRequest) -> LaunchTerms:
@@ -70,6 +78,7 @@ class Operations:
         """
         if self._context.settings.read_only:
             raise OperationRefused("this console is read-only: nothing is launched from here")
+        await self._restore_check.require_complete()
         result = await self._context.store.claims.claim(request, self.terms(request), self._context.clock.now())
         return await self._take_up(result)
 
@@ -79,6 +88,7 @@ class Operations:
         task = self._context.settings.task(run.task)
         if task is None or Fingerprint.of(for_target(task, run.target)) != run.fingerprint:
             raise OperationRefused("the task was edited after the proposal; decline it and launch again")
+        await self._restore_check.require_complete()
         now = self._context.clock.now()
         result = await self._context.store.claims.approve(
             run_id,

@@ -2,7 +2,7 @@
 
 A copied folder has every key that was taken until then, but none that the original takes afterwards; a backup that was
 put back has forgotten every key since. Launching from either can launch a key twice, so `ClaimRepository` refuses to
-launch from a copy until a person has accepted it, and the caller does the same for a backup (`find_lost_history`).
+launch from a copy until a person has accepted it, and the engine does the same for a backup (`find_lost_history`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from console.domain.run import RunId
 from console.domain.timestamps import Timestamp
 from console.store.controls import SELECT_META, UPSERT_META
 from console.store.database import Database, Transaction
-from console.store.errors import StoreCopied, StoreMissing, StoreOlder
+from console.store.errors import StoreCopied, StoreMissing
 from console.store.events import write_event
 from console.store.files import DATABASE, database_inode
 from console.store.log_records import note
@@ -151,12 +151,6 @@ class StoreIdentity:
             )
 
         return await self._database.read(unit)
-
-    async def require_complete(self, *, known_ev: int, run_ids: Iterable[RunId]) -> None:
-        """Raise StoreOlder if the database has lost history."""
-        lost = await self.lost_history(known_ev=known_ev, run_ids=run_ids)
-        if lost is not None:
-            raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
 
     async def accept_lost_history(self, lost: LostHistory, *, by: str, now: Timestamp) -> None:
         """Store that a person gives up this history, so that it does not count as lost any more; write a log note."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import click
@@ -21,13 +22,20 @@ TONES = {Level.OK: Tone.GOOD, Level.WARN: Tone.WATCH, Level.FAIL: Tone.BAD}
 
 
 @click.command("doctor")
+@click.option(
+    "--reconcile",
+    is_flag=True,
+    help="Let a copied state folder, or a restored one that is older than its log, launch again.",
+)
 @json_option
 @pass_invocation
-def doctor_command(invocation: Invocation) -> int:
-    """What would stop a launch, before one is tried. Changes nothing.
+def doctor_command(invocation: Invocation, reconcile: bool) -> int:
+    """What would stop a launch, before one is tried. Changes nothing without --reconcile.
 
     Exit: 0 nothing does, 8 the state store would, 2 the config or the API key would.
     """
+    if reconcile:
+        return asyncio.run(_reconcile(invocation))
     findings = []
     for finding in run_checks(_subject(invocation), (*STORE_CHECKS, *WORK_CHECKS, *AROUND_CHECKS)):
         findings.append(finding)
@@ -36,6 +44,18 @@ def doctor_command(invocation: Invocation) -> int:
     if invocation.json:
         invocation.out_json([_as_json(finding) for finding in findings])
     return exit_code_of_findings(findings)
+
+
+async def _reconcile(invocation: Invocation) -> int:
+    from console.doctor.reconcile import reconcile
+
+    decided = await reconcile(invocation.folder, by=invocation.by, now=SystemClock().now())
+    if invocation.json:
+        invocation.out_json({"reconciled": list(decided)})
+    else:
+        for line in decided or ("nothing to reconcile: the state folder is complete and in its place",):
+            invocation.say(line)
+    return ExitCode.OK
 
 
 def _subject(invocation: Invocation) -> Subject:

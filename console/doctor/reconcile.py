@@ -1,0 +1,40 @@
+"""`doctor --reconcile`: a person decides that a copied or restored state folder may launch again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from console.domain.text import sanitize
+from console.domain.timestamps import Timestamp
+from console.engine.errors import StoreCopied
+from console.engine.restore_check import RestoreCheck
+from console.journal.launch_journal import LaunchJournal
+from console.store.store import Store
+
+
+async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]:
+    """Accept that the folder is a copy and that its database has lost history; return a line for each decision.
+
+    Returns nothing if there was nothing to decide. Raises StoreError.
+    """
+    store = await Store.open(folder, now=now)
+    journal = LaunchJournal(folder / "launch.journal")
+    told = []
+    try:
+        try:
+            await store.identity.require_original()
+        except StoreCopied:
+            await store.identity.accept_copy(by=by, now=now)
+            told.append("this copy of the state folder may launch now; launch nothing from the one it was copied from")
+        lost = await RestoreCheck(store, journal, folder / "runs.log").lost_history()
+        if lost is not None:
+            await store.identity.accept_lost_history(lost, by=by, now=now)
+            told.append(f"{sanitize(lost.sentence)}; launches are possible again")
+            told.append("the keys of the lost runs are free: look at the service for what they have launched")
+            told += [f"lost: run {sanitize(run_id)}" for run_id in lost.run_ids]
+            if lost.known_ev > lost.last_ev:
+                told.append("`nightdesk log rebuild` writes runs.log anew from the database; the old file is kept")
+    finally:
+        journal.close()
+        await store.close()
+    return tuple(told)
