@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import msgspec
 
-from console.config.field_types import FieldType, UnknownWord, described, quoted
+from console.config.field_types import UnknownWord, accepted_by, described, nearest, quoted, rule_of
 from console.config.schema import Table
 from console.config.toml_positions import KeyPath, line_of
 from console.domain.text import sanitize
@@ -67,13 +66,6 @@ def dotted(where: KeyPath) -> str:
     return text.removeprefix(".")
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant, or None."""
-    import difflib  # imported late: only a file with errors needs it
-
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
-
-
 def decode(table_type: type[T], raw: object, where: KeyPath, errors: ErrorCollector) -> T | None:
     """Decode `raw` as that table, key by key; None if an error was added."""
     if not isinstance(raw, Mapping):
@@ -88,10 +80,10 @@ def decode(table_type: type[T], raw: object, where: KeyPath, errors: ErrorCollec
     for name, field in fields.items():
         if name in raw:
             try:
-                values[name] = msgspec.convert(raw[name], field.type, dec_hook=_read_kind)
-            except msgspec.ValidationError as error:
-                near = error.__cause__.near if isinstance(error.__cause__, UnknownWord) else None
-                errors.add((*where, name), _complaint(raw[name], error), accepted=accepted_by(field.type), near=near)
+                values[name] = _read(field.type, raw[name])
+            except ValueError as error:
+                near = error.near if isinstance(error, UnknownWord) else None
+                errors.add((*where, name), str(error), accepted=accepted_by(field.type), near=near)
                 sound = False
         elif field.required:
             errors.add((*where, name), "is missing", accepted=accepted_by(field.type))
@@ -105,22 +97,13 @@ def _fields(table_type: type[Any]) -> Mapping[str, msgspec.structs.FieldInfo]:
     return {field.encode_name: field for field in msgspec.structs.fields(table_type)}
 
 
-def _read_kind(kind: type[Any], value: object) -> Any:
-    assert issubclass(kind, FieldType)
-    return kind.read(value)
-
-
-def _complaint(value: object, error: msgspec.ValidationError) -> str:
-    # Errors of our field types are the cause; the messages of msgspec are about Python types and are replaced.
-    if isinstance(error.__cause__, ValueError):
-        return str(error.__cause__)
-    return f"is {quoted(value)}" if isinstance(value, str) and 0 < len(value) <= 20 else f"is {described(value)}"
-
-
-def accepted_by(annotation: Any) -> str:
-    """Say what a field of that type accepts."""
-    if get_origin(annotation) in (Union, UnionType):
-        return accepted_by(next(part for part in get_args(annotation) if part is not type(None)))
-    if get_origin(annotation) is Annotated:
-        return next(str(meta.description) for meta in get_args(annotation)[1:] if isinstance(meta, msgspec.Meta))
-    return "true or false" if annotation is bool else str(annotation.accepted)
+def _read(annotation: Any, value: object) -> Any:
+    """Convert a value of the file to that type. Raises ValueError with a complaint to follow the name of the key."""
+    if (rule := rule_of(annotation)) is not None:
+        return rule.read(value)
+    try:
+        return msgspec.convert(value, annotation)
+    except msgspec.ValidationError:
+        # The messages of msgspec are about Python types.
+        shown = quoted(value) if isinstance(value, str) and 0 < len(value) <= 20 else described(value)
+        raise ValueError(f"is {shown}") from None

@@ -1,16 +1,22 @@
 """Types of config values beyond the ones that msgspec knows: what each accepts, and how it is converted.
 
-Numbers are read as the decimals that were written and not as binary fractions: 0.1 s is exactly 100 ms.
+Each type is an ordinary one, annotated with the `Rule` by which it is read from the file. Numbers are read as the
+decimals that were written and not as binary fractions: 0.1 s is exactly 100 ms.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import ClassVar, Self
+from functools import partial
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 from zoneinfo import ZoneInfo, available_timezones
 
+import msgspec
 from cronsim import CronSim, CronSimError
 
 from console.domain.key import TARGET_ACCEPTED, check_target
@@ -29,245 +35,177 @@ class UnknownWord(ValueError):
         self.near = near
 
 
-class FieldType:
-    """Base of the types below, which msgspec decodes through `read`."""
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How a value of one type is read from the file."""
 
-    __slots__ = ()
-    accepted: ClassVar[str]
+    accepted: str
     """What is accepted, for messages."""
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        """Convert the value from the file. Raises ValueError with the bare complaint."""
-        raise NotImplementedError
+    read: Callable[[object], Any]
+    """Converts the value. Raises ValueError with a complaint to follow the name of the key."""
 
 
-class Number(FieldType):
-    """A decimal, stored as an integer count of 10^-`places`."""
-
-    __slots__ = ("scaled",)
-    places: ClassVar[int]
-    least: ClassVar[str]
-    most: ClassVar[str]
-
-    def __init__(self, scaled: int) -> None:
-        self.scaled = scaled
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        return cls(cls.scale(value))
-
-    @classmethod
-    def scale(cls, value: object) -> int:
-        """Return `value` as an integer count of 10^-`places`. Raises ValueError."""
-        if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            raise ValueError(f"is {described(value)}")
-        number = Decimal(value)
-        if not number.is_finite():
-            raise ValueError(f"is {str(value).lower()}")
-        if not Decimal(cls.least) <= number <= Decimal(cls.most):
-            raise ValueError(f"{value} is out of range")
-        # A number within the range has few digits, so the scaling is exact.
-        scaled = number.scaleb(cls.places)
-        if scaled != scaled.to_integral_value():
-            shown = sanitize(str(value), limit=40)
-            if not cls.places:
-                raise ValueError(f"{shown} is not a whole number")
-            raise ValueError(f"{shown} has more than {cls.places} digits after the decimal point")
-        return int(scaled)
-
-
-class Seconds(Number):
-    """A duration, stored in milliseconds."""
-
-    __slots__ = ()
-    places = 3
-    least, most = "1", "2592000"
-    accepted = "seconds from 1 to 2592000, fractions allowed"
-
-
-class PollSeconds(Number):
-    """A poll interval, stored in milliseconds."""
-
-    __slots__ = ()
-    places = 3
-    least, most = "0.1", "300"
-    accepted = "seconds from 0.1 to 300, fractions allowed"
-
-
-class UnitCount(Number):
-    """The budget of one launch, stored in milli-units."""
-
-    __slots__ = ()
-    places = 3
-    least, most = "0.001", "1000000000000"
-    accepted = "units from 0.001 to 10^12, with up to 3 digits after the decimal point"
-
-
-class Weight(Number):
-    """A weight, stored in thousandths."""
-
-    __slots__ = ()
-    places = 3
-    least, most = "0", "1"
-    accepted = "a number from 0 to 1, with up to 3 digits after the decimal point"
-
-
-class Money(Number):
-    """A price, stored in millionths of a currency unit."""
-
-    __slots__ = ()
-    places = 6
-    least, most = "0", "1000000"
-    accepted = "money per million tokens from 0 to 1000000, with up to 6 digits after the decimal point"
-
-
-class UnitCap(FieldType):
-    """A cap in milli-units; `limit` is None for unlimited."""
-
-    __slots__ = ("limit",)
-    accepted = 'units from 0 to 10^12, with up to 3 digits after the decimal point, or "unlimited"'
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        if value == UNLIMITED:
-            return cls(None)
-        return cls(_CapUnits.scale(value))
-
-
-class _CapUnits(UnitCount):
-    __slots__ = ()
-    least = "0"
-
-
-class RunCap(FieldType):
-    """A cap in launches; `limit` is None for unlimited."""
-
-    __slots__ = ("limit",)
-    accepted = 'a whole number from 0 to 100000, or "unlimited"'
-
-    def __init__(self, limit: int | None) -> None:
-        self.limit = limit
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        if value == UNLIMITED:
-            return cls(None)
-        return cls(_Count.scale(value))
-
-
-class _Count(Number):
-    __slots__ = ()
-    places = 0
-    least, most = "0", "100000"
-
-
-class Zone(FieldType):
-    """A time zone known to this system."""
-
-    __slots__ = ("name",)
-    accepted = "a time zone such as Europe/Berlin or UTC"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        if not isinstance(value, str):
-            raise ValueError(f"is {described(value)}")
-        try:
-            ZoneInfo(value)
-        # ZoneInfo reads a file of that name; it may also find a folder, or the name may be too long.
-        except (KeyError, ValueError, OSError):
-            import difflib  # imported late: only a file with errors needs it
-
-            near = next(iter(difflib.get_close_matches(value, available_timezones(), n=1)), None)
-            raise UnknownWord(f"{quoted(value)} is not a known time zone", near) from None
-        return cls(value)
-
-
-class Schedule(FieldType):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CronSchedule:
     """A cron expression of five fields that has a next time."""
 
-    __slots__ = ("expression", "repeats_in_a_day")
-    accepted = 'cron with five fields, such as "0 3 * * *"'
-
-    def __init__(self, expression: str, *, repeats_in_a_day: bool) -> None:
-        self.expression = expression
-        self.repeats_in_a_day = repeats_in_a_day
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        if not isinstance(value, str):
-            raise ValueError(f"is {described(value)}")
-        if len(value.split()) != 5:
-            raise ValueError(f"{quoted(value)} has {len(value.split())} fields")
-        try:
-            cron = CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
-            next(cron)
-        except CronSimError as error:
-            raise ValueError(f"{quoted(value)} has a {str(error).lower()}") from None
-        except StopIteration:
-            raise ValueError(f"{quoted(value)} never fires") from None
-        return cls(" ".join(value.split()), repeats_in_a_day=len(cron.minutes) * len(cron.hours) > 1)
+    expression: str
+    repeats_in_a_day: bool
 
 
-class Target(FieldType):
-    """The target of a task, checked as any other target is."""
-
-    __slots__ = ("text",)
-    accepted = TARGET_ACCEPTED
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        if not isinstance(value, str):
-            raise ValueError(f"is {described(value)}")
-        return cls(check_target(value))
+def rule_of(annotation: Any) -> Rule | None:
+    """Return the rule of a type, or of the type beside None; None for a type that msgspec reads itself."""
+    if get_origin(annotation) in (Union, UnionType):
+        return next((rule for part in get_args(annotation) if (rule := rule_of(part)) is not None), None)
+    return next((meta for meta in getattr(annotation, "__metadata__", ()) if isinstance(meta, Rule)), None)
 
 
-class BaseUrl(FieldType):
-    """The base URL of the service: https, except on this machine itself."""
-
-    __slots__ = ("url",)
-    accepted = ACCEPTED
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    @classmethod
-    def read(cls, value: object) -> Self:
-        if not isinstance(value, str):
-            raise ValueError(f"is {described(value)}")
-        try:
-            service_root(value, "v1")
-        except ValueError as error:
-            # The message names the key and what is accepted, which every error of a config file adds anyway.
-            raise ValueError(
-                re.split(r"[;:] (?:not a URL; )?expected", str(error))[0].removeprefix("base_url ")
-            ) from None
-        return cls(value.rstrip("/"))
+def accepted_by(annotation: Any) -> str:
+    """Say what a field of that type accepts."""
+    if (rule := rule_of(annotation)) is not None:
+        return rule.accepted
+    if get_origin(annotation) in (Union, UnionType):
+        return accepted_by(next(part for part in get_args(annotation) if part is not type(None)))
+    if get_origin(annotation) is Annotated:
+        return next(str(meta.description) for meta in get_args(annotation)[1:] if isinstance(meta, msgspec.Meta))
+    return "true or false"
 
 
-class ProxyUrl(FieldType):
-    """The address of an HTTP proxy."""
+def read_decimal(value: object, *, places: int, least: str, most: str) -> int:
+    """Return a decimal as an integer count of 10^-`places`. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise ValueError(f"is {described(value)}")
+    number = Decimal(value)
+    if not number.is_finite():
+        raise ValueError(f"is {str(value).lower()}")
+    if not Decimal(least) <= number <= Decimal(most):
+        raise ValueError(f"{value} is out of range")
+    # A number within the range has few digits, so the scaling is exact.
+    scaled = number.scaleb(places)
+    if scaled != scaled.to_integral_value():
+        shown = sanitize(str(value), limit=40)
+        if not places:
+            raise ValueError(f"{shown} is not a whole number")
+        raise ValueError(f"{shown} has more than {places} digits after the decimal point")
+    return int(scaled)
 
-    __slots__ = ("url",)
-    accepted = PROXY_ACCEPTED
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+def _read_cap(value: object, *, places: int, most: str) -> int | None:
+    return None if value == UNLIMITED else read_decimal(value, places=places, least="0", most=most)
 
-    @classmethod
-    def read(cls, value: object) -> Self:
-        if not isinstance(value, str):
-            raise ValueError(f"is {described(value)}")
-        return cls(proxy_address(value))
+
+def _read_text(value: object, convert: Callable[[str], Any]) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"is {described(value)}")
+    return convert(value)
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    # ZoneInfo reads a file of that name; it may also find a folder, or the name may be too long.
+    except (KeyError, ValueError, OSError):
+        raise UnknownWord(f"{quoted(name)} is not a known time zone", nearest(name, available_timezones())) from None
+    return name
+
+
+def _schedule(expression: str) -> CronSchedule:
+    if len(expression.split()) != 5:
+        raise ValueError(f"{quoted(expression)} has {len(expression.split())} fields")
+    try:
+        cron = CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
+        next(cron)
+    except CronSimError as error:
+        raise ValueError(f"{quoted(expression)} has a {str(error).lower()}") from None
+    except StopIteration:
+        raise ValueError(f"{quoted(expression)} never fires") from None
+    return CronSchedule(
+        expression=" ".join(expression.split()), repeats_in_a_day=len(cron.minutes) * len(cron.hours) > 1
+    )
+
+
+def _base_url(url: str) -> str:
+    try:
+        service_root(url, "v1")
+    except ValueError as error:
+        # The message names the key and what is accepted, which every error of a config file adds anyway.
+        raise ValueError(re.split(r"[;:] (?:not a URL; )?expected", str(error))[0].removeprefix("base_url ")) from None
+    return url.rstrip("/")
+
+
+def _text_rule(accepted: str, convert: Callable[[str], Any]) -> Rule:
+    return Rule(accepted, partial(_read_text, convert=convert))
+
+
+Seconds = Annotated[
+    int,
+    Rule(
+        "seconds from 1 to 2592000, fractions allowed",
+        partial(read_decimal, places=3, least="1", most="2592000"),
+    ),
+]
+"""A duration, stored in milliseconds."""
+PollSeconds = Annotated[
+    int,
+    Rule(
+        "seconds from 0.1 to 300, fractions allowed",
+        partial(read_decimal, places=3, least="0.1", most="300"),
+    ),
+]
+"""A poll interval, stored in milliseconds."""
+UnitCount = Annotated[
+    int,
+    Rule(
+        "units from 0.001 to 10^12, with up to 3 digits after the decimal point",
+        partial(read_decimal, places=3, least="0.001", most="1000000000000"),
+    ),
+]
+"""The budget of one launch, stored in milli-units."""
+Weight = Annotated[
+    int,
+    Rule(
+        "a number from 0 to 1, with up to 3 digits after the decimal point",
+        partial(read_decimal, places=3, least="0", most="1"),
+    ),
+]
+"""A weight, stored in thousandths."""
+Money = Annotated[
+    int,
+    Rule(
+        "money per million tokens from 0 to 1000000, with up to 6 digits after the decimal point",
+        partial(read_decimal, places=6, least="0", most="1000000"),
+    ),
+]
+"""A price, stored in millionths of a currency unit."""
+UnitCap = Annotated[
+    int | None,
+    Rule(
+        'units from 0 to 10^12, with up to 3 digits after the decimal point, or "unlimited"',
+        partial(_read_cap, places=3, most="1000000000000"),
+    ),
+]
+"""A cap in milli-units; None means unlimited."""
+RunCap = Annotated[
+    int | None,
+    Rule('a whole number from 0 to 100000, or "unlimited"', partial(_read_cap, places=0, most="100000")),
+]
+"""A cap in launches; None means unlimited."""
+Zone = Annotated[str, _text_rule("a time zone such as Europe/Berlin or UTC", _zone)]
+"""The name of a time zone known to this system."""
+Schedule = Annotated[CronSchedule, _text_rule('cron with five fields, such as "0 3 * * *"', _schedule)]
+Target = Annotated[str, _text_rule(TARGET_ACCEPTED, check_target)]
+"""The target of a task, checked as any other target is."""
+BaseUrl = Annotated[str, _text_rule(ACCEPTED, _base_url)]
+"""The base URL of the service: https, except on this machine itself."""
+ProxyUrl = Annotated[str, _text_rule(PROXY_ACCEPTED, proxy_address)]
+"""The address of an HTTP proxy."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that was probably meant, or None."""
+    import difflib  # imported late: only a file with errors needs it
+
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
 
 
 def quoted(text: str) -> str:

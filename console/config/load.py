@@ -99,10 +99,10 @@ class _Reader:
             path=self._path,
             provider=ProviderSettings(
                 kind=provider.kind,
-                base_url=provider.base_url.url,
+                base_url=provider.base_url,
                 api_version=provider.api_version,
                 api_key=key,
-                proxy=provider.proxy.url if provider.proxy else None,
+                proxy=provider.proxy,
                 ca_file=ca_file,
             ),
             store=StoreSettings(state_dir=state_dir, name=store.name),
@@ -111,7 +111,7 @@ class _Reader:
             units=_units(units),
             prices=prices,
             rollout=_rollout(rollout),
-            poll_ms=provider.poll_seconds.scaled,
+            poll_ms=provider.poll_seconds,
             console_schedules=scheduler.console,
             console=ConsoleSettings(
                 theme=console.theme,
@@ -190,7 +190,7 @@ class _Reader:
             folder=self._path.parent,
             provider=provider,
             defaults=defaults,
-            zone=caps.time_zone.name if caps else "UTC",
+            zone=caps.time_zone if caps else "UTC",
             errors=self._errors,
         )
         tasks: list[tuple[Task, KeyPath]] = []
@@ -206,16 +206,16 @@ class _Reader:
 
 def _caps(table: CapsTable) -> Caps:
     return Caps(
-        daily_units=table.daily_units.limit,
-        monthly_units=table.monthly_units.limit,
-        daily_runs=table.daily_runs.limit,
-        concurrent_runs=table.concurrent_runs.limit,
-        time_zone=table.time_zone.name,
+        daily_units=table.daily_units,
+        monthly_units=table.monthly_units,
+        daily_runs=table.daily_runs,
+        concurrent_runs=table.concurrent_runs,
+        time_zone=table.time_zone,
     )
 
 
 def _units(table: UnitsTable) -> Units:
-    return Units(tokens_per_unit=table.tokens_per_unit, cached_weight_milli=table.cached_weight.scaled)
+    return Units(tokens_per_unit=table.tokens_per_unit, cached_weight_milli=table.cached_weight)
 
 
 def _rollout(table: RolloutTable) -> RolloutRules:
@@ -223,15 +223,15 @@ def _rollout(table: RolloutTable) -> RolloutRules:
         manual_clean_runs=table.manual_clean_runs,
         semi_clean_runs=table.semi_clean_runs,
         demote_on=table.demote_on,
-        approval_ms=table.approval_seconds.scaled,
+        approval_ms=table.approval_seconds,
     )
 
 
 def _price(table: PriceTable) -> Price:
     cached = table.input if table.cached is None else table.cached
     return Price(
-        input_micro=table.input.scaled,
-        cached_micro=cached.scaled,
-        output_micro=table.output.scaled,
+        input_micro=table.input,
+        cached_micro=cached,
+        output_micro=table.output,
         currency=table.currency,
     )

@@ -72,7 +72,7 @@ class ProviderTable(Table, frozen=True, kw_only=True):
     """`[provider]`"""
 
     kind: Annotated[Literal["gemini"], Meta(description='"gemini"')] = "gemini"
-    base_url: BaseUrl = BaseUrl("https://generativelanguage.googleapis.com")
+    base_url: BaseUrl = "https://generativelanguage.googleapis.com"
     api_version: Version = "v1beta"
     api_key_env: EnvName | None = None
     api_key_file: OneLine | None = None
@@ -80,7 +80,7 @@ class ProviderTable(Table, frozen=True, kw_only=True):
     ca_file: OneLine | None = None
     agent: Word = "antigravity-preview-09-2026"
     model: Word = "gemini-3.8-flash"
-    poll_seconds: PollSeconds = PollSeconds(5_000)
+    poll_seconds: PollSeconds = 5_000
     sandbox: Word = "own"
     tools: Tools = ()
     network: Network | None = None
@@ -100,7 +100,7 @@ class UnitsTable(Table, frozen=True, kw_only=True):
     """`[units]`"""
 
     tokens_per_unit: Tokens = 10_000
-    cached_weight: Weight = Weight(100)
+    cached_weight: Weight = 100
 
 
 class CapsTable(Table, frozen=True, kw_only=True):
@@ -110,7 +110,7 @@ class CapsTable(Table, frozen=True, kw_only=True):
     monthly_units: UnitCap
     daily_runs: RunCap
     concurrent_runs: RunCap
-    time_zone: Zone = Zone("UTC")
+    time_zone: Zone = "UTC"
 
 
 class PriceTable(Table, frozen=True, kw_only=True):
@@ -126,10 +126,10 @@ class PriceTable(Table, frozen=True, kw_only=True):
 class DefaultsTable(Table, frozen=True, kw_only=True):
     """`[defaults]`"""
 
-    max_seconds: Seconds = Seconds(600_000)
-    budget_units: UnitCount = UnitCount(50_000)
+    max_seconds: Seconds = 600_000
+    budget_units: UnitCount = 50_000
     cut_off: CutOffWord = "reached"
-    stall_seconds: Seconds = Seconds(300_000)
+    stall_seconds: Seconds = 300_000
     max_attempts: Attempts = 1
     retry_on: RetryOn = ("failed",)
 
@@ -140,7 +140,7 @@ class RolloutTable(Table, frozen=True, kw_only=True):
     manual_clean_runs: Count = 1
     semi_clean_runs: Count = 3
     demote_on: DemoteOn = ("timeout", "budget", "failed", "unconfirmed")
-    approval_seconds: Seconds = Seconds(43_200_000)
+    approval_seconds: Seconds = 43_200_000
 
 
 class SchedulerTable(Table, frozen=True, kw_only=True):

@@ -39,7 +39,7 @@ class TaskReader:
         return Task(
             name=table.name,
             type=table.type,
-            target=table.target.text if table.target else table.name,
+            target=_or(table.target, table.name),
             prompt=prompt,
             agent=_or(table.agent, self._provider.agent),
             model=_or(table.model, self._provider.model),
@@ -49,7 +49,7 @@ class TaskReader:
             system_instruction=_or(table.system_instruction, self._provider.system_instruction),
             guardrails=self._guardrails(table),
             schedule=table.schedule.expression if table.schedule else None,
-            time_zone=table.time_zone.name if table.time_zone else self._zone,
+            time_zone=_or(table.time_zone, self._zone),
             window=window,
             missed=MissedPolicy(table.missed),
         )
@@ -57,14 +57,14 @@ class TaskReader:
     def _guardrails(self, table: TaskTable) -> Guardrails:
         defaults = self._defaults
         return Guardrails(
-            max_ms=_or(table.max_seconds, defaults.max_seconds).scaled,
-            budget=_or(table.budget_units, defaults.budget_units).scaled,
+            max_ms=_or(table.max_seconds, defaults.max_seconds),
+            budget=_or(table.budget_units, defaults.budget_units),
             cut_off=CutOff(_or(table.cut_off, defaults.cut_off)),
-            stall_ms=_or(table.stall_seconds, defaults.stall_seconds).scaled,
+            stall_ms=_or(table.stall_seconds, defaults.stall_seconds),
             max_attempts=_or(table.max_attempts, defaults.max_attempts),
             retry_on=_or(table.retry_on, defaults.retry_on),
-            daily_units=table.daily_units.limit if table.daily_units else None,
-            daily_runs=table.daily_runs.limit if table.daily_runs else None,
+            daily_units=table.daily_units,
+            daily_runs=table.daily_runs,
         )
 
     def _window(self, table: TaskTable, where: KeyPath) -> str | None:

@@ -1,7 +1,7 @@
 """The journal of run ids received from the provider, on disk before the database has them.
 
-A crash between the reply to a launch request and the database commit therefore loses no run. Kept apart from `runs_log`
-because this file is written first and read back; `runs.log` is derived from the database.
+A crash between the reply to a launch request and the database commit therefore loses no run. Kept apart because this
+file is written first and read back, while `runs.log` is derived from the database.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from console.config import KeySource, Settings, StoreSettings, load
 from console.config.example import example_text
-from console.config.field_types import Number, PollSeconds, Seconds, UnitCount
+from console.config.field_types import PollSeconds, read_decimal, rule_of
 from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, MissedPolicy
@@ -141,15 +141,16 @@ def test_the_file_that_init_writes_loads_as_it_is(folder: Path) -> None:
     assert settings.prices == {}, "nobody else's prices are taken for ours"
 
 
-@given(st.integers(1000, 2_592_000_000), st.sampled_from([Seconds, UnitCount]))
-def test_thousandths_are_kept_exactly(scaled: int, kind: type[Number]) -> None:
-    assert kind.read(Decimal(scaled) / 1000).scaled == scaled
+@given(st.integers(1000, 2_592_000_000))
+def test_thousandths_are_kept_exactly(scaled: int) -> None:
+    assert read_decimal(Decimal(scaled) / 1000, places=3, least="1", most="2592000") == scaled
 
 
-def test_a_tenth_of_a_second_is_a_hundred_milliseconds() -> None:
-    assert PollSeconds.read(Decimal("0.1")).scaled == 100
-    assert PollSeconds.read(Decimal("1e2")).scaled == 100_000
-    assert PollSeconds.read(300).scaled == 300_000
+@pytest.mark.parametrize(("written", "stored"), [("0.1", 100), ("1e2", 100_000), ("300", 300_000)])
+def test_seconds_are_stored_in_milliseconds(written: str, stored: int) -> None:
+    rule = rule_of(PollSeconds)
+    assert rule is not None
+    assert rule.read(Decimal(written)) == stored
 
 
 def test_the_state_folder_starts_at_the_folder_of_the_file(folder: Path, home: Path) -> None:

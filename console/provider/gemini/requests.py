@@ -1,4 +1,7 @@
-"""Bodies of the requests. Each launch runs in the background, is stored, and has a token limit at the service."""
+"""Bodies of the requests. Each launch runs in the background, is stored, and has a token limit at the service.
+
+Kept apart because what is sent is reviewed on its own.
+"""
 
 from __future__ import annotations
 

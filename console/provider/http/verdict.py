@@ -2,7 +2,7 @@
 
 An exception of httpx proves that nothing was sent only if it is raised before the first byte of the request. A refusal
 proves that nothing was launched only with an error body of the service: a bare 4xx may come from a machine in between,
-after the request went through.
+after the request went through. Kept apart because this is the rule on which "at most one launch" rests.
 """
 
 from __future__ import annotations
