@@ -40,7 +40,8 @@ def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> Terminal:
     terminal.reads("UTC")
     terminal.type("l")
     terminal.reads("Launch which task")
-    terminal.type("endless")
+    # Few keys at once: many would be taken for pasted text, and the Enter after them would be ignored.
+    terminal.type("en")
     terminal.reads("endless")
     terminal.type("\r")
     terminal.reads("Launch endless")
