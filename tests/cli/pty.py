@@ -40,6 +40,16 @@ class Terminal:
             self._read(0.1)
         self.seen = self.seen[self.seen.index(text.encode()) + len(text.encode()) :]
 
+    def settles(self, *, within: float = 20) -> None:
+        """Returns once nothing was painted for a while. Fails where painting goes on."""
+        until = time.monotonic() + within
+        while True:
+            before = len(self.seen)
+            self._read(0.3)
+            if len(self.seen) == before:
+                return
+            assert time.monotonic() < until, f"it paints on; last seen {self.seen[-2000:]!r}"
+
     def drop(self) -> None:
         """The line drops: the kernel hangs up."""
         os.close(self._master)
