@@ -35,7 +35,8 @@ def log(subject: Subject) -> Results:
         return
     with inspect_database(subject.folder) as found:
         newest, unlogged = found.last_ev, found.unlogged
-    if last > newest:
+        accepted_ev, _ = found.accepted_loss
+    if last > max(newest, accepted_ev):
         yield (
             Level.FAIL,
             f"the log knows event {last}, the database only {newest}: it is older than its log and forgot runs",
@@ -59,6 +60,8 @@ def launches(subject: Subject) -> Results:
     if not received and not (subject.folder / DATABASE).exists():
         return
     with inspect_database(subject.folder) as found:
+        _, accepted = found.accepted_loss
+        received = {run_id: remote_id for run_id, remote_id in received.items() if run_id not in accepted}
         unknown, unlinked = found.unknown(received), found.without_remote(received)
     if unknown:
         told = f"{len(unknown)} launched runs are not in the database, which is older than the journal"

@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 
 from console.doctor.runner import Area, Check, Level, Results, Subject
+from console.domain.text import sanitize
 from console.store.diagnostics import check_integrity, inspect_database, latest_schema
 from console.store.files import (
     BESIDE,
@@ -20,6 +21,7 @@ from console.store.files import (
     free_bytes,
     read_state_id,
 )
+from console.store.identity import DatabasePlace, copy_sentence
 from console.store.pragmas import JournalMode, safe_journal_mode, sqlite_version
 
 OTHER_FILES = ("runs.log", "runs.log.lock", "launch.journal", "diag.log", "scheduler.lock", "owners")
@@ -99,11 +101,13 @@ def identity(subject: Subject) -> Results:
             else:
                 yield Level.FAIL, f"{told}, though {STATE_ID} says that it held runs; restore it from a backup"
             return
-        held = found.identity
+        held, original = found.identity, found.original
     if state_id is None:
         yield Level.WARN, f"{STATE_ID} is missing beside the database; the next launch writes it"
     elif held != state_id:
         yield Level.FAIL, f"the database is not the one that {STATE_ID} names; restore the right one"
+    elif original is not None and (place := DatabasePlace.of(subject.folder)) and not place.is_same_file(original):
+        yield Level.FAIL, sanitize(copy_sentence(subject.folder, original))
     else:
         yield Level.OK, f"{STATE_ID} and {DATABASE} belong together"
 

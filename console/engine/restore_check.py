@@ -18,6 +18,8 @@ from console.store.store import Store
 
 NEWEST_LINES = 1_000
 """Lines of runs.log among which the highest record number is looked for; lines may be out of order."""
+NEWEST_RUNS = 1_000
+"""Launched runs that are looked up; run ids sort by time, and a backup has lost the newest ones."""
 
 
 class RestoreCheck:
@@ -44,9 +46,9 @@ class RestoreCheck:
         A file that cannot be read proves nothing. The files are read before the database, so that a record that is
         written meanwhile does not count as lost.
         """
-        known_ev, launched = 0, set[RunId]()
+        known_ev, launched = 0, list[RunId]()
         with suppress(JournalError), LogReader(self._log_path, last=NEWEST_LINES) as reader:
             known_ev = max((line.record.ev for line in reader.read()), default=0)
         with suppress(JournalError):
-            launched = set(self._launches.read())
+            launched = sorted(self._launches.read())[-NEWEST_RUNS:]
         return await self._store.identity.lost_history(known_ev=known_ev, run_ids=launched)

@@ -25,6 +25,7 @@ from console.store.controls import SELECT_META, SELECT_OWNERS, SELECT_PAUSE, Own
 from console.store.errors import StoreDamaged, StoreError, StoreMissing, translate_sqlite_errors
 from console.store.fast_read import list_open
 from console.store.files import DATABASE
+from console.store.identity import ACCEPTED_LOSS, PLACE, DatabasePlace, parse_accepted_loss, parse_place
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri
 
 INSPECTION_BUSY_MS = 2_000
@@ -68,6 +69,16 @@ class DatabaseInspector:
     def identity(self) -> str | None:
         """The id that `state.id` must hold."""
         return self.meta(ID)
+
+    @property
+    def original(self) -> DatabasePlace | None:
+        """The place of the database at its first launch, or None if it has not launched."""
+        return parse_place(self.meta(PLACE))
+
+    @property
+    def accepted_loss(self) -> tuple[int, frozenset[str]]:
+        """The newest log record and the runs that a person has given up after a restore."""
+        return parse_accepted_loss(self.meta(ACCEPTED_LOSS))
 
     @property
     def owners(self) -> tuple[OwnerRow, ...]:

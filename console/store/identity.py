@@ -20,7 +20,7 @@ from console.store.errors import StoreCopied, StoreMissing
 from console.store.events import write_event
 from console.store.files import DATABASE, database_inode
 from console.store.log_records import note
-from console.store.rows import damage_if_unreadable, int_of
+from console.store.rows import damage_if_unreadable, int_of, text_of
 from console.store.statements import fetch_all, fetch_one
 
 PLACE = "database_place"
@@ -180,27 +180,42 @@ async def require_original(tx: Transaction, folder: Path, *, record: bool = Fals
         if record:
             await _store_place(tx, place)
     elif not place.is_same_file(recorded):
-        raise StoreCopied(
-            f"the state folder {folder} is a copy of {recorded.folder}: nothing is launched from it until a person"
-            " accepts it with `nightdesk doctor --reconcile`"
-        )
+        raise StoreCopied(copy_sentence(folder, recorded))
+
+
+def copy_sentence(folder: Path, recorded: DatabasePlace) -> str:
+    """Return the line that tells the operator that `folder` is a copy of the recorded place."""
+    return (
+        f"the state folder {folder} is a copy of {recorded.folder}: nothing is launched from it until a person"
+        " accepts it with `nightdesk doctor --reconcile`"
+    )
+
+
+def parse_place(text: str | None) -> DatabasePlace | None:
+    """Return the place stored under PLACE, or None if there is none. Raises StoreDamaged."""
+    if text is None:
+        return None
+    with damage_if_unreadable("the recorded place of the database"):
+        return DatabasePlace(**json.loads(text))
+
+
+def parse_accepted_loss(text: str | None) -> tuple[int, frozenset[str]]:
+    """Return the record number and the run ids stored under ACCEPTED_LOSS. Raises StoreDamaged."""
+    if text is None:
+        return 0, frozenset()
+    with damage_if_unreadable("the history that was given up"):
+        loss = json.loads(text)
+        return int(loss["ev"]), frozenset(map(str, loss["runs"]))
 
 
 async def _load_accepted_loss(tx: Transaction) -> tuple[int, frozenset[str]]:
     row = await fetch_one(tx, SELECT_META, {"name": ACCEPTED_LOSS})
-    if row is None:
-        return 0, frozenset()
-    with damage_if_unreadable("the history that was given up"):
-        loss = json.loads(row["value"])
-        return int(loss["ev"]), frozenset(map(str, loss["runs"]))
+    return parse_accepted_loss(text_of(row, "value") if row else None)
 
 
 async def _load_place(tx: Transaction) -> DatabasePlace | None:
     row = await fetch_one(tx, SELECT_META, {"name": PLACE})
-    if row is None:
-        return None
-    with damage_if_unreadable("the recorded place of the database"):
-        return DatabasePlace(**json.loads(row["value"]))
+    return parse_place(text_of(row, "value") if row else None)
 
 
 async def _store_place(tx: Transaction, place: DatabasePlace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -285,3 +286,36 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
     assert code == 8
     assert "Permission denied" in out
     assert "internal error" not in out
+
+
+def test_a_copied_folder_launches_only_after_it_was_reconciled(nightdesk: Nightdesk, tmp_path: Path) -> None:
+    nightdesk.launch("good")
+    original = tmp_path / "original"
+    nightdesk.state.rename(original)
+    shutil.copytree(original, nightdesk.state)
+
+    assert f"is a copy of {nightdesk.state}" in failing(examined(nightdesk))["identity"]
+    refused = nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02")
+    assert refused.code == 8
+    assert "`nightdesk doctor --reconcile`" in refused.err
+    done = nightdesk("doctor", "--reconcile")
+    assert done.code == 0
+    assert "this copy of the state folder may launch now" in done.out + done.err
+    assert not failing(examined(nightdesk))
+    assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02").code == 0
+
+
+def test_a_restored_database_launches_only_after_it_was_reconciled(nightdesk: Nightdesk, tmp_path: Path) -> None:
+    nightdesk.launch("good")
+    shutil.copyfile(nightdesk.state / "nightdesk.db", tmp_path / "backup.db")
+    forgotten = nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02", "--json").json
+    shutil.copyfile(tmp_path / "backup.db", nightdesk.state / "nightdesk.db")
+
+    assert set(failing(examined(nightdesk))) == {"log", "launches"}
+    assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02").code == 8
+    decided = nightdesk("doctor", "--reconcile", "--json")
+    assert decided.code == 0
+    assert f"lost: run {forgotten['run']}" in decided.json["reconciled"]
+    assert nightdesk("doctor", "--reconcile", "--json").json == {"reconciled": []}
+    assert not failing(examined(nightdesk))
+    assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02").code == 0
