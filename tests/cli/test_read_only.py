@@ -33,7 +33,7 @@ def ask_to_write(sitting: TerminalSession) -> None:
     sitting.type(":")
     sitting.shows("type to search")
     sitting.type("write")
-    sitting.shows(r"1 of \d+")
+    sitting.shows(r"\b1 of \d+")
     sitting.type("\r")
     sitting.shows(r"Leave read-only mode\?")
 
