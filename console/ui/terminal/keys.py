@@ -34,9 +34,9 @@ PASSES = 2
 first one."""
 HELD_S = 3.0
 """The time that keys wait for a dialog that is being prepared."""
-FOLLOW_S = 0.03
+FOLLOW_S = 0.02
 """The time that a decisive key waits to see whether others follow it."""
-BURST_S = 0.05
+BURST_S = 0.02
 BURST_KEYS = 4
 """So many different keys within BURST_S before or after one another are a burst; nobody types that fast."""
 
