@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from console.app import engine_settings
 from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
 from console.engine.housekeeping import BASELINE
-from console.engine.ownership import SchedulerLock, is_alive
-from console.engine.settings import Timings
+from console.engine.ownership import SchedulerLock, is_alive, problems_path
+from console.engine.problems import read_published
+from console.engine.queries import LAUNCHING
+from console.engine.settings import ProcessKind, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_reader import LogReader
 from console.store.diagnostics import inspect_database, latest_schema
@@ -85,6 +88,27 @@ def owners(subject: Subject) -> Results:
     named = ", ".join(f"{sanitize(row.kind)} (pid {row.pid})" for row in alive) or "nobody"
     dead = len(rows) - len(alive)
     yield Level.OK, f"alive: {named}" + (f"; {dead} died, their runs go to whoever looks next" if dead else "")
+
+
+def problems(subject: Subject) -> Results:
+    """Report what the living processes say does not work, and which of them judge by another config."""
+    with inspect_database(subject.folder) as found:
+        rows = found.owners
+    now_ms, told = subject.now.wall_ms, False
+    here = engine_settings(subject.settings, ProcessKind.COMMAND).fingerprint if subject.settings else ""
+    for row in rows:
+        folder = subject.folder / "owners"
+        if not is_alive(folder, row.id):
+            continue
+        published = read_published(problems_path(folder, row.id))
+        for problem in published.problems:
+            told = True
+            yield Level.OK if problem.over_ms is not None else Level.WARN, problem.line(now_ms)
+        if here and row.kind in LAUNCHING and published.config not in ("", here):
+            told = True
+            yield Level.WARN, f"{sanitize(row.kind)} process {row.pid} judges launches by another version of the config"
+    if not told:
+        yield Level.OK, "no living process reports one"
 
 
 def scheduler(subject: Subject) -> Results:
@@ -165,5 +189,7 @@ def _readable(subject: Subject) -> bool:
 
 
 _ALWAYS = tuple(Check(name=run.__name__, area=Area.STORE, run=run) for run in (log, launches))
-_WITH_A_STORE = tuple(Check(name=run.__name__, area=Area.STORE, run=run) for run in (owners, scheduler, runs, clock))
+_WITH_A_STORE = tuple(
+    Check(name=run.__name__, area=Area.STORE, run=run) for run in (owners, problems, scheduler, runs, clock)
+)
 WORK_CHECKS = (*_ALWAYS, *map(_on_a_store, _WITH_A_STORE))

@@ -21,9 +21,9 @@ from console.provider.contract import Provider
 from console.store.store import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class EngineContext:
-    """The ports and settings of one engine."""
+    """The ports and settings of one engine. Only `settings` is ever replaced, by `Engine.reload`."""
 
     store: Store
     log_flusher: LogFlusher

@@ -11,6 +11,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -67,7 +68,6 @@ class Engine:
 
         `key_trouble` says why there is no usable API key; None where there is one.
         """
-        self.settings = settings
         self._owners = folder / "owners"
         self._guards_runs = settings.kind.guards and not settings.read_only
         self._lock = OwnerLock(self._owners) if self._guards_runs else None
@@ -136,6 +136,29 @@ class Engine:
         if self.settings.schedules:
             concerns.append(Concern(name="schedule", round=self._scheduler.tick, every_s=tick))
         return tuple(concerns)
+
+    @property
+    def settings(self) -> EngineSettings:
+        """The settings in force."""
+        return self._context.settings
+
+    @property
+    def problems(self) -> Problems:
+        """What does not work now; commands report into it too."""
+        return self._context.problems
+
+    def reload(self, settings: EngineSettings) -> None:
+        """Judge launches by `settings` from here on. Kind and role of the process stay; limits of runs stay too."""
+        before = self._context.settings
+        self._context.settings = replace(
+            settings, kind=before.kind, read_only=before.read_only, schedules=before.schedules
+        )
+        self._scheduler.restart()
+        _info(f"config reloaded: {len(settings.tasks)} tasks")
+
+    def add_concern(self, concern: Concern) -> None:
+        """Repeat one more duty until this engine hands over."""
+        self._concerns.start((concern,))
 
     @property
     def usage(self) -> UsageReporter:
@@ -223,7 +246,8 @@ class Engine:
             self._context.problems.report("supervision", f"supervision does not come round: {', '.join(lagging)}")
         else:
             self._context.problems.clear("supervision")
-        self._context.problems.publish(problems_path(self._owners, self._context.owner))
+        path = problems_path(self._owners, self._context.owner)
+        self._context.problems.publish(path, config=self.settings.fingerprint)
 
     async def _withdraw(self) -> None:
         """Take this owner out of the store, for at most `stop_wait_s`: nobody needs it to take the runs over."""

@@ -35,6 +35,6 @@ class LogFlusher:
                     self._log.append(records, sync=True)
                     await self._store.outbox.mark_logged([record.ev for record in records])
         except (JournalError, StoreError) as error:
-            self._problems.report("log", f"the log is behind: {error}")
+            self._problems.report("runs.log", f"the log is behind: {error}")
         else:
-            self._problems.clear("log")
+            self._problems.clear("runs.log")

@@ -64,7 +64,7 @@ class Problems:
         self._entries: dict[str, Problem] = {}
         self._unexpected: set[str] = set()
         """Topics under which an exception was reported."""
-        self._published: tuple[Problem, ...] = ()
+        self._published: tuple[str, tuple[Problem, ...]] | None = None
 
     def report(self, topic: str, text: str, error: BaseException | None = None) -> None:
         """Show `text` under `topic` until it is cleared. With `error`, its traceback goes to the diagnostic log.
@@ -106,29 +106,38 @@ class Problems:
                 self._unexpected.discard(topic)
         return tuple(self._entries.values())
 
-    def publish(self, path: Path) -> None:
-        """Write the problems to `path` (mode 0600) where they changed since the last call. Raises OSError."""
+    def publish(self, path: Path, *, config: str) -> None:
+        """Write the problems to `path` (mode 0600) where they changed since the last call. Raises OSError.
+
+        `config` is the fingerprint of the settings this process judges by.
+        """
         entries = self.entries()
-        if entries == self._published:
+        if self._published == (config, entries):
             return
-        if not entries:
-            path.unlink(missing_ok=True)
-        else:
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            text = json.dumps({"pid": os.getpid(), "problems": [asdict(entry) for entry in entries]})
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            draft.replace(path)
-        self._published = entries
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        text = json.dumps({"pid": os.getpid(), "config": config, "problems": [asdict(entry) for entry in entries]})
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.replace(path)
+        self._published = (config, entries)
 
 
-def published_problems(path: Path) -> tuple[Problem, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What another process says of itself."""
+
+    config: str = ""
+    """The fingerprint of its settings."""
+    problems: tuple[Problem, ...] = ()
+
+
+def read_published(path: Path) -> Published:
     """What the process of that file published; empty where there is no file or it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         pid = int(found["pid"])
-        return tuple(
+        problems = tuple(
             Problem(
                 topic=sanitize(str(entry["topic"]), limit=80),
                 text=sanitize(str(entry["text"]), limit=TEXT_LIMIT),
@@ -140,5 +149,6 @@ def published_problems(path: Path) -> tuple[Problem, ...]:
             )
             for entry in found["problems"][:MOST]
         )
+        return Published(config=str(found["config"]), problems=problems)
     except (OSError, ValueError, KeyError, TypeError):
-        return ()
+        return Published()

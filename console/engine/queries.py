@@ -24,11 +24,15 @@ from console.engine.models import (
 )
 from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock, is_alive, problems_path
-from console.engine.problems import Problem, published_problems
+from console.engine.problems import Problem, read_published
 from console.engine.rollout import Rollout
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
 
 RECENT = 50
+LAUNCHING = ("console", "serve")
+"""Kinds of processes that launch again and again, by the config they have."""
+OTHER_CONFIG = "other config"
+"""Topic of the problem that another process judges by another config."""
 
 
 class Queries:
@@ -66,9 +70,17 @@ class Queries:
     def _problems_of_others(self, owners: Mapping[str, Owner]) -> tuple[Problem, ...]:
         """What the other living processes of this state folder report."""
         found: list[Problem] = []
+        here, now_ms = self._context.settings.fingerprint, self._context.clock.now().wall_ms
         for owner in owners.values():
-            if owner.alive and not owner.mine:
-                found += published_problems(problems_path(self._owners, owner.id))
+            if not owner.alive or owner.mine:
+                continue
+            published = read_published(problems_path(self._owners, owner.id))
+            found += published.problems
+            if owner.kind in LAUNCHING and self._context.settings.tasks and published.config not in ("", here):
+                text = f"this {owner.kind} judges launches by another version of the config: restart it"
+                found.append(
+                    Problem(topic=OTHER_CONFIG, text=text, since_ms=now_ms, last_ms=now_ms, count=1, pid=owner.pid)
+                )
         return tuple(found)
 
     async def _known_owners(self) -> dict[str, Owner]:

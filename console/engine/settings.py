@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -46,6 +47,13 @@ class EngineSettings:
     """Never schedules, takes over or writes."""
     schedules: bool = False
     """True where this process may be the scheduler of the state folder."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for two processes that judge launches alike: 16 hex digits over all that a launch depends on."""
+        prices = sorted(self.prices.items())
+        judged = repr((self.tasks, self.caps, self.units, prices, self.rollout, self.service))
+        return hashlib.sha256(judged.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @staticmethod
     def units_of(run: Run) -> Units:

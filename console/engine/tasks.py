@@ -44,6 +44,7 @@ class ConcernRunner:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake: dict[str, asyncio.Event] = {}
         self._begun: dict[str, float] = {}
+        self._failing: set[str] = set()
         self._store_failing: set[str] = set()
         self._stopping = False
         self.rounds: dict[str, int] = {}
@@ -113,12 +114,15 @@ class ConcernRunner:
             self._problems.report("store", str(error))
             return False
         except Exception as error:
+            self._failing.add(name)
             self._problems.report(name, f"{name}: {describe(error)}", error)
             return False
         finally:
             self._begun.pop(name, None)
             self.rounds[name] += 1
-        self._problems.clear(name)
+        if name in self._failing:
+            self._failing.discard(name)
+            self._problems.clear(name)
         self._store_failing.discard(name)
         if not self._store_failing:
             self._problems.clear("store")

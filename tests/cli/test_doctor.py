@@ -20,7 +20,7 @@ from tests.waiting import until_sync
 
 ALL = {
     *("folder", "files", "disk", "identity", "schema", "durability", "integrity"),
-    *("log", "launches", "owners", "scheduler", "runs", "clock"),
+    *("log", "launches", "owners", "problems", "scheduler", "runs", "clock"),
     *("config", "key", "terminal", "background"),
 }
 

@@ -13,6 +13,7 @@ from console.cli.render.run_json import cap_usage_json, instant
 from console.cli.render.runs import cap_usage_line
 from console.domain.limits import UNIT_CAPS, Cap, CapUsage
 from console.domain.usage import parse_decimal
+from console.engine.queries import OTHER_CONFIG
 
 TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
 
@@ -64,10 +65,11 @@ async def _raise(invocation: Invocation, cap: Cap, amount: int, *, task: str | N
 
 async def _print(invocation: Invocation) -> int:
     async with opened(invocation) as app:
-        settings = app.engine.settings
-        found: list[tuple[str | None, CapUsage]] = [
-            (None, cap_usage) for cap_usage in (await app.engine.queries.snapshot()).cap_usages
-        ]
+        settings, snapshot = app.engine.settings, await app.engine.queries.snapshot()
+        for problem in snapshot.problems:
+            if problem.topic == OTHER_CONFIG:
+                invocation.say(problem.line(snapshot.taken.wall_ms))
+        found: list[tuple[str | None, CapUsage]] = [(None, cap_usage) for cap_usage in snapshot.cap_usages]
         for task in settings.tasks:
             cap_usages = await app.store.ledger.cap_usages(settings.caps, app.clock.now(), task)
             found += [(task.name, own) for own in cap_usages if own.cap in TASK_CAPS and own.limit is not None]

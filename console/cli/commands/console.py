@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import click
 
+from console.cli.config_watch import ConfigWatch
 from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.cli.live_table import print_live
 from console.cli.opening import opened
+from console.config import Settings
 from console.engine.settings import ProcessKind
 from console.ui.terminal.capabilities import why_no_screen
 
@@ -32,6 +35,11 @@ def console_command(invocation: Invocation, read_only: bool, slow: bool, mouse: 
     return asyncio.run(_console(invocation, read_only=read_only, slow=slow, mouse=mouse, theme=theme))
 
 
+def _reloaded(invocation: Invocation, settings: Settings) -> None:
+    """The settings that are handed to a successor are those in force."""
+    invocation.loaded_settings = settings
+
+
 async def _console(invocation: Invocation, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
     from console.cli.screen import ScreenOptions, run_console_command
 
@@ -47,6 +55,8 @@ async def _console(invocation: Invocation, *, read_only: bool, slow: bool, mouse
     )
     while True:
         async with opened(invocation, ProcessKind.CONSOLE, settings=settings, read_only=read_only) as app:
+            if not read_only:
+                ConfigWatch(app.engine, invocation.config.path, settings, partial(_reloaded, invocation)).start()
             code = await run_console_command(invocation, app, options)
         if code is not None:
             return code

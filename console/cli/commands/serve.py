@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+from functools import partial
 
 import click
 
 from console.app import App
+from console.cli.config_watch import ConfigWatch
 from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import NoPlaceForSuccessor, hand_over
 from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.cli.opening import opened
 from console.cli.sd_notify import ServiceManager
-from console.cli.signals import ShutdownRequest, shutdown_on_signals
+from console.cli.signals import EXIT_CODES, ShutdownRequest, shutdown_on_signals
+from console.config import Settings
 from console.diag_log import logger
 from console.engine.settings import ProcessKind
 
@@ -36,7 +40,14 @@ async def _serve(invocation: Invocation) -> int:
     async with opened(invocation, ProcessKind.SERVE, settings=settings) as app:
         # An unattended launch without a key would only fill the history with runs that were not sent.
         app.provider.ready()
-        with shutdown_on_signals(on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
+        watch = ConfigWatch(app.engine, invocation.config.path, settings, partial(_reloaded, invocation))
+        watch.start()
+        signals = EXIT_CODES
+        if not invocation.stdin.isatty():
+            # Without a terminal that could hang up, SIGHUP is the service manager's word for reloading.
+            signals = {number: code for number, code in EXIT_CODES.items() if number is not signal.SIGHUP}
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.reload)
+        with shutdown_on_signals(*signals, on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
             tasks = len(settings.tasks)
             logger().info("serving %d tasks", tasks)
             manager.ready(f"serving {tasks} tasks")
@@ -65,6 +76,12 @@ async def _until_left(invocation: Invocation, app: App, shutdown: ShutdownReques
         else:
             manager.stopping()
             return code
+
+
+def _reloaded(invocation: Invocation, settings: Settings) -> None:
+    """The settings that are handed to a successor are those in force."""
+    invocation.loaded_settings = settings
+    _report(invocation, f"{invocation.config.path.name} reloaded: {len(settings.tasks)} tasks")
 
 
 def _report(invocation: Invocation, message: str) -> None:

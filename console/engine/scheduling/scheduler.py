@@ -38,6 +38,10 @@ class Scheduler:
         self._report = report
         self._begun = False
 
+    def restart(self) -> None:
+        """Compare the schedules with the stored cursors again, since the tasks may have changed."""
+        self._begun = False
+
     async def tick(self) -> None:
         """One round. A task or a retry that raises is reported by name and stops no other.
 
