@@ -17,15 +17,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from console.domain.text import sanitize
+
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _LINK = frozenset({errno.ELOOP, errno.EMLINK})
 
 
 class JournalError(Exception):
-    """A log file could not be used; `str()` is one line that names the file."""
+    """A log file could not be used; `str()` is one sanitized line that names the file."""
 
     written: int = 0
     """How many of the lines passed in are nevertheless complete in the file."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(sanitize(message))
 
 
 class JournalFull(JournalError):

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.log_record import LogParseError, format_line, parse_line
+from console.domain.text import is_sanitized
 from console.journal.log_files import JournalError, JournalFull, JournalUnsafe
 from console.journal.runs_log import LogWriter
 from tests.journal.samples import StutteringWrite, evs, no_space, record
@@ -159,6 +160,13 @@ def test_a_pipe_in_place_of_the_log_is_refused_and_does_not_block(path: Path) ->
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(JournalError, match=r"cannot use .*nowhere.runs\.log: No such file or directory"):
         LogWriter(tmp_path / "nowhere" / "runs.log").append([record(1)], sync=False)
+
+
+def test_the_path_of_a_log_is_shown_sanitized(tmp_path: Path) -> None:
+    writer = LogWriter(tmp_path / "no\x9b31m\x1b[0m\u202etxt.exe" / "runs.log")
+    with pytest.raises(JournalError) as caught:
+        writer.append([record(1)], sync=True)
+    assert is_sanitized(str(caught.value))
 
 
 def test_a_forged_field_name_is_refused(path: Path) -> None:

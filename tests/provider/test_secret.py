@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.domain.text import is_sanitized
 from console.provider.http.secret import MASK, Redactor, Secret
 from tests.provider.examples import KEY, PROMPT
 
@@ -84,6 +85,16 @@ def test_what_is_not_a_regular_file_is_refused_without_blocking(tmp_path: Path) 
         Secret.from_file(tmp_path)
     with pytest.raises(ValueError, match="cannot be read: No such file"):
         Secret.from_file(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_the_path_of_a_key_file_is_shown_sanitized(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "no\x9b31m\x1b[0m\u202etxt.exe"
+    folder.mkdir()
+    for path in (_file(folder, b"a b", mode), folder / "absent"):
+        with pytest.raises(ValueError, match=r"API key") as caught:
+            Secret.from_file(path)
+        assert is_sanitized(str(caught.value))
 
 
 def test_a_redactor_masks_the_key_and_parts_of_it() -> None:

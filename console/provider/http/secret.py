@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from console.domain.text import sanitize
+
 MASK = "***"
 """Replaces every redacted passage."""
 
@@ -51,22 +53,23 @@ class Secret:
     def from_file(cls, path: Path) -> Secret:
         """Read the key from a file of ours with mode 0600 or stricter. Raises ValueError with one line."""
         path = path.expanduser()
+        shown = sanitize(str(path))
         try:
             # Without O_NONBLOCK, opening a named pipe at this path would block.
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
         except OSError as error:
-            raise ValueError(f"the API key file {path} cannot be read: {error.strerror}") from None
+            raise ValueError(f"the API key file {shown} cannot be read: {error.strerror}") from None
         try:
-            _refuse_exposed(path, os.fstat(descriptor))
+            _refuse_exposed(shown, os.fstat(descriptor))
             content = os.read(descriptor, MAX_LENGTH + 2)
         finally:
             os.close(descriptor)
         try:
             return cls(content.decode("ascii"))
         except UnicodeDecodeError:
-            raise ValueError(f"{path}: the API key must be printable ASCII") from None
+            raise ValueError(f"{shown}: the API key must be printable ASCII") from None
         except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+            raise ValueError(f"{shown}: {error}") from None
 
     def reveal(self) -> str:
         """Return the value. Only the transport and the redactor call this."""
@@ -84,7 +87,7 @@ class Secret:
         raise TypeError("a secret cannot be pickled")
 
 
-def _refuse_exposed(path: Path, status: os.stat_result) -> None:
+def _refuse_exposed(path: str, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise ValueError(f"the API key file {path} is not a regular file")
     if status.st_uid not in (os.geteuid(), 0):
