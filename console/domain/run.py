@@ -116,7 +116,7 @@ def settled_outcome(provider_status: str, *, reason: StopReason | None, server_l
     A run that finished just before a stop keeps its own ending. The outcome for `cancelled` depends on the reason of
     the stop request. `server_limit_hit`: the uncached tokens reached the token limit sent to the provider.
     """
-    match provider_status:
+    match provider_status.lower():
         case "completed":
             return Outcome.OK
         case "failed":
@@ -125,7 +125,7 @@ def settled_outcome(provider_status: str, *, reason: StopReason | None, server_l
             return Outcome.BUDGET
         case "incomplete":
             return Outcome.BUDGET if server_limit_hit else Outcome.INCOMPLETE
-        case "cancelled":
+        case "cancelled" | "canceled":
             return {StopReason.TIMEOUT: Outcome.TIMEOUT, StopReason.BUDGET: Outcome.BUDGET}.get(
                 reason or StopReason.OPERATOR, Outcome.CANCELLED
             )

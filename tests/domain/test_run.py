@@ -105,14 +105,22 @@ def test_the_outcome_of_cancelled_follows_the_stop_reason(
     assert settled_outcome("cancelled", reason=reason, server_limit_hit=server_limit_hit) is outcome
 
 
-@given(
-    st.text() | st.sampled_from(["", "in_progress", "queued", "requires_action", "COMPLETED", "completed ", "canceled"])
-)
+@given(st.text() | st.sampled_from(["", "in_progress", "queued", "requires_action", "idle", "completed ", "complete"]))
 def test_any_other_status_is_not_terminal(status: str) -> None:
-    if status in {"completed", "failed", "budget_exceeded", "incomplete", "cancelled"}:
+    if status.lower() in {"completed", "failed", "budget_exceeded", "incomplete", "cancelled", "canceled"}:
         return
     for reason, server_limit_hit in product([None, *StopReason], [False, True]):
         assert settled_outcome(status, reason=reason, server_limit_hit=server_limit_hit) is None
+
+
+@pytest.mark.parametrize("status", ["completed", "failed", "budget_exceeded", "incomplete", "cancelled"])
+def test_the_case_of_a_status_does_not_matter(status: str) -> None:
+    for reason in (None, *StopReason):
+        meanings = {
+            settled_outcome(word, reason=reason, server_limit_hit=False)
+            for word in (status, status.upper(), status.title(), status.replace("cancelled", "canceled"))
+        }
+        assert len(meanings - {None}) == len(meanings) == 1
 
 
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))

@@ -9,8 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.domain.usage import Usage
-from console.provider.contract import StatusClass, Step
-from console.provider.gemini.replies import RESULT_LENGTH, remote_run, status_class, usage_of
+from console.provider.contract import Launched, StatusClass, Step
+from console.provider.gemini.replies import (
+    RESULT_LENGTH,
+    read_launched,
+    remote_run,
+    resource_id,
+    status_class,
+    usage_of,
+)
 from tests.provider.examples import interaction
 
 JSON = st.recursive(
@@ -33,7 +40,13 @@ JSON = st.recursive(
         ("incomplete", StatusClass.TERMINAL),
         ("budget_exceeded", StatusClass.TERMINAL),
         ("dreaming", StatusClass.UNKNOWN),
-        ("COMPLETED", StatusClass.UNKNOWN),
+        ("COMPLETED", StatusClass.TERMINAL),
+        ("In_Progress", StatusClass.LIVE),
+        ("canceled", StatusClass.TERMINAL),
+        ("CANCELED", StatusClass.TERMINAL),
+        ("idle", StatusClass.PARKED),
+        ("IDLE", StatusClass.PARKED),
+        ("completed ", StatusClass.UNKNOWN),
         ("", StatusClass.UNKNOWN),
     ],
 )
@@ -171,6 +184,51 @@ def test_a_reply_about_another_run_is_refused() -> None:
 @pytest.mark.parametrize("told", [None, 7, "v1_Chd", "interactions/v1_Chd"])
 def test_a_reply_may_omit_the_id_or_give_it_as_a_path(told: object) -> None:
     assert remote_run(interaction(id=told), "v1_Chd").remote_id == "v1_Chd"
+
+
+@pytest.mark.parametrize(
+    ("written", "bare"),
+    [
+        ("v1_Chd", "v1_Chd"),
+        ("interactions/v1_Chd", "v1_Chd"),
+        ("environments/e1", "e1"),
+        ("projects/p/locations/l/interactions/v1_Chd", "v1_Chd"),
+        ("interactions/..", None),
+        ("interactions/", "interactions/"),
+        ("other/v1_Chd", "other/v1_Chd"),
+        ("interactions/a/b", "interactions/a/b"),
+        ("", None),
+        (7, None),
+    ],
+)
+def test_an_id_may_be_a_resource_name(written: object, bare: str | None) -> None:
+    assert resource_id(written) == bare
+
+
+def test_a_launch_and_a_run_have_bare_ids() -> None:
+    value = interaction(id="interactions/v1_Chd", environment_id="environments/e1")
+    assert read_launched(value) == Launched(remote_id="v1_Chd", status="in_progress", environment_id="e1")
+    run = remote_run(value, "v1_Chd")
+    assert (run.remote_id, run.environment_id) == ("v1_Chd", "e1")
+    assert remote_run(interaction(), "interactions/v1_Chd").remote_id == "interactions/v1_Chd", "stored before"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ({"code": "blocked", "message": "no"}, "blocked: no"),
+        ({"code": 13, "message": "no"}, "13: no"),
+        ({"code": 13, "message": "no", "status": "INTERNAL"}, "INTERNAL: no"),
+        ({"message": "no"}, "no"),
+        ({"code": "blocked"}, "blocked"),
+        ({"code": None, "message": "no"}, "no"),
+        ({"code": "blocked", "message": ""}, "blocked"),
+    ],
+)
+def test_an_error_of_a_run_in_one_line(error: dict[str, object], line: str) -> None:
+    assert remote_run(interaction(errors=[error]), "v1_Chd").errors == (line,)
+    output = {"type": "model_output", "error": error}
+    assert remote_run(interaction(steps=[output]), "v1_Chd").errors == (line,)
 
 
 @settings(max_examples=50)

@@ -70,6 +70,14 @@ async def test_an_id_is_escaped_in_every_call() -> None:
     ]
 
 
+async def test_an_id_that_was_stored_as_a_resource_name_is_reached() -> None:
+    service = Service((200, interaction()))
+    adapter = provider(service)
+    await adapter.get("interactions/v1_Chd")
+    await adapter.cancel("interactions/v1_Chd")
+    assert service.asked == ["GET interactions/v1_Chd?stream=false", "POST interactions/v1_Chd/cancel"]
+
+
 @pytest.mark.parametrize("call", [name for name in ALL if name != "make"])
 async def test_what_cannot_be_an_id_is_not_found_without_a_request(call: str) -> None:
     service = Service((200, {}))

@@ -190,6 +190,19 @@ def test_noise_gives_no_event_and_ends_nothing(noise: Frame) -> None:
     assert not fold.ended
 
 
+@pytest.mark.parametrize("word", ["completed", "cancelled", "canceled", "failed"])
+def test_an_end_has_its_status_and_usage_wherever_they_are(word: str) -> None:
+    usage = {"total_tokens": 9}
+    for payload in (
+        {"interaction": {"status": word, "usage": usage}},
+        {"interaction": {"status": word}, "usage": usage},
+        {"interaction": {}, "status": word, "usage": usage},
+    ):
+        reducer = StreamReducer()
+        assert reducer.feed(frame(f"interaction.{word}", **payload)) == StreamEvent(status=word, usage=Usage(total=9))
+        assert reducer.ended
+
+
 def test_the_type_may_be_in_the_frame_or_in_the_payload() -> None:
     assert told(Frame(event="interaction.status_update", data='{"status":"queued"}')) == [StreamEvent(status="queued")]
     bare = Frame(event="", data='{"event_type":"interaction.status_update","status":"queued"}', bare=True)

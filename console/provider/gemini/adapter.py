@@ -32,6 +32,7 @@ from console.provider.gemini.replies import (
     parse_error,
     read_launched,
     remote_run,
+    resource_id,
 )
 from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import stream_events
@@ -39,7 +40,7 @@ from console.provider.http.address import service_root
 from console.provider.http.clients import Bounds, ClientFactory, Route, TransportFactory
 from console.provider.http.errors import ErrorReader, cleaned
 from console.provider.http.exchange import Reply, TransportFailure, exchange
-from console.provider.http.json_narrowing import members, opaque_id, parsed, text
+from console.provider.http.json_narrowing import members, parsed, text
 from console.provider.http.secret import Redactor, Secret
 from console.provider.http.service_client import ServiceClient
 from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
@@ -179,7 +180,7 @@ class GeminiProvider:
         await self._controls.aclose()
 
     def _address(self, remote_id: str) -> str:
-        return self._polls.address(INTERACTIONS, remote_id)
+        return self._polls.address(INTERACTIONS, resource_id(remote_id) or remote_id)
 
 
 class SandboxCalls:
@@ -201,7 +202,7 @@ class SandboxCalls:
         self._demand_route(reply)
         if reply.status == 501:
             raise Unsupported(self._calls.errors.explain(reply))
-        sandbox_id = opaque_id(members(self._calls.value(reply)).get("id"))
+        sandbox_id = resource_id(members(self._calls.value(reply)).get("id"))
         if sandbox_id is None:
             raise Unavailable(f"HTTP {reply.status} without the id of a sandbox")
         return sandbox_id

@@ -6,11 +6,12 @@ the worse mistake (python-genai 3.4.0, interaction.py: the enum accepts any stri
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from console.domain.usage import Usage
 from console.provider.contract import Launched, RemoteRun, StatusClass, Step
-from console.provider.gemini.steps import content_text, error_text, kind_of, numbered, unchanged
+from console.provider.gemini.steps import content_text, error_line, error_text, kind_of, numbered, unchanged
 from console.provider.http.errors import ErrorBody, ErrorReader, Redact, seconds_of
 from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import count, elements, is_negative, members, opaque_id, text
@@ -28,22 +29,27 @@ CLASSES: Mapping[str, StatusClass] = {
     "in_progress": StatusClass.LIVE,
     "requires_action": StatusClass.PARKED,
     "requires_continuation": StatusClass.PARKED,
+    "idle": StatusClass.PARKED,
     "completed": StatusClass.TERMINAL,
     "failed": StatusClass.TERMINAL,
     "cancelled": StatusClass.TERMINAL,
+    "canceled": StatusClass.TERMINAL,
     "incomplete": StatusClass.TERMINAL,
     "budget_exceeded": StatusClass.TERMINAL,
 }
 
 
-STOPPED_EARLY = frozenset({"failed", "cancelled"})
+STOPPED_EARLY = frozenset({"failed", "cancelled", "canceled"})
 """Statuses with which a run can end before the agent did anything."""
 
 
 def status_class(status: str) -> StatusClass:
     """Return what the service's status word means to the engine."""
-    return CLASSES.get(status, StatusClass.UNKNOWN)
+    return CLASSES.get(status.lower(), StatusClass.UNKNOWN)
 
+
+_RESOURCE = re.compile(r"\A(?:.*/)?(?:interactions|environments)/(?=[^/]+\Z)")
+"""What stands before the id in the name of a resource."""
 
 _FIGURES: Mapping[str, str] = {
     "total": "total_tokens",
@@ -103,7 +109,7 @@ def usage_of(value: object) -> Usage | None:
 def _told_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) -> Usage | None:
     """Return the usage of a run. Zero counts as told only if the run ended before the agent did anything."""
     usage = usage_of(interaction.get("usage"))
-    if usage is None and not steps and interaction.get("status") in STOPPED_EARLY:
+    if usage is None and not steps and text(interaction.get("status"), STATUS_LENGTH).lower() in STOPPED_EARLY:
         told = members(interaction.get("usage"))
         figures = [count(told.get(key)) for key in _FIGURES.values() if key in told]
         return Usage() if figures and set(figures) == {0} else None
@@ -116,16 +122,22 @@ def labels_of(value: object) -> Mapping[str, str]:
     return dict(list(pairs)[:MAX_LABELS])
 
 
+def resource_id(value: object) -> str | None:
+    """Return an id, which the service may also write as a resource name (`interactions/ID`); None for anything else."""
+    found = opaque_id(value)
+    return opaque_id(_RESOURCE.sub("", found)) if found is not None else None
+
+
 def read_launched(value: object, redact: Redact = unchanged) -> Launched | None:
     """Read the reply to a launch request; None if it holds no usable id. `redact` is applied to the status."""
     interaction = members(value)
-    remote_id = opaque_id(interaction.get("id"))
+    remote_id = resource_id(interaction.get("id"))
     if remote_id is None:
         return None
     return Launched(
         remote_id=remote_id,
         status=redact(text(interaction.get("status"), STATUS_LENGTH)),
-        environment_id=opaque_id(interaction.get("environment_id")),
+        environment_id=resource_id(interaction.get("environment_id")),
     )
 
 
@@ -147,8 +159,8 @@ def remote_run(value: object, asked: str, redact: Redact = unchanged) -> RemoteR
     status = text(interaction.get("status"), STATUS_LENGTH)
     if not status:
         raise ValueError("the reply has no status")
-    told = interaction.get("id")
-    if isinstance(told, str) and told != asked and not told.endswith(f"/{asked}"):
+    answered = interaction.get("id")
+    if isinstance(answered, str) and resource_id(answered) != resource_id(asked):
         raise ValueError("the reply is about another interaction")
     steps = numbered(interaction.get("steps"), redact)
     return RemoteRun(
@@ -157,7 +169,7 @@ def remote_run(value: object, asked: str, redact: Redact = unchanged) -> RemoteR
         status_class=status_class(status),
         usage=_told_usage(interaction, steps),
         labels=labels_of(interaction.get("labels")),
-        environment_id=opaque_id(interaction.get("environment_id")),
+        environment_id=resource_id(interaction.get("environment_id")),
         steps=steps,
         result=_result(interaction),
         errors=tuple(map(redact, _errors(interaction))),
@@ -190,6 +202,6 @@ def _scrubbed(value: str) -> str:
 
 def _errors(interaction: Mapping[str, object]) -> tuple[str, ...]:
     own = [members(error) for error in elements(interaction.get("errors"))]
-    lines = [text(f"{error.get('code', '')}: {error.get('message', '')}", ERROR_LENGTH) for error in own if error]
+    lines = [text(line, ERROR_LENGTH) for line in map(error_line, own) if line]
     lines += [text(line, ERROR_LENGTH) for line in map(error_text, _outputs(interaction)) if line]
     return tuple(lines[:MAX_ERRORS])

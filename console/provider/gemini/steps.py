@@ -90,10 +90,16 @@ def _piece_text(value: object) -> str:
     return f"[{word}]" if word else ""
 
 
+def error_line(error: Mapping[str, object]) -> str:
+    """Return `code: message` of an error, or whichever it has; a word in `status` replaces a numeric code."""
+    code = error.get("code")
+    parts = (error.get("status") if isinstance(code, int) else None) or code, error.get("message")
+    return ": ".join(f"{part}" for part in parts if isinstance(part, str | int) and part != "")
+
+
 def error_text(step: Mapping[str, object]) -> str:
-    """Return `code: message` of a failed model output; empty if it did not fail."""
-    error = members(step.get("error"))
-    return text(f"{error.get('code', '')}: {error.get('message', '')}", STEP_LENGTH) if error else ""
+    """Return the error of a failed model output in one line; empty if it did not fail."""
+    return text(error_line(members(step.get("error"))), STEP_LENGTH)
 
 
 def tool_name(kind: str, step: Mapping[str, object]) -> str:

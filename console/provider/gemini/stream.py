@@ -85,9 +85,12 @@ class StreamReducer:
 
     def _event(self, event_type: str, payload: Mapping[str, object]) -> StreamEvent | None:
         match event_type:
-            case "interaction.created" | "interaction.completed":
-                self.ended = event_type == "interaction.completed"
+            case "interaction.created":
                 return self._state(members(payload.get("interaction")))
+            case "interaction.completed" | "interaction.cancelled" | "interaction.canceled" | "interaction.failed":
+                self.ended = True
+                # The usage may be beside the interaction instead of within it.
+                return self._state({**payload, **members(payload.get("interaction"))})
             case "interaction.status_update":
                 return self._state(payload)
             case "step.start":
