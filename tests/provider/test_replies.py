@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from google.genai._gaos.types.interactions.interaction import Interaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,12 +156,42 @@ def test_a_finished_run() -> None:
         "v1_Chd",
     )
     assert run.status_class is StatusClass.TERMINAL
-    assert run.result == "All \nwell.\nBye."
+    assert run.result == "All well.Bye."
     assert run.errors == ("safety: one\ntwo", "13: partly")
     assert run.labels == {"nightdesk-attempt": "1"}
     assert run.environment_id == "3f6e0c"
     assert run.steps[0] == Step(index=0, kind="code_execution_call", text="ls", done=True)
     assert "the prompt" not in repr(run)
+
+
+PIECES = st.sampled_from(
+    [
+        {"type": "text", "text": "one"},
+        {"type": "text", "text": ""},
+        {"type": "text", "text": "two "},
+        {"type": "image", "data": "aW1n", "mime_type": "image/png"},
+    ]
+)
+ENDS = st.lists(
+    st.builds(lambda pieces: {"type": "model_output", "content": pieces}, st.lists(PIECES, max_size=3))
+    | st.sampled_from(
+        [
+            {"type": "model_output"},
+            {"type": "thought", "signature": "a"},
+            {"type": "user_input", "content": [{"type": "text", "text": "next"}]},
+            {"type": "function_call", "id": "1", "name": "f", "arguments": {}},
+            {"type": "function_result", "call_id": "1", "name": "f", "result": "done"},
+        ]
+    ),
+    max_size=7,
+)
+
+
+@settings(max_examples=300)
+@given(ENDS)
+def test_the_result_is_that_of_the_official_client(steps: list[dict[str, object]]) -> None:
+    payload = {"id": "v1_Chd", "status": "completed", "steps": steps}
+    assert remote_run(payload, "v1_Chd").result == Interaction.model_validate(payload).output_text
 
 
 def test_a_result_keeps_its_end() -> None:

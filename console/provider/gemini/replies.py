@@ -182,10 +182,41 @@ def _outputs(interaction: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def _result(interaction: Mapping[str, object]) -> str:
-    """Return the text of all outputs, without the length limit of a step."""
-    pieces = [_whole_text(step.get("content")) for step in _outputs(interaction)]
-    whole = "\n".join(filter(None, pieces))
+    """Return the text with which the run ended, joined without separators, as the official client returns it.
+
+    These are the texts of the last model outputs, across thoughts between them; a tool step, an input of the user or
+    content of another kind before them ends the search (google-genai 3.4.0, interaction.py, output_text).
+    """
+    found: list[str] = []
+    for step in map(members, reversed(elements(interaction.get("steps")))):
+        kind = kind_of(step)
+        if kind == "user_input" or (found and kind not in ("model_output", "thought")):
+            break
+        if kind != "model_output":
+            continue
+        texts, is_complete = _last_texts(step.get("content"), found=bool(found))
+        found += texts
+        if not is_complete:
+            break
+    whole = "".join(reversed(found))
     return whole if len(whole) <= RESULT_LENGTH else "…" + whole[1 - RESULT_LENGTH :]
+
+
+def _last_texts(content: object, *, found: bool) -> tuple[list[str], bool]:
+    """Return the trailing texts of a content, last first; False if content of another kind comes before them.
+
+    `found`: a text after this content was found, so that content of another kind at its end counts too.
+    """
+    if isinstance(content, str):
+        return [_scrubbed(content)], True
+    texts: list[str] = []
+    for piece in map(members, reversed(elements(content))):
+        if piece.get("type") == "text":
+            value = piece.get("text")
+            texts.append(_scrubbed(value) if isinstance(value, str) else "")
+        elif texts or found:
+            return texts, False
+    return texts, True
 
 
 def _whole_text(content: object) -> str:

@@ -127,10 +127,21 @@ def _short(value: object) -> str:
     return text(value, ARGUMENT_LENGTH) if isinstance(value, str) else compact(value, ARGUMENT_LENGTH)
 
 
+def _unnamed(result: object) -> object:
+    """Return the results in a list of named ones, `[{"name": …, "result": …}]`; any other value unchanged."""
+    named = [members(entry) for entry in elements(result)]
+    if not named or not all("name" in entry and "result" in entry for entry in named):
+        return result
+    return [
+        entry["result"] if isinstance(entry["result"], str | dict) else compact(entry["result"], STEP_LENGTH)
+        for entry in named
+    ]
+
+
 def result_text(step: Mapping[str, object]) -> str:
     """Return the result of a tool; it starts with `error: ` if the service marks it as failed."""
     result = step.get("result")
-    shown = content_text(result)
+    shown = content_text(members(result).get("content", result) if isinstance(result, dict) else _unnamed(result))
     if not shown.strip() and result:
         shown = compact(result, STEP_LENGTH)
     return text(f"error: {shown}", STEP_LENGTH) if step.get("is_error") is True else shown
