@@ -1,1 +1,1 @@
-"""The screen. It shows what the engine says and asks the engine to act; it owns no run."""
+"""The console. It shows the state that the engine reports and asks the engine to act; it owns no run."""

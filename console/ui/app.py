@@ -1,4 +1,7 @@
-"""The full screens and their digits. A screen is registered here and nowhere else; the others load when shown."""
+"""The Textual app of the console: its screens, the refresh of its state, notices, themes and the ways to leave.
+
+The engine outlives the app, and the app owns no run. Screens that the first frame does not show are imported when they
+are shown for the first time."""
 
 from __future__ import annotations
 
@@ -78,31 +81,31 @@ SCREENS: Mapping[str, tuple[Callable[[Context, BackgroundWork], BaseScreen], Bin
         Binding("4", "switch_mode('usage')", "usage", id="screen.usage", tooltip="What was used, by day", show=False),
     ),
 }
-"""By mode: what makes the screen, and the key that shows it."""
+"""By mode: the factory of the screen, and the key that shows it."""
 
 DIGITS = [binding for _, binding in SCREENS.values()]
 
 
 MOST = 6000
-"""Characters."""
+"""Characters of a traceback that are kept."""
 
 
 def crash_text(error: BaseException) -> str:
-    """The traceback without locals, cleaned line by line, its end kept where it is long."""
+    """The traceback without the values of variables, which may hold a key or a prompt; the end of a long one."""
     frames = traceback.TracebackException.from_exception(error, capture_locals=False)
     return sanitize("".join(frames.format())[-MOST:].rstrip(), newlines=True)
 
 
 NOTICE_MS = 6_000
 NEWS_MS = 12_000
-"""Nobody asked for it, so the eye may be elsewhere."""
+"""News stands longer than the answer to a key, because the operator may not be looking."""
 SLOW_S, FAST_S = 5.0, 1.0
 FIRST_VIEW_S = 0.3
-"""How long the first frame waits for what it is to show."""
+"""The time that the first frame waits for the first state to be read."""
 
 
 class ConsoleApp(App[ExitResult], inherit_bindings=False):
-    """`Farewell` says how it ended; None after a crash, which `crash` then describes."""
+    """The console. Returns an `ExitResult`; after a crash None, and `crash` holds the traceback."""
 
     CSS_PATH = "app.tcss"
     DEFAULT_MODE = FIRST
@@ -134,14 +137,14 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         self.context = context
         self.crash = ""
         self._only_text = SanitizingFilter(ascii_only=context.glyphs is ASCII)
-        # Under NO_COLOR Textual would turn colours into greys, black ones of the terminal's own palette included.
+        # Under NO_COLOR Textual would turn all colours into greys, also those of the terminal's own palette.
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         apply_theme(self, themes, theme)
         self._theme_problems = themes.problems
         self.key_queue = KeyQueue(self, super().on_event, is_decisive=self._is_decisive, on_burst=self._key_in_burst)
         self.background = BackgroundWork(self._post_notice, self.key_queue.hold)
         self._poller = StatePoller(context)
-        # Never awaited by a handler: keys come through the same queue, and a store may be slow.
+        # Handlers never await a refresh: keys come through the same message queue, and a store may be slow.
         self._refresh_soon = CoalescedWork(self.refresh_view, self.background, name="view")
         self._slow = slow
         self._selected_run: RunId | None = None
@@ -151,11 +154,11 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             self.add_mode(mode, partial(screen, context, self.background))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's own, then ours: nothing reaches the terminal past it."""
+        """Textual's filters, then the sanitizing one, which sees everything that is drawn."""
         return (*super().get_line_filters(), self._only_text)
 
     async def on_mount(self) -> None:
-        """The tick begins with the next whole second of the wall clock."""
+        """Start the refresh with the next whole second of the wall clock."""
         if self.view is None:
             self._refresh_soon()
         self.theme_changed_signal.subscribe(self, self._theme_changed)
@@ -164,7 +167,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         self.set_timer(1.02 - self.context.clock.now().wall_ms % 1000 / 1000, self._begin_to_tick)
 
     async def load_first_view(self) -> None:
-        """The look that the first frame shows, before there is a screen; where the store is slow it comes later."""
+        """Read the state that the first frame shows, before the screen opens; wait no longer than FIRST_VIEW_S."""
         self._refresh_soon()
         await self.background.done(within=FIRST_VIEW_S)
 
@@ -173,7 +176,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         await self.refresh_view()
 
     async def refresh_view(self) -> None:
-        """One look at the engine; shows it and lets old notices go."""
+        """Read the state, show it, and remove a notice that has stood for its time."""
         view = await self._poller.take(self._selected_run)
         if view is None:
             return
@@ -187,7 +190,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             self.notice = None
 
     async def on_event(self, event: events.Event) -> None:
-        """Whoever presses a key has seen what was told; keys come one after the other."""
+        """Queue keys and pastes; count what was shown before a key or click as seen."""
         if isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded:
             self._notifier.seen()
             if self._notice_timer.read():
@@ -242,11 +245,11 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
 
     @on(TerminalLost)
     def line_dropped(self) -> None:
-        """The terminal is gone: the screen goes too, the engine does not."""
+        """End the console because its terminal is gone; the engine goes on."""
         self.exit(ExitResult(reason=ExitReason.LINE_DROPPED))
 
     def terminated(self) -> None:
-        """SIGTERM."""
+        """End the console because of SIGTERM."""
         self.exit(ExitResult(reason=ExitReason.TERMINATED))
 
     def action_help(self) -> None:
@@ -268,6 +271,6 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         Quit(self, self.context, self.background).ask(self.view)
 
     def _fatal_error(self) -> None:
-        # Textual would print a traceback with the values of all locals.
+        # Textual would print a traceback with the values of all variables.
         self.crash = self.crash or crash_text(self._exception or RuntimeError("unknown"))
         self._close_messages_no_wait()

@@ -1,4 +1,4 @@
-"""What every screen is given: the engine, who is sitting there, the signs, and how to hand the runs over."""
+"""What the caller gives to a console (`Context`) and what the console returns at its end (`ExitResult`)."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from console.ui.ports import EnginePort
 from console.ui.spans import sanitize_cell
 
 Leave = Callable[[], Awaitable[None]]
-"""Hands the runs of this process to the background; raises with one clear line where it cannot."""
+"""Hands the runs of this process over to a background process. Raises an error with a one-line text where it cannot."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """Handed to every screen at its construction."""
+    """Given to every screen when it is created."""
 
     engine: EnginePort
     clock: Clock
     glyphs: Glyphs
     by: str
-    """`USER tty=yes`; recorded with every act."""
+    """The acting user, `NAME tty=yes`; recorded with every action."""
     read_only: bool = False
-    """No key that writes is offered."""
+    """True for a console that offers no key that changes anything."""
     liftable: bool = False
-    """The caller opens a console that writes where a read-only one ends with `End.WRITE`."""
+    """True if the caller opens a console with full access after a read-only one has ended with `ExitReason.WRITE`."""
     leave: Leave | None = None
-    """None: this console cannot leave runs behind, as in the demo."""
+    """None if this console cannot hand its runs over, as in the demo."""
     command: tuple[str, ...] = ("nightdesk",)
-    """What a shell is to run to reach the same state folder."""
+    """The command and options that reach the same state folder from a shell."""
 
 
 EXPECTED = (OperationRefused, OwnershipLost, StaleRun, StoreError)
-"""Errors whose text is one clear line."""
+"""Errors whose text is one line that an operator understands."""
 
 
 def trouble_line(error: BaseException) -> str:
-    """An expected error's own sentence; for others the kind too. One cleaned line."""
+    """The text of an expected error; of other errors also the type. One sanitized line."""
     text = sanitize_cell(str(error), limit=300).strip()
     if text and (isinstance(error, EXPECTED) or type(error) in (LookupError, ValueError)):
         return text
@@ -49,28 +49,28 @@ def trouble_line(error: BaseException) -> str:
 
 
 class ExitReason(StrEnum):
-    """Why there is no screen any more."""
+    """Why the console ended."""
 
     QUIT = "quit"
-    """The operator left and nothing was live."""
+    """The operator left while no run was live."""
     LEFT = "left"
-    """The operator left; the runs were handed to the background."""
+    """The operator left and the runs were handed over to a background process."""
     STOPPED = "stopped"
-    """The operator stopped everything, and the provider showed every end."""
+    """The operator stopped all runs, and the provider has shown the end of each."""
     WRITE = "write"
-    """The operator of a read-only console wants one that writes; the caller opens it."""
+    """The operator asked to leave read-only mode; the caller opens a console with full access."""
     LINE_DROPPED = "line_dropped"
-    """The terminal is gone; descriptors 0 to 2 are /dev/null now. Go on without a screen."""
+    """The terminal is gone and descriptors 0 to 2 are /dev/null; the caller goes on without a screen."""
     TERMINATED = "terminated"
-    """SIGTERM."""
+    """The process received SIGTERM."""
     CRASHED = "crashed"
-    """The screen failed; the runs are not touched by that."""
+    """The screen failed; the runs are not affected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitResult:
-    """What the screen leaves behind."""
+    """How the console ended."""
 
     reason: ExitReason
     message: str = ""
-    """Cleaned text for the terminal, a line or, after a crash, where it failed; empty for none."""
+    """Sanitized text for the terminal: one line, or a traceback after a crash; may be empty."""

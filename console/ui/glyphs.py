@@ -1,4 +1,4 @@
-"""One sign per state beside its word, so that no meaning needs a colour; a second set where there is no Unicode."""
+"""The signs of states and outcomes, and gauges. Each sign stands beside its word, so no meaning depends on colour."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from console.ui.spans import Span, Tone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Glyphs:
-    """Every sign that is not a letter or a digit. Each takes one cell."""
+    """A set of signs: one for Unicode terminals, one for ASCII. Each sign takes one cell."""
 
     states: Mapping[State, str]
     outcomes: Mapping[Outcome, str]
     stalled: str
     alarm: str
-    """A stop that is not proven."""
+    """A stop that is overdue and not proven."""
     full: str
     half: str
-    """Half a cell of a gauge; empty where there is none."""
+    """Half a cell of a gauge; empty if the set has no such sign."""
     held: str
     empty: str
     rule: str
     cursor: str
     mark: str
     done: str
-    """A step that is over."""
+    """A finished step."""
     doing: str
-    """A step that goes on."""
+    """A step in progress."""
     near: str
-    """Before a countdown that nears its end."""
+    """Before a countdown that is near its end."""
     dot: str
-    """Between two facts in one line."""
+    """Between two facts on one line."""
     none: str
-    """No value."""
+    """In place of a missing value."""
     ellipsis: str
     pointer: str
-    """Before the chosen entry of a list."""
+    """Before the selected entry of a list."""
     to: str
-    """From one thing to another."""
+    """An arrow from one thing to another."""
     branch: str
-    """Before what belongs to the line above."""
+    """Before an entry that belongs to the line above."""
 
 
 UNICODE = Glyphs(
@@ -158,12 +158,12 @@ _OUTCOME_TONES = {
 
 
 def outcome_word(outcome: Outcome) -> str:
-    """`not sent`, `written off`: the word without its underscore."""
+    """The outcome as it is shown: `not sent`, `written off`."""
     return outcome.value.replace("_", " ")
 
 
 def state_span(run: Run, glyphs: Glyphs) -> Span:
-    """`● running`: sign and word of where a run stands, ended ones by their outcome."""
+    """The sign and word of a run's state, `● running`; of an ended run those of its outcome."""
     if run.outcome is not None:
         tone = _OUTCOME_TONES.get(run.outcome, Tone.MUTED)
         return Span(f"{glyphs.outcomes[run.outcome]} {outcome_word(run.outcome)}", tone)
@@ -175,7 +175,7 @@ def state_span(run: Run, glyphs: Glyphs) -> Span:
 
 
 def gauge(cells: int, parts: tuple[tuple[int, Tone], ...], whole: int | None, glyphs: Glyphs) -> tuple[Span, ...]:
-    """A bar of exactly `cells`: each part with its tone, the rest of `whole` faint; no limit is an empty bar.
+    """A bar of exactly `cells`: the parts in their tones, the rest of `whole` faint; empty if `whole` is None or 0.
 
     Parts of tone HELD get their own sign. What is not zero shows at least half a cell where there are halves,
     and the bar is only full where the parts reach the whole.
@@ -199,7 +199,7 @@ def gauge(cells: int, parts: tuple[tuple[int, Tone], ...], whole: int | None, gl
 
 
 def _bar(start: int, end: int, tone: Tone, glyphs: Glyphs) -> tuple[Span, ...]:
-    """Half cells from `start` (even) to `end`, in one tone."""
+    """The half cells from `start` (an even number) to `end` in one tone."""
     if end <= start:
         return ()
     whole, odd = divmod(end - start, 2)

@@ -1,4 +1,4 @@
-"""The two lines at the top and the strip of alarms below them: rich where there is room, terse where there is not."""
+"""The two header lines and the alarms below them. In a narrow terminal facts are shortened or left out."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from console.ui.spans import Line, Span, Tone, line, sanitize_cell, spread, widt
 from console.ui.state.view_state import ViewState, can_settle
 
 GAP = 3
-"""Cells between two facts."""
+"""The number of cells between two facts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """One fact in several lengths, longest first; an empty last one means that it may go."""
+    """One fact in several lengths, the longest first. An empty last form means that the fact may be left out."""
 
     forms: tuple[Line, ...]
     stays: int
-    """The fact with the lowest figure is shortened first."""
+    """The fact with the lowest number is shortened first."""
 
 
 def shorten(facts: tuple[Fact, ...], room: int) -> Line:
-    """The facts in one line of at most `room` cells, each in the longest form that fits."""
+    """The facts on one line of at most `room` cells, each in the longest form that fits."""
     chosen = [0] * len(facts)
 
     def joined() -> Line:
@@ -44,7 +44,7 @@ def shorten(facts: tuple[Fact, ...], room: int) -> Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tab:
-    """One of the full screens."""
+    """A full screen as the header names it."""
 
     key: str
     name: str
@@ -54,7 +54,7 @@ class Tab:
 def header_lines(
     view: ViewState, cells: int, glyphs: Glyphs, *, title: str, tabs: tuple[Tab, ...] = ()
 ) -> tuple[Line, Line]:
-    """Two lines of exactly `cells`, a blank at each end."""
+    """Two lines of exactly `cells`, with a blank at each end."""
     end = _clock(view)
     room = max(0, cells - 2 - width(end) - GAP)
     first = spread(shorten(_load(view.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
@@ -65,7 +65,7 @@ def header_lines(
 
 
 def _tabs(tabs: tuple[Tab, ...]) -> tuple[Fact, ...]:
-    """`1 runs  2 history  3 rollout  4 usage`, or only the name of the one that is shown."""
+    """The tabs `1 runs  2 history  3 rollout  4 usage`; in the short form only the shown one has its name."""
     if not tabs:
         return ()
 
@@ -162,7 +162,7 @@ def _clock(view: ViewState) -> Line:
 
 
 def _ahead(view: ViewState) -> tuple[Fact, ...]:
-    """What comes next by itself, and who sees to it."""
+    """The next scheduled launch, and the process that schedules."""
     ahead, scheduler = view.snapshot.next_launch, view.snapshot.scheduler
     if ahead is None:
         forms: tuple[Line, ...] = (line(Span("nothing scheduled", Tone.MUTED)), ())
@@ -194,7 +194,7 @@ def _badges(view: ViewState, glyphs: Glyphs) -> Line:
 
 
 def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]:
-    """What must not be missed, the worst first: a short loud word and its sentence."""
+    """The alarms, the most urgent first: a word to be shown loudly, and a sentence."""
     alarms: list[tuple[Span, str]] = []
     if view.trouble:
         text = f"shown as it was {age(view.stale_ms)} ago: {view.trouble}"

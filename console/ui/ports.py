@@ -1,4 +1,4 @@
-"""What the screen asks of an engine, and no more: reading and acting. The engine outlives the screen."""
+"""The part of the engine that the console uses, as protocols. Tests implement them without an engine."""
 
 from __future__ import annotations
 
@@ -26,126 +26,126 @@ if TYPE_CHECKING:
 
 
 class QueriesPort(Protocol):
-    """Reading. Everything may raise StoreError."""
+    """Read operations. Each may raise StoreError."""
 
     async def snapshot(self) -> Snapshot:
-        """One look at the state folder."""
+        """The present state of all runs, caps and processes."""
         ...
 
     async def detail(self, run_id: RunId) -> RunDetail | None:
-        """One run whole; None where there is none of that id."""
+        """One run with its timeline and steps; None if there is no run with that id."""
         ...
 
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
-        """What a launch by hand would be now. Raises LookupError for an unknown task, ValueError for a bad date."""
+        """What a launch by hand would do. Raises LookupError for an unknown task, ValueError for an invalid date."""
         ...
 
     async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
-        """The newest `limit` entries that fit, skips and refusals too, or those after `after`."""
+        """The newest `limit` entries that match, or those after `after`. Skips and refusals are entries too."""
         ...
 
     async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
-        """How many entries fit; counting ends at `at_most`."""
+        """The number of entries that match; counting stops at `at_most`."""
         ...
 
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
-        """What a launch of each key would meet, and how many attempts it had."""
+        """For each key: what a launch would meet now, and the number of attempts."""
         ...
 
 
 class OperationsPort(Protocol):
-    """Acting. Each returns once what was asked is stored and in the log; everything may raise StoreError."""
+    """Write operations. Each returns after the request is stored and logged. Each may raise StoreError."""
 
     async def launch(self, request: LaunchRequest) -> LaunchResult:
-        """Launches, or says why not. Raises LookupError for an unknown task, ValueError for a bad date."""
+        """Launch, or say why not. Raises LookupError for an unknown task, ValueError for an invalid date."""
         ...
 
     async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
-        """Stores the wish and sends the first cancel."""
+        """Store the request to stop and send the first cancel."""
         ...
 
     async def stop_all(self, *, by: str) -> tuple[Run, ...]:
-        """The same for all that is live or unconfirmed."""
+        """Stop every live or unconfirmed run."""
         ...
 
     async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
-        """The kill switch: no launch until `resume`; with `cancel` all runs are asked to stop."""
+        """Refuse all launches until `resume`; with `cancel`, also stop all runs."""
         ...
 
     async def resume(self, *, by: str) -> None:
-        """Launches are allowed again."""
+        """Allow launches again."""
         ...
 
     async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
-        """A person says yes to a proposal."""
+        """Approve a proposal and launch it."""
         ...
 
     async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """A person says no to a proposal."""
+        """Decline a proposal."""
         ...
 
     async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
-        """The run is that one at the provider; it is followed from now on."""
+        """Settle an unconfirmed run: it has this id at the provider, and is monitored from now on."""
         ...
 
     async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """A person found that nothing was launched; the hold is released."""
+        """Settle an unconfirmed run: nothing was launched; the hold is released."""
         ...
 
     async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        """Nobody will know; the books close at the hold."""
+        """Settle a run whose end cannot be known: the whole hold counts as used."""
         ...
 
 
 class RolloutPort(Protocol):
-    """Stages and schedules."""
+    """Stages and schedules of tasks."""
 
     async def tasks(self) -> tuple[TaskRollout, ...]:
-        """Every task of the config."""
+        """All tasks of the config with their stages and evidence."""
         ...
 
     async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
-        """One rung. Raises ActRefused for a step that may not be taken."""
+        """Promote or demote a task by one stage. Raises OperationRefused if that is not allowed."""
         ...
 
 
 class UsagePort(Protocol):
-    """What was used, from the log."""
+    """Usage, computed from the log."""
 
     async def report(self, query: UsageQuery) -> UsageReport:
-        """The period that ends today."""
+        """The usage of the period that ends today."""
         ...
 
 
 class EnginePort(Protocol):
-    """The facade."""
+    """The engine."""
 
     @property
     def settings(self) -> EngineSettings:
-        """Tasks, caps and what this process may do."""
+        """Tasks, caps and permissions of this process."""
         ...
 
     @property
     def queries(self) -> QueriesPort:
-        """Reading."""
+        """The read operations."""
         ...
 
     @property
     def operations(self) -> OperationsPort:
-        """Acting."""
+        """The write operations."""
         ...
 
     @property
     def rollout(self) -> RolloutPort:
-        """Stages and schedules."""
+        """Stages and schedules of tasks."""
         ...
 
     @property
     def usage(self) -> UsagePort:
-        """What was used."""
+        """The usage reports."""
         ...
 
     @property
     def guarded(self) -> frozenset[RunId]:
-        """Runs that this process guards."""
+        """The runs that this process supervises."""
         ...

@@ -1,4 +1,4 @@
-"""Shows the console over a running engine, and comes back when there is no screen any more, for whatever reason."""
+"""Runs the console on a running engine and returns when it has ended, for whatever reason."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from console.ui.app import ConsoleApp
 
 LAST_ACTS_S = 5.0
-"""How long the end waits for what the operator asked last, such as a cancel that a slow provider has not answered."""
+"""The time to wait at the end for operations that are still running, such as a cancel at a slow provider."""
 
 
 async def run_console(
@@ -44,17 +44,22 @@ async def run_console(
     keys: Mapping[str, str] | None = None,
     command: tuple[str, ...] = ("nightdesk",),
 ) -> ExitResult:
-    """The console until it ends; neither the engine nor its runs are touched by that.
+    """Run the console until it ends; the engine and its runs are not affected by that.
 
-    `theme`: by name, None for one that fits the terminal. `slow`: one look in five seconds. `mouse`: None is on,
-    but off over SSH. `bell`: rings where a person may be needed. `read_only`: offers nothing that writes; `liftable`:
-    the caller answers `End.WRITE` by one that does. `leave`: hands the runs to the background; None where that is not
-    possible. `themes_folder`: the operator's own themes. `keys`: key by the id of a binding. `command`: what reaches
-    this state folder from a shell.
+    - `theme`: a name, or None for one that suits the terminal.
+    - `slow`: refresh every five seconds in place of every second.
+    - `mouse`: None for on, but off over SSH.
+    - `bell`: ring when a person may be needed.
+    - `read_only`: offer no key that changes anything; `liftable`: the caller answers `ExitReason.WRITE` by opening a
+      console with full access.
+    - `leave`: hands the runs over to a background process; None if that is not possible.
+    - `themes_folder`: the operator's own themes.
+    - `keys`: keys by the id of a binding.
+    - `command`: the command and options that reach this state folder from a shell.
 
-    SIGTERM ends it with `End.TERMINATED`; a terminal that is gone with `End.LINE_DROPPED`: descriptors 0 to 2 are
-    /dev/null then and SIGHUP is ignored. The caller sets its own handlers afterwards. Raises ValueError for an
-    unknown theme, OSError without a terminal.
+    SIGTERM ends the console with `ExitReason.TERMINATED`, a terminal that is gone with `ExitReason.LINE_DROPPED`;
+    descriptors 0 to 2 are then /dev/null and SIGHUP is ignored. The caller sets its own signal handlers afterwards.
+    Raises ValueError for an unknown theme, OSError without a terminal.
     """
     prepare_environment(os.environ)
     context = Context(

@@ -1,4 +1,6 @@
-"""Text with a meaning instead of a colour: pure functions make spans, only a theme knows what a tone looks like."""
+"""Lines of text whose pieces have a meaning (`Tone`) in place of a colour, and how they are fitted into cells.
+
+Pure functions build spans; only a theme knows what a tone looks like."""
 
 from __future__ import annotations
 
@@ -11,38 +13,38 @@ from rich.cells import cell_len, chop_cells, set_cell_size, split_text
 from console.domain.text import sanitize
 
 VARIATION_SELECTORS = str.maketrans("", "", "\ufe0e\ufe0f")
-"""They change a character's width on some terminals and not on others, so they never get on the screen."""
+"""Removed from all text, because they change the width of a character on some terminals only."""
 
 
 class Tone(StrEnum):
-    """What a piece of text means. Every theme gives each a style, and no meaning rests on colour alone."""
+    """The meaning of a piece of text. Every theme gives each tone a style; no meaning is shown by colour alone."""
 
     PLAIN = "plain"
     MUTED = "muted"
-    """Labels, what is over, what may be skipped."""
+    """Labels, ended runs, details."""
     FAINT = "faint"
-    """Rules and the empty part of gauges."""
+    """Rules, and the empty part of gauges."""
     STRONG = "strong"
-    """The name of the thing that is looked at."""
+    """The name of the selected thing."""
     KEY = "key"
-    """Something to press."""
+    """A key to press."""
     PICK = "pick"
-    """What Enter would take."""
+    """The choice that Enter takes."""
     WAIT = "wait"
-    """Proposed, claimed: nothing has left yet."""
+    """Proposed or claimed: nothing was sent yet."""
     BUSY = "busy"
     """Running, and the filled part of gauges."""
     HELD = "held"
-    """Units that are taken from a cap but not spent."""
+    """Units that are reserved in a cap and not used yet."""
     OK = "ok"
     WARN = "warn"
-    """Nears a limit, stopping, stalled."""
+    """Near a limit, stopping, stalled."""
     BAD = "bad"
-    """Cut off, failed, refused."""
+    """Cut off, failed or refused."""
     LOUD = "loud"
-    """Needs a person now: unconfirmed, paused, a stop without proof."""
+    """Needs a person now: an unconfirmed run, paused launches, a stop without proof."""
     BAR1 = "bar1"
-    """The largest part of a stacked bar; `bar2` to `bar6` are the next ones."""
+    """The largest part of a stacked bar; `bar2` to `bar6` are the next ones in size."""
     BAR2 = "bar2"
     BAR3 = "bar3"
     BAR4 = "bar4"
@@ -51,34 +53,34 @@ class Tone(StrEnum):
 
 
 class Span(NamedTuple):
-    """A piece of one line."""
+    """A piece of text in one tone."""
 
     text: str
     tone: Tone = Tone.PLAIN
 
 
 Line = tuple[Span, ...]
-"""One line of the screen, left to right; no newlines."""
+"""One line of the screen from left to right, without newlines."""
 
 
 def line(*pieces: Span | str) -> Line:
-    """A line of spans; bare strings are plain, empty pieces are left out."""
+    """A line of these pieces; plain strings get the tone PLAIN, empty pieces are left out."""
     spans = (piece if isinstance(piece, Span) else Span(piece) for piece in pieces)
     return tuple(span for span in spans if span.text)
 
 
 def sanitize_cell(text: str, *, limit: int = 400) -> str:
-    """Text from outside, one line of it, harmless and of a width that every terminal agrees on."""
+    """Text from outside as one line without control characters, at most `limit` characters long."""
     return sanitize(text.translate(VARIATION_SELECTORS), limit=limit)
 
 
 def width(spans: Iterable[Span]) -> int:
-    """Cells that the spans take."""
+    """The number of cells that the spans take."""
     return sum(cell_len(span.text) for span in spans)
 
 
 def clip(text: str, cells: int, ellipsis: str = "…") -> str:
-    """`text` within `cells`; where it was cut it ends in the ellipsis."""
+    """`text` in at most `cells`; it ends in the ellipsis if it was cut."""
     if cell_len(text) <= cells:
         return text
     if cells <= cell_len(ellipsis):
@@ -87,7 +89,7 @@ def clip(text: str, cells: int, ellipsis: str = "…") -> str:
 
 
 def middle(text: str, cells: int, ellipsis: str = "…") -> str:
-    """`text` within `cells` with the middle left out: ids differ at both ends."""
+    """`text` in at most `cells`, with its middle left out if it was cut: ids differ at both ends."""
     if cell_len(text) <= cells or cells <= 3:
         return clip(text, cells, ellipsis)
     head = (cells - len(ellipsis)) // 2
@@ -96,18 +98,18 @@ def middle(text: str, cells: int, ellipsis: str = "…") -> str:
 
 
 def left(text: str, cells: int, ellipsis: str = "…") -> str:
-    """`text` in exactly `cells`, at the left."""
+    """`text` in exactly `cells`, aligned to the left."""
     return set_cell_size(clip(text, cells, ellipsis), cells)
 
 
 def right(text: str, cells: int, ellipsis: str = "…") -> str:
-    """`text` in exactly `cells`, at the right."""
+    """`text` in exactly `cells`, aligned to the right."""
     clipped = clip(text, cells, ellipsis)
     return " " * (cells - cell_len(clipped)) + clipped
 
 
 def fit(spans: Line, cells: int, ellipsis: str = "…") -> Line:
-    """The line in exactly `cells`: cut with an ellipsis, or filled up with blanks."""
+    """The line in exactly `cells`: cut with an ellipsis, or padded with blanks."""
     room = cells
     kept: list[Span] = []
     for index, span in enumerate(spans):
@@ -126,7 +128,7 @@ def spread(start: Line, end: Line, cells: int, ellipsis: str = "…") -> Line:
 
 
 def wrapped(text: str, cells: int) -> list[str]:
-    """`text` in pieces of at most `cells`, broken at blanks where there are any."""
+    """`text` in pieces of at most `cells`, broken at blanks where possible."""
     pieces: list[str] = []
     current = ""
     for word in text.split(" "):

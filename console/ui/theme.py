@@ -1,4 +1,4 @@
-"""Palettes are files: the packaged ones and the operator's own. All that is wrong with them is told at once."""
+"""Themes are files: the packaged ones and the operator's own. All errors in them are reported together."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ MONO = "mono"
 
 STYLES = frozenset({"bold", "dim", "italic", "underline", "reverse", "strike"})
 BASE = ("background", "bar", "dialog", "line", "accent")
-"""The colours of `[base]`, all of them needed."""
+"""The colours of `[base]`; all of them are required."""
 
 _PACKAGED = (Path(__file__).parents[1] / "themes", Path(__file__).parents[2] / "themes")
-"""In the wheel beside the package's modules; in a checkout beside the package."""
+"""In the wheel the folder stands inside the package, in a checkout beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Themes:
-    """What could be loaded and what could not."""
+    """The themes that could be loaded, and the errors of those that could not."""
 
     by_name: Mapping[str, Theme]
     problems: tuple[str, ...] = ()
-    """One cleaned line per broken file."""
+    """One sanitized line for each broken file."""
 
     def pick(self, name: str) -> Theme:
-        """The theme of that name. Raises ValueError that names the nearest."""
+        """The theme with that name. Raises ValueError that suggests the nearest name."""
         if name in self.by_name:
             return self.by_name[name]
         near = difflib.get_close_matches(name, self.by_name, n=1)
@@ -50,7 +50,7 @@ def packaged_folder() -> Path:
 
 
 def load_themes(user_folder: Path | None = None) -> Themes:
-    """All themes, the operator's own replacing packaged ones of the same name; a folder may be missing."""
+    """All themes. The operator's own replace packaged ones of the same name; either folder may be missing."""
     themes: dict[str, Theme] = {}
     problems: list[str] = []
     for folder in (packaged_folder(), user_folder):
@@ -63,11 +63,11 @@ def load_themes(user_folder: Path | None = None) -> Themes:
 
 
 class ThemeError(ValueError):
-    """A theme file says something that no theme can say; the text names the key and what would be accepted."""
+    """A theme file has an invalid value. The text names the key and what is accepted."""
 
 
 def read_theme(path: Path) -> Theme:
-    """The theme in that file, named by its stem. Raises ThemeError, OSError or TOMLDecodeError."""
+    """The theme in that file; the file's stem is its name. Raises ThemeError, OSError or TOMLDecodeError."""
     with path.open("rb") as file:
         content = tomllib.load(file)
     _only(content, ("title", "dark", "native", "cursor_keeps_tones", "base", "tones", "cursor"), "the file")
@@ -109,7 +109,7 @@ def _theme(name: str, content: Mapping[str, object], colours: Mapping[str, str],
 
 
 def _textual_variables(colours: Mapping[str, str], variables: Mapping[str, str]) -> dict[str, str]:
-    """What Textual's own input and scrollbars need to look like the rest."""
+    """The variables that make Textual's own inputs and scrollbars match the theme."""
     return {
         "ansi-background": colours["background"],
         "ansi-foreground": variables["tone-plain-color"],
@@ -130,7 +130,7 @@ def _textual_variables(colours: Mapping[str, str], variables: Mapping[str, str])
 
 
 def _style_variables(variable: str, key: str, value: object) -> dict[str, str]:
-    """`bold #ffffff on #c02b2b` as variables: its colours for the style sheet, the whole as Rich reads it."""
+    """A style such as `bold #ffffff on #c02b2b` as variables: its colours for the style sheet, the whole for Rich."""
     if not isinstance(value, str):
         raise ThemeError(f"{key} is not a text such as 'bold #c5cfdd'")
     front, back, styles = "", "transparent", []
@@ -186,7 +186,7 @@ def _only(table: Mapping[str, object], known: Iterable[str], where: str) -> None
 
 
 def apply_theme(app: App[Any], themes: Themes, name: str) -> None:
-    """Gives the app our themes in place of Textual's, and puts one on. Raises ValueError as `Themes.pick` does."""
+    """Register our themes in place of Textual's and apply one. Raises ValueError for an unknown name."""
     chosen = themes.pick(name)
     for theme in themes.by_name.values():
         app.register_theme(theme)

@@ -1,4 +1,4 @@
-"""What the desk is asked to do, and the one line that an operator reads about it. Never more than the desk proved."""
+"""Calls an operation of the engine and returns the notice about its result, which claims no more than was proven."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from console.ui.spans import Span, Tone, sanitize_cell
 
 
 async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
-    """Asks for a stop of each."""
+    """Stop these runs."""
     runs = [await context.engine.operations.stop(run_id, by=context.by) for run_id in ids]
     if len(runs) > 1:
         return Span(f"stop asked for {len(runs)} runs; each counts as cancelled once the provider shows it")
@@ -21,18 +21,18 @@ async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
 
 
 async def stop_all(context: Context) -> Span:
-    """Asks for a stop of everything."""
+    """Stop all live and unconfirmed runs."""
     runs = await context.engine.operations.stop_all(by=context.by)
     return Span(f"stop asked for {len(runs)} runs", Tone.WARN)
 
 
 async def launch(context: Context, request: LaunchRequest) -> Span:
-    """Launches what was seen in the preview."""
+    """Launch what was previewed."""
     return launched(await context.engine.operations.launch(request))
 
 
 async def approve(context: Context, run_id: RunId) -> Span:
-    """Lets a proposal go, if the caps still have room."""
+    """Approve a proposal; it is launched if the caps still have room."""
     answer = await context.engine.operations.approve(run_id, by=context.by)
     if answer.refusal is not None:
         return Span(f"not launched: {sanitize_cell(answer.refusal.sentence)}", Tone.BAD)
@@ -40,13 +40,13 @@ async def approve(context: Context, run_id: RunId) -> Span:
 
 
 async def decline(context: Context, run_id: RunId, reason: str) -> Span:
-    """Says no to a proposal."""
+    """Decline a proposal."""
     run = await context.engine.operations.decline(run_id, by=context.by, reason=reason)
     return Span(f"declined: {sanitize_cell(run.task)}")
 
 
 async def settle(context: Context, run_id: RunId, ruling: str, values: tuple[str, ...]) -> Span:
-    """Rules what became of a run: `adopt` with (id, reason), `not-launched` or `write-off` with (reason,)."""
+    """Settle a run: `adopt` with the values (id, reason), `not-launched` or `write-off` with (reason,)."""
     operations, by, reason = context.engine.operations, context.by, values[-1]
     if ruling == "adopt":
         run = await operations.settle_adopt(run_id, values[0], by=by, reason=reason)
@@ -59,7 +59,7 @@ async def settle(context: Context, run_id: RunId, ruling: str, values: tuple[str
 
 
 async def switch(context: Context, answer: str) -> Span:
-    """The kill switch: `resume`, `pause`, or `cancel` for a pause that also stops everything."""
+    """Use the kill switch: `resume`, `pause`, or `cancel` to pause and stop all runs."""
     operations, by = context.engine.operations, context.by
     if answer == "resume":
         await operations.resume(by=by)
@@ -70,7 +70,7 @@ async def switch(context: Context, answer: str) -> Span:
 
 
 def launched(answer: LaunchResult) -> Span:
-    """What came of a launch."""
+    """The notice about the result of a launch."""
     task = sanitize_cell(answer.run.task)
     match answer.kind:
         case LaunchKind.LAUNCHED:

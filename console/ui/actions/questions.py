@@ -1,4 +1,6 @@
-"""The words of the questions. They hold no agent-made text, so that an agent cannot talk its way through one."""
+"""The questions before an operation: their text and their answers.
+
+No question shows text that an agent wrote, so that an agent cannot influence the answer."""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ CAP_NAMES = {
 
 
 def can_rerun(preview: LaunchPreview) -> bool:
-    """True where the key is held by a run that ended, so that a person may run it again with a reason."""
+    """True if the key is held by a run that has ended, so that a person may run it again with a reason."""
     holder = preview.holder
     return (
         preview.answer in (LaunchKind.SKIPPED, LaunchKind.REFUSED)
@@ -39,7 +41,7 @@ def can_rerun(preview: LaunchPreview) -> bool:
 
 
 def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    """What a launch would be: limits, key, usual use, the worst it can cost, the caps, and what stands against it."""
+    """A previewed launch: target, key, limits, usual usage, highest cost, caps, and what prevents the launch."""
     limits = preview.limits
     rule = cut_off_rule(limits.cut_off)
     worst = money(preview.worst_case_micro, preview.currency)
@@ -71,7 +73,7 @@ def _typical(preview: LaunchPreview) -> Line:
 
 
 def _standing(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Line:
-    """How full a cap is, and what this launch would add to it."""
+    """How full a cap is, and how full it would be after this launch."""
     in_units = cap_usage.cap in UNIT_CAPS
     added = need if in_units else 1
     taken = cap_usage.held + cap_usage.spent
@@ -115,7 +117,7 @@ def _against(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs
 
 
 def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8) -> list[Line]:
-    """One line per run, the rest counted."""
+    """One line for each of the first `most` runs, then the number of the others."""
     names = min(max((width((Span(sanitize_cell(run.task)),)) for run in runs), default=0), max(10, cells // 3))
     lines = [
         line(
@@ -130,7 +132,7 @@ def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8)
 
 
 def proposal_lines(run: Run, view: ViewState) -> list[Line]:
-    """What an approval lets go: key, fingerprint, limits; nothing that an agent wrote."""
+    """A proposed launch: key, fingerprint and limits; no text that an agent wrote."""
     limits, print_of = run.limits, run.fingerprint
     until = when(run.expires_ms, view.now_ms, view.zone) if run.expires_ms else "no limit"
     system = f", system {print_of.system_sha256[:12]}" if print_of.system_sha256 else ""
@@ -151,7 +153,7 @@ def proposal_lines(run: Run, view: ViewState) -> list[Line]:
 
 
 def _evidence(detail: RunDetail | None) -> list[Line]:
-    """What the runs of the task have shown since its last step: counts only."""
+    """Evidence of the task since its last change of stage, as counts."""
     if detail is None or detail.evidence is None:
         return []
     found = detail.evidence
@@ -169,11 +171,11 @@ def _evidence(detail: RunDetail | None) -> list[Line]:
 
 
 RULING = 14
-"""Cells of the name of a ruling."""
+"""The width of the name of a ruling, in cells."""
 
 
 def settle_lines(run: Run, cells: int) -> list[Line]:
-    """What is not known about a run, and what each ruling does."""
+    """What is not known about a run, and the effect of each ruling."""
     if run.state is State.UNCONFIRMED:
         doubt = "The launch was sent and no id came back. Look at the provider before you rule."
     else:
@@ -196,33 +198,33 @@ def settle_lines(run: Run, cells: int) -> list[Line]:
 
 
 def _explained(name: str, does: str, cells: int) -> list[Line]:
-    """What a ruling does decides: it is wrapped, never cut."""
+    """The effect of a ruling, wrapped rather than cut, because the answer depends on it."""
     first, *more = wrapped(does, max(20, cells - RULING))
     start = line(Span(f"{name:<{RULING}}", Tone.STRONG), Span(first, Tone.MUTED))
     return [start, *(line(Span(" " * RULING + each, Tone.MUTED)) for each in more)]
 
 
 def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ChoiceDialog:
-    """Several at once: the number is named; the key that asked also answers."""
+    """The question before several runs are cancelled. The key that opened it also answers it."""
     what = "1 marked run" if len(runs) == 1 else f"{len(runs)} marked runs"
     choices = (BACK, Choice(id="stop", label=f"Cancel {what}", key="x"))
     return ChoiceDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
 
 
 def approve_question(run: Run, view: ViewState) -> ChoiceDialog:
-    """What would run."""
+    """The question before a proposal is approved."""
     choices = (BACK, Choice(id="approve", label="Approve", key="a"))
     return ChoiceDialog("Approve this launch?", lambda cells: proposal_lines(run, view), choices)
 
 
 def decline_question(run: Run, view: ViewState) -> FormDialog:
-    """The reason may stay empty."""
+    """The question before a proposal is declined. The reason may stay empty."""
     fields = (Field(label="reason", hint="may stay empty", needed=False),)
     return FormDialog("Decline this launch?", lambda cells: proposal_lines(run, view), fields, done="declines it")
 
 
 def ruling_question(run: Run) -> ChoiceDialog:
-    """Returns `adopt`, `not-launched` or `write-off`."""
+    """The question what became of a run. Returns `adopt`, `not-launched` or `write-off`."""
     rulings = [BACK, Choice(id="write-off", label="Write off")]
     if run.state is State.UNCONFIRMED:
         rulings[1:1] = [Choice(id="adopt", label="It is …"), Choice(id="not-launched", label="Not launched")]
@@ -230,7 +232,7 @@ def ruling_question(run: Run) -> ChoiceDialog:
 
 
 def reason_question(run: Run, ruling: str) -> FormDialog:
-    """How the operator knows; before it, for `adopt`, which id."""
+    """The form for the reason of a ruling; for `adopt` also for the id at the provider."""
     fields = [Field(label="reason", hint="how you know")]
     if ruling == "adopt":
         fields.insert(0, Field(label="id at the provider"))
@@ -240,7 +242,7 @@ def reason_question(run: Run, ruling: str) -> FormDialog:
 
 
 def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
-    """Returns `pause`, `resume` or `cancel`."""
+    """The question of the kill switch. Returns `pause`, `resume` or `cancel`."""
     live = tuple(run for run in view.snapshot.live if run.state in HOLDING)
     choices = [BACK]
     if view.snapshot.paused is None:
@@ -261,7 +263,7 @@ def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
 
 
 def launch_question(preview: LaunchPreview, view: ViewState, glyphs: Glyphs) -> Dialog[str] | Dialog[tuple[str, ...]]:
-    """Enter launches what is seen; a key that had its run asks for a reason; a refusal can only be read."""
+    """The question before a launch. A key that had its run needs a reason; a refusal can only be read."""
     title = f"Launch {sanitize_cell(preview.task.name)}"
 
     def body(cells: int) -> list[Line]:

@@ -1,1 +1,1 @@
-"""One file per screen. Only a screen connects widgets with the engine."""
+"""Dialogs over a screen: questions, the help, the command palette, leaving the console."""

@@ -1,4 +1,4 @@
-"""The answers of a dialog in one row. Enter takes the one that stands out, which at first is the harmless one."""
+"""The answers of a dialog in a row. Enter takes the highlighted one, which at first is the first answer."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from console.ui.spans import width as cells_of
 from console.ui.widgets.lines import paint
 
 GAP = 2
-"""Cells between two answers."""
+"""The number of cells between two answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """One answer."""
+    """One answer of a question."""
 
     id: str
     label: str
     key: str = ""
-    """A letter that takes it at once; empty for none."""
+    """A key that takes the answer at once; empty for none."""
 
 
 class Choices(Widget, can_focus=True, inherit_bindings=False):
-    """A row of answers; the first one is taken by Enter unless another was moved to."""
+    """A row of answers, or a column where they do not fit beside each other."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,down,tab,l,j", "move(1)", "next", id="choices.next", tooltip="To the next answer", show=False),
@@ -43,7 +43,7 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
 
     @dataclass
     class Taken(Message):
-        """An answer was given."""
+        """An answer was chosen."""
 
         id: str
 
@@ -55,11 +55,11 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """The answers, left to right."""
+        """The answers from left to right."""
         return self._choices
 
     def replace(self, choices: Sequence[Choice]) -> None:
-        """Other answers; the one that stood out still does where it is among them, else the first."""
+        """Replace the answers. The highlighted one stays highlighted if it is among them, else the first one is."""
         if self._choices == tuple(choices):
             return
         taken = self._choices[self.index].id
@@ -68,28 +68,28 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
         self.refresh(layout=True)
 
     def action_move(self, step: int) -> None:
-        """To the next answer or back, round the end."""
+        """Highlight the next or the previous answer; wraps at the ends."""
         self.index = (self.index + step) % len(self._choices)
 
     def action_take(self) -> None:
-        """Gives the answer that stands out."""
+        """Choose the highlighted answer."""
         self.post_message(self.Taken(self._choices[self.index].id))
 
     def on_key(self, event: events.Key) -> None:
-        """The letter of an answer takes it."""
+        """Choose the answer whose key was pressed."""
         for choice in self._choices:
             if choice.key and event.key == choice.key:
                 event.stop()
                 self.post_message(self.Taken(choice.id))
 
     def on_click(self, event: events.Click) -> None:
-        """A click takes the answer under it."""
+        """Choose the answer that was clicked."""
         for (start, end, row), choice in zip(self._places(), self._choices, strict=True):
             if row == event.y and start <= event.x < end:
                 self.post_message(self.Taken(choice.id))
 
     def rows_for(self, cells: int) -> int:
-        """One row where all answers fit beside each other into `cells`, else one for each."""
+        """1 if all answers fit beside each other into `cells`, else one row for each."""
         return (
             1
             if sum(cells_of(self._spans(at)) + GAP for at in range(len(self._choices))) <= cells
@@ -97,11 +97,11 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
         )
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """As many rows as the answers need."""
+        """The rows that the answers need."""
         return self.rows_for(width)
 
     def render_line(self, y: int) -> Strip:
-        """The answers of row `y`."""
+        """The answers in row `y`."""
         if self.rows_for(self.size.width) > 1:
             shown = [y] if y < len(self._choices) else []
         else:
@@ -115,7 +115,7 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
         return (Span(f"  {choice.label}{hint}  ", Tone.PICK if index == self.index else Tone.PLAIN),)
 
     def _places(self) -> list[tuple[int, int, int]]:
-        """Where each answer stands: first column, column behind it, row."""
+        """The place of each answer: first column, column behind it, row."""
         beside = self.rows_for(self.size.width) == 1
         places: list[tuple[int, int, int]] = []
         at = 0

@@ -1,4 +1,4 @@
-"""The questions: pick an answer, fill in a line, choose from a list. Each returns a value; None: nothing happens."""
+"""Dialogs: choose an answer, fill in lines, pick from a list. Each returns a value, or None if it was closed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from console.ui.terminal.keys import KeyProcessed
 from console.ui.widgets.lines import Lines
 
 Body = Callable[[int], Sequence[Line]]
-"""The text of a dialog for a width in cells."""
+"""Makes the text of a dialog for a width in cells."""
 
 Answer = TypeVar("Answer")
 
 WIDEST = 92
-"""Cells of a dialog where the terminal has room."""
+"""The width of a dialog in cells, where the terminal has room."""
 
 ESCAPE = Binding("escape", "back", "back", id="dialog.back", tooltip="Closes the dialog; nothing happens", show=False)
 
 
 class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
-    """A box over the screen below, which goes on living."""
+    """A box over the screen below, which goes on refreshing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [ESCAPE]
     CSS_PATH = None
@@ -42,7 +42,7 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self._body = body
         self._title_tone = Tone.LOUD if loud else Tone.STRONG
         self._visible_since: float | None = None
-        """When the terminal showed the dialog as it is now, on the clock of events; None before."""
+        """The time from which the terminal shows the dialog as it is now, on the clock of events; None before."""
 
     def on_screen_resume(self) -> None:
         self.wait_until_visible()
@@ -76,12 +76,12 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
 
     @property
     def answer_rows(self) -> int:
-        """Rows that the answers need; where the terminal is low the text gives way, never they."""
+        """The rows that the answers need. In a low terminal the text is shortened, never the answers."""
         return 1
 
     @property
     def text(self) -> tuple[Line, ...]:
-        """What the dialog says."""
+        """The text that is shown."""
         return self.query_one("#text", Lines).lines
 
     def compose(self) -> ComposeResult:
@@ -91,7 +91,7 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
             yield from self.answers()
 
     def answers(self) -> ComposeResult:
-        """The widgets below the text."""
+        """The widgets below the text, with which the dialog is answered."""
         yield from ()
 
     def on_mount(self) -> None:
@@ -101,7 +101,7 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self.lay_out()
 
     def lay_out(self) -> None:
-        """Makes the text for the width there is."""
+        """Lay out title and text for the present size of the terminal."""
         cells = min(WIDEST, self.app.size.width - 2) - 4
         self.query_one("#box").styles.width = cells + 4
         title = f" {self._title} " if self._title_tone is Tone.LOUD else self._title
@@ -115,12 +115,12 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self.lay_out()
 
     def action_back(self) -> None:
-        """Nothing happens."""
+        """Close the dialog without a value."""
         self.dismiss(None)
 
 
 def shortened(text: Sequence[Line], rows: int) -> list[Line]:
-    """At most `rows` lines: blank ones go first, then the end, which is said."""
+    """At most `rows` lines: blank lines are left out first, then the end, in whose place a line says so."""
     if len(text) <= rows:
         return list(text)
     full = [each for each in text if each]
@@ -133,19 +133,22 @@ def shortened(text: Sequence[Line], rows: int) -> list[Line]:
 
 
 class ChoiceDialog(Dialog[str]):
-    """Answers to pick from; returns the id of the one taken. The first one is what Enter takes."""
+    """A question with answers to choose from; returns the id of the chosen one.
+
+    Enter chooses the first one at first.
+    """
 
     def __init__(self, title: str, body: Body, choices: Sequence[Choice], *, loud: bool = False) -> None:
         super().__init__(title, body, loud=loud)
         self._choices = choices
 
     def answers(self) -> ComposeResult:
-        """One row of answers."""
+        """The row of answers."""
         yield Choices(self._choices, id="choices")
 
     @property
     def answer_rows(self) -> int:
-        """One row, or one for each answer where they do not fit beside each other."""
+        """1, or one row for each answer where they do not fit beside each other."""
         return self.query_one(Choices).rows_for(min(WIDEST, self.app.size.width - 2) - 4)
 
     def decides(self, event: events.Key) -> bool:
@@ -166,7 +169,7 @@ class ChoiceDialog(Dialog[str]):
 
 
 BACK = Choice(id="back", label="Back")
-"""The answer that does nothing."""
+"""The answer that closes a dialog without a value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,12 +178,15 @@ class Field:
 
     label: str
     hint: str = ""
-    """Shown while the line is empty."""
+    """Text that is shown while the line is empty."""
     needed: bool = True
 
 
 class FormDialog(Dialog[tuple[str, ...]]):
-    """Lines to fill in; returns their texts, stripped. Enter goes on to the next line and submits from the last."""
+    """Lines to fill in; returns their texts without blanks at the ends.
+
+    Enter submits once all needed lines are filled in.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ESCAPE,
@@ -195,24 +201,24 @@ class FormDialog(Dialog[tuple[str, ...]]):
 
     @property
     def answer_rows(self) -> int:
-        """Two rows for each field, two for the hint."""
+        """Two rows for each field, and two for the hint."""
         return 2 * len(self._fields) + 2
 
     def answers(self) -> ComposeResult:
-        """A label and an input for each field, and what Enter does."""
+        """A label and an input for each field, and a line that says what Enter does."""
         for index, field in enumerate(self._fields):
             yield Lines([line(Span(field.label, Tone.MUTED))])
             yield Input(placeholder=field.hint, compact=True, id=f"field-{index}", select_on_focus=False)
         yield Lines([(), line(Span("enter", Tone.KEY), f" {self._done}   ", Span("esc", Tone.KEY), " back")], id="hint")
 
     def on_mount(self) -> None:
-        """The first line has the keyboard; a blinking cursor would send bytes all the time."""
+        """Focus the first line. The cursor does not blink, because that would send bytes all the time."""
         for entry in self.query(Input):
             entry.cursor_blink = False
         self.query(Input).first().focus()
 
     def action_move(self, step: int) -> None:
-        """To another line."""
+        """Focus the next or the previous line."""
         (self.focus_next if step > 0 else self.focus_previous)(Input)
 
     @on(Input.Submitted)
@@ -230,7 +236,7 @@ class FormDialog(Dialog[tuple[str, ...]]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One entry of a list to choose from."""
+    """One entry of a list to pick from."""
 
     id: str
     label: str
@@ -238,7 +244,7 @@ class Item:
 
 
 class PickerDialog(Dialog[str]):
-    """A list that gets shorter while one types; returns the id of the entry that Enter took."""
+    """A list that is filtered by typing; returns the id of the entry that Enter picked."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ESCAPE,
@@ -255,29 +261,29 @@ class PickerDialog(Dialog[str]):
         self._at = 0
 
     def answers(self) -> ComposeResult:
-        """The line to type into and the list."""
+        """The line to type into, and the list."""
         yield Input(placeholder=self._hint, compact=True, id="filter", select_on_focus=False)
         yield Lines(id="items")
 
     def on_mount(self) -> None:
-        """A blinking cursor would send bytes all the time."""
+        """Focus the line. The cursor does not blink, because that would send bytes all the time."""
         entry = self.query_one(Input)
         entry.cursor_blink = False
         entry.focus()
 
     def lay_out(self) -> None:
-        """Title and list for the width there is."""
+        """Lay out title and list for the present size of the terminal."""
         super().lay_out()
         self._show()
 
     @property
     def matching(self) -> tuple[Item, ...]:
-        """The entries that hold every typed word."""
+        """The entries that contain every typed word."""
         words = self.query_one(Input).value.lower().split()
         return tuple(item for item in self._items if all(word in f"{item.label} {item.hint}".lower() for word in words))
 
     def action_move(self, step: int) -> None:
-        """To another entry, round the end."""
+        """Highlight the next or the previous entry; wraps at the ends."""
         self._at = (self._at + step) % max(1, len(self.matching))
         self._show()
 

@@ -1,4 +1,4 @@
-"""Every key that works where `?` was pressed, read from the bindings themselves, and what the signs mean."""
+"""`?`: the keys that work on this screen, taken from the bindings, the meaning of the signs, and a glossary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from console.ui.widgets.lines import Lines, ScrollLines
 
 
 class HelpScreen(ModalScreen[None], inherit_bindings=False):
-    """A list over the screen that it explains."""
+    """The help over the screen that it explains."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,question_mark,q,enter", "close", "back", id="help.back", tooltip="Closes the help", show=False),
@@ -39,18 +39,18 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
             yield ScrollLines(id="text")
 
     def on_mount(self) -> None:
-        """The list for the width there is."""
+        """Lay out the help for the present size of the terminal."""
         self._lay_out()
 
     def on_resize(self) -> None:
         self._lay_out()
 
     def action_close(self) -> None:
-        """Back."""
+        """Close the help."""
         self.dismiss()
 
     def action_scroll(self, rows: int) -> None:
-        """By lines."""
+        """Scroll by lines."""
         self.query_one(ScrollLines).scroll_relative(y=rows, animate=False)
 
     def _lay_out(self) -> None:
@@ -84,7 +84,7 @@ def signs(glyphs: Glyphs, cells: int) -> list[Line]:
 
 
 def help_lines(shown: Iterable[Hint], cells: int, ellipsis: str) -> list[Line]:
-    """Every key with what it does, grouped by the first part of its id; moving about comes after acting."""
+    """Every key with what it does, grouped by the first part of its id; keys that only move come last."""
     groups: dict[str, list[Hint]] = {}
     for hint in in_groups(shown):
         groups.setdefault(group_of(hint), []).append(hint)
@@ -97,7 +97,7 @@ def help_lines(shown: Iterable[Hint], cells: int, ellipsis: str) -> list[Line]:
 
 
 KEYS, LABEL = 18, 14
-"""Cells of the columns before what a key does."""
+"""The widths of the columns before the explanation of a key, in cells."""
 
 
 def _explained(hint: Hint, cells: int) -> list[Line]:

@@ -1,4 +1,4 @@
-"""The filter line of the history: `task:NAME outcome:failed since:7d words`. Pure: text to a filter, or a sentence."""
+"""Parses the filter of the history, `task:NAME outcome:failed since:7d words`, and completes it while it is typed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ VALUES: dict[str, tuple[str, ...]] = {
     "stage": tuple(stage.label for stage in Stage),
     "origin": tuple(origin.value for origin in Origin),
 }
-"""Filters that take one of a few words."""
+"""The accepted values of filters that take one of a few words."""
 
 _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
 _NAMED = re.compile(r"([A-Za-z_]+):(.*)", re.DOTALL)
@@ -29,17 +29,17 @@ T = TypeVar("T")
 
 
 class FilterError(ValueError):
-    """The line is no filter yet; `str()` is one sentence that says what would be."""
+    """The text is not a filter (yet). `str()` is one sentence that says what is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FilterContext:
-    """When and where the line is read: a day is one of `zone`, `7d` is counted from `now_ms`."""
+    """The context of a filter: days are days of `zone`, and `7d` is counted back from `now_ms`."""
 
     now_ms: int
     zone: ZoneInfo
     tasks: Sequence[str] = ()
-    """Names from the config, to be offered; others are accepted too, for their runs stay."""
+    """Names of tasks to be offered. Other names are accepted too, because runs stay when their task is removed."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,10 @@ class _ParsedFilter:
 
 
 def parse_filter(text: str, given: FilterContext) -> HistoryFilter:
-    """What the line asks for. Attempts are folded while nothing picks among them. Raises BadFilter."""
+    """The filter that the text asks for.
+
+    Attempts of a key are folded unless the filter selects among them. Raises FilterError.
+    """
     found = _parsed(text)
     wanted = HistoryFilter(
         tasks=tuple(found.values.get("task", ())),
@@ -65,7 +68,7 @@ def parse_filter(text: str, given: FilterContext) -> HistoryFilter:
 
 
 def settled(text: str) -> str:
-    """The line without a last piece that may yet become the name of a filter."""
+    """The text without a last piece that may still become the name of a filter."""
     head, blank, last = text.rpartition(" ")
     return head + blank if last and any(name.startswith(last.lower()) for name in NAMES) else text
 
@@ -118,7 +121,7 @@ def _instant(found: _ParsedFilter, name: str, given: FilterContext) -> int | Non
 
 
 def offers(text: str, given: FilterContext) -> tuple[str, ...]:
-    """What the last piece of the line may become, best first: filters, or the values of the one that was begun."""
+    """Completions of the last piece of the text, best first: names of filters, or values of the begun filter."""
     last = text.rpartition(" ")[2]
     name, colon, typed = last.partition(":")
     if not colon:
@@ -129,7 +132,7 @@ def offers(text: str, given: FilterContext) -> tuple[str, ...]:
 
 
 def completed(text: str, given: FilterContext) -> str:
-    """The line with its last piece as far as what is offered agrees; whole and with a blank where only one is."""
+    """The text with its last piece completed as far as all completions agree; a single completion ends in a blank."""
     found = offers(text, given)
     if not found:
         return text

@@ -1,4 +1,7 @@
-"""The line to type a filter into, with its help below: tab completes, enter goes back, esc empties and then closes."""
+"""The line to type a filter into, with help below.
+
+Tab completes, Enter returns to the table, Esc clears, then closes.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from console.ui.widgets.lines import Lines
 
 
 def help_line(text: str, trouble: str, given: FilterContext, cells: int, glyphs: Glyphs) -> Line:
-    """Below the filter line: what is wrong with it, or what its last piece may become."""
+    """The line below the filter: what is wrong with it, or the completions of its last piece."""
     begun = text.rpartition(" ")[2]
     found = offers(text, given)
     if trouble and begun not in ("since:", "until:") and not (":" in begun and found):
@@ -40,11 +43,11 @@ def help_line(text: str, trouble: str, given: FilterContext, cells: int, glyphs:
 
 EVERYTHING = HistoryFilter(folded=True)
 SAME_MS = 60_000
-"""`7d` moves on with every letter that is typed; within a minute it is still the same filter."""
+"""Filters whose times differ by less count as the same: with each letter `7d` is counted from a later time."""
 
 
 class FilterLine(Vertical):
-    """Hidden until it is opened. `wanted` is the last text that was a filter."""
+    """Hidden until it is opened. `wanted` is the last valid filter."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -60,14 +63,14 @@ class FilterLine(Vertical):
 
     @dataclass
     class Changed(Message):
-        """Other entries are wanted, or the text has changed."""
+        """The text has changed. `is_other` is true if other entries are wanted."""
 
         wanted: HistoryFilter
         is_other: bool
 
     @dataclass
     class Closed(Message):
-        """The table gets the keyboard."""
+        """The line was closed; the table gets the keyboard."""
 
     def __init__(self, given: Callable[[], FilterContext], glyphs: Glyphs, *, id: str) -> None:
         super().__init__(id=id)
@@ -81,7 +84,7 @@ class FilterLine(Vertical):
         yield Lines(id="offers")
 
     def on_mount(self) -> None:
-        """A blinking cursor would send bytes all the time."""
+        """Hide the line. Its cursor does not blink, because that would send bytes all the time."""
         self._input.cursor_blink = False
         self.display = False
 
@@ -91,36 +94,36 @@ class FilterLine(Vertical):
 
     @property
     def text(self) -> str:
-        """As it was typed."""
+        """The filter as it was typed."""
         return self._input.value if self.is_mounted else ""
 
     def open(self) -> None:
-        """Takes the keyboard."""
+        """Show the line and give it the keyboard."""
         self.display = True
-        # At once: a letter typed on the heels of the slash must meet the line, never a key of the table.
+        # At once: a letter typed right behind the slash must reach the line, never act on the table.
         self.screen.set_focus(self._input)
         self._help()
 
     def clear(self) -> None:
-        """No filter."""
+        """Clear the filter."""
         self._input.value = ""
 
     def action_let_go(self) -> None:
-        """Empties, or closes where there is nothing to empty."""
+        """Clear the filter, or close the line if the filter is empty."""
         if self.text:
             self.clear()
         else:
             self.action_keep()
 
     def action_keep(self) -> None:
-        """Closes and leaves the filter on, its last word included."""
+        """Close the line and keep the filter, its last word included."""
         self._ask(self.text)
         self.screen.set_focus(None)
         self.display = False
         self.post_message(self.Closed())
 
     def action_complete(self) -> None:
-        """The word at the end, as far as there is only one way."""
+        """Complete the last word as far as all completions agree."""
         self._input.value = completed(self.text, self._given())
         self._input.cursor_position = len(self.text)
 
@@ -135,7 +138,7 @@ class FilterLine(Vertical):
         self.action_keep()
 
     def _ask(self, meant: str) -> None:
-        """Asks for what fits `meant`; while that is no filter, for what fitted before."""
+        """Apply the filter `meant`; keep the last valid filter while `meant` is not one."""
         before, self.trouble = self.wanted, ""
         try:
             self.wanted = parse_filter(meant, self._given())

@@ -1,4 +1,4 @@
-"""Rows and panel of the history: what happened, and what a launch of that key would meet now."""
+"""The rows and the panel of the history: what happened, and what a launch of that key would meet now."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ NARROW_COLUMNS = (
     Column(name=ColumnName.TRIES, least=5, most=5, priority=20, flush_right=True),
     Column(name=ColumnName.UNITS, least=6, most=6, priority=30, flush_right=True),
 )
-"""For tables of less than NARROW cells: the task's name keeps ten cells, and other columns leave instead."""
+"""For tables of less than NARROW cells: the task's name keeps ten cells, and other columns are left out instead."""
 
 
 @lru_cache(maxsize=8)
@@ -70,7 +70,7 @@ def placed_columns(cells: int) -> tuple[PlacedColumn[ColumnName], ...]:
 
 
 def head(cells: int) -> Line:
-    """The names of the columns."""
+    """The header of the table."""
     names = (
         (right if each.column.flush_right else left)(each.column.name, each.cells) for each in placed_columns(cells)
     )
@@ -124,7 +124,10 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyph
 
 
 def _when(wall_ms: int, view: ViewState) -> str:
-    """`Mon 23 Nov 03:06`, from the last year `2025-11-23 03:06`: each in sixteen cells, so that days stand in line."""
+    """`Mon 23 Nov 03:06`; in another year `2025-11-23 03:06`.
+
+    Both take sixteen cells, so that the columns stay aligned.
+    """
     then = at(wall_ms, view.zone)
     if then.year == at(view.now_ms, view.zone).year:
         return f"{then:%a} {then.day:>2} {then:%b %H:%M}"
@@ -137,7 +140,7 @@ def _note(run: Run) -> str:
 
 
 def tries(run: Run, standing: KeyStatus, glyphs: Glyphs) -> str:
-    """`1`, `2/3` for the second of three attempts; nothing for what was no attempt."""
+    """`1`, or `2/3` for the second of three attempts; the sign for no value if nothing was attempted."""
     if run.attempt == 0:
         return glyphs.none
     return str(run.attempt) if standing.attempts <= 1 else f"{run.attempt}/{standing.attempts}"
@@ -147,7 +150,7 @@ _STANDING_TONES = {KeyState.DONE: Tone.OK, KeyState.HELD: Tone.WARN, KeyState.FR
 
 
 def standing_span(standing: KeyStatus, glyphs: Glyphs) -> Span:
-    """`done`, `held`, `free`, each with its sign."""
+    """The state of a key with its sign: `done`, `held`, `free`."""
     signs = {KeyState.DONE: glyphs.outcomes[Outcome.OK], KeyState.HELD: glyphs.full, KeyState.FREE: glyphs.dot}
     return Span(f"{signs[standing.state]} {standing.state.value}", _STANDING_TONES[standing.state])
 
@@ -183,7 +186,7 @@ def _held(holder: Run | None) -> Line:
 
 
 def panel(entry: Entry, detail: RunDetail | None, view: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
-    """The entry under the cursor: its key's state, the attempts of that key, note and result."""
+    """The selected entry: the state of its key, the attempts of that key, note and result."""
     run = entry.run
     lines = [
         labelled(
@@ -228,7 +231,7 @@ def _attempt(run: Run, is_shown: bool, view: ViewState, glyphs: Glyphs) -> Line:
 
 
 def title_line(text: str, count: int | None, most: int, folded: bool, cells: int, glyphs: Glyphs) -> Line:
-    """The line above the table: the filter, and how much fits it, or that it is more than `most`."""
+    """The line above the table: the filter, and the number of matching entries, which is counted up to `most`."""
     more = "+" if count is not None and count > most else ""
     number = "counting" if count is None else f"{min(count, most):,}{more}".replace(",", " ")
     noun = "entry" if count == 1 else "entries"

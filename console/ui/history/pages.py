@@ -1,4 +1,4 @@
-"""A list that is longer than memory: pages by key, those near the reader kept, the others asked for again. Pure."""
+"""The history as rows: pages of entries that are read on demand and kept only near the viewport."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ from console.ui.ports import QueriesPort
 PAGE = 100
 """Entries of a page."""
 KEPT = 8
-"""Pages in memory."""
+"""Pages that are kept in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One row of the history."""
+    """One entry of the history, with the present state of its key."""
 
     run: Run
     standing: KeyStatus
 
 
 class Viewport(NamedTuple):
-    """What a reader looks at."""
+    """The rows that are scrolled into view."""
 
     first: int
     last: int
     is_top: bool = False
-    """New entries would move nothing from under the reader."""
+    """True if the first row is in view, so that new entries may be added above."""
 
 
 class PageCache:
-    """Where each page begins is known from the first one to the last one that was read; the rest is not."""
+    """Pages of entries, newest first. The start of a page is known once the page before it was read."""
 
     def __init__(self) -> None:
         self._starts: list[Cursor | None] = [None]
         self._kept: OrderedDict[int, tuple[Entry, ...]] = OrderedDict()
         self._last = 0
-        """Entries of the last page, where that is known."""
+        """Entries of the last page, if that was read."""
         self.complete = False
         """True once the oldest entry was read."""
 
     def __len__(self) -> int:
-        """Entries that are known of, in memory or not."""
+        """The number of entries that are known, in memory or not."""
         if self.complete:
             return (len(self._starts) - 1) * PAGE + self._last
         return (len(self._starts) - 1) * PAGE
 
     def start(self, number: int) -> Cursor | None:
-        """Where page `number` begins."""
+        """The cursor at which page `number` starts; None for the first page."""
         return self._starts[number]
 
     def put(self, number: int, page: Page, standings: Mapping[str, KeyStatus]) -> None:
-        """Takes a page that was read; where it is the last one known, the next one becomes known."""
+        """Store a page that was read. Reading the last known page makes the next one known."""
         self._kept[number] = tuple(
             Entry(run=run, standing=standings[run.key]) for run in page.runs if run.key in standings
         )
@@ -70,12 +70,12 @@ class PageCache:
                 self._starts.append(page.after)
 
     def entry(self, index: int) -> Entry | None:
-        """The entry at `index`; None where its page is not in memory."""
+        """The entry at `index`; None if its page is not in memory."""
         page = self._kept.get(index // PAGE)
         return page[index % PAGE] if page is not None and index % PAGE < len(page) else None
 
     def missing(self, viewport: Viewport) -> int | None:
-        """The first page that is needed for what is in sight, and some ahead, and that is not in memory."""
+        """The first page that is needed for the viewport and half a page behind it and is not in memory, or None."""
         top = len(self._starts) - 1
         for number in range(max(0, viewport.first) // PAGE, min((viewport.last + PAGE // 2) // PAGE, top) + 1):
             if number not in self._kept:
@@ -84,7 +84,7 @@ class PageCache:
         return None
 
     def index(self, run_id: RunId | None) -> int | None:
-        """Where the run stands, as far as it is in memory."""
+        """The index of the run; None if it is not in memory."""
         for number, page in self._kept.items():
             for at, entry in enumerate(page):
                 if entry.run.id == run_id:
@@ -93,15 +93,15 @@ class PageCache:
 
     @property
     def in_memory(self) -> int:
-        """Entries held."""
+        """The number of entries in memory."""
         return sum(map(len, self._kept.values()))
 
 
 class Rows:
-    """Pages with at most one key unfolded. Made anew whenever either changes."""
+    """The rows of the table: the pages, with the other attempts of at most one key shown below its newest attempt."""
 
     def __init__(self, pages: PageCache, head: RunId | None = None, below: tuple[Entry, ...] = ()) -> None:
-        """`below` stands behind the entry of the run `head`, wherever that is; nowhere where it is not in memory."""
+        """`below` are the entries behind that of the run `head`; they are left out while that run is not in memory."""
         self.pages = pages
         self.head = head
         at = pages.index(head) if head is not None else None
@@ -109,25 +109,25 @@ class Rows:
         self.below = below if at is not None else ()
 
     def __len__(self) -> int:
-        """Rows that are known of."""
+        """The number of known rows."""
         return len(self.pages) + len(self.below)
 
     def is_below(self, row: int) -> bool:
-        """True for an attempt that stands below its key's newest."""
+        """True for an attempt that is shown below the newest attempt of its key."""
         return self._first <= row < self._first + len(self.below)
 
     def entry(self, row: int) -> Entry | None:
-        """The entry of that row; None where its page is not in memory."""
+        """The entry in that row; None if its page is not in memory."""
         return self.below[row - self._first] if self.is_below(row) else self.pages.entry(self.place(row))
 
     def place(self, row: int) -> int:
-        """Where the row is in the pages; for an attempt below its key's newest where that one is."""
+        """The index of the row in the pages; for an attempt below the newest one the index of the newest one."""
         if row < self._first:
             return row
         return self._first - 1 if self.is_below(row) else row - len(self.below)
 
     def index(self, run_id: RunId | None) -> int | None:
-        """The row of the run, as far as it is in memory."""
+        """The row of the run; None if it is not in memory."""
         place = self.pages.index(run_id)
         if place is not None:
             return place if place < self._first else place + len(self.below)
@@ -135,29 +135,29 @@ class Rows:
 
 
 COUNTED = 10_000
-"""Counting goes no further."""
+"""Matching entries are counted up to this number."""
 COUNTED_WORDS = 1_000
-"""Beside words each entry may have to be looked up in their index."""
+"""The same for a filter with words, for which each entry may have to be looked up in the text index."""
 
 
 class HistoryReader(Protocol):
-    """Who looks at it."""
+    """The screen that shows the entries."""
 
     def wanted(self) -> HistoryFilter:
-        """What is asked for now; another filter is another object."""
+        """The present filter; another filter is another object."""
         ...
 
     def viewport(self) -> Viewport:
-        """What should be in memory."""
+        """The rows that should be in memory."""
         ...
 
     def draw(self) -> None:
-        """Something was read."""
+        """Show what was read so far."""
         ...
 
 
 class HistoryLoader:
-    """What was read so far."""
+    """Reads pages and the count for a screen."""
 
     def __init__(self, queries: QueriesPort, reader: HistoryReader) -> None:
         self._queries = queries
@@ -165,17 +165,17 @@ class HistoryLoader:
         self._counted: HistoryFilter | None = None
         self.pages = PageCache()
         self.count: int | None = None
-        """How many entries fit, up to one more than `most`; None while that is not known."""
+        """The number of matching entries, counted up to one more than `most`; None while it is not known."""
         self.most = COUNTED
 
     def forget(self) -> None:
-        """Other entries are wanted."""
+        """Forget everything, because another filter is wanted."""
         self.pages, self.count, self._counted = PageCache(), None, None
 
     async def read(self) -> None:
-        """What is in sight and not in memory, page by page, then the count. Raises StoreError."""
+        """Read the missing pages of the viewport, one after the other, then the count. Raises StoreError."""
         while (number := self.pages.missing(self._reader.viewport())) is not None:
-            # Who filters meanwhile puts other pages here: what was read for these then shows nowhere.
+            # Another filter replaces the pages meanwhile; what is read for these is then shown nowhere.
             pages = self.pages
             await self._page(pages, number, self._reader.wanted())
             self._reader.draw()
@@ -188,7 +188,7 @@ class HistoryLoader:
         self._reader.draw()
 
     async def read_newest(self) -> None:
-        """The newest page again, where the reader is at the top. Raises StoreError."""
+        """Read the newest page again if the first row is in view. Raises StoreError."""
         if not self._reader.viewport().is_top:
             return
         wanted, pages = self._reader.wanted(), PageCache()

@@ -1,4 +1,4 @@
-"""The long list. Its cursor is an entry and not a row; what is not in memory is asked for and drawn when it comes."""
+"""The table of the history. Its cursor is an entry, not a row. Rows that are not in memory are read and drawn later."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from console.ui.state.view_state import ViewState
 from console.ui.widgets.lines import paint
 
 HEAD = 1
-"""Rows of column names, which do not scroll."""
+"""Rows of the header, which does not scroll."""
 
 
 class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
-    """Newest on top."""
+    """The entries, newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*RunTable.BINDINGS]
 
     @dataclass
     class Moved(Message):
-        """Another entry is looked at, or other rows are in sight."""
+        """Another entry is selected, or other rows are in view."""
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -46,23 +46,23 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def cursor(self) -> Entry | None:
-        """The entry that keys act on; None while it is not there."""
+        """The selected entry; None while it is not in memory."""
         return self._entry
 
     @property
     def rows(self) -> Rows:
-        """What is shown."""
+        """The rows that are shown."""
         return self._rows
 
     @property
     def viewport(self) -> Viewport:
-        """What is scrolled into view, and where the cursor will be."""
+        """The rows in view, and the row of the cursor."""
         top = self.scroll_offset.y
         last = max(top + max(1, self.size.height - HEAD), self._index + 1)
         return Viewport(self._rows.place(min(top, self._index)), self._rows.place(last), is_top=top == 0)
 
     def show(self, pages: PageCache, view: ViewState) -> None:
-        """Shows these pages; the cursor stays on its entry, or stands on the first where the pages are other ones."""
+        """Show these pages. The cursor stays on its entry, or goes to the first one if its entry is not among them."""
         is_new = pages is not self._rows.pages
         self._rows, self._view = Rows(pages, self._rows.head, self._other_attempts), view
         if is_new:
@@ -74,7 +74,10 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._repaint()
 
     def unfold(self, head: RunId | None, below: tuple[Entry, ...] = ()) -> None:
-        """Shows these attempts below the run `head`, and no others. A cursor whose row goes stands on the run above."""
+        """Show these attempts below the run `head`, and no others.
+
+        A cursor whose row disappears goes to the run above.
+        """
         selected = self._entry.run.id if self._entry is not None else None
         before, self._other_attempts = self._rows.head, below
         self._rows = Rows(self._rows.pages, head, below)
@@ -91,30 +94,30 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=0, animate=False)
 
     def forget(self) -> None:
-        """Other entries are asked for: the cursor will stand on the first."""
+        """Forget the rows, because other entries are wanted; the cursor goes to the first one."""
         self._entry, self._index = None, 0
         self._rows, self._other_attempts = Rows(self._rows.pages), ()
         self.scroll_to(y=0, animate=False)
 
     def action_move(self, rows: int) -> None:
-        """Moves the cursor by `rows`."""
+        """Move the cursor by `rows`."""
         self._go(self._index + rows)
 
     def action_page(self, pages: int) -> None:
-        """Moves the cursor by whole pages."""
+        """Move the cursor by whole pages."""
         self.action_move(pages * max(1, self.size.height - HEAD - 1))
 
     def action_edge(self, side: int) -> None:
-        """Moves the cursor to the newest entry, or to the oldest that is known."""
+        """Move the cursor to the newest entry, or to the oldest known one."""
         self._go(0 if side < 0 else len(self._rows) - 1)
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, and does nothing else."""
+        """Move the cursor to the clicked row, and do nothing else."""
         if event.y >= HEAD:
             self._go(event.y - HEAD + self.scroll_offset.y)
 
     def watch_scroll_y(self, old: float, new: float) -> None:
-        """Rows came into sight."""
+        """Report that other rows came into view."""
         super().watch_scroll_y(old, new)
         if round(old) != round(new):
             self.post_message(self.Moved())
@@ -147,7 +150,7 @@ class HistoryTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """The column names, then the rows that are scrolled into view."""
+        """The header, then the rows that are scrolled into view."""
         line, is_cursor = self._line(y)
         return paint(self, line, self.scrollable_content_region.width, cursor=is_cursor)
 

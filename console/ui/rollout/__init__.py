@@ -1,1 +1,1 @@
-"""Rollout."""
+"""Screen 3: the stages of tasks."""

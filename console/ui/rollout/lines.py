@@ -1,4 +1,4 @@
-"""A task's way to running alone, as lines: where it stands, what it has shown, what it lacks, when it is due next."""
+"""The stage of a task as lines: its row, and the panel with evidence, next launches and last demotion."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_
 from console.ui.state.view_state import ViewState
 
 WIDE = 100
-"""From here on stages are written out and bars are long."""
+"""From this width on stages are written out and bars are long."""
 LADDER, SHORT_LADDER = 33, 16
 EVIDENCE, NEXT = 16, 10
 LABEL = 12
 INSTANTS = 42
-"""Cells of a coming launch, with its mark and both zones."""
+"""The width of a coming launch, with its mark and in both time zones."""
 
 
 def _name_cells(cells: int) -> int:
@@ -27,14 +27,14 @@ def _name_cells(cells: int) -> int:
 
 
 def header(cells: int) -> Line:
-    """The names of the columns."""
+    """The header of the list."""
     stage = LADDER if cells >= WIDE else SHORT_LADDER
     names = f" {left('task', _name_cells(cells))} {left('stage', stage)} {left('evidence', EVIDENCE)} "
     return fit((Span(f"{names}{left('next', NEXT)} stepped down", Tone.MUTED),), cells)
 
 
 def rollout_line(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
-    """One task in one line."""
+    """One task as a row."""
     down = rollout.last_demotion
     spans = (
         Span(f" {left(sanitize_cell(rollout.task.name), _name_cells(cells), glyphs.ellipsis)} "),
@@ -48,7 +48,7 @@ def rollout_line(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cel
 
 
 def _signs(glyphs: Glyphs) -> tuple[str, str, str]:
-    """Here, behind, ahead."""
+    """The signs of the present, the earlier and the later stages."""
     return ("*", "+", ".") if glyphs is ASCII else ("●", "✓", "○")
 
 
@@ -59,7 +59,7 @@ def _here_tone(rollout: TaskRollout) -> Tone:
 
 
 def ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
-    """`✓ manual ─ ● semi ─ ○ unattended`, 33 cells; a stage that counts lower for now is loud."""
+    """`✓ manual ─ ● semi ─ ○ unattended` in 33 cells; loud while the task counts as being at a lower stage."""
     here, behind, ahead = _signs(glyphs)
     spans: list[Span] = []
     for stage in Stage:
@@ -75,7 +75,7 @@ def ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
 
 
 def short_ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
-    """`✓─●─○ semi`, 16 cells."""
+    """`✓─●─○ semi` in 16 cells."""
     here, behind, ahead = _signs(glyphs)
     signs = [here if each == rollout.effective else behind if each < rollout.effective else ahead for each in Stage]
     tone = _here_tone(rollout)
@@ -93,7 +93,7 @@ def _earned(rollout: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
 
 
 def progress(rollout: TaskRollout, rules: RolloutRules) -> tuple[int, int]:
-    """Clean runs that count for the next rung, and how many it takes; both 0 at the top."""
+    """The clean runs that count for the next stage, and how many are needed; both 0 at the last stage."""
     match rollout.stage:
         case Stage.MANUAL:
             return rollout.evidence.manual_ok, rules.manual_clean_runs
@@ -104,7 +104,7 @@ def progress(rollout: TaskRollout, rules: RolloutRules) -> tuple[int, int]:
 
 
 def details(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
-    """Everything about one task: evidence as bars, what is missing, the next launches, the last step down."""
+    """The panel of a task: evidence as bars, what is missing, the next launches, the last demotion."""
     first = cells // 2 if cells >= WIDE else cells - INSTANTS
     if first < 30:
         lines = [*_shown(rollout, view, rules, cells, glyphs), (), *_ahead(rollout, view, cells, glyphs)]
@@ -121,7 +121,7 @@ def _label(name: str) -> Span:
 
 
 def _shown(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
-    """What is asked for and what is there."""
+    """What is needed for the next stage, and the evidence so far."""
     found = rollout.evidence
     done, needed = progress(rollout, rules)
     bar = 16 if cells >= 45 else 6
@@ -201,7 +201,7 @@ def _demotion(rollout: TaskRollout, view: ViewState, cells: int) -> list[Line]:
 
 
 def history_lines(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    """Every step of the task, newest first."""
+    """Every promotion and demotion of the task, newest first."""
     if not rollout.steps:
         return [line(Span("at manual since ever: no step was taken yet", Tone.MUTED))]
     return [fit(_step(step, view, glyphs), cells, glyphs.ellipsis) for step in rollout.steps]

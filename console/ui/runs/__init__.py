@@ -1,1 +1,1 @@
-"""Runs."""
+"""Screen 1: live and recent runs, and one run in full."""

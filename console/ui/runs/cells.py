@@ -1,4 +1,6 @@
-"""Which columns of the live table a width can bear. What decides about a run stays; what the panel repeats goes."""
+"""The columns of the live table and the cells of a run.
+
+In a narrow table the columns that a decision needs stay; columns that the panel repeats are left out."""
 
 from __future__ import annotations
 
@@ -42,16 +44,16 @@ COLUMNS = (
     Column(name=ColumnName.BUDGET, least=18, most=28, weight=1),
     Column(name=ColumnName.STEP, least=16, most=200, priority=60, weight=3),
 )
-"""At 80 cells state, task, cut-off, budget and last step are left; at 120 all but the stage."""
+"""With 80 cells state, task, cut-off, budget and last step are shown; with 120 all columns but the stage."""
 
 GUTTER = 2
-"""Cells before the first column: the cursor and the mark."""
+"""The cells before the first column, for the cursor and the mark."""
 ROOMY = 132
-"""From this width on two blanks stand between columns, below it one."""
+"""From this width on two cells are left between columns, below it one."""
 
 
 def gap(total: int) -> int:
-    """Cells between two columns of a table that is `total` cells wide."""
+    """The cells between two columns of a table that is `total` cells wide."""
     return 2 if total >= ROOMY else 1
 
 
@@ -62,13 +64,13 @@ def placed_columns(total: int) -> tuple[PlacedColumn[ColumnName], ...]:
 
 
 NEAR_MS = 60_000
-"""A countdown is near its end from here, or from the last tenth of the limit."""
+"""A countdown is near its end in the last minute, or in the last tenth of the limit."""
 BUDGET_TEXT = 11
-"""Cells of `38.2/80` beside its gauge, the slash in one column."""
+"""The width of `38.2/80` beside its gauge. The slash is always in the same column."""
 
 
 def row(run: Run, view: ViewState, placed: tuple[PlacedColumn[ColumnName], ...], total: int, glyphs: Glyphs) -> Line:
-    """The row without its gutter, one span or more per column, filled to the width of the columns."""
+    """The row of a run without the gutter; each column is padded to its width."""
     spans: list[Span] = []
     for index, place in enumerate(placed):
         if index:
@@ -78,8 +80,8 @@ def row(run: Run, view: ViewState, placed: tuple[PlacedColumn[ColumnName], ...],
 
 
 def header(placed: tuple[PlacedColumn[ColumnName], ...], total: int) -> Line:
-    """The names of the columns over their cells."""
-    # The gauge keeps one blank to the figure at its left, so its name does too.
+    """The header of the table."""
+    # The gauge leaves one blank to the column at its left, so its name does too.
     names = (
         right(place.column.name.value, place.cells)
         if place.column.flush_right
@@ -90,7 +92,7 @@ def header(placed: tuple[PlacedColumn[ColumnName], ...], total: int) -> Line:
 
 
 def cell(place: PlacedColumn[ColumnName], run: Run, view: ViewState, glyphs: Glyphs) -> Line:
-    """Exactly `place.cells` cells of one column."""
+    """One column of a run in exactly `place.cells` cells."""
     ended = run.state is State.ENDED
     quiet = Tone.MUTED if ended else Tone.PLAIN
     match place.column.name:
@@ -122,7 +124,7 @@ def cell(place: PlacedColumn[ColumnName], run: Run, view: ViewState, glyphs: Gly
 
 
 def cut_off(run: Run, view: ViewState, glyphs: Glyphs) -> Span:
-    """Time left until the outside clock stops it; for ended runs when that was; `+0:15` past the deadline."""
+    """The time left until the deadline, `+0:15` behind it; for an ended run the time of its end."""
     if run.state is State.ENDED:
         return Span(when(run.ended_ms, view.now_ms, view.zone) if run.ended_ms else glyphs.none, Tone.MUTED)
     if run.deadline_ms is None:
@@ -136,14 +138,14 @@ def cut_off(run: Run, view: ViewState, glyphs: Glyphs) -> Span:
 
 
 def budget_tone(used: int, cap: int) -> Tone:
-    """Calm below three quarters of the cap, a warning up to it, bad from it on."""
+    """The tone of a gauge: BUSY below three quarters of the cap, WARN below the cap, BAD from the cap on."""
     if used >= cap:
         return Tone.BAD
     return Tone.WARN if 4 * used >= 3 * cap else Tone.BUSY
 
 
 def budget(run: Run, cells: int, glyphs: Glyphs) -> Line:
-    """Gauge and `38.2/80`, in exactly `cells`; an ended run keeps its figures and loses the gauge."""
+    """A gauge and `38.2/80` in exactly `cells`; without the gauge for an ended run."""
     cap = run.limits.budget
     known = run.usage_known or run.used > 0
     used = units(run.used) if known else glyphs.none
@@ -157,7 +159,7 @@ def budget(run: Run, cells: int, glyphs: Glyphs) -> Line:
 
 
 def last_step(run: Run, view: ViewState) -> Span:
-    """What it does now, or what it waits for. Agent text comes out cleaned."""
+    """What the run does now, or what it waits for. Text of the agent is sanitized."""
     match run.state:
         case State.PROPOSED:
             until = f"waits till {when(run.expires_ms, view.now_ms, view.zone)}" if run.expires_ms else "waits for you"
@@ -194,7 +196,7 @@ def _running(run: Run, view: ViewState) -> Span:
 
 
 def step_text(step: str) -> str:
-    """`ls logs/` of `code_execution_call: ls logs/`: the table has no room for the kind; alone it stays."""
+    """A step without its kind, for which the table has no room: `ls logs/` of `code_execution_call: ls logs/`."""
     kind, _, text = sanitize_cell(step).partition(":")
     if not re.fullmatch(r"[a-z_]+", kind):
         return sanitize_cell(step)
@@ -202,5 +204,5 @@ def step_text(step: str) -> str:
 
 
 def kind_word(kind: str) -> str:
-    """`code result` for `code_execution_result`: the provider's word for a step, shorter."""
+    """The provider's name of a kind of step, shortened: `code result` for `code_execution_result`."""
     return sanitize_cell(kind.replace("code_execution", "code").replace("_", " ").strip(), limit=40)

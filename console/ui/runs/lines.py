@@ -1,4 +1,4 @@
-"""One run in words: the panel below the table and the head of the full screen. Stop state and doubt come first."""
+"""One run as labelled facts, for the panel below the table and the full screen. What is urgent comes first."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from console.ui.spans import Line, Span, Tone, fit, left, line, middle, right, s
 from console.ui.state.view_state import ViewState
 
 RATE_MS = 10_000
-"""A run is this old before its rate says anything."""
+"""The age from which on the rate of a run is used for a forecast."""
 KIND = 11
-"""Cells of the kind of a step."""
+"""The width of the kind of a step."""
 LABEL = 11
-"""Cells of the names at the left of the facts."""
+"""The width of the labels at the left of the facts."""
 
 
 def labelled(name: str, *value: Span | str) -> Line:
-    """A fact with its name at the left."""
+    """A fact with its label at the left."""
     return line(Span(f"{name:<{LABEL}}", Tone.MUTED), *value)
 
 
 def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None) -> list[Line]:
-    """Everything about a run that is not its steps, the pressing things first; each line at most `cells` wide."""
+    """The facts about a run, the urgent ones first, without its steps; each line is at most `cells` wide."""
     lines = [
         *_where_it_stands(run, view, glyphs),
         *_doubt(run, view, cells),
@@ -74,7 +74,7 @@ def _doubt(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
     if run.state is not State.UNCONFIRMED:
         return
     yield line(Span(" IT MAY BE RUNNING ", Tone.LOUD))
-    # A read-only console has no key for it; another one, or the command line, does.
+    # A read-only console has no key for it; other consoles and the command line have.
     by_key, sooner = ("", "") if view.snapshot.read_only else (" (s)", ", or with x")
     words = f"The launch was sent and no id came back. Key and hold stay taken until somebody settles it{by_key}."
     if run.deadline_ms is not None and run.sandbox_own:
@@ -130,7 +130,7 @@ def _limits(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[L
 
 
 def projection(run: Run, view: ViewState) -> Span | None:
-    """Where the budget is going at the rate of the run so far; None while there is too little to tell by."""
+    """A forecast of the budget at the rate of the run so far; None while the run is too young for one."""
     passed, cap = view.elapsed_ms(run), run.limits.budget
     if run.state is not State.RUNNING or run.used <= 0 or run.used >= cap or passed < RATE_MS:
         return None
@@ -197,7 +197,7 @@ def _changes(detail: RunDetail | None) -> Iterator[Line]:
 
 
 def step_line(step: StepLine, cells: int, glyphs: Glyphs, view: ViewState) -> Line:
-    """One step: time, number, sign, kind, text, and the units used when it was last seen."""
+    """One step: time, number, sign, kind, text, and the units used when it was last reported."""
     sign = Span(glyphs.done, Tone.MUTED) if step.done else Span(glyphs.doing, Tone.BUSY)
     amount = right(units(step.units), 6) if step.units else " " * 6
     head = line(
@@ -210,7 +210,7 @@ def step_line(step: StepLine, cells: int, glyphs: Glyphs, view: ViewState) -> Li
 
 
 def steps(detail: RunDetail, view: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
-    """The newest steps that fit into `rows`, oldest first; an ended run shows its result below them."""
+    """The newest steps that fit into `rows`, oldest first, and the result of an ended run below them."""
     result = result_lines(detail.run, cells, glyphs)[: max(0, rows - 2)]
     room = rows - len(result)
     if not detail.steps:
@@ -220,7 +220,7 @@ def steps(detail: RunDetail, view: ViewState, cells: int, rows: int, glyphs: Gly
 
 
 def result_lines(run: Run, cells: int, glyphs: Glyphs) -> list[Line]:
-    """The agent's own text, cleaned and wrapped; nothing while there is none."""
+    """The result, which the agent wrote, sanitized and wrapped; empty while there is none."""
     if not run.result:
         return []
     lines: list[Line] = [(Span("result", Tone.MUTED),)]

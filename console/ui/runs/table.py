@@ -1,4 +1,4 @@
-"""The live table. Its cursor is a run, not a row: whatever moves, a key acts on the run that was looked at."""
+"""The live table. Its cursor is a run, not a row, so a key acts on the selected run even if rows have moved."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from console.ui.state.view_state import ViewState
 from console.ui.widgets.lines import paint
 
 HEADER = 1
-"""Rows of column names, which do not scroll."""
+"""Rows of the header, which does not scroll."""
 
 
 class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
-    """What is live on top, what ended lately below; painted line by line, only where a line changed."""
+    """Live runs above recent ones. Only rows that changed are painted again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "down", id="table.down", tooltip="To the next run", show=False),
@@ -40,7 +40,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     @dataclass
     class CursorMoved(Message):
-        """Another run is looked at; None where its row has gone."""
+        """Another run is selected; None if the row of the selected run has gone."""
 
         run_id: RunId | None
 
@@ -52,7 +52,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     view: reactive[ViewState | None] = reactive(None)
     frozen: reactive[bool] = reactive(False)
-    """True while a question is open: no row moves."""
+    """True while a dialog is open: no row moves."""
     cursor: reactive[RunId | None] = reactive(None)
     marks: reactive[frozenset[RunId]] = reactive(frozenset())
 
@@ -63,14 +63,14 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._runs: dict[RunId, Run] = {}
         self._shown: dict[int, tuple[Line, bool]] = {}
         self._made: dict[int, tuple[Line, bool]] = {}
-        """Rows by their index, for as long as nothing changes that they show."""
+        """Rows by index, kept while nothing that they show has changed."""
         self._made_for: tuple[PlacedColumn[ColumnName], ...] = ()
         self._last_row = 0
         self._had_cursor = False
 
     @property
     def _cells(self) -> int:
-        """Cells of a row, beside the scrollbar."""
+        """The width of a row without the scrollbar."""
         return self.scrollable_content_region.width
 
     @property
@@ -124,25 +124,25 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.watch_view(self.view)
 
     def toggle_mark(self) -> None:
-        """Marks or unmarks the run under the cursor and moves on."""
+        """Mark or unmark the selected run and move the cursor down."""
         if self.cursor is not None:
             self.marks = self.marks ^ {self.cursor}
             self.action_move(1)
 
     def action_move(self, rows: int) -> None:
-        """Moves the cursor by `rows`."""
+        """Move the cursor by `rows`."""
         self.cursor = self._order.moved(self.cursor, rows, from_row=self._last_row)
 
     def action_page(self, pages: int) -> None:
-        """Moves the cursor by whole pages."""
+        """Move the cursor by whole pages."""
         self.action_move(pages * max(1, self.size.height - HEADER - 1))
 
     def action_edge(self, side: int) -> None:
-        """Moves the cursor to the first or last run."""
+        """Move the cursor to the first or the last run."""
         self.action_move(side * len(self._order.ids))
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, and does nothing else."""
+        """Move the cursor to the clicked row, and do nothing else."""
         index = event.y - HEADER + self.scroll_offset.y
         if 0 <= index < len(self._order.ids) and event.y >= HEADER and self._order.ids[index] != SEPARATOR:
             self.cursor = self._order.ids[index]
@@ -160,7 +160,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.scroll_to(y=index - room + 1, animate=False)
 
     def _repaint_changed(self) -> None:
-        """Asks for a repaint of the visible rows that differ from what was painted last."""
+        """Have the visible rows painted again that differ from what was painted last."""
         top, width = self.scroll_offset.y, self._cells
         placed = placed_columns(width)
         changed = [
@@ -172,7 +172,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.refresh(*changed)
 
     def render_line(self, y: int) -> Strip:
-        """The column names, then the rows that are scrolled into view."""
+        """The header, then the rows that are scrolled into view."""
         width = self._cells
         placed = placed_columns(width)
         if y < HEADER:
@@ -181,9 +181,9 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         return paint(self, spans, width, cursor=is_cursor)
 
     def _line(self, index: int, placed: tuple[PlacedColumn[ColumnName], ...]) -> tuple[Line, bool]:
-        """The spans of one row and whether the cursor is on it."""
+        """The spans of one row, and whether the cursor is on it."""
         if placed != self._made_for:
-            # A scrollbar comes and goes without a word to the table.
+            # The table is not told when a scrollbar appears or disappears.
             self._made_for = placed
             self._made.clear()
         if index not in self._made:

@@ -1,4 +1,4 @@
-"""What an operator asked for runs apart from the screen: a slow provider holds no key up, leaving loses nothing."""
+"""Runs operations in the background, so that a slow provider delays no key and leaving loses no operation."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from console.ui.spans import Span, Tone
 
 Tell = Callable[[Span], None]
 Hold = Callable[[], Callable[[], None]]
-"""Keys wait until what it gives is called."""
+"""Keeps keys back until the function that it returns is called."""
 
 
 class BackgroundWork:
-    """Asyncio tasks of the app's own; Textual would cancel its workers at exit without waiting for them."""
+    """Runs coroutines as asyncio tasks. Textual's own workers are cancelled at exit without being awaited."""
 
     def __init__(self, post_notice: Tell, hold: Hold) -> None:
         self._post_notice = post_notice
@@ -22,9 +22,9 @@ class BackgroundWork:
         self._open: set[asyncio.Task[None]] = set()
 
     def start(self, work: Coroutine[None, None, Span | None], *, name: str, asks: bool = False) -> None:
-        """Begins `work`; its span is told when it is done, an error as one line in its place.
+        """Start `work`; post the notice that it returns, or one line about the error that it raises.
 
-        `asks`: it ends with a question, and keys wait for that.
+        `asks` is true for work that ends with a dialog; keys are kept back until then.
         """
         task = asyncio.create_task(self._follow(work), name=f"act {name}")
         if asks:
@@ -34,7 +34,7 @@ class BackgroundWork:
         task.add_done_callback(self._open.discard)
 
     async def done(self, *, within: float | None = None) -> None:
-        """Returns once nothing is under way, or after `within` seconds; what is late goes on."""
+        """Return once no work is running, or after `within` seconds; work that is still running goes on."""
         deadline = None if within is None else asyncio.get_running_loop().time() + within
         while self._open:
             left = None if deadline is None else deadline - asyncio.get_running_loop().time()
@@ -45,14 +45,14 @@ class BackgroundWork:
     async def _follow(self, work: Coroutine[None, None, Span | None]) -> None:
         try:
             answer = await work
-        except Exception as error:  # whatever it was, it must not end the screen; it is told
+        except Exception as error:  # no error of an operation may end the screen; it is shown as a notice
             answer = Span(trouble_line(error), Tone.BAD)
         if answer is not None:
             self._post_notice(answer)
 
 
 class CoalescedWork:
-    """Runs something apart from the screen, once at a time; asked for meanwhile, it runs once more."""
+    """Runs a coroutine function in the background; calls made while it is running are coalesced into one more run."""
 
     def __init__(
         self, work: Callable[[], Coroutine[None, None, None]], background: BackgroundWork, *, name: str
@@ -63,7 +63,7 @@ class CoalescedWork:
         self._runs = self._again = False
 
     def __call__(self) -> None:
-        """Asks for it."""
+        """Schedule a run."""
         if self._runs:
             self._again = True
             return

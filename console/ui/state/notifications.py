@@ -1,4 +1,4 @@
-"""What happened to runs between two looks that somebody wants to be told: each change once, the most urgent first."""
+"""Notices, bell and window title about changes of runs: each change is reported once, the most urgent first."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from console.ui.state.view_state import ViewState
 
 
 class NewsKind(IntEnum):
-    """The most urgent one is the smallest."""
+    """The kinds of news; the most urgent one has the lowest number."""
 
     UNCONFIRMED = 0
-    """Nobody knows what became of it, or a stop is not proven after the alarm."""
+    """The outcome of a launch is unknown, or a stop is overdue and not proven."""
     CUT_OFF = 1
     WAITING = 2
-    """Proposed: it waits for approval."""
+    """A proposal that waits for approval."""
     FAILED = 3
     FINISHED = 4
-    """Ended well, or as a person wanted it; told, but it rings no bell."""
+    """Ended ok or cancelled by a person; shown without a bell."""
 
 
 TITLES = {
@@ -33,7 +33,7 @@ TITLES = {
     NewsKind.WAITING: "nightdesk: waits for approval",
     NewsKind.FAILED: "nightdesk: failed",
 }
-"""The window's title until somebody presses a key. Fixed words: nothing from outside gets there."""
+"""The title of the window until a key is pressed. Only these fixed texts are ever used as a title."""
 
 QUIET_TITLE = "nightdesk"
 
@@ -48,7 +48,7 @@ _ENDINGS = {
     Outcome.NOT_SENT: NewsKind.FAILED,
     Outcome.EXPIRED: NewsKind.FAILED,
 }
-"""What is not here, a person ruled a moment ago, or it never was a run."""
+"""Other outcomes are not news: a person has just decided on them, or nothing was launched."""
 
 _TONES = {
     NewsKind.UNCONFIRMED: Tone.LOUD,
@@ -74,7 +74,7 @@ class News:
 
 
 def kind_of(run: Run) -> NewsKind | None:
-    """What there is to tell of a run that stands like this; None while it is only under way."""
+    """The kind of news that a run in this state is; None for a run that is just running."""
     if run.outcome is not None:
         return _ENDINGS.get(run.outcome)
     if run.state is State.UNCONFIRMED or (run.stop is not None and run.stop.alarmed):
@@ -83,7 +83,7 @@ def kind_of(run: Run) -> NewsKind | None:
 
 
 def find_news(before: Snapshot, now: Snapshot) -> tuple[News, ...]:
-    """What changed from one look to a later one, the most urgent first; nothing twice over any number of looks."""
+    """The changes between two snapshots, the most urgent first. Over several snapshots no change is found twice."""
     known = {run.id: (kind_of(run), run.outcome) for run in (*before.live, *before.recent)}
     found = [
         News(kind=kind, run=run)
@@ -94,7 +94,10 @@ def find_news(before: Snapshot, now: Snapshot) -> tuple[News, ...]:
 
 
 def notice_line(items: Iterable[News]) -> Span:
-    """One line: the most urgent by name, how many others of each kind. Raises ValueError where there is nothing."""
+    """One line: the most urgent change by name, then the number of others of each kind.
+
+    Raises ValueError if `items` is empty.
+    """
     first, *others = sorted(items, key=lambda each: each.kind)
     counts = {kind: sum(each.kind is kind for each in others) for kind in NewsKind}
     more = [f"{count} more {_COUNTED[kind]}" for kind, count in counts.items() if count]
@@ -116,29 +119,29 @@ def _tone_of_ending(run: Run) -> Tone:
 
 
 LEAST_MS = 1_200
-"""So long it stays though keys are pressed."""
+"""The shortest time in milliseconds that a notice stands, even if keys are pressed."""
 
 
 class NoticeTimer:
-    """The time of the notice that is shown."""
+    """Decides how long the present notice stands: its time, or until a key once it could be read."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._since = self._until = 0
 
     def show(self, for_ms: int) -> None:
-        """A notice begins to stand."""
+        """A notice for `for_ms` milliseconds is shown."""
         self._since = self._clock.now().boot_ms
         self._until = self._since + for_ms
 
     def read(self) -> bool:
-        """A key was pressed; True where the notice goes."""
+        """A key was pressed; returns True if the notice is to be removed."""
         self._until = min(self._until, self._since + LEAST_MS)
         return self.is_over
 
     @property
     def is_over(self) -> bool:
-        """True once it has stood for its time."""
+        """True once the notice has stood for its time."""
         return self._clock.now().boot_ms >= self._until
 
 
@@ -146,15 +149,15 @@ BELL = "\x07"
 
 
 def title_sequence(words: str) -> str:
-    """The sequence that names the window."""
+    """The control sequence that sets the title of the window."""
     return f"\x1b]2;{words}\x07"
 
 
 class Notifier:
-    """Keeps the last look that could be read, and what nobody has answered yet with a key."""
+    """Finds news in each refresh, and remembers it until a key is pressed."""
 
     def __init__(self, write: Callable[[str], None], *, bell: bool, titles: bool) -> None:
-        """`write`: to the terminal. `titles`: the terminal knows window titles."""
+        """`write` writes to the terminal. `titles` is true for a terminal that has window titles."""
         self._write = write
         self._bell = bell
         self._titles = titles
@@ -163,7 +166,10 @@ class Notifier:
         self._title: str | None = None
 
     def hear(self, view: ViewState) -> Span | None:
-        """The line to show; None where nothing is new. The first look is where the telling starts from."""
+        """The notice to show; None if there is no news.
+
+        The first snapshot is the baseline; nothing is reported for it.
+        """
         if view.trouble:
             return None
         before, self._before = self._before, view.snapshot
@@ -177,7 +183,7 @@ class Notifier:
         return notice_line(self._unseen)
 
     def seen(self) -> None:
-        """Somebody is there."""
+        """A key was pressed: the operator has seen the news."""
         self._unseen.clear()
         if self._title is not None:
             self._entitle(QUIET_TITLE)

@@ -1,4 +1,7 @@
-"""Which row stands where. Eye and finger are slower than a refresh, so rows move as little as they may."""
+"""The order of the rows in the live table.
+
+Rows move as little as possible, because people are slower than a refresh.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from console.engine.models import Snapshot
 URGENCY = {State.PROPOSED: 0, State.UNCONFIRMED: 1}
 
 SEPARATOR = RunId("")
-"""Stands between what is open and what ended; no cursor rests on it."""
+"""The row between live and recent runs; the cursor skips it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +25,10 @@ class RowOrder:
 
     @classmethod
     def of(cls, snapshot: Snapshot, before: RowOrder, *, frozen: bool) -> RowOrder:
-        """What waits for a person first, else as it comes; `frozen` keeps every row and puts new ones at the end."""
+        """Runs that need a person first, the others as they are listed.
+
+        `frozen` keeps all rows and adds new ones at the end.
+        """
         live = [run.id for run in sorted(snapshot.live, key=lambda run: URGENCY.get(run.state, len(URGENCY)))]
         recent = [run.id for run in snapshot.recent]
         fresh = [*live, SEPARATOR, *recent] if recent else live
@@ -34,17 +40,17 @@ class RowOrder:
         return cls(ids=(*kept, *(each for each in fresh if each not in placed)))
 
     def index(self, run_id: RunId | None) -> int | None:
-        """The row of that run; None where it has none."""
+        """The row of that run; None if it has none."""
         return self.ids.index(run_id) if run_id is not None and run_id in self.ids else None
 
     def first(self) -> RunId | None:
-        """The topmost run."""
+        """The run in the first row."""
         return next((each for each in self.ids if each != SEPARATOR), None)
 
     def moved(self, run_id: RunId | None, rows: int, *, from_row: int = 0) -> RunId | None:
-        """The run `rows` below (or above) that of `run_id`, at most the last or first; the separator is skipped.
+        """The run `rows` below (or above) `run_id`, at most the last or first one; the separator is skipped.
 
-        A run that is not here any more counts as standing at `from_row`.
+        A run that has no row any more counts as being at `from_row`.
         """
         runs = [each for each in self.ids if each != SEPARATOR]
         if not runs:
@@ -55,5 +61,5 @@ class RowOrder:
 
 
 def marked_in_order(order: RowOrder, marks: Sequence[RunId] | frozenset[RunId]) -> tuple[RunId, ...]:
-    """The marked runs that are still here, top to bottom."""
+    """The marked runs that still have a row, from top to bottom."""
     return tuple(each for each in order.ids if each in marks)

@@ -1,4 +1,4 @@
-"""What the screen shows at one tick: the last snapshot, the run looked at, and how old both are."""
+"""The state that the screens show after one refresh, and the poller that reads it."""
 
 from __future__ import annotations
 
@@ -15,61 +15,64 @@ from console.ui.state.row_order import RowOrder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ViewState:
-    """One tick. Countdowns go on while the store cannot be read: `now` moves, `snapshot` stays."""
+    """The result of one refresh.
+
+    While the store cannot be read, `now` advances and `snapshot` stays, so countdowns go on.
+    """
 
     snapshot: Snapshot
     now: Timestamp
     detail: RunDetail | None = None
-    """Of the run under the cursor, as old as `snapshot`."""
+    """The details of the selected run, as old as `snapshot`."""
     trouble: str = ""
-    """Why the store could not be read at this tick; empty when it could."""
+    """Why the store could not be read at this refresh; empty if it was read."""
     guarded: frozenset[RunId] = frozenset()
-    """Runs that this process guards."""
+    """Runs that this process supervises."""
 
     @property
     def now_ms(self) -> int:
-        """The wall clock of this tick."""
+        """The wall clock time of this refresh."""
         return self.now.wall_ms
 
     @property
     def stale_ms(self) -> int:
-        """Age of the snapshot; 0 where it was read at this tick."""
+        """The age of the snapshot in milliseconds; 0 if it was read at this refresh."""
         return self.now.since(self.snapshot.taken) if self.trouble else 0
 
     @property
     def zone(self) -> ZoneInfo:
-        """Where the day begins; every time of day on the screen is in it."""
+        """The time zone of the caps, in which all times of day are shown."""
         return zone(self.snapshot.time_zone)
 
     def run(self, run_id: RunId | None) -> Run | None:
-        """The run of that id, live or ended lately."""
+        """The run with that id, among the live and the recent ones."""
         return next((run for run in (*self.snapshot.live, *self.snapshot.recent) if run.id == run_id), None)
 
     def elapsed_ms(self, run: Run) -> int:
-        """Real milliseconds since it was sent; 0 where nothing was."""
+        """Milliseconds since the run was sent, suspended time included; 0 if nothing was sent."""
         if run.state is State.ENDED or run.sent is None:
             return run.elapsed_ms
         return self.now.since(run.sent)
 
 
 def waits_for_a_person(run: Run) -> bool:
-    """True for proposals, unconfirmed runs, and stops that are not proven after the alarm."""
+    """True for proposals, unconfirmed runs, and stops that are overdue and not proven."""
     unproven = run.stop is not None and run.stop.alarmed and run.state is State.STOPPING
     return run.state in (State.PROPOSED, State.UNCONFIRMED) or unproven
 
 
 def can_settle(run: Run) -> bool:
-    """True where only a person can say what became of it."""
+    """True if only a person can say what became of the run."""
     return run.state is not State.PROPOSED and waits_for_a_person(run)
 
 
 def can_stop(run: Run) -> bool:
-    """True where a stop can be asked for; a proposal is declined instead."""
+    """True if the run can be stopped. A proposal is declined instead."""
     return run.state not in (State.PROPOSED, State.ENDED)
 
 
 class StatePoller:
-    """Asks the engine; of two questions under way at once the later one counts."""
+    """Reads the state from the engine. Of two reads that run at the same time the later one counts."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -77,7 +80,8 @@ class StatePoller:
         self._last: ViewState | None = None
 
     async def take(self, run_id: RunId | None) -> ViewState | None:
-        """The state of things with the detail of `run_id`; None where a later question was answered meanwhile.
+        """The present state, with the details of `run_id`; None if a later read has finished meanwhile. Never raises:
+        an error of the store becomes the `trouble` of the state that was read last.
 
         The first look brings the detail of the run that a cursor will stand on, so that the first frame is whole.
         """

@@ -1,1 +1,1 @@
-"""Terminal."""
+"""The terminal: driver, input, output by difference, and what a terminal is capable of."""

@@ -1,6 +1,9 @@
-"""What the terminal should show and what it was sent, cell by cell. Only the difference goes out, grouped by style.
+"""Output by difference: a grid with what the terminal should show, a grid with what it was sent, and the sequences
+that turn the second into the first, grouped by style.
 
-A frame that was overtaken is never sent at all, so a slow line shows less often and never late.
+`DiffRenderer` reads what Textual writes. Text, moves and styles go into the grid, a short list of other sequences goes
+to the terminal, and everything else is dropped, so a control sequence that slipped into a text ends here. A frame that
+was overtaken is never sent: a slow terminal is updated less often, and never late.
 """
 
 from __future__ import annotations
@@ -14,20 +17,20 @@ from rich.cells import split_graphemes
 from console.ui.state.notifications import QUIET_TITLE, TITLES
 
 Cell = tuple[str, str]
-"""Text of one column and its SGR parameters; the right half of a wide character has no text."""
+"""The text of one cell and its SGR parameters. The right half of a wide character has no text."""
 
 BLANK: Cell = (" ", "")
-"""What an erased screen consists of."""
+"""A cell of an erased screen."""
 
 BRIDGE = 3
-"""Unchanged cells that are cheaper to send again than to jump over."""
+"""So many unchanged cells are cheaper to send again than to jump over."""
 
 _CERTAIN = (range(0x20, 0x7F), range(0x2500, 0x25A0), range(0x2800, 0x2900))
-"""Characters that take one cell on every terminal: ASCII, boxes and blocks, braille."""
+"""Characters that take one cell on every terminal: ASCII, box drawing and blocks, braille."""
 
 
 class CellSpan(NamedTuple):
-    """Cells of one style beside each other."""
+    """Adjacent cells of one style."""
 
     y: int
     x: int
@@ -44,7 +47,10 @@ class Grid:
         self.rows: list[list[Cell]] = [[BLANK] * width for _ in range(height)]
 
     def put(self, x: int, y: int, text: str, style: str) -> int:
-        """Writes `text` (no controls) and returns the column behind it; what does not fit is lost, as with no wrap."""
+        """Write `text`, which holds no controls, and return the column behind it.
+
+        Text beyond the right edge is lost.
+        """
         if not 0 <= y < self.height:
             return x
         if text.isascii():
@@ -68,7 +74,7 @@ class Grid:
             self.rows[y][x + 1] = ("", style)
 
     def _cut(self, y: int, start: int, end: int) -> None:
-        """A wide character that loses one half leaves a blank in the other, as terminals do it."""
+        """Put a blank in place of the other half of a wide character that loses one half, as terminals do."""
         row = self.rows[y]
         if not row[start][0] and start > 0:
             row[start - 1] = (" ", row[start - 1][1])
@@ -76,7 +82,7 @@ class Grid:
             row[end] = (" ", row[end][1])
 
     def resized(self, width: int, height: int) -> Grid:
-        """The same cells as far as they fit."""
+        """A grid of another size with the cells that fit."""
         other = Grid(width, height)
         for y in range(min(height, self.height)):
             kept = self.rows[y][:width]
@@ -86,12 +92,12 @@ class Grid:
         return other
 
     def copy(self) -> Grid:
-        """Another grid with the same cells."""
+        """A copy of the grid."""
         return self.resized(self.width, self.height)
 
 
 def changes(wanted: Grid, sent: Grid) -> dict[str, list[CellSpan]]:
-    """The runs of `wanted` that differ from `sent` (of the same size), by style, top to bottom."""
+    """The spans of `wanted` that differ from `sent`, which has the same size, by style and from top to bottom."""
     by_style: dict[str, list[CellSpan]] = {}
     for y, (row, old) in enumerate(zip(wanted.rows, sent.rows, strict=True)):
         if row != old:
@@ -113,7 +119,7 @@ def _row_changes(y: int, row: list[Cell], old: list[Cell]) -> Iterator[tuple[str
 
 
 def _run_end(row: list[Cell], old: list[Cell], start: int) -> int:
-    """The column behind the run that starts at `start`: one style, bridges over little that did not change."""
+    """The column behind the span that starts at `start`: cells of one style, with short unchanged gaps included."""
     style, end, x = row[start][1], start + 1, start + 1
     while x < len(row) and row[x][1] == style and x - end <= BRIDGE:
         x += 1
@@ -123,7 +129,7 @@ def _run_end(row: list[Cell], old: list[Cell], start: int) -> int:
 
 
 class AnsiWriter:
-    """Turns runs into the bytes of a terminal, moving and styling as little as it can."""
+    """Turns spans into control sequences with as few moves and changes of style as possible."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -131,11 +137,11 @@ class AnsiWriter:
         self._at: tuple[int, int] | None = None
 
     def forget(self) -> None:
-        """The terminal may have been written to by others."""
+        """Forget style and cursor position, because another program may have written to the terminal."""
         self._style = self._at = None
 
     def frame(self, by_style: dict[str, list[CellSpan]], cursor: tuple[int, int]) -> str:
-        """The sequences for all runs, ending with the cursor at `cursor` (column, row); empty for no runs."""
+        """The sequences for all spans, which leave the cursor at `cursor` (column, row); empty for no spans."""
         pieces: list[str] = []
         for style, runs in by_style.items():
             if style != self._style:
@@ -143,13 +149,13 @@ class AnsiWriter:
                 self._style = style
             pieces.append(self._drawn(runs))
         if pieces and self._at != cursor:
-            # In full: whatever a terminal drew wider than we think, the next frame begins where it should.
+            # An absolute move, because a terminal may have drawn a character wider than expected.
             pieces.append(f"\x1b[{cursor[1] + 1};{cursor[0] + 1}H")
             self._at = cursor
         return "".join(pieces)
 
     def _drawn(self, runs: list[CellSpan]) -> str:
-        """The runs row by row, or column by column where that is shorter: columns of figures that tick."""
+        """The spans row by row, or column by column if that is shorter, as it is for columns of countdowns."""
         start = self._at
         across = "".join(self._move(run.x, run.y) + self._text(run) for run in runs)
         end, self._at = self._at, start
@@ -160,7 +166,7 @@ class AnsiWriter:
         return across
 
     def _move(self, x: int, y: int) -> str:
-        """The shortest way from where the cursor is, if that is known."""
+        """The shortest move from the present position of the cursor, if that is known."""
         if self._at == (x, y):
             return ""
         there = f"\x1b[{y + 1};{x + 1}H"
@@ -171,7 +177,7 @@ class AnsiWriter:
         return min(_vertically(below) + _horizontally(beside, moved=below != 0), there, key=len)
 
     def _text(self, run: CellSpan) -> str:
-        """The run's text; the place is asked for anew behind each character that some terminals draw wider."""
+        """The text of the span, with an absolute move behind each character that some terminals draw wider."""
         if run.text.isascii():
             self._at = self._behind(run.x + run.cells, run.y)
             return run.text
@@ -188,7 +194,7 @@ class AnsiWriter:
         return "".join(pieces)
 
     def _behind(self, x: int, y: int) -> tuple[int, int] | None:
-        """Where the cursor is behind a run. At the right edge terminals differ in where that is."""
+        """The position of the cursor behind a span; None at the right edge, where terminals differ."""
         return (x, y) if x < self._width else None
 
 
@@ -199,7 +205,10 @@ def _vertically(cells: int) -> str:
 
 
 def _horizontally(cells: int, *, moved: bool) -> str:
-    """A backspace only stands behind a move to another line, where it cannot have come from any text."""
+    """The move to the left or right.
+
+    A backspace is used only behind a move to another line, where it cannot be text.
+    """
     if cells == 0:
         return ""
     if cells == -1 and moved:
@@ -208,7 +217,7 @@ def _horizontally(cells: int, *, moved: bool) -> str:
 
 
 def _count(cells: int) -> str:
-    """One is what a terminal takes for no number."""
+    """The number of a move; 1 is left out, because it is the default."""
     return "" if cells == 1 else str(cells)
 
 
@@ -220,17 +229,17 @@ _TOKEN = re.compile(
 )
 
 SYNC = "2026"
-"""Frames that a terminal shows in one piece; each of ours is wrapped in it where the terminal knows it."""
+"""The mode in which a terminal shows a frame in one piece; frames are wrapped in it if the terminal has it."""
 
 ERASE = "\x1b[m\x1b[2J"
 
 KEEP_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b]2;\x07\x1b[23;2t"
-"""The terminal's own title, put aside and back; where the terminal cannot do that, no title is left."""
+"""Save and restore the terminal's own title. A terminal that cannot do that is left without a title."""
 OUR_TITLES = frozenset({QUIET_TITLE, *TITLES.values()})
 
 
 class DiffRenderer:
-    """Feeds on Textual's stream, gives the bytes that make the terminal follow."""
+    """Takes what Textual writes, and gives the sequences that bring the terminal up to date."""
 
     def __init__(self, width: int, height: int) -> None:
         self._wanted = Grid(width, height)
@@ -241,21 +250,21 @@ class DiffRenderer:
         self._through: list[str] = []
         self._synchronised = False
         self.has_set_title = False
-        """True once a title of ours was sent."""
+        """True once a title was sent."""
 
     def resize(self, width: int, height: int) -> None:
-        """The terminal has another size; what it shows is not known any more."""
+        """Take another size of the terminal; the next frame is a full one."""
         self._wanted = self._wanted.resized(width, height)
         self._pen = AnsiWriter(width)
         self.forget()
 
     def forget(self) -> None:
-        """What the terminal shows is not known any more: the next frame is a whole one."""
+        """Send a full frame next, because it is unknown what the terminal shows."""
         self._sent = None
         self._pen.forget()
 
     def feed(self, data: str) -> None:
-        """Takes up a piece of the stream; a sequence is never split over two pieces."""
+        """Take in a piece of Textual's output; Textual never splits a sequence over two pieces."""
         for token in _TOKEN.finditer(data):
             kind = token.lastgroup
             if kind == "text":
@@ -280,7 +289,7 @@ class DiffRenderer:
             self._synchronised = True
 
     def _osc(self, content: str) -> None:
-        """Copying to the clipboard, which an operator asked for with a key, and the few titles that are ours."""
+        """Keep copying to the clipboard, which an operator asked for with a key, and the fixed titles."""
         if re.fullmatch(r"52;c;[A-Za-z0-9+/=]*", content):
             self._through.append(f"\x1b]{content}\x07")
         elif content.startswith("2;") and content[2:] in OUR_TITLES:
@@ -290,13 +299,13 @@ class DiffRenderer:
             self._once(f"\x1b]{content}\x07")
 
     def _once(self, sequence: str) -> None:
-        """A terminal that has not read for hours gets it once, not once for each time."""
+        """Keep a sequence once, however often it was written, for a terminal that has not read for hours."""
         if sequence in self._through:
             self._through.remove(sequence)
         self._through.append(sequence)
 
     def frame(self) -> str:
-        """All that the terminal must get now; from here on it counts as sent. Empty when nothing changed."""
+        """Everything that the terminal must get now, which counts as sent from here on; empty if nothing changed."""
         through, self._through = "".join(self._through), []
         start = ""
         if self._sent is None:

@@ -1,4 +1,6 @@
-"""The last gate before the terminal: whatever a widget draws, no control or invisible character passes."""
+"""The last filter before the terminal: no control character and no invisible one passes, whatever a widget draws.
+
+A module of its own, because the app installs it and nothing else of the terminal depends on it."""
 
 from __future__ import annotations
 
@@ -24,18 +26,18 @@ _ALIKE = str.maketrans(
         "\u2013": "-",
     }
 )
-"""Frames, scrollbars and signs of Textual's own and of charts, as one draws them in ASCII."""
+"""ASCII characters in place of the frames, scrollbars and signs of Textual and of charts."""
 
 
 class SanitizingFilter(LineFilter):
-    """Drops unsafe characters from every segment, keeping its width; with `ascii_only` the rest becomes ASCII too."""
+    """Replaces unsafe characters in every segment and keeps its width; with `ascii_only` the rest becomes ASCII too."""
 
     def __init__(self, *, ascii_only: bool = False) -> None:
         super().__init__()
         self._ascii_only = ascii_only
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """The same cells with harmless text; control segments are left out."""
+        """The same cells with safe text; control segments are left out."""
         return [
             segment if self._is_fine(segment.text) else Segment(self._cleaned(segment.text), segment.style)
             for segment in segments
@@ -49,5 +51,5 @@ class SanitizingFilter(LineFilter):
         harmless = "".join("?" * cell_len(each) if is_unsafe(each) else each for each in text)
         if self._ascii_only:
             harmless = _ANY_BUT_ASCII.sub(lambda found: "?" * cell_len(found[0]), harmless.translate(_ALIKE))
-        # A joiner that went had made two characters one; the cells of the rest of the line must not move.
+        # Removing a joiner makes one character two; the rest of the line must stay in its cells.
         return set_cell_size(harmless, cell_len(text))

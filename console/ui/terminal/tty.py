@@ -1,4 +1,4 @@
-"""The terminal as a device that never blocks: what it does not take now waits, and nothing else waits for it."""
+"""The terminal as a non-blocking device: output that it does not accept now is kept, and nothing waits for it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FALLBACK_SIZE = (80, 24)
 
 
 def terminal_path() -> str:
-    """The device of this process's terminal. Raises OSError where it has none."""
+    """The path of this process's terminal device."""
     for descriptor in STANDARD:
         with suppress(OSError):
             return os.ttyname(descriptor)
@@ -25,7 +25,7 @@ def terminal_path() -> str:
 
 
 def terminal_size() -> tuple[int, int]:
-    """Columns and rows as the terminal itself reports them; 80 and 24 where it does not know.
+    """Columns and rows as the terminal itself reports them; 80 and 24 if it does not know.
 
     COLUMNS and LINES are not read: in the environment of a console they are older than the window.
     """
@@ -37,7 +37,7 @@ def terminal_size() -> tuple[int, int]:
 
 
 class Tty:
-    """Our own open file of the terminal: non-blocking, so that the shell's descriptors keep their mode."""
+    """An open file of the terminal. It is opened anew, so that the descriptors of the shell stay blocking."""
 
     def __init__(
         self,
@@ -59,24 +59,24 @@ class Tty:
 
     @property
     def is_busy(self) -> bool:
-        """True while the terminal has not taken what it was given."""
+        """True while the terminal has not accepted all output."""
         return bool(self._pending)
 
     @property
     def is_gone(self) -> bool:
-        """True once there is no terminal."""
+        """True once the terminal is gone."""
         return self._gone
 
     @property
     def is_ours(self) -> bool:
-        """True while this process is in the terminal's foreground."""
+        """True while this process is in the foreground of the terminal."""
         try:
             return os.tcgetpgrp(self._fd) == os.getpgrp()
         except OSError:
             return False
 
     def raw(self) -> None:
-        """Keys come one by one and unchanged, ctrl+c included; remembers the mode before the first time."""
+        """Switch to raw mode: keys arrive one by one and unchanged, Ctrl+C included. The first call saves the mode."""
         with suppress(termios.error):
             mode = termios.tcgetattr(self._fd)
             self._before = self._before or [*mode[:6], list(mode[6])]
@@ -87,23 +87,26 @@ class Tty:
             termios.tcsetattr(self._fd, termios.TCSANOW, mode)
 
     def listen(self) -> None:
-        """Begins to read, or goes on."""
+        """Start or resume reading."""
         if not self._gone:
             self._loop.add_reader(self._fd, self._readable)
 
     def stop_reading(self) -> None:
-        """Reads no more."""
+        """Stop reading."""
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
 
     def send(self, data: bytes) -> None:
-        """Writes what the terminal takes now; the rest follows when it can. Discards where it is gone or given back."""
+        """Write what the terminal accepts now and keep the rest for later.
+
+        Output for a terminal that is gone is discarded.
+        """
         if data and not self._gone and self._fd >= 0:
             self._pending += data
             self._pump()
 
     def finish(self, data: bytes, *, within: float) -> None:
-        """Writes the last words, waiting at most `within` seconds for a terminal that is slow."""
+        """Write the last output, waiting at most `within` seconds for a slow terminal."""
         deadline = self._loop.time() + within
         self.send(data)
         while self._pending and not self._gone and (left := deadline - self._loop.time()) > 0:
@@ -111,7 +114,7 @@ class Tty:
             self._pump()
 
     def close(self) -> None:
-        """Gives the terminal back in the mode it had."""
+        """Restore the mode of the terminal and close it."""
         if self._fd < 0:
             return
         self.stop_reading()
@@ -125,10 +128,9 @@ class Tty:
         self._fd = -1
 
     def hang_up(self) -> None:
-        """There is no terminal any more: nothing is read or written, descriptors 0 to 2 become /dev/null.
+        """Stop using a terminal that is gone: nothing is read or written, descriptors 0 to 2 become /dev/null.
 
-        The kernel reports a hung-up terminal as readable and writable for ever, so that every later look at
-        it would spin.
+        The kernel reports such a terminal as readable and writable for ever, so reading it would be a busy loop.
         """
         if self._gone or self._fd < 0:
             return
@@ -182,7 +184,7 @@ class Tty:
 
 
 def detach_stdio() -> None:
-    """Puts /dev/null in the place of standard descriptors that are a terminal."""
+    """Replace the standard descriptors that are a terminal with /dev/null."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     try:
         for descriptor in STANDARD:
@@ -194,7 +196,7 @@ def detach_stdio() -> None:
 
 
 def _is_hung_up(descriptor: int) -> bool:
-    """True for a terminal whose other end is closed: isatty says no to it already."""
+    """True for a terminal whose other end is closed; `isatty` is already False for it."""
     poller = select.poll()
     poller.register(descriptor, select.POLLIN)
     return any(flags & select.POLLHUP and os.fstat(descriptor).st_rdev for _, flags in poller.poll(0))

@@ -1,1 +1,1 @@
-"""Usage."""
+"""Screen 4: usage by day."""

@@ -1,7 +1,7 @@
-"""Stacked columns of a day each, drawn by ourselves; the course of the month drawn by plotext. Pure: figures to lines.
+"""Charts as lines: stacked columns, one for each day, and the course of the month.
 
-plotext 6.1 spaces stacked bars unevenly and lays no cap line through them (looked at beside these); its braille
-lines are better than ours would be.
+The columns are drawn here, because plotext 6.1 spaces stacked bars unevenly and cannot draw the line of a cap through
+them. plotext draws the course of the month, as a line in braille.
 """
 
 from __future__ import annotations
@@ -15,39 +15,39 @@ from console.ui.spans import Line, Span, Tone, fit, left, right
 
 SERIES = (Tone.BAR1, Tone.BAR2, Tone.BAR3, Tone.BAR4, Tone.BAR5, Tone.BAR6)
 PATTERNS = "█▓▒░▞▚"
-"""Told apart without colour."""
+"""The members can be told apart without colour."""
 ASCII_PATTERNS = "#%=:o."
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 OTHERS = "others"
 AXIS = 8
-"""Cells of the scale at the left."""
+"""The width of the scale at the left."""
 WIDEST = 10
-"""Cells of one column with its gap."""
+"""The greatest width of one column with its gap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """What is to be drawn."""
+    """The figures of a chart."""
 
     days: Sequence[str]
-    """`2026-11-23`, oldest first, without gaps."""
+    """Days as `2026-11-23`, oldest first, without gaps."""
     bars: Mapping[str, Mapping[str, int]]
-    """Value by member, by day."""
+    """By day: the value by member."""
     members: Sequence[str]
-    """Largest first; those beyond the sixth are drawn as one."""
+    """The members, largest first. Those beyond the sixth are drawn as one."""
     cap: int | None = None
     held: int = 0
-    """On top of the last day: taken, not used yet."""
+    """Units that are held now, drawn on top of the last day."""
     marked: frozenset[str] = frozenset()
     """Days that stand out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartStyle:
-    """How it is drawn."""
+    """How a chart is drawn."""
 
     patterned: bool
-    """Patterns in place of full blocks, where colours do not tell the members apart."""
+    """True to draw patterns in place of full blocks, for terminals without enough colours."""
     ascii_only: bool = False
 
     def sign(self, series: int) -> str:
@@ -58,7 +58,7 @@ class ChartStyle:
 
 
 def drawn_members(members: Sequence[str]) -> tuple[str, ...]:
-    """The members that have a colour of their own, with `others` as the last where there are too many."""
+    """The members with a colour of their own; `others` is the last one if there are too many."""
     if len(members) <= len(SERIES):
         return tuple(members)
     return (*members[: len(SERIES) - 1], OTHERS)
@@ -77,10 +77,10 @@ def columns(chart: Chart, cells: int, rows: int, pen: ChartStyle, *, scale: str)
     held = chart.held
     top = _nice(max([sum(stack) for stack in stacks] + [sum(stacks[-1]) + held, 1]))
     if chart.cap is not None and 3 * chart.cap <= 4 * top:
-        # A cap that is far above would press the bars flat; the title tells it too.
+        # A cap far above the bars would flatten them; the title names it anyway.
         top = max(top, _nice(chart.cap))
     wide = max(1, min(WIDEST, room // len(groups)))
-    # An even height, so that half of the scale has a row of its own.
+    # An even height, so that the middle of the scale has a row.
     blank = [fit((), cells)] * (height % 2)
     height -= height % 2
     lines = [_row(row, height, top, stacks, wide, room, chart, pen, scale, held) for row in range(height - 1, -1, -1)]
@@ -89,14 +89,14 @@ def columns(chart: Chart, cells: int, rows: int, pen: ChartStyle, *, scale: str)
 
 def _groups(days: Sequence[str], room: int) -> list[tuple[str, ...]]:
     per = -(-len(days) // room)
-    # The newest column must be whole: what is left over stands at the old end.
+    # The newest group must be complete, so the incomplete one is the oldest.
     first = len(days) % per or per
     cut = [tuple(days[:first])]
     return cut + [tuple(days[at : at + per]) for at in range(first, len(days), per)]
 
 
 def _stack(chart: Chart, group: tuple[str, ...]) -> list[int]:
-    """Values of the drawn members on the group's highest day."""
+    """The values of the drawn members on the highest day of the group."""
     day = max(group, key=lambda each: sum(chart.bars.get(each, {}).values()))
     values = dict(chart.bars.get(day, {}))
     names = drawn_members(chart.members)
@@ -105,7 +105,7 @@ def _stack(chart: Chart, group: tuple[str, ...]) -> list[int]:
 
 
 def _nice(value: int) -> int:
-    """A round number at or above `value`: 1, 1.5, 2, 3, 4, 5, 6, 8 times a power of ten."""
+    """A round number not below `value`: 1, 1.5, 2, 3, 4, 5, 6 or 8 times a power of ten."""
     power = 1
     while power * 10 <= value:
         power *= 10
@@ -151,11 +151,11 @@ def _axis(row: int, height: int, top: int, scale: str) -> Span:
 
 
 def _cell(row: int, height: int, top: int, stack: list[int], held: int, pen: ChartStyle) -> tuple[str, Tone]:
-    """What stands in one cell: the member that covers its middle, or the eighths of the one that ends in it."""
+    """The sign and tone of one cell: of the member at its middle, or eighths of the member that ends in it."""
     floor, ceiling = row * top, (row + 1) * top
     total = sum(stack)
     if total * height > floor:
-        # The middle of what is filled in the cell decides whose it is.
+        # The member at the middle of the filled part decides the colour.
         middle = floor + min(ceiling, total * height)
         series = next(at for at, upto in enumerate(accumulate(stack)) if upto * height * 2 >= middle)
         tone = SERIES[series]
@@ -179,7 +179,7 @@ def _marks(chart: Chart, groups: list[tuple[str, ...]], wide: int, cells: int, p
 
 
 def _dates(groups: list[tuple[str, ...]], wide: int, cells: int) -> Line:
-    """As many dates as stand without touching, each under its column; the newest always."""
+    """As many dates as fit below their columns without touching; the newest one always."""
     text = [" "] * (cells - AXIS)
     free_from = len(text)
     for number in range(len(groups) - 1, -1, -1):
@@ -206,7 +206,7 @@ def amount(value: int, scale: str) -> str:
 
 
 def span(milliseconds: int) -> str:
-    """`40s`, `12m`, `3.5h`."""
+    """A duration: `40s`, `12m`, `3.5h`."""
     seconds = milliseconds / 1000
     if seconds < 100:
         return f"{seconds:.0f}s"
@@ -225,7 +225,7 @@ def month_course(daily: Sequence[int], cap: int, last_day: int, cells: int, rows
 
     `daily` are milli-units of the days so far, today last; `last_day` is the number of the month's last day.
     """
-    # Not before it is drawn: it takes longer to load than the rest of a chart takes in all.
+    # Imported here, because loading it takes longer than drawing everything else.
     import plotext
 
     course = [sum(daily[: number + 1]) / 1000 for number in range(len(daily))]
@@ -248,7 +248,7 @@ def month_course(daily: Sequence[int], cap: int, last_day: int, cells: int, rows
 
 
 def _days_below(axis: str, last_day: int) -> str:
-    """Whole days below the ticks of `axis`; plotext would write 5.8."""
+    """Whole days below the ticks of `axis`; plotext would write fractions."""
     ticks = [at for at, sign in enumerate(axis) if sign == "\u252c"]
     text = ""
     for tick in ticks:

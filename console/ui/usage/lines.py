@@ -1,4 +1,4 @@
-"""The usage report as lines, for the screen and for the shell: chart, who used what, what stands out, where it goes."""
+"""The usage report as lines, for the screen and for the shell: chart, table, days that stand out, forecast."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from console.ui.usage.chart import OTHERS, SERIES, Chart, ChartStyle, amount, co
 
 NAME = 22
 PRINTED_ROWS = 16
-"""Of the chart in a shell."""
+"""The height of the chart in a shell."""
 TALL = 40
-"""From so many rows on the course of the month has its own."""
+"""From this height on the course of the month gets rows of its own."""
 MONTH_CELLS, MONTH_ROWS = 44, 9
-"""The course of the month needs so much room; without it, its sentence stands alone."""
+"""The least size of the course of the month; in less room only its sentence is shown."""
 
 
 def chart_of(report: UsageReport) -> Chart:
-    """What the report's bars look like; a chart by day has one member a day, so it is stacked by nothing."""
+    """The chart of the report. A chart by day has a single member, so its bars are not stacked."""
     by_day = report.query.group is Group.DAY
     bars = {day: {"all": sum(values.values())} for day, values in report.bars.items()} if by_day else report.bars
     members = ["all"] if by_day else [member.member for member in report.members]
@@ -35,7 +35,7 @@ def chart_of(report: UsageReport) -> Chart:
 
 
 def title(report: UsageReport, cells: int) -> Line:
-    """`units a day by task, last 30 days · cap 600 · 40 held now`."""
+    """The title, such as `units a day by task, last 30 days · cap 600 · 40 held now`."""
     query = report.query
     measure = f"cost in {report.currency}" if query.measure is Measure.COST and report.currency else query.measure.value
     pieces = [Span(f" {measure} a day by {query.group}", Tone.STRONG), Span(f", last {query.days} days", Tone.MUTED)]
@@ -49,14 +49,14 @@ def title(report: UsageReport, cells: int) -> Line:
 
 
 def table(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
-    """One line per member: its sign, total, share, change against the period before, runs."""
+    """One line for each member: sign, total, share, change against the period before, runs."""
     measure = report.query.measure
     head = f"   {left(report.query.group.value, NAME)} {right(measure.value, 9)} {right('share', 6)}"
     lines = [fit((Span(f"{head} {right('change', 8)} {right('runs', 6)}", Tone.MUTED),), cells)]
     drawn = drawn_members([member.member for member in report.members])
     by_day = report.query.group is Group.DAY
     members = sorted(report.members, key=lambda one: one.member, reverse=True) if by_day else report.members
-    # Where nothing is known of the period before, everything would be new, which says nothing.
+    # Without figures for the period before, every member would be new.
     compares = not by_day and any(member.before for member in members)
     for member in members:
         series = drawn.index(member.member) if member.member in drawn else drawn.index(OTHERS)
@@ -84,7 +84,7 @@ def _change(member: MemberTotal) -> tuple[str, Tone]:
 
 
 def flags(report: UsageReport, cells: int) -> list[Line]:
-    """What stands out, newest first: three lines a day, by how much, who, and what was edited."""
+    """The days that stand out, newest first, in three lines each: by how much, which member, and what was edited."""
     lines: list[Line] = []
     for flag in reversed(report.flags):
         lines.extend(fit(each, cells) for each in _flag(flag, report.query.measure))
@@ -118,7 +118,7 @@ def _day(day: str) -> str:
 
 
 def month_forecast(report: UsageReport) -> Line:
-    """Where the month goes, in one sentence."""
+    """The forecast of the month, in one sentence."""
     month = report.month
     if month is None:
         return (Span(" the month has no cap", Tone.MUTED),)
@@ -130,7 +130,7 @@ def month_forecast(report: UsageReport) -> Line:
 
 
 def log_trouble(report: UsageReport) -> Line | None:
-    """What the log itself lacks; None where it is whole."""
+    """What is missing from the log; None if it is complete."""
     told = []
     if report.foreign:
         told.append(f"{report.foreign} lines of the log are torn or not ours")
@@ -140,7 +140,7 @@ def log_trouble(report: UsageReport) -> Line | None:
 
 
 def month_lines(report: UsageReport, cells: int, rows: int) -> list[Line]:
-    """The course of the month as a small chart; empty where there is no room or no cap."""
+    """The course of the month as a small chart; empty if there is no room or no cap."""
     if report.month is None or cells < MONTH_CELLS or rows < MONTH_ROWS:
         return []
     today = date.fromisoformat(report.days[-1])
@@ -150,7 +150,7 @@ def month_lines(report: UsageReport, cells: int, rows: int) -> list[Line]:
 
 
 def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle) -> list[Line]:
-    """The whole page: the chart above takes what table and findings leave it, at least eight rows."""
+    """The page for the screen. The chart gets the rows that table and findings leave, at least eight."""
     below = [fit(each, cells) for each in (month_forecast(report), log_trouble(report)) if each is not None]
     wide = cells >= 110
     half = cells // 2 if wide else cells
@@ -168,7 +168,7 @@ def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle) -> list[L
 
 
 def printed(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
-    """The page for a shell, which scrolls: every member and every finding, one below the other."""
+    """The page for a shell, which scrolls: all members and all findings, one below the other."""
     chart = columns(chart_of(report), cells, PRINTED_ROWS, pen, scale=report.query.measure)
     trouble = log_trouble(report)
     found = flags(report, cells)

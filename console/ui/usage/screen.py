@@ -30,7 +30,7 @@ READ_MS = 5_000
 
 
 class UsageScreen(BaseScreen):
-    """The chart and its tables."""
+    """The chart and its table."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("t", "perform('range')", "range", id="usage.range", tooltip="7, 30, 90 or 365 days"),

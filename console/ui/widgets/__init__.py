@@ -1,1 +1,1 @@
-"""Widgets take values and speak through messages; none of them knows the engine."""
+"""Widgets that several screens use. They take values and post messages; none of them knows the engine."""

@@ -1,4 +1,4 @@
-"""Which keys work here, read from the bindings themselves: the bar at the bottom, the help and the palette agree."""
+"""The keys that work on the present screen, taken from the bindings, and the bar that shows them at the bottom."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LAST_GROUPS = ("shell", "table", "detail", "app")
 
 
 def key_name(key: str) -> str:
-    """How a key is written on the screen: `ctrl+q`, `?`, `X`, `esc`."""
+    """A key as it is shown: `ctrl+q`, `?`, `X`, `esc`."""
     if key.startswith("upper_"):
         return key.removeprefix("upper_").upper()
     *modifiers, last = key.split("+")
@@ -40,10 +40,10 @@ def key_name(key: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """One thing that can be done here."""
+    """One action that keys of this screen have."""
 
     keys: tuple[str, ...]
-    """As written on the screen."""
+    """The keys as they are shown."""
     label: str
     tooltip: str
     action: str
@@ -59,7 +59,7 @@ class _HintKeys:
 
 
 def hints(active: Mapping[str, ActiveBinding]) -> tuple[Hint, ...]:
-    """The bindings that have an id, keys of one id together, in the order in which they were declared."""
+    """The bindings that have an id, in the order of their declaration; keys with the same id are one hint."""
     gathered: dict[str, _HintKeys] = {}
     for key, each in active.items():
         if each.binding.id is None:
@@ -108,7 +108,7 @@ def bar(shown: Iterable[Hint], cells: int, ellipsis: str) -> tuple[Line, tuple[t
 
 
 def beside(notice: Span, shown: Iterable[Hint], cells: int, ellipsis: str) -> Line:
-    """The notice in exactly `cells`, and behind it, at the right edge, the last hint, which says where the keys are."""
+    """The notice in exactly `cells`, with the last hint (help) at its right edge."""
     wanted = [hint for hint in shown if hint.show and hint.enabled]
     last: Line = (Span("   "), *_pieces(wanted[-1]), Span(" ")) if wanted else ()
     return (*fit((Span(" "), notice), max(0, cells - width(last)), ellipsis), *last)
@@ -124,7 +124,7 @@ def _needed(wanted: list[Hint]) -> int:
 
 
 def in_groups(shown: Iterable[Hint]) -> list[Hint]:
-    """In their order, but moving about and leaving behind what acts on something."""
+    """The hints in their order, those that only move or leave behind those that act."""
     return sorted(shown, key=lambda hint: LAST_GROUPS.index(group_of(hint)) if group_of(hint) in LAST_GROUPS else -1)
 
 
@@ -133,11 +133,11 @@ def group_of(hint: Hint) -> str:
 
 
 class KeyBar(Widget):
-    """One line."""
+    """The bottom line: a notice, or the hints."""
 
     @dataclass
     class Clicked(Message):
-        """A key was clicked instead of pressed."""
+        """A hint was clicked."""
 
         action: str
 
@@ -149,7 +149,7 @@ class KeyBar(Widget):
         self._ellipsis = ellipsis
 
     def on_click(self, event: events.Click) -> None:
-        """A click on a hint is its key."""
+        """Report the action of the clicked hint."""
         if self.notice is None:
             _, places = bar(self.hints, self.size.width, self._ellipsis)
             for start, end, action in places:
@@ -157,7 +157,7 @@ class KeyBar(Widget):
                     self.post_message(self.Clicked(action))
 
     def render_line(self, y: int) -> Strip:
-        """The notice while there is one, with the way to the help beside it, else the hints."""
+        """The notice with the help hint beside it, or else the hints."""
         cells = self.size.width
         if self.notice is not None:
             return paint(self, beside(self.notice, self.hints, cells, self._ellipsis), cells)

@@ -1,7 +1,7 @@
-"""The only place where a tone becomes a style: straight from the theme, past the style sheet.
+"""Widgets that show lines of spans, and the only place where a tone becomes a style.
 
-As rules of the sheet the tones would be matched anew for every widget at every change of the screen, which was a
-good part of the time until it is shown.
+Styles come straight from the theme and not from the style sheet: as rules of the sheet the tones would be matched again
+for every widget at every change of the screen. Only lines that changed are painted, so an idle screen sends nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from console.ui.spans import Line
 
 
 def paint(widget: Widget, spans: Line, cells: int, *, cursor: bool = False) -> Strip:
-    """The spans as a strip of exactly `cells`, on the widget's background or, with `cursor`, on the cursor's."""
+    """The spans as a strip of exactly `cells`, on the background of the widget or, with `cursor`, of the cursor."""
     theme_variables = widget.app.theme_variables
     base = widget.rich_style
     if cursor:
@@ -32,13 +32,13 @@ def paint(widget: Widget, spans: Line, cells: int, *, cursor: bool = False) -> S
 
 
 def repaint(screen: Widget) -> None:
-    """Everything on the screen anew: what was painted wears another theme."""
+    """Paint everything on the screen again, because the theme has changed."""
     for node in screen.walk_children(Widget, with_self=True):
         node.refresh()
 
 
 class Lines(Widget):
-    """As many lines as were given; the height follows where the style sheet says `auto`."""
+    """Shows lines. Its height follows the number of lines where the style sheet says `auto`."""
 
     def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -46,11 +46,11 @@ class Lines(Widget):
 
     @property
     def lines(self) -> tuple[Line, ...]:
-        """What is shown."""
+        """The lines that are shown."""
         return self._lines
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Replaces the lines; paints those that differ."""
+        """Replace the lines, and paint those that differ."""
         old, self._lines = self._lines, tuple(lines)
         if len(old) != len(self._lines):
             self.refresh(layout=True)
@@ -62,23 +62,23 @@ class Lines(Widget):
             self.refresh(*changed)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """One row per line."""
+        """One row for each line."""
         return len(self._lines)
 
     def render_line(self, y: int) -> Strip:
-        """The line at `y`, blank below the last."""
+        """The line at `y`; blank below the last line."""
         return paint(self, self._lines[y] if y < len(self._lines) else (), self.size.width)
 
 
 class ScrollLines(ScrollView, can_focus=True):
-    """Lines that scroll, for text longer than the screen."""
+    """Shows lines that can be scrolled."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: tuple[Line, ...] = ()
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Replaces the lines and stays where the reader is."""
+        """Replace the lines and keep the scroll position."""
         old, self._lines = self._lines, tuple(lines)
         if len(old) != len(self._lines):
             self.virtual_size = Size(0, len(self._lines))

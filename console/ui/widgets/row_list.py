@@ -1,4 +1,4 @@
-"""A short list with a cursor that is a name, not a row: whatever moves, a key acts on what was looked at."""
+"""A short list. Its cursor is a name, not a row, so a key acts on the selected entry even if rows have moved."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from console.ui.widgets.lines import paint
 
 
 class RowList(ScrollView, can_focus=True, inherit_bindings=False):
-    """A head line and one line per name."""
+    """A header and one line for each name."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "down", id="list.down", tooltip="To the next entry", show=False),
@@ -29,7 +29,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
 
     @dataclass
     class CursorMoved(Message):
-        """Another entry is looked at."""
+        """Another entry is selected."""
 
         name: str | None
 
@@ -42,11 +42,11 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """From top to bottom."""
+        """The names from top to bottom."""
         return tuple(name for name, _ in self._rows)
 
     def show(self, head: Line, rows: Sequence[tuple[str, Line]]) -> None:
-        """Replaces the lines; the cursor stays on its name, or goes to the first where that has gone."""
+        """Replace the lines. The cursor stays on its name, or goes to the first entry if its name has gone."""
         if (self._head, self._rows) == (head, tuple(rows)):
             return
         self._head, self._rows = head, tuple(rows)
@@ -56,18 +56,18 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def action_move(self, rows: int) -> None:
-        """Moves the cursor by `rows`."""
+        """Move the cursor by `rows`."""
         names = self.names
         if names:
             index = names.index(self.cursor) if self.cursor in names else 0
             self._go(names[min(len(names) - 1, max(0, index + rows))])
 
     def action_edge(self, side: int) -> None:
-        """Moves the cursor to the first or last entry."""
+        """Move the cursor to the first or the last entry."""
         self.action_move(side * len(self._rows))
 
     def on_click(self, event: events.Click) -> None:
-        """A click moves the cursor, and does nothing else."""
+        """Move the cursor to the clicked entry, and do nothing else."""
         index = event.y - 1 + self.scroll_offset.y
         if event.y >= 1 and 0 <= index < len(self._rows):
             self._go(self._rows[index][0])
@@ -84,7 +84,7 @@ class RowList(ScrollView, can_focus=True, inherit_bindings=False):
         self.post_message(self.CursorMoved(name))
 
     def render_line(self, y: int) -> Strip:
-        """The head, then the rows that are scrolled into view."""
+        """The header, then the rows that are scrolled into view."""
         cells = self.scrollable_content_region.width
         if y == 0:
             return paint(self, (Span(" "), *self._head), cells)
