@@ -75,23 +75,23 @@ def kind(verdict: KeyDecision) -> RefusalKind | KeyDecisionKind:
     return verdict.refusal.kind if verdict.refusal else verdict.answer
 
 
-@pytest.mark.parametrize("asking", ASKINGS)
-def test_a_key_that_was_never_run_is_free(asking: KeyRequest) -> None:
-    assert decide_key([], asking) == KeyDecision(answer=KeyDecisionKind.FREE, attempt=1)
+@pytest.mark.parametrize("launch", ASKINGS)
+def test_a_key_that_was_never_run_is_free(launch: KeyRequest) -> None:
+    assert decide_key([], launch) == KeyDecision(answer=KeyDecisionKind.FREE, attempt=1)
 
 
-@pytest.mark.parametrize("asking", ASKINGS)
+@pytest.mark.parametrize("launch", ASKINGS)
 @pytest.mark.parametrize("fingerprint", [SAME, OTHER])
 @pytest.mark.parametrize("outcome", sorted(KEY_FREEING_OUTCOMES))
 def test_an_ending_without_a_launched_agent_frees_the_key(
-    outcome: Outcome, fingerprint: Fingerprint, asking: KeyRequest
+    outcome: Outcome, fingerprint: Fingerprint, launch: KeyRequest
 ) -> None:
-    verdict = decide_key([a_run(outcome=outcome)], replace(asking, fingerprint=fingerprint))
+    verdict = decide_key([a_run(outcome=outcome)], replace(launch, fingerprint=fingerprint))
     assert (verdict.answer, verdict.attempt, verdict.supersedes) == (KeyDecisionKind.FREE, 2, None)
 
 
 @pytest.mark.parametrize(
-    ("asking", "expected"),
+    ("launch", "expected"),
     [
         (BY_HAND, KeyDecisionKind.DONE),
         (SCHEDULED, KeyDecisionKind.DONE),
@@ -104,16 +104,16 @@ def test_an_ending_without_a_launched_agent_frees_the_key(
     ],
 )
 def test_a_key_that_ended_ok_is_done_except_for_a_rerun_by_hand(
-    asking: KeyRequest, expected: KeyDecisionKind | RefusalKind
+    launch: KeyRequest, expected: KeyDecisionKind | RefusalKind
 ) -> None:
-    verdict = decide_key([a_run(outcome=Outcome.OK)], asking)
+    verdict = decide_key([a_run(outcome=Outcome.OK)], launch)
     assert kind(verdict) is expected
     assert verdict.supersedes == ("run-1" if expected is KeyDecisionKind.FREE else None)
 
 
 @pytest.mark.parametrize("outcome", NEEDS_A_PERSON)
 @pytest.mark.parametrize(
-    ("asking", "expected"),
+    ("launch", "expected"),
     [
         (BY_HAND, RefusalKind.KEY_HELD),
         (SCHEDULED, RefusalKind.KEY_HELD),
@@ -125,9 +125,9 @@ def test_a_key_that_ended_ok_is_done_except_for_a_rerun_by_hand(
     ],
 )
 def test_other_endings_block_the_key_until_a_person_reruns_it(
-    outcome: Outcome, asking: KeyRequest, expected: KeyDecisionKind | RefusalKind
+    outcome: Outcome, launch: KeyRequest, expected: KeyDecisionKind | RefusalKind
 ) -> None:
-    verdict = decide_key([a_run(outcome=outcome)], asking)
+    verdict = decide_key([a_run(outcome=outcome)], launch)
     assert (kind(verdict), verdict.supersedes) == (expected, None)
     if verdict.refusal:
         assert "run-1" in verdict.refusal.sentence
@@ -143,20 +143,20 @@ def test_only_a_failed_run_is_retried_automatically(outcome: Outcome) -> None:
 LIVE = (State.CLAIMED, State.SENDING, State.RUNNING, State.STOPPING)
 
 
-@pytest.mark.parametrize("asking", ASKINGS)
+@pytest.mark.parametrize("launch", ASKINGS)
 @pytest.mark.parametrize("state", LIVE)
-def test_launches_are_skipped_while_a_run_of_the_key_is_live(state: State, asking: KeyRequest) -> None:
-    assert kind(decide_key([a_run(state)], asking)) is KeyDecisionKind.RUNNING
-    changed = decide_key([a_run(state)], replace(asking, fingerprint=OTHER))
+def test_launches_are_skipped_while_a_run_of_the_key_is_live(state: State, launch: KeyRequest) -> None:
+    assert kind(decide_key([a_run(state)], launch)) is KeyDecisionKind.RUNNING
+    changed = decide_key([a_run(state)], replace(launch, fingerprint=OTHER))
     assert (kind(changed), changed.differences) == (RefusalKind.FINGERPRINT, ("model: m -> n",))
 
 
-@pytest.mark.parametrize("asking", ASKINGS)
-def test_an_unconfirmed_run_blocks_the_key_until_it_is_settled(asking: KeyRequest) -> None:
-    verdict = decide_key([a_run(State.UNCONFIRMED)], asking)
+@pytest.mark.parametrize("launch", ASKINGS)
+def test_an_unconfirmed_run_blocks_the_key_until_it_is_settled(launch: KeyRequest) -> None:
+    verdict = decide_key([a_run(State.UNCONFIRMED)], launch)
     assert verdict.refusal is not None
     assert (verdict.refusal.kind, "settle it" in verdict.refusal.sentence) == (RefusalKind.KEY_HELD, True)
-    changed = decide_key([a_run(State.UNCONFIRMED)], replace(asking, fingerprint=OTHER))
+    changed = decide_key([a_run(State.UNCONFIRMED)], replace(launch, fingerprint=OTHER))
     assert kind(changed) is RefusalKind.FINGERPRINT
 
 
@@ -164,8 +164,8 @@ def test_an_unconfirmed_run_blocks_the_key_until_it_is_settled(asking: KeyReques
 def test_a_proposal_blocks_manual_launches_until_it_is_decided(fingerprint: Fingerprint) -> None:
     runs = [a_run(State.PROPOSED)]
     assert kind(decide_key(runs, replace(SCHEDULED, fingerprint=fingerprint))) is KeyDecisionKind.RUNNING
-    for asking in (BY_HAND, RERUN):
-        assert kind(decide_key(runs, replace(asking, fingerprint=fingerprint))) is RefusalKind.KEY_HELD
+    for launch in (BY_HAND, RERUN):
+        assert kind(decide_key(runs, replace(launch, fingerprint=fingerprint))) is RefusalKind.KEY_HELD
 
 
 def test_the_newest_blocking_ending_decides() -> None:
@@ -195,14 +195,14 @@ def test_skipped_and_refused_entries_are_ignored() -> None:
     st.booleans(),
 )
 def test_no_launch_takes_the_key_of_an_open_run(
-    endings: list[Outcome], last: State, asking: KeyRequest, changed: bool
+    endings: list[Outcome], last: State, launch: KeyRequest, changed: bool
 ) -> None:
     runs = [a_run(outcome=outcome, attempt=number + 1) for number, outcome in enumerate(endings)]
     runs.append(a_run(last, Outcome.FAILED if last is State.ENDED else None, attempt=len(runs) + 1))
-    verdict = decide_key(runs, replace(asking, fingerprint=OTHER if changed else SAME))
+    verdict = decide_key(runs, replace(launch, fingerprint=OTHER if changed else SAME))
     assert verdict.attempt == len(runs) + 1
     if last is not State.ENDED:
         assert verdict.answer is not KeyDecisionKind.FREE
         assert verdict.holder == runs[-1]
     if changed and verdict.answer is KeyDecisionKind.FREE:
-        assert asking.rerun
+        assert launch.rerun

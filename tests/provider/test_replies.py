@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+
+# The class behind `client.interactions.get`; google-genai is pinned, and has no public name for it.
 from google.genai._gaos.types.interactions.interaction import Interaction
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -92,26 +92,26 @@ def is_unknown_route(reply: Reply, errors: ErrorReader) -> bool:
 
 
 def usage_of(value: object) -> Usage | None:
-    """Return the token counts; None if none are told. A total that is missing or 0 is the sum of the other counts.
+    """Return the token counts; None if none are reported. A total that is missing or 0 is the sum of the other counts.
 
     A count that is no number, or above 2^53, is taken as missing. A negative one makes all of them untrustworthy, and
-    zero alone is what the service writes before it counts: both are taken as not told.
+    zero alone is what the service writes before it counts: both are taken as not reported.
     """
-    told = members(value)
-    if any(is_negative(told.get(key)) for key in _FIGURES.values()):
+    reported = members(value)
+    if any(is_negative(reported.get(key)) for key in _FIGURES.values()):
         return None
-    figures = {name: figure for name, key in _FIGURES.items() if (figure := count(told.get(key))) is not None}
+    figures = {name: figure for name, key in _FIGURES.items() if (figure := count(reported.get(key))) is not None}
     parts = sum(figures.get(name, 0) for name in ("input", "output", "thought", "tool_use"))
     total = figures.get("total") or parts
     return Usage(**{**figures, "total": total}) if total else None
 
 
-def _told_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) -> Usage | None:
-    """Return the usage of a run. Zero counts as told only if the run ended before the agent did anything."""
+def _reported_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) -> Usage | None:
+    """Return the usage of a run. Zero counts as reported only if the run ended before the agent did anything."""
     usage = usage_of(interaction.get("usage"))
     if usage is None and not steps and text(interaction.get("status"), STATUS_LENGTH).lower() in STOPPED_EARLY:
-        told = members(interaction.get("usage"))
-        figures = [count(told.get(key)) for key in _FIGURES.values() if key in told]
+        reported = members(interaction.get("usage"))
+        figures = [count(reported.get(key)) for key in _FIGURES.values() if key in reported]
         return Usage() if figures and set(figures) == {0} else None
     return usage
 
@@ -167,7 +167,7 @@ def remote_run(value: object, asked: str, redact: Redact = unchanged) -> RemoteR
         remote_id=asked,
         status=redact(status),
         status_class=status_class(status),
-        usage=_told_usage(interaction, steps),
+        usage=_reported_usage(interaction, steps),
         labels=labels_of(interaction.get("labels")),
         environment_id=resource_id(interaction.get("environment_id")),
         steps=steps,

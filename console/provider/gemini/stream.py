@@ -155,9 +155,9 @@ class StreamReducer:
         step = Step(index=self._ordinal(index), kind=self._redact(draft.kind), text=draft.text)
         return StreamEvent(step=step, usage=usage)
 
-    def _state(self, told: Mapping[str, object]) -> StreamEvent | None:
-        status = self._redact(text(told.get("status"), STATUS_LENGTH)) or None
-        usage = usage_of(told.get("usage"))
+    def _state(self, reported: Mapping[str, object]) -> StreamEvent | None:
+        status = self._redact(text(reported.get("status"), STATUS_LENGTH)) or None
+        usage = usage_of(reported.get("usage"))
         return None if status is None and usage is None else StreamEvent(status=status, usage=usage)
 
 
