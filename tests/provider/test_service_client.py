@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -221,3 +222,26 @@ async def test_a_client_is_kept_and_closed() -> None:
     await adapter.aclose()
     assert len(made) == 1
     assert closed == made
+
+
+async def test_a_client_in_use_while_the_adapter_is_closed_is_closed_afterwards() -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    closed: list[httpx.AsyncBaseTransport] = []
+
+    class Waiting(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            asked.set()
+            await go_on.wait()
+            return httpx.Response(200, json=interaction())
+
+        async def aclose(self) -> None:
+            closed.append(self)
+
+    adapter = GeminiProvider(base_url=HOST, secret=Secret(KEY), transport=Waiting)
+    poll = asyncio.ensure_future(adapter.get("v1_Chd"))
+    await asked.wait()
+    await adapter.aclose()
+    assert not closed
+    go_on.set()
+    assert (await poll).status == "in_progress"
+    assert len(closed) == 1

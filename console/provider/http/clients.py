@@ -120,9 +120,9 @@ class ClientFactory:
         """Return a client for one request; its connection is new, so it cannot be stale."""
         return self._client(httpx.Limits(max_connections=1, max_keepalive_connections=0), read_s)
 
-    def kept(self, connections: int) -> httpx.AsyncClient:
-        """Return a client that keeps up to `connections` connections, for calls that are repeated."""
-        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=30.0)
+    def kept(self) -> httpx.AsyncClient:
+        """Return a client of one connection, which is kept open for a while between requests."""
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
         return self._client(limits, self._bounds.call_s)
 
     def _client(self, limits: httpx.Limits, read_s: float) -> httpx.AsyncClient:

@@ -149,7 +149,9 @@ class Redactor:
             del self._hidden[next(iter(self._hidden))]
 
     def also_redacting(self, *texts: str) -> Redactor:
-        """Return a redactor that masks `texts` too."""
+        """Return a redactor that masks `texts` too; this one if it knows them already."""
+        if all(len(text) < SHORTEST_HIDDEN or text in self._hidden for text in texts):
+            return self
         return Redactor(self._secret, (*self._hidden, *texts))
 
     def __repr__(self) -> str:

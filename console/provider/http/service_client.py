@@ -44,7 +44,9 @@ class ServiceClient:
         self._bounds = bounds
         self.errors = errors
         self._connections = connections
-        self._kept: tuple[httpx.AsyncClient, asyncio.Semaphore] | None = None
+        self._slots: asyncio.Semaphore | None = None
+        self._idle: list[httpx.AsyncClient] = []
+        """Clients of one connection each: a pool of many looks through all of them at every request."""
         _keep_off_stderr(logging.getLogger("stamina"))
 
     def address(self, collection: str, opaque_id: str) -> str:
@@ -80,16 +82,16 @@ class ServiceClient:
         return reply
 
     async def _answer(self, method: str, address: str, content: bytes | None, deadline_s: float) -> Reply:
-        if self._kept is None:
-            # The pool is never asked for more than it has: it would be slow with many waiters, and not in order.
-            self._kept = self._clients.kept(self._connections), asyncio.Semaphore(self._connections)
-        client, slots = self._kept
+        if self._slots is None:
+            self._slots = asyncio.Semaphore(self._connections)
+        slots = self._slots
         end = asyncio.get_running_loop().time() + deadline_s
         with suppress(TimeoutError):
             async with asyncio.timeout_at(end) as waiting:
                 await slots.acquire()
         if waiting.expired():
             raise Unavailable(f"all {self._connections} connections were busy for {deadline_s:.3g} s")
+        client = self._idle.pop() if self._idle else self._clients.kept()
         try:
             headers = {} if content is None else {"content-type": "application/json"}
             request = client.build_request(method, address, content=content, headers=headers)
@@ -97,6 +99,10 @@ class ServiceClient:
             outcome = await exchange(nullcontext(client), request, deadline_s=left_s, limit=self._bounds.body_bytes)
         finally:
             slots.release()
+            if self._slots is slots:
+                self._idle.append(client)
+            else:
+                await client.aclose()
         if isinstance(outcome, TransportFailure):
             raise self.errors.failure_exception(outcome)
         return outcome
@@ -131,6 +137,6 @@ class ServiceClient:
 
     async def aclose(self) -> None:
         """Close the kept connections."""
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            await kept[0].aclose()
+        idle, self._idle, self._slots = self._idle, [], None
+        for client in idle:
+            await client.aclose()
