@@ -236,11 +236,27 @@ class Run:
     owner: str | None = None
     """The process that supervises it."""
     fence: int = 1
+    """Incremented at every take-over, so that a former owner can no longer write."""
     service: str | None = None
     """The service it is launched at: kind, base URL and API version; None where a version did not record it."""
-    """Incremented at every take-over, so that a former owner can no longer write."""
 
     @property
     def is_live(self) -> bool:
         """True while an engine supervises it."""
         return self.state in LIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """One step of the agent, as it is stored and shown."""
+
+    index: int
+    kind: str
+    """Sanitized."""
+    text: str
+    """Sanitized, one line."""
+    at_ms: int
+    """When it was first seen, UTC ms."""
+    units: int
+    """Cumulative milli-units of the run when it was last seen."""
+    done: bool

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult
 from console.domain.limits import CapUsage, Refusal
 from console.domain.rollout import Evidence
-from console.domain.run import Limits, Run, RunId
+from console.domain.run import Limits, Run, RunId, StepRecord
 from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
 from console.engine.problems import Problem
-from console.store.history import Cursor, HistoryFilter, KeyState, KeyStatus, Page
+from console.store.history import Cursor, HistoryFilter, KeyState, KeyStatus, Page, TypicalUsage
 
 __all__ = [
     "Cursor",
@@ -23,6 +23,7 @@ __all__ = [
     "LaunchRequest",
     "LaunchResult",
     "Page",
+    "TypicalUsage",
 ]
 
 
@@ -89,26 +90,12 @@ class TimelineEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepLine:
-    """One step of the agent, for the screen."""
-
-    index: int
-    kind: str
-    text: str
-    """Cleaned, one line."""
-    at_ms: int
-    units: int
-    """Cumulative milli-units when it was last seen."""
-    done: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail:
     """One run whole."""
 
     run: Run
     timeline: tuple[TimelineEvent, ...] = ()
-    steps: tuple[StepLine, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
     attempts: tuple[Run, ...] = ()
     """All runs of the same key, oldest first, this one included."""
     changed_since: tuple[str, ...] = ()
@@ -118,16 +105,6 @@ class RunDetail:
     currency: str | None = None
     evidence: Evidence | None = None
     """Of its task, for a proposal: what the runs before it have shown."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TypicalUsage:
-    """What a task's past runs (ended ok) used."""
-
-    runs: int
-    median_units: int
-    p95_units: int
-    p95_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,6 @@ from console.engine.models import (
     RunDetail,
     RunSelector,
     Snapshot,
-    StepLine,
     TimelineEvent,
     TypicalUsage,
 )
@@ -114,10 +113,7 @@ class Queries:
                 TimelineEvent(at_ms=row.at_ms, kind=row.kind, text=sanitize(row.text, limit=400))
                 for row in await store.runs.timeline(run_id)
             ),
-            steps=tuple(
-                StepLine(index=s.index, kind=s.kind, text=s.text, at_ms=s.at_ms, units=s.units, done=s.done)
-                for s in await store.runs.steps(run_id)
-            ),
+            steps=await store.runs.steps(run_id),
             attempts=await store.runs.by_key(run.key),
             changed_since=self._changed_since(run),
             worst_case_micro=price.worst_case(run.limits.budget, units) if price else None,
@@ -169,7 +165,4 @@ class Queries:
 
     async def typical(self, task: Task) -> TypicalUsage | None:
         """What the past runs of `task` that ended ok used; None while there are none."""
-        row = await self._context.store.history.typical(task.name)
-        if row is None:
-            return None
-        return TypicalUsage(runs=row.runs, median_units=row.median_units, p95_units=row.p95_units, p95_ms=row.p95_ms)
+        return await self._context.store.history.typical(task.name)

@@ -133,7 +133,7 @@ class KeyStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TypicalRow:
+class TypicalUsage:
     """Usage of a task's newest runs that ended ok."""
 
     runs: int
@@ -291,15 +291,15 @@ class History:
 
         return await self._database.read(unit)
 
-    async def typical(self, task: str) -> TypicalRow | None:
+    async def typical(self, task: str) -> TypicalUsage | None:
         """Return median and 95th percentile over the newest TYPICAL_OF runs that ended ok; None if there are none."""
 
-        async def unit(tx: Transaction) -> TypicalRow | None:
+        async def unit(tx: Transaction) -> TypicalUsage | None:
             rows = await fetch_all(tx, SELECT_TYPICAL, {"task": task, "limit": TYPICAL_OF})
             units, times = [int_of(row, "used") for row in rows], [int_of(row, "elapsed_ms") for row in rows]
             if not rows:
                 return None
-            return TypicalRow(
+            return TypicalUsage(
                 runs=len(rows),
                 median_units=int(statistics.median(units)),
                 p95_units=p95(units),

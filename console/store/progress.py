@@ -10,13 +10,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from console.domain.run import IllegalTransition, Run, RunId, State
+from console.domain.run import IllegalTransition, Run, RunId, State, StepRecord
 from console.domain.timestamps import Timestamp
 from console.store import log_records
 from console.store.database import Transaction
 from console.store.errors import StaleRun, StoreDamaged
 from console.store.events import write_event
-from console.store.rows import Columns, Progress, StepRow, clamp_amount, run_of, to_sqlite_text, usage_columns
+from console.store.rows import Columns, Progress, clamp_amount, run_of, to_sqlite_text, usage_columns
 from console.store.statements import fetch_all, stale_run, update_many_statement
 
 CHUNK = 50
@@ -46,7 +46,7 @@ class ProgressUpdate:
     run: Run
     """As its writer believes it to be."""
     progress: Progress
-    steps: Sequence[StepRow] = ()
+    steps: Sequence[StepRecord] = ()
     """Steps that are new or have changed."""
 
 
@@ -64,7 +64,7 @@ async def write_progress(
     return tuple(outcomes)
 
 
-async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRow]) -> None:
+async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRecord]) -> None:
     """Insert or update steps by index; see `RunRepository.save_steps`."""
     await tx.executemany(UPSERT_STEP, [_step_columns(run_id, step) for step in steps])
 
@@ -123,7 +123,7 @@ def _update_columns(update: ProgressUpdate) -> Columns:
     }
 
 
-def _step_columns(run_id: RunId, step: StepRow) -> Columns:
+def _step_columns(run_id: RunId, step: StepRecord) -> Columns:
     return {
         "run_id": run_id,
         "n": step.index,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from typing import Any
 
-from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
+from console.domain.run import Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -130,20 +130,6 @@ class RunResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepRow:
-    """One step of the agent."""
-
-    index: int
-    kind: str
-    text: str
-    at_ms: int
-    """When it was first seen, UTC ms."""
-    units: int
-    """Cumulative milli-units of the run when it was last seen."""
-    done: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class UnreadableRun:
     """A row of `runs` that cannot be read."""
 
@@ -247,10 +233,10 @@ def _timestamp_of(row: Mapping[str, Any], name: str) -> Timestamp | None:
     return Timestamp(wall_ms=row[f"{name}_ms"], boot_ms=row[f"{name}_boot_ms"], boot_id=row[f"{name}_boot_id"])
 
 
-def step_of(row: Row) -> StepRow:
+def step_of(row: Row) -> StepRecord:
     """Return the step of a row of `steps`. Raises StoreDamaged."""
     with damage_if_unreadable("a step"):
-        return StepRow(
+        return StepRecord(
             index=int_of(row, "n"),
             kind=text_of(row, "kind"),
             text=text_of(row, "text"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from console.domain.key import is_key
-from console.domain.run import Outcome, Run, RunId, State, StopReason
+from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.store import log_records, sends, settlement
@@ -21,7 +21,6 @@ from console.store.rows import (
     Progress,
     RunListing,
     RunResult,
-    StepRow,
     Value,
     run_of,
     step_of,
@@ -92,10 +91,10 @@ class RunRepository:
 
         return await self._database.read(unit)
 
-    async def steps(self, run_id: RunId) -> tuple[StepRow, ...]:
+    async def steps(self, run_id: RunId) -> tuple[StepRecord, ...]:
         """Return the stored steps of the run in the agent's order."""
 
-        async def unit(tx: Transaction) -> tuple[StepRow, ...]:
+        async def unit(tx: Transaction) -> tuple[StepRecord, ...]:
             return tuple(map(step_of, await fetch_all(tx, SELECT_STEPS, {"id": run_id})))
 
         return await self._database.read(unit)
@@ -180,7 +179,7 @@ class RunRepository:
 
         return await self._database.transaction(unit, busy_ms=busy_ms)
 
-    async def save_steps(self, run_id: RunId, steps: Sequence[StepRow], now: Timestamp) -> None:
+    async def save_steps(self, run_id: RunId, steps: Sequence[StepRecord], now: Timestamp) -> None:
         """Insert or update steps by index. The time of the first sight, the largest units and `done` are kept."""
         if not steps:
             return

@@ -6,9 +6,9 @@ import json
 
 from console.cli.render.run_json import answer_json, detail_json, run_json
 from console.domain.limits import Refusal, RefusalKind
-from console.domain.run import Outcome, State, StopReason
+from console.domain.run import Outcome, State, StepRecord, StopReason
 from console.domain.usage import Usage
-from console.engine.models import LaunchKind, LaunchResult, RunDetail, StepLine, TimelineEvent
+from console.engine.models import LaunchKind, LaunchResult, RunDetail, TimelineEvent
 from tests.cli.runs import NOW, START_MS, ended, history_entry, run, stopping
 
 PROMISED = [
@@ -110,7 +110,7 @@ def test_a_whole_run_holds_timeline_steps_and_attempts() -> None:
     detail = RunDetail(
         run=stopping(),
         timeline=(TimelineEvent(at_ms=START_MS, kind="claimed", text="by ada"),),
-        steps=(StepLine(index=0, kind="thought", text="hm", at_ms=START_MS, units=5, done=True),),
+        steps=(StepRecord(index=0, kind="thought", text="hm", at_ms=START_MS, units=5, done=True),),
         attempts=(run(),),
     )
 

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.run import IllegalTransition, State
+from console.domain.run import IllegalTransition, State, StepRecord
 from console.domain.usage import Usage
 from console.store.errors import StaleRun
 from console.store.progress import CHUNK, ProgressUpdate
-from console.store.rows import MAX_AMOUNT, Progress, StepRow
+from console.store.rows import MAX_AMOUNT, Progress
 from tests.store.harness import CAPS, StoreHarness, a_task, run_in
 
 
@@ -80,10 +80,10 @@ async def test_only_a_run_with_an_id_has_progress(harness: StoreHarness, state: 
 
 async def test_steps_keep_their_first_sight_and_their_end(harness: StoreHarness) -> None:
     run = await harness.running()
-    first = StepRow(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
-    second = StepRow(index=1, kind="model", text="hm\ud800", at_ms=20, units=6, done=False)
+    first = StepRecord(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
+    second = StepRecord(index=1, kind="model", text="hm\ud800", at_ms=20, units=6, done=False)
     await harness.store.runs.save_steps(run.id, [first, second], harness.now)
-    changed = StepRow(index=0, kind="code", text="ls -l", at_ms=99, units=3, done=False)
+    changed = StepRecord(index=0, kind="code", text="ls -l", at_ms=99, units=3, done=False)
     await harness.store.runs.save_steps(run.id, [changed], harness.now)
     await harness.store.runs.save_steps(run.id, [], harness.now)
     one, two = await harness.store.runs.steps(run.id)
@@ -129,7 +129,7 @@ async def test_many_runs_are_stored_at_once_and_each_has_its_own_outcome(harness
 async def test_the_batch_writes_steps_and_stalls_only_of_runs_it_could_change(harness: StoreHarness) -> None:
     mine, lost = await harness.running(a_task("mine")), await harness.running(a_task("lost"))
     await harness.store.runs.take_over(lost, owner="owner-2", now=harness.now)
-    step = StepRow(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
+    step = StepRecord(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
     updates = [ProgressUpdate(run=run, progress=Progress(stalled=True), steps=[step]) for run in (mine, lost)]
     await harness.store.runs.record_progress_of_many(updates, harness.now)
     assert await harness.store.runs.steps(mine.id) == (step,)

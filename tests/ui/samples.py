@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from console.domain.limits import Cap, Caps, CapUsage
-from console.domain.run import LIVE, Limits, Outcome, Run, RunId, State, StopReason, StopRequest
+from console.domain.run import LIVE, Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Units, Usage
 from console.domain.usage_stats import Anomaly, BurnDown, UsageTotals
-from console.engine.models import RunDetail, StepLine, TimelineEvent
+from console.engine.models import RunDetail, TimelineEvent
 from console.engine.problems import Problem
 from console.engine.settings import EngineSettings
 from console.engine.usage import Flag, MemberTotal, UsageQuery, UsageReport
@@ -246,7 +246,7 @@ def detail(of: Run) -> RunDetail:
             TimelineEvent(at_ms=start + 1400, kind="running", text="in_progress"),
         ),
         steps=tuple(
-            StepLine(
+            StepRecord(
                 index=at,
                 kind=kind,
                 text=text,

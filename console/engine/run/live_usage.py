@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from console.domain.limits import is_over_budget
-from console.domain.run import Run
+from console.domain.run import Run, StepRecord
 from console.domain.task import CutOff
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -17,18 +17,6 @@ from console.provider.contract import RemoteRun, Step, StreamEvent
 
 STEP_TEXT = 300
 """Characters kept of one step."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRecord:
-    """A step of the agent as it will be stored."""
-
-    index: int
-    kind: str
-    text: str
-    at_ms: int
-    units: int
-    done: bool
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from contextlib import aclosing, suppress
 from itertools import chain, repeat
 
-from console.domain.run import Run, State, StopReason
+from console.domain.run import Run, State, StepRecord, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
@@ -24,7 +24,7 @@ from console.engine.run.writer import RunWriter
 from console.engine.tasks import describe, wait_event
 from console.provider.contract import Denied, ProviderError, RemoteRun, StatusClass
 from console.store.progress import ProgressUpdate
-from console.store.rows import Progress, StepRow
+from console.store.rows import Progress
 
 
 class RunMonitor:
@@ -190,11 +190,8 @@ class RunMonitor:
             self._usage.trouble = sanitize(f"{what} raised {describe(error)}", limit=200)
         self._context.problems.report(f"run {run_id}", f"run {run_id}: {what} raised {describe(error)}", error)
 
-    def _unsaved_steps(self) -> tuple[StepRow, ...]:
-        seen = [self._usage.steps[index] for index in sorted(self._usage.unsaved)]
-        return tuple(
-            StepRow(index=s.index, kind=s.kind, text=s.text, at_ms=s.at_ms, units=s.units, done=s.done) for s in seen
-        )
+    def _unsaved_steps(self) -> tuple[StepRecord, ...]:
+        return tuple(self._usage.steps[index] for index in sorted(self._usage.unsaved))
 
     async def _save_last_figures(self) -> None:
         """Steps and figures that came since the last tick; the settlement itself keeps usage and result only."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from console.domain.run import Run, State
+from console.domain.run import Run, State, StepRecord
 from console.domain.task import CutOff, Origin
-from console.engine.models import RunDetail, StepLine
+from console.engine.models import RunDetail
 from console.ui.format import age, clock, count, countdown, elapsed, format_duration, money, percent, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.runs.cells import budget_tone, cut_off, kind_word
@@ -196,7 +196,7 @@ def _changes(detail: RunDetail | None) -> Iterator[Line]:
         yield labelled("changed", Span(sanitize_cell(change), Tone.WARN))
 
 
-def step_line(step: StepLine, cells: int, glyphs: Glyphs, view: ViewState) -> Line:
+def step_line(step: StepRecord, cells: int, glyphs: Glyphs, view: ViewState) -> Line:
     """One step: time, number, sign, kind, text, and the units used when it was last reported."""
     sign = Span(glyphs.done, Tone.MUTED) if step.done else Span(glyphs.doing, Tone.BUSY)
     amount = right(units(step.units), 6) if step.units else " " * 6
