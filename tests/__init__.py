@@ -1,1 +1,1 @@
-"""Tests mirror the tree of `console`; each says what it proves."""
+"""The folders mirror those of `console`; the others hold the proofs and tests of whole processes."""

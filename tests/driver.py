@@ -1,4 +1,4 @@
-"""The console as an operator has it: keys go in, lines come out. Tests read like notes of a shift."""
+"""Drives the console in a test as an operator does: keys go in, the text of the screen comes out."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Console:
         self._pilot = pilot
 
     async def press(self, *keys: str) -> None:
-        """Presses keys one after the other; what they started is done when this returns."""
+        """Presses keys one after the other; returns once all that they started is done."""
         for key in keys:
             await self._pilot.press(key)
             await self.settle()
@@ -39,21 +39,21 @@ class Console:
             self.app.key_queue.forget_arrivals()
 
     async def press_only(self, key: str) -> None:
-        """Presses a key and waits for nothing that it started."""
+        """Presses a key and does not wait for what it starts."""
         await self._pilot.press(key)
 
     async def type(self, text: str) -> None:
-        """Types into the line that has the keyboard."""
+        """Types text into the input that has the focus."""
         await self._pilot.press(*("space" if character == " " else character for character in text))
         await self.settle()
 
     async def tick(self) -> None:
-        """One look at the engine, as the timer makes it every second."""
+        """Refreshes the screen from the engine, as the timer does every second."""
         await self.app.refresh_view()
         await self.settle()
 
     async def settle(self) -> None:
-        """All that is under way is done and painted."""
+        """Waits until all pending work is done and drawn."""
         await self._pilot.pause()
         if self.app.is_running:
             await until(self._has_taken_every_key, within=30, what="every key is taken")
@@ -65,17 +65,17 @@ class Console:
         return self.app.key_queue.is_idle or not self.app.is_running
 
     async def resize(self, width: int, height: int) -> None:
-        """Another size of the terminal."""
+        """Gives the terminal another size."""
         await self._pilot.resize_terminal(width, height)
         await self.settle()
 
     async def click(self, x: int, y: int) -> None:
-        """A click at a cell of the screen."""
+        """Clicks on a cell of the screen."""
         await self._pilot.click(offset=(x, y))
         await self.settle()
 
     async def select(self, run_id: RunId) -> None:
-        """Moves the cursor to that run, with keys. Fails where it has no row."""
+        """Moves the cursor to a run with keys. Fails where it has no row."""
         rows = self.table.order
         assert run_id in rows, f"{run_id} is not in the table"
         await self.press("g", *["j"] * rows.index(run_id))
@@ -83,7 +83,7 @@ class Console:
 
     @property
     def table(self) -> RunTable:
-        """The live table, whatever stands over it."""
+        """The table of live runs, also while a dialog covers it."""
         return next(iter(screen.query_one(RunTable) for screen in self.app.screen_stack if screen.query(RunTable)))
 
     @property
@@ -92,7 +92,7 @@ class Console:
         return self.table.cursor
 
     def lines(self) -> list[str]:
-        """The screen, line by line, blanks at the ends left out."""
+        """The lines of the screen, without trailing blanks."""
         strips = self.app.screen._compositor.render_strips(self.app.size)
         return ["".join(segment.text for segment in strip).rstrip() for strip in strips]
 
@@ -101,17 +101,17 @@ class Console:
         return "\n".join(self.lines())
 
     def row(self, run_id: RunId) -> str:
-        """The line of that run in the table."""
+        """The line of a run in the table."""
         top, index = self.table.region.y + 1, self.table._order.ids.index(run_id)
         return self.lines()[top + index - self.table.scroll_offset.y]
 
     def bottom(self) -> str:
-        """The line at the bottom."""
+        """The bottom line."""
         return self.lines()[-1].strip()
 
     @property
     def dialog(self) -> str:
-        """The text of the dialog that is open; fails where there is none."""
+        """The text of the open dialog. Fails where there is none."""
         screen = self.app.screen
         assert isinstance(screen, Dialog), f"no dialog is open, but {screen}"
         return "\n".join("".join(span.text for span in line).rstrip() for line in screen.text)
@@ -146,7 +146,7 @@ async def console(
         leave=leave,
     )
     app = ConsoleApp(context, themes=load_themes(), theme=theme, slow=slow)
-    # Keys come as fast as from a terminal: whoever presses them waits for what they did, not after each of them.
+    # Keys arrive as fast as from a terminal; `press` waits for their effect, not the pilot after each key.
     with patch("textual.app.wait_for_idle", _no_pause):
         async with app.run_test(size=size) as pilot:
             driver = Console(app, pilot)

@@ -1,4 +1,7 @@
-"""The wheel, built once from what belongs to the project, and an environment with it installed."""
+"""Fixtures: the wheel, built once from the files of the project, and an environment with it installed.
+
+Kept apart because `conftest.py` loads it as a plugin for the tests of packaging and of the installed program.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tests.tree import ROOT, tracked_files
 
 
 def command(*words: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command from its start to its end, without a terminal."""
+    """Runs a command without a terminal and waits for its end."""
     return subprocess.run(
         [str(part) for part in words],
         cwd=cwd,
@@ -31,7 +34,7 @@ def command(*words: str | Path, cwd: Path, **environment: str) -> subprocess.Com
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of what belongs to the project, by way of the source archive."""
+    """The wheel, built by way of the source archive from a copy of the project's files."""
     copy = tmp_path_factory.mktemp("source")
     for path in tracked_files():
         target = copy / path.relative_to(ROOT)
@@ -45,7 +48,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh environment with the wheel; what it depends on is borrowed from ours, so no network is needed."""
+    """A fresh environment with the wheel. Its dependencies are those of this environment, so no network is needed."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=True)
     python = folder / "bin" / "python"
@@ -54,6 +57,6 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert install.returncode == 0, install.stdout + install.stderr
     (site,) = folder.glob("lib/python*/site-packages")
-    # A path in a .pth does not have its own .pth files read: the editable checkout stays out.
+    # The .pth files of a folder that a .pth file names are not read, so the editable checkout stays out.
     (site / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     return folder

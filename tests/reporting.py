@@ -1,4 +1,7 @@
-"""Figures of a long test (states, seeds, seconds) for whoever reads its output: `pytest -rP` shows them."""
+"""Prints the figures of a long test (states, seeds, seconds); `pytest -rP` shows them.
+
+Kept apart because every suite of proofs uses it.
+"""
 
 from __future__ import annotations
 
@@ -6,5 +9,5 @@ import sys
 
 
 def report(*lines: str) -> None:
-    """Writes the lines where pytest keeps the output of a test."""
+    """Writes lines to the captured output of the test."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))

@@ -1,4 +1,4 @@
-"""Somebody who sits at a terminal: types, looks at the screen as an emulator shows it, looks away, or is gone."""
+"""A command on a real pseudo-terminal, with a terminal emulator that shows what a person would see."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import signal
 import struct
 import termios
 import time
+from codecs import getincrementaldecoder
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.ui.emulator import TerminalEmulator
 from tests.waiting import until_sync
@@ -23,7 +25,7 @@ WIDE: Size = (120, 36)
 
 
 class TerminalSession:
-    """One command on a pseudo-terminal of its own session."""
+    """One command on a pseudo-terminal, in a session of its own. Nothing is read unless a method reads."""
 
     def __init__(
         self, command: Sequence[str], *, environment: Mapping[str, str], folder: Path, size: Size = WIDE
@@ -31,6 +33,7 @@ class TerminalSession:
         self.received = b""
         """All bytes that were read."""
         self._emulator = TerminalEmulator(*size)
+        self._decoder = getincrementaldecoder("utf-8")("replace")
         self.pid, self._master = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
@@ -41,12 +44,12 @@ class TerminalSession:
 
     @property
     def screen(self) -> str:
-        """What stands on the screen now, after what has arrived."""
+        """The text on the screen, after all that has arrived."""
         self.read()
         return "\n".join(self._emulator.lines())
 
     def type(self, keys: str) -> None:
-        """Keys, as a terminal sends them."""
+        """Sends keys, as a terminal does."""
         os.write(self._master, keys.encode())
 
     def shows(self, text: str, *, within: float = 30) -> None:
@@ -65,37 +68,45 @@ class TerminalSession:
             raise AssertionError(f"still after {within:g} s: {text!r} on\n{self.screen}") from None
 
     def read(self, seconds: float = 0) -> None:
-        """Takes what there is; waits for something for at most `seconds`."""
+        """Reads what has arrived; waits for something to arrive for at most `seconds`."""
         if self._master < 0:
             return
         select.select([self._master], [], [], seconds)
         try:
             while data := os.read(self._master, 1 << 16):
                 self.received += data
-                self._emulator.feed(data.decode("utf-8", "replace"))
+                self._emulator.feed(self._decoder.decode(data))
         except OSError:
-            # Nothing more now, or, on Linux, nobody at the other side any more.
+            # Nothing more has arrived, or (EIO on Linux) the other side is closed.
             return
 
     def resize(self, width: int, height: int, *, fresh: bool = True) -> None:
-        """The window gets another size, and the kernel tells the other side."""
+        """Gives the window another size; the kernel sends SIGWINCH. With `fresh`, the emulator starts empty."""
         if fresh:
             self.read()
             self._emulator = TerminalEmulator(width, height)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
 
+    def overwrite(self, text: str) -> None:
+        """Shows `text` on the screen, as if another program had written it."""
+        self._emulator.feed(text)
+
+    def mode(self) -> list[Any]:
+        """The terminal's mode, as `termios.tcgetattr` returns it."""
+        return termios.tcgetattr(self._master)
+
     def hang_up(self) -> None:
-        """The window is closed."""
+        """Closes the window; the kernel sends SIGHUP."""
         os.close(self._master)
         self._master = -1
 
     def signal(self, *numbers: signal.Signals) -> None:
-        """As from `kill`, to the process at the terminal."""
+        """Sends signals to the process at the terminal, one after the other."""
         for number in numbers:
             os.kill(self.pid, number)
 
     def ended(self, *, within: float = 30) -> int:
-        """The exit code, minus the signal where one killed it. Fails where it goes on."""
+        """Waits for the end; returns the exit code, or minus the signal that killed it. Fails where it goes on."""
         until = time.monotonic() + within
         while not self._has_ended():
             assert time.monotonic() < until, f"it goes on:\n{self.screen}"
@@ -104,7 +115,7 @@ class TerminalSession:
         return self._code
 
     def close(self) -> None:
-        """Away with it, whatever it does."""
+        """Kills the process, reads the rest and closes the terminal."""
         if not self._has_ended():
             os.kill(self.pid, signal.SIGKILL)
             self.ended()

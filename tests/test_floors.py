@@ -1,4 +1,4 @@
-"""What each floor brings into a process, looked at in `sys.modules`: import contracts see names, this sees weight."""
+"""What importing each layer loads, read from `sys.modules`: import contracts see names, this sees start-up cost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SCREEN = {"textual", "plotext"}
 SERVERS = {"starlette", "uvicorn"}
 SQL = {"sqlite3", "aiosqlite"}
 HTTP = {"httpx", "rich", "click"}
-"""httpx brings the other two along for a command of its own."""
+"""httpx imports the other two for its own command line."""
 
 FLOORS = {
     "console.domain": {"asyncio", "msgspec"} | SQL | HTTP | SCREEN | SERVERS,
@@ -69,13 +69,13 @@ def _modules_of(script: str, *arguments: str, cwd: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("floor", FLOORS)
-def test_a_floor_brings_nothing_from_above(floor: str, tmp_path: Path) -> None:
+def test_a_layer_loads_nothing_of_the_layers_above(floor: str, tmp_path: Path) -> None:
     assert FLOORS[floor] & _modules_of(_IMPORT_ALL, floor, cwd=tmp_path) == set()
 
 
 @pytest.fixture
 def configured(tmp_path: Path) -> Path:
-    """A folder in which `nightdesk init` was said."""
+    """A folder after `nightdesk init`."""
     _modules_of(_RUN, "init", cwd=tmp_path)
     return tmp_path
 
@@ -84,12 +84,12 @@ def configured(tmp_path: Path) -> Path:
     "command", [("--version",), ("--help",), ("paths", "--json"), ("ps", "--json"), ("history", "--json"), ("caps",)]
 )
 def test_plain_commands_stay_light(command: tuple[str, ...], configured: Path) -> None:
-    """cron and scripts pay for what they use: no screen, no server, no HTTP client."""
+    """Commands of cron and scripts load no screen, no server and no HTTP client."""
     assert (SCREEN | SERVERS | HTTP - {"click"}) & _modules_of(_RUN, *command, cwd=configured) == set()
 
 
-def test_a_script_that_asks_what_is_live_pays_for_no_engine(configured: Path) -> None:
-    """It may ask every few seconds: no loop, no threads, nothing that launches."""
+def test_ps_loads_no_engine(configured: Path) -> None:
+    """A script may run it every few seconds: no event loop, no threads, nothing that launches."""
     loaded = _modules_of(_RUN, "ps", "--json", cwd=configured)
     assert "sqlite3" in loaded
     assert {"asyncio", "aiosqlite", "console.provider.contract", "console.engine.engine"} & loaded == set()
@@ -102,10 +102,10 @@ LATER = {
     ),
     *("console.ui.usage.chart", "console.ui.dialogs.palette", "console.engine.usage", "console.journal.daily_totals"),
 }
-"""What the first frame of the console does not show."""
+"""Modules that the first frame of the console does not need."""
 
 
-def test_the_console_opens_with_what_it_shows_first(tmp_path: Path) -> None:
+def test_the_console_loads_only_what_it_shows_first(tmp_path: Path) -> None:
     loaded = _modules_of(_OPEN, cwd=tmp_path)
     assert "console.ui.runs.screen" in loaded
     assert (LATER | SERVERS | {"httpx", "plotext"}) & loaded == set()

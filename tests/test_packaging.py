@@ -1,4 +1,4 @@
-"""What is installed is what was tested: the wheel carries all that the program reads, and starts in an empty folder."""
+"""The wheel contains every file that the program reads, and the installed program starts in an empty folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.installed import command
 from tests.tree import CONSOLE, ROOT, tracked_files
 
 
-def test_the_wheel_carries_every_file_that_the_program_reads(wheel: Path) -> None:
+def test_the_wheel_contains_every_file_that_the_program_reads(wheel: Path) -> None:
     inside = set(zipfile.ZipFile(wheel).namelist())
     ours = {path.relative_to(ROOT).as_posix() for path in tracked_files() if path.is_relative_to(CONSOLE)}
     themes = {f"console/themes/{path.name}" for path in (ROOT / "themes").glob("*.toml")}
@@ -24,7 +24,7 @@ def test_the_wheel_carries_every_file_that_the_program_reads(wheel: Path) -> Non
     assert {Path(name).suffix for name in ours | themes} >= {".py", ".sql", ".tcss", ".toml"}
 
 
-def test_the_wheel_carries_nothing_else(wheel: Path) -> None:
+def test_the_wheel_contains_nothing_else(wheel: Path) -> None:
     inside = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in inside} == {
         "console",
@@ -81,7 +81,7 @@ def _project() -> dict[str, Any]:
 
 
 def _pins(name: str) -> dict[str, str]:
-    """Package to version. Fails on a line that is not an exact pin, so on any address of an index too."""
+    """Version by package. Fails on a line that is not an exact pin, such as the address of an index."""
     lines = [line for line in (ROOT / name).read_text(encoding="utf-8").splitlines() if line and line[0] != "#"]
     pins = [re.fullmatch(r"([a-z0-9-]+)==([0-9][0-9a-z.]*)", line) for line in lines if not line.startswith("-r ")]
     assert all(pins)

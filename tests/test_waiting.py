@@ -1,4 +1,4 @@
-"""The two helpers that all tests lean on do what they say."""
+"""The helpers that most tests use: `until`, the manual clock, and the isolated environment."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.waiting import until, until_sync
 
 
 async def test_until_takes_plain_and_async_conditions() -> None:
-    looks: list[int] = []
+    checks: list[int] = []
 
-    async def third_look() -> bool:
-        looks.append(1)
-        return len(looks) >= 3
+    async def third_check() -> bool:
+        checks.append(1)
+        return len(checks) >= 3
 
-    await until(third_look)
-    await until(lambda: len(looks) == 3)
+    await until(third_check)
+    await until(lambda: len(checks) == 3)
 
 
 async def test_a_condition_that_stays_false_fails_by_its_name() -> None:
@@ -29,7 +29,7 @@ async def test_a_condition_that_stays_false_fails_by_its_name() -> None:
         until_sync(lambda: False, within=0.02)
 
 
-def test_the_clock_tells_suspend_steps_and_reboots_apart() -> None:
+def test_elapsed_time_is_right_over_suspend_clock_steps_and_reboots() -> None:
     clock = ManualClock()
     start = clock.now()
     assert clock.advance(90).since(start) == 90_000
@@ -40,7 +40,7 @@ def test_the_clock_tells_suspend_steps_and_reboots_apart() -> None:
         clock.advance(-1)
 
 
-def test_the_developers_machine_is_hidden(home: Path) -> None:
+def test_the_environment_of_the_machine_is_hidden(home: Path) -> None:
     assert list(home.iterdir()) == [home / "runtime"]
     assert not [name for name in os.environ if name.startswith(("NIGHTDESK_", "SSH_"))]
     assert "GEMINI_API_KEY" not in os.environ

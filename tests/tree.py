@@ -1,4 +1,4 @@
-"""The project's own files as the house rules read them."""
+"""The files of the project and their syntax trees, for tests that read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MADE = frozenset({"__pycache__", "dist", "build"})
 
 @cache
 def tracked_files() -> tuple[Path, ...]:
-    """What belongs to the project: by git where there is one, else all that nobody's tool made."""
+    """The files of the project: as git lists them, or, without git, all but those that tools generate."""
     names = _by_git()
     if names is None:
         paths = [path for path in ROOT.rglob("*") if not _is_made(path.relative_to(ROOT))]
@@ -27,7 +27,7 @@ def tracked_files() -> tuple[Path, ...]:
 
 
 def _by_git() -> list[str] | None:
-    """None in a copy that no git knows, or where there is no git."""
+    """None outside of a git checkout, or without git."""
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         return None
     listing = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -41,7 +41,7 @@ def _is_made(relative: Path) -> bool:
 
 @cache
 def modules(*folders: str) -> tuple[Path, ...]:
-    """The Python files of these top folders."""
+    """The Python files of some top-level folders."""
     return tuple(path for path in tracked_files() if path.suffix == ".py" and _top(path) in folders)
 
 
@@ -51,7 +51,7 @@ def _top(path: Path) -> str:
 
 @cache
 def parsed(path: Path) -> ast.Module:
-    """The syntax tree of one module."""
+    """The syntax tree of a module."""
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 

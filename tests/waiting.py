@@ -1,4 +1,4 @@
-"""Tests wait on a condition with a deadline, never for a time: a slow machine makes them slower, not red."""
+"""Waiting for a condition with a deadline, instead of sleeping: a slow machine makes tests slower, not red."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from collections.abc import Awaitable, Callable
 
 EVERY_S = 0.01
-"""Between two looks at a condition."""
+"""Seconds between two checks of a condition."""
 
 
 async def until(condition: Callable[[], object | Awaitable[object]], *, within: float = 10.0, what: str = "") -> None:
-    """Returns once `condition()` is true; it may be a coroutine function, and is looked at once more at the deadline.
+    """Returns once `condition()` is true; it may be a coroutine function and is checked once more at the deadline.
 
     Raises AssertionError naming `what` (or the condition) after `within` seconds.
     """
@@ -30,7 +30,7 @@ async def until(condition: Callable[[], object | Awaitable[object]], *, within: 
 
 
 def until_sync(condition: Callable[[], object], *, within: float = 10.0, what: str = "") -> None:
-    """`until` for tests that have no event loop, such as those of whole processes."""
+    """`until` for tests without an event loop."""
     deadline = time.monotonic() + within
     while True:
         late = time.monotonic() >= deadline

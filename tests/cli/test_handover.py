@@ -1,30 +1,30 @@
-"""The screen goes, the guard stays: by a key, by a dropped line, by SIGTERM."""
+"""A console that ends by a key, a hang-up or SIGTERM leaves its runs under guard."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.cli.nightdesk import Nightdesk
-from tests.cli.pty import Terminal
+from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
-Sit = Callable[..., Terminal]
+Sit = Callable[..., TerminalSession]
 
 
 @pytest.fixture
 def sit(nightdesk: Nightdesk) -> Iterator[Sit]:
-    """A terminal with a command of ours."""
-    opened: list[Terminal] = []
+    """Starts a command on a terminal."""
+    opened: list[TerminalSession] = []
 
-    def at(*arguments: str) -> Terminal:
-        terminal = Terminal(
-            "--state-dir", str(nightdesk.state), *arguments, folder=nightdesk.folder, environment=nightdesk.environment
-        )
+    def at(*arguments: str) -> TerminalSession:
+        command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), *arguments]
+        terminal = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
         opened.append(terminal)
         return terminal
 
@@ -33,38 +33,33 @@ def sit(nightdesk: Nightdesk) -> Iterator[Sit]:
         terminal.close()
 
 
-def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> Terminal:
+def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> TerminalSession:
     """A console that guards an endless run, launched at its keyboard."""
     terminal = sit()
     # The clock of the header is painted with the first look at the state folder.
-    terminal.reads("UTC")
+    terminal.shows("UTC")
     terminal.type("l")
-    terminal.reads("Launch which task")
-    # A key that comes before a dialog can be seen does not count.
-    terminal.settles()
-    # Few keys at once: many would be taken for pasted text, and the Enter after them would be ignored.
-    terminal.type("en")
-    terminal.reads("endless")
+    terminal.shows("Launch which task")
+    terminal.type("endless")
+    terminal.shows(r"\b1 of \d")
     terminal.type("\r")
-    terminal.reads("Launch endless")
-    terminal.settles()
+    terminal.shows("Launch endless")
     terminal.type("\r")
     until_sync(lambda: nightdesk.service.started() == 1, what="the launch")
-    terminal.reads("running")
+    terminal.shows("running")
     return terminal
 
 
 def test_left_under_guard(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = with_a_live_run(nightdesk, sit)
     terminal.type("q")
-    terminal.reads("Leave them under guard")
-    terminal.settles()
+    terminal.shows("Leave them under guard")
     asked = time.monotonic()
     terminal.type("\r")
 
     assert terminal.ended() == 0
     assert time.monotonic() - asked < 5
-    assert b"guarded by the background supervisor (pid " in terminal.seen
+    assert b"guarded by the background supervisor (pid " in terminal.received
     (run,) = nightdesk.live()
     assert run["state"] == "running"
     assert nightdesk("cancel", "--all").code == 0
@@ -72,7 +67,7 @@ def test_left_under_guard(nightdesk: Nightdesk, sit: Sit) -> None:
 
 def test_the_line_drops_and_the_same_process_guards_on(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = with_a_live_run(nightdesk, sit)
-    terminal.drop()
+    terminal.hang_up()
 
     until_sync(lambda: _descriptors_are_nothing(terminal.pid), what="a process without its terminal")
     (run,) = nightdesk.live()
@@ -97,11 +92,11 @@ def test_sigterm_hands_over(nightdesk: Nightdesk, sit: Sit) -> None:
 
 def test_ctrl_c_at_a_run_stops_nothing(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = sit("run", "endless")
-    terminal.reads("running")
+    terminal.shows("running")
     terminal.type("\x03")
 
     assert terminal.ended() == 130
-    assert b"goes on, guarded by the background supervisor" in terminal.seen
+    assert b"goes on, guarded by the background supervisor" in terminal.received
     assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 
@@ -111,13 +106,13 @@ def test_a_dumb_terminal_gets_the_plain_table(nightdesk: Nightdesk, sit: Sit) ->
     terminal = sit()
 
     assert terminal.ended() == 0
-    assert b"nothing is live" in terminal.seen
-    assert b"\x1b" not in terminal.seen
+    assert b"nothing is live" in terminal.received
+    assert b"\x1b" not in terminal.received
 
 
 def test_the_demo_ends_with_its_terminal(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = sit("demo")
-    terminal.reads("nightly-report")
-    terminal.drop()
+    terminal.shows("nightly-report")
+    terminal.hang_up()
 
     assert terminal.ended() == 129

@@ -20,22 +20,22 @@ def watching(nightdesk: Nightdesk) -> Iterator[TerminalSession]:
     assert nightdesk("pause").code == 0
     assert nightdesk("resume").code == 0
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--read-only"]
-    sitting = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
-    yield sitting
-    sitting.close()
+    session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    yield session
+    session.close()
 
 
-def key_bar(sitting: TerminalSession) -> str:
-    return sitting.screen.splitlines()[-1]
+def key_bar(session: TerminalSession) -> str:
+    return session.screen.splitlines()[-1]
 
 
-def ask_to_write(sitting: TerminalSession) -> None:
-    sitting.type(":")
-    sitting.shows("type to search")
-    sitting.type("write")
-    sitting.shows(r"\b1 of \d+")
-    sitting.type("\r")
-    sitting.shows(r"Leave read-only mode\?")
+def ask_to_write(session: TerminalSession) -> None:
+    session.type(":")
+    session.shows("type to search")
+    session.type("write")
+    session.shows(r"\b1 of \d+")
+    session.type("\r")
+    session.shows(r"Leave read-only mode\?")
 
 
 def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(

@@ -1,1 +1,1 @@
-"""The installed program at a terminal, from launch to log line: nothing of ours stands between it and the reader."""
+"""The installed program on a real terminal, from the launch to the line in the log."""

@@ -1,4 +1,4 @@
-"""Launch, watch, cancel and cut off, with the command from the wheel, on the simulator, at a real terminal."""
+"""Launch, watch, cancel and cut off with the command from the wheel, against the simulator, on a real terminal."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ TASKS = {
 COUNTDOWN = re.compile(r"endless.*?\b(\d+):(\d\d)\b")
 
 
-class Sitting:
-    """A person at a terminal with the installed command."""
+class InstalledConsole:
+    """The installed command on a terminal."""
 
     def __init__(self, folder: Path, nightdesk: Path, url: str) -> None:
         self.folder = folder
@@ -51,13 +51,13 @@ class Sitting:
         self.terminal = Tmux(folder, environment=environment)
 
     def statuses(self) -> list[str]:
-        """The status of every line of the log, notes (an overshoot has one) left out."""
+        """The status of every line of the log, notes (such as that of an overshoot) left out."""
         log = self.folder / "state" / "runs.log"
         found = [parse_line(line).status for line in log.read_bytes().splitlines()] if log.exists() else []
         return [status for status in found if status != "note"]
 
     def left_ms(self) -> int:
-        """The countdown in the row of the endless task, in milliseconds."""
+        """The time left in the row of the endless task, in milliseconds."""
         found = COUNTDOWN.search(self.terminal.screen())
         return (int(found[1]) * 60 + int(found[2])) * 1000 if found else 0
 
@@ -68,17 +68,17 @@ def service() -> SimulatorState:
 
 
 @pytest.fixture
-def sitting(tmp_path: Path, installed: Path, service: SimulatorState) -> Iterator[Sitting]:
+def here(tmp_path: Path, installed: Path, service: SimulatorState) -> Iterator[InstalledConsole]:
     needs_tmux()
     with SimulatorThread(service) as simulator:
-        here = Sitting(tmp_path, installed / "bin" / "nightdesk", simulator.url)
+        here = InstalledConsole(tmp_path, installed / "bin" / "nightdesk", simulator.url)
         yield here
         here.terminal.close()
 
 
-def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, service: SimulatorState) -> None:
-    terminal = sitting.terminal
-    terminal.run(sitting.nightdesk)
+def test_a_run_is_launched_watched_and_cancelled_by_key(here: InstalledConsole, service: SimulatorState) -> None:
+    terminal = here.terminal
+    terminal.run(here.nightdesk)
     terminal.reads("l to launch", "0 live of 8")
     terminal.type("l")
     terminal.reads("Launch which task")
@@ -88,13 +88,13 @@ def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, servic
     terminal.reads("Launch endless", "50")
     terminal.type("Enter")
     terminal.reads("running", "endless", "1 live of 8")
-    first = sitting.left_ms()
+    first = here.left_ms()
     assert first > 0
-    until_sync(lambda: 0 < sitting.left_ms() < first, what="the countdown to move")
+    until_sync(lambda: 0 < here.left_ms() < first, what="a countdown that moves")
     until_sync(lambda: "code_execution" in terminal.screen() or "thought" in terminal.screen(), what="a live step")
     terminal.type("x")
     terminal.reads("cancelled", "0 live of 8")
-    until_sync(lambda: sitting.statuses() == ["launched", "cancelled"], what="the line in the log")
+    until_sync(lambda: here.statuses() == ["launched", "cancelled"], what="the line in the log")
     assert (service.started(), service.live()) == (1, 0)
     terminal.type("q")
     terminal.reads("rc=0.")
@@ -103,21 +103,21 @@ def test_a_run_is_launched_watched_and_cancelled_by_key(sitting: Sitting, servic
 @pytest.mark.parametrize(
     ("task", "code", "status"), [("report", 0, "ok"), ("timed", 3, "timeout"), ("greedy", 4, "budget")]
 )
-def test_the_shell_is_told_how_it_ended(
-    sitting: Sitting, service: SimulatorState, task: str, code: int, status: str
+def test_the_exit_code_says_how_the_run_ended(
+    here: InstalledConsole, service: SimulatorState, task: str, code: int, status: str
 ) -> None:
-    sitting.terminal.run(sitting.nightdesk, "run", task)
-    sitting.terminal.reads(f"rc={code}.")
-    assert sitting.statuses() == ["launched", status]
+    here.terminal.run(here.nightdesk, "run", task)
+    here.terminal.reads(f"rc={code}.")
+    assert here.statuses() == ["launched", status]
     assert (service.started(), service.live()) == (1, 0)
-    sitting.terminal.run("clear;", sitting.nightdesk, "history")
-    sitting.terminal.reads(task, status)
+    here.terminal.run("clear;", here.nightdesk, "history")
+    here.terminal.reads(task, status)
 
 
-def test_the_same_key_is_skipped_the_second_time(sitting: Sitting, service: SimulatorState) -> None:
-    sitting.terminal.run(sitting.nightdesk, "run", "report")
-    sitting.terminal.reads("rc=0.")
-    sitting.terminal.run("clear;", sitting.nightdesk, "run", "report")
-    sitting.terminal.reads("skipped", "rc=0.")
-    assert sitting.statuses() == ["launched", "ok", "skipped"]
+def test_the_same_key_is_skipped_the_second_time(here: InstalledConsole, service: SimulatorState) -> None:
+    here.terminal.run(here.nightdesk, "run", "report")
+    here.terminal.reads("rc=0.")
+    here.terminal.run("clear;", here.nightdesk, "run", "report")
+    here.terminal.reads("skipped", "rc=0.")
+    assert here.statuses() == ["launched", "ok", "skipped"]
     assert service.started() == 1

@@ -1,4 +1,4 @@
-"""A terminal in tmux, of a server of its own: keys go in, the screen comes out as a person sees it."""
+"""A terminal in tmux, on a tmux server of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.waiting import until_sync
 
 
 def needs_tmux() -> None:
-    """Skips where there is no tmux; in CI that is a failure."""
+    """Skips the test where there is no tmux; fails it in CI."""
     if shutil.which("tmux") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("tmux is not installed")
@@ -22,7 +22,7 @@ def needs_tmux() -> None:
 
 
 class Tmux:
-    """One window."""
+    """One window of the tmux server."""
 
     def __init__(self, folder: Path, *, environment: Mapping[str, str], size: tuple[int, int] = (120, 36)) -> None:
         self._socket = str(folder / "tmux.sock")
@@ -31,24 +31,24 @@ class Tmux:
         self._call("new-session", "-d", "-s", "e2e", "-x", str(width), "-y", str(height), "-c", str(folder), "sh")
 
     def run(self, *words: str) -> None:
-        """Types a command line; its exit code is printed behind it as `rc=N.`."""
+        """Types a command line; the exit code is printed after it as `rc=N.`."""
         self.type(" ".join(words) + "; echo rc=$?.", "Enter")
 
     def type(self, *keys: str) -> None:
-        """Keys by tmux's names, or text."""
+        """Sends keys by the names of tmux, or text."""
         self._call("send-keys", "-t", "e2e", *keys)
 
     def screen(self) -> str:
-        """What stands on the screen."""
+        """The text on the screen."""
         return self._call("capture-pane", "-p", "-t", "e2e")
 
     def reads(self, *texts: str, within: float = 30) -> str:
-        """The screen once all `texts` stand on it. Fails with the screen where they do not."""
+        """Waits until the screen shows all `texts` and returns it."""
         until_sync(lambda: all(text in self.screen() for text in texts), within=within, what=f"{texts} on the screen")
         return self.screen()
 
     def close(self) -> None:
-        """Ends the server and all in it."""
+        """Ends the server and everything in it."""
         subprocess.run(["tmux", "-S", self._socket, "kill-server"], capture_output=True, check=False)
 
     def _call(self, *words: str) -> str:

@@ -1,4 +1,4 @@
-"""One cell: a state, a server and an engine of its own, all in one event loop, so that many run at a time."""
+"""One cell of the fault matrix: a simulated service and an engine of its own, all in one event loop."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from tests.waiting import until
 
 PACING = replace(QUICK, save_ms=200, overdue_ms=60_000, fresh_send_ms=60_000, handover_s=5.0)
 PATIENCE_S = 60.0
-"""Far longer than anything takes, beside many other cells on a busy machine too."""
+"""Far longer than any cell takes, even beside others on a busy machine."""
 SILENCE_S = 1.0
-"""How long a client waits where nothing is said."""
+"""How long a client waits for a silent service."""
 STRUCK = 3
-"""So many calls meet a fault that is there for every call, before it ends."""
+"""A fault of every call ends after so many calls."""
 WITHOUT_END = frozenset({CallKind.GET, CallKind.STREAM, CallKind.CANCEL, CallKind.ENV_DELETE})
-"""Calls that are repeated for as long as they do not work."""
+"""Calls that the engine repeats until they work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """The truth of one state, in the words of its control calls."""
+    """The state of one simulated service, in the form of its control calls."""
 
     state: SimulatorState
 
@@ -46,7 +46,7 @@ class Service:
         return self.state.stats()
 
     def runs(self) -> list[Mapping[str, object]]:
-        """Every run that ever started."""
+        """Every agent that was ever started."""
         return [run_facts(self.state, run) for run in self.state.runs()]
 
 
@@ -66,7 +66,7 @@ async def served(state: SimulatorState) -> AsyncIterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A cell at work."""
+    """One cell while it runs."""
 
     cell: Cell
     folder: Path
@@ -76,7 +76,7 @@ class Case:
 
     @asynccontextmanager
     async def engine(self, kind: ProcessKind = ProcessKind.RUN) -> AsyncIterator[EngineHarness]:
-        """A process's engine on the folder of the case."""
+        """An engine on the folder of the case."""
         silent = self.cell.is_silent
         bounds = Bounds(
             create_s=SILENCE_S if silent and self.cell.call is CallKind.CREATE else PATIENCE_S,
@@ -91,7 +91,7 @@ class Case:
         await provider.aclose()
 
     async def reaches_rest(self, here: EngineHarness, run_id: RunId) -> Run:
-        """The run once nothing more happens to it without a person; the fault ends when it struck often enough."""
+        """Waits until nothing more happens to the run without a person. A fault of every call ends after `STRUCK`."""
 
         async def at_rest() -> bool:
             run = await here.engine.get_run(run_id)
@@ -108,12 +108,12 @@ class Case:
 
         await until(at_rest, within=PATIENCE_S, what=f"rest of {self.cell}")
         run = await here.run(run_id)
-        # What waits for the end of a run waits for its line too.
+        # Waiting for the end of a run includes its line in the log.
         return run if run.state is State.STOPPING else await here.engine.wait(run_id)
 
 
 async def _played(case: Case) -> Run:
-    """The run at rest."""
+    """Runs the cell and returns the run at rest."""
     if case.cell.position is not Position.RECOVERY:
         case.state.set_faults(case.cell.faults)
         async with case.engine() as here:
@@ -125,7 +125,7 @@ async def _played(case: Case) -> Run:
 
 
 async def _left_behind(case: Case) -> RunId:
-    """A run whose engine is gone: just claimed where its launch is looked at, else running."""
+    """A run whose engine has ended: claimed where the launch is the subject, else running."""
     if case.cell.call in (CallKind.CREATE, CallKind.ENV_CREATE):
         async with case.engine(ProcessKind.COMMAND) as here:
             return (await here.launch()).run.id
@@ -143,7 +143,7 @@ def _has_id(here: EngineHarness, run_id: RunId) -> Callable[[], Awaitable[bool]]
 
 
 async def run_cell(cell: Cell, folder: Path, client: type[GeminiProvider] = GeminiProvider) -> list[str]:
-    """What was wrong; nothing where all came as it must."""
+    """Runs a cell; returns what was wrong."""
     state = SimulatorState()
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(served(state))

@@ -1,4 +1,4 @@
-"""The matrix: which call goes wrong, how, and when; and what must come of it."""
+"""The fault matrix: which call fails, how and when, and the expected result."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from console.simulator.scenario import Ending, Scenario
 
 
 class Position(StrEnum):
-    """Which of the calls of its kind."""
+    """Which of the calls of one kind fail."""
 
     FIRST = "first"
     SECOND = "second"
-    """Of creates: the one after a 429; of sandboxes: the one after a 502."""
+    """The create after a 429, or the sandbox call after a 502."""
     EVERY = "every"
-    """For as long as the fault lasts; then it ends, and all must come to rest."""
+    """All calls until the fault ends; then everything must come to rest."""
     RECOVERY = "recovery"
-    """The first two of an engine that takes the run over."""
+    """The first two calls of an engine that takes the run over."""
 
 
 class Effect(StrEnum):
-    """What a manner makes of a create call."""
+    """What a fault proves about a create call."""
 
     ANSWERED = "answered"
-    """Late or in pieces, but whole."""
+    """The answer is late or in pieces, but complete."""
     LIMITED = "limited"
     """A proven 429."""
     REJECTED = "rejected"
     UNKNOWN = "unknown"
 
 
-MANNERS = {
+FAULTS = {
     **dict.fromkeys(("lost_reply", "dropped", "reset", "reset_before", "half_headers", "half_body"), Effect.UNKNOWN),
     **dict.fromkeys(("garbage", "garbage_bytes", "empty", "no_id", "silence", "silence_before"), Effect.UNKNOWN),
     **dict.fromkeys(("307", "408", "409", "500", "503", "503_but_done"), Effect.UNKNOWN),
@@ -42,7 +42,7 @@ MANNERS = {
     **dict.fromkeys(("429.retry_after_ms", "429.bare"), Effect.LIMITED),
     "slow": Effect.ANSWERED,
 }
-"""By name in the simulator."""
+"""By the name of the fault in the simulator: its effect on a create call."""
 MORE_OF_CREATE = {
     **dict.fromkeys(("302", "425", "502", "504", "409_but_done", "500_but_done", "huge"), Effect.UNKNOWN),
     **dict.fromkeys(("402", "403", "413", "416", "422"), Effect.REJECTED),
@@ -50,7 +50,7 @@ MORE_OF_CREATE = {
     **dict.fromkeys(("late", "drip"), Effect.ANSWERED),
 }
 VALUES = {"slow": 0.03, "late": 0.03, "drip": 0.0002, "huge": 17.5}
-"""Seconds or megabytes."""
+"""The value of a fault: seconds or megabytes."""
 
 POSITIONS = {
     CallKind.ENV_CREATE: (Position.FIRST, Position.SECOND, Position.EVERY, Position.RECOVERY),
@@ -61,7 +61,7 @@ POSITIONS = {
     CallKind.ENV_DELETE: (Position.FIRST, Position.EVERY),
 }
 FIRSTS = {CallKind.CREATE: "create.429.retryinfo", CallKind.ENV_CREATE: "env_create.502"}
-"""What makes a second call of those that else are made once."""
+"""The faults that cause a second call of those that are otherwise made once."""
 SLOW = Scenario(steps=2, step_seconds=0.1)
 QUICK = Scenario(steps=2, step_seconds=0.01)
 ENDLESS = Scenario(ending=Ending.NEVER, step_seconds=1.0, tokens_per_step=10, cancel_seconds=0.01)
@@ -72,20 +72,20 @@ class Cell:
     """One cell of the matrix."""
 
     call: CallKind
-    manner: str
+    fault: str
     position: Position
 
     def __str__(self) -> str:
-        return f"{self.call}.{self.manner} {self.position}"
+        return f"{self.call}.{self.fault} {self.position}"
 
     @property
     def effect(self) -> Effect:
-        """On a create."""
-        return {**MANNERS, **MORE_OF_CREATE}[self.manner]
+        """The effect on a create call."""
+        return {**FAULTS, **MORE_OF_CREATE}[self.fault]
 
     @property
     def scenario(self) -> Scenario:
-        """What the agent does: where a stop is looked at it works for ever."""
+        """What the agent does; where a stop is the subject, it works for ever."""
         match self.call:
             case CallKind.CANCEL:
                 return ENDLESS
@@ -96,13 +96,13 @@ class Cell:
 
     @property
     def is_silent(self) -> bool:
-        """Only a deadline ends the wait."""
-        return self.manner.startswith("silence")
+        """True where only a deadline ends the call."""
+        return self.fault.startswith("silence")
 
     @property
     def faults(self) -> FaultSpec:
-        """For the world of the cell."""
-        limits: dict[str, float] = {"value": VALUES.get(self.manner, 0.005)}
+        """The faults of the simulated service."""
+        limits: dict[str, float] = {"value": VALUES.get(self.fault, 0.005)}
         match self.position:
             case Position.FIRST:
                 limits["first"] = 1
@@ -112,21 +112,21 @@ class Cell:
                 limits["first"] = 2
             case Position.EVERY:
                 pass
-        manner: dict[str, FaultLimits] = {f"{self.call}.{self.manner}": limits}
+        faults: dict[str, FaultLimits] = {f"{self.call}.{self.fault}": limits}
         if self.position is Position.SECOND and self.call in FIRSTS:
-            # A name that no manner has here: of two faults of one name the later would stand alone.
-            return {FIRSTS[self.call]: {"first": 1, "value": 0.005}, **manner}
-        return manner
+            # A fault with another name: of two with the same name, only the later would count.
+            return {FIRSTS[self.call]: {"first": 1, "value": 0.005}, **faults}
+        return faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What must come of a cell."""
+    """The expected result of a cell."""
 
     state: State
     outcomes: frozenset[Outcome]
     posts: int
-    """Create POSTs that arrive whole."""
+    """Create POSTs that arrive completely."""
 
 
 def _ended(*outcomes: Outcome, posts: int = 1) -> Verdict:
@@ -134,18 +134,18 @@ def _ended(*outcomes: Outcome, posts: int = 1) -> Verdict:
 
 
 def expected(cell: Cell) -> Verdict:
-    """The verdict of the design on this cell."""
+    """The expected result of a cell according to the design."""
     match cell.call:
         case CallKind.CREATE:
             return _of_create(cell)
         case CallKind.ENV_CREATE if cell.position is Position.EVERY:
             return _of_no_sandbox(cell)
-        case CallKind.ENV_CREATE if cell.manner == "401":
+        case CallKind.ENV_CREATE if cell.fault == "401":
             return _ended(Outcome.REJECTED, posts=0)
         case CallKind.CANCEL:
             return _ended(Outcome.CANCELLED, Outcome.FAILED)
-        case CallKind.ENV_DELETE if cell.manner == "404":
-            # A sandbox that is told to be gone is gone for us; the stop stays unproven, and an alarm says so.
+        case CallKind.ENV_DELETE if cell.fault == "404":
+            # A 404 means that the sandbox is gone; the stop stays unproven, and an alarm is raised.
             return Verdict(state=State.STOPPING, outcomes=frozenset(), posts=1)
         case CallKind.ENV_DELETE:
             return _ended(Outcome.FAILED)
@@ -172,14 +172,14 @@ def _of_create(cell: Cell) -> Verdict:
 def _of_no_sandbox(cell: Cell) -> Verdict:
     if cell.effect is Effect.ANSWERED:
         return _ended(Outcome.OK)
-    return _ended(Outcome.REJECTED if cell.manner == "401" else Outcome.NOT_SENT, posts=0)
+    return _ended(Outcome.REJECTED if cell.fault == "401" else Outcome.NOT_SENT, posts=0)
 
 
 def cells() -> Iterator[Cell]:
-    """All of them."""
+    """All cells."""
     for call, positions in POSITIONS.items():
         for position in positions:
-            for manner in MANNERS:
-                yield Cell(call=call, manner=manner, position=position)
-    for manner in MORE_OF_CREATE:
-        yield Cell(call=CallKind.CREATE, manner=manner, position=Position.FIRST)
+            for name in FAULTS:
+                yield Cell(call=call, fault=name, position=position)
+    for name in MORE_OF_CREATE:
+        yield Cell(call=CallKind.CREATE, fault=name, position=Position.FIRST)

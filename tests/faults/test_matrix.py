@@ -1,4 +1,4 @@
-"""T8: every kind of call with every kind of wrong answer: one POST at most, and the verdict that the design demands."""
+"""T8: every kind of call meets every kind of fault: at most one POST, and the result that the design demands."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.reporting import report
 
 AT_A_TIME = 16
 
-# A connection that is cut off at the instant it stands is closed by the collector, which says so.
+# A connection that is cut off while it is being opened is closed by the garbage collector, which warns.
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <(socket.socket|function _SelectorTransport):pytest.PytestUnraisableExceptionWarning"
 )
 
 
 async def _all(planned: Sequence[Cell], folder: Path, client: type[GeminiProvider] = GeminiProvider) -> list[list[str]]:
-    """What was wrong in each of them."""
+    """What was wrong in each cell."""
     turns = asyncio.Semaphore(AT_A_TIME)
 
     async def one(number: int, cell: Cell) -> list[str]:
@@ -36,11 +36,11 @@ async def _all(planned: Sequence[Cell], folder: Path, client: type[GeminiProvide
     try:
         return await asyncio.gather(*(one(number, cell) for number, cell in enumerate(planned)))
     finally:
-        # Here, where it is expected, and not in the middle of another test.
+        # Here the warnings are expected; later they would fail another test.
         gc.collect()
 
 
-async def test_every_cell_comes_to_its_verdict(tmp_path: Path) -> None:
+async def test_every_cell_has_the_expected_result(tmp_path: Path) -> None:
     planned, began = list(cells()), time.monotonic()
     found = await _all(planned, tmp_path)
     report(f"{len(planned)} cells, {time.monotonic() - began:.0f} s")
@@ -48,8 +48,8 @@ async def test_every_cell_comes_to_its_verdict(tmp_path: Path) -> None:
     assert not any(found), "\n".join(line for lines in found for line in lines)
 
 
-class TriesAgain(GeminiProvider):
-    """Takes no answer for no launch, and sends the same once more."""
+class SendsAgain(GeminiProvider):
+    """Sends the POST again when no answer came."""
 
     async def create(self, order: LaunchOrder) -> Verdict:
         verdict = await super().create(order)
@@ -57,19 +57,19 @@ class TriesAgain(GeminiProvider):
 
 
 class TakesSilenceForNo(GeminiProvider):
-    """Takes no answer for a launch that never left."""
+    """Takes a missing answer for a POST that never left."""
 
     async def create(self, order: LaunchOrder) -> Verdict:
         verdict = await super().create(order)
         return NotSent(why="no answer") if isinstance(verdict, Unknown) else verdict
 
 
-@pytest.mark.parametrize("client", [TriesAgain, TakesSilenceForNo])
-async def test_a_client_with_a_bug_is_found_by_every_cell_that_can_see_it(
+@pytest.mark.parametrize("client", [SendsAgain, TakesSilenceForNo])
+async def test_a_planted_bug_is_found_by_every_cell_that_can_show_it(
     client: type[GeminiProvider], tmp_path: Path
 ) -> None:
     planned = [
-        Cell(call=CallKind.CREATE, manner=manner, position=Position.FIRST)
-        for manner in ("lost_reply", "half_body", "garbage", "503_but_done", "no_id")
+        Cell(call=CallKind.CREATE, fault=name, position=Position.FIRST)
+        for name in ("lost_reply", "half_body", "garbage", "503_but_done", "no_id")
     ]
     assert all(await _all(planned, tmp_path, client))

@@ -1,1 +1,1 @@
-"""Text from outside, on every screen and in every output, as raw bytes on a real terminal; and what never gets out."""
+"""Hostile text on every screen and in every output of a real terminal; secrets that must appear nowhere."""

@@ -1,4 +1,4 @@
-"""Texts that would act on a terminal, or on a screen that reads markup."""
+"""Texts that would act on a terminal, or on a screen that interprets markup."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONTROL = (
     "\u202edesrever\u202c \u2066x\u2069 \u200bzero\u200d\ufeff\u00ad",
     "tag\U000e0041\U000e007f line\u2028para\u2029 private\ue000 last\U0010fffe",
 )
-"""Control sequences of seven bits and eight, bare controls, and characters that hide or turn text around."""
+"""Control sequences in 7 and 8 bits, bare control characters, and characters that hide or reverse text."""
 
 MARKUP = (
     "[/]",
@@ -59,12 +59,12 @@ MARKUP = (
 )
 
 _OURS = re.compile(r"\x1b\[[0-9]*[AB]\x08|\x1b\[[?>=<]?[0-9;]*(?:\$p|[ABCDHJKhlmpu])")
-"""What the driver and a coloured table may send: moves, one step back behind them, erasures, modes, colours, the
-keyboard of kitty."""
+"""What the driver and coloured tables may send: cursor moves (some followed by a backspace), erasures, modes, colours,
+and the kitty keyboard protocol."""
 
 
 def acting(received: bytes) -> Iterator[str]:
-    """What in the bytes of a terminal could have come from a payload and acts; empty where nothing does."""
+    """Yields what in the bytes of a terminal can only come from a payload and would act."""
     text = received.decode("utf-8", "surrogateescape")
     for match in _OURS.finditer(text):
         if match[0] in _NOT_OURS:

@@ -1,4 +1,4 @@
-"""The API key and the prompt of a task are nowhere: no output, no log, no file of the state folder, no command line."""
+"""The API key and the prompts appear in no output, no log, no file of the state folder and on no command line."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
 
 
 def leaks(text: str) -> list[str]:
-    """The pieces of a canary in it."""
+    """The parts of the key and the prompt that `text` contains."""
     return [piece for piece in PIECES if piece in text]
 
 
-def test_they_are_nowhere(nightdesk: Nightdesk) -> None:
+def test_key_and_prompt_appear_nowhere(nightdesk: Nightdesk) -> None:
     for name in ("well", "broken", "refused", "vanished", "torn"):
         done = nightdesk.process("run", name, "--origin", "manual")
         assert not leaks(done.out + done.err), name
@@ -57,14 +57,14 @@ def test_they_are_nowhere(nightdesk: Nightdesk) -> None:
     until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()), what="a live run")
 
     assert not [words for words in command_lines() if leaks(words)]
-    told = nightdesk("run", "well", "--date", "someday").err
+    output = nightdesk("run", "well", "--date", "someday").err
     for entry in nightdesk("history", "--json").json:
-        told += nightdesk("show", entry["run"]).out + nightdesk("show", entry["run"], "--json").out
+        output += nightdesk("show", entry["run"]).out + nightdesk("show", entry["run"], "--json").out
     for command in COMMANDS:
         for flags in ((), ("--json",)):
             done = nightdesk(command, *flags)
-            told += done.out + done.err
-    assert not leaks(told)
+            output += done.out + done.err
+    assert not leaks(output)
     assert not leaks(on_the_screen(nightdesk))
     assert nightdesk("cancel", "--all").code == 7, "the unconfirmed one stays"
 
@@ -74,7 +74,7 @@ def test_they_are_nowhere(nightdesk: Nightdesk) -> None:
 
 
 def command_lines() -> Iterator[str]:
-    """Of every process that the kernel lets us see."""
+    """The command line of every process that the kernel shows."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             yield path.read_bytes().decode("utf-8", "replace")
@@ -83,16 +83,16 @@ def command_lines() -> Iterator[str]:
 
 
 def on_the_screen(nightdesk: Nightdesk) -> str:
-    """All bytes that a console sent while it showed each run, and the launch of each task."""
+    """All bytes that a console sends while it shows every run and the launch of a task."""
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]
-    sitting = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
     try:
-        sitting.shows("lasting")
+        session.shows("lasting")
         for keys in ("\r", "\x1b[27u", "j", "\r", "\x1b[27u", "2", "\r", "\x1b[27u", "1", "l", "broken", "\r"):
-            sitting.type(keys)
-            sitting.read(0.4)
-        sitting.shows("Launch broken")
-        sitting.read(0.5)
+            session.type(keys)
+            session.read(0.4)
+        session.shows("Launch broken")
+        session.read(0.5)
     finally:
-        sitting.close()
-    return sitting.received.decode("utf-8", "replace")
+        session.close()
+    return session.received.decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Thirty control payloads and the markup set on every screen and in every output: they are shown, and do nothing."""
+"""Thirty control payloads and a set of markup on every screen and in every output are shown and have no effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.waiting import until_sync
 
 GROUP = 7
 ESCAPE = "\x1b[27u"
-"""As the keyboard protocol has it that the console asks for: never taken for the begin of something longer."""
+"""Escape in the kitty keyboard protocol, which the console asks for: never the start of a longer sequence."""
 TEXTS = (*CONTROL, *MARKUP)
 GROUPS = tuple(" ".join(TEXTS[first : first + GROUP]) for first in range(0, len(TEXTS), GROUP))
 ENDINGS = (Ending.NEVER, Ending.FAILED, Ending.COMPLETED)
@@ -29,7 +29,7 @@ COMMANDS = ("ps", "history", "log", "usage", "stage", "caps", "doctor", "paths")
 
 
 def tasks() -> str:
-    """One task per group and ending: what its agent says is hostile wherever an agent may say something."""
+    """One task for each group of payloads and ending; every text that its agent sends is hostile."""
     written = []
     for number, text in enumerate(GROUPS):
         word = TEXTS[number]
@@ -45,7 +45,7 @@ def tasks() -> str:
 
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
-    """A desk whose history and live runs are full of it."""
+    """A state folder whose history and live runs are full of hostile text."""
     with SimulatorThread() as simulator:
         nightdesk = Nightdesk(folder=tmp_path, url=simulator.url, service=simulator.state)
         nightdesk.configure(CAPS + tasks())
@@ -58,83 +58,83 @@ def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
         nightdesk.close()
 
 
-def test_no_screen_and_no_output_obeys_it(nightdesk: Nightdesk) -> None:
+def test_hostile_text_has_no_effect_on_any_screen_or_output(nightdesk: Nightdesk) -> None:
     assert list(acting(on_screens(nightdesk))) == []
-    told = "".join(on_streams(nightdesk))
+    output = "".join(on_streams(nightdesk))
     piped = in_a_pty(nightdesk)
-    for received in (told.encode(), piped):
+    for received in (output.encode(), piped):
         assert b"Traceback" not in received
         assert b"internal error" not in received
         assert list(acting(received)) == []
-    assert "OWNED" in told, "it is shown, as what it is"
+    assert "OWNED" in output, "it is shown, harmless"
     for kind in ("history", "log", "ps"):
         assert nightdesk(kind, "--json").out.isascii()
 
 
 def on_screens(nightdesk: Nightdesk) -> bytes:
-    """What a terminal gets of the console, with every run under the cursor and a mouse that clicks on all of it."""
+    """What a terminal receives from the console while every run is selected, opened and clicked on."""
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--mouse"]
-    sitting = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
     try:
-        sitting.shows(r"in_progress|running\s+never-0")
-        _everywhere(sitting)
-        _click_on_every_line(sitting)
-        sitting.type("1g")
-        sitting.shows(r"▌ . running\s+never-0")
+        session.shows(r"in_progress|running\s+never-0")
+        _everywhere(session)
+        _click_on_every_line(session)
+        session.type("1g")
+        session.shows(r"▌ . running\s+never-0")
         assert len(nightdesk.live()) == len(GROUPS), "no text stopped a run"
-        sitting.type("q")
-        sitting.shows("Leave")
-        sitting.type("\r")
-        assert sitting.ended() == 0
+        session.type("q")
+        session.shows("Leave")
+        session.type("\r")
+        assert session.ended() == 0
     finally:
-        sitting.close()
-    return sitting.received
+        session.close()
+    return session.received
 
 
-def _everywhere(sitting: TerminalSession) -> None:
-    """Each run under the cursor, whole; each screen; each dialog."""
+def _everywhere(session: TerminalSession) -> None:
+    """Selects and opens each run, then each screen and each dialog."""
     for _ in range(len(GROUPS) * len(ENDINGS)):
-        sitting.type("\r")
-        sitting.shows("timeline|attempt")
-        sitting.type(ESCAPE)
-        sitting.shows("x cancel|enter detail")
-        sitting.type("j")
+        session.type("\r")
+        session.shows("timeline|attempt")
+        session.type(ESCAPE)
+        session.shows("x cancel|enter detail")
+        session.type("j")
     for screen in ("2", "3", "4", "1"):
-        sitting.type(screen)
-        sitting.read(0.5)
+        session.type(screen)
+        session.read(0.5)
         for keys in ("j", "k", "\r", ESCAPE):
-            sitting.type(keys)
-            sitting.read(0.2)
+            session.type(keys)
+            session.read(0.2)
     for keys, title in DIALOGS.items():
-        sitting.type(keys)
-        sitting.shows(title)
-        sitting.type(ESCAPE)
-        sitting.hides(title)
+        session.type(keys)
+        session.shows(title)
+        session.type(ESCAPE)
+        session.hides(title)
 
 
-def _click_on_every_line(sitting: TerminalSession) -> None:
-    """A click takes the cursor to its line."""
+def _click_on_every_line(session: TerminalSession) -> None:
+    """Clicks on every line of the table."""
     for row in range(4, 34):
         for column in (20, 60, 105):
-            sitting.type(f"\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")
-    sitting.read(0.5)
+            session.type(f"\x1b[<0;{column};{row}M\x1b[<0;{column};{row}m")
+    session.read(0.5)
 
 
 def in_a_pty(nightdesk: Nightdesk) -> bytes:
-    """What a terminal gets of one command of each kind, typed with hostile words too."""
+    """What a terminal receives from one command of each kind, some with hostile arguments."""
     ours = shlex.join([sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)])
     typed = (*map(str.split, COMMANDS), ["run", TEXTS[4]], ["show", TEXTS[5]], ["--config", TEXTS[8], "ps"])
     lines = "; ".join(f"{ours} {shlex.join(words)}" for words in typed)
-    sitting = TerminalSession(["/bin/sh", "-c", lines], environment=nightdesk.environment, folder=nightdesk.folder)
+    session = TerminalSession(["/bin/sh", "-c", lines], environment=nightdesk.environment, folder=nightdesk.folder)
     try:
-        sitting.ended(within=120)
+        session.ended(within=120)
     finally:
-        sitting.close()
-    return sitting.received
+        session.close()
+    return session.received
 
 
 def on_streams(nightdesk: Nightdesk) -> Iterator[str]:
-    """The same without a terminal, for many more: every run whole, and every text as a reason that is recorded."""
+    """The output of many more commands without a terminal: every run, and every text as a recorded reason."""
     entries = nightdesk("history", "--json").json + nightdesk.live()
     words = [["show", entry["run"]] for entry in entries]
     words += [["stage", f"never-{number}", "semi", "--force", "--reason", text] for number, text in enumerate(GROUPS)]
@@ -146,7 +146,7 @@ def on_streams(nightdesk: Nightdesk) -> Iterator[str]:
         yield done.out + done.err
 
 
-def test_the_search_would_find_each_of_them() -> None:
+def test_the_check_finds_each_payload() -> None:
     assert len(CONTROL) == 30
     for payload in CONTROL:
         assert list(acting(f"\x1b[1;1Htext {payload} text".encode())), repr(payload)

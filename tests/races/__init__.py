@@ -1,1 +1,1 @@
-"""Whole processes against one state folder, at one instant."""
+"""Whole processes race for keys, caps and the kill switch of one state folder."""

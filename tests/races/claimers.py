@@ -26,11 +26,11 @@ from tests.sync_database import SyncDatabase, run_sync
 
 T = TypeVar("T")
 Counts = dict[str, int]
-"""Answers of one process, counted."""
+"""The answers to one process, counted."""
 
 
 def unlimited_but(**caps: int) -> Caps:
-    """No cap but these."""
+    """All caps lifted but these."""
     free = replace(CAPS, daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None)
     return replace(free, **caps)  # type: ignore[arg-type]  # any cap
 
@@ -82,15 +82,15 @@ def _claimed(harness: StoreHarness, targets: Iterable[str]) -> Counts:
 
 
 def claim_at_first_use(folder: Path, start: Barrier, out: Queue[Counts]) -> None:
-    """Makes the store if nobody has, and claims the one key."""
+    """Makes the store if no other process has, and claims the one key."""
     start.wait(timeout=120)
     prepare_store(folder, now=ManualClock().now(), read_only=False, busy_ms=60_000)
     with harness_on_file(folder, unlimited_but()) as harness:
         out.put({run_sync(harness.claim()).kind.value: 1})
 
 
-def look_then_hold(database: Path, tries: int, cap: int, start: Barrier, out: Queue[Counts]) -> None:
-    """What everybody writes first: sum up, compare, then hold. The control that must overshoot."""
+def read_then_hold(database: Path, tries: int, cap: int, start: Barrier, out: Queue[Counts]) -> None:
+    """The naive way: read the sum, compare, then insert. The control, which must overshoot."""
     won = 0
     with closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
         for _ in range(tries):

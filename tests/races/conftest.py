@@ -1,4 +1,4 @@
-"""Where the processes race."""
+"""Fixture: the state folder of a race."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A state folder in memory where there is such a place: what is raced for here is no disk."""
+    """A state folder, in memory where possible: these races are not about the disk."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else tmp_path) as made:
         yield Path(made) / "state"

@@ -1,4 +1,4 @@
-"""Processes that launch as fast as they can until somebody pauses them. Imported by name by each of them."""
+"""Functions for processes that launch as fast as they can until launches are paused."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from tests.races.claimers import unlimited_but
 from tests.store.harness import BY, StoreHarness, a_task
 from tests.waiting import until
 
-Told = tuple[int, int, int]
-"""Launches sent, wall milliseconds of the last one, wall milliseconds at which the pause was met."""
+Sent = tuple[int, int, int]
+"""Launches sent, wall clock of the last one and of the refusal by the pause, in milliseconds."""
 
 
-def launch_until_paused(folder: Path, name: str, start: Barrier, out: Queue[Told]) -> None:
-    """Claims and sends, over and over."""
+def launch_until_paused(folder: Path, name: str, start: Barrier, out: Queue[Sent]) -> None:
+    """Claims and sends until refused."""
     out.put(asyncio.run(_launch(folder, name, start)))
 
 
-async def _launch(folder: Path, name: str, start: Barrier) -> Told:
+async def _launch(folder: Path, name: str, start: Barrier) -> Sent:
     clock = SystemClock()
     store = await Store.open(folder, now=clock.now())
     harness = StoreHarness(store, clock, caps=unlimited_but())  # type: ignore[arg-type]  # only `now` is asked of it
@@ -47,7 +47,7 @@ async def _launch(folder: Path, name: str, start: Barrier) -> Told:
 
 
 def pause_amid(folder: Path, start: Barrier, out: Queue[int]) -> None:
-    """Pauses while the others launch; tells when the pause was stored."""
+    """Pauses while the others launch; puts the time at which the pause was stored."""
     out.put(asyncio.run(_pause(folder, start)))
 
 

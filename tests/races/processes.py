@@ -1,4 +1,4 @@
-"""Processes that start at one instant, and what they were answered in all."""
+"""Starts processes at one instant and collects their answers."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.races.claimers import Counts
 from tests.waiting import until_sync
 
 WITHIN = 400
-"""Seconds; far more than it takes."""
+"""Seconds; far longer than any race takes."""
 FRESH = multiprocessing.get_context("spawn")
 """Each process is an interpreter of its own."""
 FORKED = multiprocessing.get_context("forkserver")
-"""Each process is forked from one that has imported what they need, and done nothing: much cheaper."""
+"""Each process is forked from one that has only imported what they need, which is much faster."""
 FORKED.set_forkserver_preload(["tests.races.claimers"])
 
 
@@ -24,7 +24,7 @@ def race(
     each: Sequence[tuple[object, ...]],
     context: SpawnContext | ForkServerContext = FRESH,
 ) -> Counts:
-    """What the processes were answered in all, started at one instant; `each` are the arguments of one process."""
+    """The sum of the answers of processes that start at one instant; `each` holds the arguments of each process."""
     start, out = context.Barrier(len(each)), context.Queue()
     workers = [context.Process(target=target, args=(*arguments, start, out)) for arguments in each]
     for worker in workers:

@@ -1,4 +1,4 @@
-"""Eight processes want ten thousand launches, the caps have room for a thousand: a thousand go, and not one more."""
+"""Eight processes ask for ten thousand launches; the caps have room for a thousand: exactly a thousand are launched."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.domain.limits import Caps, CapUsage
 from console.store.bootstrap import prepare_store
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.races.claimers import claim_each, look_then_hold, unlimited_but
+from tests.races.claimers import claim_each, read_then_hold, unlimited_but
 from tests.races.processes import race
 from tests.store.harness import BUDGET
 
@@ -57,11 +57,11 @@ def test_exactly_as_many_as_there_is_room_for(folder: Path, caps: Caps, cap: str
         assert database.execute(launched).fetchone() == (room,)
 
 
-def test_looking_before_holding_overshoots(tmp_path: Path) -> None:
-    """A race that the naive way wins too would prove nothing."""
+def test_reading_before_holding_overshoots(tmp_path: Path) -> None:
+    """The control: where the naive way stays within the cap too, the race shows nothing."""
     database, room = tmp_path / "naive.db", 20
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("create table holds (amount integer)")
         connection.commit()
-    answers = race(look_then_hold, [(database, 50, room * BUDGET)] * PROCESSES)
+    answers = race(read_then_hold, [(database, 50, room * BUDGET)] * PROCESSES)
     assert answers[LaunchKind.LAUNCHED.value] > room, "the naive way did not overshoot"

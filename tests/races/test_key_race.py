@@ -1,4 +1,4 @@
-"""T6: eight processes want the same ten thousand keys in orders of their own, or one key at the first use: one wins."""
+"""T6: eight processes claim the same ten thousand keys in orders of their own, or one key at first use: one wins."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ ROUNDS = 60
 LAUNCHED = "select count(*), count(distinct key) from runs where state = 'claimed'"
 
 
-def test_ten_thousand_keys_are_launched_ten_thousand_times(folder: Path) -> None:
+def test_each_of_ten_thousand_keys_is_launched_once(folder: Path) -> None:
     _shuffled(folder, rivals=3)
 
 
 @pytest.mark.soak
-def test_ten_thousand_keys_that_all_eight_want_are_launched_ten_thousand_times(folder: Path) -> None:
+def test_each_of_ten_thousand_keys_that_all_eight_claim_is_launched_once(folder: Path) -> None:
     _shuffled(folder, rivals=PROCESSES)
 
 
@@ -46,12 +46,12 @@ def _shuffled(folder: Path, *, rivals: int) -> None:
     assert _launched(folder) == (KEYS, KEYS)
 
 
-def test_at_the_first_use_of_a_folder_one_of_eight_wins(folder: Path) -> None:
+def test_at_first_use_one_of_eight_processes_wins(folder: Path) -> None:
     _rounds(folder.parent, FORKED)
 
 
 @pytest.mark.soak
-def test_at_the_first_use_of_a_folder_one_of_eight_fresh_interpreters_wins(folder: Path) -> None:
+def test_at_first_use_one_of_eight_fresh_interpreters_wins(folder: Path) -> None:
     _rounds(folder.parent, FRESH)
 
 
@@ -66,7 +66,7 @@ def _rounds(base: Path, context: SpawnContext | ForkServerContext) -> None:
 
 
 def _launched(folder: Path) -> tuple[int, int]:
-    """Runs that were claimed, and keys of them."""
+    """The number of claimed runs and of their keys."""
     with closing(sqlite3.connect(folder / "nightdesk.db")) as database:
         runs, keys = database.execute(LAUNCHED).fetchone()
     return runs, keys

@@ -1,4 +1,4 @@
-"""The kill switch among processes that launch as fast as they can: none of them sends once it is stored."""
+"""The kill switch stops processes that launch as fast as they can: none sends once the pause is stored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 from pathlib import Path
 from typing import Any
 
-from tests.races.launchers import Told, launch_until_paused, pause_amid
+from tests.races.launchers import Sent, launch_until_paused, pause_amid
 from tests.waiting import until_sync
 
 PROCESSES = 3
@@ -24,18 +24,18 @@ def test_every_process_obeys_a_pause_within_two_seconds(tmp_path: Path) -> None:
     workers.append(context.Process(target=pause_amid, args=(folder, start, paused)))
     for worker in workers:
         worker.start()
-    told: list[Told] = []
+    answers: list[Sent] = []
 
     def all_in() -> bool:
         while not out.empty():
-            told.append(out.get())
+            answers.append(out.get())
         assert not [worker.exitcode for worker in workers if worker.exitcode], "a process broke; see stderr"
-        return len(told) == PROCESSES
+        return len(answers) == PROCESSES
 
     until_sync(all_in, within=120, what="an answer of every process")
     stored_ms = paused.get(timeout=60)
     for worker in workers:
         worker.join(timeout=60)
-    assert sum(sent for sent, _, _ in told) > 0, "somebody launched before"
-    assert max(last_ms for _, last_ms, _ in told) <= stored_ms, "nothing was sent after it was stored"
-    assert max(met_ms for _, _, met_ms in told) - stored_ms < OBEYED_MS
+    assert sum(sent for sent, _, _ in answers) > 0, "some process launched before the pause"
+    assert max(last_ms for _, last_ms, _ in answers) <= stored_ms, "nothing was sent after the pause was stored"
+    assert max(met_ms for _, _, met_ms in answers) - stored_ms < OBEYED_MS

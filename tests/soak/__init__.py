@@ -1,1 +1,1 @@
-"""Long and ordinary: what only shows after minutes."""
+"""Long runs of ordinary use: leaks and losses that only show after minutes."""

@@ -1,4 +1,7 @@
-"""What a process holds, looked at again and again: it must not grow."""
+"""Samples of what a process holds, to show that it does not grow.
+
+Kept apart because `test_soak.py` is the scenario and this the measurement.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One look."""
+    """One measurement."""
 
     descriptors: int
     threads: int
@@ -22,7 +25,7 @@ class Sample:
 
 
 def sample(pid: int) -> Sample:
-    """What the process holds now. Raises OSError where it is gone."""
+    """Measures a process. Raises OSError once it has ended."""
     proc = Path("/proc") / str(pid)
     return Sample(
         descriptors=len(list((proc / "fd").iterdir())),
@@ -32,7 +35,7 @@ def sample(pid: int) -> Sample:
 
 
 def growth(samples: Sequence[Sample], figure: Callable[[Sample], float]) -> tuple[float, float]:
-    """The medians of the second quarter, when all is warm, and of the last one."""
+    """The median of a figure over the second quarter of the samples, after the warm-up, and over the last quarter."""
     quarter = len(samples) // 4
     early, late = samples[quarter : 2 * quarter], samples[-quarter:]
     return statistics.median(map(figure, early)), statistics.median(map(figure, late))

@@ -1,6 +1,6 @@
-"""A night in small: a console that stays, one whose line drops, a supervisor that is killed, fifty runs of all kinds.
+"""A night in short: fifty runs, a console that stays, one whose window closes, a supervisor that is killed.
 
-`SOAK_SECONDS` says how long; ten minutes where it is not set.
+`SOAK_SECONDS` says how long it takes; ten minutes by default.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RUNS = 50
 KILL_EVERY_S = 30.0
 DROP_EVERY_S = 20.0
 LATEST_S = 20.0
-"""Beyond its limit a run lives no longer than this: the take-over, the cancel and the proof."""
+"""The longest time that a run may live beyond its limit: take-over, cancel and proof."""
 LIMIT_S = 4
 CAPS = '[caps]\ndaily_units = "unlimited"\nmonthly_units = "unlimited"\ndaily_runs = 1000\nconcurrent_runs = 20\n'
 ENDLESS = Scenario(step_seconds=0.25, tokens_per_step=100, ending=Ending.NEVER)
@@ -42,17 +42,17 @@ KINDS = {
     "budget": (Scenario(steps=99, step_seconds=0.4, tokens_per_step=20_000), "budget_units = 9"),
     "cancelled": (ENDLESS, ""),
 }
-"""By the outcome that it must have: what the agent does, and what the task's table says."""
+"""By expected outcome: what the agent does, and further keys of the task."""
 
 
 class Night:
-    """Everything that lives on one state folder."""
+    """All processes on one state folder."""
 
     def __init__(self, nightdesk: Nightdesk, stack: ExitStack) -> None:
         self.nightdesk = nightdesk
         self._stack = stack
         self.launched: dict[str, str] = {}
-        """The outcome that must come, by run id."""
+        """The expected outcome, by run id."""
         self.samples: list[Sample] = []
         self.kills = self.drops = 0
         self.stays = self._console()
@@ -61,9 +61,9 @@ class Night:
 
     def _console(self) -> TerminalSession:
         command = [sys.executable, "-m", "console", "--state-dir", str(self.nightdesk.state)]
-        sitting = TerminalSession(command, environment=self.nightdesk.environment, folder=self.nightdesk.folder)
-        self._stack.callback(sitting.close)
-        return sitting
+        session = TerminalSession(command, environment=self.nightdesk.environment, folder=self.nightdesk.folder)
+        self._stack.callback(session.close)
+        return session
 
     def _serve(self) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "console", "--state-dir", str(self.nightdesk.state), "serve"]
@@ -76,7 +76,7 @@ class Night:
         )
 
     def launch(self, number: int) -> None:
-        """One more run; those that only a person ends are ended at the next launch."""
+        """Launches one more run. Runs that only a person ends are cancelled at the next launch."""
         self.cancel()
         kind = list(KINDS)[number % len(KINDS)]
         day = date(2026, 1, 1) + timedelta(days=number)
@@ -85,27 +85,27 @@ class Night:
         self.launched[done.json["run"]] = kind
 
     def cancel(self) -> None:
-        """Stops the run that no guard ends, with proof."""
+        """Cancels the runs that only a person ends."""
         live = {run["run"] for run in self.nightdesk.live()}
         for run_id, kind in self.launched.items():
             if kind == "cancelled" and run_id in live:
                 assert self.nightdesk("cancel", run_id).code == 0
 
     def kill_the_supervisor(self) -> None:
-        """As the out-of-memory killer does; then somebody starts it again."""
+        """Kills the supervisor, as the out-of-memory killer would, and starts it again."""
         self._serving.kill()
         self._serving.wait()
         self._serving = self._serve()
         self.kills += 1
 
     def drop_a_line(self) -> None:
-        """A window is closed, and somebody logs in again."""
+        """Closes the window of a console and starts another console."""
         self._dropping.hang_up()
         self._dropping = self._console()
         self.drops += 1
 
-    def look(self) -> None:
-        """Reads the terminals and looks at what the console that stays holds."""
+    def sample(self) -> None:
+        """Reads the terminals and samples the resources of the console that stays."""
         self.stays.read(0.05)
         self._dropping.read(0.05)
         self.samples.append(sample(self.stays.pid))
@@ -115,17 +115,17 @@ class Night:
         return any(f"serve (pid {self._serving.pid})" in words for words in told)
 
     def _is_over(self) -> bool:
-        self.look()
+        self.sample()
         return self.nightdesk.live() == []
 
     def end(self) -> None:
-        """Nobody launches any more; everything comes to its end."""
+        """Cancels what is left, waits for the end of all runs and ends the supervisor and the console."""
         self.cancel()
         until_sync(self._is_over, within=90, what="the end of all runs")
         until_sync(self._serves, within=60, what="the supervisor is up again")
         self._serving.send_signal(signal.SIGTERM)
         assert self._serving.wait(timeout=30) == 0
-        # Its picture is up to a second old, and with a live run on it the key asks.
+        # The screen is up to a second old; while it shows a live run, the key asks a question.
         self.stays.shows("0 live of")
         self.stays.type("q")
         assert self.stays.ended() == 0
@@ -145,7 +145,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
 
 
 @pytest.mark.soak
-def test_a_night(night: Night) -> None:
+def test_a_night_loses_and_leaks_nothing(night: Night) -> None:
     began, launched = time.monotonic(), 0
     while (passed := time.monotonic() - began) < SECONDS or launched < RUNS:
         if launched < RUNS and passed >= launched * SECONDS * 0.95 / RUNS:
@@ -155,14 +155,14 @@ def test_a_night(night: Night) -> None:
             night.kill_the_supervisor()
         if passed >= (night.drops + 1) * DROP_EVERY_S:
             night.drop_a_line()
-        night.look()
+        night.sample()
     night.end()
-    _the_books(night)
-    _the_resources(night)
+    _check_runs(night)
+    _check_resources(night)
 
 
-def _the_books(night: Night) -> None:
-    """Server, history and log tell the same, and every run ended as it had to, once."""
+def _check_runs(night: Night) -> None:
+    """Service, history and log agree, and every run ended once and as expected."""
     nightdesk, service = night.nightdesk, night.nightdesk.service
     history = [run for run in nightdesk("history", "--limit", "1000", "--json").json if run["attempt"]]
     assert {run["run"]: run["outcome"] for run in history} == night.launched
@@ -177,18 +177,18 @@ def _the_books(night: Night) -> None:
     assert troubles == []
     assert Counter(line["status"] for line in nightdesk("log", "--json").json)["launched"] == RUNS
     report(
-        f"{SECONDS:g} s: {RUNS} runs, {night.kills} supervisors killed, {night.drops} lines dropped, "
+        f"{SECONDS:g} s: {RUNS} runs, {night.kills} supervisors killed, {night.drops} windows closed, "
         f"the latest cut-off {late:.1f} s after its limit"
     )
 
 
-def _the_resources(night: Night) -> None:
-    """The console that stays holds at the end what it held when it was warm."""
+def _check_resources(night: Night) -> None:
+    """The console that stays holds no more at the end than after its warm-up."""
     descriptors = growth(night.samples, lambda one: one.descriptors)
     threads = growth(night.samples, lambda one: one.threads)
     memory = growth(night.samples, lambda one: one.mebibytes)
     report(
-        f"{len(night.samples)} looks: descriptors {descriptors[0]:g} -> {descriptors[1]:g}, "
+        f"{len(night.samples)} samples: descriptors {descriptors[0]:g} -> {descriptors[1]:g}, "
         f"threads {threads[0]:g} -> {threads[1]:g}, memory {memory[0]:.1f} -> {memory[1]:.1f} MiB"
     )
     assert descriptors[1] <= descriptors[0] + 2

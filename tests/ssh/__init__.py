@@ -1,1 +1,1 @@
-"""Over a real sshd on the loopback: what an operator far away lives with."""
+"""The console over a real sshd on the loopback interface, as a remote operator uses it."""

@@ -1,4 +1,4 @@
-"""A state folder, a simulated service, and a machine to log in to."""
+"""Fixtures: a state folder with a simulated service, and an SSH server to log in to."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.ssh.processes import end_all
 from tests.terminal_session import WIDE, Size, TerminalSession
 
 KEPT = ("HOME", "XDG_RUNTIME_DIR", "LC_ALL", "PATH", "GEMINI_API_KEY", "PYTHONPATH")
-"""What a session gets of our environment; TERM comes over the line."""
+"""The variables that an SSH session gets; TERM is sent by the client."""
 TERM = "xterm-256color"
 Login = Callable[..., TerminalSession]
 
 
 @pytest.fixture
 def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
-    """A desk; when the test is over, however it ended, nothing of it runs any more."""
+    """A state folder and a service. After the test, every process that was started on them is killed."""
     with SimulatorThread() as simulator:
         nightdesk = Nightdesk(folder=tmp_path, url=simulator.url, service=simulator.state)
         try:
@@ -35,7 +35,7 @@ def nightdesk(tmp_path: Path) -> Iterator[Nightdesk]:
 
 @pytest.fixture
 def machine(nightdesk: Nightdesk, tmp_path: Path) -> Iterator[Sshd]:
-    """What one logs in to."""
+    """An SSH server."""
     folder = tmp_path / "sshd"
     folder.mkdir()
     environment = {name: nightdesk.environment[name] for name in KEPT if name in nightdesk.environment}
@@ -45,25 +45,25 @@ def machine(nightdesk: Nightdesk, tmp_path: Path) -> Iterator[Sshd]:
 
 @pytest.fixture
 def login(nightdesk: Nightdesk, machine: Sshd) -> Iterator[Login]:
-    """Logs in and runs a command of ours, or only what is `around` it, on the far terminal."""
+    """Logs in and runs nightdesk, or only the commands in `around`, on the remote terminal."""
     opened: list[TerminalSession] = []
 
     def log_in(
         *arguments: str, around: tuple[str, ...] = (), bare: bool = False, term: str = TERM, size: Size = WIDE
     ) -> TerminalSession:
         ours = () if bare else command(nightdesk, *arguments)
-        sitting = machine.login([*around, *ours], term=term, size=size)
-        opened.append(sitting)
-        return sitting
+        session = machine.login([*around, *ours], term=term, size=size)
+        opened.append(session)
+        return session
 
     try:
         yield log_in
     finally:
-        for sitting in opened:
-            sitting.close()
+        for session in opened:
+            session.close()
 
 
 def command(nightdesk: Nightdesk, *arguments: str) -> list[str]:
-    """The command line of ours, from any folder."""
+    """The command line of nightdesk, independent of the working directory."""
     config = str(nightdesk.folder / "nightdesk.toml")
     return [sys.executable, "-m", "console", "--config", config, "--state-dir", str(nightdesk.state), *arguments]

@@ -1,4 +1,4 @@
-"""A real sshd of our own on the loopback, with keys and config in a folder of the test and nothing of the machine's."""
+"""A real sshd on the loopback interface, with keys and config of its own in a folder of the test."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ LogLevel ERROR
 
 
 class Sshd:
-    """Logs the user of the test in."""
+    """A running SSH server."""
 
     def __init__(self, folder: Path, port: int, environment: Mapping[str, str]) -> None:
         self.folder = folder
@@ -46,7 +46,7 @@ class Sshd:
         self._environment = environment
 
     def login(self, command: Sequence[str], *, term: str = "xterm-256color", size: Size = WIDE) -> TerminalSession:
-        """An `ssh -tt` to here that runs `command` on the far terminal."""
+        """An `ssh -tt` to this server that runs `command` on the remote terminal."""
         client = [
             *(shutil.which("ssh") or "ssh", "-tt", "-F", "none", "-q"),
             *("-i", str(self.folder / "user"), "-p", str(self._port), "-l", getpass.getuser()),
@@ -59,18 +59,18 @@ class Sshd:
 
 @contextmanager
 def sshd(folder: Path, environment: Mapping[str, str]) -> Iterator[Sshd]:
-    """A daemon whose sessions have `environment`; it ends with the block. Skips where there is none, but not in CI."""
+    """An SSH server whose sessions have `environment`. Skips the test where there is no sshd, but fails in CI."""
     program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if program is None or shutil.which("ssh") is None:
         assert os.environ.get("CI") != "true", "CI has to have openssh-server and openssh-client"
         pytest.skip("needs sshd and ssh (openssh-server, openssh-client)")
     if os.geteuid() == 0:
-        # The daemon separates privileges in this folder, which Debian makes at boot.
+        # sshd needs this folder for its privilege separation; Debian makes it at boot.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     for name in ("host", "user"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     port = _free_port()
-    # One line: of several only the first counts.
+    # In one line: sshd obeys only the first SetEnv.
     settings = "SetEnv " + " ".join(f'"{name}={value}"' for name, value in environment.items())
     config = folder / "sshd_config"
     config.write_text(CONFIG.format(port=port, folder=folder, environment=settings), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Processes as the kernel shows them: which are ours, what they hold, what they cost."""
+"""Finds processes in /proc: those of a state folder, their descriptors and their CPU time."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def of_state(state: Path) -> dict[int, str]:
-    """Command lines of every living process that was started on this state folder, by process id."""
+    """By process id, the command line of every living process that was started on this state folder."""
     found = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
                 words = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
-                if str(state) in words and words[0].rpartition("/")[2].startswith("python") and _lives(entry):
+                if str(state) in words and words[0].rpartition("/")[2].startswith("python") and _is_living(entry):
                     found[int(entry.name)] = " ".join(words)
     return found
 
 
 def of_folder(folder: Path) -> list[int]:
-    """Every living process but our own that names `folder`, or a file in it, on its command line or stands in it.
+    """Every other living process with `folder`, or a file in it, on its command line or as its working directory.
 
-    Consoles and supervisors whose line dropped, and terminal servers, outlive whoever started them.
+    Consoles and supervisors that lost their terminal, and terminal servers, outlive the process that started them.
     """
     found = []
     for entry in Path("/proc").iterdir():
@@ -33,7 +33,7 @@ def of_folder(folder: Path) -> list[int]:
             with suppress(OSError):
                 words = (entry / "cmdline").read_bytes().decode("utf-8", "replace").split("\0")
                 places = [*words, os.readlink(entry / "cwd")]
-                if any(Path(place).is_relative_to(folder) for place in places if place.startswith("/")) and _lives(
+                if any(Path(place).is_relative_to(folder) for place in places if place.startswith("/")) and _is_living(
                     entry
                 ):
                     found.append(int(entry.name))
@@ -41,7 +41,7 @@ def of_folder(folder: Path) -> list[int]:
 
 
 def end_all(folder: Path) -> None:
-    """Kills what `of_folder` finds, and what that started meanwhile."""
+    """Kills what `of_folder` finds, and what those processes started meanwhile."""
     for _ in range(5):
         left = of_folder(folder)
         for pid in left:
@@ -57,12 +57,12 @@ def console_of(state: Path) -> int:
     return pid
 
 
-def lives(pid: int) -> bool:
-    """True while there is such a process, dead ones that nobody has fetched yet left out."""
-    return _lives(Path("/proc") / str(pid))
+def is_living(pid: int) -> bool:
+    """True while the process lives; false for zombies."""
+    return _is_living(Path("/proc") / str(pid))
 
 
-def _lives(entry: Path) -> bool:
+def _is_living(entry: Path) -> bool:
     try:
         return (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -70,13 +70,13 @@ def _lives(entry: Path) -> bool:
 
 
 def descriptors(pid: int) -> list[str]:
-    """Where standard input, output and error lead to."""
+    """The targets of standard input, output and error."""
     with suppress(OSError):
         return [os.readlink(f"/proc/{pid}/fd/{number}") for number in range(3)]
     return []
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time used so far."""
+    """CPU time used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS

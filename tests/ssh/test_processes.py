@@ -1,4 +1,4 @@
-"""What a failing test leaves behind is found and ended, whoever its parent is by then."""
+"""Processes that a failing test leaves behind are found and killed, whatever their parent is by then."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ssh.processes import end_all, lives, of_folder
+from tests.ssh.processes import end_all, is_living, of_folder
 from tests.waiting import until_sync
 
 ORPHAN = """
@@ -25,7 +25,7 @@ def test_an_orphan_in_a_session_of_its_own_is_ended(tmp_path: Path) -> None:
     orphan = int(made.stdout)
     assert of_folder(tmp_path) == [orphan]
     end_all(tmp_path)
-    until_sync(lambda: not lives(orphan), what="its end")
+    until_sync(lambda: not is_living(orphan), what="its end")
     os.kill(os.getpid(), 0)
 
 

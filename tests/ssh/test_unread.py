@@ -1,4 +1,4 @@
-"""A terminal that nobody reads, painted as fast as it can be: the deadline of a run is kept all the same."""
+"""A console whose terminal is not read still keeps the time limit of a run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
 LATEST_S = 3.0
-"""So long after its deadline the cancel has reached the service: one poll and a busy machine."""
+"""How long after the time limit the cancel may reach the service: one poll on a busy machine."""
 TASK = """
 [[tasks]]
 name = "unread"
@@ -26,8 +26,8 @@ prompt = '''{prompt}'''
 
 
 @pytest.fixture
-def sitting(nightdesk: Nightdesk, seconds: float) -> Iterator[TerminalSession]:
-    """A console right here: over SSH the buffers in between would swallow minutes of frames."""
+def session(nightdesk: Nightdesk, seconds: float) -> Iterator[TerminalSession]:
+    """A local console: over SSH, the buffers in between would hold minutes of frames."""
     nightdesk.configure(CAPS + TASK.format(deadline=seconds / 2, prompt=ENDLESS.prompt("Go.")))
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]
     one = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
@@ -36,36 +36,36 @@ def sitting(nightdesk: Nightdesk, seconds: float) -> Iterator[TerminalSession]:
 
 
 @pytest.mark.parametrize("seconds", [8.0, pytest.param(60.0, marks=pytest.mark.soak)])
-def test_a_terminal_that_is_not_read_holds_up_no_deadline(
-    nightdesk: Nightdesk, sitting: TerminalSession, seconds: float
+def test_a_terminal_that_is_not_read_delays_no_cut_off(
+    nightdesk: Nightdesk, session: TerminalSession, seconds: float
 ) -> None:
-    sitting.shows("UTC")
-    sitting.type("l")
-    sitting.shows("Launch which task")
-    sitting.type("unread")
-    sitting.shows("unread")
-    sitting.type("\r")
-    sitting.shows("Launch unread")
-    sitting.type("\r")
+    session.shows("UTC")
+    session.type("l")
+    session.shows("Launch which task")
+    session.type("unread")
+    session.shows(r"\b1 of \d")
+    session.type("\r")
+    session.shows("Launch unread")
+    session.type("\r")
     until_sync(lambda: nightdesk.service.started() == 1, within=30, what="the launch")
     launched, cancelled = time.monotonic(), 0.0
-    before = cpu_seconds(sitting.pid)
+    before = cpu_seconds(session.pid)
 
     while (passed := time.monotonic() - launched) < seconds:
-        # Each size paints the whole screen anew: many times what a pseudo-terminal holds.
-        sitting.resize(100 + int(passed * 20) % 20, 36, fresh=False)
+        # Each new size redraws the whole screen: many times what a pseudo-terminal buffers.
+        session.resize(100 + int(passed * 20) % 20, 36, fresh=False)
         if not cancelled and nightdesk.service.calls("cancel"):
             cancelled = passed
         time.sleep(0.05)
 
     assert cancelled, "the cancel did not reach the service"
     late = cancelled - seconds / 2
-    share = (cpu_seconds(sitting.pid) - before) / seconds
-    report(f"unread for {seconds:g} s: cancel {late:+.2f} s after the deadline, {share:.0%} of a processor")
+    share = (cpu_seconds(session.pid) - before) / seconds
+    report(f"unread for {seconds:g} s: cancel {late:+.2f} s after the time limit, {share:.0%} of a processor")
     assert late < LATEST_S
     assert nightdesk.service.live() == 0
-    os.kill(sitting.pid, 0)
-    sitting.resize(120, 36)
-    sitting.shows(r"timeout\s+unread")
-    sitting.type("q")
-    assert sitting.ended() == 0
+    os.kill(session.pid, 0)
+    session.resize(120, 36)
+    session.shows(r"timeout\s+unread")
+    session.type("q")
+    assert session.ended() == 0

@@ -1,4 +1,7 @@
-"""A terminal in memory: what an operator would see of the bytes that were sent."""
+"""A terminal emulator in memory: shows what an operator would see of the bytes that were sent.
+
+Kept apart because the tests of the renderer use it without a process.
+"""
 
 from __future__ import annotations
 
