@@ -24,7 +24,7 @@ LIMITS = Limits(
 
 
 def claim_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> Iterator[Move]:
-    """A person or a schedule asks this process for a launch of the key."""
+    """A person or a schedule asks a process for a launch of the key."""
     local = key.locals[process]
     if local.at is At.ADMITTED:
         yield Move(Actor.WATCH, "claim", process, None, _taken(key, process, _asked(scene, key)[0]))
@@ -43,7 +43,7 @@ def claim_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> It
 
 
 def decision_moves(key: KeyWorld, around: Around) -> Iterator[Move]:
-    """A proposal waits for a person, and expires where none decides."""
+    """Proposals are approved, declined or expire."""
     for attempt, row in enumerate(key.rows):
         if row.state is not State.PROPOSED:
             continue
@@ -60,7 +60,7 @@ def decision_moves(key: KeyWorld, around: Around) -> Iterator[Move]:
 
 
 def _asked(scene: Scene, key: KeyWorld) -> list[Row]:
-    """The rows that a launch now would become, one per way of asking that is not refused."""
+    """The rows that a launch would insert now, one for each request that is not refused."""
     bounds, rows = scene.bounds, key.rows
     if scene.mutations.key_expires:
         rows = tuple(row for row in rows if row.state is not State.ENDED)
@@ -91,7 +91,7 @@ def _taken(key: KeyWorld, process: int, row: Row) -> KeyWorld:
 
 
 def is_free(rows: tuple[Row, ...], prompt: str, origin: Origin, *, rerun: bool, retry: bool) -> bool:
-    """What the engine's admission says of these rows."""
+    """True where the program's own rule says that the key is free."""
     facts = tuple((row.state, row.outcome, row.prompt, row.superseded) for row in rows)
     return _judged(facts, prompt, origin, rerun, retry) is KeyDecisionKind.FREE
 

@@ -1,7 +1,7 @@
-"""The steps of a process with a run of its own, named like the writes of the store that they stand for.
+"""The steps of a process with a run of its own, named after the writes of the store that they stand for.
 
-Between any two of them everybody else may act, and the process may die. Edges between states are asked of the
-domain's own table, outcomes of its own function.
+Between any two steps, others may act and the process may die. The program's own state table decides on edges, and its
+own function on outcomes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Way = tuple[str, KeyWorld]
 
 
 def guard_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> Iterator[Move]:
-    """What the process may do next with the run it works on."""
+    """The next possible steps of a process with its run."""
     local = key.locals[process]
     handler = HANDLERS.get(local.at)
     if handler is None:
@@ -41,7 +41,7 @@ def guard_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> It
 
 
 class Guarding:
-    """One process, one run, one instant."""
+    """One process with one run in one state of the model."""
 
     def __init__(self, scene: Scene, key: KeyWorld, process: int, local: Local, around: Around) -> None:
         self.scene = scene
@@ -53,40 +53,40 @@ class Guarding:
         self.remote: Remote = key.remotes[local.attempt]
 
     def holds(self, *states: State) -> bool:
-        """True where a compare-and-set of this process on one of `states` changes the row."""
+        """True where a compare-and-set of this process from one of `states` changes the row."""
         mine = self.scene.mutations.no_fence or self.row.is_of(self.process, self.local.fence)
         return mine and self.row.state in states
 
     def at(self, at: At, key: KeyWorld | None = None) -> KeyWorld:
-        """The world once the process has come to `at`."""
+        """The key once the process is at `at`."""
         return (key or self.key).with_local(self.process, self.local._replace(at=at))
 
     def left(self, key: KeyWorld | None = None) -> KeyWorld:
-        """The world once the process works on the run no more."""
+        """The key once the process works on the run no more."""
         return (key or self.key).with_local(self.process, NOWHERE)
 
     def with_row(self, row: Row) -> KeyWorld:
-        """The world with that row."""
+        """The key with another row."""
         return self.key.with_row(self.local.attempt, row)
 
     def with_remote(self, remote: Remote) -> KeyWorld:
-        """The world with that truth at the service."""
+        """The key with another truth at the service."""
         return self.key.with_remote(self.local.attempt, remote)
 
 
 def moved(row: Row, to: State) -> Row:
-    """The row in the next state. Raises IllegalTransition where the domain's table has no such edge."""
+    """The row in another state. Raises IllegalTransition where the state table has no such edge."""
     check_transition(row.state, to)
     return row._replace(state=to)
 
 
 def ended(row: Row, outcome: Outcome, hold: Hold) -> Row:
-    """The row at its end."""
+    """The row, ended."""
     return moved(row, State.ENDED)._replace(outcome=outcome, hold=hold)
 
 
 def stopped(row: Row, reason: StopReason) -> Row:
-    """`request_stop`: the first reason wins, and only a running run changes its state."""
+    """`request_stop`: the first reason counts, and only a running run changes its state."""
     if row.stop is not None or row.state in (State.ENDED, State.PROPOSED):
         return row
     asked = row._replace(stop=reason)
@@ -94,20 +94,20 @@ def stopped(row: Row, reason: StopReason) -> Row:
 
 
 def without_box(remote: Remote) -> Remote:
-    """The sandbox is deleted, and what ran in it with it."""
+    """The truth once the sandbox is deleted, with the agent in it."""
     if remote.live:
         return remote._replace(box=Box.GONE, live=0, shows="failed")
     return remote._replace(box=Box.GONE)
 
 
 def running(row: Row) -> Row:
-    """An id is known: running, and on to stopping where a stop is stored."""
+    """The row once an id is known: running, or stopping where a stop is stored."""
     launched = moved(row, State.RUNNING)._replace(sends=row.decided(Verdict.LAUNCHED))
     return moved(launched, State.STOPPING) if row.stop is not None else launched
 
 
 def unconfirmed(row: Row) -> Row:
-    """Nobody knows."""
+    """The row once no answer came."""
     return moved(row, State.UNCONFIRMED)._replace(sends=row.decided(Verdict.UNKNOWN))
 
 
@@ -133,7 +133,7 @@ def _posted(g: Guarding) -> KeyWorld:
 
 
 def _marked(g: Guarding) -> Iterator[Way]:
-    """Whatever became of the row: between the record and the POST nothing is looked at but a clock."""
+    """Between the record and the POST the process reads no row, whatever became of it."""
     if g.scene.mutations.intent_after_post:
         if g.holds(State.CLAIMED):
             row = moved(g.row, State.SENDING)._replace(sends=(*g.row.sends, Send(g.local.fence, Verdict.OPEN)))

@@ -1,4 +1,4 @@
-"""Everybody but the guard: engines that look at the runs of others, the operator, and the service."""
+"""The steps of everybody but the supervisor of a run: other engines, the operator and the service."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from tests.model.world import (
 )
 
 OVERDUE = frozenset({State.RUNNING, State.UNCONFIRMED})
-"""Where any engine asks for a stop whose owner should have."""
+"""States in which any engine asks for the stop of an overdue run."""
 
 
 def watch_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> Iterator[Move]:
-    """One look of a process at the runs of this key that it does not guard."""
+    """A process reads the runs of the key that it does not supervise."""
     local = key.locals[process]
     if local.at is At.TAKEN:
         yield from _recovered(scene, key, process, local)
@@ -62,7 +62,7 @@ def _considered(scene: Scene, key: KeyWorld, process: int, around: Around, attem
 
 
 def recovered(mutations: Mutations, row: Row, *, journalled: bool, window_open: bool) -> tuple[At, Row]:
-    """What the recovery table of the engine makes of a row that was taken over."""
+    """Place and row after the recovery action of the program on a row that was taken over."""
     known = journalled and not mutations.recovery_forgets_journal
     act = recovery_action(row.state, id_in_journal=known, window_open=window_open)
     if row.state is State.SENDING and mutations.recovery_resends:
@@ -99,7 +99,7 @@ def _recovered(scene: Scene, key: KeyWorld, process: int, local: Local) -> Itera
 
 
 def operator_moves(scene: Scene, key: KeyWorld) -> Iterator[Move]:
-    """Stops and rulings, by whichever process the operator has at hand."""
+    """Stops and settlements by an operator, from any process."""
     for attempt, row in enumerate(key.rows):
         for what, after in _acts(scene, key, attempt, row):
             yield Move(Actor.OPERATOR, what, None, None, after)
@@ -126,7 +126,7 @@ def _rulings(scene: Scene, key: KeyWorld, attempt: int, row: Row) -> Iterator[tu
 
 
 def service_moves(key: KeyWorld) -> Iterator[Move]:
-    """POSTs arrive late or soon, agents end when they like."""
+    """POSTs arrive at any time, and agents end at any time."""
     for attempt, remote in enumerate(key.remotes):
         landed = remote._replace(flying=remote.flying - 1)
         refused = landed._replace(risked=remote.risked - 1)

@@ -1,7 +1,7 @@
-"""Breadth first through everything that can happen, so that a counter-example is as short as there is one.
+"""Breadth-first search through everything that can happen, so that a counter-example is as short as possible.
 
-Keys touch each other only through the processes that live, the kill switch and the room under the cap. So the steps
-of one key are worked out once for each of its states, and the product of the keys is walked over their numbers.
+Keys affect each other only through the living processes, the kill switch and the room under the cap. So the steps of
+one key are computed once for each of its states, and the product of the keys is explored by their numbers.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from tests.model.properties import broken, tidy
 from tests.model.world import NOWHERE, Around, Bounds, KeyWorld, Life, Move, Mutations, Scene, start
 
 Said = str | tuple[Move, int]
-"""What a step was: fate's in words, a move with the place of its key."""
+"""A step: text for what befalls a process, or a move with the index of its key."""
 
 
 class Node(NamedTuple):
-    """One state of everything, keys by their number."""
+    """One state of all keys (by their number) and processes."""
 
     keys: tuple[int, ...]
     around: Around
@@ -32,35 +32,35 @@ class Node(NamedTuple):
 
 
 class Way(NamedTuple):
-    """A step of one key, worked out."""
+    """A computed step of one key."""
 
     move: Move
     to: int
     holds: int
-    """Holds that it takes."""
+    """Holds that it takes or gives back."""
     broken: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walked:
-    """What a walk found."""
+    """The result of one exploration."""
 
     states: int
-    """Different ones, states that differ in the names of processes or keys counted once."""
+    """Distinct states; those that differ only in the names of processes or keys count once."""
     steps: int
     key_states: int
     edges: frozenset[tuple[State, State]]
-    """Between states of a run that were taken."""
+    """Edges between states of a run that occurred."""
     what: frozenset[str]
-    """Steps that were taken."""
+    """Steps that occurred."""
     broken: str | None = None
     trace: tuple[str, ...] = ()
-    """To the state that is broken; empty where none is."""
+    """The steps to the violation; empty where there is none."""
 
 
 @dataclass
 class Walk:
-    """One walk within bounds, with or without planted bugs."""
+    """One exploration within bounds, with or without planted bugs."""
 
     bounds: Bounds
     mutations: Mutations = field(default_factory=Mutations)
@@ -76,7 +76,7 @@ class Walk:
         self._what: set[str] = set()
 
     def run(self, *, most: int = 10_000_000) -> Walked:
-        """Until nothing new is found or something is broken. Raises RuntimeError after `most` states."""
+        """Explores until nothing new is found or a property is violated. Raises RuntimeError after `most` states."""
         first = Node(
             (self._number(start(self.bounds)),) * self.bounds.keys,
             Around((Life.UP,) * self.bounds.processes),
@@ -121,7 +121,7 @@ class Walk:
                 if way.move.needs_room and cap is not None and taken >= cap:
                     continue
                 keys = (*node.keys[:place], way.to, *node.keys[place + 1 :])
-                # Keys are alike: which of them is the first one says nothing.
+                # Keys are interchangeable: their order does not matter.
                 after = Node(tuple(sorted(keys)), node.around, node.deaths_left)
                 wrong = way.broken
                 if wrong is None and cap is not None and taken + way.holds > cap and way.holds > 0:

@@ -1,4 +1,4 @@
-"""A proof that cannot fail proves nothing: each planted bug is refuted by a shortest counter-example."""
+"""Each bug planted in the model is refuted by a shortest counter-example."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ ROOM = Bounds(keys=2, processes=2, attempts=1, deaths=0, cap=1)
 
 BUGS = {
     "the POST leaves before its record": (DEEP, Mutations(intent_after_post=True), "I2"),
-    "no answer is tried again": (DEEP, Mutations(resend_after_unknown=True), "I1"),
-    "no answer is taken for a refusal": (DEEP, Mutations(lost_reply_is_rejected=True), "I3"),
-    "no answer gives the hold back": (DEEP, Mutations(release_on_unknown=True), "I7"),
-    "writes carry no fence": (DEEP, Mutations(no_fence=True), "I9"),
-    "a stuck owner is robbed": (DEEP, Mutations(rob_the_living=True), "2.2"),
+    "a missing answer is tried again": (DEEP, Mutations(resend_after_unknown=True), "I1"),
+    "a missing answer is taken for a refusal": (DEEP, Mutations(lost_reply_is_rejected=True), "I3"),
+    "a missing answer gives the hold back": (DEEP, Mutations(release_on_unknown=True), "I7"),
+    "writes compare no fence": (DEEP, Mutations(no_fence=True), "I9"),
+    "a run is taken from a living owner": (DEEP, Mutations(rob_the_living=True), "2.2"),
     "recovery sends what was being sent": (DEEP, Mutations(recovery_resends=True), "I14"),
     "a 200 on a cancel is taken for an end": (DEEP, Mutations(settle_on_cancel=True), "I10"),
     "ruled not launched, the sandbox left": (AGAIN, Mutations(rule_without_sandbox=True), "K17"),
     "a key is free again after its end": (AGAIN, Mutations(key_expires=True), "I8"),
     "another prompt is taken for the same": (PROMPTS, Mutations(any_prompt=True), "I13"),
-    "the hold is taken after the look at the cap": (ROOM, Mutations(judge_then_take=True), "I6"),
+    "the hold is taken after the cap is checked": (ROOM, Mutations(judge_then_take=True), "I6"),
 }
 
 
@@ -40,14 +40,14 @@ def test_a_planted_bug_is_refuted(name: str) -> None:
 
 
 def test_without_a_sandbox_of_its_own_a_ruling_may_overlap_with_a_late_launch() -> None:
-    """The limit that the words must keep to: only a sandbox that can be deleted makes the ruling safe."""
+    """The known limit: only a sandbox that can be deleted makes the settlement safe."""
     found = refuted("no sandbox of its own", replace(AGAIN, own_sandbox=False), Mutations())
     assert found.broken == "I1: two agents of key 0 work at once"
     assert any("rule_not_launched" in line for line in found.trace)
 
 
 def refuted(name: str, bounds: Bounds, mutations: Mutations) -> Walked:
-    """The walk to the counter-example, which is printed."""
+    """The exploration up to the counter-example, which is printed."""
     found = Walk(bounds, mutations).run()
     report(f"{name}: {found.broken}", *(f"  {line}" for line in found.trace))
     assert found.broken is not None, "the bug was not found"

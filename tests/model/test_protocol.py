@@ -1,4 +1,4 @@
-"""The protocol holds in every state that its processes can reach: not one example, all of them within the bounds."""
+"""The properties hold in every state that the processes can reach within the bounds."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LONG_WALKS = {
 
 
 def walked(bounds: Bounds) -> Walked:
-    """The whole walk; fails with the shortest way to a state that is broken."""
+    """The whole exploration. Fails with the shortest way to a violation."""
     found = Walk(bounds).run()
     trace = "\n".join(found.trace)
     assert found.broken is None, f"{found.broken}\n{trace}"
@@ -45,19 +45,19 @@ def test_every_property_holds_in_every_state(all_walks: dict[str, Walked], name:
     assert all_walks[name].broken is None
 
 
-def test_enough_is_walked_to_mean_something(all_walks: dict[str, Walked]) -> None:
+def test_enough_states_are_explored(all_walks: dict[str, Walked]) -> None:
     assert all_walks["two keys, three processes"].states >= 100_000
 
 
-def test_every_edge_of_the_state_table_is_taken(all_walks: dict[str, Walked]) -> None:
-    """An edge that the engine has and the model does not would be an edge that nothing here proves."""
+def test_every_edge_of_the_state_table_occurs(all_walks: dict[str, Walked]) -> None:
+    """An edge that the program has and the model does not would be unproven."""
     table = {(before, after) for before, nexts in NEXT.items() for after in nexts}
     taken = set().union(*(found.edges for found in all_walks.values()))
     through_running = {(State.SENDING, State.STOPPING), (State.UNCONFIRMED, State.STOPPING)}
     assert taken - through_running == table
 
 
-def test_every_act_of_recovery_is_taken(all_walks: dict[str, Walked]) -> None:
+def test_every_recovery_action_occurs(all_walks: dict[str, Walked]) -> None:
     taken = set().union(*(found.what for found in all_walks.values()))
     assert {
         "recovers claimed: goes on",

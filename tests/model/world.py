@@ -1,7 +1,7 @@
-"""What there is in the model: rows as the store has them, the service's truth, and what each process believes.
+"""The state of the model: rows as in the store, the truth at the service, and what each process believes.
 
-Time does not exist here: whatever may happen next can happen, however long a process was stuck before. So a pause
-is a process that takes no step, and a deadline is a step that is always possible.
+The model has no time: whatever may happen next can happen, however long a process stood still before. A process that
+stands still takes no step, and a deadline is a step that is always possible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.invariants import Hold
 
 
 class Verdict(StrEnum):
-    """What is known of one try of the POST: the column of the same name in the table `sends`."""
+    """The verdict on one try of the POST, as in the table `sends`."""
 
     OPEN = "open"
     NOT_SENT = "not_sent"
@@ -35,7 +35,7 @@ class Box(StrEnum):
 
 
 class Reply(StrEnum):
-    """An answer of the service on its way to the process that waits."""
+    """An answer of the service that is on its way."""
 
     NONE = "none"
     ID = "id"
@@ -44,7 +44,7 @@ class Reply(StrEnum):
 
 
 class At(StrEnum):
-    """How far a process is with the run of a key; between any two of these it may die or stay stuck."""
+    """How far a process is with a run. Between any two of these it may die or stand still."""
 
     NOWHERE = "nowhere"
     CLAIMED = "claimed"
@@ -58,15 +58,15 @@ class At(StrEnum):
     GUARDING = "guarding"
     TAKEN = "taken over"
     ADMITTED = "was told that there is room"
-    """Only where a planted bug takes the hold later than it judges the cap."""
+    """Only with the planted bug that checks the cap before it takes the hold."""
 
 
 class Life(StrEnum):
-    """A process, as its kernel lock tells."""
+    """A process according to its kernel lock."""
 
     UP = "up"
     UNLOCKED = "unlocked"
-    """It lives, but its lock file was removed: everybody else takes it for dead."""
+    """It lives, but its lock file was removed: all others take it for dead."""
     DEAD = "dead"
 
 
@@ -78,7 +78,7 @@ class Send(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row of `runs`, as far as safety hangs on it."""
+    """A row of `runs`, as far as it matters for safety."""
 
     state: State
     origin: Origin
@@ -91,29 +91,29 @@ class Row(NamedTuple):
     stop: StopReason | None = None
     alarmed: bool = False
     box: bool = False
-    """The id of its own sandbox is stored."""
+    """True where the id of its own sandbox is stored."""
     sends: tuple[Send, ...] = ()
     hold: Hold = Hold.OPEN
     superseded: bool = False
 
     def is_of(self, process: int, fence: int) -> bool:
-        """The compare in the compare-and-set, but for the state."""
+        """The owner and fence part of the compare-and-set."""
         return self.owner == process and self.fence == fence
 
     def decided(self, verdict: Verdict) -> tuple[Send, ...]:
-        """The tries with that verdict on the one which is open or unknown."""
+        """The tries, with `verdict` on the one that is open or unknown."""
         undecided = (Verdict.OPEN, Verdict.UNKNOWN)
         return tuple(send._replace(verdict=verdict) if send.verdict in undecided else send for send in self.sends)
 
 
 class Remote(NamedTuple):
-    """What is true of one attempt outside of the store, whatever the store says."""
+    """What is true of one attempt at the service, whatever the store says."""
 
     box: Box = Box.NONE
     flying: int = 0
-    """POSTs that left and did not arrive."""
+    """POSTs that left and have not arrived."""
     risked: int = 0
-    """POSTs that left, less those which it proved not to have launched anything."""
+    """POSTs that left, less those that provably launched nothing."""
     started: int = 0
     live: int = 0
     shows: str | None = None
@@ -124,7 +124,7 @@ class Remote(NamedTuple):
 
 
 class Local(NamedTuple):
-    """What a process believes of the one run of a key that it works on."""
+    """What a process believes of the run that it works on."""
 
     at: At = At.NOWHERE
     attempt: int = 0
@@ -145,25 +145,25 @@ class KeyWorld(NamedTuple):
     """By process."""
 
     def with_row(self, attempt: int, row: Row) -> KeyWorld:
-        """The same but for one row."""
+        """A copy with another row."""
         return self._replace(rows=(*self.rows[:attempt], row, *self.rows[attempt + 1 :]))
 
     def with_remote(self, attempt: int, remote: Remote) -> KeyWorld:
-        """The same but for the service's truth of one attempt."""
+        """A copy with another truth of one attempt."""
         return self._replace(remotes=(*self.remotes[:attempt], remote, *self.remotes[attempt + 1 :]))
 
     def with_local(self, process: int, local: Local) -> KeyWorld:
-        """The same but for what one process believes."""
+        """A copy with another belief of one process."""
         return self._replace(locals=(*self.locals[:process], local, *self.locals[process + 1 :]))
 
 
 class Actor(StrEnum):
-    """Who takes a step: each may do other things to a row."""
+    """Who takes a step. Each may change a row in other ways."""
 
     GUARD = "guard"
-    """A process with the run it guards: its writes carry owner and fence."""
+    """A process with the run it supervises; its writes compare owner and fence."""
     WATCH = "watch"
-    """A process that looks at the runs of others."""
+    """A process that reads the runs of others."""
     OPERATOR = "operator"
     SERVICE = "service"
     FATE = "fate"
@@ -176,10 +176,10 @@ class Move(NamedTuple):
     what: str
     process: int | None
     fence: int | None
-    """Of the belief under which a guard writes; None for those whose writes carry none."""
+    """The fence under which a supervisor writes; None for writes without one."""
     after: KeyWorld
     needs_room: bool = False
-    """It takes a hold: possible only where the cap has room."""
+    """It takes a hold, so it is possible only where the cap has room."""
 
     def line(self, key: int) -> str:
         """`key 0: process 1 (guard) mark_sending`, for a printed trace."""
@@ -188,7 +188,7 @@ class Move(NamedTuple):
 
 
 class Around(NamedTuple):
-    """What holds for all keys."""
+    """What concerns all keys."""
 
     lives: tuple[Life, ...]
     paused: bool = False
@@ -196,7 +196,7 @@ class Around(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutations:
-    """Each switch plants one bug in the protocol; all off is the protocol."""
+    """Each switch plants one bug in the protocol. All off: the protocol."""
 
     intent_after_post: bool = False
     resend_after_unknown: bool = False
@@ -215,14 +215,14 @@ class Mutations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """How much may happen; within them everything that can happen is walked."""
+    """How much may happen. Within these bounds, everything that can happen is explored."""
 
     processes: int = 3
     keys: int = 1
     attempts: int = 2
-    """Of each key."""
+    """For each key."""
     tries: int = 2
-    """POSTs of one attempt that may end in a proof of no launch."""
+    """For each attempt: tries of the POST, of which all but the last may prove that nothing was launched."""
     deaths: int = 2
     """Processes that may die or lose their lock."""
     lost_locks: bool = True
@@ -231,23 +231,23 @@ class Bounds:
     operator: bool = True
     """Stops, rulings, reruns."""
     retries: bool = False
-    """An unattended task tries a failed key again."""
+    """A schedule tries a failed key again."""
     prompts: tuple[str, ...] = ("a",)
     pauses: bool = False
     cap: int | None = None
-    """Holds that fit into the budget of the day; None: more than there are runs."""
+    """How many holds fit under the cap; None: all."""
     own_sandbox: bool = True
-    """The service makes sandboxes before the launch, and a launch into a deleted one is refused."""
+    """The service can make a sandbox before the launch, and refuses a launch into a deleted one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """The rules under which one walk is made."""
+    """The rules of one exploration."""
 
     bounds: Bounds
     mutations: Mutations
 
 
 def start(bounds: Bounds) -> KeyWorld:
-    """A key of which nothing was launched yet."""
+    """A key with no run yet."""
     return KeyWorld(locals=(NOWHERE,) * bounds.processes)
