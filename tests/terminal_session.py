@@ -22,6 +22,8 @@ from tests.waiting import until_sync
 Size = tuple[int, int]
 """Columns and lines."""
 WIDE: Size = (120, 36)
+REACTION_S = 0.2
+"""A person's reaction time. The console drops faster keys where they could be pasted or answer a dialog unseen."""
 
 
 class TerminalSession:
@@ -41,6 +43,7 @@ class TerminalSession:
             os.execve(command[0], list(command), dict(environment))
         os.set_blocking(self._master, False)
         self._code: int | None = None
+        self._active_at = 0.0
 
     @property
     def screen(self) -> str:
@@ -49,7 +52,22 @@ class TerminalSession:
         return "\n".join(self._emulator.lines())
 
     def type(self, keys: str) -> None:
-        """Sends keys, as a terminal does."""
+        """Sends keys as a person types them: not at once after the last ones or after a change of the screen."""
+        latest = time.monotonic() + 5 * REACTION_S
+        until_sync(lambda: self._quiet_for(REACTION_S) or time.monotonic() >= latest, what="time to type")
+        self._active_at = time.monotonic()
+        self.send(keys)
+
+    def _quiet_for(self, seconds: float) -> bool:
+        """True where nothing was typed or shown for so long."""
+        before = len(self.received)
+        self.read()
+        if len(self.received) != before:
+            self._active_at = time.monotonic()
+        return time.monotonic() >= self._active_at + seconds
+
+    def send(self, keys: str) -> None:
+        """Sends keys at once."""
         os.write(self._master, keys.encode())
 
     def shows(self, text: str, *, within: float = 30) -> None:

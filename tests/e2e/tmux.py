@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from tests.terminal_session import REACTION_S
 from tests.waiting import until_sync
 
 
@@ -27,6 +29,7 @@ class Tmux:
     def __init__(self, folder: Path, *, environment: Mapping[str, str], size: tuple[int, int] = (120, 36)) -> None:
         self._socket = str(folder / "tmux.sock")
         self._environment = dict(environment)
+        self._typed_at = 0.0
         width, height = size
         self._call("new-session", "-d", "-s", "e2e", "-x", str(width), "-y", str(height), "-c", str(folder), "sh")
 
@@ -35,7 +38,9 @@ class Tmux:
         self.type(" ".join(words) + "; echo rc=$?.", "Enter")
 
     def type(self, *keys: str) -> None:
-        """Sends keys by the names of tmux, or text."""
+        """Sends keys by the names of tmux, or text, not at once after the last ones, as a person would."""
+        until_sync(lambda: time.monotonic() >= self._typed_at + REACTION_S, what="time to type")
+        self._typed_at = time.monotonic()
         self._call("send-keys", "-t", "e2e", *keys)
 
     def screen(self) -> str:

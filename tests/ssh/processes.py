@@ -53,7 +53,7 @@ def end_all(folder: Path) -> None:
 
 def console_of(state: Path) -> int:
     """The process id of the only console, `run` or `serve` on this state folder."""
-    (pid,) = [pid for pid, words in of_state(state).items() if not words.rstrip().endswith("guard")]
+    (pid,) = [pid for pid, words in of_state(state).items() if "guard" not in words.split()]
     return pid
 
 

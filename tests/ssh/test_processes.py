@@ -23,7 +23,7 @@ print(subprocess.Popen(words, start_new_session=True, stdout=subprocess.DEVNULL,
 def test_an_orphan_in_a_session_of_its_own_is_ended(tmp_path: Path) -> None:
     made = subprocess.run([sys.executable, "-c", ORPHAN, str(tmp_path / "state")], capture_output=True, check=True)
     orphan = int(made.stdout)
-    assert of_folder(tmp_path) == [orphan]
+    until_sync(lambda: of_folder(tmp_path) == [orphan], what="the orphan in the process table")
     end_all(tmp_path)
     until_sync(lambda: not is_living(orphan), what="its end")
     os.kill(os.getpid(), 0)

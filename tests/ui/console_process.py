@@ -63,7 +63,7 @@ class ConsoleProcess:
 
     def press(self, data: bytes) -> None:
         """Sends keys, as a terminal does."""
-        self.session.type(data.decode())
+        self.session.send(data.decode())
 
     def send(self, number: signal.Signals) -> None:
         """Sends a signal to the process."""
