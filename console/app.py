@@ -31,6 +31,7 @@ from console.provider.contract import (
 from console.provider.http.secret import Secret
 from console.provider.services import make_provider
 from console.start_up import resume_collection
+from console.store.pragmas import BUSY_MS
 from console.store.store import Store
 
 COLLECT_AFTER_S = 3.0
@@ -59,17 +60,18 @@ async def open_app(
     make_provider: MakeProvider,
     key_trouble: Callable[[], str | None] = lambda: None,
     timings: Timings | None = None,
+    busy_ms: int = BUSY_MS,
 ) -> AsyncIterator[App]:
     """Run an engine on the state folder `folder`; when the block ends it hands over its runs and everything closes.
 
-    Raises StoreError.
+    `busy_ms` is how long the store waits for locks of other processes. Raises StoreError.
     """
     forbid_memory_dumps()
     async with AsyncExitStack() as stack:
         # Loading allocates many objects and frees few; afterwards the process may run for months.
         asyncio.get_running_loop().call_later(COLLECT_AFTER_S, resume_collection)
         clock = SystemClock()
-        store = await Store.open(folder, now=clock.now(), read_only=settings.read_only)
+        store = await Store.open(folder, now=clock.now(), read_only=settings.read_only, busy_ms=busy_ms)
         stack.push_async_callback(store.close)
         if settings.kind.guards and not settings.read_only:
             stack.enter_context(diag_log(folder / "diag.log", clock))

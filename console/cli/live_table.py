@@ -16,6 +16,9 @@ from console.cli.render.table import render_table
 from console.domain.text import sanitize
 from console.engine.models import Snapshot
 
+READ_BUSY_MS = 5_000
+"""How long to wait for a store that another process holds."""
+
 
 def print_live(invocation: Invocation) -> int:
     """Print the open runs of the state folder. Raises ConfigError, CommandError, StoreError."""
@@ -26,7 +29,7 @@ def print_live(invocation: Invocation) -> int:
 
 
 async def _snapshot(invocation: Invocation) -> Snapshot:
-    async with opened_for_emergency(invocation) as app:
+    async with opened_for_emergency(invocation, busy_ms=READ_BUSY_MS) as app:
         return await app.engine.queries.snapshot()
 
 

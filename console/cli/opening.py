@@ -16,6 +16,7 @@ from console.domain.text import sanitize
 from console.domain.usage import Units
 from console.engine.settings import EngineSettings, ProcessKind
 from console.provider.contract import Provider
+from console.store.pragmas import BUSY_MS
 
 NO_CAPS = Caps(daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None, time_zone="UTC")
 LAUNCHING = (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
@@ -28,6 +29,7 @@ async def opened(
     *,
     settings: Settings | None = None,
     read_only: bool = False,
+    busy_ms: int = BUSY_MS,
 ) -> AsyncIterator[App]:
     """Open the app of `invocation`; `settings` default to those of its config file.
 
@@ -43,6 +45,7 @@ async def opened(
             settings=engine_settings(settings, kind, read_only=read_only),
             make_provider=invocation.provider_factory,
             key_trouble=invocation.provider_factory.key_trouble,
+            busy_ms=busy_ms,
         ) as app:
             if kind in LAUNCHING:
                 _tell_other_folders(invocation)
@@ -57,15 +60,16 @@ async def opened(
 
 
 @asynccontextmanager
-async def opened_for_emergency(invocation: Invocation) -> AsyncIterator[App]:
+async def opened_for_emergency(invocation: Invocation, *, busy_ms: int = BUSY_MS) -> AsyncIterator[App]:
     """Open the app for `ps`, `cancel` and `pause`, which need the state folder only.
 
-    With a config that cannot be used, what is asked is stored; the process that guards a run sends it. Raises
-    ConfigError or CommandError if there is no state folder with runs either, StoreError.
+    `busy_ms` is how long to wait for a store that another process holds. If the config cannot be used, a stop is only
+    stored, and the process that guards the run sends it. Raises ConfigError or CommandError if there is no state folder
+    with runs either, StoreError.
     """
     settings = invocation.settings_if_usable()
     if settings is not None:
-        async with opened(invocation, settings=settings) as app:
+        async with opened(invocation, settings=settings, busy_ms=busy_ms) as app:
             yield app
         return
 
@@ -77,6 +81,7 @@ async def opened_for_emergency(invocation: Invocation) -> AsyncIterator[App]:
             folder=invocation.folder,
             settings=EngineSettings(tasks=(), caps=NO_CAPS, units=Units(), kind=ProcessKind.COMMAND),
             make_provider=no_provider,
+            busy_ms=busy_ms,
         ) as app:
             yield app
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,39 @@ def test_a_held_log_lock_holds_no_stop_up(
     if "cancel" in " ".join(words):
         assert nightdesk.service.live() == 0
     nightdesk("resume")
+
+
+@pytest.fixture(params=["begin", "begin immediate", "begin exclusive"])
+def held_store(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str], request: pytest.FixtureRequest
+) -> Iterator[sqlite3.Connection]:
+    """A shell on the database that reads, is about to write, or writes, and is left open."""
+    with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", isolation_level=None)) as connection:
+        connection.execute(request.param)
+        if request.param == "begin":
+            connection.execute("select count(*) from runs").fetchone()
+        yield connection
+
+
+@pytest.mark.parametrize("words", [("cancel", "--all"), ("pause", "--cancel")], ids=" ".join)
+def test_a_store_that_another_process_holds_keeps_no_cancel_back(
+    nightdesk: Nightdesk, held_store: sqlite3.Connection, words: tuple[str, ...]
+) -> None:
+    stopping = nightdesk.start(*words, "--timeout", "2")
+    until_sync(lambda: nightdesk.service.live() == 0, what="the cancel")
+    done = nightdesk.ended(stopping)
+    assert done.code in (7, 8)
+    assert "not recorded" in done.err or "NOT PAUSED" in done.err
+
+
+def test_a_run_can_be_named_while_the_store_cannot_be_read(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str]
+) -> None:
+    (run,) = nightdesk.live()
+    with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", isolation_level=None)) as connection:
+        connection.execute("begin exclusive")
+        other = nightdesk.process("cancel", "00000000")
+        assert (other.code, nightdesk.service.live()) == (7, 1)
+        done = nightdesk.process("cancel", run["run"][:12])
+        assert (done.code, nightdesk.service.live()) == (7, 0)
+        assert f"run {run['run'][:12]}: cancel sent, not recorded" in done.err
