@@ -1,4 +1,4 @@
-"""A run as plain fields, for `--json` and for exports. Numbers are numbers or null, instants ISO 8601 in UTC.
+"""A run as plain fields, for `--json` and for exports. Numbers are numbers or null, times ISO 8601 in UTC.
 
 Scripts read these names, so they never change.
 """

@@ -1,4 +1,4 @@
-"""Everything a screen or a command may show, as frozen values. Parts compare equal while nothing changed."""
+"""What queries return to screens and commands: frozen values that compare equal while nothing changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """A process that guards runs on this state folder."""
+    """A process that supervises runs on this state folder."""
 
     id: str
     kind: str
@@ -49,7 +49,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextLaunch:
-    """The next scheduled instant of any task."""
+    """The next scheduled time of any task."""
 
     task: str
     at_ms: int
@@ -57,13 +57,13 @@ class NextLaunch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """One look at the state folder."""
+    """The state folder at one time."""
 
     taken: Timestamp
     live: tuple[Run, ...] = ()
-    """All that is not ended: proposals first, then unconfirmed, then the rest, oldest first."""
+    """The runs that are not ended: proposals first, then unconfirmed, then the rest, oldest first."""
     recent: tuple[Run, ...] = ()
-    """What ended last, newest first, at most 50; skips and refusals left out."""
+    """The runs that ended last, newest first, at most 50, without skips and refusals."""
     cap_usages: tuple[CapUsage, ...] = ()
     """Daily units, daily runs, monthly units, concurrent runs: over all tasks."""
     paused: Pause | None = None
@@ -72,7 +72,7 @@ class Snapshot:
     scheduler: Owner | None = None
     next_launch: NextLaunch | None = None
     time_zone: str = "UTC"
-    """Of the caps: where the day begins."""
+    """The time zone of the caps, in which their days begin."""
     problems: tuple[Problem, ...] = ()
     """What does not work now in this process and, with their pid, in the others on this state folder."""
     read_only: bool = False
@@ -86,12 +86,12 @@ class TimelineEvent:
     kind: str
     """`claimed`, `sandbox`, `sending`, `running`, `stop`, `cancel`, `settled`, …"""
     text: str
-    """One cleaned line."""
+    """One sanitized line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail:
-    """One run whole."""
+    """One run with its history."""
 
     run: Run
     timeline: tuple[TimelineEvent, ...] = ()
@@ -104,12 +104,12 @@ class RunDetail:
     """Micro-money if the whole budget were used; None where the price is unknown."""
     currency: str | None = None
     evidence: Evidence | None = None
-    """Of its task, for a proposal: what the runs before it have shown."""
+    """For a proposal: the rollout evidence of its task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchPreview:
-    """What a launch by hand would be, before it is one. The key is minted here, so Enter twice is one intent."""
+    """What a launch by hand would do. The key is fixed here, so that confirming twice launches once."""
 
     task: Task
     target: str
@@ -127,7 +127,7 @@ class LaunchPreview:
     holder: Run | None = None
     """The run that has the key."""
     differences: tuple[str, ...] = ()
-    """Against the holder's fingerprint."""
+    """What differs from the fingerprint of the holder, as `field: before -> after`."""
 
 
 RunSelector = RunId | str
@@ -136,44 +136,44 @@ RunSelector = RunId | str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageChange:
-    """One rung that was climbed or left."""
+    """One change of a task's stage."""
 
     at_ms: int
     before: Stage
     after: Stage
     by: str
-    """Cleaned; `nightdesk` where it was automatic."""
+    """Sanitized; `nightdesk` where the change was automatic."""
     reason: str
-    """Cleaned."""
+    """Sanitized."""
     forced: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledTime:
-    """One scheduled instant to come."""
+    """One upcoming time of a schedule."""
 
     at_ms: int
     shifts: bool
-    """The zone's offset differs from that of the instant before: clocks change in between."""
+    """True where the clocks of the zone change between the time before and this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRollout:
-    """Where one task stands on the way to running alone."""
+    """The rollout of one task: its stage, the evidence for it, and what comes next."""
 
     task: Task
     stage: Stage
     effective: Stage
-    """One lower while a run of the task is unconfirmed."""
+    """The stage that counts: one lower while a run of the task is unconfirmed."""
     evidence: Evidence
     unmet_criteria: tuple[str, ...]
-    """What the next rung lacks; empty: earned, or at the top."""
+    """What the next stage still requires; empty where it is earned, or where there is none."""
     steps: tuple[StageChange, ...] = ()
-    """All of them, newest first."""
+    """Every change of its stage, newest first."""
     next: tuple[ScheduledTime, ...] = ()
-    """The next five instants; empty without a schedule."""
+    """The next five scheduled times; empty without a schedule."""
 
     @property
     def last_demotion(self) -> StageChange | None:
-        """The newest step down."""
+        """The newest change to a lower stage; None where there was none."""
         return next((step for step in self.steps if step.after < step.before), None)

@@ -1,4 +1,4 @@
-"""What there is to see, read from the store; the same for a screen and a command."""
+"""What screens and commands show, read from the store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OTHER_CONFIG = "other config"
 
 
 class Queries:
-    """Reads only. Raises StoreError where the store does not answer."""
+    """Reads of the state folder for screens and commands. Each raises StoreError where the store does not answer."""
 
     def __init__(
         self, context: EngineContext, operations: Operations, rollout: Rollout, lock: SchedulerLock, owners: Path
@@ -47,7 +47,7 @@ class Queries:
         self._owners = owners
 
     async def snapshot(self) -> Snapshot:
-        """One look at the state folder."""
+        """The state folder now."""
         store, settings, now = self._context.store, self._context.settings, self._context.clock.now()
         pause = await store.controls.paused()
         owners = await self._known_owners()
@@ -100,7 +100,7 @@ class Queries:
         return await self._context.store.runs.find(selector)
 
     async def detail(self, run_id: RunId) -> RunDetail | None:
-        """One run whole; None where there is none of that id."""
+        """One run with its timeline, steps and attempts; None where there is none of that id."""
         store = self._context.store
         run = await store.runs.get(run_id)
         if run is None:

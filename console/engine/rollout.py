@@ -1,4 +1,4 @@
-"""The way of each task from by hand to unattended: shown with its evidence, moved one rung at a time, audited."""
+"""The rollout of tasks from manual to unattended: one stage at a time, on recorded evidence, every change audited."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from console.engine.models import NextLaunch, ScheduledTime, StageChange, TaskRo
 from console.engine.scheduling.cron import next_times, zone_of
 
 COMING = 5
-"""Instants shown of each schedule."""
+"""Upcoming times shown of each schedule."""
 
 
 class Rollout:
@@ -26,16 +26,17 @@ class Rollout:
 
     async def tasks(self) -> tuple[TaskRollout, ...]:
         """Every task of the config, in its order. Raises StoreError."""
-        return tuple([await self._rung(task) for task in self._context.settings.tasks])
+        return tuple([await self._of(task) for task in self._context.settings.tasks])
 
     async def task(self, name: str) -> TaskRollout:
         """One task. Raises LookupError, StoreError."""
-        return await self._rung(self._task(name))
+        return await self._of(self._task(name))
 
     async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
-        """One rung up on evidence (or forced, with a reason) or one down with a reason; recorded with its evidence.
+        """Promote a task by one stage on evidence (or forced, with a reason), or demote it by one with a reason.
 
-        Raises ActRefused for a step that may not be taken, LookupError, StoreError.
+        The change is recorded with its evidence. Raises OperationRefused where it is not allowed, LookupError,
+        StoreError.
         """
         before = await self.task(name)
         try:
@@ -44,7 +45,7 @@ class Rollout:
                 name,
                 to,
                 by=by,
-                reason=reason.strip() or "the evidence asked for is there",
+                reason=reason.strip() or "evidence complete",
                 forced=forced and to > before.stage and bool(before.unmet_criteria),
                 evidence={**asdict(before.evidence), "missing": list(before.unmet_criteria)},
                 now=self._context.clock.now(),
@@ -56,17 +57,17 @@ class Rollout:
         return await self.task(name)
 
     def next_launch(self) -> NextLaunch | None:
-        """The first scheduled instant of any task from now on."""
+        """The next scheduled time of any task; None where no task has a schedule."""
         now = self._context.clock.now().utc()
         coming = [
-            (instants[0], task.name)
+            (times[0], task.name)
             for task in self._context.settings.tasks
-            if task.schedule is not None and (instants := next_times(task, now, 1))
+            if task.schedule is not None and (times := next_times(task, now, 1))
         ]
         if not coming:
             return None
-        instant, name = min(coming)
-        return NextLaunch(task=name, at_ms=int(instant.timestamp() * 1000))
+        at, name = min(coming)
+        return NextLaunch(task=name, at_ms=int(at.timestamp() * 1000))
 
     def _task(self, name: str) -> Task:
         task = self._context.settings.task(name)
@@ -74,7 +75,7 @@ class Rollout:
             raise LookupError(f"no task is named {name!r}")
         return task
 
-    async def _rung(self, task: Task) -> TaskRollout:
+    async def _of(self, task: Task) -> TaskRollout:
         store, rules = self._context.store, self._context.settings.rollout
         steps = tuple(
             StageChange(
@@ -101,13 +102,13 @@ class Rollout:
 
 
 def upcoming_times(task: Task, now: datetime) -> tuple[ScheduledTime, ...]:
-    """The next instants of `task`; those before which the clocks change are marked."""
+    """The next scheduled times of `task`; those before which the clocks change are marked."""
     zone = zone_of(task)
-    instants = next_times(task, now, COMING)
+    times = next_times(task, now, COMING)
     return tuple(
         ScheduledTime(
-            at_ms=int(instant.timestamp() * 1000),
-            shifts=before.astimezone(zone).utcoffset() != instant.astimezone(zone).utcoffset(),
+            at_ms=int(at.timestamp() * 1000),
+            shifts=before.astimezone(zone).utcoffset() != at.astimezone(zone).utcoffset(),
         )
-        for before, instant in pairwise((now, *instants))
+        for before, at in pairwise((now, *times))
     )

@@ -31,14 +31,14 @@ from console.engine.scheduling.cron import zone_named
 from console.journal.aggregate import UsageLog
 
 LEAST_RISE = 1_000
-"""A day that rose by less than one unit is no news."""
+"""Milli-units: a day that rose by less is not reported."""
 LOOK_BACK = 70
-"""Days before the shown ones that say what was usual."""
+"""Days before the period that define what was usual."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageQuery:
-    """What to show."""
+    """The period, measure and grouping of a usage report."""
 
     days: int = 30
     """Calendar days in the zone of the caps, today included."""
@@ -62,7 +62,7 @@ class MemberTotal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """A day that stands out, explained."""
+    """A day with unusual usage, and what may explain it."""
 
     day: Anomaly
     changes: tuple[str, ...] = ()
@@ -94,7 +94,7 @@ class UsageReport:
     month_days: tuple[int, ...] = ()
     """Milli-units of each day of this month, from the first to today."""
     foreign: int = 0
-    """Lines of the log that no writer of ours finished."""
+    """Lines of the log that are torn or foreign."""
     gaps: int = 0
     """Runs of log lines that are missing."""
     buckets: tuple[Bucket, ...] = field(default=(), repr=False)
@@ -102,7 +102,7 @@ class UsageReport:
 
 
 class UsageReporter:
-    """Keeps the sums of the log up to date for the price of its new bytes."""
+    """Sums the log incrementally: a report reads only the bytes that are new since the last one."""
 
     def __init__(self, context: EngineContext, path: Path) -> None:
         self._context = context
@@ -110,7 +110,10 @@ class UsageReporter:
         self._turn = asyncio.Lock()
 
     async def report(self, query: UsageQuery) -> UsageReport:
-        """The period that ends today. Raises JournalError for a log that cannot be read, StoreError, ValueError."""
+        """The report of the period that ends today.
+
+        Raises JournalError for a log that cannot be read, StoreError, ValueError.
+        """
         if query.days < 1:
             raise ValueError(f"a chart has at least one day, not {query.days}")
         await self._catch_up()
@@ -138,7 +141,7 @@ class UsageReporter:
         )
 
     def close(self) -> None:
-        """Lets go of the log."""
+        """Close the log."""
         self._log.close()
 
     async def _catch_up(self) -> None:
@@ -166,7 +169,7 @@ class UsageReporter:
         return tuple(sum_totals(self._log.totals.day(day)).units for day in days)
 
     async def _flags(self, query: UsageQuery, first: str, today: str, currency: str | None) -> tuple[Flag, ...]:
-        """Always by task: a task is what a person can change."""
+        """Find unusual days, always by task: a task is what a person can change."""
         by_task = UsageQuery(days=query.days, measure=query.measure, group=Group.TASK)
         bars = _bars(self._log.totals.buckets(_earlier(first, LOOK_BACK), today), by_task, currency)
         least = LEAST_RISE if query.measure is Measure.UNITS else 0
@@ -207,7 +210,7 @@ def _earlier(day: str, days: int) -> str:
 
 
 def _currency(buckets: tuple[Bucket, ...]) -> str | None:
-    """The one most was paid in; several currencies are never added up."""
+    """The currency with the largest cost; costs in several currencies are never added up."""
     known = dict(sum_totals(buckets).cost)
     return max(known, key=lambda name: (known[name], name)) if known else None
 

@@ -1,4 +1,7 @@
-"""Which date a launch is for: made from the instant that was due or from the day by hand, never from now at a retry."""
+"""The times of a cron schedule, in the zone of its task, and the date of a launch.
+
+A date comes from the scheduled time that is due, or from the day of a launch by hand; a retry keeps the date it has.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from console.domain.task import Task
 
 SECOND = timedelta(seconds=1)
 LONGEST_FOLD = timedelta(hours=3)
-"""No zone sets its clocks back by more. Looking back begins this much later, so that no hour is taken for its twin."""
+"""No zone sets its clocks back by more. A search backwards starts this much later: no repeated hour is missed."""
 
 
 def zone_of(task: Task) -> ZoneInfo:
@@ -28,7 +31,7 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def latest_time(task: Task, now: datetime) -> datetime | None:
-    """The latest instant of the schedule at or before `now` (aware), in UTC; None without a schedule."""
+    """The latest scheduled time at or before `now` (aware), in UTC; None without a schedule."""
     if task.schedule is None:
         return None
     start = now.astimezone(UTC) + LONGEST_FOLD
@@ -37,30 +40,31 @@ def latest_time(task: Task, now: datetime) -> datetime | None:
         for instant in CronSim(task.schedule, start.astimezone(zone_of(task)), reverse=True)
         if (each := instant.astimezone(UTC)) <= now
     )
-    # Backwards the library loses what it loses forwards, and there it is made good.
+    # Backwards the library misses the times that `times_after` adds; so the last hours are read forwards again.
     since = takewhile(lambda instant: instant <= now, times_after(task, found - LONGEST_FOLD))
     return max(since, default=found)
 
 
 def times_after(task: Task, after: datetime) -> Iterator[datetime]:
-    """Every instant of the schedule after `after` (aware), in UTC and rising; none without a schedule.
+    """The scheduled times after `after` (aware), in UTC and ascending; none without a schedule.
 
-    Of fixed hours the library knows the wall clock only: asked in the second turn of a repeated hour it tells what
-    was due in the first, and of two times that a change leaves out it makes the same instant twice.
+    cronsim knows fixed hours by the wall clock only: asked within the second pass of a repeated hour it returns times
+    of the first pass, and it maps two wall-clock times that a change skips to the same time. Both are dropped here.
     """
     if task.schedule is None:
         return
     latest = after.astimezone(UTC)
-    for instant in _told(task.schedule, zone_of(task), latest):
-        if instant > latest:
-            latest = instant
-            yield instant
+    for time in _from_library(task.schedule, zone_of(task), latest):
+        if time > latest:
+            latest = time
+            yield time
 
 
-def _told(schedule: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """What the library tells, in UTC, since within one zone the two turns of a repeated hour compare as equal.
+def _from_library(schedule: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """The times that cronsim returns, in UTC: within one zone the two passes of a repeated hour compare as equal.
 
-    It goes by whole hours and loses its way where the clocks change by half of one: there each minute is asked for.
+    cronsim steps by whole hours and goes wrong where the clocks change by half an hour (Lord Howe Island); there each
+    minute of the next hour is asked for.
     """
     while True:
         coming = CronSim(schedule, after.astimezone(zone))
@@ -75,7 +79,7 @@ def _told(schedule: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
 
 
 def _broken_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetime | None:
-    """The first instant after a change by no whole hour between two instants; None where there is none."""
+    """The first second after a clock change by other than whole hours between two times; None where there is none."""
     offset = before.astimezone(zone).utcoffset() or timedelta()
     if not (offset - (after.astimezone(zone).utcoffset() or timedelta())) % timedelta(hours=1):
         return None
@@ -89,12 +93,12 @@ def _broken_change(zone: ZoneInfo, before: datetime, after: datetime) -> datetim
 
 
 def next_times(task: Task, now: datetime, count: int) -> tuple[datetime, ...]:
-    """The next `count` instants after `now` (aware), in UTC; empty without a schedule."""
+    """The next `count` scheduled times after `now` (aware), in UTC; empty without a schedule."""
     return tuple(islice(times_after(task, now), count))
 
 
 def date_for(task: Task, now: datetime, *, scheduled: bool) -> str:
-    """The date of a launch now: of the latest due instant where a schedule asks, of now where a person does."""
+    """The date of a launch now: of the latest scheduled time for a scheduled launch, of today for one by hand."""
     due = latest_time(task, now) if scheduled else None
     instant = due or now
     if task.window == "slot":
