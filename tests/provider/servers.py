@@ -54,6 +54,19 @@ async def until_the_client_leaves(reader: asyncio.StreamReader) -> None:
             pass
 
 
+_RESERVED: list[socket.socket] = []
+"""Bound and not listening, until the end of the process."""
+
+
+def refusing_port() -> int:
+    """Return a port that refuses connections, and that no server of another test can get meanwhile."""
+    reserved = socket.socket()
+    reserved.bind(("127.0.0.1", 0))
+    _RESERVED.append(reserved)
+    port: int = reserved.getsockname()[1]
+    return port
+
+
 @asynccontextmanager
 async def serving(behaviour: Behaviour) -> AsyncIterator[Heard]:
     """Run a server on a loopback port that handles each connection with `behaviour`."""

@@ -23,7 +23,7 @@ from console.provider.http.clients import KeyedTransport
 from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
-from tests.provider.test_network import FAULTS, free_port
+from tests.provider.test_network import FAULTS
 from tests.waiting import until
 
 CANARIES = (KEY, PROMPT, KEY[4:20], PROMPT[:30])
@@ -91,7 +91,7 @@ async def test_no_failure_shows_them(fault: str, call: str, caplog: pytest.LogCa
     caplog.set_level(logging.DEBUG)
     behaviour = _tattle if fault == "tattle" else FAULTS.get(fault, FAULTS["silent"])
     async with servers.serving(behaviour) as server:
-        url = f"http://127.0.0.1:{free_port()}" if fault == "refused" else server.url
+        url = f"http://127.0.0.1:{servers.refusing_port()}" if fault == "refused" else server.url
         one = adapter(url, create_s=0.2, call_s=0.2)
         if call == "create":
             outcome = await one.create(order())

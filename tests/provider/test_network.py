@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from asyncio import StreamReader as Reader
 from asyncio import StreamWriter as Writer
@@ -143,15 +142,8 @@ async def test_each_fault_of_another_call_is_unavailable(fault: str, call: str) 
         await one.aclose()
 
 
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
-
-
 async def test_a_refused_connection_was_not_sent() -> None:
-    one = adapter(f"http://127.0.0.1:{free_port()}")
+    one = adapter(f"http://127.0.0.1:{servers.refusing_port()}")
     assert isinstance(await one.create(order()), NotSent)
     with pytest.raises(Unreachable):
         await one.get("v1_Chd")
@@ -237,7 +229,7 @@ async def test_a_proxy_that_refuses_the_tunnel_proves_that_nothing_was_sent(stat
 
 
 async def test_a_proxy_that_is_not_there_proves_that_nothing_was_sent() -> None:
-    assert isinstance(await through(f"http://127.0.0.1:{free_port()}").create(order()), NotSent)
+    assert isinstance(await through(f"http://127.0.0.1:{servers.refusing_port()}").create(order()), NotSent)
 
 
 async def test_a_service_on_loopback_is_reached_without_the_proxy() -> None:
