@@ -311,8 +311,14 @@ class Operations:
         return run
 
     async def _unconfirmed(self, run_id: RunId, reason: str) -> Run:
+        """The run that a person resolves. One whose launcher hangs past its limit becomes unconfirmed first."""
         require_reason(reason)
         run = await self._run(run_id)
+        now = self._context.clock.now()
+        overdue = run.sent is not None and now.since(run.sent) >= run.limits.max_ms
+        if run.state is State.SENDING and overdue and run.id not in self._supervisor.guarded:
+            why = "the process that launched it does not come to an end"
+            run = await self._context.store.runs.record_unconfirmed(run, why=why, now=now)
         if run.state is not State.UNCONFIRMED:
             raise OperationRefused(f"run {run_id} is {run.state}: only an unconfirmed run is settled by hand")
         return run

@@ -11,6 +11,7 @@ import pytest
 from console.domain.run import Outcome, Run, State, StopReason
 from console.domain.usage import Usage
 from console.engine.clock import SystemClock
+from console.engine.errors import OperationRefused
 from console.engine.models import LaunchKind, LaunchRequest
 from console.engine.ownership import OwnerLock
 from console.engine.settings import ProcessKind
@@ -198,3 +199,23 @@ async def test_a_short_command_leaves_what_it_launches_to_an_engine(tmp_path: Pa
     async with engine_harness(tmp_path, provider) as here:
         await here.reaches(run.id, State.RUNNING)
     assert len(provider.orders) == 1
+
+
+async def test_a_launch_that_hangs_past_its_limit_loses_its_sandbox_and_can_be_settled(tmp_path: Path) -> None:
+    """Its process lives and hangs in the middle of the launch; nobody else knows what came of it."""
+    provider, clock = FakeProvider(spent), ManualClock()
+    provider.hold_create.clear()
+    async with engine_harness(tmp_path, provider, clock=clock) as hanging:
+        run_id = (await hanging.launch()).run.id
+        run = await hanging.reaches(run_id, State.SENDING)
+        async with engine_harness(tmp_path, provider, clock=clock) as other:
+            with pytest.raises(OperationRefused, match="only an unconfirmed run"):
+                await other.engine.operations.settle_not_launched(run_id, by=BY, reason="too early")
+            clock.advance(76)
+            await until(lambda: run.sandbox_id in provider.deleted)
+            settled = await other.engine.operations.settle_not_launched(run_id, by=BY, reason="looked")
+            assert settled.outcome is Outcome.NOT_SENT
+        provider.hold_create.set()
+        await until(lambda: not hanging.engine.guarded)
+        assert (await hanging.run(run_id)).outcome is Outcome.NOT_SENT, "its late answer changes nothing"
+        await until(lambda: all(agent.cancels for agent in provider.agents.values()))

@@ -16,6 +16,7 @@ from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
+from console.engine.run.cancel import try_cancel
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.engine.tasks import describe
 from console.journal.log_files import JournalError
@@ -227,6 +228,7 @@ class Launcher:
         try:
             self.run = await store(self.run)
         except (StaleRun, OwnershipLost):
+            await self._cancel_unwanted(launched)
             raise
         except Exception as error:
             # It runs, whatever the store says: it is monitored from here on, and recorded later.
@@ -239,6 +241,12 @@ class Launcher:
                 is_stored=lambda row: row.remote_id == launched.remote_id,
             )
             self._unstored.append(change)
+
+    async def _cancel_unwanted(self, launched: Launched) -> None:
+        """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
+        row = await self._context.store.runs.get(self.run.id)
+        if row is not None and row.state is State.ENDED and row.remote_id is None:
+            await try_cancel(self._context, replace(row, remote_id=launched.remote_id))
 
     async def _again(self, why: str, waits: list[float], retry_after_s: float | None) -> None:
         """Back to claimed and a wait, or the end: where the tries are used up, or the next one would be too late."""
