@@ -1,4 +1,4 @@
-"""A store of its own for every test, in a folder that only this test knows."""
+"""Fixtures: a store of its own for every test."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.store.harness import StoreHarness, open_harness
 
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder as first use leaves it, made once: making one waits for the disk many times."""
+    """A new state folder, created once because creating one waits for the disk many times."""
     folder = tmp_path_factory.mktemp("fresh") / "state"
 
     async def make() -> None:
@@ -29,13 +29,13 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where a state folder can be made."""
+    """The path of a state folder that does not exist yet."""
     return tmp_path / "state"
 
 
 @pytest.fixture
 async def harness(fresh: Path, folder: Path) -> AsyncIterator[StoreHarness]:
-    """An open store and its clock."""
+    """An open store with a manual clock."""
     shutil.copytree(fresh, folder)
     opened = await open_harness(folder)
     yield opened

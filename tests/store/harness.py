@@ -1,4 +1,4 @@
-"""Builds orders and takes runs to a state, for tests of the store. Every default is what a valid config would give."""
+"""A harness that claims runs and brings them to a state, for tests of the store. The defaults are a valid config."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ RULES = RolloutRules()
 
 
 def a_task(name: str = "report", **changes: Any) -> Task:
-    """A task; `changes` go over the defaults."""
+    """Return a task; `changes` replace its defaults."""
     rails = Guardrails(max_ms=600_000, budget=BUDGET)
     values: dict[str, Any] = {"target": name, "prompt": "Look.", "agent": "agent-1", "model": "model-1"}
     return Task(**{"name": name, "type": "report", "guardrails": rails, **values, **changes})
 
 
 def limits_of(task: Task) -> Limits:
-    """The limits of a launch of `task` now."""
+    """Return the limits of a launch of `task`."""
     rails = task.guardrails
     return Limits(
         max_ms=rails.max_ms,
@@ -55,7 +55,7 @@ _TERMS = frozenset(field.name for field in fields(LaunchTerms))
 
 @dataclass(slots=True)
 class StoreHarness:
-    """A store with a clock in the hand of the test, and the way of a run in single steps."""
+    """A store with a manual clock, and methods that bring a run to each state."""
 
     store: Store
     clock: ManualClock
@@ -65,7 +65,7 @@ class StoreHarness:
 
     @property
     def now(self) -> Timestamp:
-        """What the clock shows."""
+        """The time of the manual clock."""
         return self.clock.now()
 
     def launch_of(
@@ -94,45 +94,45 @@ class StoreHarness:
         return await self.store.claims.claim(*self.launch_of(task, **changes), self.now)
 
     async def claimed(self, task: Task | None = None, **changes: Any) -> Run:
-        """A run that has its key."""
+        """Return a claimed run."""
         answer = await self.claim(task, **changes)
         assert answer.kind is LaunchKind.LAUNCHED, answer
         return answer.run
 
     async def proposed(self, task: Task | None = None, **changes: Any) -> Run:
-        """A proposal; the task is put at semi first."""
+        """Return a proposal; the task is moved to the stage semi first."""
         await self.at_stage(Stage.SEMI, task)
         answer = await self.claim(task, scheduled=True, **changes)
         assert answer.kind is LaunchKind.PROPOSED, answer
         return answer.run
 
     async def sending(self, task: Task | None = None, **changes: Any) -> Run:
-        """A run whose POST may have left."""
+        """Return a run that is being sent."""
         return await self.store.runs.mark_sending(await self.claimed(task, **changes), self.now)
 
     async def running(self, task: Task | None = None, **changes: Any) -> Run:
-        """A run the provider gave an id."""
+        """Return a run with a remote id."""
         run = await self.sending(task, **changes)
         return await self.launch(run)
 
     async def launch(self, run: Run) -> Run:
-        """`run`, which is sending, gets an id."""
+        """Give a run that is being sent a remote id."""
         return await self.store.runs.record_launched(
             run, remote_id=f"remote-{run.id}", status="in_progress", sandbox_id=None, now=self.now
         )
 
     async def stopping(self, task: Task | None = None, **changes: Any) -> Run:
-        """A run somebody wants to end."""
+        """Return a run with a stop request."""
         run = await self.running(task, **changes)
         return await self.store.runs.request_stop(run.id, reason=StopReason.OPERATOR, by=BY, now=self.now)
 
     async def unconfirmed(self, task: Task | None = None, **changes: Any) -> Run:
-        """A run of which nobody knows."""
+        """Return an unconfirmed run."""
         run = await self.sending(task, **changes)
         return await self.store.runs.record_unconfirmed(run, why="no answer", now=self.now)
 
     async def ended(self, outcome: Outcome, task: Task | None = None, *, used: int = 1_000, **changes: Any) -> Run:
-        """A run that ended so, by the way that leads there."""
+        """Return a run that ended with this outcome, through the states that lead there."""
         runs = self.store.runs
         match outcome:
             case Outcome.NOT_SENT:
@@ -154,51 +154,51 @@ class StoreHarness:
                 return await self.settle(await self.running(task, **changes), outcome, used=used)
 
     async def settle(self, run: Run, outcome: Outcome = Outcome.OK, *, used: int = 1_000, **changes: Any) -> Run:
-        """`run`, ended by the provider."""
+        """End the run as the provider would."""
         ending = RunResult(outcome=outcome, usage=Usage(total=used * 10), used=used, usage_known=True, elapsed_ms=5_000)
         return await self.store.runs.settle(run, replace(ending, **changes), self.now)
 
     async def at_stage(self, stage: Stage, task: Task | None = None) -> None:
-        """The task climbs or descends to `stage`, rung by rung."""
+        """Change the stage of the task step by step to `stage`."""
         name = (task or self.task).name
         while (before := await self.store.stages.stage(name)) is not stage:
             step = Stage(before + 1) if stage > before else Stage(before - 1)
             await self.store.stages.change(name, step, by=BY, reason="test", forced=True, evidence={}, now=self.now)
 
     async def cap_usage(self, cap: str, task: Task | None = None) -> CapUsage:
-        """How full that cap is."""
+        """Return the usage of one cap."""
         cap_usages = await self.store.ledger.cap_usages(self.caps, self.now, task or self.task)
         return next(cap_usage for cap_usage in cap_usages if cap_usage.cap == cap)
 
     async def records(self) -> tuple[LogRecord, ...]:
-        """Every log record so far."""
+        """Return all log records."""
         return await self.store.outbox.all_records(limit=10_000)
 
     async def kinds(self, run: Run) -> list[str]:
-        """What happened to the run, in order."""
+        """Return the kinds of the run's events, in order."""
         return [event.kind for event in await self.store.runs.timeline(run.id)]
 
     async def sends(self, run: Run) -> list[str]:
-        """The verdicts of the tries of its POST, in order."""
+        """Return the verdicts of the run's sends, in order."""
         sql = "select verdict from sends where run_id = ? order by n"
         rows = await self.store.database.read(lambda tx: tx.execute_fetchall(sql, (run.id,)))
         return [row["verdict"] for row in rows]
 
     async def hold(self, run: Run) -> tuple[str, int | None] | None:
-        """State and settled amount of its hold; None where it never took one."""
+        """Return state and settled amount of the run's hold, or None if it has none."""
         sql = "select state, settled from holds where run_id = ?"
         rows = list(await self.store.database.read(lambda tx: tx.execute_fetchall(sql, (run.id,))))
         return (rows[0]["state"], rows[0]["settled"]) if rows else None
 
     async def run(self, run: Run) -> Run:
-        """The row as it is now."""
+        """Return the run as it is stored now."""
         row = await self.store.runs.get(run.id)
         assert row is not None
         return row
 
 
 async def open_harness(folder: Path, clock: ManualClock | None = None, **options: Any) -> StoreHarness:
-    """A bench on the store of `folder`, with a clock of its own unless given."""
+    """Open the store of `folder` in a harness, with a manual clock of its own unless one is given."""
     clock = clock or ManualClock()
     return StoreHarness(await Store.open(folder, now=clock.now(), **options), clock)
 
@@ -207,7 +207,7 @@ OPEN_STATES = (State.CLAIMED, State.SENDING, State.RUNNING, State.STOPPING, Stat
 
 
 async def run_in(harness: StoreHarness, state: State) -> Run:
-    """A run in that open state."""
+    """Return a run in that state."""
     return await {
         State.CLAIMED: harness.claimed,
         State.SENDING: harness.sending,

@@ -1,4 +1,4 @@
-"""What the racing processes do. A module of its own: each of them imports it by name."""
+"""The work of the racing processes; a module of its own, because each process imports it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from console.domain.limits import Caps
 from tests.store.harness import CAPS, a_task, open_harness
 
 FREE = replace(CAPS, daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None)
-"""No cap at all: only the key decides."""
+"""No caps: only the key decides."""
 
 Answers = list[tuple[str, str, str]]
-"""Key, answer, run id."""
+"""Key, kind of result, and run id."""
 
 
 def claim_all(folder: Path, targets: Sequence[str], caps: Caps, seed: int, start: Barrier, out: Queue[Answers]) -> None:
-    """Claims the key of every target once, in an order of its own: in the same order one process wins them all."""
+    """Claim the key of every target once, in random order: in the same order one process would win them all."""
     out.put(asyncio.run(_claim_all(folder, random.Random(seed).sample(targets, len(targets)), caps, start)))
 
 
@@ -43,7 +43,7 @@ async def _claim_all(folder: Path, targets: Sequence[str], caps: Caps, start: Ba
 
 
 def check_then_insert(database: Path, keys: Sequence[str], start: Barrier, out: Queue[Answers]) -> None:
-    """What everybody writes first: look whether the key is taken, and if not, take it. The control that must fail."""
+    """Check whether the key is taken and then insert it: the naive way, which must launch twice."""
     answers = []
     with closing(sqlite3.connect(database, timeout=60, isolation_level=None)) as connection:
         for key in keys:

@@ -1,4 +1,4 @@
-"""First use makes the store, once, however many come at a time. What is not this folder's store is refused."""
+"""The first use creates the store once, however many processes come at a time; a wrong or damaged one is refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MAKERS = 6
 
 
 async def _made(folder: Path) -> str:
-    """Makes the store; gives its id."""
+    """Create the store and return its id."""
     store = await Store.open(folder, now=NOW)
     held = await store.controls.meta_get("state_id")
     await store.close()
@@ -44,13 +44,13 @@ async def _made(folder: Path) -> str:
 
 
 def _empty(folder: Path) -> Path:
-    """A state folder with nothing in it."""
+    """Create an empty state folder."""
     folder.mkdir(mode=0o700)
     return folder
 
 
 def _names(folder: Path) -> set[str]:
-    """What lies in the folder; nothing where there is none."""
+    """Return the names in the folder; none if it does not exist."""
     return {path.name for path in folder.iterdir()} if folder.exists() else set()
 
 
@@ -108,7 +108,7 @@ async def test_a_lost_database_is_not_made_anew(folder: Path) -> None:
 
 
 async def test_an_emptied_database_is_not_filled_anew(folder: Path) -> None:
-    """It would be a store in which no key was ever taken."""
+    """A new store would know none of the keys that were taken."""
     await _made(folder)
     (folder / "nightdesk.db").write_bytes(b"")
     with pytest.raises(StoreMissing, match="empty"):
@@ -265,7 +265,7 @@ def test_step_by_step_ends_where_all_at_once_does(empty: sqlite3.Connection) -> 
         assert _schema(empty) == _schema(fresh)
 
 
-def test_the_packaged_steps_are_numbered_and_say_why() -> None:
+def test_the_migrations_are_numbered_and_begin_with_a_comment() -> None:
     for number, step in enumerate(packaged_migrations(), start=1):
         assert step.number == number
         assert step.script.startswith("-- ")
@@ -305,7 +305,7 @@ def test_text_in_japanese_that_was_indexed_as_one_word_is_indexed_again(empty: s
 
 
 def test_two_that_migrate_at_once_do_each_step_once(tmp_path: Path) -> None:
-    """The second one has read version 0 before the first began."""
+    """The second process has read version 0 before the first one began."""
     path = tmp_path / "some.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as first:
         with closing(sqlite3.connect(path, isolation_level=None)) as second:

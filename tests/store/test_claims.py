@@ -1,4 +1,4 @@
-"""One transaction judges pause, key, stage and caps, and takes key and hold; its answer is on disk, with its line."""
+"""Claims: one transaction checks kill switch, key, stage and caps, and stores its result with a log record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.store.harness import BUDGET, BY, CAPS, OWNER, StoreHarness, a_task
 NEEDS_RERUN = (Outcome.FAILED, Outcome.INCOMPLETE, Outcome.BUDGET, Outcome.TIMEOUT, Outcome.CANCELLED)
 
 
-async def test_a_claim_takes_key_and_hold_and_says_who_has_it(harness: StoreHarness) -> None:
+async def test_a_claim_takes_key_and_hold_and_records_owner_and_user(harness: StoreHarness) -> None:
     request, terms = harness.launch_of()
     answer = await harness.store.claims.claim(request, terms, harness.now)
     run = answer.run
@@ -34,7 +34,7 @@ async def test_a_claim_takes_key_and_hold_and_says_who_has_it(harness: StoreHarn
     assert await harness.records() == ()
 
 
-async def test_the_second_taker_is_skipped_and_told_which_run_has_the_key(harness: StoreHarness) -> None:
+async def test_the_second_claim_is_skipped_and_names_the_run_that_has_the_key(harness: StoreHarness) -> None:
     first = await harness.claimed()
     answer = await harness.claim()
     assert answer.kind is LaunchKind.SKIPPED
@@ -106,14 +106,14 @@ async def test_a_rerun_with_another_fingerprint_records_the_difference(harness: 
     assert claimed.detail["why"] == "new model"
 
 
-async def test_unconfirmed_blocks_everybody(harness: StoreHarness) -> None:
+async def test_an_unconfirmed_run_blocks_every_launch_of_its_key(harness: StoreHarness) -> None:
     held = await harness.unconfirmed()
     answer = await harness.claim(rerun=True, reason="please")
     assert answer.refusal is not None
     assert (answer.refusal.kind, answer.holder) == (RefusalKind.KEY_HELD, held)
 
 
-async def test_pause_is_judged_before_anything_else(harness: StoreHarness) -> None:
+async def test_the_kill_switch_is_checked_first(harness: StoreHarness) -> None:
     await harness.ended(Outcome.OK)
     await harness.store.controls.pause(by="anna", now=harness.now)
     answer = await harness.claim()
@@ -137,12 +137,14 @@ async def test_the_stage_decides_what_a_schedule_may(harness: StoreHarness) -> N
     assert "waits for approval" in by_hand.refusal.sentence
 
 
-async def test_a_proposal_waits_no_longer_than_the_rules_say(harness: StoreHarness) -> None:
+async def test_a_proposal_expires_at_the_end_of_the_approval_time(harness: StoreHarness) -> None:
     run = await harness.proposed(expires_ms=harness.now.wall_ms + 10 * harness.rules.approval_ms)
     assert run.expires_ms == harness.now.wall_ms + harness.rules.approval_ms
 
 
-async def test_unattended_runs_within_its_window_and_one_rung_lower_while_unconfirmed(harness: StoreHarness) -> None:
+async def test_unattended_launches_within_its_window_and_one_stage_lower_while_unconfirmed(
+    harness: StoreHarness,
+) -> None:
     await harness.at_stage(Stage.UNATTENDED)
     window = harness.now.wall_ms + 7_200_000
     run = await harness.claimed(scheduled=True, expires_ms=window)
@@ -229,7 +231,7 @@ async def test_a_missed_time_is_an_entry_with_a_log_record(harness: StoreHarness
     assert (await harness.claimed()).attempt == 1
 
 
-async def test_the_index_has_the_last_word_over_a_judge_that_is_wrong(harness: StoreHarness) -> None:
+async def test_the_index_refuses_a_second_run_even_if_the_decision_was_wrong(harness: StoreHarness) -> None:
     def always_free(runs: Sequence[Run], asking: KeyRequest) -> KeyDecision:
         return KeyDecision(answer=KeyDecisionKind.FREE, attempt=len(runs) + 1)
 
@@ -242,7 +244,7 @@ async def test_the_index_has_the_last_word_over_a_judge_that_is_wrong(harness: S
 
 
 async def test_a_cancelled_claim_took_key_and_hold_or_neither(harness: StoreHarness) -> None:
-    """Whoever was cancelled finds out by reading: the run is there with everything, or not at all."""
+    """After a cancellation the run is stored with its hold and events, or not at all."""
     harness.caps, taken = replace(CAPS, daily_runs=None, daily_units=None, concurrent_runs=None), 0
     for turns in range(60):
         request, terms = harness.launch_of(a_task(f"t{turns}"))
@@ -267,8 +269,8 @@ async def test_a_run_id_is_used_once(harness: StoreHarness) -> None:
         await harness.store.claims.claim(*launch, harness.now)
 
 
-async def test_only_the_index_on_keys_means_that_another_launch_was_quicker(harness: StoreHarness) -> None:
-    """Any other refusal of the schema is an error of the store, and nothing is written."""
+async def test_only_the_index_on_keys_turns_a_claim_into_a_skip(harness: StoreHarness) -> None:
+    """Any other refusal of the schema is a StoreError, and nothing is written."""
 
     def first_attempt(runs: Sequence[Run], request: KeyRequest) -> KeyDecision:
         return KeyDecision(answer=KeyDecisionKind.FREE, attempt=1)

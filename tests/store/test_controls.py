@@ -1,4 +1,4 @@
-"""What holds for every process on the state folder, and is logged where it stops or frees launches."""
+"""The kill switch, the registered processes and the values by name."""
 
 from __future__ import annotations
 

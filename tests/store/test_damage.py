@@ -1,4 +1,4 @@
-"""Damaged rows and indexes: every value that cannot be read is StoreDamaged, and stops nothing but what needs it."""
+"""Damaged rows and indexes: a value that cannot be read is StoreDamaged and affects only what needs it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ UNREADABLE = {
 
 
 def _break(folder: Path, assignment: str, run_id: str) -> None:
-    """Write what the rules of the schema forbid, as a flipped byte would."""
+    """Change a run against the constraints of the schema, as a flipped byte can."""
     with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as connection:
         connection.execute("pragma ignore_check_constraints = on")
         for (name,) in connection.execute("select name from sqlite_schema where type = 'trigger'").fetchall():
@@ -103,7 +103,7 @@ async def test_a_page_of_the_history_leaves_out_what_cannot_be_read(harness: Sto
         assert (await harness.store.history.page(HistoryFilter(), limit=2, after=first.after)).runs == (oldest,)
 
 
-async def test_a_batch_of_progress_tells_which_run_cannot_be_read(harness: StoreHarness, folder: Path) -> None:
+async def test_a_batch_of_progress_names_the_run_that_cannot_be_read(harness: StoreHarness, folder: Path) -> None:
     bad, good = await harness.running(a_task("bad")), await harness.running(a_task("good"))
     _break(folder, UNREADABLE["not JSON"], bad.id)
     updates = [ProgressUpdate(run=run, progress=Progress(used=7)) for run in (bad, good)]

@@ -1,4 +1,4 @@
-"""The door: a unit runs whole or not at all, whatever happens to its caller, and never leaves a transaction behind."""
+"""Transactions: a unit of work commits as a whole or not at all, and leaves no transaction or lock behind."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _count(store: Store) -> int:
 
 
 def _others_can_write(folder: Path) -> None:
-    """Raises where a lock was left behind."""
+    """Raise sqlite3.OperationalError if a lock was left behind."""
     with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None, timeout=0)) as other:
         other.execute("begin immediate")
         other.execute("rollback")
@@ -76,7 +76,7 @@ async def test_a_cancelled_caller_leaves_whole_units_and_no_lock(store: Store, f
 
 
 @MODES
-async def test_a_timeout_is_told_only_after_the_unit_has_ended(store: Store) -> None:
+async def test_a_timeout_is_raised_only_after_the_unit_has_ended(store: Store) -> None:
     let_go = asyncio.Event()
 
     async def slow(tx: Transaction) -> None:
@@ -92,7 +92,7 @@ async def test_a_timeout_is_told_only_after_the_unit_has_ended(store: Store) -> 
 
 
 async def test_the_end_of_the_loop_may_cancel_the_unit_itself(store: Store, folder: Path) -> None:
-    """`asyncio.run` cancels every task at its end, the one inside the door too."""
+    """`asyncio.run` cancels all tasks at its end, also the one that runs the unit."""
     for turns in range(40):
         caller = asyncio.create_task(store.database.transaction(_write))
         for _ in range(turns):
@@ -130,7 +130,7 @@ async def test_units_of_many_callers_never_share_a_transaction(store: Store) -> 
 
 @MODES
 async def test_a_read_sees_one_state_of_the_database(store: Store) -> None:
-    """In WAL a write goes on beside it; in DELETE mode the write waits. Neither shows in the middle of a read."""
+    """In WAL mode a write goes on during the read, in DELETE mode it waits; the read sees neither."""
 
     async def twice(tx: Transaction) -> tuple[int, int]:
         first = await tx.execute_fetchall("select count(*) from scratch")
@@ -181,7 +181,7 @@ async def test_a_lock_that_nobody_frees_is_busy_and_nothing_is_written(store: St
 
 @MODES
 async def test_a_caller_may_wait_for_less_time_than_the_store_does(store: Store, folder: Path) -> None:
-    """Only that one transaction is impatient: afterwards the connection waits as long as before."""
+    """After that transaction the connection waits as long as before."""
     began = time.monotonic()
     with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as other:
         other.execute("begin immediate")
@@ -260,7 +260,7 @@ async def test_a_turn_is_not_lost_with_a_caller_that_is_cancelled_while_it_waits
 
 
 def safe_mode_of(store: Store) -> JournalMode:
-    """The journal mode that the store of a test is in, as the test asked for it."""
+    """Return the journal mode of the store."""
     wal = (store.database.folder / "nightdesk.db-wal").exists()
     return JournalMode.WAL if wal else JournalMode.DELETE
 
@@ -277,7 +277,7 @@ async def test_a_full_disk_undoes_the_unit_and_the_store_goes_on(store: Store) -
     assert await _count(store) == 0
 
 
-async def test_the_schema_refusing_a_row_is_told_apart_from_a_broken_store(store: Store) -> None:
+async def test_a_row_refused_by_the_schema_is_not_a_broken_store(store: Store) -> None:
     with pytest.raises(StoreRefused):
         await store.database.transaction(lambda tx: tx.execute_fetchall("insert into scratch (n) values ('12abc')"))
 
@@ -291,10 +291,8 @@ async def test_a_text_that_is_not_utf8_is_damage(store: Store) -> None:
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
-async def test_a_database_that_goes_while_it_is_open_is_missed_at_the_next_write(
-    store: Store, folder: Path, how: str
-) -> None:
-    """SQLite would write on into a file without a name, and every key taken there would be forgotten."""
+async def test_a_database_removed_while_open_is_noticed_at_the_next_write(store: Store, folder: Path, how: str) -> None:
+    """SQLite would go on writing to a deleted file, and the keys taken there would be lost."""
     database = folder / "nightdesk.db"
     database.rename(folder / "elsewhere.db")
     if how == "replaced":

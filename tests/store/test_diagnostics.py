@@ -73,7 +73,7 @@ def _connect(folder: Path) -> sqlite3.Connection:
 
 
 async def test_a_copy_lets_others_write_after_each_step(harness: StoreHarness, folder: Path, tmp_path: Path) -> None:
-    """The writer does not wait at all; the copy starts anew when it wrote, and is complete in the end."""
+    """A writer that does not wait succeeds after every step; the copy starts anew and is complete in the end."""
     await harness.ended(Outcome.OK)
     steps = 0
 

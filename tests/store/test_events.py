@@ -1,4 +1,4 @@
-"""Every log record waits until it is marked, in gap-free order, and can be had again from the first to the last."""
+"""Log records wait in the outbox until they are marked, without gaps, and can all be read again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_numbers_have_no_gaps_whatever_is_written_at_a_time(harness: Store
     assert [record.ev for record in await harness.records()] == list(range(1, 13))
 
 
-async def test_hostile_values_come_back_and_stand_in_one_line(harness: StoreHarness) -> None:
+async def test_hostile_values_survive_and_stay_in_one_line(harness: StoreHarness) -> None:
     hostile = 'a"b\\\n\x1b]0;x\x07 \ud800 \u2028 end=00000000'
     await harness.store.runs.note(event="stall", fields={"by": hostile}, run=None, now=harness.now)
     (record,) = await harness.store.outbox.unlogged()

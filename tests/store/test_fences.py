@@ -1,4 +1,4 @@
-"""A write that believes something old changes nothing: an old owner, fence or state is told so, in every call."""
+"""Every write with an outdated owner, fence or state raises StaleRun and changes nothing."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ WRITES: dict[str, tuple[State, Write]] = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-async def test_whoever_lost_the_run_writes_nothing(harness: StoreHarness, name: str) -> None:
+async def test_an_owner_that_lost_the_run_writes_nothing(harness: StoreHarness, name: str) -> None:
     state, write = WRITES[name]
     run = await run_in(harness, state)
     taken = await harness.store.runs.take_over(run, owner="owner-2", now=harness.now)
@@ -69,7 +69,7 @@ async def test_whoever_lost_the_run_writes_nothing(harness: StoreHarness, name: 
 
 @pytest.mark.parametrize("name", WRITES)
 async def test_no_write_is_done_twice(harness: StoreHarness, name: str) -> None:
-    """After the first one the row is no longer what the second believes; figures and sandboxes may be told again."""
+    """The second write raises StaleRun, except for progress and sandboxes, which may be stored again."""
     state, write = WRITES[name]
     run = await run_in(harness, state)
     await write(harness.store.runs, run, harness.now)
@@ -81,7 +81,7 @@ async def test_no_write_is_done_twice(harness: StoreHarness, name: str) -> None:
     assert (await harness.run(run), await harness.hold(run), await harness.records()) == after
 
 
-async def test_of_two_that_take_over_one_is_told_that_it_was_slower(harness: StoreHarness) -> None:
+async def test_of_two_processes_that_take_over_one_gets_nothing(harness: StoreHarness) -> None:
     run = await harness.running()
     first = await harness.store.runs.take_over(run, owner="owner-2", now=harness.now)
     second = await harness.store.runs.take_over(run, owner="owner-3", now=harness.now)
@@ -90,7 +90,7 @@ async def test_of_two_that_take_over_one_is_told_that_it_was_slower(harness: Sto
     assert (await harness.kinds(run))[-1] == "taken_over"
 
 
-async def test_a_stop_needs_no_fence_but_moves_the_state_under_the_owner(harness: StoreHarness) -> None:
+async def test_a_stop_needs_no_fence_and_changes_the_state_for_the_owner(harness: StoreHarness) -> None:
     run = await harness.running()
     await harness.store.runs.request_stop(run.id, reason=StopReason.OPERATOR, by=BY, now=harness.now)
     with pytest.raises(StaleRun, match="no longer running"):

@@ -1,4 +1,4 @@
-"""The state folder is ours alone, on this disk, and never silently empty. What is not so is refused in one line."""
+"""A state folder that others may use, that is not local or that is incomplete is refused with one line."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from console.store.files import (
 from tests.store.unprivileged import as_nobody
 
 OTHERS = 65534
-"""Some uid that is not ours."""
+"""The uid of another user."""
 
 
 def mode(path: Path) -> int:
-    """The permission bits."""
+    """Return the permission bits."""
     return stat.S_IMODE(path.lstat().st_mode)
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o277])
-def test_a_new_folder_is_ours_alone_whatever_the_umask(tmp_path: Path, umask: int) -> None:
+def test_a_new_folder_has_mode_0700_whatever_the_umask(tmp_path: Path, umask: int) -> None:
     before = os.umask(umask)
     try:
         make_folder(tmp_path / "state")
@@ -45,7 +45,7 @@ def test_a_new_folder_is_ours_alone_whatever_the_umask(tmp_path: Path, umask: in
     assert mode(tmp_path / "state" / "file") == 0o600
 
 
-def test_an_empty_folder_of_ours_is_closed_to_others(tmp_path: Path) -> None:
+def test_an_empty_folder_of_this_user_gets_mode_0700(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o755)
     make_folder(folder)
@@ -141,7 +141,7 @@ def test_one_process_at_a_time_makes_a_store(tmp_path: Path) -> None:
         pass
 
 
-def test_an_errno_is_told_as_what_it_means(tmp_path: Path) -> None:
+def test_an_errno_becomes_the_right_store_error(tmp_path: Path) -> None:
     import errno
 
     assert isinstance(write_error(OSError(errno.ENOSPC, "No space left"), tmp_path), StoreFull)
@@ -152,7 +152,7 @@ def test_an_errno_is_told_as_what_it_means(tmp_path: Path) -> None:
 
 
 def test_an_ordinary_user_makes_a_store_that_only_they_can_read(tmp_path: Path) -> None:
-    """As root every mode looks right: the folder is made and used by a process without privileges."""
+    """Permissions do not restrict root, so an unprivileged process creates and uses the folder."""
     done = as_nobody(
         tmp_path,
         """
@@ -216,7 +216,7 @@ def test_the_deepest_and_latest_mount_holds_the_path(path: str, kind: str) -> No
     assert file_system_of(MOUNTS, path) == kind
 
 
-def test_a_list_without_the_path_says_nothing() -> None:
+def test_a_list_without_the_path_has_no_answer() -> None:
     assert file_system_of("", "/state") is None
     assert file_system_of("31 30 0:31 / /home rw - xfs /dev/vdb rw", "/state") is None
 

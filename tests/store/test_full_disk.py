@@ -1,4 +1,4 @@
-"""A disk that really runs full: the write that did not fit is undone, all before it stays, and room brings it back."""
+"""A disk that really runs full: the write that did not fit is undone, and with free space the store goes on."""
 
 from __future__ import annotations
 

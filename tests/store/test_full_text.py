@@ -1,4 +1,4 @@
-"""Property: however a search is said to the index, it finds what the plain prefix query finds."""
+"""A search finds what the plain prefix query finds, whatever query is made of it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_a_search_by_terms_finds_what_the_prefixes_find(harness: StoreHarn
 
 
 async def hits(harness: StoreHarness, text: str, *, by_terms: bool) -> list[int]:
-    """Row ids, by the query that is made from the terms or by the prefixes."""
+    """Return the row numbers found by the query made of whole words, or by the plain prefix query."""
 
     async def unit(tx: Transaction) -> list[int]:
         words = await match_words(tx, text) if by_terms else match_text(text)
@@ -160,7 +160,7 @@ said = st.text(st.sampled_from(LETTERS), max_size=12) | st.text(max_size=8)
 @example(notes=["error", "terror", "er ror", "e\u0301rror", "x/error", "\0error", "ERRORS"], text="error")
 @example(notes=["acme/site", "acme site", "acme-sit", "xacme/si", "acme", "site acme"], text="acme/si")
 @example(notes=["a b", "b a", "ab", "a"], text="a b")
-def test_a_row_judged_by_its_text_is_a_hit_where_the_index_says_so(notes: list[str], text: str) -> None:
+def test_the_condition_on_a_row_agrees_with_the_index(notes: list[str], text: str) -> None:
     with closing(sqlite3.connect(":memory:")) as db:
         db.execute("create table runs (seq integer primary key, task, target, key, note, result)")
         db.execute(
@@ -183,7 +183,7 @@ def test_a_row_judged_by_its_text_is_a_hit_where_the_index_says_so(notes: list[s
 
 
 async def all_of(history: History, wanted: HistoryFilter) -> list[str]:
-    """The tasks, page by page."""
+    """Return the tasks of all pages."""
     seen: list[str] = []
     page = await history.page(wanted, limit=1)
     while True:

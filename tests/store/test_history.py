@@ -1,4 +1,4 @@
-"""Pages of all that was: complete, in one order, by any filter, with no search text taken for a query."""
+"""Pages of the history are complete and in one order, with any filter and any search text."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_every_filter_alone_and_together(harness: StoreHarness) -> None:
     assert await _ids(harness, both) == [skipped.id]
 
 
-async def test_text_finds_words_by_their_beginning_in_what_the_run_left(harness: StoreHarness) -> None:
+async def test_a_search_finds_words_by_their_beginning_in_every_text_of_a_run(harness: StoreHarness) -> None:
     wrote = await harness.settle(
         await harness.running(), result="Three errors in checkout.py, two fixed", note="draft 7"
     )
@@ -171,7 +171,7 @@ async def test_folded_shows_the_newest_attempt_of_a_key_and_every_skip(harness: 
 async def test_every_filter_walks_an_index_in_the_order_that_is_shown(
     harness: StoreHarness, wanted: HistoryFilter
 ) -> None:
-    """A scan or a sort would read a million rows to show fifty."""
+    """Scanning or sorting would read a million rows to show fifty."""
     where, parameters = _where(wanted)
     sql = f"explain query plan {SELECT_PAGE.format(columns='runs.*', where=where)}"
     plan = [

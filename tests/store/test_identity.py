@@ -23,7 +23,7 @@ HERE = DatabasePlace(inode=7, device=1, folder="/state", machine="m")
 
 @asynccontextmanager
 async def opened(folder: Path, like: StoreHarness) -> AsyncIterator[StoreHarness]:
-    """Another state folder, under the same clock."""
+    """Open another state folder with the same clock."""
     store = await Store.open(folder, now=like.now)
     try:
         yield StoreHarness(store, like.clock)
@@ -107,7 +107,7 @@ async def test_a_recorded_place_that_cannot_be_read_is_damage(harness: StoreHarn
     ],
 )
 def test_when_two_places_are_the_same_file(now: DatabasePlace, same: bool) -> None:
-    """A new start of the system may renumber devices; a file is never recognised by its device alone."""
+    """A restart of the system may renumber devices, so the device alone does not decide."""
     assert now.is_same_file(HERE) is same
 
 

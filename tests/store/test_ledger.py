@@ -1,4 +1,4 @@
-"""The books: held before it is spent, spent as it was, freed when the window ends, and raised only for one window."""
+"""Holds, spending and caps: what is held, spent and freed, and how a cap is raised for one window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the store puts into a line: nothing that was not told, and nothing that the log would refuse later."""
+"""Log records hold only what was reported, in the form the log accepts."""
 
 from __future__ import annotations
 

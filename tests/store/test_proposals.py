@@ -1,4 +1,4 @@
-"""A proposal becomes a launch only by a person's yes, judged by the caps of that moment; time decides against it."""
+"""A proposal is launched only by an approval, under the caps of that moment; otherwise it is declined or expires."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_the_hold_of_an_approval_after_midnight_counts_on_the_new_day(harn
     assert (run.day, run.expires_ms) == ("2026-11-24", harness.now.wall_ms + FRESH_MS)
 
 
-async def test_without_an_owner_any_engine_may_take_it(harness: StoreHarness) -> None:
+async def test_a_claim_without_an_owner_can_be_taken_over(harness: StoreHarness) -> None:
     run = (await _approve(harness, await harness.proposed(), owner=None)).run
     assert run is not None
     assert run.owner is None
@@ -55,7 +55,7 @@ async def test_without_an_owner_any_engine_may_take_it(harness: StoreHarness) ->
     assert (taken.owner, taken.fence) == ("owner-2", 2)
 
 
-async def test_a_refused_approval_leaves_the_proposal_and_a_line(harness: StoreHarness) -> None:
+async def test_a_refused_approval_keeps_the_proposal_and_is_logged(harness: StoreHarness) -> None:
     proposal = await harness.proposed()
     await harness.store.controls.pause(by="anna", now=harness.now)
     paused = await _approve(harness, proposal)
@@ -105,7 +105,7 @@ async def test_a_proposal_expires_at_its_time_and_not_before(harness: StoreHarne
     assert await harness.store.claims.expire(proposal.id, harness.now) is None
 
 
-async def test_a_yes_that_comes_too_late_expires_the_proposal(harness: StoreHarness) -> None:
+async def test_an_approval_after_the_end_expires_the_proposal(harness: StoreHarness) -> None:
     proposal = await harness.proposed(expires_ms=harness.now.wall_ms + 1_000)
     harness.clock.advance(1)
     answer = await _approve(harness, proposal)

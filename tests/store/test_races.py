@@ -1,4 +1,4 @@
-"""Processes that want the same keys at the same time: one launch a key, and never more than the caps allow."""
+"""Processes that claim the same keys at the same time: one launch per key, within the caps."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from tests.waiting import until_sync
 PROCESSES = 4
 KEYS = 200
 WITHIN = 240
-"""Seconds; far more than it takes."""
+"""Seconds; much longer than it takes."""
 
 
 def _race(target: Callable[..., None], *arguments: object, seeded: bool = True) -> Answers:
-    """Everything that PROCESSES processes were answered, started at one instant."""
+    """Run PROCESSES processes from one start and return all their results."""
     context = multiprocessing.get_context("spawn")
     start, out = context.Barrier(PROCESSES), context.Queue()
     seed = random.randrange(2**32)
@@ -54,7 +54,7 @@ def _race(target: Callable[..., None], *arguments: object, seeded: bool = True) 
 
 
 async def _held(folder: Path, caps: Caps) -> tuple[int, int]:
-    """Milli-units and slots that the books show as taken."""
+    """Return the held milli-units and the taken slots."""
     now = ManualClock().now()
     store = await Store.open(folder, now=now)
     cap_usages = {cap_usage.cap.value: cap_usage for cap_usage in await store.ledger.cap_usages(caps, now)}
@@ -81,8 +81,8 @@ def test_no_interleaving_passes_a_cap(folder: Path) -> None:
     assert asyncio.run(_held(folder, caps)) == (allowed * BUDGET, allowed)
 
 
-def test_the_same_race_doubles_launches_where_looking_and_taking_are_two_steps(tmp_path: Path) -> None:
-    """A race that the naive way wins too would prove nothing."""
+def test_the_same_race_doubles_launches_if_check_and_insert_are_two_steps(tmp_path: Path) -> None:
+    """If the naive way passed too, the race would prove nothing."""
     database = tmp_path / "naive.db"
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("create table launches (key text)")

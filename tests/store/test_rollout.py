@@ -1,4 +1,4 @@
-"""The rungs of a task are a list that only grows; by hand one at a time, and only from where the operator saw it."""
+"""Stage changes are only added; a person changes a stage one step at a time, from the stage they saw."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_climb_is_recorded_with_its_evidence_and_logged(harness: StoreHa
 
 
 @pytest.mark.parametrize("to", [Stage.MANUAL, Stage.UNATTENDED])
-async def test_no_rung_is_jumped_and_none_is_climbed_to_itself(harness: StoreHarness, to: Stage) -> None:
+async def test_a_stage_changes_to_its_neighbour_only(harness: StoreHarness, to: Stage) -> None:
     with pytest.raises(ValueError, match="one rung at a time"):
         await _move(harness, to)
     assert await harness.store.stages.changes("report") == ()

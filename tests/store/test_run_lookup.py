@@ -1,4 +1,4 @@
-"""Runs are found by what an operator has in hand: an id, the beginning of one, or a key."""
+"""Runs are found by id, by the beginning of an id, or by key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def test_an_id_a_prefix_or_a_key_finds_it(harness: StoreHarness) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "01m", "ffffffffffffffff", "%", "'; --", "01ilou", "zzzz"])
-async def test_what_means_no_run_finds_none(harness: StoreHarness, text: str) -> None:
+async def test_a_selector_that_names_no_run_finds_none(harness: StoreHarness, text: str) -> None:
     await harness.claimed()
     assert await harness.store.runs.find(text) == ()
 
@@ -45,7 +45,7 @@ async def test_open_runs_are_all_that_have_not_ended_oldest_first(harness: Store
     assert found[-1].state is State.PROPOSED
 
 
-async def test_a_timeline_tells_a_run_from_claim_to_end(harness: StoreHarness) -> None:
+async def test_a_timeline_lists_a_run_from_claim_to_end(harness: StoreHarness) -> None:
     run = await harness.ended(Outcome.OK)
     events = await harness.store.runs.timeline(run.id)
     assert [event.kind for event in events] == ["claimed", "sending", "running", "ok"]
@@ -53,7 +53,7 @@ async def test_a_timeline_tells_a_run_from_claim_to_end(harness: StoreHarness) -
     assert events[2].text == f"remote: remote-{run.id}"
 
 
-async def test_a_row_that_no_program_of_ours_wrote_is_an_error_not_a_guess(harness: StoreHarness) -> None:
+async def test_a_row_this_program_cannot_have_written_is_an_error(harness: StoreHarness) -> None:
     run = await harness.claimed()
     forged = "update runs set cut_off = 'reached', note = cast(x'ff' as text) where id = ?"
     await harness.store.database.transaction(lambda tx: tx.execute_fetchall(forged, (run.id,)))

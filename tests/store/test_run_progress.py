@@ -1,4 +1,4 @@
-"""While a run lives: figures only grow, a stall is noted once, steps keep their first sight."""
+"""Progress of live runs: amounts only grow, a stall is logged once, steps keep their first time."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ async def test_only_a_run_with_an_id_has_progress(harness: StoreHarness, state: 
         await harness.store.runs.record_progress(await run_in(harness, state), Progress(), harness.now)
 
 
-async def test_steps_keep_their_first_sight_and_their_end(harness: StoreHarness) -> None:
+async def test_steps_keep_their_first_time_and_that_they_are_done(harness: StoreHarness) -> None:
     run = await harness.running()
     first = StepRecord(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
     second = StepRecord(index=1, kind="model", text="hm\ud800", at_ms=20, units=6, done=False)
@@ -91,7 +91,7 @@ async def test_steps_keep_their_first_sight_and_their_end(harness: StoreHarness)
     assert (two.text, two.done) == ("hm\ufffd", False)
 
 
-async def test_a_note_is_a_line_and_its_field_names_are_checked_before_it_is_stored(harness: StoreHarness) -> None:
+async def test_a_note_is_a_log_record_and_its_field_names_are_checked_first(harness: StoreHarness) -> None:
     run = await harness.running()
     await harness.store.runs.note(event="clock", fields={"by": "5 s\x1b", "empty": ""}, run=run, now=harness.now)
     await harness.store.runs.note(event="clock", fields={"task": "t"}, run=None, now=harness.now)

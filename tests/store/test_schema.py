@@ -1,4 +1,4 @@
-"""What the database refuses by itself, whoever writes: these rules hold for every process and every later version."""
+"""What the schema refuses, whichever process or version writes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ A_RAISE = """
 
 @pytest.fixture
 def raw(harness: StoreHarness, folder: Path) -> Iterator[sqlite3.Connection]:
-    """A foreign hand on the database, that knows SQL and no rule of ours."""
+    """A plain connection to the database, without the checks of this program."""
     with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as connection:
         connection.execute("pragma foreign_keys = on")
         yield connection
@@ -30,17 +30,17 @@ def raw(harness: StoreHarness, folder: Path) -> Iterator[sqlite3.Connection]:
 
 @pytest.fixture
 async def run(harness: StoreHarness) -> Run:
-    """A running run, which has a send, a hold and events."""
+    """A running run with a send, a hold and events."""
     return await harness.running()
 
 
 def refuses(raw: sqlite3.Connection, match: str, sql: str, *parameters: object) -> None:
-    """The statement fails with that reason."""
+    """Assert that the statement fails with this message."""
     with pytest.raises(sqlite3.IntegrityError, match=match):
         raw.execute(sql, parameters)
 
 
-async def test_a_second_taker_of_a_key(harness: StoreHarness, raw: sqlite3.Connection) -> None:
+async def test_a_second_run_of_an_open_key(harness: StoreHarness, raw: sqlite3.Connection) -> None:
     for state in OPEN_STATES:
         run = await run_in(harness, state)
         columns = [row[1] for row in raw.execute("pragma table_info(runs)")]

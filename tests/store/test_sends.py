@@ -1,4 +1,4 @@
-"""Around the POST: nothing may leave without a record, and the record says what may have left."""
+"""Writes around the POST: it is recorded before it may leave, and every answer is stored."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def test_an_id_makes_it_running_and_is_logged(harness: StoreHarness) -> No
     assert await harness.sends(run) == ["launched"]
 
 
-async def test_a_sandbox_of_the_run_is_kept_and_one_that_is_reused_is_never_its_own(harness: StoreHarness) -> None:
+async def test_a_sandbox_made_for_the_run_is_its_own_and_a_reused_one_is_not(harness: StoreHarness) -> None:
     run = await harness.claimed()
     made = await harness.store.runs.record_sandbox(run, sandbox_id="env-1", own=True, note="", now=harness.now)
     assert (made.sandbox_id, made.sandbox_own, made.state) == ("env-1", True, State.CLAIMED)
@@ -105,7 +105,7 @@ async def test_a_sandbox_of_the_run_is_kept_and_one_that_is_reused_is_never_its_
     assert (shared.sandbox_id, shared.sandbox_own) == ("env-shared", False)
 
 
-async def test_a_stop_that_came_meanwhile_makes_it_stopping_at_once(harness: StoreHarness) -> None:
+async def test_a_stop_stored_during_the_launch_makes_the_run_stopping(harness: StoreHarness) -> None:
     run = await harness.sending()
     asked = await harness.store.runs.request_stop(run.id, reason=StopReason.KILL_SWITCH, by=BY, now=harness.now)
     assert asked.state is State.SENDING
@@ -115,7 +115,7 @@ async def test_a_stop_that_came_meanwhile_makes_it_stopping_at_once(harness: Sto
     assert (await harness.records())[0].fields["reason"] == "kill_switch"
 
 
-async def test_not_knowing_keeps_key_and_hold_across_days_and_costs_a_rung(harness: StoreHarness) -> None:
+async def test_an_unconfirmed_run_keeps_key_and_hold_across_days_and_demotes(harness: StoreHarness) -> None:
     await harness.at_stage(Stage.UNATTENDED)
     run = await harness.unconfirmed()
     assert (run.state, run.outcome, await harness.sends(run)) == (State.UNCONFIRMED, None, ["unknown"])

@@ -1,4 +1,4 @@
-"""A run ends once: state, books, log line and lost rung are one write, and the line says what the caps were charged."""
+"""A run ends once: state, hold, log record and demotion are written together."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.store.harness import BUDGET, BY, StoreHarness
 FIELDS = "task run attempt stage origin reason day tokens cost currency hold"
 
 
-async def test_an_ending_books_what_was_used(harness: StoreHarness) -> None:
+async def test_settling_charges_what_was_used(harness: StoreHarness) -> None:
     run = await harness.running()
     ending = RunResult(
         outcome=Outcome.OK,
@@ -49,7 +49,7 @@ async def test_an_ending_books_what_was_used(harness: StoreHarness) -> None:
     }
 
 
-async def test_usage_that_was_never_told_is_booked_at_the_hold_and_shown_as_unknown(harness: StoreHarness) -> None:
+async def test_unreported_usage_is_charged_at_the_hold_and_shown_as_unknown(harness: StoreHarness) -> None:
     ended = await harness.settle(await harness.running(), Outcome.FAILED, used=0, usage=Usage(), usage_known=False)
     assert (ended.used, ended.usage_known) == (BUDGET, False)
     record = (await harness.records())[-1]
@@ -89,7 +89,7 @@ async def test_a_claim_that_ends_unsent_costs_nothing(harness: StoreHarness) -> 
     assert (record.status, record.units, record.fields["tokens"]) == ("cancelled", 0, "0")
 
 
-async def test_the_reason_of_a_stop_stands_in_the_line(harness: StoreHarness) -> None:
+async def test_the_log_record_names_the_reason_of_a_stop(harness: StoreHarness) -> None:
     run = await harness.running()
     run = await harness.store.runs.request_stop(run.id, reason=StopReason.TIMEOUT, by="nightdesk", now=harness.now)
     await harness.settle(run, Outcome.TIMEOUT)
@@ -107,7 +107,7 @@ async def test_what_may_be_running_cannot_be_settled(harness: StoreHarness, stat
 
 
 @pytest.mark.parametrize("outcome", [Outcome.TIMEOUT, Outcome.BUDGET, Outcome.FAILED])
-async def test_a_bad_ending_costs_one_rung_and_says_which_run(harness: StoreHarness, outcome: Outcome) -> None:
+async def test_a_bad_ending_demotes_by_one_stage_and_names_the_run(harness: StoreHarness, outcome: Outcome) -> None:
     await harness.at_stage(Stage.UNATTENDED)
     run = await harness.ended(outcome, scheduled=True)
     change = (await harness.store.stages.changes(run.task))[-1]
@@ -117,7 +117,7 @@ async def test_a_bad_ending_costs_one_rung_and_says_which_run(harness: StoreHarn
     assert (note.fields["event"], note.fields["before"], note.fields["after"]) == ("stage", "unattended", "semi")
 
 
-async def test_there_is_no_rung_below_manual_and_other_endings_cost_none(harness: StoreHarness) -> None:
+async def test_manual_is_the_lowest_stage_and_other_endings_do_not_demote(harness: StoreHarness) -> None:
     await harness.ended(Outcome.FAILED)
     assert await harness.store.stages.changes("report") == ()
     await harness.at_stage(Stage.SEMI)
@@ -126,7 +126,7 @@ async def test_there_is_no_rung_below_manual_and_other_endings_cost_none(harness
     assert await harness.store.stages.stage("report") is Stage.SEMI
 
 
-async def test_the_rules_of_the_claim_decide_about_the_rung(harness: StoreHarness) -> None:
+async def test_the_rules_stored_with_the_claim_decide_on_a_demotion(harness: StoreHarness) -> None:
     await harness.at_stage(Stage.SEMI)
     harness.rules = replace(harness.rules, demote_on=("cancelled",))
     await harness.ended(Outcome.FAILED)
@@ -135,7 +135,7 @@ async def test_the_rules_of_the_claim_decide_about_the_rung(harness: StoreHarnes
     assert await harness.store.stages.stage("report") is Stage.MANUAL
 
 
-async def test_a_failure_that_is_tried_again_costs_no_rung_yet(harness: StoreHarness) -> None:
+async def test_a_failure_with_a_scheduled_retry_does_not_demote_yet(harness: StoreHarness) -> None:
     await harness.at_stage(Stage.UNATTENDED)
     run = await harness.running(scheduled=True)
     failed = await harness.settle(run, Outcome.FAILED, retry_at_ms=harness.now.wall_ms + 60_000)
@@ -183,7 +183,7 @@ async def test_a_ruling_that_nothing_was_launched_frees_key_and_hold(harness: St
     assert (await harness.claimed()).attempt == 2
 
 
-async def test_a_write_off_books_the_hold_and_keeps_the_key(harness: StoreHarness) -> None:
+async def test_a_write_off_charges_the_hold_and_keeps_the_key(harness: StoreHarness) -> None:
     run = await harness.unconfirmed()
     harness.clock.advance(30)
     off = await harness.store.runs.write_off(run, by="anna", reason="cannot be told", now=harness.now)
@@ -202,7 +202,7 @@ async def test_a_stop_without_proof_is_written_off_only_after_its_alarm(harness:
     assert off.used == BUDGET * 2, "what is known to be used is never clipped"
 
 
-async def test_rulings_are_only_for_what_nobody_knows(harness: StoreHarness) -> None:
+async def test_rulings_are_for_unconfirmed_runs_only(harness: StoreHarness) -> None:
     run, runs = await harness.running(), harness.store.runs
     for call in (
         runs.adopt(run, remote_id="x", by=BY, reason="r", now=harness.now),

@@ -1,4 +1,4 @@
-"""A stop is a wish with a reason: the first one stays, every try is counted, and nothing here says that it ended."""
+"""Stop requests: the first one stays, every cancel is counted, and none of them ends the run."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_what_ended_or_was_only_proposed_comes_back_as_it_is(harness: Stor
         await harness.store.runs.request_stop(RunId("nobody"), reason=StopReason.OPERATOR, by=BY, now=harness.now)
 
 
-async def test_every_try_is_counted_by_whoever_makes_it(harness: StoreHarness) -> None:
+async def test_every_cancel_is_counted_whichever_process_sends_it(harness: StoreHarness) -> None:
     run = await harness.stopping()
     await harness.store.runs.take_over(run, owner="owner-2", now=harness.now)
     for number, (answer, trouble) in enumerate([("", "offline"), ("404 \x1b", "")], start=1):

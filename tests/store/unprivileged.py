@@ -1,4 +1,4 @@
-"""Runs a piece of work on the store as an ordinary user: to root every mode looks right."""
+"""Runs code on the store as an unprivileged user, because permissions do not restrict root."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ print(json.dumps(asyncio.run(work(place / "state", ManualClock().now()))))
 
 
 def as_nobody(tmp_path: Path, work: str, *, first: str = "") -> object:
-    """What `async def work(folder, now)` gives, run as nobody, or as we are where we are not root.
+    """Run the code of `async def work(folder, now)` as an unprivileged user and return its result.
 
-    `folder` can be made by it. `first` runs before the privileges go and loads
-    what the work needs, since the interpreter may be ours alone.
-    Skips where nobody may not read the checkout.
+    Without root privileges it runs as the present user. `folder` does not exist yet, and the code may create it.
+    `first` is code that runs before the privileges are dropped and imports what the work needs, because that user may
+    be unable to read the interpreter. The test is skipped if that user cannot read the checkout.
     """
     if os.geteuid() == 0 and not _others_may_read(Path(console.__file__)):
-        pytest.skip("an ordinary user cannot read this checkout")
+        pytest.skip("an unprivileged user cannot read this checkout")
     place = tmp_path / "place"
     place.mkdir(mode=0o700)
     if os.geteuid() == 0:
@@ -75,7 +75,7 @@ def _others_may_read(path: Path) -> bool:
 
 
 def _let_pass(folder: Path) -> None:
-    """Lets others walk through the folders of the test, but not look into them."""
+    """Let other users pass through the folders of the test without listing them."""
     for parent in (folder, *folder.parents):
         if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
             parent.chmod(parent.stat().st_mode | 0o001)

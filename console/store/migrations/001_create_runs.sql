@@ -1,5 +1,5 @@
--- The runs, and what the database itself refuses: a second taker of a key, a second POST, a step back.
--- What only the code forbids is forgotten by the next writer; these rules hold for every process and every version.
+-- The runs, and the rules that the database itself enforces on every process and every version of the program: one run
+-- per key, one POST per run, no transition that is not allowed.
 
 create table meta (
     name text primary key,
@@ -93,7 +93,7 @@ create table runs (
     check (state = 'ended' or attempt > 0)
 ) strict;
 
--- The last word on a key: whatever the code believed, a second taker cannot be inserted.
+-- A second run of a taken key cannot be inserted, whatever the code decided.
 create unique index runs_key_taken on runs (key) where
     state in ('proposed', 'claimed', 'sending', 'running', 'stopping', 'unconfirmed')
     or (outcome = 'ok' and superseded_by is null);
@@ -140,7 +140,7 @@ on runs begin
     select raise(abort, 'what a run is never changes');
 end;
 
--- An ended run may still be superseded or have its retry moved; nothing else of it changes.
+-- An ended run may still be superseded and its retry may change; everything else of it is final.
 create trigger runs_end_is_final before update of
     state, outcome, note, stop_reason, day, ended_ms, elapsed_ms, sent_ms, deadline_ms, remote_id, remote_status,
     tokens_total, tokens_cached, used, usage_known, cost_micro, currency, result, owner, fence
@@ -154,7 +154,7 @@ begin
     select raise(abort, 'only a run that ended ok is superseded, and once');
 end;
 
--- One row per try of the POST. A try whose answer may still be an agent blocks every further one.
+-- One row per attempt to send the POST. An attempt that may have launched an agent blocks every further one.
 create table sends (
     run_id text not null references runs (id),
     n integer not null check (n >= 1),

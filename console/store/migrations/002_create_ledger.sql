@@ -1,5 +1,5 @@
--- The books: a hold per run, taken before the launch, ended exactly once. The sums are kept by triggers, so that a
--- claim reads as many rows as there are tasks and days, however many runs there were, and cannot forget to add.
+-- The ledger: one hold per run, taken before the launch and ended exactly once. Triggers keep the sums per day and task,
+-- so that a claim reads only these rows, however many runs there were, and no code has to add them up.
 
 create table holds (
     run_id text primary key references runs (id),
@@ -53,7 +53,7 @@ create trigger holds_never_deleted before delete on holds begin
     select raise(abort, 'a hold is never deleted');
 end;
 
--- `window` is the day, or for the monthly cap the month, that the raise was given for.
+-- `window` is the day for which the cap was raised, or the month for the monthly cap.
 create table raises (
     id integer primary key,
     cap text not null check (

@@ -1,4 +1,4 @@
--- What happened, in order. Rows with `ev` are lines of the log, which is derived from here and can be rebuilt.
+-- The events in order. Rows with a number `ev` are records of the log, which is derived from them and can be rebuilt.
 
 create table events (
     id integer primary key,
@@ -33,7 +33,7 @@ create trigger events_never_deleted before delete on events begin
     select raise(abort, 'an event is never deleted');
 end;
 
--- The stage of a task is its newest row; no row is `manual`.
+-- The stage of a task is that of its newest row; without a row it is `manual`.
 create table stage_changes (
     id integer primary key,
     task text not null,
@@ -58,7 +58,7 @@ create trigger stage_changes_never_deleted before delete on stage_changes begin
     select raise(abort, 'a change of stage is never deleted');
 end;
 
--- The kill switch: on while its row stands.
+-- The kill switch is on while its row exists.
 create table controls (
     name text primary key check (name in ('paused')),
     by text not null,

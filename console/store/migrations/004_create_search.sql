@@ -1,6 +1,6 @@
--- Words of every run, so that a search in a long history reads the hits and not the history.
--- The table holds only the index, the texts stay in `runs`. Kept by the statements that write runs, not by triggers:
--- with an untrusted schema, which we insist on, no trigger may touch it.
+-- The full-text index, so that a search in a long history reads the hits only.
+-- It holds the words, the texts stay in `runs`. The statements that write runs keep it up to date: triggers may not write
+-- to it, because every connection sets `trusted_schema = off`.
 
 create virtual table runs_text using fts5 (
     task, target, key, note, result,

@@ -1,5 +1,5 @@
--- Looking back at a million runs: each filter of the history reads its own index, in the order in which it is shown,
--- and judges stage, origin and the newest attempt of a key there, without going to the row.
+-- For histories of a million runs: each filter reads an index of its own in the order of the pages. The index also holds
+-- stage, origin, key and attempt, so that these are checked without reading the row.
 
 drop index runs_task;
 drop index runs_outcome;
@@ -8,8 +8,9 @@ create index runs_outcome on runs (outcome, created_ms, seq, stage, origin);
 create index runs_stage on runs (stage, created_ms, seq, origin);
 create index runs_origin on runs (origin, created_ms, seq, stage);
 
--- With the terms at hand, the beginning of a word becomes the words that begin so: those are read from the newest hit
--- on, while a prefix would be read whole first. Beginnings of up to three letters, which fit too many, have an index.
+-- `runs_terms` lists the words of the index, so that a search can name the words that begin with what was typed: the hits
+-- of a word are read from the newest on, while those of a prefix are collected first. Prefixes of up to three letters,
+-- with which too many words begin, have an index of their own.
 drop table runs_text;
 create virtual table runs_text using fts5 (
     task, target, key, note, result,

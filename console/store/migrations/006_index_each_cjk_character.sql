@@ -1,6 +1,6 @@
--- Chinese and Japanese do not separate words by blanks, so the full-text index gets a blank around each character of
--- theirs: a word is then found as a sequence of characters. Only rows with such characters are indexed again.
--- The texts of external content have to be given in full to take a row out of the index, in the form they were put in.
+-- Chinese and Japanese do not separate words by blanks, so their characters are indexed with blanks around each of them:
+-- a word is then found as a sequence of characters. Only rows with such characters are indexed again.
+-- A row is removed from an index of external content by giving the texts exactly as they were inserted.
 
 create temporary table reindexed as
 select seq from runs
