@@ -258,9 +258,8 @@ def test_a_clock_that_stepped(nightdesk: Nightdesk) -> None:
     assert "the wall clock stepped by" in warned(examined(nightdesk))["clock"]
 
 
-def test_a_folder_that_may_not_be_read(tmp_path: Path) -> None:
+def test_a_folder_that_may_not_be_read() -> None:
     told = as_nobody(
-        tmp_path,
         """
         async def work(folder, now):
             folder.mkdir(mode=0o700)

@@ -151,10 +151,9 @@ def test_an_errno_becomes_the_right_store_error(tmp_path: Path) -> None:
         free_bytes(tmp_path / "absent")
 
 
-def test_an_ordinary_user_makes_a_store_that_only_they_can_read(tmp_path: Path) -> None:
+def test_an_ordinary_user_makes_a_store_that_only_they_can_read() -> None:
     """Permissions do not restrict root, so an unprivileged process creates and uses the folder."""
     done = as_nobody(
-        tmp_path,
         """
         async def work(folder, now):
             store = await Store.open(folder, now=now)
@@ -166,9 +165,8 @@ def test_an_ordinary_user_makes_a_store_that_only_they_can_read(tmp_path: Path) 
     assert done == {"state": "0o700", "nightdesk.db": "0o600", "state.id": "0o600"}
 
 
-def test_an_ordinary_user_is_refused_where_they_may_not_write(tmp_path: Path) -> None:
+def test_an_ordinary_user_is_refused_where_they_may_not_write() -> None:
     done = as_nobody(
-        tmp_path,
         """
         async def work(folder, now):
             folder.parent.chmod(0o500)

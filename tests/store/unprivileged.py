@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -39,7 +40,7 @@ print(json.dumps(asyncio.run(work(place / "state", ManualClock().now()))))
 """
 
 
-def as_nobody(tmp_path: Path, work: str, *, first: str = "") -> object:
+def as_nobody(work: str, *, first: str = "") -> object:
     """Run the code of `async def work(folder, now)` as an unprivileged user and return its result.
 
     Without root privileges it runs as the present user. `folder` does not exist yet, and the code may create it.
@@ -48,34 +49,21 @@ def as_nobody(tmp_path: Path, work: str, *, first: str = "") -> object:
     """
     if os.geteuid() == 0 and not _others_may_read(Path(console.__file__)):
         pytest.skip("an unprivileged user cannot read this checkout")
-    place = tmp_path / "place"
-    place.mkdir(mode=0o700)
-    if os.geteuid() == 0:
-        os.chown(place, NOBODY, NOBODY)
-        _let_pass(place.parent)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            _BEFORE + textwrap.dedent(first) + _DROP + textwrap.dedent(work) + _AFTER,
-            str(NOBODY),
-            str(place),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    # Not in the temporary folder of pytest: only its owner may pass through that one.
+    with tempfile.TemporaryDirectory(prefix="unprivileged-") as place:
+        if os.geteuid() == 0:
+            os.chown(place, NOBODY, NOBODY)
+        script = _BEFORE + textwrap.dedent(first) + _DROP + textwrap.dedent(work) + _AFTER
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(NOBODY), place],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def _others_may_read(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o004) and all(parent.stat().st_mode & 0o001 for parent in path.parents)
-
-
-def _let_pass(folder: Path) -> None:
-    """Let other users pass through the folders of the test without listing them."""
-    for parent in (folder, *folder.parents):
-        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-            parent.chmod(parent.stat().st_mode | 0o001)
