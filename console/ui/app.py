@@ -64,21 +64,19 @@ def _usage(context: Context, background: BackgroundWork) -> BaseScreen:
 SCREENS: Mapping[str, tuple[Callable[[Context, BackgroundWork], BaseScreen], Binding]] = {
     FIRST: (
         RunsScreen,
-        Binding("1", "switch_mode('runs')", "runs", id="screen.runs", tooltip="What is live now", show=False),
+        Binding("1", "switch_mode('runs')", "runs", id="screen.runs", tooltip="Live runs and recent ones", show=False),
     ),
     "history": (
         _history,
-        Binding("2", "switch_mode('history')", "history", id="screen.history", tooltip="What happened", show=False),
+        Binding("2", "switch_mode('history')", "history", id="screen.history", tooltip="History of runs", show=False),
     ),
     "rollout": (
         _rollout,
-        Binding(
-            "3", "switch_mode('rollout')", "rollout", id="screen.rollout", tooltip="How far tasks run alone", show=False
-        ),
+        Binding("3", "switch_mode('rollout')", "rollout", id="screen.rollout", tooltip="Stages of tasks", show=False),
     ),
     "usage": (
         _usage,
-        Binding("4", "switch_mode('usage')", "usage", id="screen.usage", tooltip="What was used, by day", show=False),
+        Binding("4", "switch_mode('usage')", "usage", id="screen.usage", tooltip="Usage by day", show=False),
     ),
 }
 """By mode: the factory of the screen, and the key that shows it."""
@@ -113,11 +111,19 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
     TITLE = "Nightdesk"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "palette", "commands", id="app.palette", tooltip="Everything that can be done here, by name"),
-        Binding("q", "leave", "quit", id="app.quit", tooltip="Leaves the console; asks while runs are live"),
+        Binding("colon", "palette", "commands", id="app.palette", tooltip="All commands of this screen by name"),
+        Binding("q", "leave", "quit", id="app.quit", tooltip="Leave the console; asks while runs are live"),
         Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_now", tooltip="The same", show=False, priority=True),
         *DIGITS,
-        Binding("question_mark", "help", "help", id="app.help", tooltip="All keys that work here"),
+        Binding(
+            "exclamation_mark",
+            "problems",
+            "problems",
+            id="app.problems",
+            tooltip="All problems with their age and count",
+            show=False,
+        ),
+        Binding("question_mark", "help", "help", id="app.help", tooltip="Keys, signs and words"),
     ]
 
     view: reactive[ViewState | None] = reactive(None)
@@ -254,9 +260,15 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
 
     def action_help(self) -> None:
         """Show the keys of this screen, the signs and the words."""
-        from console.ui.dialogs.help import HelpScreen
+        from console.ui.dialogs.help import help_page
 
-        self.push_screen(HelpScreen(hints(self.screen.active_bindings), self.context.glyphs))
+        self.push_screen(help_page(hints(self.screen.active_bindings), self.context.glyphs))
+
+    def action_problems(self) -> None:
+        """Show all problems with their age and count."""
+        from console.ui.dialogs.help import problems_page
+
+        self.push_screen(problems_page(self.view))
 
     def action_palette(self) -> None:
         """Show all commands by name."""

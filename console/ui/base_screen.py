@@ -177,7 +177,10 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         alarms = [(word, Span(f" {text}")) for word, text in alarm_lines(view, glyphs)]
         if len(alarms) > MAX_ALARMS:
             more = len(alarms) - MAX_ALARMS + 1
-            alarms = [*alarms[: MAX_ALARMS - 1], (alarms[MAX_ALARMS - 1][0], Span(f" and {more} more"))]
+            alarms = [
+                *alarms[: MAX_ALARMS - 1],
+                (alarms[MAX_ALARMS - 1][0], Span(f" and {more} more; press ! to read them")),
+            ]
         return [fit(alarm, cells, glyphs.ellipsis) for alarm in alarms]
 
     def _notice_changed(self, notice: Span | None) -> None:

@@ -12,6 +12,7 @@ from console.ui.glyphs import Glyphs, gauge
 from console.ui.runs.cells import budget_tone
 from console.ui.spans import Line, Span, Tone, line, sanitize_cell, spread, width
 from console.ui.state.view_state import ViewState, can_settle
+from console.ui.words import process_name, user_text
 
 GAP = 3
 """The number of cells between two facts."""
@@ -174,7 +175,7 @@ def _ahead(view: ViewState) -> tuple[Fact, ...]:
     if scheduler is None:
         who = line(Span("nobody schedules", Tone.WARN if ahead else Tone.MUTED))
     else:
-        name = "this console" if scheduler.mine else f"{scheduler.kind}, pid {scheduler.pid}"
+        name = "this console" if scheduler.mine else f"{process_name(scheduler.kind)} (pid {scheduler.pid})"
         who = line(Span("scheduled by ", Tone.MUTED), Span(sanitize_cell(name)))
     return (Fact(forms=forms, stays=5), Fact(forms=(who, ()), stays=3))
 
@@ -197,12 +198,14 @@ def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]
     """The alarms, the most urgent first: a word to be shown loudly, and a sentence."""
     alarms: list[tuple[Span, str]] = []
     if view.trouble:
-        text = f"shown as it was {age(view.stale_ms)} ago: {view.trouble}"
+        text = f"this is the state of {age(view.stale_ms)} ago: {view.trouble}"
         alarms.append((Span(f" {glyphs.alarm} STALE ", Tone.LOUD), text))
     paused = view.snapshot.paused
     if paused is not None:
         since = when(paused.since_ms, view.now_ms, view.zone)
-        text = f"no launch since {since} by {sanitize_cell(paused.by)}; X resumes"
+        # A read-only console has no key for it.
+        resume = "" if view.snapshot.read_only else "; press X to resume"
+        text = f"launches paused since {since} by {user_text(paused.by)}{resume}"
         alarms.append((Span(f" {glyphs.alarm} PAUSED ", Tone.LOUD), text))
     lasting = (problem for problem in view.snapshot.problems if problem.over_ms is None)
     alarms.extend(

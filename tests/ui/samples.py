@@ -192,7 +192,7 @@ def busy() -> tuple[Run, ...]:
 
 
 def ended() -> tuple[Run, ...]:
-    """What ended lately, newest first."""
+    """What recent, newest first."""
     return (
         replace(run(20, State.ENDED, of=TASKS[0], sent_ago=412, used=41, outcome=Outcome.OK), result="Draft opened."),
         run(400, State.ENDED, of=TASKS[2], sent_ago=900, used=22, outcome=Outcome.TIMEOUT),

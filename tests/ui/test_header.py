@@ -84,7 +84,7 @@ def test_a_cap_that_is_reached_is_not_calm() -> None:
     ("changes", "words"),
     [
         ({"scheduler": None}, "nobody schedules"),
-        ({"scheduler": SERVE}, "scheduled by serve, pid 812"),
+        ({"scheduler": SERVE}, "scheduled by nightdesk serve (pid 812)"),
         ({"next_launch": None}, "nothing scheduled"),
         ({"read_only": True}, "read-only"),
     ],
@@ -110,8 +110,8 @@ def test_alarms_come_worst_first() -> None:
     )
     alarms = alarm_lines(ViewState(snapshot=snapshot, now=samples.NOW, trouble="locked"), UNICODE)
     assert [word.text.split()[-1] for word, _ in alarms] == ["STALE", "PAUSED", "▲"]
-    assert alarms[0][1] == "shown as it was 75 s ago: locked"
-    assert alarms[1][1] == "no launch since 03:20 by bob tty=yes; X resumes"
+    assert alarms[0][1] == "this is the state of 75 s ago: locked"
+    assert alarms[1][1] == "launches paused since 03:20 by bob (terminal); press X to resume"
     assert alarms[2][1] == "offline ␛[31m (3 times in 90 s)"
     assert alarm_lines(ViewState(snapshot=SNAPSHOT, now=samples.NOW), UNICODE) == ()
 

@@ -48,9 +48,9 @@ def test_each_filter_alone_and_together(text: str, wanted: HistoryFilter) -> Non
     [
         ("outcom:ok", "did you mean outcome:?"),
         ("https://example.org", '"quotes"'),
-        ("outcome:nice", "nice is no outcome; accepted: ok, failed"),
-        ("stage:auto", "auto is no stage; accepted: manual, semi, unattended"),
-        ("origin:cron", "cron is no origin; accepted: manual, schedule"),
+        ("outcome:nice", "unknown outcome: nice; accepted: ok, failed"),
+        ("stage:auto", "unknown stage: auto; accepted: manual, semi, unattended"),
+        ("origin:cron", "unknown origin: cron; accepted: manual, schedule"),
         ("since:soon", "since: takes a day (2026-11-23)"),
         ("since:1d since:2d", "since: is given twice"),
         ("until:2026-13-01", "until: takes a day"),

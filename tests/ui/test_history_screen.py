@@ -59,7 +59,7 @@ async def test_everything_is_shown_newest_first_with_the_attempts_of_a_key_folde
         assert [row.split()[1] for row in rows] == ["skipped", "ok", "refused", "timeout", "budget"]
         assert "✓ done 2/2" in rows[1]
         assert "━ held 1" in rows[3]
-        assert "5 entries, attempts of a key folded" in screen.text()
+        assert "5 entries, retries collapsed" in screen.text()
         assert "2 history" in screen.lines()[1]
 
 
@@ -71,9 +71,9 @@ async def test_the_panel_tells_what_the_key_would_meet_and_its_attempts(engine: 
         assert "done by attempt 2" in text
         assert "All is well." in text
         await screen.press("j", "j")
-        assert "held by attempt 1, which ended timeout; r runs it again, with a reason" in screen.text()
+        assert "held: attempt 1 was stopped by its time limit; press r to run it again, with a reason" in screen.text()
         await screen.press("k")
-        assert "free: no run has it" in screen.text()
+        assert "free: never launched" in screen.text()
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_bad_filter_is_one_line_and_leaves_what_was_shown(engine: FakeEn
         await screen.press("2")
         await typed(screen, "outcome:ok ")
         await screen.type("stage:high")
-        assert "high is no stage; accepted: manual, semi, unattended" in screen.text()
+        assert "unknown stage: high; accepted: manual, semi, unattended" in screen.text()
         assert [row.split()[1] for row in entries(screen)] == ["ok"]
 
 
@@ -175,7 +175,7 @@ async def test_s_settles_an_unconfirmed_run_where_it_stands(busy: FakeEngine) ->
         await screen.press("2")
         await select(screen, lost)
         await screen.press("s")
-        assert "What became of this run?" in screen.text()
+        assert "Resolve this run" in screen.text()
 
 
 async def test_space_shows_the_other_attempts_of_a_key_and_folds_them_again(engine: FakeEngine) -> None:

@@ -40,15 +40,15 @@ def text(lines: list[Line]) -> str:
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
     shown = text(launch_lines(PREVIEW, VIEW, 88, UNICODE))
     assert "unknown: no price for this model" in shown
-    assert "no run has ended ok yet" in shown
+    assert "no successful run yet" in shown
 
 
 def test_every_cap_tells_what_this_launch_would_add() -> None:
     shown = text(launch_lines(PREVIEW, VIEW, 88, UNICODE))
     assert "30 of 100 runs" in shown
-    assert "this one makes 31" in shown
+    assert "31 after this launch" in shown
     assert "1272 of 2000 units" in shown
-    assert "this one makes 1352" in shown
+    assert "1352 after this launch" in shown
 
 
 def test_a_cap_without_a_limit_says_so() -> None:

@@ -69,7 +69,7 @@ async def test_everything_about_a_task_fits_on_the_screen(engine: FakeEngine, si
         await screen.press("3")
         text = screen.text()
         for word in (
-            "unattended is earned: p promotes",
+            "Evidence complete: p promotes",
             "3 of 3",
             "41 of 80",
             "6:52 of 15:00",
@@ -79,7 +79,7 @@ async def test_everything_about_a_task_fits_on_the_screen(engine: FakeEngine, si
             "Tue 24 Nov 03:00 CET",
             "24 Nov 02:00 UTC",
             "Sat 28 Nov 03:00 CET",
-            "last step down Fri 20 Nov 04:20",
+            "last demotion Fri 20 Nov 04:20",
             "nightdesk: run 01k9zq of key",
             "timeout",
         ):
@@ -158,7 +158,7 @@ async def test_every_step_can_be_read(engine: FakeEngine) -> None:
         assert "unattended → semi" in screen.dialog
         assert "2026-11-20 04:20" in screen.dialog
         await screen.press("escape", "j", "h")
-        assert "no step was taken yet" in screen.dialog
+        assert "not promoted yet" in screen.dialog
 
 
 async def test_a_watcher_is_offered_no_step(engine: FakeEngine) -> None:
@@ -179,7 +179,7 @@ async def test_a_busy_store_is_told_and_the_ladder_stays(engine: FakeEngine) -> 
         assert "crawl-docs" in screen.text()
         engine.broken = None
         await screen.tick()
-        assert "unattended is earned" in screen.text()
+        assert "Evidence complete" in screen.text()
 
 
 async def test_the_cursor_stays_on_its_task_when_the_ladder_changes(engine: FakeEngine) -> None:

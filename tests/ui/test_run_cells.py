@@ -90,11 +90,11 @@ def test_elapsed_counts_real_time_from_the_launch() -> None:
 @pytest.mark.parametrize(
     ("run", "words"),
     [
-        (samples.proposal(), "waits till 07:32"),
-        (samples.run(1, State.CLAIMED, sent_ago=None), "about to be sent"),
+        (samples.proposal(), "expires 07:32"),
+        (samples.run(1, State.CLAIMED, sent_ago=None), "starting"),
         (samples.run(1, State.SENDING, sent_ago=1), "sent, no id yet"),
         (samples.unconfirmed(), "may be running: settle it"),
-        (samples.stopping(), "timeout, asked 1:40 ago"),
+        (samples.stopping(), "timeout, requested 1:40 ago"),
         (replace(samples.run(1), trouble="connect timeout"), "connect timeout"),
         (replace(samples.run(1), stalled=True, last_step_ms=samples.moment(-390).wall_ms), "no new step for 6 min"),
         (samples.run(1, step="Reading"), "Reading"),

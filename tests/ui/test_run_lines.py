@@ -48,14 +48,14 @@ def test_no_line_is_wider_than_its_place(run: Run, cells: int) -> None:
 def test_everything_an_operator_asks_about_a_live_run_is_there() -> None:
     shown = said(samples.busy()[3])
     for word in (
-        "● running, guarded by this console",
+        "● running, supervised by this console",
         "9:48 at 04:29:48, limit 15 min",
         "38.2 of 80 units, 47 %",
         "382 000  286 500 in, 95 500 out",
         "0.8786 USD, at most 4.20 USD",
         "in_progress, 2 s ago",
         "own sandbox env-0004",
-        "by schedule at stage unattended, 04:14  cron tty=no",
+        "by schedule at stage unattended, 04:14  cron (script)",
         "attempt 1",
         "gemini-3.8-flash",
     ):
@@ -65,10 +65,14 @@ def test_everything_an_operator_asks_about_a_live_run_is_there() -> None:
 @pytest.mark.parametrize(
     ("owners", "guarded", "words"),
     [
-        ({}, True, "guarded by this console"),
-        ({}, False, "guarded by a process that is gone"),
-        ({"me": replace(ME, mine=False, kind="serve")}, False, "guarded by serve, pid 4121"),
-        ({"me": replace(ME, mine=False, kind="run", alive=False)}, False, "guarded by run, pid 4121, which is gone"),
+        ({}, True, "supervised by this console"),
+        ({}, False, "supervised by a process that has ended"),
+        ({"me": replace(ME, mine=False, kind="serve")}, False, "supervised by nightdesk serve (pid 4121)"),
+        (
+            {"me": replace(ME, mine=False, kind="run", alive=False)},
+            False,
+            "supervised by nightdesk run (pid 4121), which has ended",
+        ),
     ],
 )
 def test_who_guards_it(owners: dict[str, Owner], guarded: bool, words: str) -> None:
@@ -80,7 +84,7 @@ def test_who_guards_it(owners: dict[str, Owner], guarded: bool, words: str) -> N
 def test_an_unconfirmed_run_says_what_may_be_and_what_to_do() -> None:
     shown = said(samples.unconfirmed())
     assert "IT MAY BE RUNNING" in shown
-    assert "Key and hold stay taken until somebody settles it (s)" in shown.replace("\n", " ")
+    assert "Its key and hold stay taken until it is settled (press s)" in shown.replace("\n", " ")
     assert "the connection broke after the request was sent" in shown
 
 
@@ -94,7 +98,7 @@ def test_a_stop_tells_how_far_it_came_and_an_ended_run_how_it_was_stopped() -> N
 def test_a_rule_that_cuts_off_before_the_cap_is_said() -> None:
     run = samples.run(4, used=38)
     limits: Limits = replace(run.limits, cut_off=CutOff.BEFORE)
-    assert "dearest step 3.8 units, cut off before the cap" in said(replace(run, limits=limits))
+    assert "most expensive step 3.8 units, stopped before the budget" in said(replace(run, limits=limits))
 
 
 def test_what_changed_in_the_task_since_is_named() -> None:
@@ -105,7 +109,7 @@ def test_what_changed_in_the_task_since_is_named() -> None:
 
 def test_a_retry_to_come_and_a_successor_are_told() -> None:
     run = replace(samples.ended()[3], retry_at_ms=samples.moment(60).wall_ms, superseded_by=samples.run(9).id)
-    assert "by itself at 04:21" in said(run)
+    assert "automatically at 04:21" in said(run)
     assert samples.run(9).id in said(run)
 
 
@@ -156,8 +160,8 @@ def test_kinds_of_steps_are_words() -> None:
 @pytest.mark.parametrize(
     ("used", "sent_ago", "words"),
     [
-        (40.0, 300, "at this rate the cap is reached in 5:00"),
-        (20.0, 450, "at this rate 40 units when the time is up"),
+        (40.0, 300, "at this rate the budget is reached in 5:00"),
+        (20.0, 450, "at this rate 40 units at the time limit"),
         (20.0, 9, None),
         (0.0, 300, None),
         (80.0, 300, None),
@@ -181,6 +185,6 @@ def test_a_read_only_console_names_no_key_that_it_does_not_have(run: Run) -> Non
     def shown(view: ViewState) -> str:
         return " ".join("".join(span.text for span in each).strip() for each in facts(run, view, 60, UNICODE))
 
-    keys = re.compile(r"\b[ads] (approves|declines|settles)|\(s\)|with x")
+    keys = re.compile(r"press [adsx]\b")
     assert keys.search(shown(VIEW))
     assert not keys.search(shown(replace(VIEW, snapshot=replace(SNAPSHOT, read_only=True))))

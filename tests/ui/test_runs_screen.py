@@ -42,7 +42,7 @@ async def test_x_cancels_the_run_under_the_cursor_at_once_and_no_other(busy: Fak
         assert not screen.asks
         assert busy.asked == [("stop", target, "alice tty=yes")]
         assert "stopping" in screen.row(target)
-        assert "once the provider shows it" in screen.bottom()
+        assert "waiting for the provider to confirm" in screen.bottom()
 
 
 async def test_the_cursor_stays_on_its_run_when_rows_come_go_and_move(busy: FakeEngine) -> None:
@@ -183,7 +183,7 @@ async def test_the_panel_shows_what_a_stop_has_come_to(busy: FakeEngine) -> None
         await screen.select(busy.live[2].id)
         text = screen.text()
         assert "since 04:18:20 (1:40), 4 tries" in text
-        assert "provider last said: Method not found" in text
+        assert "last answer of the provider: Method not found" in text
         busy.change(samples.stopping(3, alarmed=True))
         await screen.tick()
         assert "STOP NOT PROVEN" in screen.text()
@@ -205,7 +205,7 @@ async def test_enter_shows_a_run_whole_and_its_keys_act_on_it(busy: FakeEngine) 
         assert busy.asked == [("stop", target, "alice tty=yes")]
         await screen.press("escape")
         assert screen.cursor == target
-        assert "ended lately" in screen.text()
+        assert "recent" in screen.text()
 
 
 async def test_the_table_scrolls_with_its_cursor_and_by_pages(idle: FakeEngine) -> None:

@@ -14,9 +14,9 @@ async def test_the_page_says_what_was_used_who_grew_and_what_was_edited(busy: Fa
     async with console(busy, busy.clock) as screen:
         await screen.press("4")
         text = screen.text()
-        for word in ("units a day by task, last 30 days", "cap 600", "log-digest", "share", "where 40 is usual"):
+        for word in ("units a day by task, last 30 days", "cap 600", "log-digest", "share", "usually about 40"):
             assert word in text
-        assert "edited then: model: gemini-3.8-flash -> gemini-9-huge" in text
+        assert "changed: model: gemini-3.8-flash -> gemini-9-huge" in text
         assert "its cap is reached on Nov 28" in text
         assert "4 usage" in screen.lines()[1]
 

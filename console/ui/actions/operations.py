@@ -7,23 +7,24 @@ from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.ui.context import Context
 from console.ui.glyphs import outcome_word
 from console.ui.spans import Span, Tone, sanitize_cell
+from console.ui.words import run_count
 
 
 async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
     """Stop these runs."""
     runs = [await context.engine.operations.stop(run_id, by=context.by) for run_id in ids]
     if len(runs) > 1:
-        return Span(f"stop asked for {len(runs)} runs; each counts as cancelled once the provider shows it")
+        return Span(f"stopping {len(runs)} runs; waiting for the provider to confirm")
     task = sanitize_cell(runs[0].task)
     if runs[0].outcome is not None:
-        return Span(f"{task} had ended: {outcome_word(runs[0].outcome)}", Tone.MUTED)
-    return Span(f"stop asked for {task}; cancelled once the provider shows it")
+        return Span(f"{task} had already ended: {outcome_word(runs[0].outcome)}", Tone.MUTED)
+    return Span(f"stopping {task}; waiting for the provider to confirm")
 
 
 async def stop_all(context: Context) -> Span:
     """Stop all live and unconfirmed runs."""
     runs = await context.engine.operations.stop_all(by=context.by)
-    return Span(f"stop asked for {len(runs)} runs", Tone.WARN)
+    return Span(f"stopping {run_count(len(runs))}", Tone.WARN)
 
 
 async def launch(context: Context, request: LaunchRequest) -> Span:
@@ -63,10 +64,10 @@ async def switch(context: Context, answer: str) -> Span:
     operations, by = context.engine.operations, context.by
     if answer == "resume":
         await operations.resume(by=by)
-        return Span("launches go out again", Tone.OK)
+        return Span("launches resumed", Tone.OK)
     stopped = await operations.pause(by=by, cancel=answer == "cancel")
-    asked = f"; stop asked for {len(stopped)} runs" if stopped else ""
-    return Span(f"launches are paused{asked}", Tone.WARN)
+    asked = f"; stopping {run_count(len(stopped))}" if stopped else ""
+    return Span(f"launches paused{asked}", Tone.WARN)
 
 
 def launched(answer: LaunchResult) -> Span:
@@ -76,7 +77,7 @@ def launched(answer: LaunchResult) -> Span:
         case LaunchKind.LAUNCHED:
             return Span(f"launched {task}, key {answer.run.key}", Tone.OK)
         case LaunchKind.PROPOSED:
-            return Span(f"proposed {task}: it waits for approval", Tone.WAIT)
+            return Span(f"proposed {task}; waiting for approval", Tone.WAIT)
         case LaunchKind.SKIPPED:
             holder = answer.holder
             state = outcome_word(holder.outcome) if holder and holder.outcome else "running"

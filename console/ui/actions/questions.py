@@ -17,6 +17,7 @@ from console.ui.runs.cells import budget_tone
 from console.ui.runs.lines import LABEL, labelled
 from console.ui.spans import Line, Span, Tone, left, line, sanitize_cell, width, wrapped
 from console.ui.state.view_state import ViewState
+from console.ui.words import user_text
 
 CAP_NAMES = {
     Cap.TASK_DAILY_RUNS: "task today",
@@ -49,7 +50,7 @@ def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Gl
     return [
         labelled("target", sanitize_cell(preview.target)),
         labelled("key", Span(preview.key, Tone.STRONG), Span(f"  {preview.date}", Tone.MUTED)),
-        labelled("time", format_duration(limits.max_ms), Span(", judged from outside the agent", Tone.MUTED)),
+        labelled("time", format_duration(limits.max_ms), Span(", enforced outside the agent", Tone.MUTED)),
         labelled("budget", f"{units(limits.budget)} units", Span(f", cut off {rule}", Tone.MUTED)),
         labelled("usually", *_typical(preview)),
         labelled("at most", worst if known else "unknown: no price for this model"),
@@ -66,7 +67,7 @@ def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Gl
 def _typical(preview: LaunchPreview) -> Line:
     typical = preview.typical
     if typical is None or not typical.runs:
-        return line(Span("no run has ended ok yet", Tone.MUTED))
+        return line(Span("no successful run yet", Tone.MUTED))
     runs = "1 run" if typical.runs == 1 else f"{typical.runs} runs"
     most = f", 19 of 20 within {units(typical.p95_units)} units and {elapsed(typical.p95_ms)}"
     return line(f"{units(typical.median_units)} units", Span(f"{most} ({runs})", Tone.MUTED))
@@ -89,7 +90,7 @@ def _standing(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Lin
     tone = budget_tone(taken, cap_usage.limit)
     bar = gauge(min(16, max(0, cells - 60)), ((taken, tone), (added, Tone.HELD)), cap_usage.limit, glyphs)
     now = left(f"{amount(taken)} of {amount(cap_usage.limit)} {'units' if in_units else 'runs'}", 22)
-    after = Span(f"this one makes {amount(taken + added)}", Tone.MUTED if fits else Tone.BAD)
+    after = Span(f"{amount(taken + added)} after this launch", Tone.MUTED if fits else Tone.BAD)
     return labelled(name, *bar, Span("  " if bar else ""), now, after)
 
 
@@ -101,7 +102,7 @@ def _against(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs
         held = line(
             state_span(holder, glyphs), f"{ended}, attempt {holder.attempt}", Span(f"  {holder.id}", Tone.MUTED)
         )
-        lines.append(labelled("key is of", *held))
+        lines.append(labelled("taken by", *held))
     lines.extend(labelled("differs", Span(sanitize_cell(each), Tone.WARN)) for each in preview.differences)
     if preview.refusal is not None:
         pieces = wrapped(sanitize_cell(preview.refusal.sentence), cells - LABEL)
@@ -144,9 +145,7 @@ def proposal_lines(run: Run, view: ViewState) -> list[Line]:
         labelled("limits", f"{format_duration(limits.max_ms)}, {units(limits.budget)} units"),
         labelled("agent", f"{sanitize_cell(print_of.agent)}, {sanitize_cell(print_of.model)}"),
         labelled("prompt", f"{print_of.prompt_length} characters, {print_of.prompt_sha256[:12]}{system}"),
-        labelled(
-            "asked", f"{run.origin.value}, {sanitize_cell(run.requested_by)}, at {clock(run.created_ms, view.zone)}"
-        ),
+        labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at {clock(run.created_ms, view.zone)}"),
         *_evidence(view.detail if view.detail is not None and view.detail.run.id == run.id else None),
         labelled("until", until),
     ]
@@ -159,7 +158,10 @@ def _evidence(detail: RunDetail | None) -> list[Line]:
     found = detail.evidence
     worst = money(detail.worst_case_micro, detail.currency) if detail.worst_case_micro is not None else "unknown"
     if not found.ran:
-        return [labelled("at most", worst), labelled("evidence", Span("no run since the task's last step", Tone.WARN))]
+        return [
+            labelled("at most", worst),
+            labelled("evidence", Span("no run since the last change of stage", Tone.WARN)),
+        ]
     clean = found.manual_ok + found.approved_ok
     used = f"19 of 20 within {units(found.p95_units or 0)} units and {elapsed(found.p95_ms or 0)}"
     doubt = Span(f", {found.unconfirmed} unconfirmed", Tone.BAD) if found.unconfirmed else Span("")
@@ -177,13 +179,13 @@ RULING = 14
 def settle_lines(run: Run, cells: int) -> list[Line]:
     """What is not known about a run, and the effect of each ruling."""
     if run.state is State.UNCONFIRMED:
-        doubt = "The launch was sent and no id came back. Look at the provider before you rule."
+        doubt = "The launch was sent and no id came back. Check at the provider first."
     else:
-        doubt = "The stop was asked and the provider has not shown an end. Look there before you rule."
+        doubt = "A stop was requested and the provider has not shown the end of the run. Check there first."
     rulings = [
-        ("It is …", "you found its id: the run is followed and guarded again"),
-        ("Not launched", "you made sure that it never started: the hold is released, the key is free"),
-        ("Write off", "nobody will know: the hold counts as spent, the key needs --rerun"),
+        ("Found it…", "enter its id: the run is monitored and supervised again"),
+        ("Not launched", "you made sure that it never started: the hold is released and the key is free"),
+        ("Write off", "its end cannot be known: the whole hold counts as used, and the key needs --rerun"),
     ]
     if run.state is not State.UNCONFIRMED:
         rulings = rulings[2:]
@@ -220,15 +222,15 @@ def approve_question(run: Run, view: ViewState) -> ChoiceDialog:
 def decline_question(run: Run, view: ViewState) -> FormDialog:
     """The question before a proposal is declined. The reason may stay empty."""
     fields = (Field(label="reason", hint="may stay empty", needed=False),)
-    return FormDialog("Decline this launch?", lambda cells: proposal_lines(run, view), fields, done="declines it")
+    return FormDialog("Decline this launch?", lambda cells: proposal_lines(run, view), fields, done="decline")
 
 
 def ruling_question(run: Run) -> ChoiceDialog:
     """The question what became of a run. Returns `adopt`, `not-launched` or `write-off`."""
     rulings = [BACK, Choice(id="write-off", label="Write off")]
     if run.state is State.UNCONFIRMED:
-        rulings[1:1] = [Choice(id="adopt", label="It is …"), Choice(id="not-launched", label="Not launched")]
-    return ChoiceDialog("What became of this run?", lambda cells: settle_lines(run, cells), rulings, loud=True)
+        rulings[1:1] = [Choice(id="adopt", label="Found it…"), Choice(id="not-launched", label="Not launched")]
+    return ChoiceDialog("Resolve this run", lambda cells: settle_lines(run, cells), rulings, loud=True)
 
 
 def reason_question(run: Run, ruling: str) -> FormDialog:
@@ -238,7 +240,7 @@ def reason_question(run: Run, ruling: str) -> FormDialog:
         fields.insert(0, Field(label="id at the provider"))
     named = line(Span(sanitize_cell(run.task), Tone.STRONG), Span(f"  {run.key}", Tone.MUTED))
     title = f"Settle as {ruling.replace('-', ' ')}"
-    return FormDialog(title, lambda cells: [named], fields, done="settles it", loud=True)
+    return FormDialog(title, lambda cells: [named], fields, done="settle", loud=True)
 
 
 def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
@@ -247,10 +249,10 @@ def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
     choices = [BACK]
     if view.snapshot.paused is None:
         title = "Kill switch"
-        words = "No launch goes out until somebody resumes. What is live goes on, or is cancelled too."
+        words = "No run is launched until somebody resumes. Live runs go on, unless you cancel them too."
         choices.append(Choice(id="pause", label="Pause launches"))
     else:
-        title, words = "Launches are paused", "Resume lets scheduled and manual launches go out again."
+        title, words = "Launches are paused", "Resume allows scheduled and manual launches again."
         choices.append(Choice(id="resume", label="Resume launches"))
     if live:
         choices.append(Choice(id="cancel", label=f"Pause and cancel all {len(live)}"))
@@ -272,6 +274,6 @@ def launch_question(preview: LaunchPreview, view: ViewState, glyphs: Glyphs) -> 
     if preview.answer in (LaunchKind.LAUNCHED, LaunchKind.PROPOSED):
         return ChoiceDialog(title, body, (Choice(id="launch", label="Launch"), BACK))
     if can_rerun(preview):
-        field = Field(label="this key had its run; to run it again, say why")
-        return FormDialog(title, body, (field,), done="launches again")
+        field = Field(label="this key had its run; reason to run it again")
+        return FormDialog(title, body, (field,), done="launch again")
     return ChoiceDialog(title, body, (BACK,))

@@ -38,7 +38,7 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("right,down,tab,l,j", "move(1)", "next", id="choices.next", tooltip="To the next answer", show=False),
         Binding("left,up,shift+tab,h,k", "move(-1)", "previous", id="choices.previous", tooltip="Back", show=False),
-        Binding("enter", "take", "take", id="choices.take", tooltip="Takes the answer that stands out", show=False),
+        Binding("enter", "take", "take", id="choices.take", tooltip="Choose the highlighted answer", show=False),
     ]
 
     @dataclass

@@ -27,7 +27,7 @@ Answer = TypeVar("Answer")
 WIDEST = 92
 """The width of a dialog in cells, where the terminal has room."""
 
-ESCAPE = Binding("escape", "back", "back", id="dialog.back", tooltip="Closes the dialog; nothing happens", show=False)
+ESCAPE = Binding("escape", "back", "back", id="dialog.back", tooltip="Close the dialog without an answer", show=False)
 
 
 class Dialog(ModalScreen[Answer | None], inherit_bindings=False):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,41 +12,49 @@ from textual.screen import ModalScreen
 
 from console.domain.run import Outcome, State
 from console.ui.glyphs import Glyphs, outcome_word
-from console.ui.spans import Line, Span, Tone, fit, line, wrapped
+from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell, wrapped
+from console.ui.state.view_state import ViewState
 from console.ui.widgets.key_bar import Hint, group_of, in_groups
 from console.ui.widgets.lines import Lines, ScrollLines
+from console.ui.words import GLOSSARY
+
+WORD = 14
+"""The width of a word of the glossary."""
 
 
-class HelpScreen(ModalScreen[None], inherit_bindings=False):
-    """The help over the screen that it explains."""
+PageText = Callable[[int], Sequence[Line]]
+"""Makes the text of a page for a width in cells."""
+
+
+class TextPage(ModalScreen[None], inherit_bindings=False):
+    """A text over the screen below, which can be scrolled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,question_mark,q,enter", "close", "back", id="help.back", tooltip="Closes the help", show=False),
+        Binding("escape,question_mark,q,enter", "close", "back", id="help.back", tooltip="Close the help", show=False),
         Binding("down,j", "scroll(1)", "down", id="help.down", tooltip="One line down", show=False),
         Binding("up,k", "scroll(-1)", "up", id="help.up", tooltip="One line up", show=False),
         Binding("pagedown,space", "scroll(10)", "page down", id="help.page_down", tooltip="Ten lines down", show=False),
         Binding("pageup", "scroll(-10)", "page up", id="help.page_up", tooltip="Ten lines up", show=False),
     ]
 
-    def __init__(self, hints: Sequence[Hint], glyphs: Glyphs) -> None:
+    def __init__(self, title: str, text: PageText) -> None:
         super().__init__()
-        self._hints = hints
-        self._glyphs = glyphs
+        self._heading = title
+        self._text = text
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box"):
-            yield Lines([line(Span("Keys", Tone.STRONG)), ()], id="title")
+            yield Lines([line(Span(self._heading, Tone.STRONG)), ()], id="title")
             yield ScrollLines(id="text")
 
     def on_mount(self) -> None:
-        """Lay out the help for the present size of the terminal."""
         self._lay_out()
 
     def on_resize(self) -> None:
         self._lay_out()
 
     def action_close(self) -> None:
-        """Close the help."""
+        """Close the page."""
         self.dismiss()
 
     def action_scroll(self, rows: int) -> None:
@@ -55,12 +63,53 @@ class HelpScreen(ModalScreen[None], inherit_bindings=False):
 
     def _lay_out(self) -> None:
         cells = min(100, self.app.size.width - 2) - 4
-        box = self.query_one("#box")
-        keys = help_lines(self._hints, cells - 1, self._glyphs.ellipsis)
-        lines = [*keys, (), line(Span("signs", Tone.STRONG)), *signs(self._glyphs, cells - 1)]
+        box, lines = self.query_one("#box"), self._text(cells - 1)
         box.styles.width = cells + 4
         box.styles.height = min(self.app.size.height - 2, len(lines) + 4)
         self.query_one(ScrollLines).show(lines)
+
+
+def help_page(hints: Sequence[Hint], glyphs: Glyphs) -> TextPage:
+    """The keys of a screen, the signs, and the glossary."""
+
+    def text(cells: int) -> list[Line]:
+        return [
+            *help_lines(hints, cells, glyphs.ellipsis),
+            (),
+            line(Span("signs", Tone.STRONG)),
+            *signs(glyphs, cells),
+            (),
+            line(Span("words", Tone.STRONG)),
+            *glossary_lines(cells),
+        ]
+
+    return TextPage("Keys, signs and words", text)
+
+
+def problems_page(view: ViewState | None) -> TextPage:
+    """Everything that does not work now or failed lately, with its age and count."""
+    problems = view.snapshot.problems if view is not None else ()
+
+    def text(cells: int) -> list[Line]:
+        if view is None or not problems:
+            return [line(Span("No problems.", Tone.OK))]
+        return [
+            line(Span(piece, Tone.BAD if problem.over_ms is None else Tone.MUTED))
+            for problem in problems
+            for piece in wrapped(sanitize_cell(problem.line(view.now_ms), limit=2_000), cells)
+        ]
+
+    return TextPage("Problems", text)
+
+
+def glossary_lines(cells: int) -> list[Line]:
+    """The words of the screens with what they mean, wrapped."""
+    lines: list[Line] = []
+    for word, meaning in GLOSSARY:
+        first, *more = wrapped(meaning, max(12, cells - WORD - 2))
+        lines.append(line(Span(f"  {word:<{WORD}}", Tone.KEY), Span(first, Tone.MUTED)))
+        lines += [line(Span(" " * (WORD + 2) + each, Tone.MUTED)) for each in more]
+    return lines
 
 
 def signs(glyphs: Glyphs, cells: int) -> list[Line]:

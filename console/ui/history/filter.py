@@ -92,7 +92,7 @@ def _parsed(text: str) -> _ParsedFilter:
 def _no_such(name: str) -> str:
     near = get_close_matches(name, NAMES, n=1)
     meant = f"did you mean {near[0]}:?" if near else "filters are " + ", ".join(f"{each}:" for each in NAMES)
-    return f'{name}: is no filter; {meant} (a text with a colon goes in "quotes")'
+    return f'unknown filter {name}:; {meant} (put text with a colon in "quotes")'
 
 
 def _takes(name: str) -> str:
@@ -103,7 +103,7 @@ def _chosen(found: _ParsedFilter, name: str, make: Callable[[str], T]) -> tuple[
     chosen = []
     for value in found.values.get(name, ()):
         if value not in VALUES[name]:
-            raise FilterError(f"{value} is no {name}; accepted: {_takes(name)}")
+            raise FilterError(f"unknown {name}: {value}; accepted: {_takes(name)}")
         chosen.append(make(value))
     return tuple(chosen)
 

@@ -51,14 +51,12 @@ class FilterLine(Vertical):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "escape", "let_go", "clear", id="filter.clear", tooltip="Empties the filter, then closes it", priority=True
+            "escape", "let_go", "clear", id="filter.clear", tooltip="Clear the filter, then close it", priority=True
         ),
         Binding(
             "down,enter", "keep", "table", id="filter.keep", tooltip="Back to the table with this filter", priority=True
         ),
-        Binding(
-            "tab", "complete", "complete", id="filter.complete", tooltip="Completes the word at the end", priority=True
-        ),
+        Binding("tab", "complete", "complete", id="filter.complete", tooltip="Complete the last word", priority=True),
     ]
 
     @dataclass

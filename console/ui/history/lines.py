@@ -11,11 +11,12 @@ from console.domain.run import Outcome, Run, State
 from console.engine.models import KeyState, KeyStatus, RunDetail
 from console.tables import Column, PlacedColumn, layout_columns
 from console.ui.format import at, elapsed, units
-from console.ui.glyphs import Glyphs, outcome_word, state_span
+from console.ui.glyphs import Glyphs, state_span
 from console.ui.history.pages import Entry
 from console.ui.runs.lines import labelled, result_lines
 from console.ui.spans import Line, Span, Tone, clip, fit, left, line, middle, right, sanitize_cell, width
 from console.ui.state.view_state import ViewState
+from console.ui.words import ending_text, user_text
 
 
 class ColumnName(StrEnum):
@@ -160,11 +161,11 @@ def standing_sentence(standing: KeyStatus) -> Line:
     holder = standing.holder
     match standing.state:
         case KeyState.FREE:
-            why = "no run has it" if not standing.attempts else "no attempt of it did anything"
-            return line(Span("free", Tone.STRONG), Span(f": {why}; a launch goes out", Tone.MUTED))
+            why = "never launched" if not standing.attempts else "no attempt launched anything"
+            return line(Span("free", Tone.STRONG), Span(f": {why}; a launch is possible", Tone.MUTED))
         case KeyState.DONE:
             by = f" by attempt {holder.attempt}, {holder.id}" if holder else ""
-            return line(Span("done", Tone.OK), Span(f"{by}; r runs it again, with a reason", Tone.MUTED))
+            return line(Span("done", Tone.OK), Span(f"{by}; press r to run it again, with a reason", Tone.MUTED))
         case KeyState.HELD:
             return _held(holder)
         case _:
@@ -175,14 +176,12 @@ def _held(holder: Run | None) -> Line:
     if holder is None:
         return line(Span("held", Tone.WARN))
     if holder.outcome is not None:
-        what, then = outcome_word(holder.outcome), "r runs it again, with a reason"
+        what, then = ending_text(holder.outcome), "press r to run it again, with a reason"
     elif holder.state is State.UNCONFIRMED:
-        what, then = "unconfirmed", "s settles it"
+        what, then = "is unconfirmed", "press s to settle it"
     else:
-        what, then = holder.state.value, "a launch is skipped while it is"
-    by = f" by attempt {holder.attempt}, which is {what}" if holder.outcome is None else ""
-    by = by or f" by attempt {holder.attempt}, which ended {what}"
-    return line(Span("held", Tone.WARN), Span(f"{by}; {then}", Tone.MUTED))
+        what, then = f"is {holder.state.value}", "a launch is skipped while it is"
+    return line(Span("held", Tone.WARN), Span(f": attempt {holder.attempt} {what}; {then}", Tone.MUTED))
 
 
 def panel(entry: Entry, detail: RunDetail | None, view: ViewState, cells: int, rows: int, glyphs: Glyphs) -> list[Line]:
@@ -195,7 +194,7 @@ def panel(entry: Entry, detail: RunDetail | None, view: ViewState, cells: int, r
             Span(f"  {sanitize_cell(run.type)}:{sanitize_cell(run.target)}:{run.date}", Tone.MUTED),
         ),
         labelled("", *standing_sentence(entry.standing)),
-        labelled("asked", f"{run.origin.value}, {sanitize_cell(run.requested_by)}, at stage {run.stage.label}"),
+        labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at stage {run.stage.label}"),
     ]
     if run.note:
         lines.append(labelled("note", sanitize_cell(run.note)))
@@ -235,7 +234,7 @@ def title_line(text: str, count: int | None, most: int, folded: bool, cells: int
     more = "+" if count is not None and count > most else ""
     number = "counting" if count is None else f"{min(count, most):,}{more}".replace(",", " ")
     noun = "entry" if count == 1 else "entries"
-    ending = (Span(f"{number} {noun}", Tone.STRONG), Span(", attempts of a key folded " if folded else " ", Tone.MUTED))
+    ending = (Span(f"{number} {noun}", Tone.STRONG), Span(", retries collapsed " if folded else " ", Tone.MUTED))
     room = max(0, cells - width(ending) - 12)
     shown = (
         Span(clip(sanitize_cell(text), room, glyphs.ellipsis)) if text else Span("everything, newest first", Tone.MUTED)

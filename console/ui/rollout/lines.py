@@ -12,6 +12,7 @@ from console.ui.format import at, elapsed, units, when, zone, zone_name
 from console.ui.glyphs import ASCII, Glyphs, gauge
 from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell, wrapped
 from console.ui.state.view_state import ViewState
+from console.ui.words import user_text
 
 WIDE = 100
 """From this width on stages are written out and bars are long."""
@@ -85,7 +86,7 @@ def short_ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
 def _earned(rollout: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
     done, needed = progress(rollout, rules)
     if rollout.stage is Stage.UNATTENDED:
-        return line(Span("at the top", Tone.OK))
+        return line(Span("last stage", Tone.OK))
     bar = gauge(6, ((min(done, needed), Tone.OK),), needed, glyphs)
     if rollout.unmet_criteria:
         return (*bar, Span(f" {done} of {needed}", Tone.MUTED))
@@ -128,12 +129,12 @@ def _shown(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: in
     lines = [*_verdict(rollout, cells)]
     if needed:
         shown = gauge(bar, ((min(done, needed), Tone.OK),), needed, glyphs)
-        asked = f" {done} of {needed}" if done <= needed else f" {done}, {needed} asked for"
+        asked = f" {done} of {needed}" if done <= needed else f" {done}, {needed} needed"
         lines.append(line(_label("ok by hand" if rollout.stage is Stage.MANUAL else "ok, approved"), *shown, asked))
     lines.append(_share("p95 units", found.p95_units, found.budget, units, bar, glyphs))
     lines.append(_share("p95 time", found.p95_ms, found.max_ms, elapsed, bar, glyphs))
     lines.append(line(_label("watched"), f"{found.observed} of {found.ran} with a console"))
-    held = f"{found.guards_held} cut off, with proof" if found.guards_held else "none had to fire"
+    held = f"{found.guards_held} cut off, with proof" if found.guards_held else "not needed so far"
     lines.append(line(_label("guards"), held))
     since = f"since {at(found.since_ms, view.zone):%d %b %Y %H:%M}" if found.since_ms else "of all its runs"
     lines.append(line(_label("counted"), Span(since, Tone.MUTED)))
@@ -144,7 +145,7 @@ def _share(
     name: str, value: int | None, limit: int | None, written: Callable[[int], str], bar: int, glyphs: Glyphs
 ) -> Line:
     if value is None or not limit:
-        return line(_label(name), Span("nothing ran yet", Tone.FAINT))
+        return line(_label(name), Span("no run yet", Tone.FAINT))
     tone = Tone.WARN if value * 10 > limit * 8 else Tone.BUSY
     return line(_label(name), *gauge(bar, ((value, tone),), limit, glyphs), f" {written(value)} of {written(limit)}")
 
@@ -154,11 +155,11 @@ def _verdict(rollout: TaskRollout, cells: int) -> list[Line]:
     if rollout.effective < rollout.stage:
         lines.append(line(Span(f" counts as {rollout.effective.label} while a run is unconfirmed ", Tone.LOUD)))
     if rollout.stage is Stage.UNATTENDED:
-        return [*lines, line(Span(" at the top: nobody is asked", Tone.OK))]
+        return [*lines, line(Span(" Unattended: runs without approval", Tone.OK))]
     higher = Stage(rollout.stage + 1).label
     if not rollout.unmet_criteria:
-        return [*lines, line(Span(f" {higher} is earned: ", Tone.OK), Span("p", Tone.KEY), " promotes")]
-    pieces = wrapped(f"{higher} lacks {'; '.join(map(sanitize_cell, rollout.unmet_criteria))}", cells - 1)
+        return [*lines, line(Span(" Evidence complete: ", Tone.OK), Span("p", Tone.KEY), " promotes")]
+    pieces = wrapped(f"To reach {higher}: {'; '.join(map(sanitize_cell, rollout.unmet_criteria))}", cells - 1)
     return [*lines, *(line(Span(f" {piece}", Tone.WARN)) for piece in pieces)]
 
 
@@ -168,7 +169,7 @@ def _ahead(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) ->
 
 def _coming(rollout: TaskRollout, glyphs: Glyphs) -> list[Line]:
     if rollout.task.schedule is None:
-        return [line(Span("no schedule: by hand, or from outside", Tone.MUTED))]
+        return [line(Span("no schedule: launched by hand or by another program", Tone.MUTED))]
     where = zone(rollout.task.time_zone)
     title = line(Span(f"{sanitize_cell(rollout.task.schedule)} in {rollout.task.time_zone}", Tone.MUTED))
     shift = next((instant for instant in rollout.next if instant.shifts), None)
@@ -193,17 +194,20 @@ def _demotion(rollout: TaskRollout, view: ViewState, cells: int) -> list[Line]:
     if step is None:
         return [line(Span("never demoted", Tone.MUTED))]
     head = line(
-        Span("last step down ", Tone.MUTED),
+        Span("last demotion ", Tone.MUTED),
         Span(f"{at(step.at_ms, view.zone):%a %d %b %H:%M}", Tone.BAD),
         Span(f" to {step.after.label}", Tone.MUTED),
     )
-    return [head, *(line(Span(piece)) for piece in wrapped(sanitize_cell(f"{step.by}: {step.reason}"), cells))]
+    return [
+        head,
+        *(line(Span(piece)) for piece in wrapped(sanitize_cell(f"{user_text(step.by)}: {step.reason}"), cells)),
+    ]
 
 
 def history_lines(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     """Every promotion and demotion of the task, newest first."""
     if not rollout.steps:
-        return [line(Span("at manual since ever: no step was taken yet", Tone.MUTED))]
+        return [line(Span("always at manual: not promoted yet", Tone.MUTED))]
     return [fit(_step(step, view, glyphs), cells, glyphs.ellipsis) for step in rollout.steps]
 
 
@@ -214,7 +218,7 @@ def _step(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
         Span(f"{at(step.at_ms, view.zone):%Y-%m-%d %H:%M}  ", Tone.MUTED),
         Span(f"{right(step.before.label, 10)} {glyphs.to} {left(step.after.label, 10)}", Tone.OK if up else Tone.BAD),
         forced,
-        Span(f"  {sanitize_cell(step.by, limit=24)}: ", Tone.MUTED),
+        Span(f"  {sanitize_cell(user_text(step.by), limit=24)}: ", Tone.MUTED),
         sanitize_cell(step.reason),
     )
 

@@ -162,10 +162,12 @@ def last_step(run: Run, view: ViewState) -> Span:
     """What the run does now, or what it waits for. Text of the agent is sanitized."""
     match run.state:
         case State.PROPOSED:
-            until = f"waits till {when(run.expires_ms, view.now_ms, view.zone)}" if run.expires_ms else "waits for you"
+            until = (
+                f"expires {when(run.expires_ms, view.now_ms, view.zone)}" if run.expires_ms else "waits for approval"
+            )
             return Span(until, Tone.WAIT)
         case State.CLAIMED:
-            return Span("about to be sent", Tone.MUTED)
+            return Span("starting", Tone.MUTED)
         case State.SENDING:
             return Span("sent, no id yet", Tone.WAIT)
         case State.UNCONFIRMED:
@@ -182,9 +184,9 @@ def last_step(run: Run, view: ViewState) -> Span:
 
 def _stopping(run: Run, view: ViewState) -> str:
     if run.stop is None:
-        return "stop asked"
+        return "stop requested"
     reason = run.stop.reason.value.replace("_", " ")
-    return f"{reason}, asked {elapsed(view.now_ms - run.stop.at_ms)} ago"
+    return f"{reason}, requested {elapsed(view.now_ms - run.stop.at_ms)} ago"
 
 
 def _running(run: Run, view: ViewState) -> Span:

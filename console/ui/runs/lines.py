@@ -12,6 +12,7 @@ from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.runs.cells import budget_tone, cut_off, kind_word
 from console.ui.spans import Line, Span, Tone, fit, left, line, middle, right, sanitize_cell, width, wrapped
 from console.ui.state.view_state import ViewState
+from console.ui.words import process_name, user_text
 
 RATE_MS = 10_000
 """The age from which on the rate of a run is used for a forecast."""
@@ -48,11 +49,13 @@ def _where_it_stands(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line
         more = f" at {clock(run.ended_ms, view.zone)} after {elapsed(run.elapsed_ms)}" if run.sent else ""
     elif run.state is State.PROPOSED:
         still = f", {countdown(run.expires_ms - view.now_ms)} left" if run.expires_ms else ""
-        more = f": waits for a person{still}" if view.snapshot.read_only else f": a approves, d declines{still}"
+        more = (
+            f": waits for approval{still}" if view.snapshot.read_only else f": press a to approve, d to decline{still}"
+        )
     elif run.owner is not None:
-        more = f", guarded by {_owner(run, view)}"
+        more = f", supervised by {_owner(run, view)}"
     elif run.state is not State.UNCONFIRMED:
-        more = ", guarded by nobody yet"
+        more = ", not supervised yet"
     yield labelled("state", state, more)
     if run.note:
         yield labelled("note", Span(sanitize_cell(run.note), Tone.BAD if run.state is State.ENDED else Tone.PLAIN))
@@ -65,9 +68,9 @@ def _owner(run: Run, view: ViewState) -> str:
         return "this console"
     owner = view.snapshot.owners.get(run.owner or "")
     if owner is None:
-        return "a process that is gone"
-    name = "this console" if owner.mine else f"{sanitize_cell(owner.kind)}, pid {owner.pid}"
-    return name if owner.alive else f"{name}, which is gone"
+        return "a process that has ended"
+    name = "this console" if owner.mine else f"{process_name(owner.kind)} (pid {owner.pid})"
+    return name if owner.alive else f"{name}, which has ended"
 
 
 def _doubt(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
@@ -75,10 +78,10 @@ def _doubt(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
         return
     yield line(Span(" IT MAY BE RUNNING ", Tone.LOUD))
     # A read-only console has no key for it; other consoles and the command line have.
-    by_key, sooner = ("", "") if view.snapshot.read_only else (" (s)", ", or with x")
-    words = f"The launch was sent and no id came back. Key and hold stay taken until somebody settles it{by_key}."
+    by_key, sooner = ("", "") if view.snapshot.read_only else (" (press s)", "; press x to delete it now")
+    words = f"The launch was sent and no id came back. Its key and hold stay taken until it is settled{by_key}."
     if run.deadline_ms is not None and run.sandbox_own:
-        words += f" Its sandbox is deleted at {clock(run.deadline_ms, view.zone)}{sooner}."
+        words += f" Its sandbox will be deleted at {clock(run.deadline_ms, view.zone)}{sooner}."
     yield from (line(Span(piece)) for piece in wrapped(words, cells))
 
 
@@ -87,21 +90,22 @@ def _stop(run: Run, view: ViewState) -> Iterator[Line]:
     if stop is None:
         return
     reason = stop.reason.value.replace("_", " ")
-    by = f" by {sanitize_cell(stop.by)}" if stop.by else ""
+    by = f" by {user_text(stop.by)}" if stop.by else ""
     if run.state is State.ENDED:
         yield labelled("stopped", f"{reason}{by}, asked at {clock(stop.at_ms, view.zone)}, {_tries(stop.tries)}")
         return
     since = f"since {clock(stop.at_ms, view.zone)} ({elapsed(view.now_ms - stop.at_ms)}), {_tries(stop.tries)}"
     if stop.alarmed:
         yield line(
-            Span(" STOP NOT PROVEN ", Tone.LOUD), *(() if view.snapshot.read_only else (Span("  s settles it"),))
+            Span(" STOP NOT PROVEN ", Tone.LOUD),
+            *(() if view.snapshot.read_only else (Span("  press s to settle it"),)),
         )
         yield labelled("", Span(since, Tone.BAD))
     else:
         yield labelled("stopping", Span(since, Tone.WARN))
     yield labelled("", f"{reason}{by}")
     if stop.answer:
-        yield labelled("", Span("provider last said: ", Tone.MUTED), sanitize_cell(stop.answer))
+        yield labelled("", Span("last answer of the provider: ", Tone.MUTED), sanitize_cell(stop.answer))
 
 
 def _tries(tries: int) -> str:
@@ -137,9 +141,9 @@ def projection(run: Run, view: ViewState) -> Span | None:
     left_ms = run.limits.max_ms - passed
     reached_ms = (cap - run.used) * passed // run.used
     if reached_ms < left_ms:
-        return Span(f"at this rate the cap is reached in {countdown(reached_ms)}", Tone.WARN)
+        return Span(f"at this rate the budget is reached in {countdown(reached_ms)}", Tone.WARN)
     end = run.used + run.used * max(0, left_ms) // passed
-    return Span(f"at this rate {units(end)} units when the time is up", Tone.MUTED)
+    return Span(f"at this rate {units(end)} units at the time limit", Tone.MUTED)
 
 
 def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:
@@ -149,8 +153,8 @@ def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:
         parts = f"{count(usage.input)} in{cached}, {count(usage.output + usage.thought + usage.tool_use)} out"
         yield labelled("tokens", count(usage.total), Span(f"  {parts}", Tone.MUTED))
     if run.largest_step:
-        rule = ", cut off before the cap" if run.limits.cut_off is CutOff.BEFORE else ""
-        yield labelled("", Span(f"dearest step {units(run.largest_step)} units{rule}", Tone.MUTED))
+        rule = ", stopped before the budget" if run.limits.cut_off is CutOff.BEFORE else ""
+        yield labelled("", Span(f"most expensive step {units(run.largest_step)} units{rule}", Tone.MUTED))
     worst = ""
     if detail is not None and detail.worst_case_micro is not None:
         worst = f", at most {money(detail.worst_case_micro, detail.currency)}"
@@ -179,14 +183,14 @@ def _launch(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
     asked = when(run.created_ms, view.now_ms, view.zone)
     how = "by hand" if run.origin is Origin.MANUAL else "by schedule"
     yield labelled(
-        "launch", f"{how} at stage {run.stage.label}, {asked}", Span(f"  {sanitize_cell(run.requested_by)}", Tone.MUTED)
+        "launch", f"{how} at stage {run.stage.label}, {asked}", Span(f"  {user_text(run.requested_by)}", Tone.MUTED)
     )
     attempt = f"  attempt {run.attempt}" if run.attempt else ""
     yield labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}{attempt}", Tone.MUTED))
     agent = f"{sanitize_cell(run.fingerprint.agent)} {glyphs.dot} {sanitize_cell(run.fingerprint.model)}"
     yield labelled("agent", Span(agent, Tone.MUTED))
     if run.retry_at_ms is not None:
-        yield labelled("again", f"by itself at {when(run.retry_at_ms, view.now_ms, view.zone)}")
+        yield labelled("again", f"automatically at {when(run.retry_at_ms, view.now_ms, view.zone)}")
     if run.superseded_by is not None:
         yield labelled("superseded", Span(f"by {run.superseded_by}", Tone.MUTED))
 

@@ -206,5 +206,5 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _separator(self) -> Line:
         rule = self._glyphs.rule
-        title = "  ended lately "
+        title = "  recent "
         return Span(title, Tone.MUTED), Span(rule * max(0, self._cells - len(title)), Tone.FAINT)

@@ -9,8 +9,11 @@ from console.domain.usage_stats import Group, Measure
 from console.engine.usage import Flag, MemberTotal, UsageReport
 from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell
 from console.ui.usage.chart import OTHERS, SERIES, Chart, ChartStyle, amount, columns, drawn_members, month_course
+from console.ui.words import run_count
 
 NAME = 22
+UNIT = {Measure.UNITS: " units", Measure.RUNS: " runs"}
+"""Behind a figure of this measure; others have their unit in the figure or in the title."""
 PRINTED_ROWS = 16
 """The height of the chart in a shell."""
 TALL = 40
@@ -44,7 +47,7 @@ def title(report: UsageReport, cells: int) -> Line:
     if report.held and query.measure is Measure.UNITS:
         pieces.append(Span(f" · {amount(report.held, Measure.UNITS)} held now", Tone.HELD))
     if query.measure is Measure.COST and report.figures.unpriced:
-        pieces.append(Span(f" · {report.figures.unpriced} runs at an unknown price are not in it", Tone.WARN))
+        pieces.append(Span(f" · not included: {run_count(report.figures.unpriced)} without a known price", Tone.WARN))
     return fit(tuple(pieces), cells)
 
 
@@ -93,9 +96,11 @@ def flags(report: UsageReport, cells: int) -> list[Line]:
 
 def _flag(flag: Flag, measure: Measure) -> list[Line]:
     found = flag.day
-    times = f", {found.member_value / found.member_baseline:.1f} times the usual" if found.member_baseline else ""
+    times = (
+        f", {found.member_value / found.member_baseline:.1f} times its usual amount" if found.member_baseline else ""
+    )
     edited = "; ".join(sanitize_cell(change, limit=120) for change in flag.changes)
-    why = f"edited then: {edited}" if edited else "nothing of the task was edited then"
+    why = f"changed: {edited}" if edited else "the task's settings did not change that day"
     used = (
         Span("     "),
         Span(sanitize_cell(found.member, limit=NAME), Tone.STRONG),
@@ -104,8 +109,9 @@ def _flag(flag: Flag, measure: Measure) -> list[Line]:
     )
     return [
         line(
-            Span(f" {left(_day(found.day), 6)} ", Tone.BAD),
-            Span(f"{amount(found.value, measure)} where {amount(found.baseline, measure)} is usual"),
+            Span(f" {_day(found.day)}: ", Tone.BAD),
+            Span(f"{amount(found.value, measure)}{UNIT.get(measure, '')}, "),
+            Span(f"usually about {amount(found.baseline, measure)}"),
         ),
         line(*used),
         (Span(f"     {why}", Tone.WARN if edited else Tone.MUTED),),
@@ -125,15 +131,15 @@ def month_forecast(report: UsageReport) -> Line:
     spent, cap, daily = (amount(value, Measure.UNITS) for value in (month.spent, month.cap, month.per_day))
     so_far = Span(f" month: {spent} of {cap} units, {daily} a day lately: ", Tone.MUTED)
     if month.reached_on is None:
-        return so_far, Span("its cap is not reached", Tone.OK)
-    return so_far, Span(f"its cap is reached on {_day(month.reached_on)}", Tone.BAD)
+        return so_far, Span("on course to stay under the cap", Tone.OK)
+    return so_far, Span(f"the cap will be reached on {_day(month.reached_on)}", Tone.BAD)
 
 
 def log_trouble(report: UsageReport) -> Line | None:
     """What is missing from the log; None if it is complete."""
     told = []
     if report.foreign:
-        told.append(f"{report.foreign} lines of the log are torn or not ours")
+        told.append(f"{report.foreign} lines of the log are incomplete or of another program")
     if report.gaps:
         told.append(f"{report.gaps} gaps in the log: `nightdesk log rebuild` fills them")
     return (Span(f" {'; '.join(told)}", Tone.WARN),) if told else None

@@ -17,6 +17,7 @@ from console.ui.widgets.lines import paint
 
 DISPLAY = {
     "question_mark": "?",
+    "exclamation_mark": "!",
     "colon": ":",
     "slash": "/",
     "escape": "esc",
