@@ -17,7 +17,7 @@ async def test_the_page_says_what_was_used_who_grew_and_what_was_edited(busy: Fa
         for word in ("units a day by task, last 30 days", "cap 600", "log-digest", "share", "usually about 40"):
             assert word in text
         assert "changed: model: gemini-3.8-flash -> gemini-9-huge" in text
-        assert "its cap is reached on Nov 28" in text
+        assert "the cap will be reached on Nov 28" in text
         assert "4 usage" in screen.lines()[1]
 
 
