@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from console.store.bootstrap import prepare_store
-from console.store.database import Database, Transaction
+from console.store.database import Database, Transaction, run_sync
 from console.store.errors import translate_sqlite_errors
 from console.store.files import DATABASE
 from console.store.pragmas import JournalMode
@@ -64,6 +64,10 @@ class SyncDatabase(Database):
         """As `Database.read`; nobody else can write while it runs."""
         return await self._run_whole("read", unit)
 
+    async def version(self, tx: Transaction) -> int | None:
+        """None: this database reads and writes on one connection, and does not count its own commits."""
+        return None
+
     async def close(self) -> None:
         """Nothing: the connection belongs to whoever made it."""
 
@@ -103,16 +107,6 @@ class SyncDatabase(Database):
                 raise
             self.connection.execute("release unit")
             return result
-
-
-def run_sync(work: Awaitable[T]) -> T:
-    """What `work` gives; it never really waits. Raises RuntimeError where it does."""
-    waiting = work.__await__()
-    try:
-        next(waiting)
-    except StopIteration as end:
-        return cast(T, end.value)
-    raise RuntimeError("a unit of the store waits for something outside of it")
 
 
 @cache

@@ -1,8 +1,9 @@
 """Transactions on the SQLite database, each run as a whole even if its caller is cancelled.
 
-A statement of aiosqlite goes on in its thread after the caller was cancelled, and a transaction left open would take
-in the rows of the next caller. So each unit of work is a task of its own that is always awaited to its end; only then
-is the caller told that it was cancelled.
+aiosqlite gives each connection a thread of its own. A unit of work runs in it from its first statement to its last, so
+that the event loop neither waits for the disk nor converts rows, and a cancelled caller cannot tear a unit: it is told
+that it was cancelled only after the unit has ended. Writing units that wait at the same time share one commit, because
+a commit waits for the disk; each of them is undone alone if it raises.
 """
 
 from __future__ import annotations
@@ -11,20 +12,45 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import aiosqlite
 
-from console.store.errors import StoreBusy, StoreError, StoreMissing, translate_sqlite_errors
+from console.store.errors import StoreBusy, StoreError, StoreMissing, store_error, translate_sqlite_errors
 from console.store.files import DATABASE, database_inode
 from console.store.pragmas import BUSY_MS, JournalMode, connection_pragmas, database_uri
 
 T = TypeVar("T")
-Transaction = aiosqlite.Connection
-"""The connection inside a unit of work. A unit runs statements on it, but never begin, commit or rollback."""
+
+GROUP_UNITS = 32
+"""Most units that share one commit."""
+GROUP_S = 0.02
+"""No further unit joins a commit after this time, in seconds: a stop that is asked for meanwhile waits for it."""
+
+
+class Transaction:
+    """The connection inside a unit of work. A unit awaits its methods and nothing else; none of them really waits.
+
+    A unit never begins, commits or rolls back.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def execute_fetchall(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Run a statement and return all its rows."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    async def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]]) -> None:
+        """Run a statement that returns no rows once for each of `parameters`."""
+        self._connection.executemany(sql, parameters)
+
+
+Unit = Callable[[Transaction], Awaitable[T]]
+"""A unit of work."""
 
 
 class Database:
@@ -39,18 +65,20 @@ class Database:
         busy_ms: int = BUSY_MS,
     ) -> None:
         self.folder = folder
-        self._writer = writer
-        self._reader = reader
-        self._busy_ms = busy_ms
-        self._write_turn = _Turn()
-        self._read_turn = _Turn()
         self._inode = database_inode(folder)
+        self._reader = _Worker(reader, "begin", busy_ms)
+        self._writer = (
+            _Worker(writer, "begin immediate", busy_ms, check=self._check_present, groups=True)
+            if writer is not None
+            else None
+        )
 
     @classmethod
     async def connect(
         cls, folder: Path, *, journal: JournalMode, busy_ms: int = BUSY_MS, read_only: bool = False
     ) -> Database:
         """Connect to a database that `prepare_store` has made. Raises StoreError."""
+
         writer = None if read_only else await _connect(folder, journal, busy_ms)
         try:
             reader = await _connect(folder, journal, busy_ms)
@@ -61,13 +89,11 @@ class Database:
             raise
         return cls(folder, writer, reader, busy_ms=busy_ms)
 
-    async def transaction(
-        self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False
-    ) -> T:
+    async def transaction(self, unit: Unit[T], *, busy_ms: int | None = None, urgent: bool = False) -> T:
         """Run `unit` in a write transaction and return its result once its changes are on disk.
 
-        If `unit` raises, none of its changes are kept. If the caller is cancelled, the unit still runs to its end
-        before CancelledError is raised; a later read shows whether it committed.
+        If `unit` raises, none of its changes are kept. If the caller is cancelled, a unit that has begun still runs
+        to its end before CancelledError is raised; a later read shows whether it committed.
 
         `busy_ms` is the longest time to wait for other units of this process and for locks of other processes; None
         waits for the other units without a limit, and for locks as long as the store was opened with. An `urgent`
@@ -76,60 +102,50 @@ class Database:
         """
         if self._writer is None:
             raise StoreError("the state store was opened for reading only")
-        patience = _Patience(busy_ms)
-        async with self._write_turn.taken(patience, urgent=urgent):
-            self._check_present()
-            work = self._run_unit(self._writer, "begin immediate", unit, patience)
-            return await run_uncancelled(work, "store write")
+        return await self._writer.run(unit, busy_ms=busy_ms, urgent=urgent)
 
-    async def read(self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None) -> T:
+    async def read(self, unit: Unit[T], *, busy_ms: int | None = None) -> T:
         """Run `unit` on one unchanging view of the database and return its result.
 
         In DELETE mode no other process can commit while a unit reads, so a unit only reads and returns. `busy_ms` is
         as in `transaction`. Raises StoreError, and what `unit` raises.
         """
-        patience = _Patience(busy_ms)
-        async with self._read_turn.taken(patience):
-            return await run_uncancelled(self._run_unit(self._reader, "begin", unit, patience), "store read")
+        return await self._reader.run(unit, busy_ms=busy_ms)
+
+    async def version(self, tx: Transaction) -> int | None:
+        """Return a number that differs after each commit of any process, within a `read` of this process.
+
+        None where that cannot be told.
+        """
+        return int((await tx.execute_fetchall("pragma data_version"))[0][0])
 
     async def close(self) -> None:
-        """Close both connections after their running units. Unclosed, their threads keep the process alive."""
-        for turn, connection in ((self._write_turn, self._writer), (self._read_turn, self._reader)):
-            if connection is not None:
-                async with turn.taken(_Patience(None)):
-                    await run_uncancelled(connection.close(), "store close")
+        """Close both connections after the units that were asked for. Closing twice is harmless."""
+        for worker in (self._writer, self._reader):
+            if worker is not None:
+                await worker.close()
 
     @property
     def in_transaction(self) -> bool:
         """True while a unit is running."""
-        return any(connection.in_transaction for connection in (self._writer, self._reader) if connection is not None)
-
-    async def _run_unit(
-        self,
-        connection: aiosqlite.Connection,
-        begin: str,
-        unit: Callable[[Transaction], Awaitable[T]],
-        patience: _Patience,
-    ) -> T:
-        with translate_sqlite_errors():
-            try:
-                await _set_busy_timeout(connection, patience.left_ms)
-                await connection.execute_fetchall(begin)
-                result = await unit(connection)
-                # In DELETE mode a commit waits for readers, so it has the rest of the time only.
-                await _set_busy_timeout(connection, patience.left_ms)
-                await connection.commit()
-            except BaseException:
-                await connection.rollback()
-                raise
-            finally:
-                await _set_busy_timeout(connection, self._busy_ms if patience.is_limited else None)
-            return result
+        return any(worker.in_transaction for worker in (self._writer, self._reader) if worker is not None)
 
     def _check_present(self) -> None:
         """Raise StoreMissing if the file was deleted or replaced: SQLite would go on writing to the old one."""
         if database_inode(self.folder) != self._inode:
             raise StoreMissing(f"{self.folder / DATABASE} was removed or replaced while it was in use")
+
+
+def run_sync(work: Awaitable[T]) -> T:
+    """Run a unit of work to its end without an event loop. Raises RuntimeError if it waits for something else."""
+    steps = work.__await__()
+    try:
+        next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    steps.close()
+    raise RuntimeError("a unit of the store waits for something outside of it")
 
 
 class _Patience:
@@ -144,52 +160,241 @@ class _Patience:
         return self._ends_s is not None
 
     @property
-    def left_ms(self) -> int | None:
+    def left_s(self) -> float | None:
         """The time that is left; None without a limit."""
-        return None if self._ends_s is None else max(0, int((self._ends_s - time.monotonic()) * 1000))
+        return None if self._ends_s is None else max(0.0, self._ends_s - time.monotonic())
 
 
-class _Turn:
-    """A lock between the tasks of this process. Urgent tasks get it before all others, otherwise the first to come."""
+class _Job(Generic[T]):
+    """One unit of work and its caller, who waits for `done`."""
 
-    def __init__(self) -> None:
-        self._is_taken = False
-        self._urgent: deque[asyncio.Future[None]] = deque()
-        self._others: deque[asyncio.Future[None]] = deque()
+    def __init__(self, unit: Unit[T], patience: _Patience) -> None:
+        self.unit = unit
+        self.patience = patience
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[T] = self.loop.create_future()
+        self.result: T | None = None
+        self.error: BaseException | None = None
 
-    @asynccontextmanager
-    async def taken(self, patience: _Patience, *, urgent: bool = False) -> AsyncIterator[None]:
-        """Hold the lock for a block. Raises StoreBusy if it is not free in time."""
-        if self._is_taken:
-            await self._wait(self._urgent if urgent else self._others, patience.left_ms)
-        self._is_taken = True
+    def attempt(self, tx: Transaction) -> bool:
+        """Run the unit in this thread and keep its result, or the error that it raised; False for an error."""
         try:
-            yield
-        finally:
-            self._pass_on()
-
-    async def _wait(self, queue: deque[asyncio.Future[None]], wait_ms: int | None) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        queue.append(turn)
-        try:
-            async with asyncio.timeout(None if wait_ms is None else wait_ms / 1000):
-                await turn
+            with translate_sqlite_errors():
+                self.result = run_sync(self.unit(tx))
         except BaseException as error:
-            if not turn.cancelled():
-                # The lock was passed to this task while it was being cancelled.
-                self._pass_on()
-            if isinstance(error, TimeoutError):
-                raise StoreBusy("the state store is busy: other work of this process holds it") from None
-            raise
+            self.error = error
+        return self.error is None
 
-    def _pass_on(self) -> None:
-        for queue in (self._urgent, self._others):
-            while queue:
-                turn = queue.popleft()
-                if not turn.done():
-                    turn.set_result(None)
-                    return
-        self._is_taken = False
+    def settle(self) -> None:
+        """Give the caller the result or the error."""
+        if self.done.done():
+            return
+        if self.error is None:
+            self.done.set_result(self.result)  # type: ignore[arg-type]  # set, since there is no error
+        else:
+            self.done.set_exception(self.error)
+            self.done.exception()  # read: a caller that was cancelled does not ask for it
+
+
+class _Worker:
+    """A connection with its thread, and the units of work that wait for it.
+
+    Urgent units run before all others, otherwise the first to come.
+    """
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        begin: str,
+        busy_ms: int,
+        *,
+        check: Callable[[], None] = lambda: None,
+        groups: bool = False,
+    ) -> None:
+        """`check` raises where nothing may be written; with `groups`, units that wait share a commit."""
+        self._opened = connection
+        # The connection that aiosqlite wraps: used only by functions that aiosqlite runs in its thread.
+        self._connection = connection._conn
+        self._tx = Transaction(self._connection)
+        self._begin = begin
+        self._busy_ms = busy_ms
+        self._check = check
+        self._groups = groups
+        self._urgent: deque[_Job[Any]] = deque()
+        self._others: deque[_Job[Any]] = deque()
+        self._running: list[_Job[Any]] = []
+        """The units that share the transaction under way."""
+        self._carrier: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def in_transaction(self) -> bool:
+        """True while a unit is running."""
+        return not self._closed and self._connection.in_transaction
+
+    async def run(self, unit: Unit[T], *, busy_ms: int | None, urgent: bool = False) -> T:
+        """Run `unit` when its turn comes; see `Database.transaction`."""
+        if self._closed:
+            raise StoreError("the state store is closed")
+        job = _Job(unit, _Patience(busy_ms))
+        queue = self._urgent if urgent else self._others
+        queue.append(job)
+        self._start_next()
+        cancelled: asyncio.CancelledError | None = None
+        while not job.done.done():
+            waits = job in queue
+            try:
+                await asyncio.wait([job.done], timeout=job.patience.left_s if waits else None)
+            except asyncio.CancelledError as error:
+                if _withdraw(job, queue):
+                    raise
+                cancelled = error
+            else:
+                if waits and not job.done.done() and _withdraw(job, queue):
+                    raise StoreBusy("the state store is busy: other work of this process holds it")
+        if cancelled is not None:
+            raise cancelled
+        return job.done.result()
+
+    async def close(self) -> None:
+        """Close the connection after all units that were asked for. A second call does nothing."""
+        if self._closed:
+            return
+        cancelled: asyncio.CancelledError | None = None
+        while jobs := [job.done for job in (*self._running, *self._urgent, *self._others) if not job.done.done()]:
+            try:
+                await asyncio.wait(jobs)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if not self._closed:
+            self._closed = True
+            await run_uncancelled(self._opened.close(), "store close")
+        if cancelled is not None:
+            raise cancelled
+
+    def _start_next(self) -> None:
+        """Hand the next unit to the thread, unless one is running."""
+        if not self._running and (queue := self._urgent or self._others):
+            is_urgent = queue is self._urgent
+            job = queue.popleft()
+            self._running = [job]
+            self._carry(job, is_urgent)
+
+    def _carry(self, job: _Job[Any], is_urgent: bool) -> None:
+        """Have aiosqlite run the group. What becomes of the task that asks it does not matter to the group."""
+        asked = False
+
+        async def ask() -> None:
+            nonlocal asked
+            asked = True
+            # aiosqlite has no public way to run a function in its thread; this is how it runs its own.
+            await self._opened._execute(self._run_group, job, is_urgent)  # type: ignore[no-untyped-call]  # has no types
+
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                self._fail_all(StoreError(f"the state store cannot be used: {error}"))
+                self._ended()
+            elif not asked:
+                # Cancelled before its first step, as all tasks are when a loop ends: its caller waits all the same.
+                self._carry(job, is_urgent)
+
+        self._carrier = job.loop.create_task(ask(), name="store")
+        self._carrier.add_done_callback(ended)
+
+    def _report(self) -> None:
+        """Called in the thread at the end of a group. A loop that is closed has nobody left who waits."""
+        with suppress(RuntimeError):
+            self._running[0].loop.call_soon_threadsafe(self._ended)
+
+    def _ended(self) -> None:
+        group, self._running = self._running, []
+        for job in group:
+            job.settle()
+        self._start_next()
+
+    def _run_group(self, first: _Job[Any], is_urgent: bool) -> None:
+        """Run `first`, and with it other units that wait, in one transaction; in the thread."""
+        try:
+            with translate_sqlite_errors():
+                self._check()
+                self._set_busy_timeout(first.patience)
+                self._connection.execute(self._begin)
+            if first.attempt(self._tx):
+                with translate_sqlite_errors():
+                    if self._groups and not first.patience.is_limited:
+                        self._join_waiting(is_urgent)
+                    # In DELETE mode a commit waits for readers, so it has the rest of the time only.
+                    self._set_busy_timeout(first.patience)
+                    self._connection.commit()
+        except BaseException as error:
+            self._fail_all(error)
+        try:
+            if self._connection.in_transaction:
+                self._connection.rollback()
+            if first.patience.is_limited:
+                self._connection.execute(f"pragma busy_timeout = {self._busy_ms:d}")
+        except BaseException as error:
+            self._fail_all(store_error(error) if isinstance(error, sqlite3.Error) else error)
+        self._report()
+
+    def _join_waiting(self, has_urgent: bool) -> None:
+        """Run waiting units in the transaction under way. Once an urgent one is in it, only urgent ones join."""
+        ends_s = time.monotonic() + GROUP_S
+        while len(self._running) < GROUP_UNITS:
+            job = _take(self._urgent)
+            has_urgent = has_urgent or job is not None
+            if job is None and not has_urgent and time.monotonic() < ends_s:
+                job = _take(self._others)
+            if job is None:
+                return
+            self._running.append(job)
+            self._connection.execute("savepoint unit")
+            if not job.attempt(self._tx):
+                if not self._connection.in_transaction:
+                    # Some errors, as of a full disk, undo the whole transaction.
+                    raise StoreError(f"a transaction was undone as a whole: {job.error}") from job.error
+                self._connection.execute("rollback to unit")
+            self._connection.execute("release unit")
+
+    def _fail_all(self, error: BaseException) -> None:
+        """Nothing of the transaction is stored: each unit in it that did not fail by itself gets an error."""
+        for job in self._running:
+            if job.error is None:
+                job.error = _another(error) if job is not self._running[0] else error
+
+    def _set_busy_timeout(self, patience: _Patience) -> None:
+        if (left_s := patience.left_s) is not None:
+            self._connection.execute(f"pragma busy_timeout = {int(left_s * 1000):d}")
+
+
+def _withdraw(job: _Job[Any], queue: deque[_Job[Any]]) -> bool:
+    """Take a unit out of its queue; False if it has begun. The thread takes units out of the same queue."""
+    try:
+        queue.remove(job)
+    except ValueError:
+        return False
+    return True
+
+
+def _take(queue: deque[_Job[Any]]) -> _Job[Any] | None:
+    """Take the next unit that may share a transaction: one whose caller waits as long as the store does."""
+    with suppress(IndexError):
+        job = queue.popleft()
+        if not job.patience.is_limited:
+            return job
+        queue.appendleft(job)
+    return None
+
+
+def _another(error: BaseException) -> BaseException:
+    """A second error with the same text, since one that is raised in two tasks collects the frames of both."""
+    if isinstance(error, StoreError):
+        again = type(error)(*error.args)
+    else:
+        again = StoreError(f"the state store cannot be used: {error}")
+    again.__cause__ = error
+    return again
 
 
 async def run_uncancelled(work: Coroutine[Any, Any, T], name: str) -> T:
@@ -222,11 +427,6 @@ async def _connect(folder: Path, journal: JournalMode, busy_ms: int) -> aiosqlit
             await connection.close()
             raise
     return connection
-
-
-async def _set_busy_timeout(connection: aiosqlite.Connection, wait_ms: int | None) -> None:
-    if wait_ms is not None:
-        await connection.execute_fetchall(f"pragma busy_timeout = {wait_ms:d}")
 
 
 async def _check_pragmas(connection: aiosqlite.Connection, journal: JournalMode) -> None:

@@ -19,8 +19,9 @@ from console.domain.task import Origin, Stage
 from console.store.database import Database, Transaction
 from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.full_text import match_words, row_test
+from console.store.listing import RepeatedListing
 from console.store.rows import Value, int_of, run_of
-from console.store.statements import fetch_all, fetch_one, list_runs, readable_runs
+from console.store.statements import fetch_all, fetch_one, readable_runs
 
 TYPICAL_OF = 200
 """Typical usage is computed over at most this many of the newest runs that ended ok."""
@@ -164,6 +165,7 @@ class History:
         """`plan` is used for every search that has other filters too; None chooses the cheapest each time."""
         self._database = database
         self._fixed_plan = plan
+        self._recent = RepeatedListing(database, SELECT_RECENT)
 
     async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
         """Return the newest `limit` entries that match, or those after `after`.
@@ -261,11 +263,7 @@ class History:
 
     async def recent(self, limit: int = 50) -> tuple[Run, ...]:
         """Return the runs that ended last, newest first, without skips and refusals."""
-
-        async def unit(tx: Transaction) -> tuple[Run, ...]:
-            return (await list_runs(tx, SELECT_RECENT, {"limit": limit})).runs
-
-        return await self._database.read(unit)
+        return (await self._recent.read({"limit": limit})).runs
 
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
         """Return the state of each key and how many attempts it had."""

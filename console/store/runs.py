@@ -14,6 +14,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, write_event
 from console.store.fast_read import SELECT_OPEN
+from console.store.listing import RepeatedListing
 from console.store.progress import ProgressOutcome, ProgressUpdate, write_progress, write_steps
 from console.store.rows import (
     NOTE_LIMIT,
@@ -25,7 +26,7 @@ from console.store.rows import (
     run_of,
     step_of,
 )
-from console.store.statements import compare_and_set, fetch_all, fetch_one, list_runs, load_run
+from console.store.statements import compare_and_set, fetch_all, fetch_one, load_run
 
 MAX_FOUND = 20
 """Most runs that `find` returns for a prefix of a run id."""
@@ -52,6 +53,7 @@ class RunRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._open = RepeatedListing(database, SELECT_OPEN)
 
     # Reads
 
@@ -65,7 +67,7 @@ class RunRepository:
 
     async def list_open(self) -> RunListing:
         """Return all runs that have not ended, oldest first, and apart from them the rows that cannot be read."""
-        return await self._database.read(lambda tx: list_runs(tx, SELECT_OPEN, {}))
+        return await self._open.read()
 
     async def by_key(self, key: str) -> tuple[Run, ...]:
         """Return the runs of a key, oldest first, without its skipped and refused launches."""

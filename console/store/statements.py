@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from console.domain.run import Run, RunId, State, check_transition
 from console.store.database import Transaction
@@ -64,17 +64,24 @@ async def load_run(tx: Transaction, run_id: RunId) -> Run | None:
     return run_of(row) if row else None
 
 
-async def list_runs(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> RunListing:
-    """Return the runs of a query that begins with `select runs.*`, and apart from them the rows that cannot be read."""
+async def list_runs(
+    tx: Transaction, sql: str, parameters: Mapping[str, Value], make: Callable[[Row], Run] = run_of
+) -> RunListing:
+    """Return the runs of a query that begins with `select runs.*`, and apart from them the rows that cannot be read.
+
+    `make` converts a row, and raises StoreDamaged for one that cannot be read.
+    """
     try:
         with translate_sqlite_errors():
             rows = await fetch_all(tx, sql, parameters)
     except StoreDamaged:
         rows = await fetch_all(tx, sql.replace("runs.*", "runs.seq", 1), parameters)
-    return await readable_runs(tx, rows)
+    return await readable_runs(tx, rows, make)
 
 
-async def readable_runs(tx: Transaction, rows: Sequence[sqlite3.Row]) -> RunListing:
+async def readable_runs(
+    tx: Transaction, rows: Sequence[sqlite3.Row], make: Callable[[Row], Run] = run_of
+) -> RunListing:
     """Return the runs of rows that hold all columns, or else `seq` at least."""
     has_all_columns = bool(rows) and "id" in tuple(rows[0].keys())
     runs: list[Run] = []
@@ -82,7 +89,7 @@ async def readable_runs(tx: Transaction, rows: Sequence[sqlite3.Row]) -> RunList
     for row in rows:
         try:
             if has_all_columns:
-                runs.append(run_of(row))
+                runs.append(make(row))
             else:
                 with translate_sqlite_errors():
                     runs += map(run_of, await fetch_all(tx, SELECT_BY_SEQ, {"seq": row["seq"]}))

@@ -16,13 +16,13 @@ from typing import TypeVar
 from console.domain.launch import LaunchKind
 from console.domain.limits import Caps
 from console.store.bootstrap import prepare_store
-from console.store.database import Transaction
+from console.store.database import Transaction, run_sync
 from console.store.errors import translate_sqlite_errors
 from console.store.pragmas import connection_pragmas, database_uri, safe_journal_mode
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.store.harness import BUDGET, CAPS, StoreHarness
-from tests.sync_database import SyncDatabase, run_sync
+from tests.sync_database import SyncDatabase
 
 T = TypeVar("T")
 Counts = dict[str, int]

@@ -15,13 +15,14 @@ from console.domain.limits import Cap, Caps
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
+from console.store.database import run_sync
 from console.store.ledger import month_of
 from console.store.rows import run_of
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.evidence import StoreEvidence, open_database, read_store
 from tests.store.harness import BUDGET, StoreHarness, a_task
-from tests.sync_database import memory_connection, run_sync, sync_store
+from tests.sync_database import memory_connection, sync_store
 
 T = TypeVar("T")
 TASKS = (a_task("one"), a_task("two"))

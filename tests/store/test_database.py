@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing, suppress
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.timestamps import Timestamp
-from console.store.database import Database, Transaction
+from console.store.database import GROUP_UNITS, Database, Transaction
 from console.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreRefused
 from console.store.pragmas import JournalMode, database_uri, safe_journal_mode
 from console.store.store import Store
@@ -77,13 +78,13 @@ async def test_a_cancelled_caller_leaves_whole_units_and_no_lock(store: Store, f
 
 @MODES
 async def test_a_timeout_is_raised_only_after_the_unit_has_ended(store: Store) -> None:
-    let_go = asyncio.Event()
+    let_go = threading.Event()
 
     async def slow(tx: Transaction) -> None:
         await _write(tx)
-        asyncio.get_running_loop().call_later(0.05, let_go.set)
-        await let_go.wait()
+        let_go.wait(PATIENCE_S)
 
+    asyncio.get_running_loop().call_later(0.05, let_go.set)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await store.database.transaction(slow)
@@ -118,7 +119,7 @@ async def test_a_unit_that_raises_changes_nothing(store: Store) -> None:
     assert await _count(store) == ROWS
 
 
-async def test_units_of_many_callers_never_share_a_transaction(store: Store) -> None:
+async def test_units_that_share_a_commit_are_undone_one_by_one(store: Store) -> None:
     async def fails(tx: Transaction) -> None:
         await _write(tx)
         raise LookupError
@@ -134,13 +135,13 @@ async def test_a_read_sees_one_state_of_the_database(store: Store) -> None:
 
     async def twice(tx: Transaction) -> tuple[int, int]:
         first = await tx.execute_fetchall("select count(*) from scratch")
-        begun.set()
-        asyncio.get_running_loop().call_later(0.05, let_go.set)
-        await let_go.wait()
+        loop.call_soon_threadsafe(begun.set)
+        loop.call_soon_threadsafe(loop.call_later, 0.05, let_go.set)
+        let_go.wait(PATIENCE_S)
         second = await tx.execute_fetchall("select count(*) from scratch")
         return next(iter(first))[0], next(iter(second))[0]
 
-    begun, let_go = asyncio.Event(), asyncio.Event()
+    loop, begun, let_go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
     reading = asyncio.create_task(store.database.read(twice))
     await begun.wait()
     await store.database.transaction(_write)
@@ -209,11 +210,11 @@ async def test_a_reader_of_another_process_holds_up_a_commit_no_longer_than_the_
 
 
 async def test_waiting_for_other_units_of_this_process_is_limited_too(store: Store) -> None:
-    begun, let_go = asyncio.Event(), asyncio.Event()
+    loop, begun, let_go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
     async def slow(tx: Transaction) -> None:
-        begun.set()
-        await let_go.wait()
+        loop.call_soon_threadsafe(begun.set)
+        let_go.wait(PATIENCE_S)
 
     holder = asyncio.create_task(store.database.transaction(slow))
     await begun.wait()
@@ -225,12 +226,12 @@ async def test_waiting_for_other_units_of_this_process_is_limited_too(store: Sto
 
 
 async def test_an_urgent_unit_overtakes_all_that_wait(store: Store) -> None:
-    begun, let_go = asyncio.Event(), asyncio.Event()
+    loop, begun, let_go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
     order: list[str] = []
 
     async def slow(tx: Transaction) -> None:
-        begun.set()
-        await let_go.wait()
+        loop.call_soon_threadsafe(begun.set)
+        let_go.wait(PATIENCE_S)
 
     def noting(name: str) -> Callable[[Transaction], Awaitable[None]]:
         async def unit(tx: Transaction) -> None:
@@ -246,6 +247,63 @@ async def test_an_urgent_unit_overtakes_all_that_wait(store: Store) -> None:
     let_go.set()
     await asyncio.gather(*tasks)
     assert order == ["stop", "other stop", "first", "second"]
+
+
+async def test_units_that_wait_share_one_commit(store: Store, folder: Path) -> None:
+    loop, begun, let_go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    async def slow(tx: Transaction) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        let_go.wait(PATIENCE_S)
+
+    async def commits() -> int:
+        rows = await store.database.read(lambda tx: tx.execute_fetchall("pragma data_version"))
+        return int(rows[0][0])
+
+    before = await commits()
+    tasks = [asyncio.create_task(store.database.transaction(slow))]
+    await begun.wait()
+    tasks += [asyncio.create_task(store.database.transaction(_write)) for _ in range(GROUP_UNITS - 1)]
+    await asyncio.sleep(0)
+    let_go.set()
+    await asyncio.gather(*tasks)
+    assert await _count(store) == ROWS * (GROUP_UNITS - 1)
+    assert await commits() - before < len(tasks) / 2
+
+
+async def test_an_error_that_undoes_the_whole_transaction_is_raised_to_each_caller(store: Store) -> None:
+    loop, begun, let_go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    async def slow(tx: Transaction) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        let_go.wait(PATIENCE_S)
+        await _write(tx)
+
+    async def undoes(tx: Transaction) -> None:
+        await tx.execute_fetchall("insert or rollback into one (n) values (1)")
+
+    await store.database.transaction(lambda tx: tx.execute_fetchall("create table one (n integer unique) strict"))
+    await store.database.transaction(lambda tx: tx.execute_fetchall("insert into one (n) values (1)"))
+    shared = asyncio.create_task(store.database.transaction(slow))
+    await begun.wait()
+    breaking = asyncio.create_task(store.database.transaction(undoes))
+    await asyncio.sleep(0)
+    let_go.set()
+    answers = await asyncio.gather(shared, breaking, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreError, StoreRefused]
+    assert await _count(store) == 0
+    await store.database.transaction(_write)
+    assert await _count(store) == ROWS
+
+
+async def test_a_unit_that_waits_for_something_else_is_refused(store: Store) -> None:
+    async def waits(tx: Transaction) -> None:
+        await _write(tx)
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="waits for something outside"):
+        await store.database.transaction(waits)
+    assert await _count(store) == 0
 
 
 async def test_a_turn_is_not_lost_with_a_caller_that_is_cancelled_while_it_waits(store: Store) -> None:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 
 from console.domain.run import Outcome, StopReason
 from console.domain.task import Origin, Stage
-from console.store.database import Transaction
+from console.store.database import Transaction, run_sync
 from console.store.full_text import match_words, row_test
 from console.store.history import History, HistoryFilter, QueryPlan
 from console.store.rows import RunResult, to_index_text, to_sqlite_text
 from console.store.statements import fetch_all
 from tests.store.harness import BY, StoreHarness, a_task
-from tests.sync_database import SyncDatabase, memory_connection, run_sync
+from tests.sync_database import SyncDatabase, memory_connection
 
 
 def match_text(text: str) -> str:

@@ -136,8 +136,11 @@ async def test_a_backup_that_was_put_back_is_older_than_the_files_beside_it(
     harness: StoreHarness, folder: Path, tmp_path: Path
 ) -> None:
     known = await harness.running()
-    with closing(sqlite3.connect(tmp_path / "backup.db")) as backup:
-        await harness.store.database.read(lambda tx: tx.backup(backup))
+    with (
+        closing(sqlite3.connect(folder / "nightdesk.db")) as live,
+        closing(sqlite3.connect(tmp_path / "backup.db")) as to,
+    ):
+        live.backup(to)
     forgotten = await harness.running(a_task("other"))
     newest = (await harness.records())[-1].ev
     ids = [known.id, forgotten.id]
