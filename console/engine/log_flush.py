@@ -22,19 +22,32 @@ class LogFlusher:
         self._log = log
         self._problems = problems
         self._mutex = asyncio.Lock()
+        self._asked = self._served = 0
+        """Calls of `flush` so far, and those of them whose lines a flush has included that began after the call."""
 
     async def flush(self) -> None:
         """Append what the file lacks. Operations call it before they return, so that their lines are in the file.
 
         The file is derived from the store: where it cannot be written, the problem is shown and the lines follow
-        later. Never raises for a log or a store that does not work.
+        later. Never raises for a log or a store that does not work. Calls that wait while a flush is under way are
+        served together by the next one.
         """
-        try:
-            async with self._mutex, self._log.locked_async():
-                while records := await self._store.outbox.unlogged():
-                    self._log.append(records, sync=True)
-                    await self._store.outbox.mark_logged([record.ev for record in records])
-        except (JournalError, StoreError) as error:
-            self._problems.report("runs.log", f"the log is behind: {error}")
-        else:
-            self._problems.clear("runs.log")
+        self._asked += 1
+        call = self._asked
+        async with self._mutex:
+            if self._served >= call:
+                return
+            serving = self._asked
+            try:
+                await self._append_unlogged()
+            except (JournalError, StoreError) as error:
+                self._problems.report("runs.log", f"the log is behind: {error}")
+            else:
+                self._problems.clear("runs.log")
+            self._served = serving
+
+    async def _append_unlogged(self) -> None:
+        async with self._log.locked_async():
+            while records := await self._store.outbox.unlogged():
+                self._log.append(records, sync=True)
+                await self._store.outbox.mark_logged([record.ev for record in records])

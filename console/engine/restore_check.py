@@ -5,6 +5,7 @@ Such a database has forgotten keys that were taken after the backup was made; la
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,15 +31,18 @@ class RestoreCheck:
         self._launches = launches
         self._log_path = log_path
         self._is_complete = False
+        self._mutex = asyncio.Lock()
+        """Launches that are asked for at once are checked by the first of them."""
 
     async def require_complete(self) -> None:
         """Raise StoreOlder if the database has lost history that nobody has given up. Raises StoreError."""
-        if self._is_complete:
-            return
-        lost = await self.lost_history()
-        if lost is not None:
-            raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
-        self._is_complete = True
+        async with self._mutex:
+            if self._is_complete:
+                return
+            lost = await self.lost_history()
+            if lost is not None:
+                raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
+            self._is_complete = True
 
     async def lost_history(self) -> LostHistory | None:
         """Return what the files know and the database does not; None if it is complete. Raises StoreError.
