@@ -118,7 +118,9 @@ class Stages:
             if believed is not None and before is not believed:
                 raise StaleRun(f"task {task} is at {before.label} by now, not at {believed.label}")
             if abs(to - before) != 1:
-                raise ValueError(f"task {task} is at {before.label}; one rung at a time, {to.label} is not next to it")
+                raise ValueError(
+                    f"task {task} is at {before.label}; a stage changes one step at a time, and {to.label} is not next to it"
+                )
             return await _insert_change(tx, task, before, to, by, reason, now, forced=forced, evidence=evidence)
 
         return await self._database.transaction(unit)

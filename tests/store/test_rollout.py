@@ -46,7 +46,7 @@ async def test_a_climb_is_recorded_with_its_evidence_and_logged(harness: StoreHa
 
 @pytest.mark.parametrize("to", [Stage.MANUAL, Stage.UNATTENDED])
 async def test_a_stage_changes_to_its_neighbour_only(harness: StoreHarness, to: Stage) -> None:
-    with pytest.raises(ValueError, match="one rung at a time"):
+    with pytest.raises(ValueError, match="one step at a time"):
         await _move(harness, to)
     assert await harness.store.stages.changes("report") == ()
 
