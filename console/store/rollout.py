@@ -119,7 +119,7 @@ class Stages:
                 raise StaleRun(f"task {task} is at {before.label} by now, not at {believed.label}")
             if abs(to - before) != 1:
                 raise ValueError(
-                    f"task {task} is at {before.label}; a stage changes one step at a time, and {to.label} is not next to it"
+                    f"task {task} is at {before.label}; a stage changes one step at a time, not to {to.label}"
                 )
             return await _insert_change(tx, task, before, to, by, reason, now, forced=forced, evidence=evidence)
 
