@@ -73,7 +73,7 @@ def command_error(error: Exception) -> CommandError:
         case OperationRefused():
             return CommandError(ExitCode.REFUSED, _line(error))
         case StaleRun():
-            return CommandError(ExitCode.REFUSED, f"the run changed meanwhile, look again: {_line(error)}")
+            return CommandError(ExitCode.REFUSED, f"the run has changed in the meantime, read it again: {_line(error)}")
         case StoreError() | JournalError():
             return CommandError(ExitCode.STORE, _line(error))
         case LookupError() | ValueError() if _is_answer(error):

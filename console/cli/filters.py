@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 OPTIONS = (
-    click.option("--task", multiple=True, shell_complete=task_names, help="Only of this task; may be given again."),
-    click.option("--outcome", multiple=True, type=click.Choice([o.value for o in Outcome]), help="May be given again."),
-    click.option("--stage", multiple=True, type=click.Choice([s.label for s in Stage]), help="May be given again."),
-    click.option("--origin", multiple=True, type=click.Choice([o.value for o in Origin]), help="May be given again."),
-    click.option("--since", metavar="WHEN", help="2026-11-23, 2026-11-23T03:00Z, or 7d for how long ago."),
-    click.option("--until", metavar="WHEN", help="The same forms; a day is included."),
-    click.option("--grep", metavar="TEXT", default="", help="Words that all begin a word of the text."),
+    click.option("--task", multiple=True, shell_complete=task_names, help="Only this task; may be repeated."),
+    click.option("--outcome", multiple=True, type=click.Choice([o.value for o in Outcome]), help="May be repeated."),
+    click.option("--stage", multiple=True, type=click.Choice([s.label for s in Stage]), help="May be repeated."),
+    click.option("--origin", multiple=True, type=click.Choice([o.value for o in Origin]), help="May be repeated."),
+    click.option("--since", metavar="WHEN", help="2026-11-23, 2026-11-23T03:00Z, or an age such as 7d."),
+    click.option("--until", metavar="WHEN", help="In the same forms; a day is included."),
+    click.option("--grep", metavar="TEXT", default="", help="Words; each must begin a word of the text."),
 )
 
 

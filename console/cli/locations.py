@@ -114,7 +114,7 @@ def _location(folder: Path, name: str, why: str) -> Location:
     try:
         path = Path(name).expanduser()
     except RuntimeError:
-        told = f"{sanitize(name, limit=200)!r} ({why}) names a home folder that is not known; give a full path"
-        raise CommandError(ExitCode.USAGE, told) from None
+        message = f"{sanitize(name, limit=200)!r} ({why}) names a home folder that is not known; give a full path"
+        raise CommandError(ExitCode.USAGE, message) from None
     path = Path(os.path.abspath(folder / path))
     return Location(path=path, why=why, exists=os.path.exists(path))

@@ -37,31 +37,29 @@ class CommandEntry:
 
 
 COMMANDS = {
-    "console": CommandEntry(
-        "console", "The screen: watch runs, cancel with one key, step tasks through the rollout, read the usage."
-    ),
-    "demo": CommandEntry("simulated", "The console on the simulator, with sample tasks and a week of history."),
+    "console": CommandEntry("console", "Open the console: watch and cancel runs, promote tasks, read usage."),
+    "demo": CommandEntry("simulated", "Open the console on a built-in simulator, with sample tasks and history."),
     "init": CommandEntry("setup", "Write a commented nightdesk.toml."),
-    "run": CommandEntry("run", "Launch TASK and supervise it to its end."),
+    "run": CommandEntry("run", "Launch TASK and supervise it until it ends."),
     "serve": CommandEntry("serve", "Schedule and supervise without a screen, until SIGTERM."),
-    "ps": CommandEntry("ps", "What is live, proposed and unconfirmed included."),
-    "history": CommandEntry("history", "Every run and skip, newest first."),
-    "show": CommandEntry("show", "One RUN whole, with its timeline."),
-    "log": CommandEntry("log", "The log: one line per launch, ending, skip, refusal and note."),
-    "usage": CommandEntry("usage", "What was used, by day."),
-    "cancel": CommandEntry("stop", "Stop runs and wait for proof."),
-    "pause": CommandEntry("stop", "No launch of any origin until `resume`."),
-    "resume": CommandEntry("stop", "Launches are allowed again."),
-    "approve": CommandEntry("decide", "Let a proposed RUN start."),
-    "decline": CommandEntry("decide", "End a proposed RUN without a launch."),
-    "stage": CommandEntry("stage", "Show the stage of every task, or of TASK, or move TASK one rung."),
-    "caps": CommandEntry("caps", "How full the caps are, and when they free."),
-    "settle": CommandEntry("decide", "Rule on an unconfirmed RUN, or on one still stopping after its alarm."),
-    "paths": CommandEntry("setup", "Where the config, the state folder and its files are."),
+    "ps": CommandEntry("ps", "List live runs, proposals and unconfirmed runs."),
+    "history": CommandEntry("history", "List every run, skip and refusal, newest first."),
+    "show": CommandEntry("show", "Show one RUN in full, with its timeline."),
+    "log": CommandEntry("log", "Print runs.log: one line per launch, ending, skip, refusal and note."),
+    "usage": CommandEntry("usage", "Show what was used, by day."),
+    "cancel": CommandEntry("stop", "Stop runs and wait for proof that they ended."),
+    "pause": CommandEntry("stop", "Block every launch until `resume`."),
+    "resume": CommandEntry("stop", "Allow launches again."),
+    "approve": CommandEntry("decide", "Approve a proposed RUN, which launches it."),
+    "decline": CommandEntry("decide", "Decline a proposed RUN."),
+    "stage": CommandEntry("stage", "Show the stage of every task or of TASK, or move TASK one stage."),
+    "caps": CommandEntry("caps", "Show how full the caps are and when they free."),
+    "settle": CommandEntry("decide", "Resolve an unconfirmed RUN, or one still stopping after its alarm."),
+    "paths": CommandEntry("setup", "Print where the config, the state folder and its files are."),
     "completion": CommandEntry("setup", "Print the completion script for bash, zsh or fish."),
-    "drill": CommandEntry("simulated", "Prove each guard against the embedded simulator, in a temporary folder."),
-    "doctor": CommandEntry("doctor", "What would stop a launch, before one is tried."),
-    "guard": CommandEntry("guard", "Guard what others left, until there is nothing left to guard.", hidden=True),
+    "drill": CommandEntry("simulated", "Prove each guard against the built-in simulator, in a temporary folder."),
+    "doctor": CommandEntry("doctor", "Report what would stop a launch, before one is tried."),
+    "guard": CommandEntry("guard", "Guard the runs that other processes left, until there are none.", hidden=True),
 }
 """Every command, in the order of the help page."""
 
@@ -124,13 +122,13 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.option("--read-only", is_flag=True, help="Console: never schedule, take over or write.")
 @click.option("--slow", is_flag=True, help="Console: fewer updates, for slow lines.")
-@click.option("--mouse", is_flag=True, help="Console: use the mouse over SSH too.")
+@click.option("--mouse", is_flag=True, help="Console: use the mouse over SSH as well.")
 @shared_options
 @click.pass_context
 def cli(context: click.Context, read_only: bool, slow: bool, mouse: bool) -> object:
     """Operations console for unattended managed agents.
 
-    Without a command it opens the console.
+    Without a command, opens the console.
     """
     if context.invoked_subcommand is not None:
         if read_only or slow or mouse:

@@ -8,6 +8,7 @@ import stat
 
 from console.config import ConfigError
 from console.doctor.runner import Area, Check, Level, Results, Subject
+from console.domain.formatting import counted
 from console.provider.http.secret import Secret
 from console.ui.glyphs import ASCII
 from console.ui.terminal.capabilities import fitting_glyphs, fitting_theme, is_remote, why_no_screen
@@ -21,14 +22,16 @@ def config(subject: Subject) -> Results:
         yield from ((Level.FAIL, problem) for problem in error.errors)
         return
     scheduled = sum(task.schedule is not None for task in settings.tasks)
-    told = f"{subject.config} (by {subject.config_origin}): {len(settings.tasks)} tasks, {scheduled} scheduled"
-    yield Level.OK if settings.tasks else Level.WARN, told
+    message = (
+        f"{subject.config} (by {subject.config_origin}): {counted(len(settings.tasks), 'task')}, {scheduled} scheduled"
+    )
+    yield Level.OK if settings.tasks else Level.WARN, message
 
 
 def key(subject: Subject) -> Results:
     """Check that the API key exists and is private. It is never shown."""
     if subject.settings is None:
-        yield Level.WARN, "where it is stands in the config, which cannot be used"
+        yield Level.WARN, "not checked: the config file has errors"
         return
 
     source = subject.settings.provider.api_key
@@ -59,11 +62,11 @@ def terminal(subject: Subject) -> Results:
     ]
     why = why_no_screen(environment, subject.stdin, stdout)
     if why is not None:
-        yield Level.OK, f"{why}; there the plain table is printed; " + ", ".join(filter(None, facts))
+        yield Level.OK, f"{why}; `nightdesk` prints a plain table here; " + ", ".join(filter(None, facts))
         return
     small = size.columns < 80 or size.lines < 24
-    told = f"{size.columns}x{size.lines}, " + ", ".join(filter(None, facts))
-    yield (Level.WARN, f"{told}; the console is made for 80x24 and more") if small else (Level.OK, told)
+    message = f"{size.columns}x{size.lines}, " + ", ".join(filter(None, facts))
+    yield (Level.WARN, f"{message}; the console is made for 80x24 and more") if small else (Level.OK, message)
 
 
 def background(subject: Subject) -> Results:
@@ -71,12 +74,12 @@ def background(subject: Subject) -> Results:
     if subject.environment.get("INVOCATION_ID"):
         yield (
             Level.OK,
-            "under systemd: a stopped `serve` starts no background supervisor, its runs wait for the restart",
+            "under systemd: a stopped `serve` starts no background supervisor; its runs wait for the restart",
         )
     elif os.geteuid() == 0:
-        yield Level.OK, "a background supervisor takes over what is left behind; everything here runs as root"
+        yield Level.OK, "a background supervisor takes over runs that a process leaves; everything here runs as root"
     else:
-        yield Level.OK, "a background supervisor takes over what is left behind"
+        yield Level.OK, "a background supervisor takes over runs that a process leaves"
 
 
 AROUND_CHECKS = (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from console.app import engine_settings
 from console.doctor.runner import Area, Check, Level, Results, Subject
+from console.domain.formatting import counted
 from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
@@ -42,19 +43,19 @@ def log(subject: Subject) -> Results:
     if last > max(newest, accepted_ev):
         yield (
             Level.FAIL,
-            f"the log knows event {last}, the database only {newest}: it is older than its log and forgot runs",
+            f"the log holds event {last}, the database only {newest}: it is older than its log and lacks runs",
         )
     troubles = [
         f"{sum(end - begin + 1 for begin, end in gaps)} lines are missing" if gaps else "",
         f"{newest - last} lines are missing at its end" if newest - last > unlogged else "",
         f"{foreign} lines are torn or foreign" if foreign else "",
-        f"{duplicates} lines are doubled" if duplicates else "",
+        f"{duplicates} lines are duplicates" if duplicates else "",
         f"{unlogged} events wait to be written" if unlogged else "",
     ]
-    if told := ", ".join(filter(None, troubles)):
-        yield Level.WARN, f"runs.log: {told}; `nightdesk log rebuild` writes it anew"
+    if message := ", ".join(filter(None, troubles)):
+        yield Level.WARN, f"runs.log: {message}; `nightdesk log rebuild` rebuilds it"
     else:
-        yield Level.OK, f"runs.log: {count} lines, no gap, all of the database's"
+        yield Level.OK, f"runs.log: {counted(count, 'line')}, complete"
 
 
 def launches(subject: Subject) -> Results:
@@ -67,12 +68,12 @@ def launches(subject: Subject) -> Results:
         received = {run_id: remote_id for run_id, remote_id in received.items() if run_id not in accepted}
         unknown, unlinked = found.unknown(received), found.without_remote(received)
     if unknown:
-        told = f"{len(unknown)} launched runs are not in the database, which is older than the journal"
-        yield Level.FAIL, f"{told}: {_named(unknown)}"
+        message = f"{len(unknown)} launched runs are not in the database, which is older than launch.journal"
+        yield Level.FAIL, f"{message}: {_named(unknown)}"
     if left := [run_id for run_id in unlinked if run_id not in unknown]:
         yield Level.WARN, f"{len(left)} runs without a remote id have one in the journal: {_named(left)}"
     if not unknown and not unlinked:
-        yield Level.OK, f"launch.journal: {len(received)} ids, each with its run"
+        yield Level.OK, f"launch.journal: {counted(len(received), 'id')}, each with its run"
 
 
 def owners(subject: Subject) -> Results:
@@ -81,20 +82,22 @@ def owners(subject: Subject) -> Results:
         rows = found.owners
     alive = [row for row in rows if is_alive(subject.folder / "owners", row.id)]
     for row in alive:
-        silent = subject.now.wall_ms - row.beat_ms
-        if silent > STUCK_MS:
-            told = f"{sanitize(row.kind)} process {row.pid} holds its lock but was not heard for {silent // 1000} s"
-            yield Level.WARN, f"{told}; its overdue runs are cancelled by any other process"
-    named = ", ".join(f"{sanitize(row.kind)} (pid {row.pid})" for row in alive) or "nobody"
+        silent_ms = subject.now.wall_ms - row.beat_ms
+        if silent_ms > STUCK_MS:
+            silent = f"{silent_ms // 1000} s"
+            message = f"{sanitize(row.kind)} process {row.pid} holds its lock but sent no heartbeat for {silent}"
+            yield Level.WARN, f"{message}; other processes cancel its overdue runs"
+    named = ", ".join(f"{sanitize(row.kind)} (pid {row.pid})" for row in alive)
     dead = len(rows) - len(alive)
-    yield Level.OK, f"alive: {named}" + (f"; {dead} died, their runs go to whoever looks next" if dead else "")
+    message = f"alive: {named}" if named else "no Nightdesk process is running"
+    yield Level.OK, message + (f"; {dead} died, the next process takes over their runs" if dead else "")
 
 
 def problems(subject: Subject) -> Results:
     """Report what the living processes say does not work, and which of them judge by another config."""
     with inspect_database(subject.folder) as found:
         rows = found.owners
-    now_ms, told = subject.now.wall_ms, False
+    now_ms, message = subject.now.wall_ms, False
     here = engine_settings(subject.settings, ProcessKind.COMMAND).fingerprint if subject.settings else ""
     for row in rows:
         folder = subject.folder / "owners"
@@ -102,12 +105,12 @@ def problems(subject: Subject) -> Results:
             continue
         published = read_published(problems_path(folder, row.id))
         for problem in published.problems:
-            told = True
+            message = True
             yield Level.OK if problem.over_ms is not None else Level.WARN, problem.line(now_ms)
         if here and row.kind in LAUNCHING and published.config not in ("", here):
-            told = True
+            message = True
             yield Level.WARN, f"{sanitize(row.kind)} process {row.pid} judges launches by another version of the config"
-    if not told:
+    if not message:
         yield Level.OK, "no living process reports one"
 
 
@@ -120,10 +123,10 @@ def scheduler(subject: Subject) -> Results:
     if row is not None and is_alive(subject.folder / "owners", row.id):
         yield Level.OK, f"{sanitize(row.kind)} process {row.pid} launches what is due"
     elif wanted:
-        told = f"nobody launches {len(wanted)} scheduled task{'s' * (len(wanted) > 1)}"
-        yield Level.WARN, f"{told}; start `nightdesk serve`, or keep the console open"
+        message = f"no process launches {counted(len(wanted), 'scheduled task')}"
+        yield Level.WARN, f"{message}; start `nightdesk serve`, or keep the console open"
     else:
-        yield Level.OK, "nobody, and no task has a schedule"
+        yield Level.OK, "no process, and no task has a schedule"
 
 
 def runs(subject: Subject) -> Results:
@@ -135,15 +138,15 @@ def runs(subject: Subject) -> Results:
         yield Level.WARN, f"launches are paused by {sanitize(pause[0])} since {iso_ms(pause[1])}; `nightdesk resume`"
     unconfirmed = [run.id for run in live if run.state is State.UNCONFIRMED]
     if unconfirmed:
-        told = f"{len(unconfirmed)} unconfirmed, key and hold stay until `nightdesk settle`"
-        yield Level.WARN, f"{told}: {_named(unconfirmed)}"
+        message = f"{len(unconfirmed)} unconfirmed; their keys and holds stay until `nightdesk settle`"
+        yield Level.WARN, f"{message}: {_named(unconfirmed)}"
     unproven = [run.id for run in live if run.stop is not None and run.state is not State.UNCONFIRMED]
     if unproven:
-        yield Level.WARN, f"{len(unproven)} stops asked for and not proven yet: {_named(unproven)}"
+        yield Level.WARN, f"{counted(len(unproven), 'stop')} not confirmed yet: {_named(unproven)}"
     known = {row.id for row in rows if is_alive(subject.folder / "owners", row.id)}
     if alone := [run.id for run in live if _needs_an_owner(run) and run.owner not in known]:
-        told = f"{len(alone)} live runs have no living guard; `nightdesk`, `serve` or any `run` takes them"
-        yield Level.WARN, f"{told}: {_named(alone)}"
+        message = f"{len(alone)} live runs have no living guard; any `nightdesk`, `serve` or `run` takes them over"
+        yield Level.WARN, f"{message}: {_named(alone)}"
     yield Level.OK, f"{len(live)} not ended, {sum(run.state is State.PROPOSED for run in live)} of them proposed"
 
 
@@ -157,13 +160,16 @@ def clock(subject: Subject) -> Results:
         baseline = found.meta(BASELINE)
     boot_id, _, text = (baseline or "").partition(" ")
     if boot_id != subject.now.boot_id:
-        yield Level.OK, "not compared yet since this machine started" if baseline else "never compared yet"
+        yield Level.OK, "not compared since this machine started" if baseline else "not compared yet"
         return
     step = subject.now.wall_ms - subject.now.boot_ms - int(text)
     if abs(step) >= PACING.clock_note_ms:
-        yield Level.WARN, f"the wall clock stepped by {step / 1000:+.1f} s; a step of five minutes pauses all launches"
+        yield (
+            Level.WARN,
+            f"the wall clock stepped by {step / 1000:+.1f} s; one of five minutes pauses launches",
+        )
     else:
-        yield Level.OK, f"wall and boot clock run alike (to {abs(step) / 1000:.1f} s)"
+        yield Level.OK, f"wall clock and boot clock agree (to {abs(step) / 1000:.1f} s)"
 
 
 def _named(run_ids: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ def folder(subject: Subject) -> Results:
     for other in subject.other_folders:
         yield Level.WARN, f"{other} holds runs of this config too; caps and keys count apart: set [store] state_dir"
     if not os.path.lexists(subject.folder):
-        yield Level.OK, f"{subject.folder} is not there yet; first use makes it"
+        yield Level.OK, f"{subject.folder} does not exist yet; first use creates it"
         return
     check_folder(subject.folder)
     for place in (subject.folder, subject.folder / "owners"):
@@ -43,14 +43,14 @@ def folder(subject: Subject) -> Results:
             reason = "its file system is read-only" if read_only else "this user may not write into it"
             yield Level.FAIL, f"{place} cannot be written: {reason}; nothing can be launched"
             return
-    yield Level.OK, f"{subject.folder} is ours alone (mode 0700)"
+    yield Level.OK, f"{subject.folder} is private to you (0700)"
 
 
 def files(subject: Subject) -> Results:
     """Check that every file is a regular file of this user with mode 0600."""
     check_files(subject.folder)
     names = [name for name in BESIDE if (subject.folder / name).exists()]
-    yield Level.OK, f"{', '.join(names)}: ours, mode 0600" if names else "none yet"
+    yield Level.OK, f"{', '.join(names)}: private to you (0600)" if names else "none yet"
     for name in OTHER_FILES:
         yield from _other_file(subject.folder / name)
 
@@ -62,7 +62,10 @@ def _other_file(path: Path) -> Results:
         return
     kind = stat.S_ISDIR if path.name == "owners" else stat.S_ISREG
     if not kind(entry.st_mode):
-        yield Level.FAIL, f"{path} is {'a symbolic link' if stat.S_ISLNK(entry.st_mode) else 'not what it should be'}"
+        yield (
+            Level.FAIL,
+            f"{path} is {'a symbolic link' if stat.S_ISLNK(entry.st_mode) else 'of the wrong type'}",
+        )
     elif entry.st_uid != os.geteuid():
         yield Level.FAIL, f"{path} belongs to another user (uid {entry.st_uid})"
     elif entry.st_mode & 0o022:
@@ -76,34 +79,34 @@ def disk(subject: Subject) -> Results:
     place = next(each for each in (subject.folder, *subject.folder.parents) if each.exists())
     check_local(place)
     free = free_bytes(place)
-    told = f"local, {free >> 20} MiB free"
+    message = f"local, {free >> 20} MiB free"
     if free < FREE_BYTES:
-        yield Level.FAIL, f"{told}; nothing is launched with less than {FREE_BYTES >> 20} MiB"
+        yield Level.FAIL, f"{message}; launches are refused below {FREE_BYTES >> 20} MiB"
     else:
-        yield Level.OK, told
+        yield Level.OK, message
 
 
 def identity(subject: Subject) -> Results:
     """Check that the database belongs to this folder."""
     state_id, present = read_state_id(subject.folder), (subject.folder / DATABASE).exists()
     if state_id is None and not present:
-        yield Level.OK, "no database yet; first use makes it"
+        yield Level.OK, "no database yet; first use creates it"
         return
     if not present:
-        yield Level.FAIL, f"{DATABASE} is missing, though {STATE_ID} says that it held runs; restore it from a backup"
+        yield Level.FAIL, f"{DATABASE} is missing, but {STATE_ID} shows that it held runs; restore it from a backup"
         return
     with inspect_database(subject.folder) as found:
         version = found.schema
         if version == 0:
-            told = f"{DATABASE} is empty"
+            message = f"{DATABASE} is empty"
             if state_id is None:
-                yield Level.OK, f"{told}; first use fills it"
+                yield Level.OK, f"{message}; first use fills it"
             else:
-                yield Level.FAIL, f"{told}, though {STATE_ID} says that it held runs; restore it from a backup"
+                yield Level.FAIL, f"{message}, but {STATE_ID} shows that it held runs; restore it from a backup"
             return
         held, original = found.identity, found.original
     if state_id is None:
-        yield Level.WARN, f"{STATE_ID} is missing beside the database; the next launch writes it"
+        yield Level.WARN, f"{STATE_ID} is missing beside the database; the next launch creates it"
     elif held != state_id:
         yield Level.FAIL, f"the database is not the one that {STATE_ID} names; restore the right one"
     elif original is not None and (place := DatabasePlace.of(subject.folder)) and not place.is_same_file(original):
@@ -125,9 +128,9 @@ def schema(subject: Subject) -> Results:
             f"the database is of version {version}, this program knows versions up to {latest}; use the newer one",
         )
     elif version < latest:
-        yield Level.OK, f"version {version}; next use brings it to {latest}"
+        yield Level.OK, f"version {version}; next use upgrades it to {latest}"
     else:
-        yield Level.OK, f"version {version}, as this program's"
+        yield Level.OK, f"version {version}, the current one"
 
 
 def durability(subject: Subject) -> Results:
@@ -145,13 +148,13 @@ def durability(subject: Subject) -> Results:
             yield Level.FAIL, f"{built}, journal mode {mode}: a crash could tear it"
             return
         level = found.synchronous
-    told = f"{built}, journal mode {mode}, synchronous {SYNC_WORDS.get(level, str(level))}"
+    message = f"{built}, journal mode {mode}, synchronous {SYNC_WORDS.get(level, str(level))}"
     if level != JournalMode(mode).synchronous:
-        yield Level.FAIL, f"{told}: the last commits could be lost with the power"
+        yield Level.FAIL, f"{message}: the last commits could be lost in a power failure"
     elif mode == JournalMode.WAL.value and safe_journal_mode() is JournalMode.DELETE:
-        yield Level.FAIL, f"{told}: this SQLite has the WAL-reset bug and may lose commits"
+        yield Level.FAIL, f"{message}: this SQLite has the WAL-reset bug and may lose commits"
     else:
-        yield Level.OK, told
+        yield Level.OK, message
 
 
 def integrity(subject: Subject) -> Results:
@@ -162,7 +165,7 @@ def integrity(subject: Subject) -> Results:
     for problem in problems:
         yield Level.FAIL, problem
     if not problems:
-        yield Level.OK, "integrity_check and foreign_key_check found nothing, in another process"
+        yield Level.OK, "integrity_check and foreign_key_check passed"
 
 
 STORE_CHECKS = tuple(

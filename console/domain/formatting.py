@@ -85,6 +85,11 @@ def format_count(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
+def counted(number: int, noun: str) -> str:
+    """Format a number with its noun, which gets an `s` for the plural: `1 task`, `3 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def format_percent(part: int, whole: int) -> str:
     """Format a share, rounded down so that only a full one is `100 %`. Any part of 0 is `100 %`."""
     return f"{part * 100 // whole} %" if whole > 0 else "100 %"

@@ -90,7 +90,7 @@ def test_before_the_first_use_nothing_is_made(nightdesk: Nightdesk) -> None:
 
     assert done.code == 0
     assert not nightdesk.state.exists()
-    assert "first use makes it" in findings(done)["folder"][0][1]
+    assert "first use creates it" in findings(done)["folder"][0][1]
 
 
 def test_the_key_is_told_and_never_shown(nightdesk: Nightdesk) -> None:
@@ -148,8 +148,8 @@ Harm = Callable[[Nightdesk], object]
         ("files", "others may use", lambda nightdesk: _database(nightdesk).chmod(0o644)),
         ("files", "is a symbolic link", _link),
         ("files", "others may write", lambda nightdesk: (nightdesk.state / "runs.log").chmod(0o622)),
-        ("identity", "is missing, though state.id", lambda nightdesk: _database(nightdesk).unlink()),
-        ("identity", "is empty, though state.id", lambda nightdesk: os.truncate(_database(nightdesk), 0)),
+        ("identity", "is missing, but state.id", lambda nightdesk: _database(nightdesk).unlink()),
+        ("identity", "is empty, but state.id", lambda nightdesk: os.truncate(_database(nightdesk), 0)),
         (
             "identity",
             "not the one that state.id names",
@@ -160,7 +160,7 @@ Harm = Callable[[Nightdesk], object]
         ("integrity", "", _scribble),
         ("integrity", "refers to no row of runs", _orphan),
         ("schema", "not a database", lambda nightdesk: _database(nightdesk).write_bytes(b"no database " * 1000)),
-        ("log", "it is older than its log and forgot runs", _log_line_from_the_future),
+        ("log", "it is older than its log and lacks runs", _log_line_from_the_future),
         ("launches", "1 launched runs are not in the database", _log_line_from_the_future),
     ],
 )
@@ -229,11 +229,13 @@ def test_who_guards_who_died_and_who_is_stuck(nightdesk: Nightdesk) -> None:
     assert found["owners"] == [("ok", f"alive: run (pid {running.pid})")]
     assert [level for level, _ in found["runs"]] == ["ok"]
     change(nightdesk, "update owners set beat_ms = beat_ms - 100000")
-    assert "holds its lock but was not heard for" in warned(nightdesk("doctor", "--json"))["owners"]
+    assert "holds its lock but sent no heartbeat for" in warned(nightdesk("doctor", "--json"))["owners"]
     running.send_signal(signal.SIGKILL)
     nightdesk.ended(running)
     found = findings(examined(nightdesk))
-    assert found["owners"] == [("ok", "alive: nobody; 1 died, their runs go to whoever looks next")]
+    assert found["owners"] == [
+        ("ok", "no Nightdesk process is running; 1 died, the next process takes over their runs")
+    ]
     assert "have no living guard" in found["runs"][0][1]
 
 
@@ -243,7 +245,7 @@ def test_a_stop_that_is_not_proven(nightdesk: Nightdesk) -> None:
     nightdesk.service.set_faults(("cancel.503",))
     assert nightdesk("cancel", "--all", "--timeout", "0.1").code == 7
 
-    assert "1 stops asked for and not proven yet" in warned(nightdesk("doctor", "--json"))["runs"]
+    assert "1 stop not confirmed yet" in warned(nightdesk("doctor", "--json"))["runs"]
     nightdesk.service.clear_faults()
     nightdesk.ended(running)
 
@@ -253,7 +255,7 @@ def test_a_clock_that_stepped(nightdesk: Nightdesk) -> None:
     until_sync(lambda: nightdesk.live() and nightdesk.live()[0]["state"] == "running", what="the run", within=30)
     nightdesk("cancel", "--all")
     nightdesk.ended(running)
-    assert "run alike" in findings(examined(nightdesk))["clock"][0][1]
+    assert "clock agree" in findings(examined(nightdesk))["clock"][0][1]
     change(nightdesk, "update meta set value = value || '000' where name = 'clock_baseline'")
     assert "the wall clock stepped by" in warned(examined(nightdesk))["clock"]
 

@@ -64,8 +64,8 @@ def test_every_state_has_its_line() -> None:
 def test_a_stop_is_never_called_an_end() -> None:
     line = progress_line(stopping(StopReason.TIMEOUT, alarmed=True))
 
-    assert "stopping (timeout), not ended until the provider shows it" in line
-    assert "stop not proven for 10 minutes" in line
+    assert "stopping (timeout), waiting for the service to confirm" in line
+    assert "stop not confirmed for 10 minutes" in line
 
 
 def test_only_changes_are_told() -> None:

@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
 from console.cli.locations import config_file, state_folder
+from console.cli.main import COMMANDS, cli
 from console.config import load
 from tests.cli.nightdesk import Nightdesk
 from tests.tree import ROOT
@@ -131,3 +133,17 @@ def test_the_demo_needs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     assert words.count("running") == 5
     assert words.count("proposed") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_help_page_says_what_each_command_says_of_itself() -> None:
+    """The page is printed without importing the commands, so their first sentences stand in it a second time."""
+    for name, entry in COMMANDS.items():
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        assert command.get_short_help_str(limit=1000) == entry.summary
+        assert command.hidden == entry.hidden
+
+
+def test_command_names_are_completed_without_importing_commands(nightdesk: Nightdesk) -> None:
+    completed = nightdesk.process(_NIGHTDESK_COMPLETE="bash_complete", COMP_WORDS="nightdesk pa", COMP_CWORD="1")
+    assert completed.out.split() == ["plain,pause", "plain,paths"]

@@ -87,7 +87,7 @@ def test_at_unattended_it_runs_and_a_failure_costs_the_rung(nightdesk: Nightdesk
     climb(nightdesk, "failing", "semi", "unattended")
     failed = nightdesk("run", "failing", "--origin", "schedule")
     assert failed.code == 1
-    assert "failing went down from unattended to semi" in failed.err
+    assert "failing was demoted from unattended to semi" in failed.err
     (rung,) = nightdesk("stage", "failing", "--json").json
     assert (rung["stage"], rung["effective_stage"]) == ("semi", "semi")
     assert rung["last_change"]["by"] == "nightdesk"

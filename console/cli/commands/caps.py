@@ -23,19 +23,19 @@ TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
 @pass_invocation
 @click.pass_context
 def caps_command(context: click.Context, invocation: Invocation) -> int | None:
-    """How full the caps are, and when they free."""
+    """Show how full the caps are and when they free."""
     return None if context.invoked_subcommand else asyncio.run(_print(invocation))
 
 
 @caps_command.command("raise")
 @click.argument("name")
 @click.argument("amount", metavar="UNITS")
-@click.option("--task", metavar="T", help="For task_daily_units and task_daily_runs: whose.")
-@click.option("--reason", metavar="R", required=True, help="Why, for the record.")
+@click.option("--task", metavar="T", help="The task, for task_daily_units and task_daily_runs.")
+@click.option("--reason", metavar="R", required=True, help="The reason, for the record.")
 @json_option
 @pass_invocation
 def raise_command(invocation: Invocation, name: str, amount: str, task: str | None, reason: str) -> int:
-    """Add UNITS (or launches) to the cap NAME, once, for the window that is open now."""
+    """Add UNITS (or launches) to the cap NAME for its current period."""
     return asyncio.run(_raise(invocation, *_parse_raise(name, amount, task), task=task, reason=reason))
 
 
@@ -46,7 +46,7 @@ def _parse_raise(name: str, amount: str, task: str | None) -> tuple[Cap, int]:
     cap = Cap(name)
     if (task is not None) != (cap in TASK_CAPS):
         raise CommandError(
-            ExitCode.USAGE, "--task goes with task_daily_units and task_daily_runs, and with no other cap"
+            ExitCode.USAGE, "--task is for task_daily_units and task_daily_runs only, and required there"
         )
     try:
         return cap, parse_decimal(amount, 3 if cap in UNIT_CAPS else 0)
@@ -59,7 +59,7 @@ async def _raise(invocation: Invocation, cap: Cap, amount: int, *, task: str | N
         if task is not None and app.engine.settings.task(task) is None:
             raise CommandError(ExitCode.USAGE, f"no task is named {task!r}")
         await app.engine.operations.raise_cap(cap, amount, task=task, by=invocation.by, reason=reason)
-    invocation.say(f"raised {cap} for this window")
+    invocation.say(f"raised {cap} for its current period")
     return await _print(invocation)
 
 

@@ -19,14 +19,14 @@ from console.ui.terminal.capabilities import why_no_screen
 @click.command("console")
 @click.option("--read-only", is_flag=True, help="Never schedule, take over or write.")
 @click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
-@click.option("--mouse", is_flag=True, help="Use the mouse over SSH too.")
-@click.option("--theme", metavar="NAME", help="A theme of the package, or of the config folder.")
+@click.option("--mouse", is_flag=True, help="Use the mouse over SSH as well.")
+@click.option("--theme", metavar="NAME", help="A built-in theme, or one in the config folder.")
 @shared_options
 @pass_invocation
 def console_command(invocation: Invocation, read_only: bool, slow: bool, mouse: bool, theme: str | None = None) -> int:
-    """The screen: watch runs, cancel with one key, step tasks through the rollout, read the usage.
+    """Open the console: watch and cancel runs, promote tasks, read usage.
 
-    Where no screen can be drawn it prints what `nightdesk ps` prints.
+    Without a terminal that can show it, prints what `nightdesk ps` prints.
     """
     why = why_no_screen(invocation.environment, invocation.stdin, invocation.stdout)
     if why is not None:

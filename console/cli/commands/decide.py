@@ -25,17 +25,17 @@ RULINGS = ("adopt", "not-launched", "write-off")
 @json_option
 @pass_invocation
 def approve_command(invocation: Invocation, run: str) -> int:
-    """Let a proposed RUN start. The process that waits for it launches, else any engine does."""
+    """Approve a proposed RUN, which launches it. The process that waits for it launches, otherwise any other."""
     return asyncio.run(_approve(invocation, run))
 
 
 @click.command("decline")
 @click.argument("run")
-@click.option("--reason", metavar="R", default="", help="Why, for the record.")
+@click.option("--reason", metavar="R", default="", help="The reason, for the record.")
 @json_option
 @pass_invocation
 def decline_command(invocation: Invocation, run: str, reason: str) -> int:
-    """End a proposed RUN without a launch."""
+    """Decline a proposed RUN."""
     return asyncio.run(_decline(invocation, run, reason))
 
 
@@ -67,17 +67,17 @@ async def _decline(invocation: Invocation, text: str, reason: str) -> int:
 @click.argument("run")
 @click.argument("ruling", type=click.Choice(RULINGS), metavar="adopt|not-launched|write-off")
 @click.argument("remote_id", required=False, metavar="[ID]")
-@click.option("--reason", metavar="R", required=True, help="Why, for the record.")
+@click.option("--reason", metavar="R", required=True, help="The reason, for the record.")
 @json_option
 @pass_invocation
 def settle_command(invocation: Invocation, run: str, ruling: str, remote_id: str | None, reason: str) -> int:
-    """Rule on an unconfirmed RUN, or on one still stopping after its alarm.
+    """Resolve an unconfirmed RUN, or one still stopping after its alarm.
 
-    adopt ID: the run is that interaction, which must carry its label. not-launched: nothing runs, the hold is
-    released. write-off: nobody will know, the books close at the hold.
+    adopt ID: the run is the interaction with that ID, which must carry its label. not-launched: nothing runs; the hold
+    is released. write-off: it stays unknown what happened; the whole hold is booked.
     """
     if (remote_id is not None) != (ruling == "adopt"):
-        raise click.UsageError("adopt takes the ID of the interaction, the other rulings take none")
+        raise click.UsageError("adopt requires the ID of the interaction; the other answers take none")
     return asyncio.run(_settle(invocation, run, ruling, remote_id or "", reason))
 
 

@@ -30,7 +30,7 @@ TONES = {Level.OK: Tone.GOOD, Level.WARN: Tone.WATCH, Level.FAIL: Tone.BAD}
 @json_option
 @pass_invocation
 def doctor_command(invocation: Invocation, reconcile: bool) -> int:
-    """What would stop a launch, before one is tried. Changes nothing without --reconcile.
+    """Report what would stop a launch, before one is tried. Changes nothing without --reconcile.
 
     Exit: 0 nothing does, 8 the state store would, 2 the config or the API key would.
     """

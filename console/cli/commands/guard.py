@@ -32,7 +32,7 @@ IDLE_POLLS = 3
 @shared_options
 @pass_invocation
 def guard_command(invocation: Invocation, handed_over: bool) -> int:
-    """Guard what others left, until there is nothing left to guard."""
+    """Guard the runs that other processes left, until there are none."""
     if handed_over:
         handed = receive_settings()
         invocation.loaded_settings, invocation.handed_key = handed.settings, handed.key

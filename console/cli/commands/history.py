@@ -32,7 +32,7 @@ PAGE = 200
 @json_option
 @pass_invocation
 def history_command(invocation: Invocation, /, limit: int, as_csv: bool, **typed: Any) -> int:
-    """Every run and skip, newest first. --grep looks into task, target, key, note and result."""
+    """List every run, skip and refusal, newest first. --grep searches task, target, key, note and result."""
     return asyncio.run(_print(invocation, Filters(**typed), limit, as_csv=as_csv and not invocation.json))
 
 
@@ -66,7 +66,7 @@ def _print_table(invocation: Invocation, runs: list[Run], now: Timestamp, time_z
     if runs:
         invocation.out(*render_table(PAST_COLUMNS, past_rows(runs, now, time_zone), invocation.style, invocation.width))
     else:
-        invocation.say("nothing in the history fits")
+        invocation.say("no entry of the history matches")
 
 
 async def _pages(store: Store, wanted: HistoryFilter, limit: int) -> AsyncIterator[tuple[Run, ...]]:

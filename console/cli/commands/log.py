@@ -28,7 +28,7 @@ KEEP = 14
 
 @click.group("log", invoke_without_command=True)
 @click.option("-f", "--follow", is_flag=True, help="Wait for more; with --json one object per line.")
-@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Of the last N lines only.")
+@click.option("-n", "--lines", type=click.IntRange(min=0), metavar="N", help="Only of the last N lines.")
 @filter_options
 @json_option
 @pass_invocation
@@ -36,7 +36,7 @@ KEEP = 14
 def log_command(
     context: click.Context, invocation: Invocation, /, follow: bool, lines: int | None, **typed: Any
 ) -> int | None:
-    """The log: one line per launch, ending, skip, refusal and note. --outcome is compared with `status`."""
+    """Print runs.log: one line per launch, ending, skip, refusal and note. --outcome is compared with `status`."""
     if context.invoked_subcommand:
         return None
 
@@ -50,16 +50,16 @@ def log_command(
 @json_option
 @pass_invocation
 def rebuild_command(invocation: Invocation) -> int:
-    """Write runs.log anew from the database; what was there is kept as runs.log.replaced."""
+    """Rebuild runs.log from the database; the old file is kept as runs.log.replaced."""
     return asyncio.run(_rebuild(invocation))
 
 
 @log_command.command("rotate")
-@click.option("--keep", type=click.IntRange(1, 1000), default=KEEP, show_default=True, help="How many old files stay.")
+@click.option("--keep", type=click.IntRange(1, 1000), default=KEEP, show_default=True, help="Number of old files kept.")
 @json_option
 @pass_invocation
 def rotate_command(invocation: Invocation, keep: int) -> int:
-    """Begin a new runs.log; the old one becomes runs.log.1."""
+    """Start a new runs.log; the old one becomes runs.log.1."""
     from console.journal.runs_log import LogWriter
 
     writer = LogWriter(invocation.folder / "runs.log")
@@ -157,7 +157,7 @@ def _gap_messages(reader: LogReader) -> Iterable[str]:
         yield f"{reader.foreign} torn or foreign lines were skipped"
     if reader.gaps:
         shown = ", ".join(f"{first}-{last}" if last > first else str(first) for first, last in reader.gaps[:5])
-        yield f"lines are missing (ev {shown}); `nightdesk log rebuild` writes the file anew"
+        yield f"lines are missing (ev {shown}); `nightdesk log rebuild` rebuilds the file"
 
 
 def record_json(record: LogRecord) -> dict[str, object]:

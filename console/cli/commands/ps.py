@@ -15,7 +15,7 @@ from console.engine.live_runs import live_runs
 @json_option
 @pass_invocation
 def ps_command(invocation: Invocation) -> int:
-    """What is live, proposed and unconfirmed included."""
+    """List live runs, proposals and unconfirmed runs."""
     if invocation.json:
         return _print_json(invocation)
     # The table needs an engine and its event loop, which scripts that ask for JSON do not pay for.

@@ -33,15 +33,15 @@ POLL_S = 0.2
 @click.command("run")
 @click.argument("task", shell_complete=task_names)
 @click.option(
-    "--date", metavar="D", help="The key's date: 2026-11-23, or 20261123T0200Z for slots. Default: what is due."
+    "--date", metavar="D", help="The date of the key: 2026-11-23, or 20261123T0200Z for slots. Default: what is due."
 )
-@click.option("--target", metavar="T", help="Another target than the task's own; it has keys of its own.")
+@click.option("--target", metavar="T", help="Another target than the task's own. Each target has its own keys.")
 @click.option(
-    "--origin", type=click.Choice(("manual", "schedule")), help="Default: manual at a terminal, else schedule."
+    "--origin", type=click.Choice(("manual", "schedule")), help="Default: manual at a terminal, otherwise schedule."
 )
-@click.option("--no-wait", is_flag=True, help="Return once it runs; the background supervisor guards it.")
-@click.option("--rerun", is_flag=True, help="By hand: run a key again that has ended. Needs --reason.")
-@click.option("--reason", metavar="R", default="", help="Why, for the record.")
+@click.option("--no-wait", is_flag=True, help="Return once it is launched; the background supervisor guards it.")
+@click.option("--rerun", is_flag=True, help="Run a key again whose run has ended. By hand only; needs --reason.")
+@click.option("--reason", metavar="R", default="", help="The reason, for the record.")
 @json_option
 @pass_invocation
 def run_command(
@@ -54,15 +54,15 @@ def run_command(
     rerun: bool,
     reason: str,
 ) -> int:
-    """Launch TASK and supervise it to its end.
+    """Launch TASK and supervise it until it ends.
 
     Exit: 0 ok or skipped, 1 failed, 3 timeout, 4 budget, 5 cancelled, 6 refused, 7 unconfirmed, 8 state store,
-    75 not sent. Ctrl-C hands the run over and does not stop it.
+    75 not sent. Ctrl-C hands the run to the background supervisor and does not stop it.
     """
     if rerun and not reason.strip():
-        raise click.UsageError("--rerun takes a --reason")
+        raise click.UsageError("--rerun requires --reason")
     if rerun and origin == "schedule":
-        raise click.UsageError("--rerun is by hand: it does not go with --origin schedule")
+        raise click.UsageError("--rerun is by hand and cannot be combined with --origin schedule")
     if target is not None:
         try:
             check_target(target)
@@ -147,11 +147,11 @@ async def _read_run(invocation: Invocation, app: App, run_id: RunId) -> Run:
         except StoreError as error:
             if run_id not in app.engine.guarded:
                 raise CommandError(
-                    ExitCode.UNCONFIRMED, f"run {run_id} may go on and cannot be looked at: {error}"
+                    ExitCode.UNCONFIRMED, f"run {run_id} may be live but cannot be read: {error}"
                 ) from error
             if not told:
                 told = True
-                invocation.say(f"{error}; the run is guarded on")
+                invocation.say(f"{error}; the run is still guarded")
             await asyncio.sleep(POLL_S)
 
 
@@ -166,9 +166,7 @@ async def _finish(invocation: Invocation, app: App, answer: LaunchResult, run: R
         run = await app.store.runs.get(run.id) or run
         for change in await app.store.stages.changes(run.task):
             if change.run_id == run.id:
-                invocation.say(
-                    f"{sanitize(run.task)} went down from {change.before.label} to {change.after.label}: see its stage"
-                )
+                invocation.say(f"{sanitize(run.task)} was demoted from {change.before.label} to {change.after.label}")
     if invocation.json:
         invocation.out_json(answer_json(answer, run, app.clock.now()))
     if shutdown.code is not None:

@@ -18,6 +18,7 @@ from console.cli.sd_notify import ServiceManager
 from console.cli.signals import EXIT_CODES, ShutdownRequest, shutdown_on_signals
 from console.config import Settings
 from console.diag_log import logger
+from console.domain.formatting import counted
 from console.engine.settings import ProcessKind
 
 NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c ends it and hands them over"
@@ -29,8 +30,8 @@ NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c e
 def serve_command(invocation: Invocation) -> int:
     """Schedule and supervise without a screen, until SIGTERM.
 
-    SIGTERM launches nothing new and stops nothing: the runs go to another live process or to the background
-    supervisor. Under systemd they wait for the restart.
+    SIGTERM stops no run: another live process or the background supervisor takes them over. Under systemd they wait
+    for the restart.
     """
     return asyncio.run(_serve(invocation))
 
@@ -48,10 +49,10 @@ async def _serve(invocation: Invocation) -> int:
             signals = {number: code for number, code in EXIT_CODES.items() if number is not signal.SIGHUP}
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.reload)
         with shutdown_on_signals(*signals, on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
-            tasks = len(settings.tasks)
-            logger().info("serving %d tasks", tasks)
-            manager.ready(f"serving {tasks} tasks")
-            invocation.say(f"serving {tasks} tasks; SIGTERM ends it and stops no run")
+            tasks = counted(len(settings.tasks), "task")
+            logger().info("serving %s", tasks)
+            manager.ready(f"serving {tasks}")
+            invocation.say(f"serving {tasks}; SIGTERM ends it and stops no run")
             code = await _until_left(invocation, app, shutdown, manager)
     return ExitCode.OK if code is ExitCode.TERMINATED else code
 
@@ -102,8 +103,9 @@ async def _leave(invocation: Invocation, app: App) -> None:
     if invocation.environment.get("INVOCATION_ID"):
         # systemd would end a supervisor together with this process, and starts this process again.
         waiting = await app.engine.hand_over()
-        wait = "run waits" if waiting == 1 else "runs wait"
-        logger().info("stopped by systemd: %d %s for the restart", waiting, wait)
+        logger().info(
+            "stopped by systemd: %s for the restart", "1 run waits" if waiting == 1 else f"{waiting} runs wait"
+        )
     elif guards := await hand_over(invocation, app):
         logger().info("stopped: the runs go on, guarded by %s", guards)
         invocation.say(f"the runs go on, guarded by {guards}")

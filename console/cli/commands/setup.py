@@ -25,13 +25,13 @@ SHELLS = ("bash", "zsh", "fish")
 def init_command(invocation: Invocation, file: str | None) -> int:
     """Write a commented nightdesk.toml.
 
-    FILE is where to; otherwise --config, NIGHTDESK_CONFIG or ./nightdesk.toml. Never overwrites.
+    FILE is its path; default: --config, NIGHTDESK_CONFIG or ./nightdesk.toml. Never overwrites a file.
     """
     path = _init_path(invocation, file)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise CommandError(ExitCode.USAGE, f"{sanitize(str(path))} exists already and is left as it is") from None
+        raise CommandError(ExitCode.USAGE, f"{sanitize(str(path))} exists already and was not changed") from None
     except OSError as error:
         raise CommandError(ExitCode.USAGE, f"{sanitize(str(path))} cannot be written: {error.strerror}") from None
     with open(descriptor, "w", encoding="utf-8") as written:
@@ -51,8 +51,8 @@ def _init_path(invocation: Invocation, file: str | None) -> Path:
     try:
         return invocation.working / Path(named).expanduser()
     except RuntimeError:
-        told = f"{sanitize(named, limit=200)!r} names a home folder that is not known; give a full path"
-        raise CommandError(ExitCode.USAGE, told) from None
+        message = f"{sanitize(named, limit=200)!r} names a home folder that is not known; give a full path"
+        raise CommandError(ExitCode.USAGE, message) from None
 
 
 def _init_state_folder(invocation: Invocation) -> Path | None:
@@ -67,7 +67,7 @@ def _init_state_folder(invocation: Invocation) -> Path | None:
 @json_option
 @pass_invocation
 def paths_command(invocation: Invocation) -> int:
-    """Where the config, the state folder and its files are."""
+    """Print where the config, the state folder and its files are."""
     config, state, themes = invocation.config, invocation.state, themes_folder()
     places = {
         "config": config.path,
@@ -85,7 +85,7 @@ def paths_command(invocation: Invocation) -> int:
         return ExitCode.OK
     whys = {"config": f"  (by {config.why})", "state": f"  (by {state.why})"}
     for name, path in places.items():
-        missing = "" if path.exists() else "  not there yet"
+        missing = "" if path.exists() else "  not created yet"
         invocation.out(f"{name:<11}  {sanitize(str(path))}{whys.get(name, '')}{missing}")
     return ExitCode.OK
 
@@ -97,7 +97,10 @@ def paths_command(invocation: Invocation) -> int:
 def completion_command(invocation: Invocation, shell_name: str) -> int:
     """Print the completion script for bash, zsh or fish.
 
-    For bash: eval "$(nightdesk completion bash)"
+    \b
+    bash: eval "$(nightdesk completion bash)"      in ~/.bashrc
+    zsh:  eval "$(nightdesk completion zsh)"       in ~/.zshrc
+    fish: nightdesk completion fish | source       in ~/.config/fish/config.fish
     """
     kind = get_completion_class(shell_name)
     assert kind is not None

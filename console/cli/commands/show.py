@@ -25,7 +25,7 @@ from console.ui.format import cut_off_rule, elapsed, format_duration, money
 @json_option
 @pass_invocation
 def show_command(invocation: Invocation, run: str) -> int:
-    """One RUN whole, with its timeline. A key shows its latest attempt."""
+    """Show one RUN in full, with its timeline. For a key, shows its latest attempt."""
     return asyncio.run(_show(invocation, run))
 
 
@@ -81,7 +81,7 @@ def _facts(detail: RunDetail, now: Timestamp) -> list[tuple[str, str]]:
         ("ended", instant(run.ended_ms) or ""),
         *(_figures(run, now) if run.attempt else ()),
         ("agent", f"{run.fingerprint.agent}, model {run.fingerprint.model}"),
-        ("remote", f"{run.remote_id} ({run.remote_status or 'not looked at yet'})" if run.remote_id else ""),
+        ("remote", f"{run.remote_id} ({run.remote_status or 'status not read yet'})" if run.remote_id else ""),
         ("sandbox", run.sandbox_id or ""),
         ("superseded", run.superseded_by or ""),
         ("tries again", instant(run.retry_at_ms) or ""),

@@ -25,15 +25,15 @@ SAMPLE_S = 1.5
 
 @click.command("demo")
 @click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
-@click.option("--mouse", is_flag=True, help="Use the mouse over SSH too.")
-@click.option("--theme", metavar="NAME", help="A theme of the package, or of the config folder.")
+@click.option("--mouse", is_flag=True, help="Use the mouse over SSH as well.")
+@click.option("--theme", metavar="NAME", help="A built-in theme, or one in the config folder.")
 @json_option
 @pass_invocation
 def demo_command(invocation: Invocation, slow: bool, mouse: bool, theme: str | None) -> int:
-    """The console on the simulator, with sample tasks and a week of history.
+    """Open the console on a built-in simulator, with sample tasks and history.
 
-    Needs no key and no config; its state folder goes away with it. Within a minute the clock cuts one run off and
-    the budget another.
+    Needs no API key and no config; its state folder is deleted at the end. Within a minute the time limit cuts off one
+    run and the budget another.
     """
     return asyncio.run(_demo(invocation, slow=slow, mouse=mouse, theme=theme))
 
@@ -62,7 +62,7 @@ async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str |
 @json_option
 @pass_invocation
 def drill_command(invocation: Invocation) -> int:
-    """Prove each guard against the embedded simulator, in a temporary folder.
+    """Prove each guard against the built-in simulator, in a temporary folder.
 
     Exit: 0 every guard fired, 1 one did not.
     """

@@ -21,18 +21,18 @@ from console.engine.models import StageChange, TaskRollout
 @click.command("stage")
 @click.argument("task", required=False, shell_complete=task_names)
 @click.argument("to", required=False, type=click.Choice([stage.label for stage in Stage]))
-@click.option("--reason", metavar="R", default="", help="Why, for the record; needed downwards and with --force.")
-@click.option("--force", is_flag=True, help="Go up without the evidence; never more than one rung.")
+@click.option("--reason", metavar="R", default="", help="The reason, for the record; required to demote or force.")
+@click.option("--force", is_flag=True, help="Promote without the evidence, one stage at a time.")
 @json_option
 @pass_invocation
 def stage_command(invocation: Invocation, task: str | None, to: str | None, reason: str, force: bool) -> int:
-    """Show the stage of every task, or of TASK, or move TASK one rung.
+    """Show the stage of every task or of TASK, or move TASK one stage.
 
-    Up needs the evidence that [rollout] asks for, or --force with a --reason; down needs a --reason. A step that is
-    not earned is refused: exit 6.
+    A promotion needs the evidence that [rollout] demands, or --force with --reason; a demotion needs --reason. A
+    promotion without evidence is refused: exit 6.
     """
     if to is None and (reason or force):
-        raise click.UsageError("--reason and --force go with a stage to move to")
+        raise click.UsageError("--reason and --force need a stage to move to")
     return asyncio.run(_stage(invocation, task, Stage.of(to) if to else None, reason, force))
 
 

@@ -41,29 +41,29 @@ _timeout = click.option(
 
 @click.command("cancel")
 @click.argument("runs", nargs=-1, metavar="RUN|KEY...")
-@click.option("--all", "everything", is_flag=True, help="Every run that is live or unconfirmed.")
+@click.option("--all", "everything", is_flag=True, help="All live and unconfirmed runs.")
 @_timeout
 @json_option
 @pass_invocation
 def cancel_command(invocation: Invocation, runs: tuple[str, ...], everything: bool, timeout: float) -> int:
-    """Stop runs and wait for proof.
+    """Stop runs and wait for proof that they ended.
 
-    Exit: 0 all ended, 7 not proven in time; the stop stays asked and is repeated.
+    Exit: 0 all ended, 7 not proven in time; the cancel is repeated until the service confirms the end.
     """
     if bool(runs) == everything:
-        raise click.UsageError("give runs or keys, or --all")
+        raise click.UsageError("name runs or keys, or give --all")
     return asyncio.run(_cancel(invocation, runs, timeout))
 
 
 @click.command("pause")
-@click.option("--cancel", is_flag=True, help="The kill switch: also stop every run that is live or unconfirmed.")
+@click.option("--cancel", is_flag=True, help="The kill switch: also stop all live and unconfirmed runs.")
 @_timeout
 @json_option
 @pass_invocation
 def pause_command(invocation: Invocation, cancel: bool, timeout: float) -> int:
-    """No launch of any origin until `resume`.
+    """Block every launch until `resume`.
 
-    With --cancel exit 0 says all ended, 7 not proven in time.
+    With --cancel also stops every live run; exit 0: all ended, 7: not proven in time.
     """
     return asyncio.run(_pause(invocation, timeout if cancel else None))
 
@@ -72,7 +72,7 @@ def pause_command(invocation: Invocation, cancel: bool, timeout: float) -> int:
 @json_option
 @pass_invocation
 def resume_command(invocation: Invocation) -> int:
-    """Launches are allowed again."""
+    """Allow launches again."""
     return asyncio.run(_resume(invocation))
 
 
@@ -101,7 +101,7 @@ async def _pause(invocation: Invocation, seconds: float | None) -> int:
     try:
         async with opened_for_emergency(invocation, busy_ms=busy_ms) as app:
             asked = await app.engine.operations.pause(by=invocation.by, cancel=seconds is not None)
-            invocation.say("paused: nothing is launched until `nightdesk resume`")
+            invocation.say("paused: launches are blocked until `nightdesk resume`")
             if seconds is None:
                 if invocation.json:
                     invocation.out_json({"paused": True, "runs": []})
@@ -137,7 +137,7 @@ async def _resume(invocation: Invocation) -> int:
     if invocation.json:
         invocation.out_json({"paused": False})
     else:
-        invocation.say("resumed: launches are allowed again")
+        invocation.say("launches resumed")
     return ExitCode.OK
 
 

@@ -28,7 +28,7 @@ PIPED = 100
 @json_option
 @pass_invocation
 def usage_command(invocation: Invocation, days: int, by: str, measure: str, as_csv: bool) -> int:
-    """What was used, by day. --json and --csv have one row per day and member of --by, with every measure."""
+    """Show what was used, by day. --json and --csv have one row per day and member of --by, with every measure."""
     query = UsageQuery(days=days, group=Group(by), measure=Measure(measure))
     report = asyncio.run(_report(invocation, query))
     if invocation.json:

@@ -123,7 +123,7 @@ def head_lines(snapshot: Snapshot, *, has_caps: bool) -> list[str]:
     """Return the lines above the table of `ps`; `has_caps` says whether the caps are known."""
     lines = [cap_usage_line(cap_usage) for cap_usage in snapshot.cap_usages] if has_caps else []
     if snapshot.paused:
-        lines.append(f"PAUSED by {snapshot.paused.by}: nothing is launched; `nightdesk resume`")
+        lines.append(f"PAUSED by {snapshot.paused.by}: run `nightdesk resume` to allow launches")
     return [*lines, *(problem.line(snapshot.taken.wall_ms) for problem in snapshot.problems)]
 
 
@@ -149,32 +149,30 @@ def progress_line(run: Run) -> str:
     """Format what a run is doing: `running: in_progress, 12.5 of 50.0 units`."""
     match run.state:
         case State.PROPOSED:
-            told = f"waits for approval: nightdesk approve {short_id(run.id)}"
+            message = f"waits for approval: nightdesk approve {short_id(run.id)}"
         case State.CLAIMED:
-            told = (
-                f"claimed, cut off after {format_duration(run.limits.max_ms)} or {units_text(run.limits.budget)} units"
-            )
+            message = f"starting; limits: {format_duration(run.limits.max_ms)}, {units_text(run.limits.budget)} units"
         case State.SENDING:
-            told = "sending the launch"
+            message = "sending the launch"
         case State.RUNNING:
-            told = f"running: {sanitize(run.remote_status or 'launched', limit=40)}, {_units(run)}"
+            message = f"running: {sanitize(run.remote_status or 'launched', limit=40)}, {_units(run)}"
         case State.STOPPING:
             reason = run.stop.reason if run.stop else "asked"
-            told = f"stopping ({reason}), not ended until the provider shows it, {_units(run)}"
+            message = f"stopping ({reason}), waiting for the service to confirm, {_units(run)}"
         case State.UNCONFIRMED:
-            told = (
-                "UNCONFIRMED: it may be running and no id came back. Its key and hold stay until you rule: "
+            message = (
+                "UNCONFIRMED: it may be running; the launch returned no id. Key and hold stay until you resolve it: "
                 f"nightdesk settle {short_id(run.id)} adopt ID | not-launched | write-off"
             )
         case State.ENDED:
-            told = f"{run.outcome} after {format_elapsed(run.elapsed_ms)}, {_units(run)}"
+            message = f"{run.outcome} after {format_elapsed(run.elapsed_ms)}, {_units(run)}"
     extras = [
         "no new step for a while" if run.stalled and run.state is State.RUNNING else "",
-        "stop not proven for 10 minutes" if run.stop and run.stop.alarmed and run.state is State.STOPPING else "",
+        "stop not confirmed for 10 minutes" if run.stop and run.stop.alarmed and run.state is State.STOPPING else "",
         sanitize(run.trouble, limit=200) if run.state is not State.ENDED else "",
         sanitize(run.note, limit=200) if run.state in (State.ENDED, State.UNCONFIRMED) else "",
     ]
-    return f"{sanitize(run.task)} {short_id(run.id)}: " + "; ".join([told, *filter(None, extras)])
+    return f"{sanitize(run.task)} {short_id(run.id)}: " + "; ".join([message, *filter(None, extras)])
 
 
 def _units(run: Run) -> str:
