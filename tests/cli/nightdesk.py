@@ -65,6 +65,7 @@ class Nightdesk:
     url: str
     service: SimulatorState
     environment: dict[str, str] = field(default_factory=dict)
+    _started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.environment = {**os.environ, "GEMINI_API_KEY": "canary-key", "PYTHONPATH": str(ROOT)}
@@ -87,7 +88,7 @@ class Nightdesk:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """A command that goes on."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "console", "--state-dir", str(self.state), *arguments],
             cwd=self.folder,
             env={**self.environment, **environment},
@@ -96,6 +97,8 @@ class Nightdesk:
             stderr=subprocess.PIPE,
             text=True,
         )
+        self._started.append(process)
+        return process
 
     def ended(self, process: subprocess.Popen[str], *, within: float = 60) -> Done:
         """A command that went on, at its end."""
@@ -125,5 +128,9 @@ class Nightdesk:
         return found
 
     def close(self) -> None:
-        """Takes the state folder away, which ends a background supervisor too."""
+        """Kill what still runs, and remove the state folder, which ends a background supervisor too."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
         shutil.rmtree(self.state, ignore_errors=True)
