@@ -78,6 +78,7 @@ def test_the_slash_of_all_budgets_stands_in_one_column() -> None:
 
 def test_figures_that_never_came_are_not_shown_as_zero() -> None:
     assert f"{UNICODE.none}/80" in shown(ColumnName.BUDGET, samples.run(1))
+    assert " 0/" in shown(ColumnName.BUDGET, samples.proposal()), "nothing was sent, so nothing was used"
     assert " 0/80" in shown(ColumnName.BUDGET, replace(samples.run(1), usage_known=True))
 
 

@@ -120,7 +120,8 @@ def _limits(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[L
     else:
         yield labelled("time", f"limit {format_duration(limits.max_ms)}")
     tone = budget_tone(run.used, limits.budget)
-    known = run.usage_known or run.used > 0
+    # Nothing was used where nothing was sent.
+    known = run.usage_known or run.used > 0 or run.sent is None
     used = units(run.used) if known else "unknown"
     words = line(
         Span(used, Tone.PLAIN if tone is Tone.BUSY else tone),

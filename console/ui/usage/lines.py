@@ -168,9 +168,9 @@ def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle) -> list[L
     chart = columns(chart_of(report), cells, height, pen, scale=report.query.measure)
     if not wide:
         kept = found[: max(0, room - min(len(members), room))]
-        return [title(report, cells), *chart, *members[:room], *kept, *below]
+        return [title(report, cells), *chart, *_cut(members, room, half), *kept, *below]
     beside = [*found, *month_lines(report, min(60, cells - half), room - len(found))]
-    return [title(report, cells), *chart, *_side_by_side(members, beside, half, room), *below]
+    return [title(report, cells), *chart, *_side_by_side(_cut(members, room, half), beside, half, room), *below]
 
 
 def printed(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
@@ -188,6 +188,14 @@ def printed(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
         month_forecast(report),
         *([trouble] if trouble else []),
     ]
+
+
+def _cut(lines: Sequence[Line], rows: int, cells: int) -> list[Line]:
+    """At most `rows` lines; where lines are left out, the last one says how many."""
+    if len(lines) <= rows or rows < 2:
+        return list(lines[:rows])
+    more = len(lines) - rows + 1
+    return [*lines[: rows - 1], fit((Span(f"   and {more} more", Tone.MUTED),), cells)]
 
 
 def _side_by_side(one: Sequence[Line], other: Sequence[Line], half: int, rows: int) -> list[Line]:
