@@ -70,7 +70,7 @@ async def take(demo: Demo, picture: Picture, folder: Path) -> None:
 
     async def settle(pilot: Pilot[ExitResult]) -> None:
         await pilot.pause()
-        await app.background.done()
+        await app.background.wait()
         await pilot.pause()
 
     async with app.run_test(size=picture.size) as pilot:

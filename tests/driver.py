@@ -57,7 +57,7 @@ class Console:
         await self._pilot.pause()
         if self.app.is_running:
             await until(self._has_taken_every_key, within=30, what="every key is taken")
-            await self.app.background.done()
+            await self.app.background.wait()
             await self.app.animator.wait_until_complete()
             await self._pilot.pause()
 

@@ -84,14 +84,14 @@ SCREENS: Mapping[str, tuple[Callable[[Context, BackgroundWork], BaseScreen], Bin
 DIGITS = [binding for _, binding in SCREENS.values()]
 
 
-MOST = 6000
+MAX_TRACEBACK = 6_000
 """Characters of a traceback that are kept."""
 
 
 def crash_text(error: BaseException) -> str:
     """The traceback without the values of variables, which may hold a key or a prompt; the end of a long one."""
     frames = traceback.TracebackException.from_exception(error, capture_locals=False)
-    return sanitize("".join(frames.format())[-MOST:].rstrip(), newlines=True)
+    return sanitize("".join(frames.format())[-MAX_TRACEBACK:].rstrip(), newlines=True)
 
 
 NOTICE_MS = 6_000
@@ -175,7 +175,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
     async def load_first_view(self) -> None:
         """Read the state that the first frame shows, before the screen opens; wait no longer than FIRST_VIEW_S."""
         self._refresh_soon()
-        await self.background.done(within=FIRST_VIEW_S)
+        await self.background.wait(within=FIRST_VIEW_S)
 
     async def _begin_to_tick(self) -> None:
         self.set_interval(SLOW_S if self._slow else FAST_S, self.refresh_view)
@@ -183,23 +183,23 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
 
     async def refresh_view(self) -> None:
         """Read the state, show it, and remove a notice that has stood for its time."""
-        view = await self._poller.take(self._selected_run)
+        view = await self._poller.read(self._selected_run)
         if view is None:
             return
         self.view = view
         if self._selected_run is None and view.detail is not None:
             self._selected_run = view.detail.run.id
-        heard = self._notifier.hear(view)
-        if heard is not None:
-            self._show(heard, NEWS_MS)
+        found = self._notifier.update(view)
+        if found is not None:
+            self._show(found, NEWS_MS)
         elif self.notice is not None and self._notice_timer.is_over:
             self.notice = None
 
     async def on_event(self, event: events.Event) -> None:
         """Queue keys and pastes; count what was shown before a key or click as seen."""
         if isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded:
-            self._notifier.seen()
-            if self._notice_timer.read():
+            self._notifier.mark_seen()
+            if self._notice_timer.key_pressed():
                 self.notice = None
         if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
             await self.key_queue.put(event)
@@ -235,7 +235,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         self._refresh_soon()
 
     def _show(self, notice: Span, for_ms: int) -> None:
-        self._notice_timer.show(for_ms)
+        self._notice_timer.start(for_ms)
         self.notice = notice
 
     @on(RunSelected)

@@ -25,7 +25,7 @@ from console.ui.terminal.capabilities import (
 if TYPE_CHECKING:
     from console.ui.app import ConsoleApp
 
-LAST_ACTS_S = 5.0
+LAST_OPERATIONS_S = 5.0
 """The time to wait at the end for operations that are still running, such as a cancel at a slow provider."""
 
 
@@ -84,7 +84,7 @@ async def _ended(app: ConsoleApp, *, mouse: bool) -> ExitResult:
         result = await app.run_async(mouse=mouse)
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
-    await app.background.done(within=LAST_ACTS_S)
+    await app.background.wait(within=LAST_OPERATIONS_S)
     return result or ExitResult(reason=ExitReason.CRASHED, message=app.crash)
 
 

@@ -279,7 +279,7 @@ async def test_broken_themes_are_told_together(idle: FakeEngine, tmp_path: Path)
     app = ConsoleApp(context, themes=load_themes(tmp_path), theme="night")
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.pause()
-        await app.background.done()
+        await app.background.wait()
         assert app.notice is not None
         assert "theme a.toml" in app.notice.text
         assert "theme b.toml" in app.notice.text
@@ -297,10 +297,10 @@ async def test_an_older_answer_never_overwrites_a_newer_one(busy: FakeEngine) ->
 
     engine = SlowAtFirst(live=busy.live)
     poller = StatePoller(Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes"))
-    older = asyncio.create_task(poller.take(None))
+    older = asyncio.create_task(poller.read(None))
     await asyncio.sleep(0)
     engine.live = []
-    newer = await poller.take(None)
+    newer = await poller.read(None)
     held.set()
     assert newer is not None
     assert newer.snapshot.live == ()

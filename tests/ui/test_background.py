@@ -29,7 +29,7 @@ async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
 
     for work in (good(), bad(), silent()):
         background.start(work, name="act")
-    await background.done()
+    await background.wait()
     assert told == [Span("done"), Span("not now␛[2J", Tone.BAD)]
 
 
@@ -42,10 +42,10 @@ async def test_waiting_for_acts_has_an_end_and_stops_none() -> None:
         ended.set()
 
     background.start(slow(), name="slow")
-    await background.done(within=0.01)
+    await background.wait(within=0.01)
     assert not ended.is_set()
     answered.set()
-    await background.done()
+    await background.wait()
     assert ended.is_set()
 
 
@@ -63,8 +63,8 @@ async def test_asked_many_times_while_it_runs_it_runs_once_more() -> None:
         soon()
         await asyncio.sleep(0)
     go.set()
-    await background.done()
+    await background.wait()
     assert runs == 2
     soon()
-    await background.done()
+    await background.wait()
     assert runs == 3

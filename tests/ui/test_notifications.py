@@ -42,8 +42,8 @@ class Ears:
         self.written: list[str] = []
         self.notifier = Notifier(self.written.append, bell=bell, titles=titles)
 
-    def hear(self, now: Snapshot, *, trouble: str = "") -> str | None:
-        span = self.notifier.hear(ViewState(snapshot=now, now=samples.NOW, trouble=trouble))
+    def update(self, now: Snapshot, *, trouble: str = "") -> str | None:
+        span = self.notifier.update(ViewState(snapshot=now, now=samples.NOW, trouble=trouble))
         return span.text if span is not None else None
 
 
@@ -115,40 +115,40 @@ def test_names_from_outside_are_cleaned() -> None:
 
 def test_the_first_look_and_looks_that_failed_tell_nothing() -> None:
     ears = Ears()
-    assert ears.hear(snapshot(), trouble="busy") is None
-    assert ears.hear(snapshot(samples.unconfirmed())) is None
-    assert ears.hear(snapshot(), trouble="busy") is None, "an empty look in trouble is not an ending"
-    assert ears.hear(snapshot(samples.unconfirmed())) is None
+    assert ears.update(snapshot(), trouble="busy") is None
+    assert ears.update(snapshot(samples.unconfirmed())) is None
+    assert ears.update(snapshot(), trouble="busy") is None, "an empty look in trouble is not an ending"
+    assert ears.update(snapshot(samples.unconfirmed())) is None
     assert ears.written == []
 
 
 def test_the_bell_rings_once_a_change_and_the_title_falls_back_when_a_key_is_pressed() -> None:
     ears = Ears()
-    ears.hear(snapshot())
+    ears.update(snapshot())
     cut_off = ended(1, Outcome.TIMEOUT)
-    ears.hear(snapshot(recent=(cut_off,)))
-    ears.hear(snapshot(recent=(cut_off,)))
+    ears.update(snapshot(recent=(cut_off,)))
+    ears.update(snapshot(recent=(cut_off,)))
     assert ears.written == [BELL, title_sequence(TITLES[NewsKind.CUT_OFF])]
     ears.written.clear()
-    assert "cut off" in str(ears.hear(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))))
+    assert "cut off" in str(ears.update(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))))
     assert ears.written == [BELL], "what is less urgent does not lower the title"
-    ears.notifier.seen()
+    ears.notifier.mark_seen()
     assert ears.written[1:] == [title_sequence(QUIET_TITLE)]
-    assert ears.hear(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))) is None
+    assert ears.update(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))) is None
 
 
 def test_what_went_well_rings_no_bell_and_names_no_window() -> None:
     ears = Ears()
-    ears.hear(snapshot())
-    assert ears.hear(snapshot(recent=(ended(1, Outcome.OK),))) == "nightly-report: ok"
-    ears.notifier.seen()
+    ears.update(snapshot())
+    assert ears.update(snapshot(recent=(ended(1, Outcome.OK),))) == "nightly-report: ok"
+    ears.notifier.mark_seen()
     assert ears.written == []
 
 
 def test_bell_and_title_can_be_off() -> None:
     ears = Ears(bell=False, titles=False)
-    ears.hear(snapshot())
-    assert ears.hear(snapshot(samples.unconfirmed())) is not None
+    ears.update(snapshot())
+    assert ears.update(snapshot(samples.unconfirmed())) is not None
     assert ears.written == []
 
 

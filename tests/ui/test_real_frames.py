@@ -121,7 +121,7 @@ async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: FakeEngine
         await pilot.pause()
         for key in SHIFT:
             await pilot.press(key)
-            await app.background.done()
+            await app.background.wait()
             await pilot.pause()
             comparison.take(driver.frames)
         for second in range(8):

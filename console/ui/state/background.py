@@ -33,7 +33,7 @@ class BackgroundWork:
         self._open.add(task)
         task.add_done_callback(self._open.discard)
 
-    async def done(self, *, within: float | None = None) -> None:
+    async def wait(self, *, within: float | None = None) -> None:
         """Return once no work is running, or after `within` seconds; work that is still running goes on."""
         deadline = None if within is None else asyncio.get_running_loop().time() + within
         while self._open:

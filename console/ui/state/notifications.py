@@ -129,12 +129,12 @@ class NoticeTimer:
         self._clock = clock
         self._since = self._until = 0
 
-    def show(self, for_ms: int) -> None:
+    def start(self, for_ms: int) -> None:
         """A notice for `for_ms` milliseconds is shown."""
         self._since = self._clock.now().boot_ms
         self._until = self._since + for_ms
 
-    def read(self) -> bool:
+    def key_pressed(self) -> bool:
         """A key was pressed; returns True if the notice is to be removed."""
         self._until = min(self._until, self._since + LEAST_MS)
         return self.is_over
@@ -165,7 +165,7 @@ class Notifier:
         self._unseen: list[News] = []
         self._title: str | None = None
 
-    def hear(self, view: ViewState) -> Span | None:
+    def update(self, view: ViewState) -> Span | None:
         """The notice to show; None if there is no news.
 
         The first snapshot is the baseline; nothing is reported for it.
@@ -179,16 +179,16 @@ class Notifier:
         self._unseen += fresh
         if self._bell and any(each.kind is not NewsKind.FINISHED for each in fresh):
             self._write(BELL)
-        self._entitle(TITLES.get(min(each.kind for each in self._unseen)))
+        self._set_title(TITLES.get(min(each.kind for each in self._unseen)))
         return notice_line(self._unseen)
 
-    def seen(self) -> None:
+    def mark_seen(self) -> None:
         """A key was pressed: the operator has seen the news."""
         self._unseen.clear()
         if self._title is not None:
-            self._entitle(QUIET_TITLE)
+            self._set_title(QUIET_TITLE)
 
-    def _entitle(self, words: str | None) -> None:
+    def _set_title(self, words: str | None) -> None:
         if self._titles and words is not None and words != self._title:
             self._title = words
             self._write(title_sequence(words))

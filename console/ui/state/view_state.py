@@ -79,7 +79,7 @@ class StatePoller:
         self._asked = self._answered = 0
         self._last: ViewState | None = None
 
-    async def take(self, run_id: RunId | None) -> ViewState | None:
+    async def read(self, run_id: RunId | None) -> ViewState | None:
         """The present state, with the details of `run_id`; None if a later read has finished meanwhile. Never raises:
         an error of the store becomes the `trouble` of the state that was read last.
 
@@ -88,7 +88,7 @@ class StatePoller:
         self._asked += 1
         asked, clock = self._asked, self._context.clock
         try:
-            view = await self._read(run_id)
+            view = await self._read_state(run_id)
         except Exception as error:
             now = clock.now()
             view = replace(self._last or ViewState(snapshot=Snapshot(taken=now), now=now), now=now)
@@ -98,7 +98,7 @@ class StatePoller:
         self._answered, self._last = asked, view
         return view
 
-    async def _read(self, run_id: RunId | None) -> ViewState:
+    async def _read_state(self, run_id: RunId | None) -> ViewState:
         engine = self._context.engine
         snapshot = await engine.queries.snapshot()
         if run_id is None and self._last is None:
