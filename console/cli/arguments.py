@@ -1,10 +1,8 @@
-"""What commands take as arguments: the runs that somebody names, and the task names that a shell completes.
-
-Kept apart because commands that take no filters use it too.
-"""
+"""What commands take as arguments: the runs that somebody names, and the task names that a shell completes."""
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +11,7 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.locations import config_file
-from console.config import ConfigError, load
+from console.config import ConfigError, Settings, load
 from console.domain.key import is_key
 from console.domain.text import sanitize
 
@@ -22,6 +20,8 @@ if TYPE_CHECKING:
     from console.domain.run import Run
     from console.engine.queries import Queries
 
+MAX_NAMED = 10
+"""Task names that an error message lists."""
 MIN_PREFIX = 4
 """Characters of a run id that must be given at least."""
 
@@ -50,6 +50,21 @@ async def resolve_runs(queries: Queries, text: str) -> tuple[Run, ...]:
 async def resolve_run(queries: Queries, text: str) -> Run:
     """Return the one run that `text` means; for a key its latest attempt. Raises CommandError."""
     return (await resolve_runs(queries, text))[-1]
+
+
+def check_task(settings: Settings, name: str) -> None:
+    """Raise CommandError, with the names that were probably meant, if no task is called `name`."""
+    if settings.task(name) is not None:
+        return
+    names = [task.name for task in settings.tasks]
+    near = difflib.get_close_matches(name, names, n=3)
+    if near:
+        hint = f"; did you mean {' or '.join(near)}?"
+    elif len(names) <= MAX_NAMED:
+        hint = f"; known tasks: {', '.join(names) or 'none'}"
+    else:
+        hint = f"; {len(names)} tasks are known: `nightdesk stage` lists them"
+    raise CommandError(ExitCode.USAGE, sanitize(f"no task is named {sanitize(name, limit=60)!r}{hint}"))
 
 
 def task_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -64,6 +64,29 @@ COMMANDS = {
 """Every command, in the order of the help page."""
 
 
+OTHER_NAMES = {
+    "kill": "cancel RUN, or pause --cancel to stop everything",
+    "stop": "cancel RUN, or pause --cancel to stop everything",
+    "status": "ps",
+    "list": "ps",
+    "ls": "ps",
+    "top": "console",
+    "logs": "log",
+    "start": "run TASK",
+    "launch": "run TASK",
+    "help": "--help",
+}
+"""Words that people try for a command, with what does what they want."""
+
+
+def _hint(word: str) -> str:
+    if word in OTHER_NAMES:
+        return f" Try: {PROGRAM} {OTHER_NAMES[word]}"
+    visible = [name for name, entry in COMMANDS.items() if not entry.hidden]
+    near = difflib.get_close_matches(word, visible, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
 class LazyGroup(click.Group):
     """Imports the module of a command only when that command is invoked; help and completion read `COMMANDS`."""
 
@@ -113,8 +136,7 @@ class LazyGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
+            hint = _hint(args[0])
             raise click.UsageError(f"No such command {sanitize(args[0], limit=60)!r}.{hint}", ctx) from error
 
 

@@ -95,3 +95,18 @@ main()
     assert done.returncode == 70
     assert "internal error: RuntimeError" in done.stderr
     assert "canary" not in done.stderr
+
+
+def test_a_word_that_people_try_in_an_emergency_leads_to_the_command(nightdesk: Nightdesk) -> None:
+    for word in ("kill", "stop"):
+        assert "pause --cancel" in nightdesk(word).err
+    assert "nightdesk ps" in nightdesk("status").err
+    assert "Did you mean history?" in nightdesk("histroy").err
+    assert "Did you mean" not in nightdesk("gaurd").err
+
+
+def test_an_unknown_task_names_the_nearest(nightdesk: Nightdesk) -> None:
+    done = nightdesk("run", "nihgtly")
+    assert (done.code, nightdesk.service.started()) == (2, 0)
+    assert "did you mean nightly?" in done.err
+    assert "known tasks: good, failing" in nightdesk("run", "xyz").err

@@ -8,7 +8,7 @@ from contextlib import suppress
 import click
 
 from console.app import App
-from console.cli.arguments import task_names
+from console.cli.arguments import check_task, task_names
 from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
@@ -72,7 +72,9 @@ def run_command(
     request = LaunchRequest(
         task=task, date=date, target=target, scheduled=not by_hand, by=invocation.by, rerun=rerun, reason=reason
     )
-    return asyncio.run(_launch(invocation, invocation.settings(), request, wait=not no_wait))
+    settings = invocation.settings()
+    check_task(settings, task)
+    return asyncio.run(_launch(invocation, settings, request, wait=not no_wait))
 
 
 async def _launch(invocation: Invocation, settings: Settings, request: LaunchRequest, *, wait: bool) -> int:
