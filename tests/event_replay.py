@@ -87,6 +87,9 @@ class Replay:
         elif kind in STATES:
             run.state = STATES[kind]
             run.sent = run.sent or kind == "sending"
+        elif kind in NON_RUN_OUTCOMES and run.state is not None:
+            # A refused approval leaves the proposal as it is; a refused launch is an entry of its own.
+            return
         elif kind in OUTCOMES and record is not None and record["status"] == kind:
             self._end(run, Outcome(kind), record)
         if run.stop and run.state is State.RUNNING:

@@ -1,7 +1,7 @@
-"""The real store on a database in memory, each unit run at once and whole: fast, and with no thread in it.
+"""The real store on an SQLite connection without threads: every transaction runs at once and as a whole.
 
-For tests that need many thousands of stores, or time that moves only when nothing is pending. What it leaves out is
-proven elsewhere on real files: that a commit survives a power loss, and that a unit is not torn by a cancellation.
+For tests that need thousands of stores, or time that moves only when no task is ready. That a commit survives a power
+loss, and that a cancellation does not tear a transaction, is shown elsewhere on the real database.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ from tests.clock import ManualClock
 
 T = TypeVar("T")
 Between = Callable[[str], Awaitable[None]]
-"""Called before and after each unit with a word for it: there a test may let time pass, or the process die."""
+"""Called before and after each transaction, with `before write record_launched` and the like. There a test may let time
+pass, raise, or let the process die."""
 
 
 class _Inline:
-    """What units ask of a connection, answered at once. Rows are dicts: theirs are found by name, and faster."""
+    """The methods of a connection that transactions use, answered at once. Rows are dicts, which is faster."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -46,7 +47,7 @@ class _Inline:
 
 
 class SyncDatabase(Database):
-    """One process's door to a database that others may share; `between` is None where nothing happens between."""
+    """A process's access to a database that several may share. Without `between`, nothing happens between steps."""
 
     def __init__(self, folder: Path, connection: sqlite3.Connection, between: Between | None = None) -> None:
         self.folder = folder
@@ -61,7 +62,7 @@ class SyncDatabase(Database):
         return await self._run_whole("write", unit)
 
     async def read(self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None) -> T:
-        """As `Database.read`; nobody else can write while it runs."""
+        """As `Database.read`."""
         return await self._run_whole("read", unit)
 
     async def version(self, tx: Transaction) -> int | None:
@@ -69,25 +70,26 @@ class SyncDatabase(Database):
         return None
 
     async def close(self) -> None:
-        """Nothing: the connection belongs to whoever made it."""
+        """Does nothing: whoever made the connection closes it."""
 
     @property
     def in_transaction(self) -> bool:
-        """Never between two steps of the event loop."""
+        """False between any two steps of the event loop, unless the test holds a transaction open."""
         return self.connection.in_transaction
 
     async def _run_whole(self, what: str, unit: Callable[[Transaction], Awaitable[T]]) -> T:
-        """Like the real one it runs to its end also where the caller is cancelled, who is told only then."""
+        """Runs to its end even where the caller is cancelled, as the real one does; then raises CancelledError."""
         if self._between is None:
             return self._at_once(what, unit)
         cancelled: asyncio.CancelledError | None = None
+        step = f"{what} {unit_name(unit)}"
         try:
-            await self._between(f"before {what}")
+            await self._between(f"before {step}")
         except asyncio.CancelledError as error:
             cancelled = error
         result = self._at_once(what, unit)
         try:
-            await self._between(f"after {what}")
+            await self._between(f"after {step}")
         except asyncio.CancelledError as error:
             cancelled = error
         if cancelled is not None:
@@ -109,9 +111,16 @@ class SyncDatabase(Database):
             return result
 
 
+def unit_name(unit: Callable[..., object]) -> str:
+    """The method or function that made a transaction: `mark_sending` for `Sends.mark_sending.<locals>.unit`."""
+    first, _, rest = unit.__qualname__.partition(".")
+    second = rest.partition(".")[0]
+    return first if second in ("", "<locals>") else second
+
+
 @cache
 def _template() -> bytes:
-    """An empty store as bytes, made once by the real opener."""
+    """An empty store as bytes, made once by the real code."""
     with tempfile.TemporaryDirectory(prefix="template-") as made:
         folder = Path(made) / "state"
         prepare_store(folder, now=ManualClock().now(), read_only=False, busy_ms=1000, journal=JournalMode.DELETE)
@@ -123,7 +132,7 @@ def _template() -> bytes:
 
 
 def memory_connection() -> sqlite3.Connection:
-    """A new empty store in memory; to be closed by whoever asked."""
+    """A new empty store in memory; the caller closes it."""
     connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512)
     connection.deserialize(_template())
     connection.execute("pragma foreign_keys = on")
@@ -132,5 +141,5 @@ def memory_connection() -> sqlite3.Connection:
 
 
 def sync_store(folder: Path, connection: sqlite3.Connection, between: Between | None = None) -> Store:
-    """A process's store on `connection`; several may share one. `folder` is only asked for its free room."""
+    """A store on `connection`, which several may share. `folder` is only asked for its free space."""
     return Store(SyncDatabase(folder, connection, between))

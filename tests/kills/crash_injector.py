@@ -18,6 +18,7 @@ import httpx
 from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StreamEvent, Verdict
 from console.store.database import Database, Transaction
 from console.store.pragmas import safe_journal_mode
+from tests.sync_database import unit_name
 
 T = TypeVar("T")
 
@@ -114,7 +115,7 @@ class CrashingDatabase(Database):
         self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False
     ) -> T:
         """As `Database.transaction`."""
-        step = step_of(unit)
+        step = unit_name(unit)
 
         async def crashing(tx: Transaction) -> T:
             result = await unit(tx)
@@ -130,11 +131,6 @@ async def crashing_database(folder: Path, injector: CrashInjector) -> CrashingDa
     assert isinstance(database, CrashingDatabase)
     database.injector = injector
     return database
-
-
-def step_of(unit: Callable[..., object]) -> str:
-    """The method that made the unit: `mark_sending` for `RunRepository.mark_sending.<locals>.unit`."""
-    return unit.__qualname__.split(".")[1]
 
 
 class CrashingProvider:

@@ -96,7 +96,7 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Calls:
+class LaunchCalls:
     """Counts and strikes the system calls of one launch."""
 
     runner: TrialRunner

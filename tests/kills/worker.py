@@ -19,7 +19,7 @@ from console.simulator.process import SimulatorProcess
 from tests.kills.plan import trials
 from tests.kills.planted_bugs import PLANTED_BUGS
 from tests.kills.process_lives import EnginePorts
-from tests.kills.system_calls import Calls, errors, kills
+from tests.kills.system_calls import LaunchCalls, errors, kills
 from tests.kills.trial import Count, TrialRunner
 from tests.waiting import until_sync
 
@@ -52,7 +52,7 @@ def _named_steps(runner: TrialRunner, given: argparse.Namespace) -> Iterator[tup
 def _system_calls(runner: TrialRunner, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
     dice = random.Random(given.seed)
     for first_use in (False, True):
-        calls = Calls(runner=runner, first_use=first_use)
+        calls = LaunchCalls(runner=runner, first_use=first_use)
         numbers = calls.numbers()
         planned = [*kills(numbers, dice, every=given.every), *errors(numbers, dice, every=given.errors_every)]
         for number, strike in enumerate(planned):

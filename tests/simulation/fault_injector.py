@@ -1,14 +1,14 @@
-"""What goes wrong in one seeded world, and until when. Each world has a few kinds of trouble, and those often."""
+"""What goes wrong in one seeded world, and until when. Each world has a few kinds of fault, and those often."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from enum import StrEnum
 
 
 class Fault(StrEnum):
-    """Everything that can go wrong on the way to the service, at the service and in the machine."""
+    """Everything that can go wrong on the way to the service, at the service and on the machine."""
 
     NOT_SENT = "create: not sent"
     REJECTED = "create: rejected"
@@ -28,17 +28,17 @@ class Fault(StrEnum):
     NO_SANDBOX = "sandbox: no such call"
     SANDBOX_FAILS = "sandbox: 5xx"
     DELETE_FAILS = "sandbox: not deleted"
-    OFFLINE = "the network is away"
-    STREAM = "the stream says something"
+    OFFLINE = "the network is down"
+    STREAM = "the event stream works"
     NEVER_ENDS = "agent: never ends"
     FAILS = "agent: fails"
     SPENDS = "agent: spends too much"
     USAGE_LATE = "agent: usage comes late or never"
-    STORE_DOWN = "the store does not answer"
+    STORE_DOWN = "the store is busy"
     JOURNAL_FULL = "the launch journal cannot be written"
     CRASH = "a process dies"
     STUCK = "a process stands still"
-    LOST_LOCK = "somebody removes the lock file of a living process"
+    LOST_LOCK = "the lock file of a living process is removed"
     HAND_OVER = "a process leaves"
     WALL_STEP = "the wall clock is set"
     REBOOT = "the machine restarts"
@@ -46,38 +46,40 @@ class Fault(StrEnum):
 
 
 class FaultInjector:
-    """The troubles of one seed. `clear()` ends them all."""
+    """The faults of one seed. `clear()` ends them all."""
 
-    def __init__(self, rng: random.Random, now: Callable[[], float]) -> None:
+    def __init__(self, rng: random.Random, now: Callable[[], float], among: Collection[Fault] = tuple(Fault)) -> None:
+        """`now` gives the seconds of the world; only faults `among` these are drawn."""
         self.rng = rng
         self._now = now
         share = rng.choice((0.0, 0.1, 0.2, 0.35))
-        self._often = {trouble: rng.choice((0.1, 0.3, 0.7)) for trouble in Fault if rng.random() < share}
+        drawn = [fault for fault in Fault if fault in among and rng.random() < share]
+        self._often = {fault: rng.choice((0.1, 0.3, 0.7)) for fault in drawn}
         self.is_clear = False
         self._offline_until = 0.0
 
     @property
-    def troubles(self) -> list[str]:
-        """Those of this world, with how often they come."""
-        return [f"{trouble} {often}" for trouble, often in self._often.items()]
+    def lines(self) -> list[str]:
+        """The faults of this world with their probabilities, for a failing seed."""
+        return [f"{fault} {often}" for fault, often in self._often.items()]
 
     def clear(self) -> None:
         """From here on everything works."""
         self.is_clear = True
 
-    def has(self, trouble: Fault) -> bool:
-        """Does this world know it at all?"""
-        return trouble in self._often and not self.is_clear
+    def has(self, fault: Fault) -> bool:
+        """True where this world has the fault and it is not over."""
+        return fault in self._often and not self.is_clear
 
-    def strikes(self, trouble: Fault) -> bool:
-        """Now?"""
+    def strikes(self, fault: Fault) -> bool:
+        """True where the fault happens now."""
         if self.is_clear:
             return False
-        often = self._often.get(trouble)
+        often = self._often.get(fault)
         return often is not None and self.rng.random() < often
 
     def is_offline(self) -> bool:
-        """The network goes away for up to two minutes at a time."""
+        """True while the network is down; it goes down for up to two minutes at a time."""
         if self.is_clear:
             return False
         if self._now() < self._offline_until:

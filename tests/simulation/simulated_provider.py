@@ -1,4 +1,4 @@
-"""A process's way to the service: the port of a provider, with everything that can happen between the two."""
+"""The provider port of one simulated process: the way to the simulated service, with the faults of the network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.simulation.fault_injector import Fault
 from tests.simulation.service import Agent, Service
 
 DEADLINE_S = 60.0
-"""The outer deadline of a create."""
+"""How long a create waits for its answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class SimulatedProvider:
 
     service: Service
     leaving: Callable[[LaunchOrder], None]
-    """Told of every POST in the instant in which it leaves."""
+    """Called with every create at the instant in which its POST leaves."""
 
     async def make_sandbox(self, *, network: str | None) -> str:
         await self._travel()
@@ -57,8 +57,8 @@ class SimulatedProvider:
         await self._back(Fault.DELETE_FAILS)
 
     async def create(self, order: LaunchOrder) -> Verdict:
-        weather, rng = self.service.weather, self.service.weather.rng
-        if weather.is_offline() or self._strikes(Fault.NOT_SENT):
+        faults, rng = self.service.faults, self.service.faults.rng
+        if faults.is_offline() or self._strikes(Fault.NOT_SENT):
             await self._pause()
             return NotSent(why="connection refused")
         self.leaving(order)
@@ -72,7 +72,7 @@ class SimulatedProvider:
             await asyncio.sleep(rng.choice((2.0, DEADLINE_S)))
             return Unknown(why="no answer in time")
         if (refusal := self._refused()) is not None:
-            # The refusal is on its way: from here on it is proven, whether or not somebody hears it.
+            # The refusal proves that nothing was launched, whether or not the process lives to read it.
             self.service.posts[tried] -= 1
             await self._pause()
             return refusal
@@ -109,20 +109,20 @@ class SimulatedProvider:
     async def cancel(self, remote_id: str) -> CancelAnswer:
         await self._travel()
         if self._strikes(Fault.CANCEL_FAILS):
-            raise self.service.weather.rng.choice((NotFound("404 method not found"), Unavailable("503")))
+            raise self.service.faults.rng.choice((NotFound("404 method not found"), Unavailable("503")))
         agent, now = self._agent(remote_id), self.service.now
         if agent.is_over(now):
             return CancelAnswer(accepted=False, said="not running")
-        if now >= agent.deaf_until or self.service.weather.is_clear:
+        if now >= agent.deaf_until or self.service.faults.is_clear:
             agent.stop(now, "cancelled")
         await self._back(Fault.CANCEL_LOST)
         return CancelAnswer(accepted=True, said="in_progress")
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
     def _arrive(self, order: LaunchOrder, after_s: float) -> asyncio.Future[Agent | None]:
-        """The packet is on its way, and arrives whatever becomes of its sender."""
+        """Sends the packet, which arrives even where its sender dies."""
         loop = self.service.loop
         landed: asyncio.Future[Agent | None] = loop.create_future()
 
@@ -140,20 +140,20 @@ class SimulatedProvider:
         if self._strikes(Fault.REJECTED):
             return Rejected(why="400 invalid argument", http_status=400)
         if self._strikes(Fault.LIMITED):
-            return RateLimited(why="429", retry_after_s=self.service.weather.rng.choice((None, 1.0, 30.0, 500.0)))
+            return RateLimited(why="429", retry_after_s=self.service.faults.rng.choice((None, 1.0, 30.0, 500.0)))
         return None
 
     def _strikes(self, trouble: Fault) -> bool:
-        return self.service.weather.strikes(trouble)
+        return self.service.faults.strikes(trouble)
 
     async def _travel(self) -> None:
-        if self.service.weather.is_offline():
+        if self.service.faults.is_offline():
             await self._pause()
             raise Unreachable("no network")
         await self._pause()
 
     async def _back(self, trouble: Fault) -> None:
-        """It was done; its answer may still be lost."""
+        """The call had its effect; the answer may be lost."""
         await self._pause()
         if self._strikes(trouble):
             raise Unavailable("the answer was lost")
@@ -162,7 +162,7 @@ class SimulatedProvider:
         await asyncio.sleep(self._moment())
 
     def _moment(self) -> float:
-        return self.service.weather.rng.choice((0.0, 0.05, 0.3))
+        return self.service.faults.rng.choice((0.0, 0.05, 0.3))
 
     def _agent(self, remote_id: str) -> Agent:
         agent = self.service.agents.get(remote_id)

@@ -1,7 +1,8 @@
-"""An event loop whose time passes only when nothing can happen, and in which whole processes die or stand still.
+"""An event loop whose time passes only when no callback is ready, and in which whole processes die or stand still.
 
-A process is a set of tasks with one context: when it dies none of its callbacks runs again, as if the kernel had
-taken it between two instructions; nothing in it is told. A stuck one finds everything that came meanwhile, later.
+A process is a set of tasks with one context. When it dies, none of its callbacks runs again, as if the kernel had
+killed it between two instructions: no `finally`, no cancellation. A process that stands still runs the callbacks that
+became due meanwhile once it goes on.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ class Process:
         self.is_dead = False
         self.is_stuck = False
         self.held: list[tuple[_Owned, tuple[Any, ...]]] = []
-        """What came while it was stuck."""
+        """Callbacks that became due while it stood still."""
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return self.name
 
     def end(self) -> None:
-        """Nothing of it runs again; files that its tasks have open are closed, as the kernel would."""
+        """Nothing of it runs again. Its coroutines are closed, which closes their files as the kernel would."""
         self.is_dead = True
         self.held.clear()
         for task in list(self.tasks):
@@ -47,7 +48,7 @@ PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("proces
 
 
 class _Owned:
-    """A callback of a process: not called where it is dead, kept where it is stuck, dropped where it was cancelled."""
+    """A callback of a process: not called once it is dead, kept while it stands still, dropped if it was cancelled."""
 
     def __init__(self, process: Process, context: contextvars.Context, callback: Callable[..., object]) -> None:
         self.process = process
@@ -66,30 +67,30 @@ class _Owned:
 
 
 class Stuck(Exception):
-    """Nothing can happen any more, and somebody still waits."""
+    """No callback is ready or scheduled, and a task still waits."""
 
 
 class _Time:
-    """Stands where the selector would wait for files: there are none, so it only lets time pass."""
+    """Replaces the selector: there are no files to wait for, so waiting only moves the time."""
 
     def __init__(self) -> None:
         self.now = 0.0
 
     def select(self, timeout: float | None) -> list[Any]:
         if timeout is None:
-            raise Stuck("nobody will ever wake anybody")
+            raise Stuck("no callback is scheduled")
         self.now += timeout
         return []
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """`time()` begins at 0 and is in simulated seconds."""
+    """`time()` begins at 0 and counts simulated seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self._selector = _Time()
         self.complaints: list[str] = []
-        """Errors that nobody took."""
+        """Errors that no code retrieved."""
         self._clock_resolution = 1e-6
 
     def time(self) -> float:
@@ -99,7 +100,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def call_soon(
         self, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> events.Handle:
-        """As ever, but the callback belongs to the process in whose context it is."""
+        """As in `BaseEventLoop`, but the callback belongs to the process of its context."""
         context = contextvars.copy_context() if context is None else context
         process = context.get(PROCESS)
         if process is None:
@@ -115,7 +116,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         *args: *Ts,
         context: contextvars.Context | None = None,
     ) -> events.TimerHandle:
-        """As ever, but the callback belongs to the process in whose context it is."""
+        """As in `BaseEventLoop`, but the callback belongs to the process of its context."""
         context = contextvars.copy_context() if context is None else context
         process = context.get(PROCESS)
         if process is None:
@@ -131,7 +132,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         name: object = None,
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
-        """As ever, but the task belongs to the process in whose context it is."""
+        """As in `BaseEventLoop`, but the task belongs to the process of its context."""
         task = super().create_task(coro, name=name, context=context)
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
@@ -139,20 +140,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task
 
     def resume(self, process: Process) -> None:
-        """A stuck process goes on, with all that came meanwhile."""
+        """A process that stood still goes on, with the callbacks that became due meanwhile."""
         process.is_stuck = False
         held, process.held = process.held, []
         for owned, args in held:
             super().call_soon(owned, *args, context=owned.context)
 
     def start(self, process: Process | None, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task of `process`; None: of nobody, so that it outlives all of them."""
+        """Starts a task of `process`; with None it belongs to no process and outlives all of them."""
         context = contextvars.copy_context()
         context.run(PROCESS.set, process)
         return self.create_task(work, context=context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Tasks of dead processes are dropped unfinished: that is their death, and no complaint."""
+        """Collects what asyncio complains of, but for tasks of dead processes, which are dropped unfinished."""
         if "destroyed" not in context["message"]:
             self.complaints.append(f"{context['message']}: {context.get('exception')!r}")
 

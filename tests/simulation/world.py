@@ -1,124 +1,200 @@
-"""One seed, one world: a few processes, one to three runs, a day's worth of bad luck in some minutes."""
+"""One seed, one world: a few processes, one to three runs, and a day's worth of bad luck within some minutes."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import random
+import re
+import sqlite3
 from dataclasses import dataclass
+from enum import StrEnum
 
 from console.domain.task import Stage
-from tests.simulation.invariant_checker import Broken
-from tests.simulation.scenario import BY, RandomScenario
+from console.engine.engine import Engine
+from console.store.errors import StoreError
+from tests.simulation.exception_injector import ExceptionInjector, is_injected
+from tests.simulation.fault_injector import Fault, FaultInjector
+from tests.simulation.invariant_checker import Broken, InvariantChecker
+from tests.simulation.machine import EngineProcess, Machine, patch_kernel
+from tests.simulation.scenario import BY, RandomScenario, random_caps
+from tests.simulation.supervision_checker import SupervisionChecker
+from tests.simulation.virtual_loop import VirtualLoop
 from tests.sync_database import sync_store
 
+IGNORED = re.compile(r"injected|Event loop is closed")
+"""Complaints of asyncio about injected exceptions and about the end of the world."""
 LIMIT_S = 900.0
-"""Once nothing goes wrong any more, everything is over or alarmed within this."""
+"""Once no fault strikes any more, every run has ended or raises an alarm within this."""
+
+
+class Mode(StrEnum):
+    """What a world is about."""
+
+    SAFETY = "safety"
+    """Every fault; the invariants hold."""
+    LIVENESS = "liveness"
+    """Every fault; once the faults end, every run ends or raises an alarm."""
+    EXCEPTIONS = "exceptions"
+    """Undeclared exceptions at the ports of the engines; supervision recovers from each of them."""
+
+
+BESIDE_EXCEPTIONS = frozenset(
+    {Fault.NEVER_ENDS, Fault.SPENDS, Fault.FAILS, Fault.USAGE_LATE, Fault.STREAM, Fault.CRASH, Fault.HAND_OVER}
+)
+"""Faults in a world of exceptions: none of them delays a cancel."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorldFigures:
-    """What one world was, for the figures."""
+    """What happened in one world, in numbers."""
 
     posts: int
     agents: int
     runs: int
     deaths: int
     simulated_s: float
+    struck: frozenset[tuple[str, str]]
+    """Sites of port calls and kinds of exceptions raised there."""
+    reached: frozenset[str]
+    """Sites of port calls that were reached while exceptions could be raised."""
+    latest_s: float
+    """The longest time that an agent worked past its limit."""
 
 
-class World(RandomScenario):
+class World:
     """Everything of one seed."""
 
+    def __init__(self, seed: int, connection: sqlite3.Connection, mode: Mode, *, engine: type[Engine] = Engine) -> None:
+        """`connection` is an empty store; `engine` the class of the engines, replaced by a planted bug."""
+        patch_kernel()
+        self._mode = mode
+        self._loop = VirtualLoop()
+        self._rng = rng = random.Random(seed)
+        random.seed(seed)
+        with_exceptions = mode is Mode.EXCEPTIONS
+        self.machine = Machine(
+            self._loop,
+            rng,
+            connection,
+            faults=FaultInjector(rng, self._loop.time, BESIDE_EXCEPTIONS if with_exceptions else tuple(Fault)),
+            exceptions=ExceptionInjector(rng, self._loop.time, enabled=with_exceptions),
+            engine=engine,
+        )
+        caps = random_caps(rng)
+        self._checker = InvariantChecker(self.machine, caps)
+        self._supervision = SupervisionChecker(self.machine, self._checker)
+        self._scenario = RandomScenario(self.machine, self._checker, caps)
+        self._lasts_s = rng.choice((20.0, 60.0, 150.0))
+
     def run(self) -> WorldFigures:
-        """The world to its end. Raises Broken where an invariant does not hold."""
-        diary = _Diary()
-        logging.getLogger("nightdesk").addHandler(diary)
+        """Runs the world to its end. Raises Broken where an invariant does not hold."""
+        log = _ErrorLog()
+        logging.getLogger("nightdesk").addHandler(log)
         try:
-            self.loop.run_until_complete(self._all())
+            self._loop.run_until_complete(self._run())
         finally:
-            logging.getLogger("nightdesk").removeHandler(diary)
+            logging.getLogger("nightdesk").removeHandler(log)
             self.machine.throw_away()
-            self.loop.close()
-        if self.judge.broken:
-            raise self.judge.broken
-        if complaints := diary.lines + self.loop.complaints:
-            raise Broken("the engine broke: " + "\n".join(complaints[:3]))
-        service = self.machine.service
+            self._loop.close()
+        if self._checker.broken:
+            raise self._checker.broken
+        if complaints := log.lines + [line for line in self._loop.complaints if not IGNORED.search(line)]:
+            raise Broken("an engine raised: " + "\n".join(complaints[:3]))
+        service, exceptions = self.machine.service, self.machine.exceptions
         return WorldFigures(
             posts=sum(service.posts.values()),
             agents=len(service.agents),
-            runs=len(list(self.judge.rows)),
+            runs=len(list(self._checker.rows)),
             deaths=sum(process.is_dead and not process.has_left for process in self.machine.processes),
-            simulated_s=self.loop.time(),
+            simulated_s=self._loop.time(),
+            struck=frozenset((strike.site, strike.kind) for strike in exceptions.strikes),
+            reached=frozenset(exceptions.reached),
+            latest_s=self._supervision.latest_s,
         )
 
-    async def _all(self) -> None:
-        await self._stages()
-        for _ in range(self.rng.choice((2, 2, 3))):
-            self._spawn()
-        acts = self.rng.choice((3, 5, 8))
+    async def _run(self) -> None:
+        await self._set_stages()
+        for _ in range(self._rng.choice((2, 2, 3))):
+            self._scenario.spawn()
+        acts = self._rng.choice((3, 5, 8))
         for _ in range(acts):
-            await self._something()
-            await asyncio.sleep(self.rng.choice((0.0, 0.2, 2.0, self.lasts / acts)))
-            self.judge.no_two_work()
-            if self.judge.broken:
+            await self._scenario.act()
+            await self._wait(self._rng.choice((0.0, 0.2, 2.0, self._lasts_s / acts)))
+            self._checker.check_keys()
+            if self._checker.broken:
                 return
-        await self._wait(self.lasts)
-        await self._rest()
+        await self._wait_until_over(self._lasts_s)
+        await self._end()
 
-    async def _rest(self) -> None:
-        """The end: weather and processes are well again, then everything is counted."""
+    async def _end(self) -> None:
+        """No fault strikes any more and every process goes on; then everything is checked."""
         machine = self.machine
-        machine.weather.clear()
-        machine.note("the troubles end")
+        machine.faults.clear()
+        machine.exceptions.clear()
+        machine.note("the faults end")
         for process in machine.living():
             if process.is_stuck:
-                self.loop.resume(process)
+                self._loop.resume(process)
         if not machine.living():
-            self._spawn()
-        if self.live:
-            await self._wait(LIMIT_S)
-            self.judge.all_over()
+            self._scenario.spawn()
+        if self._mode is not Mode.SAFETY:
+            await self._wait_until_over(LIMIT_S)
+            self._checker.check_all_over()
         for process in machine.living():
-            await self._done(process.leave())
-        await self._last_lines()
-        self.judge.no_two_work()
-        self.judge.books()
-        self.judge.log()
+            await self._leave(process)
+        await self._flush_log()
+        self._checker.check_keys()
+        self._checker.check_store_and_log()
+
+    async def _leave(self, process: EngineProcess) -> None:
+        await self._scenario.finished(process.leave())
+        self._supervision.check_hand_over(process)
 
     async def _wait(self, seconds: float) -> None:
-        """Until everything is over, for at most so long."""
-        for _ in range(int(seconds / 5.0)):
-            if self._is_over():
-                return
-            await asyncio.sleep(5.0)
-
-    def _is_over(self) -> bool:
-        return all(row.state in ("ended", "proposed", "unconfirmed") for row in self.judge.rows)
-
-    async def _last_lines(self) -> None:
-        """Whoever comes next writes the lines that are missing."""
-        if not self.judge.unlogged():
+        """Lets time pass; in a world of exceptions supervision is checked meanwhile."""
+        if self._mode is not Mode.EXCEPTIONS:
+            await asyncio.sleep(seconds)
             return
-        last = self._spawn()
-        await asyncio.sleep(10.0)
-        await self._done(last.leave())
+        until = self._loop.time() + seconds
+        await asyncio.sleep(0.0)
+        while (left := until - self._loop.time()) > 0:
+            await asyncio.sleep(min(left, 5.0))
+            self._supervision.check()
 
-    async def _stages(self) -> None:
+    async def _wait_until_over(self, seconds: float) -> None:
+        """Waits until every run has ended, for at most so long."""
+        for _ in range(int(seconds / 5.0)):
+            if all(row.state in ("ended", "proposed", "unconfirmed") for row in self._checker.rows):
+                return
+            await self._wait(5.0)
+
+    async def _flush_log(self) -> None:
+        """A last process writes the lines that are missing in the log."""
+        if self._checker.has_unlogged_events():
+            last = self._scenario.spawn()
+            await asyncio.sleep(10.0)
+            await self._leave(last)
+
+    async def _set_stages(self) -> None:
+        """Puts each task at a random stage of its rollout."""
         store, now = sync_store(self.machine.folder, self.machine.connection), self.machine.clock.now()
-        for task in self.tasks:
-            for rung in range(1, self.rng.choice((1, 2, 3, 3))):
-                await store.stages.change(task.name, Stage(rung), by=BY, reason="-", forced=True, evidence={}, now=now)
+        for task in self._scenario.tasks:
+            for stage in range(1, self._rng.choice((1, 2, 3, 3))):
+                await store.stages.change(task.name, Stage(stage), by=BY, reason="-", forced=True, evidence={}, now=now)
 
 
-class _Diary(logging.Handler):
-    """What the engines did not expect. Coroutines of the dead are closed in the middle, and complain of that."""
+class _ErrorLog(logging.Handler):
+    """Errors that engines logged, but for those of the injectors and of dead processes, whose coroutines are closed."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and (is_injected(error) or isinstance(error, GeneratorExit | StoreError)):
+            return
         line = logging.Formatter().format(record)
         if "GeneratorExit" not in line:
             self.lines.append(line)
