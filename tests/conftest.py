@@ -46,7 +46,7 @@ def _is_hidden(name: str) -> bool:
 
 pytest_plugins = ("tests.installed",)
 
-PROOFS = ("faults", "kills", "model", "mutants", "races", "simulation", "store/test_state_machine.py")
+PROOFS = ("faults", "kills", "model", "planted_bugs", "races", "simulation", "store/test_state_machine.py")
 """Folders and files under `tests` whose tests get the marker `proofs`: run by `make proofs`, not by `make test`."""
 
 

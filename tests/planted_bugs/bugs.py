@@ -1,0 +1,355 @@
+"""The planted bugs: plausible mistakes, as subclasses and functions that replace those of the program."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from console.domain.key_decision import blocking_run
+from console.domain.run import Outcome, Run, RunId, State
+from console.domain.task import Task
+from console.domain.timestamps import Timestamp
+from console.engine.engine import Engine
+from console.engine.log_flush import LogFlusher
+from console.engine.operations import Operations
+from console.engine.ownership import if_dead
+from console.engine.problems import Problems
+from console.engine.recovery import TakeOver
+from console.engine.run.cancel import CancelAttempt, Canceller
+from console.engine.run.launch import Launcher
+from console.engine.run.monitor import RunMonitor
+from console.engine.scheduling.cron import date_for
+from console.engine.tasks import Concern, ConcernRunner
+from console.provider.contract import NotFound, NotSent, RateLimited, Rejected, RemoteRun, StatusClass, Unknown
+from console.provider.http.verdict import REFUSALS
+from console.store.claims import ClaimRepository
+from console.store.database import Transaction
+from console.store.errors import StoreError
+from console.store.ledger import release_hold
+from console.store.pragmas import JournalMode
+from console.store.rows import Columns, RunResult
+from console.store.sends import mark_unconfirmed
+from console.store.statements import compare_and_set, load_run
+from tests.planted_bugs.planting import overridden, replaced
+
+Plant = Callable[[], AbstractContextManager[None]]
+"""Plants a bug for as long as the context is open."""
+
+
+class Suite(StrEnum):
+    """The suite that must find a bug."""
+
+    WORLDS = "safety"
+    """The simulated worlds, with every fault."""
+    EXCEPTIONS = "exceptions"
+    """The simulated worlds with undeclared exceptions."""
+    VERDICTS = "tests/provider/test_verdict.py"
+    DATES = "tests/engine/test_cron.py"
+    PRAGMAS = "tests/store/test_database.py"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bug:
+    """One bug."""
+
+    name: str
+    plant: Plant
+    found_by: Suite = Suite.WORLDS
+    tells: tuple[str, ...]
+    """The finding begins with or contains one of these, so that another failure is not taken for it."""
+
+
+class PostsBeforeRecord(Launcher):
+    async def _send(self) -> None:
+        unsent = self.run
+        self.run = replace(unsent, state=State.SENDING, sent=self._context.clock.now())
+        verdict = await self._post(self.run)
+        self.run = unsent
+        await super()._send()
+        self._verdict = verdict
+
+
+class ResendsUnknown(Launcher):
+    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown, now: Timestamp) -> None:
+        if isinstance(verdict, Unknown):
+            await self._again(verdict.why, self._not_sent_waits, None)
+        else:
+            await super()._record_other(verdict, now)
+
+
+class TakesUnknownForRefusal(Launcher):
+    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown, now: Timestamp) -> None:
+        if isinstance(verdict, Unknown):
+            verdict = Rejected(why=verdict.why, http_status=400)
+        await super()._record_other(verdict, now)
+
+
+class TakesForeignFence(Launcher):
+    async def _read_again(self) -> None:
+        fresh = await self._context.store.runs.get(self.run.id)
+        if fresh is not None:
+            self.run = replace(self.run, owner=fresh.owner, fence=fresh.fence)
+        await super()._read_again()
+
+
+async def release_hold_of_unconfirmed(tx: Transaction, run: Run, why: str, now: Timestamp) -> Run:
+    """`mark_unconfirmed`, but the hold is given back."""
+    unconfirmed = await mark_unconfirmed(tx, run, why, now)
+    await release_hold(tx, unconfirmed, now.wall_ms)
+    return unconfirmed
+
+
+class DecidesBeforeTheTransaction(ClaimRepository):
+    """Decides on caps in a read of its own, before the transaction that takes the hold."""
+
+    async def claim(self, request, terms, now):  # type: ignore[no-untyped-def]  # as in the base class
+        decided = await self._database.read(
+            lambda tx: super(DecidesBeforeTheTransaction, self)._decide(tx, request, terms, now)
+        )
+        claims = _Decided(self._database)
+        claims.decided = decided
+        return await ClaimRepository.claim(claims, request, terms, now)
+
+
+class _Decided(ClaimRepository):
+    decided: object = None
+
+    async def _decide(self, tx, request, terms, now):  # type: ignore[no-untyped-def]  # as in the base class
+        return self.decided
+
+
+async def compare_and_set_without_owner(
+    tx: Transaction, run: Run, columns: Columns, *, to: State | None = None, where: str = "true"
+) -> Run:
+    """`compare_and_set` that compares the state only."""
+    stored = await load_run(tx, run.id)
+    if stored is not None:
+        run = replace(run, owner=stored.owner, fence=stored.fence)
+    return await compare_and_set(tx, run, columns, to=to, where=where)
+
+
+class TakesCancelForTheEnd(Canceller):
+    async def _record(self, attempt: CancelAttempt) -> None:
+        await super()._record(attempt)
+        if attempt.answer:
+            result, now = RunResult(outcome=Outcome.CANCELLED), self._context.clock.now()
+            await self._writer.write(lambda run: self._context.store.runs.settle(run, result, now))
+
+
+class TakesNotFoundForTheEnd(RunMonitor):
+    async def _poll(self) -> None:
+        remote_id = self._writer.run.remote_id or ""
+        try:
+            await self._context.provider.get(remote_id)
+        except NotFound:
+            self._end = RemoteRun(remote_id=remote_id, status="failed", status_class=StatusClass.TERMINAL, usage=None)
+            self._changed.set()
+        except Exception:
+            pass
+        await super()._poll()
+
+
+def since_by_wall_clock(self: Timestamp, earlier: Timestamp) -> int:
+    """`Timestamp.since` that trusts the wall clock within one boot."""
+    return max(0, self.wall_ms - earlier.wall_ms)
+
+
+def date_of_now(task: Task, now: datetime, *, scheduled: bool) -> str:
+    """`date_for` that dates a scheduled launch by the time at which it is made."""
+    return date_for(task, now, scheduled=False)
+
+
+def blocking_run_for_a_while(real: Sequence[Run]) -> Run | None:
+    """`blocking_run` for which a run that took long blocks its key no more."""
+    return blocking_run([run for run in real if run.state is not State.ENDED or run.elapsed_ms < 15_000])
+
+
+class ResendsAfterTakeOver(TakeOver):
+    async def _take(self, row: Run, now: Timestamp) -> None:
+        runs = self._context.store.runs
+        if row.state is not State.SENDING:
+            await super()._take(row, now)
+            return
+        mine = row
+        if row.owner != self._context.owner:
+            mine = await runs.take_over(row, owner=self._context.owner, now=now) or row
+        self._supervise(await runs.record_not_sent(mine, why="taken over", final=False, now=now))
+
+
+@contextmanager
+def everybody_is_dead(folder: Path, owner: str) -> Iterator[bool]:
+    """`if_dead` that never sees a lock."""
+    yield True
+
+
+class LeavesTheSandbox(Operations):
+    async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
+        run, now = await self._unconfirmed(run_id, reason), self._context.clock.now()
+        ruled = await self._context.store.runs.rule_not_launched(run, by=by, reason=reason, now=now)
+        self._supervisor.notify(ruled)
+        return ruled
+
+
+class MarksBeforeWriting(LogFlusher):
+    async def flush(self) -> None:
+        with suppress(StoreError):
+            async with self._mutex, self._log.locked_async():
+                while records := await self._store.outbox.unlogged():
+                    await self._store.outbox.mark_logged([record.ev for record in records])
+                    self._log.append(records, sync=True)
+
+
+class SingleLoop(ConcernRunner):
+    """The supervision of version 0.1.0: all concerns in one task, which any error but StoreError ends for good."""
+
+    def start(self, concerns: Iterable[Concern]) -> None:
+        self.rounds.update({concern.name: 0 for concern in concerns})
+        self._tasks["all"] = asyncio.get_running_loop().create_task(self._repeat_all(tuple(concerns)))
+        self._tasks["all"].add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def _repeat_all(self, concerns: tuple[Concern, ...]) -> None:
+        while True:
+            try:
+                for concern in concerns:
+                    await concern.round()
+                    self.rounds[concern.name] += 1
+            except StoreError as error:
+                self._problems.report("store", str(error))
+            await asyncio.sleep(concerns[0].every_s)
+
+
+class KeepsQuiet(Problems):
+    """Drops the errors that nobody expected."""
+
+    def report(self, topic: str, text: str, error: BaseException | None = None) -> None:
+        if error is None:
+            super().report(topic, text)
+
+
+class ReleasesAtTheEnd(Engine):
+    """Releases its lock only where nothing was raised on the way."""
+
+    async def hand_over(self) -> int:
+        if self._handed_over:
+            return 0
+        self._handed_over = True
+        await self._concerns.stop()
+        self._scheduling.release()
+        left = len(self._supervisor.guarded)
+        await self._supervisor.hand_over()
+        if self._lock is not None:
+            await self._context.store.controls.withdraw(self._lock.id)
+            self._lock.release()
+        return left
+
+
+BUGS = (
+    Bug(
+        name="the intent is recorded after the POST",
+        plant=lambda: replaced(Launcher, PostsBeforeRecord),
+        tells=("I2",),
+    ),
+    Bug(name="an unknown answer is tried again", plant=lambda: replaced(Launcher, ResendsUnknown), tells=("I1", "I3")),
+    Bug(
+        name="an unknown answer is taken for a refusal",
+        plant=lambda: replaced(Launcher, TakesUnknownForRefusal),
+        tells=("I3",),
+    ),
+    Bug(
+        name="a waiting launcher takes the fence of its successor",
+        plant=lambda: replaced(Launcher, TakesForeignFence),
+        tells=("I9", "I2", "I1"),
+    ),
+    Bug(
+        name="an unknown answer gives the hold back",
+        plant=lambda: replaced(mark_unconfirmed, release_hold_of_unconfirmed),
+        tells=("I7",),
+    ),
+    Bug(
+        name="the cap is judged before the transaction that takes the hold",
+        plant=lambda: replaced(ClaimRepository, DecidesBeforeTheTransaction),
+        tells=("I6",),
+    ),
+    Bug(
+        name="5xx is taken for a refusal",
+        plant=lambda: replaced(REFUSALS, REFUSALS | frozenset(range(500, 600))),
+        found_by=Suite.VERDICTS,
+        tells=("failed",),
+    ),
+    Bug(
+        name="a commit is not flushed to the disk",
+        plant=lambda: overridden(JournalMode, "synchronous", property(lambda self: 0)),
+        found_by=Suite.PRAGMAS,
+        tells=("synchronous",),
+    ),
+    Bug(
+        name="writes carry no owner and no fence",
+        plant=lambda: replaced(compare_and_set, compare_and_set_without_owner),
+        tells=("I9",),
+    ),
+    Bug(
+        name="a 200 on a cancel is taken for an end",
+        plant=lambda: replaced(Canceller, TakesCancelForTheEnd),
+        tells=("I10",),
+    ),
+    Bug(
+        name="a 404 on a GET is taken for an end",
+        plant=lambda: replaced(RunMonitor, TakesNotFoundForTheEnd),
+        tells=("I10",),
+    ),
+    Bug(
+        name="the time limit counts by the wall clock",
+        plant=lambda: overridden(Timestamp, "since", since_by_wall_clock),
+        tells=("2.3",),
+    ),
+    Bug(
+        name="the key is made from now",
+        plant=lambda: replaced(date_for, date_of_now),
+        found_by=Suite.DATES,
+        tells=("failed",),
+    ),
+    Bug(
+        name="a key is free again some time after its end",
+        plant=lambda: replaced(blocking_run, blocking_run_for_a_while),
+        tells=("I8", "I13"),
+    ),
+    Bug(
+        name="recovery sends what was being sent",
+        plant=lambda: replaced(TakeOver, ResendsAfterTakeOver),
+        tells=("I1",),
+    ),
+    Bug(name="a living owner is robbed", plant=lambda: replaced(if_dead, everybody_is_dead), tells=("2.2",)),
+    Bug(
+        name="ruled not launched, the sandbox left",
+        plant=lambda: replaced(Operations, LeavesTheSandbox),
+        tells=("K17",),
+    ),
+    Bug(
+        name="log lines are marked before they are written",
+        plant=lambda: replaced(LogFlusher, MarksBeforeWriting),
+        tells=("I12",),
+    ),
+    Bug(
+        name="all of supervision in one loop, as in version 0.1.0",
+        plant=lambda: replaced(ConcernRunner, SingleLoop),
+        found_by=Suite.EXCEPTIONS,
+        tells=("S1", "S2", "I11"),
+    ),
+    Bug(
+        name="an unexpected error is shown nowhere",
+        plant=lambda: replaced(Problems, KeepsQuiet),
+        found_by=Suite.EXCEPTIONS,
+        tells=("S2",),
+    ),
+    Bug(
+        name="a hand-over that raises keeps the lock",
+        plant=lambda: replaced(Engine, ReleasesAtTheEnd),
+        found_by=Suite.EXCEPTIONS,
+        tells=("S3",),
+    ),
+)

@@ -1,0 +1,50 @@
+"""Runs the suite that must find a planted bug, in this process: `python -m tests.planted_bugs.search NAME`.
+
+Exits with 1 where the suite fails, 0 where it passes. Without a name, with `--suite SUITE`, nothing is planted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import nullcontext
+
+import pytest
+
+from tests.planted_bugs.bugs import BUGS, Suite
+from tests.reporting import report
+
+WORLDS = 1_000
+"""Seeds in which a bug must show itself."""
+
+
+def search(suite: Suite) -> bool:
+    """True where the suite fails; its output tells why."""
+    if suite in (Suite.WORLDS, Suite.EXCEPTIONS):
+        # Here, so that the worlds are made of what is planted.
+        from tests.simulation.runner import run_seeds
+        from tests.simulation.world import Mode
+
+        tally = run_seeds(0, WORLDS, Mode(suite.value), stop_at_first=True)
+        for seed, story in tally.broken.items():
+            report(f"seed {seed}: {story}")
+        return bool(tally.broken)
+    # The program was imported before pytest, whose plugins would have liked to be first.
+    late = "ignore::pytest.PytestAssertRewriteWarning"
+    return pytest.main(["-q", "-x", "-p", "no:cacheprovider", "-W", late, suite.value]) != 0
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", nargs="?", choices=[bug.name for bug in BUGS])
+    parser.add_argument("--suite", type=Suite, choices=list(Suite))
+    options = parser.parse_args()
+    bug = next((bug for bug in BUGS if bug.name == options.name), None)
+    suite = bug.found_by if bug is not None else options.suite
+    with bug.plant() if bug is not None else nullcontext():
+        return int(search(suite))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
