@@ -1,4 +1,7 @@
-"""`doctor --reconcile`: a person decides that a copied or restored state folder may launch again."""
+"""`doctor --reconcile`: a person decides that a copied or restored state folder may launch again.
+
+A module of its own because it writes to the state folder; every check of `doctor` only reads.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class OverdueCancels:
         except Exception:
             return True
 
-    def look(self, mine: Iterable[Run], others: Iterable[Run]) -> None:
+    def start_due(self, mine: Iterable[Run], others: Iterable[Run]) -> None:
         """Start a cancel for each run that needs one."""
         now, timings = self._context.clock.now(), self._context.timings
         seen: set[RunId] = set()

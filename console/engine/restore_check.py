@@ -1,6 +1,8 @@
 """Refuses launches from a database that is older than runs.log or launch.journal, as a backup that was put back is.
 
 Such a database has forgotten keys that were taken after the backup was made; launching them again would run them twice.
+
+A module of its own because both the engine and `doctor --reconcile` use it.
 """
 
 from __future__ import annotations

@@ -176,7 +176,7 @@ class Supervisor:
 
     async def cancel_overdue(self) -> None:
         """Send a cancel for each run that is past its limit and that nobody stopped; never waits for the answer."""
-        self.overdue.look([entry.supervisor.run for entry in self._runs.values()], self._rows.others)
+        self.overdue.start_due([entry.supervisor.run for entry in self._runs.values()], self._rows.others)
 
     async def record_observed(self) -> None:
         """A person could watch these runs: part of the evidence for their rollout. Raises StoreError."""

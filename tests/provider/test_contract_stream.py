@@ -13,7 +13,7 @@ from tests.provider.simulated import ended, launched, made
 from tests.waiting import until
 
 
-async def heard(adapter: GeminiProvider, remote_id: str) -> list[StreamEvent]:
+async def received(adapter: GeminiProvider, remote_id: str) -> list[StreamEvent]:
     return [event async for event in adapter.follow(remote_id)]
 
 
@@ -32,7 +32,7 @@ def folded(events: list[StreamEvent]) -> tuple[dict[int, Step], Usage]:
 async def test_a_stream_agrees_with_a_get(service: SimulatorThread, adapter: GeminiProvider) -> None:
     """Steps have the same index, kind and text either way."""
     remote_id = await launched(adapter)
-    events = await heard(adapter, remote_id)
+    events = await received(adapter, remote_id)
     run = await ended(adapter, remote_id)
     steps, usage = folded(events)
     assert tuple(steps[index] for index in sorted(steps)) == run.steps
@@ -62,7 +62,7 @@ async def test_no_fault_of_a_stream_raises_or_reports_too_much(service: Simulato
     adapter = made(service, silence_s=1.0)
     remote_id = await launched(adapter, prompt='#sim {"steps": 2, "text": "short", "result": "done"}')
     service.state.set_faults(STREAM_FAULTS[fault])
-    steps, usage = folded(await heard(adapter, remote_id))
+    steps, usage = folded(await received(adapter, remote_id))
     service.state.clear_faults()
     await until(lambda: service.state.view(remote_id).is_terminal)
     truth = service.state.view(remote_id)
@@ -77,8 +77,8 @@ async def test_no_fault_of_a_stream_raises_or_reports_too_much(service: Simulato
 async def test_replays_are_harmless(service: SimulatorThread) -> None:
     adapter = made(service)
     remote_id = await launched(adapter)
-    once = folded(await heard(adapter, remote_id))
-    twice = folded(await heard(adapter, remote_id) + await heard(adapter, remote_id))
+    once = folded(await received(adapter, remote_id))
+    twice = folded(await received(adapter, remote_id) + await received(adapter, remote_id))
     assert once == twice
     await adapter.aclose()
 
@@ -86,9 +86,9 @@ async def test_replays_are_harmless(service: SimulatorThread) -> None:
 async def test_an_empty_stream(service: SimulatorThread) -> None:
     adapter = made(service)
     with pytest.raises(NotFound):
-        await heard(adapter, "v1_nothing")
+        await received(adapter, "v1_nothing")
     remote_id = await launched(adapter)
     service.state.set_faults(["stream.503"])
     with pytest.raises(ProviderError):
-        await heard(adapter, remote_id)
+        await received(adapter, remote_id)
     await adapter.aclose()
