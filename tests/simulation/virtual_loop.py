@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import heapq
 import weakref
 from asyncio import events
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
@@ -66,6 +67,26 @@ class _Owned:
             self.callback(*args)
 
 
+class NumberedTask(asyncio.Task[T]):
+    """A task whose hash is its number, so that sets of tasks have the same order in every run of a seed."""
+
+    number: int = 0
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class NumberedTimer(events.TimerHandle):
+    """A timer that comes after earlier ones of the same instant, whatever the heap did with them meanwhile."""
+
+    number: int = 0
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, NumberedTimer):
+            return NotImplemented
+        return (self.when(), self.number) < (other.when(), other.number)
+
+
 class Stuck(Exception):
     """No callback is ready or scheduled, and a task still waits."""
 
@@ -92,6 +113,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.complaints: list[str] = []
         """Errors that no code retrieved."""
         self._clock_resolution = 1e-6
+        self._tasks_made = self._timers_made = 0
+        self._scheduled: list[events.TimerHandle]
 
     def time(self) -> float:
         """Simulated seconds since the start of the world."""
@@ -120,9 +143,20 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context = contextvars.copy_context() if context is None else context
         process = context.get(PROCESS)
         if process is None:
-            return super().call_at(when, callback, *args, context=context)
+            return self._schedule(when, callback, args, context)
         owned = _Owned(process, context, callback)
-        owned.handle = timer = super().call_at(when, owned, *args, context=context)
+        owned.handle = timer = self._schedule(when, owned, args, context)
+        return timer
+
+    def _schedule(
+        self, when: float, callback: Callable[..., object], args: tuple[Any, ...], context: contextvars.Context
+    ) -> events.TimerHandle:
+        """As `BaseEventLoop.call_at`, with a timer of our own."""
+        timer = NumberedTimer(when, callback, args, self, context)
+        self._timers_made += 1
+        timer.number = self._timers_made
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined]  # the loop reads it when the timer is cancelled
         return timer
 
     def create_task(
@@ -133,7 +167,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         context: contextvars.Context | None = None,
     ) -> asyncio.Task[T]:
         """As in `BaseEventLoop`, but the task belongs to the process of its context."""
-        task = super().create_task(coro, name=name, context=context)
+        task = NumberedTask(coro, loop=self, name=None if name is None else str(name), context=context)
+        self._tasks_made += 1
+        task.number = self._tasks_made
         process = PROCESS.get() if context is None else context.get(PROCESS)
         if process is not None:
             process.tasks.add(task)
