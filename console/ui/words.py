@@ -1,4 +1,7 @@
-"""The words for processes, users and numbers of runs that several screens use, and the glossary of the help."""
+"""The words for processes, users and numbers of runs, and the glossary of the help.
+
+A module of its own because all screens use them.
+"""
 
 from __future__ import annotations
 
