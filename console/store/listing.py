@@ -2,6 +2,8 @@
 
 A process lists the open runs every second, and each row has some sixty columns; with a thousand open runs, converting
 all of them each time would take a tenth of the processor.
+
+A module of its own because both the runs and the history list rows this way.
 """
 
 from __future__ import annotations
