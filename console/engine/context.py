@@ -14,6 +14,7 @@ from console.domain.timestamps import Clock, Timestamp
 from console.domain.usage import Price
 from console.engine.log_flush import LogFlusher
 from console.engine.problems import Problems
+from console.engine.run.launch_queue import LaunchQueue
 from console.engine.settings import EngineSettings, Timings
 from console.engine.tasks import BackgroundTasks
 from console.journal.launch_journal import LaunchJournal
@@ -43,8 +44,13 @@ class EngineContext:
     key_trouble: Callable[[], str | None] = field(default=lambda: None)
     """Why this process has no usable API key, in one line; None where it has one."""
     timings: Timings = field(default_factory=Timings)
+    launch_queue: LaunchQueue = field(init=False)
+    """The claimed runs of this process that wait to be sent."""
     jitter: Callable[[float], float] = field(default=lambda longest: random.uniform(0.0, longest))
     """A random wait between 0 and `longest` seconds."""
+
+    def __post_init__(self) -> None:
+        self.launch_queue = LaunchQueue(self.timings.launches_at_once)
 
     def serves(self, run: Run) -> bool:
         """True where `run` is launched at the service this process is configured for, as far as both are known."""

@@ -76,6 +76,8 @@ class Snapshot:
     problems: tuple[Problem, ...] = ()
     """What does not work now in this process and, with their pid, in the others on this state folder."""
     read_only: bool = False
+    queued: Mapping[RunId, int] = field(default_factory=dict)
+    """Claimed runs of this process that wait to be sent, with how many launches are sent before each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

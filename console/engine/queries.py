@@ -64,6 +64,7 @@ class Queries:
             time_zone=settings.caps.time_zone,
             problems=self._context.problems.entries() + self._problems_of_others(owners),
             read_only=settings.read_only,
+            queued=self._context.launch_queue.positions,
         )
 
     def _problems_of_others(self, owners: Mapping[str, Owner]) -> tuple[Problem, ...]:

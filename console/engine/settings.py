@@ -94,7 +94,9 @@ class Timings:
     fresh_send_ms: int = 2_000
     """A POST that could not start within this after its record is not sent at all."""
     claim_window_ms: int = 60_000
-    """A launch by hand that is still `claimed` after this ends unsent."""
+    """A launch by hand that is still `claimed` after this ends unsent; its time in the queue does not count."""
+    launches_at_once: int = 32
+    """Launches under way at once, over all runs of a process; further ones are queued."""
     not_sent_waits_s: tuple[float, ...] = (1.0, 4.0)
     """Between tries that provably sent nothing: three tries in all."""
     rate_limit_waits_s: tuple[float, ...] = (5.0, 20.0, 60.0)

@@ -196,6 +196,7 @@ class Supervisor:
         what a run raised.
         """
         self._leaving = True
+        self._context.launch_queue.close()
         entries = list(self._runs.values())
         seconds = self._context.timings.handover_s
         await asyncio.gather(*(entry.supervisor.wait_sent(seconds) for entry in entries), return_exceptions=True)

@@ -106,6 +106,12 @@ def test_the_last_column_says_what_it_does_or_waits_for(run: Run, words: str) ->
     assert last_step(run, VIEW).text == words
 
 
+def test_a_claimed_run_that_waits_says_how_many_launches_are_sent_before_it() -> None:
+    run = samples.run(1, State.CLAIMED, sent_ago=None)
+    view = replace(VIEW, snapshot=replace(VIEW.snapshot, queued={run.id: 12}))
+    assert last_step(run, view).text == "queued, 12 before it"
+
+
 def test_the_kind_of_a_step_is_left_out_where_there_is_a_text() -> None:
     assert step_text("code_execution_call: ls logs/") == "ls logs/"
     assert step_text("code_execution_result:") == "code result"

@@ -57,6 +57,8 @@ class Launcher:
         self._sandbox: str | None = None
         """A sandbox that was made and is not recorded yet."""
         self._unstored: list[UnstoredChange] = []
+        self._queued_ms = 0
+        """Time spent in the launch queue."""
         self._not_sent_waits = list(context.timings.not_sent_waits_s)
         self._rate_waits = list(context.timings.rate_limit_waits_s)
 
@@ -73,8 +75,8 @@ class Launcher:
                 self._verdict = self._interrupted()
             elif (obstacle := self._obstacle()) is not None:
                 await self._end(*obstacle)
-            elif await self._prepare_sandbox():
-                await self._send()
+            else:
+                await self._send_in_turn()
         return RunWriter(self._context, self.run, self._unstored)
 
     def _interrupted(self) -> Verdict:
@@ -82,6 +84,18 @@ class Launcher:
         if self._posting:
             return Unknown(why="the launch was interrupted before its answer was read")
         return NotSent(why="interrupted between the record and the launch")
+
+    async def _send_in_turn(self) -> None:
+        """Wait in the queue of this process, then send, unless something has come up meanwhile.
+
+        The window of the claim counts only while the run could have been sent. Should this process die, the window
+        as it is stored decides: nobody else takes over a run of a living owner.
+        """
+        began = self._context.clock.now()
+        async with self._context.launch_queue.turn(self.run.id):
+            self._queued_ms += self._context.clock.now().since(began)
+            if self._obstacle() is None and await self._prepare_sandbox():
+                await self._send()
 
     async def _send(self) -> None:
         """Record the intent, then send. From `mark_sending` on every outcome is a verdict."""
@@ -111,7 +125,7 @@ class Launcher:
         run, now = self.run, self._context.clock.now()
         if run.stop is not None or self.stop is not None:
             return Outcome.CANCELLED, "cancelled before anything was sent"
-        if run.expires_ms is not None and now.wall_ms >= run.expires_ms:
+        if run.expires_ms is not None and now.wall_ms >= run.expires_ms + self._queued_ms:
             return Outcome.EXPIRED, "its window passed before anything was sent"
         if not self._context.serves(run):
             return Outcome.EXPIRED, "the service in the config was changed after the claim; nothing was sent"
@@ -254,7 +268,11 @@ class Launcher:
         wait = max(waits[0] if waits else 0.0, retry_after_s or 0.0)
         why = sanitize(why, limit=NOTE)
         final = not waits or (retry_after_s is not None and retry_after_s > timings.longest_rate_limit_s)
-        if not final and self.run.expires_ms is not None and now.wall_ms + wait * 1000 >= self.run.expires_ms:
+        if (
+            not final
+            and self.run.expires_ms is not None
+            and (now.wall_ms + wait * 1000 >= self.run.expires_ms + self._queued_ms)
+        ):
             final, why = True, sanitize(f"{why}; the next try would come after its window", limit=NOTE)
         if self.run.state is State.SENDING:
             self.run = await self._context.store.runs.record_not_sent(self.run, why=why, final=final, now=now)

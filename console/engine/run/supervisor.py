@@ -72,6 +72,9 @@ class RunSupervisor:
                 return
         elif not self.is_sending and row.fence != self._launcher.run.fence:
             raise OwnershipLost(self.run_id)
+        elif row.stop is not None:
+            self._launcher.stop = self._launcher.stop or row.stop
+            self._context.launch_queue.let_pass(self.run_id)
         self._wake()
 
     async def request_stop(self, reason: StopReason, *, by: str) -> None:
@@ -87,6 +90,7 @@ class RunSupervisor:
         now = self._context.clock.now()
         if self._launcher.stop is None:
             self._launcher.stop = StopRequest(reason=reason, by=by, at_ms=now.wall_ms)
+            self._context.launch_queue.let_pass(self.run_id)
         store = self._context.store.runs.request_stop(self.run_id, reason=reason, by=by, now=now)
         task_of_store = self._context.background.start(store, f"stop {self.run_id}")
         await asyncio.wait({task_of_store}, timeout=self._context.timings.intent_wait_s)

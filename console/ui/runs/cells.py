@@ -167,7 +167,8 @@ def last_step(run: Run, view: ViewState) -> Span:
             )
             return Span(until, Tone.WAIT)
         case State.CLAIMED:
-            return Span("starting", Tone.MUTED)
+            before = view.snapshot.queued.get(run.id)
+            return Span("starting" if before is None else f"queued, {before} before it", Tone.MUTED)
         case State.SENDING:
             return Span("sent, no id yet", Tone.WAIT)
         case State.UNCONFIRMED:
