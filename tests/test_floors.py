@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -96,11 +97,10 @@ def test_ps_loads_no_engine(configured: Path) -> None:
 
 
 LATER = {
-    *(
-        f"console.ui.dialogs.{name}"
-        for name in ("history", "rollout", "usage", "detail", "dialogs", "help", "questions")
-    ),
-    *("console.ui.usage.chart", "console.ui.dialogs.palette", "console.engine.usage", "console.journal.daily_totals"),
+    *(f"console.ui.{name}.screen" for name in ("history", "rollout", "usage")),
+    *(f"console.ui.dialogs.{name}" for name in ("choices", "dialog", "help", "palette", "quit", "shell_commands")),
+    *("console.ui.actions.questions", "console.ui.runs.detail", "console.ui.usage.chart"),
+    *("console.engine.usage", "console.journal.daily_totals"),
 }
 """Modules that the first frame of the console does not need."""
 
@@ -108,4 +108,5 @@ LATER = {
 def test_the_console_loads_only_what_it_shows_first(tmp_path: Path) -> None:
     loaded = _modules_of(_OPEN, cwd=tmp_path)
     assert "console.ui.runs.screen" in loaded
+    assert all(importlib.util.find_spec(name) for name in LATER), "every name is a module"
     assert (LATER | SERVERS | {"httpx", "plotext"}) & loaded == set()

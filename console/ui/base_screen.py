@@ -17,7 +17,7 @@ from console.domain.run import RunId
 from console.ui.actions.shell_commands import ShellCommand, command
 from console.ui.context import Context
 from console.ui.header import Tab, alarm_lines, header_lines
-from console.ui.spans import Line, Span, fit
+from console.ui.spans import Line, Span, Tone, fit
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
 from console.ui.widgets.key_bar import KeyBar, hints
@@ -28,6 +28,9 @@ SHELL = Binding(
 )
 MAX_ALARMS = 3
 """Alarm lines at most; the last one counts the others."""
+
+AT_ONCE = "perform('stop')"
+"""The action that acts without a question."""
 
 WRITING = frozenset({"stop", "approve", "decline", "settle", "kill_switch", "launch", "again", "mark"})
 """Names of the key actions that a read-only console does not offer."""
@@ -195,4 +198,8 @@ class BaseScreen(Screen[None], inherit_bindings=False):
     @on(KeyBar.Clicked)
     async def _key_clicked(self, event: KeyBar.Clicked) -> None:
         event.stop()
-        await self.run_action(event.action)
+        if event.action == AT_ONCE:
+            # A click that only meant to focus the window of the terminal must not cancel a run.
+            self.post_notice(Span("a click does not cancel: press the key", Tone.WARN))
+        else:
+            await self.run_action(event.action)

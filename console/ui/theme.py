@@ -15,8 +15,6 @@ from textual.theme import Theme
 
 from console.ui.spans import Tone, sanitize_cell
 
-DEFAULT = "night"
-SIXTEEN = "sixteen"
 MONO = "mono"
 
 STYLES = frozenset({"bold", "dim", "italic", "underline", "reverse", "strike"})

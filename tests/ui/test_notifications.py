@@ -21,7 +21,7 @@ from console.ui.state.notifications import (
     title_sequence,
 )
 from console.ui.state.view_state import ViewState
-from console.ui.terminal.renderer import KEEP_TITLE, OUR_TITLES, DiffRenderer
+from console.ui.terminal.renderer import KEEP_TITLE, DiffRenderer
 from tests.driver import console
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
@@ -158,10 +158,10 @@ def test_only_titles_of_ours_pass_the_painter_and_the_old_one_is_kept_first() ->
     painter.feed("\x1b]2;owned\x07\x1b]0;owned\x07\x1b]2;nightdesk; rm\x07")
     assert painter.frame() == ""
     assert not painter.has_set_title
-    for words in sorted(OUR_TITLES):
+    for words in sorted({QUIET_TITLE, *TITLES.values()}):
         painter.feed(title_sequence(words))
     assert painter.has_set_title
-    assert painter.frame() == KEEP_TITLE + "".join(map(title_sequence, sorted(OUR_TITLES)))
+    assert painter.frame() == KEEP_TITLE + "".join(map(title_sequence, sorted({QUIET_TITLE, *TITLES.values()})))
     painter.feed(title_sequence(QUIET_TITLE))
     assert painter.frame() == title_sequence(QUIET_TITLE)
 

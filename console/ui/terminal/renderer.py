@@ -14,8 +14,6 @@ from typing import NamedTuple
 
 from rich.cells import split_graphemes
 
-from console.ui.state.notifications import QUIET_TITLE, TITLES
-
 Cell = tuple[str, str]
 """The text of one cell and its SGR parameters. The right half of a wide character has no text."""
 
@@ -235,7 +233,8 @@ ERASE = "\x1b[m\x1b[2J"
 
 KEEP_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b]2;\x07\x1b[23;2t"
 """Save and restore the terminal's own title. A terminal that cannot do that is left without a title."""
-OUR_TITLES = frozenset({QUIET_TITLE, *TITLES.values()})
+_TITLE = re.compile(r"2;nightdesk(?:: [a-z ]{1,40})?")
+"""The only titles that are sent: fixed words of lower-case letters."""
 
 
 class DiffRenderer:
@@ -292,7 +291,7 @@ class DiffRenderer:
         """Keep copying to the clipboard, which an operator asked for with a key, and the fixed titles."""
         if re.fullmatch(r"52;c;[A-Za-z0-9+/=]*", content):
             self._through.append(f"\x1b]{content}\x07")
-        elif content.startswith("2;") and content[2:] in OUR_TITLES:
+        elif _TITLE.fullmatch(content):
             if not self.has_set_title:
                 self.has_set_title = True
                 self._through.append(KEEP_TITLE)
