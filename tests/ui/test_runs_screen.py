@@ -230,6 +230,14 @@ async def test_a_click_moves_the_cursor_and_does_nothing_else(busy: FakeEngine) 
         assert busy.asked == []
 
 
+async def test_a_click_on_the_hint_that_cancels_says_to_press_the_key(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("j", "j")
+        await screen.click(screen.bottom().index("x cancel") + 1, screen.app.size.height - 1)
+        assert "press the key" in screen.bottom()
+        assert busy.asked == []
+
+
 async def test_a_clicked_hint_is_its_key(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.click(screen.lines()[-1].index("kill switch"), screen.app.size.height - 1)
