@@ -5,6 +5,7 @@ The kernel frees the lock when the process dies and at nothing else.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -24,8 +25,7 @@ class LockedFile:
 
         Raises OSError, FileNotFoundError among them where the file is not there and `create` is false.
         """
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = _open(path, os.O_CREAT if create else 0)
         return cls(path, descriptor) if _flock(descriptor, fcntl.LOCK_EX) else None
 
     @classmethod
@@ -75,13 +75,24 @@ def is_locked(path: Path) -> bool:
     Probes with a shared lock, so that the probe of one process is never taken for a holder by another.
     """
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = _open(path, 0)
     except OSError:
         return False
     free = _flock(descriptor, fcntl.LOCK_SH)
     if free:
         os.close(descriptor)
     return not free
+
+
+def _open(path: Path, flags: int) -> int:
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_RDWR | flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        # A lock can be taken on a file that is open for reading only.
+        return os.open(path, os.O_RDONLY | flags & ~os.O_CREAT)
 
 
 def _flock(descriptor: int, kind: int) -> bool:

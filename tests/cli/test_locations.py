@@ -16,6 +16,7 @@ from console.cli.locations import configured_state_folder
 from console.config import load
 from tests.cli.nightdesk import Nightdesk
 from tests.tree import ROOT
+from tests.waiting import until_sync
 
 
 def write(path: Path, text: str) -> Path:
@@ -154,3 +155,31 @@ def test_a_target_is_checked_as_in_the_file(nightdesk: Nightdesk) -> None:
         assert "--target" in done.err
     assert nightdesk.service.started() == 0
     assert nightdesk("run", "good", "--origin", "manual", "--target", "site").code == 0
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None, reason="a read-only mount takes root and a mount namespace"
+)
+def test_on_a_read_only_file_system_reading_works_and_a_launch_is_refused(nightdesk: Nightdesk) -> None:
+    """A dead owner's lock file is among what is read."""
+    running = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()))
+    running.kill()
+    nightdesk.ended(running)
+    state, command = nightdesk.state, f"{sys.executable} -m console --state-dir {nightdesk.state}"
+    script = f"""
+mount --bind {state} {state} && mount -o remount,ro,bind {state} || exit 99
+for words in ps caps "run good --origin manual" doctor; do {command} $words >/dev/null 2>&1; echo $?; done
+"""
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", script],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    nightdesk("cancel", "--all")
+    if done.returncode == 99:
+        pytest.skip("this container may not mount")
+    assert done.stdout.split() == ["0", "0", "8", "8"]
