@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from console.domain.run import Run, RunId
 from console.domain.timestamps import Clock, Timestamp
 from console.domain.usage import Price
+from console.engine.load import PollPace
 from console.engine.log_flush import LogFlusher
 from console.engine.problems import Problems
 from console.engine.run.launch_queue import LaunchQueue
@@ -46,11 +47,13 @@ class EngineContext:
     timings: Timings = field(default_factory=Timings)
     launch_queue: LaunchQueue = field(init=False)
     """The claimed runs of this process that wait to be sent."""
+    poll_pace: PollPace = field(init=False)
     jitter: Callable[[float], float] = field(default=lambda longest: random.uniform(0.0, longest))
     """A random wait between 0 and `longest` seconds."""
 
     def __post_init__(self) -> None:
         self.launch_queue = LaunchQueue(self.timings.launches_at_once)
+        self.poll_pace = PollPace(self.timings.polls_at_once)
 
     def serves(self, run: Run) -> bool:
         """True where `run` is launched at the service this process is configured for, as far as both are known."""

@@ -21,6 +21,7 @@ from console.domain.timestamps import Clock
 from console.engine.context import EngineContext
 from console.engine.errors import StoreError
 from console.engine.housekeeping import ClockStepDetector, DeadOwners, Heartbeat
+from console.engine.load import LoadMeter
 from console.engine.log_flush import LogFlusher
 from console.engine.operations import Operations
 from console.engine.ownership import OwnerLock, SchedulerLock, problems_path
@@ -87,6 +88,7 @@ class Engine:
             timings=timings or Timings(),
         )
         self._concerns = ConcernRunner(problems)
+        self._load = LoadMeter(self._context.poll_pace, problems)
         self._supervisor = Supervisor(self._context, self._owners)
         restore_check = RestoreCheck(store, launches, folder / "runs.log")
         self.operations = Operations(self._context, self._supervisor, randomness, restore_check)
@@ -131,6 +133,7 @@ class Engine:
             Concern(name="clock", round=ClockStepDetector(self._context).check, every_s=tick),
             Concern(name="heartbeat", round=Heartbeat(self._context).beat, every_s=beat),
             Concern(name="dead owners", round=DeadOwners(self._context, self._owners).remove, every_s=beat),
+            Concern(name="load", round=self._measure_load, every_s=tick),
             Concern(name="problems", round=self._publish_problems, every_s=tick),
         ]
         if self.settings.schedules:
@@ -239,6 +242,9 @@ class Engine:
         await self._supervisor.read_rows()
         for name in ("take-over", "overdue", "observed"):
             self._concerns.wake(name)
+
+    async def _measure_load(self) -> None:
+        await self._load.measure(self._context.timings.tick_s, self.settings.poll_ms / 1000)
 
     async def _publish_problems(self) -> None:
         lagging = self.lagging()

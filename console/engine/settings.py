@@ -95,6 +95,8 @@ class Timings:
     """A POST that could not start within this after its record is not sent at all."""
     claim_window_ms: int = 60_000
     """A launch by hand that is still `claimed` after this ends unsent; its time in the queue does not count."""
+    polls_at_once: int = 48
+    """Polls under way at once, over all runs of a process: fewer than the connections that the provider keeps."""
     launches_at_once: int = 32
     """Launches under way at once, over all runs of a process; further ones are queued."""
     not_sent_waits_s: tuple[float, ...] = (1.0, 4.0)

@@ -131,26 +131,38 @@ class RunMonitor:
         return min(tick, max(0.0, (run.limits.max_ms - now.since(run.sent)) / 1000))
 
     async def _poll(self) -> None:
-        while self._end is None:
-            self._poll_now.clear()
-            try:
-                remote = await self._context.provider.get(self._writer.run.remote_id or "")
-                self._usage.absorb_remote(remote, self._context.clock.now())
-                self._denied = 0
-            except Denied as error:
-                self._denied += 1
-                self._usage.trouble = sanitize(str(error), limit=200)
-                if self._denied % self._context.timings.denied_polls == 0:
-                    raise AccessDenied(self._usage.trouble) from error
-            except ProviderError as error:
-                self._usage.trouble = sanitize(str(error), limit=200)
-            except Exception as error:
-                self._report("the poll", error)
-            else:
-                await self._classify(remote)
-            self._changed.set()
-            await wait_event(self._poll_now, self._context.settings.poll_ms / 1000)
+        pace, is_first = self._context.poll_pace, True
+        with pace.polling():
+            while self._end is None:
+                self._poll_now.clear()
+                async with pace.turn():
+                    remote = await self._poll_once()
+                if remote is not None:
+                    await self._classify(remote)
+                self._changed.set()
+                interval_s = self._context.settings.poll_ms / 1000
+                await wait_event(self._poll_now, pace.wait_s(self._writer.row.id, interval_s, is_first=is_first))
+                is_first = False
         await asyncio.Event().wait()
+
+    async def _poll_once(self) -> RemoteRun | None:
+        """One poll; None where it failed. Raises AccessDenied after several refusals in a row."""
+        try:
+            remote = await self._context.provider.get(self._writer.run.remote_id or "")
+            self._usage.absorb_remote(remote, self._context.clock.now())
+            self._denied = 0
+        except Denied as error:
+            self._denied += 1
+            self._usage.trouble = sanitize(str(error), limit=200)
+            if self._denied % self._context.timings.denied_polls == 0:
+                raise AccessDenied(self._usage.trouble) from error
+        except ProviderError as error:
+            self._usage.trouble = sanitize(str(error), limit=200)
+        except Exception as error:
+            self._report("the poll", error)
+        else:
+            return remote
+        return None
 
     async def _classify(self, remote: RemoteRun) -> None:
         """Is this the end? A parked run waits for a client that is not there: it is cancelled, until an end shows.

@@ -1,0 +1,111 @@
+"""How often the live runs of a process are polled, and whether this process keeps up with its work.
+
+Polls show how a run stands; no time limit depends on them. So they make room first: a bounded number is under way at
+once, they are spread over their interval, and the interval is longer while the event loop runs late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from console.domain.run import RunId
+from console.engine.problems import Problems
+
+BEHIND = "behind"
+"""Topic of the problem that this process does not keep up."""
+LATE_S = 0.1
+"""The polls are stretched while the event loop runs later than this."""
+ROUNDS = 3
+"""Consecutive measurements after which a late event loop counts: one alone may be a pause of the machine."""
+BEHIND_S = 1.0
+"""An event loop this late does not keep up."""
+WAITED_S = 30.0
+"""A poll that has waited for so long shows that the polls do not keep up."""
+LEAST_POLLS_PER_S = 20.0
+"""Fewer polls are not worth stretching."""
+LONGEST_STRETCH = 12.0
+
+
+class PollPace:
+    """Decides when each run is polled."""
+
+    def __init__(self, at_once: int) -> None:
+        """`at_once`: polls under way at the same time."""
+        self._slots = asyncio.Semaphore(at_once)
+        self._waiting: dict[object, float] = {}
+        """Loop times since when polls wait for a slot, oldest first."""
+        self._polled = 0
+        self.stretch = 1.0
+        """By how much the interval is longer than configured."""
+
+    @contextmanager
+    def polling(self) -> Iterator[None]:
+        """Count one more run that is polled, for the block."""
+        self._polled += 1
+        try:
+            yield
+        finally:
+            self._polled -= 1
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a free slot and keep it for the block."""
+        ticket = object()
+        self._waiting[ticket] = asyncio.get_running_loop().time()
+        try:
+            await self._slots.acquire()
+        finally:
+            del self._waiting[ticket]
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def wait_s(self, run_id: RunId, interval_s: float, *, is_first: bool) -> float:
+        """Return the seconds until the next poll of a run. After its first poll they differ by run, up to a whole
+        interval, so that runs that were taken over together are not polled together.
+        """
+        phase = zlib.crc32(run_id.encode()) / 2**32 if is_first else 1.0
+        return interval_s * self.stretch * phase
+
+    def adjust(self, late_s: float, interval_s: float) -> None:
+        """Stretch the interval while the event loop is late by more than LATE_S, and relax it afterwards."""
+        wanted = self.stretch * 1.5 if late_s > LATE_S else self.stretch / 1.2
+        most = self._polled / interval_s / LEAST_POLLS_PER_S if interval_s > 0 else 1.0
+        self.stretch = max(1.0, min(wanted, most, LONGEST_STRETCH))
+
+    def waited_s(self) -> tuple[int, float]:
+        """Return how many polls wait for a slot, and for how many seconds the oldest of them has waited."""
+        oldest = next(iter(self._waiting.values()), None)
+        return len(self._waiting), 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest
+
+
+class LoadMeter:
+    """Measures how late the event loop runs, adjusts the polls, and reports a process that does not keep up."""
+
+    def __init__(self, pace: PollPace, problems: Problems) -> None:
+        self._pace = pace
+        self._problems = problems
+        self._due: float | None = None
+        self._late: list[float] = []
+
+    async def measure(self, every_s: float, interval_s: float) -> None:
+        """Measure once; called every `every_s` seconds. `interval_s` is the configured time between two polls."""
+        now = asyncio.get_running_loop().time()
+        if self._due is not None:
+            self._late = [*self._late, max(0.0, now - self._due)][-ROUNDS:]
+        self._due = now + every_s
+        late_s = min(self._late) if len(self._late) == ROUNDS else 0.0
+        self._pace.adjust(late_s, interval_s)
+        waiting, waited_s = self._pace.waited_s()
+        if late_s >= BEHIND_S:
+            self._problems.report(
+                BEHIND, f"behind: this process reacts {late_s:.1f} s late; fewer live runs would help"
+            )
+        elif waited_s >= WAITED_S:
+            self._problems.report(BEHIND, f"behind: {waiting} polls wait, the oldest for {waited_s:.0f} s")
+        else:
+            self._problems.clear(BEHIND)
