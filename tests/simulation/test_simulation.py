@@ -13,7 +13,7 @@ from tests.simulation.exception_injector import KINDS
 from tests.simulation.runner import Tally, run_many, run_seeds
 from tests.simulation.world import Mode
 
-SAFETY, LIVENESS, EXCEPTIONS = 8_000, 2_000, 5_000
+SAFETY, LIVENESS, EXCEPTIONS = 6_000, 1_500, 5_000
 """Worlds of each run of the suite; `make soak` runs a million others."""
 FIRST_LIVE, FIRST_EXCEPTION, FIRST_OF_SOAK = 1_000_000, 3_000_000, 10_000_000
 """Where the seeds of each kind begin, so that one number means one world."""

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from console.domain.task import Stage
 from console.engine.engine import Engine
+from console.journal.log_files import JournalError
 from console.store.errors import StoreError
 from tests.simulation.exception_injector import ExceptionInjector, is_injected
 from tests.simulation.fault_injector import Fault, FaultInjector
@@ -130,6 +131,8 @@ class World:
     async def _end(self) -> None:
         """No fault strikes any more and every process goes on; then everything is checked."""
         machine = self.machine
+        if self._mode is Mode.EXCEPTIONS and len(machine.living()) > 1:
+            await self._leave(machine.living()[0])
         machine.faults.clear()
         machine.exceptions.clear()
         machine.note("the faults end")
@@ -193,7 +196,7 @@ class _ErrorLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if error is not None and (is_injected(error) or isinstance(error, GeneratorExit | StoreError)):
+        if error is not None and (is_injected(error) or isinstance(error, GeneratorExit | StoreError | JournalError)):
             return
         line = logging.Formatter().format(record)
         if "GeneratorExit" not in line:
