@@ -1,1 +1,1 @@
-"""The engine without a screen and without a network: a fake provider at the port, the real store below."""
+"""Tests of the engine with a fake provider and a real store, without a screen and without a network."""

@@ -1,4 +1,4 @@
-"""Builds tasks, settings and whole engines for tests: real store, log and journal, a fake provider, small intervals."""
+"""Build tasks, settings and engines for tests, with a real store, log and journal and a fake provider."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ QUICK = Timings(
     intent_wait_s=0.5,
     own_overdue_ms=500,
 )
-"""Real seconds, but few of them."""
+"""Short intervals of real time, so that a test with a system clock takes little of it."""
 CAPS = Caps(
     daily_units=2_000_000, monthly_units=20_000_000, daily_runs=100, concurrent_runs=8, time_zone="Europe/Berlin"
 )
@@ -64,7 +64,7 @@ def a_task(
     window: str = "day",
     prompt: str = "Summarise yesterday's errors.",
 ) -> Task:
-    """A task that is valid as the config would give it."""
+    """Return a task that the config would accept."""
     return Task(
         name=name,
         type="report",
@@ -82,7 +82,7 @@ def a_task(
 def settings(
     *tasks: Task, kind: ProcessKind = ProcessKind.CONSOLE, caps: Caps = CAPS, poll_ms: int = 20
 ) -> EngineSettings:
-    """An engine's settings with a price and few milliseconds between polls."""
+    """Return engine settings with a price for the model and a short poll interval."""
     return EngineSettings(
         tasks=tasks or (a_task(),),
         caps=caps,
@@ -95,45 +95,45 @@ def settings(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineHarness:
-    """An engine with its open parts, for tests to look behind the desk."""
+    """A running engine with its store and state folder, so that tests can check what was stored."""
 
     engine: Engine
     store: Store
     folder: Path
 
     async def launch(self, task: str = "report", **more: object) -> LaunchResult:
-        """By hand, unless told otherwise."""
+        """Launch the task, by default as an operator; `more` sets other fields of the request."""
         request = replace(LaunchRequest(task=task, by=BY), **more)  # type: ignore[arg-type]  # any field of the request
         return await self.engine.operations.launch(request)
 
     async def run(self, run_id: RunId) -> Run:
-        """The row in the store."""
+        """Return the row of the run from the store."""
         run = await self.store.runs.get(run_id)
         assert run is not None
         return run
 
     async def reaches(self, run_id: RunId, *states: State) -> Run:
-        """The row once it is in one of `states`."""
+        """Wait until the run is in one of `states`, and return its row."""
 
-        async def there() -> bool:
+        async def reached() -> bool:
             return (await self.run(run_id)).state in states
 
-        await until(there, what=f"run in {states}")
+        await until(reached, what=f"run in {states}")
         return await self.run(run_id)
 
-    async def looked(self) -> None:
-        """A whole tick of this engine, scheduler included, began and ended after this was called."""
+    async def next_tick(self) -> None:
+        """Wait until every periodic duty of the engine, the scheduler included, has started and finished once more."""
         concerns = [name for name in self.engine.rounds if name not in ("heartbeat", "dead owners")]
         before = dict(self.engine.rounds)
         await until(lambda: all(self.engine.rounds[name] >= before[name] + 2 for name in concerns), what="two ticks")
 
     def log(self) -> list[LogRecord]:
-        """Every line of runs.log."""
+        """Return the records of runs.log."""
         path = self.folder / "runs.log"
         return [parse_line(line) for line in path.read_bytes().splitlines()] if path.exists() else []
 
     def statuses(self) -> list[str]:
-        """The status of every line."""
+        """Return the status of each record of runs.log."""
         return [record.status for record in self.log()]
 
 
@@ -147,7 +147,7 @@ def engine_context(
     owner: str = "",
     timings: Timings | None = None,
 ) -> EngineContext:
-    """What the parts of an engine share, for tests of one part alone; `folder` holds the log and the journal."""
+    """Return the context that the parts of an engine share; `folder` holds the log and the journal."""
     problems = Problems(lambda: clock.now().wall_ms)
     return EngineContext(
         store=store,
@@ -173,7 +173,7 @@ async def engine_harness(
     timings: Timings = QUICK,
     key_trouble: Callable[[], str | None] = lambda: None,
 ) -> AsyncIterator[EngineHarness]:
-    """An engine on `folder`, handed over and closed at the end."""
+    """Run an engine on `folder`; at the end, hand over its runs and close its files."""
     clock = clock or SystemClock()
     store = await Store.open(folder, now=clock.now())
     log = LogWriter(folder / "runs.log")

@@ -1,4 +1,4 @@
-"""A provider in memory: an agent that does what a test tells it, and counts what it was asked."""
+"""A provider in memory: tests set the state of its agents and read which calls it received."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CLASSES = {"in_progress": StatusClass.LIVE, "queued": StatusClass.LIVE, "require
 
 @dataclass
 class FakeAgent:
-    """One remote run. Tests change it while it is followed."""
+    """One remote run. Tests change it while the engine monitors it."""
 
     remote_id: str
     order: LaunchOrder
@@ -38,7 +38,7 @@ class FakeAgent:
     result: str = ""
     errors: tuple[str, ...] = ()
     obeys: bool = True
-    """A cancel takes effect."""
+    """Whether a cancel ends the run."""
     cancels: int = 0
     gets: int = 0
     get_error: ProviderError | None = None
@@ -46,7 +46,7 @@ class FakeAgent:
     events: asyncio.Queue[StreamEvent] = field(default_factory=asyncio.Queue)
 
     def queries(self) -> RemoteRun:
-        """What a GET shows."""
+        """Return the reply to a GET."""
         known = StatusClass.TERMINAL if self.status in TERMINAL else StatusClass.UNKNOWN
         return RemoteRun(
             remote_id=self.remote_id,
@@ -61,11 +61,11 @@ class FakeAgent:
 
 
 class FakeProvider:
-    """Implements the port. `verdicts` are used up first; then every create launches an agent."""
+    """Implements `Provider`. `create` returns the queued `verdicts` first, and then launches an agent for each call."""
 
     def __init__(self, prepare: Callable[[FakeAgent], None] = lambda agent: None) -> None:
         self.prepare = prepare
-        """Called with each new agent before its launch is answered."""
+        """Called with each new agent before `create` returns."""
         self.orders: list[LaunchOrder] = []
         self.agents: dict[str, FakeAgent] = {}
         self.verdicts: deque[Verdict] = deque()
@@ -75,11 +75,11 @@ class FakeProvider:
         self.delete_error: ProviderError | None = None
         self.hold_create = asyncio.Event()
         self.hold_create.set()
-        """Cleared by a test that wants the POST on its way for a while."""
+        """`create` waits for this event; a test clears it to keep a POST pending."""
         self.offline = False
 
-    def launch_unseen(self, order: LaunchOrder) -> FakeAgent:
-        """An agent runs, whatever the caller is told."""
+    def start_agent(self, order: LaunchOrder) -> FakeAgent:
+        """Start an agent without a reply, like a launch whose reply is lost."""
         agent = FakeAgent(f"v1_{len(self.agents) + 1:04d}", order)
         self.agents[agent.remote_id] = agent
         self.prepare(agent)
@@ -105,7 +105,7 @@ class FakeProvider:
         await self.hold_create.wait()
         if self.verdicts:
             return self.verdicts.popleft()
-        agent = self.launch_unseen(order)
+        agent = self.start_agent(order)
         return Launched(remote_id=agent.remote_id, status=agent.status, environment_id=order.environment)
 
     async def get(self, remote_id: str) -> RemoteRun:

@@ -1,7 +1,7 @@
-"""Instants through clock changes, against a second library and against the rule itself, minute by minute.
+"""Scheduled times around daylight-saving changes, compared with croniter and with the rule applied to every minute.
 
-Fixed-hour jobs run once on the day of either change: what the change leaves out runs at the change, what it repeats
-runs in its first turn. Wildcard-hour jobs run in every real hour.
+A schedule with a fixed hour runs once on the day of a change: a time that the change skips runs at the change, a time
+that it repeats runs at its first occurrence. A schedule with a wildcard hour runs in every real hour.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.engine.building import a_task
 
 BERLIN, NEW_YORK, LORD_HOWE, SANTIAGO = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Santiago"
 ZONES = (BERLIN, NEW_YORK, LORD_HOWE, SANTIAGO)
-"""North and south, an hour and half an hour, changes at midnight, at two and at three."""
+"""Both hemispheres, shifts of an hour and of half an hour, changes at midnight, at two and at three."""
 FIRST, LAST = datetime(2026, 1, 1, tzinfo=UTC), datetime(2029, 1, 1, tzinfo=UTC)
 NEAR = timedelta(hours=3)
 SCHEDULES = ("0 3 * * *", "30 2 * * *", "15 1 * * 1-5", "30 0 1,15 * *", "20 */6 * * *", "45 * * * 0")
@@ -40,7 +40,7 @@ def minutes(first: datetime, last: datetime) -> Iterator[datetime]:
 
 
 def changes(zone: str) -> list[datetime]:
-    """The instants at which the clocks of `zone` change, to the minute; found hour by hour."""
+    """Return the minutes at which the UTC offset of `zone` changes."""
     where, found = ZoneInfo(zone), []
     hours = (FIRST + timedelta(hours=number) for number in range(int((LAST - FIRST).total_seconds() // 3600)))
     for hour, following in pairwise(hours):
@@ -50,32 +50,32 @@ def changes(zone: str) -> list[datetime]:
     return found
 
 
-def is_near(instant: datetime, those: Iterable[datetime]) -> bool:
-    return any(abs(instant - other) <= NEAR for other in those)
+def is_near(instant: datetime, others: Iterable[datetime]) -> bool:
+    return any(abs(instant - other) <= NEAR for other in others)
 
 
 @pytest.mark.parametrize("zone", ZONES)
-def test_three_years_agree_with_a_second_library_but_for_the_hours_of_a_change(zone: str) -> None:
-    around = changes(zone)
-    assert len(around) == 6
+def test_three_years_agree_with_croniter_except_around_a_change(zone: str) -> None:
+    changed = changes(zone)
+    assert len(changed) == 6
     for schedule in SCHEDULES:
         theirs = croniter(schedule, FIRST.astimezone(ZoneInfo(zone)), ret_type=datetime)
         expected = {at.astimezone(UTC) for at in takewhile(lambda at: at < LAST, theirs)}
         found = ours(schedule, zone)
-        assert found == sorted(set(found)), "every instant once, and rising"
-        assert not [at for at in expected ^ set(found) if not is_near(at, around)], schedule
+        assert found == sorted(set(found)), "times are unique and in ascending order"
+        assert not [at for at in expected ^ set(found) if not is_near(at, changed)], schedule
 
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("at", [time(0, 30), time(1, 15), time(2, 0), time(2, 30), time(3, 0)])
-def test_a_fixed_hour_runs_once_on_every_day_of_three_years(zone: str, at: time) -> None:
+def test_a_schedule_with_a_fixed_hour_runs_once_a_day_for_three_years(zone: str, at: time) -> None:
     where = ZoneInfo(zone)
-    expected = [once(FIRST.astimezone(where).date() + timedelta(days=day), at, where) for day in range(3 * 365 + 3)]
+    expected = [only_run(FIRST.astimezone(where).date() + timedelta(days=day), at, where) for day in range(3 * 365 + 3)]
     assert ours(f"{at.minute} {at.hour} * * *", zone) == [each for each in expected if FIRST < each < LAST]
 
 
-def once(day: date, at: time, where: ZoneInfo) -> datetime:
-    """The first turn of that wall time; where the change leaves it out, the first minute after the change."""
+def only_run(day: date, at: time, where: ZoneInfo) -> datetime:
+    """Return the first occurrence of this wall time, or the first minute after the change that skips it."""
     wall = datetime.combine(day, at, tzinfo=where)
     instant = wall.astimezone(UTC)
     if instant.astimezone(where).replace(tzinfo=None) == wall.replace(tzinfo=None):
@@ -87,17 +87,17 @@ def once(day: date, at: time, where: ZoneInfo) -> datetime:
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("minute", [0, 20, 30])
-def test_a_wildcard_hour_runs_in_every_real_hour(zone: str, minute: int) -> None:
+def test_a_schedule_with_a_wildcard_hour_runs_in_every_real_hour(zone: str, minute: int) -> None:
     for change in changes(zone):
         window = (change - timedelta(hours=6, minutes=1), change + timedelta(hours=6))
         where = ZoneInfo(zone)
         expected = [at for at in minutes(*window) if at.astimezone(where).minute == minute and at > window[0]]
         assert ours(f"{minute} * * * *", zone, *window) == expected
-        pauses = {later - earlier for earlier, later in pairwise(expected)}
-        assert pauses == {timedelta(hours=1)} or zone == LORD_HOWE
+        gaps = {later - earlier for earlier, later in pairwise(expected)}
+        assert gaps == {timedelta(hours=1)} or zone == LORD_HOWE
 
 
-def test_in_the_second_turn_of_an_hour_nothing_of_the_first_is_due_again() -> None:
+def test_nothing_is_due_again_in_a_repeated_hour() -> None:
     nightly = task("30 2 * * *", BERLIN)
     ran = datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     again = datetime(2026, 10, 25, 1, 15, tzinfo=UTC)
@@ -105,7 +105,7 @@ def test_in_the_second_turn_of_an_hour_nothing_of_the_first_is_due_again() -> No
     assert next_times(nightly, again, 1) == (datetime(2026, 10, 26, 1, 30, tzinfo=UTC),)
 
 
-def test_two_times_that_a_change_leaves_out_are_one_launch() -> None:
+def test_two_times_that_a_change_skips_are_launched_once() -> None:
     before = datetime(2026, 3, 29, 0, 0, tzinfo=UTC)
     found = next_times(task("10,40 2 * * *", BERLIN), before, 2)
     assert found == (datetime(2026, 3, 29, 1, 0, tzinfo=UTC), datetime(2026, 3, 30, 0, 10, tzinfo=UTC))
@@ -113,7 +113,7 @@ def test_two_times_that_a_change_leaves_out_are_one_launch() -> None:
 
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("schedule", ["0 3 * * *", "30 * * * *", "*/20 1-3 * * *"])
-def test_the_latest_instant_is_the_last_of_those_up_to_now(zone: str, schedule: str) -> None:
+def test_the_latest_time_is_the_last_one_that_is_not_in_the_future(zone: str, schedule: str) -> None:
     for change in changes(zone):
         found = ours(schedule, zone, change - timedelta(days=3), change + timedelta(hours=7))
         for now in minutes(change - timedelta(hours=3), change + timedelta(hours=3)):
@@ -121,7 +121,7 @@ def test_the_latest_instant_is_the_last_of_those_up_to_now(zone: str, schedule: 
                 assert latest_time(task(schedule, zone), now) == max(at for at in found if at <= now), now
 
 
-def test_a_change_is_marked_before_it_happens() -> None:
+def test_upcoming_times_mark_the_run_that_a_change_shifts() -> None:
     now = datetime(2026, 10, 22, 12, 0, tzinfo=UTC)
     coming = upcoming_times(task("0 3 * * *", BERLIN), now)
     assert [instant.shifts for instant in coming] == [False, False, True, False, False]

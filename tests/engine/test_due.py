@@ -1,4 +1,4 @@
-"""What is due, by policy: nothing fires by an edit, nothing is missed in silence, nothing floods."""
+"""Which scheduled times are due: edits launch nothing, missed times are logged, and their number is bounded."""
 
 from __future__ import annotations
 
@@ -40,49 +40,51 @@ async def entries(here: EngineHarness) -> list[tuple[str, str]]:
     return [(run.date, str(run.outcome or run.state)) for run in reversed(page.runs)]
 
 
-async def trust(here: EngineHarness, stage: Stage) -> None:
-    for rung in range(1, stage + 1):
-        await here.engine.rollout.move("report", Stage(rung), by=BY, reason="for this test", forced=True)
+async def promote(here: EngineHarness, stage: Stage) -> None:
+    for step in range(1, stage + 1):
+        await here.engine.rollout.move("report", Stage(step), by=BY, reason="for this test", forced=True)
 
 
 @pytest.mark.parametrize(
     ("missed", "launched", "logged"), [(MissedPolicy.SKIP, 1, 4), (MissedPolicy.LATEST, 1, 4), (MissedPolicy.ALL, 5, 0)]
 )
-def test_what_becomes_of_a_gap(missed: MissedPolicy, launched: int, logged: int) -> None:
+def test_missed_times_are_launched_or_logged_according_to_the_policy(
+    missed: MissedPolicy, launched: int, logged: int
+) -> None:
     found = due(replace(HOURLY, missed=missed), ms(NOW - timedelta(hours=5)), NOW)
     assert (len(found.launch), len(found.missed)) == (launched, logged)
     assert list(found.missed + found.launch) == sorted(found.missed + found.launch)
 
 
-def test_latest_catches_up_with_one_and_skip_with_none() -> None:
+def test_latest_launches_one_missed_time_and_skip_none() -> None:
     late = NOW + timedelta(minutes=30)
     reached = ms(NOW - timedelta(hours=5))
     assert due(replace(HOURLY, missed=MissedPolicy.SKIP), reached, late).launch == ()
     assert len(due(replace(HOURLY, missed=MissedPolicy.LATEST), reached, late).launch) == 1
 
 
-def test_a_year_of_minutes_is_bounded_and_counted() -> None:
+def test_a_large_number_of_missed_times_is_bounded_and_the_rest_counted() -> None:
     minutely = a_task(schedule="* * * * *", window="slot")
     found = due(minutely, ms(NOW - timedelta(days=10)), NOW)
     assert len(found.missed) + len(found.launch) == MOST_MISSED
     assert found.untold == 10 * 24 * 60 - MOST_MISSED
 
 
-def test_nothing_is_due_twice() -> None:
+def test_a_time_that_was_reached_is_not_due_again() -> None:
     assert due(HOURLY, ms(NOW), NOW + timedelta(minutes=59)).launch == ()
 
 
-def test_an_edited_schedule_is_another_one() -> None:
+def test_an_edited_schedule_has_another_name() -> None:
     assert schedule_name(HOURLY) != schedule_name(replace(HOURLY, schedule="30 * * * *"))
     assert schedule_name(HOURLY) != schedule_name(replace(HOURLY, time_zone="Asia/Tokyo"))
     assert schedule_name(HOURLY) == schedule_name(replace(HOURLY, prompt="edited"))
 
 
-async def test_a_first_sight_fires_nothing_and_the_next_instant_does(tmp_path: Path) -> None:
+async def test_a_new_schedule_first_launches_at_its_next_time(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await trust(here, Stage.UNATTENDED)
-        await here.looked()
+        await promote(here, Stage.UNATTENDED)
+        await here.next_tick()
         assert await entries(here) == []
         clock.advance(3600)
         await until(lambda: provider.orders)
@@ -92,16 +94,18 @@ async def test_a_first_sight_fires_nothing_and_the_next_instant_does(tmp_path: P
 
         await until(done)
     async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await here.looked()
-        assert len(provider.orders) == 1, "a restart repeats nothing"
+        await here.next_tick()
+        assert len(provider.orders) == 1, "a restart launches nothing again"
 
 
 @pytest.mark.parametrize(("stage", "what"), [(Stage.MANUAL, "refused"), (Stage.SEMI, "proposed")])
-async def test_a_stage_below_unattended_launches_nothing_by_itself(tmp_path: Path, stage: Stage, what: str) -> None:
+async def test_a_stage_below_unattended_launches_nothing_without_a_person(
+    tmp_path: Path, stage: Stage, what: str
+) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await trust(here, stage)
-        await here.looked()
+        await promote(here, stage)
+        await here.next_tick()
         clock.advance(3600)
 
         async def written() -> bool:
@@ -111,11 +115,11 @@ async def test_a_stage_below_unattended_launches_nothing_by_itself(tmp_path: Pat
         assert provider.orders == []
 
 
-async def test_a_proposal_runs_when_approved_and_expires_at_the_next_instant(tmp_path: Path) -> None:
+async def test_a_proposal_runs_when_approved_and_expires_at_the_next_scheduled_time(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await trust(here, Stage.SEMI)
-        await here.looked()
+        await promote(here, Stage.SEMI)
+        await here.next_tick()
         clock.advance(3600)
         await until(lambda: proposals(here))
         (first,) = await proposals(here)
@@ -134,7 +138,7 @@ async def proposals(here: EngineHarness) -> list[Run]:
     return [run for run in await here.store.runs.open_runs() if run.state is State.PROPOSED]
 
 
-async def test_a_failed_key_is_tried_again_as_often_as_allowed_then_costs_the_trust(tmp_path: Path) -> None:
+async def test_a_failed_key_is_retried_up_to_its_limit_and_then_the_task_is_demoted(tmp_path: Path) -> None:
     def fails(agent: FakeAgent) -> None:
         agent.status = "failed"
 
@@ -142,8 +146,8 @@ async def test_a_failed_key_is_tried_again_as_often_as_allowed_then_costs_the_tr
     task = replace(HOURLY, guardrails=guardrails)
     clock, provider = ManualClock(NOW), FakeProvider(fails)
     async with engine_harness(tmp_path, provider, scheduling(task), clock=clock) as here:
-        await trust(here, Stage.UNATTENDED)
-        await here.looked()
+        await promote(here, Stage.UNATTENDED)
+        await here.next_tick()
         clock.advance(3600)
 
         async def outcomes(*wanted: str) -> bool:
@@ -153,30 +157,30 @@ async def test_a_failed_key_is_tried_again_as_often_as_allowed_then_costs_the_tr
         assert (await here.engine.rollout.task("report")).stage is Stage.UNATTENDED
         clock.advance(61)
         await until(lambda: outcomes("failed", "failed"))
-        rung = await here.engine.rollout.task("report")
-        assert rung.stage is Stage.SEMI
-        assert rung.last_demotion is not None
-        assert "failed" in rung.last_demotion.reason
+        rollout = await here.engine.rollout.task("report")
+        assert rollout.stage is Stage.SEMI
+        assert rollout.last_demotion is not None
+        assert "failed" in rollout.last_demotion.reason
         clock.advance(301)
-        await here.looked()
+        await here.next_tick()
         assert len(provider.orders) == 2
 
 
-async def test_an_unconfirmed_run_lowers_the_stage_for_as_long_as_it_lasts(tmp_path: Path) -> None:
+async def test_an_unconfirmed_run_lowers_the_effective_stage_until_it_is_settled(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     provider.verdicts.append(Unknown(why="silence"))
     async with engine_harness(tmp_path, provider, settings(HOURLY), clock=clock) as here:
-        await trust(here, Stage.UNATTENDED)
+        await promote(here, Stage.UNATTENDED)
         run = (await here.launch()).run
         await here.reaches(run.id, State.UNCONFIRMED)
-        rung = await here.engine.rollout.task("report")
-        assert (rung.stage, rung.effective) == (Stage.SEMI, Stage.MANUAL)
+        rollout = await here.engine.rollout.task("report")
+        assert (rollout.stage, rollout.effective) == (Stage.SEMI, Stage.MANUAL)
         await here.engine.operations.settle_not_launched(run.id, by=BY, reason="nothing there")
-        rung = await here.engine.rollout.task("report")
-        assert (rung.stage, rung.effective) == (Stage.SEMI, Stage.SEMI)
+        rollout = await here.engine.rollout.task("report")
+        assert (rollout.stage, rollout.effective) == (Stage.SEMI, Stage.SEMI)
 
 
-async def test_only_one_of_two_processes_schedules_and_the_other_takes_over(tmp_path: Path) -> None:
+async def test_one_of_two_processes_schedules_and_the_other_takes_over(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as first:
 
@@ -185,10 +189,10 @@ async def test_only_one_of_two_processes_schedules_and_the_other_takes_over(tmp_
             return found.id if found else None
 
         await until(scheduler)
-        one = await scheduler()
+        before = await scheduler()
         async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as second:
-            await second.looked()
-            assert await scheduler() == one
+            await second.next_tick()
+            assert await scheduler() == before
             await first.engine.hand_over()
 
             async def moved() -> bool:
@@ -198,13 +202,13 @@ async def test_only_one_of_two_processes_schedules_and_the_other_takes_over(tmp_
             await until(moved)
 
 
-async def test_what_waits_for_a_person_is_shown_first(tmp_path: Path) -> None:
+async def test_proposals_are_listed_before_running_runs(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider()
     task = replace(HOURLY, name="due", target="due")
     use = replace(settings(a_task(max_ms=86_400_000), task, kind=ProcessKind.SERVE), schedules=True)
     async with engine_harness(tmp_path, provider, use, clock=clock) as here:
         await here.engine.rollout.move("due", Stage.SEMI, by=BY, reason="for this test", forced=True)
-        await here.looked()
+        await here.next_tick()
         await here.reaches((await here.launch()).run.id, State.RUNNING)
         clock.advance(3600)
         await until(lambda: proposals(here))

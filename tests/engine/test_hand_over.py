@@ -1,4 +1,4 @@
-"""A process that hands over sends nothing any more once its lock is free, and never in the name of its successor."""
+"""A process that hands over sends nothing after it releases its lock, and never under the fence of its successor."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ from tests.store.harness import open_harness
 from tests.waiting import until
 
 NEXT_OWNER = "b" * 32
-BRIEF = replace(QUICK, handover_s=0.05)
+SHORT_HANDOVER = replace(QUICK, handover_s=0.05)
 
 
 def done(agent: FakeAgent) -> None:
     agent.status, agent.usage = "completed", Usage(total=1_000)
 
 
-async def test_a_launch_that_does_not_come_back_in_time_is_dropped_and_found_unconfirmed(tmp_path: Path) -> None:
+async def test_a_launch_without_a_reply_at_hand_over_is_cancelled_and_becomes_unconfirmed(tmp_path: Path) -> None:
     provider = FakeProvider(done)
     provider.hold_create.clear()
-    async with engine_harness(tmp_path, provider, timings=BRIEF) as first:
+    async with engine_harness(tmp_path, provider, timings=SHORT_HANDOVER) as first:
         run_id = (await first.launch()).run.id
         await until(lambda: provider.orders)
         assert await first.engine.hand_over() == 1
         provider.hold_create.set()
         await asyncio.sleep(0)
-        assert not provider.agents, "the POST was dropped before the lock was free"
+        assert not provider.agents, "the POST is cancelled before the lock is released"
         assert (await first.run(run_id)).state is State.SENDING
     async with engine_harness(tmp_path, provider) as second:
         await second.reaches(run_id, State.UNCONFIRMED)
     assert len(provider.orders) == 1
 
 
-async def test_a_launch_that_waits_for_its_next_try_is_left_to_the_successor(tmp_path: Path) -> None:
+async def test_a_launch_that_waits_for_a_retry_is_continued_by_the_successor(tmp_path: Path) -> None:
     provider = FakeProvider(done)
     provider.verdicts.append(RateLimited(why="429", retry_after_s=30.0))
-    async with engine_harness(tmp_path, provider, timings=BRIEF) as first:
+    async with engine_harness(tmp_path, provider, timings=SHORT_HANDOVER) as first:
         run_id = (await first.launch()).run.id
         await until(lambda: provider.orders)
         await first.reaches(run_id, State.CLAIMED)
@@ -56,8 +56,8 @@ async def test_a_launch_that_waits_for_its_next_try_is_left_to_the_successor(tmp
     assert len(provider.orders) == 2
 
 
-async def test_a_sender_that_was_robbed_while_it_waited_does_not_send(tmp_path: Path) -> None:
-    """Somebody took its lock file away: the successor has the next fence, and only he may use it."""
+async def test_a_launcher_that_lost_ownership_while_it_waited_does_not_send(tmp_path: Path) -> None:
+    """The lock file was removed: the successor has the next fence, and only the successor may send."""
     harness = await open_harness(tmp_path / "state", ManualClock())
     provider = FakeProvider(done)
     provider.verdicts.append(NotSent(why="refused"))
@@ -71,25 +71,25 @@ async def test_a_sender_that_was_robbed_while_it_waited_does_not_send(tmp_path: 
         owner=run.owner or "",
         timings=replace(QUICK, not_sent_waits_s=(1.0, 1.0)),
     )
-    sending = asyncio.create_task(Launcher(context, run).launch())
+    launching = asyncio.create_task(Launcher(context, run).launch())
     await until(lambda: provider.orders)
 
-    async def rob() -> bool:
+    async def taken_over() -> bool:
         row = await harness.run(run)
         return (
             row.state is State.CLAIMED
             and await harness.store.runs.take_over(row, owner=NEXT_OWNER, now=harness.clock.now()) is not None
         )
 
-    await until(rob, within=5)
+    await until(taken_over, within=5)
     with pytest.raises(OwnershipLost):
-        await sending
+        await launching
     assert len(provider.orders) == 1
     await harness.store.close()
 
 
 async def test_a_process_whose_lock_file_was_removed_launches_nothing(tmp_path: Path) -> None:
-    """All others take it for dead, and may have ruled on its run: it ends what was never sent."""
+    """Other processes consider it dead and may settle its run, so it ends the run as not sent."""
     provider = FakeProvider(done)
     async with engine_harness(tmp_path, provider) as here:
         (lock,) = (tmp_path / "owners").iterdir()

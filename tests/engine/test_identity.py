@@ -1,4 +1,4 @@
-"""The name recorded with an action comes from the user id; the environment can add to it and never replace it."""
+"""The user name recorded with an action comes from the user id; the environment can add to it but not replace it."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def test_the_user_id_decides_the_name(environment: dict[str, str], monkeypatch: 
     assert acting_user(environment, has_terminal=False) == f"{NAME} tty=no"
 
 
-def test_sudo_adds_the_name_of_the_caller() -> None:
+def test_sudo_adds_the_sanitized_name_of_the_caller() -> None:
     assert acting_user({"SUDO_USER": "alice\x1b[31m"}, has_terminal=True) == f"{NAME} (sudo by alice␛[31m) tty=yes"
 
 
-def test_a_user_id_without_an_entry_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_id_without_a_passwd_entry_is_recorded_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4_123_456)
     assert acting_user({}, has_terminal=False) == "4123456 tty=no"

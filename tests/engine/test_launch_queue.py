@@ -1,4 +1,4 @@
-"""A bounded number of launches is sent at once; the others wait visibly, and none is forgotten."""
+"""A bounded number of launches is sent at once; the others wait in a queue that is shown, and none is lost."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ NAMES = tuple(f"task-{number}" for number in range(6))
 
 
 class SlowProvider(FakeProvider):
-    """Answers no launch before `go_on` is set, and counts those that are under way."""
+    """Answers launches only after `release` is set, and counts the pending ones."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.go_on = asyncio.Event()
-        self.under_way = self.most = 0
+        self.release = asyncio.Event()
+        self.pending = self.max_pending = 0
 
     async def create(self, order: LaunchOrder) -> Verdict:
-        self.under_way += 1
-        self.most = max(self.most, self.under_way)
-        await self.go_on.wait()
-        self.under_way -= 1
+        self.pending += 1
+        self.max_pending = max(self.max_pending, self.pending)
+        await self.release.wait()
+        self.pending -= 1
         return await super().create(order)
 
 
-async def test_launches_beyond_the_bound_wait_in_order_and_all_are_sent_whatever_that_takes(tmp_path: Path) -> None:
+async def test_launches_beyond_the_bound_wait_in_order_and_all_are_sent_in_the_end(tmp_path: Path) -> None:
     provider, clock = SlowProvider(), ManualClock()
     use = settings(*(a_task(name, max_ms=3_600_000) for name in NAMES), caps=UNLIMITED)
     timings = replace(QUICK, launches_at_once=2)
     async with engine_harness(tmp_path, provider, use, clock=clock, timings=timings) as here:
         runs = [(await here.launch(name)).run for name in NAMES]
-        await until(lambda: provider.under_way == 2)
+        await until(lambda: provider.pending == 2)
         queued = (await here.engine.queries.snapshot()).queued
-        assert dict(queued) == {run.id: before for before, run in enumerate(runs[2:])}
-        # Longer than the window of a claim, which counts only while a run could have been sent.
+        assert dict(queued) == {run.id: position for position, run in enumerate(runs[2:])}
+        # Longer than the window of a claim, which does not run while the launch is queued.
         clock.advance(120)
-        provider.go_on.set()
+        provider.release.set()
         for run in runs:
             await here.reaches(run.id, State.RUNNING)
-        assert provider.most == 2
+        assert provider.max_pending == 2
         assert not (await here.engine.queries.snapshot()).queued
 
 
-async def test_a_stop_of_a_queued_run_ends_it_unsent_without_waiting_for_its_turn(tmp_path: Path) -> None:
+async def test_a_stop_ends_a_queued_run_at_once_without_sending_it(tmp_path: Path) -> None:
     provider, use = SlowProvider(), settings(*(a_task(name) for name in NAMES), caps=UNLIMITED)
     async with engine_harness(tmp_path, provider, use, timings=replace(QUICK, launches_at_once=1)) as here:
         first, second = [(await here.launch(name)).run for name in NAMES[:2]]
-        await until(lambda: provider.under_way == 1)
+        await until(lambda: provider.pending == 1)
         await here.engine.operations.stop(second.id, by=BY)
         ended = await here.engine.wait(second.id)
         assert ended.outcome is Outcome.CANCELLED
-        provider.go_on.set()
+        provider.release.set()
         await here.reaches(first.id, State.RUNNING)
         assert len(provider.agents) == 1
 
@@ -74,13 +74,13 @@ async def _hold(queue: LaunchQueue, run_id: str, entered: list[str], leave: asyn
         await leave.wait()
 
 
-async def test_a_place_is_not_lost_with_a_launch_that_is_cancelled_while_it_waits() -> None:
+async def test_cancelling_a_queued_launch_does_not_leak_its_slot() -> None:
     queue, leave, entered = LaunchQueue(1), asyncio.Event(), list[str]()
     holds = [asyncio.create_task(_hold(queue, name, entered, leave)) for name in ("a", "b", "c", "d")]
     await until(lambda: len(queue.positions) == 3)
     holds[1].cancel()
     leave.set()
-    # The place of the first is given to the third while that is being cancelled.
+    # The slot of the first is passed to the third while the third is being cancelled.
     await holds[0]
     holds[2].cancel()
     await asyncio.gather(*holds, return_exceptions=True)
@@ -89,7 +89,7 @@ async def test_a_place_is_not_lost_with_a_launch_that_is_cancelled_while_it_wait
         assert not queue.positions
 
 
-async def test_after_a_hand_over_has_begun_nothing_gets_a_turn() -> None:
+async def test_a_closed_queue_gives_nobody_a_slot() -> None:
     queue, leave, entered = LaunchQueue(1), asyncio.Event(), list[str]()
     holds = [asyncio.create_task(_hold(queue, name, entered, leave)) for name in ("a", "b")]
     await until(lambda: len(queue.positions) == 1)

@@ -1,4 +1,4 @@
-"""One run from its claim to its books: what is asked of the provider, what the store and the log hold afterwards."""
+"""One run from its claim to its settlement: the calls to the provider, and the contents of the store and the log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def finished(agent: FakeAgent) -> None:
     agent.status, agent.usage, agent.result = "completed", FULL, "All quiet."
 
 
-async def test_a_run_that_ends_ok(tmp_path: Path) -> None:
+async def test_a_run_that_ends_ok_stores_result_usage_and_cost(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     async with engine_harness(tmp_path, provider) as here:
         answer = await here.launch()
@@ -29,14 +29,14 @@ async def test_a_run_that_ends_ok(tmp_path: Path) -> None:
         run = await here.engine.wait(answer.run.id)
         assert (run.state, run.outcome, run.result) == (State.ENDED, Outcome.OK, "All quiet.")
         assert run.usage == FULL
-        assert run.used == 750, "7,000 tokens and 5,000 cached ones at a tenth, of 10,000 a unit"
+        assert run.used == 750, "7,000 tokens plus 5,000 cached ones at a tenth, at 10,000 tokens per unit"
         assert run.cost_micro == PRICE.cost(FULL)
         assert here.statuses() == ["launched", "ok"]
         ended = here.log()[1]
         assert (ended.key, ended.units, ended.fields["task"], ended.fields["run"]) == (run.key, 750, "report", run.id)
 
 
-async def test_the_token_limit_the_labels_and_the_own_sandbox_are_on_the_one_order(tmp_path: Path) -> None:
+async def test_the_launch_order_has_the_token_limit_the_labels_and_a_new_sandbox(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
@@ -46,7 +46,7 @@ async def test_the_token_limit_the_labels_and_the_own_sandbox_are_on_the_one_ord
     assert order.labels == {"nightdesk-key": run.key, "nightdesk-run": run.id, "nightdesk-attempt": "1"}
 
 
-async def test_the_intent_is_stored_before_the_post_and_the_id_in_the_journal_after(tmp_path: Path) -> None:
+async def test_the_intent_is_stored_before_the_post_and_the_remote_id_journaled_after_it(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.hold_create.clear()
     async with engine_harness(tmp_path, provider) as here:
@@ -61,7 +61,7 @@ async def test_the_intent_is_stored_before_the_post_and_the_id_in_the_journal_af
         assert run_id in (tmp_path / "launch.journal").read_text()
 
 
-async def test_the_same_key_is_done_or_running_and_never_launched_twice(tmp_path: Path) -> None:
+async def test_a_key_that_is_running_or_done_is_not_launched_again(tmp_path: Path) -> None:
     provider = FakeProvider()
     async with engine_harness(tmp_path, provider) as here:
         first = await here.launch()
@@ -78,7 +78,7 @@ async def test_the_same_key_is_done_or_running_and_never_launched_twice(tmp_path
         assert [line.fields["reason"] for line in here.log() if line.status == "skipped"] == ["running", "done"]
 
 
-async def test_an_edited_task_does_not_take_the_key_of_a_run(tmp_path: Path) -> None:
+async def test_an_edited_task_does_not_launch_the_same_key_without_a_rerun(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     async with engine_harness(tmp_path, provider) as here:
         await here.engine.wait((await here.launch()).run.id)
@@ -93,7 +93,7 @@ async def test_an_edited_task_does_not_take_the_key_of_a_run(tmp_path: Path) -> 
     assert len(provider.orders) == 2
 
 
-async def test_what_provably_was_not_sent_is_tried_three_times(tmp_path: Path) -> None:
+async def test_a_launch_that_was_provably_not_sent_is_tried_three_times(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.verdicts.extend([NotSent(why="refused")] * 2)
     async with engine_harness(tmp_path, provider) as here:
@@ -101,7 +101,7 @@ async def test_what_provably_was_not_sent_is_tried_three_times(tmp_path: Path) -
         assert (run.outcome, len(provider.orders)) == (Outcome.OK, 3)
 
 
-async def test_not_sent_in_the_end_frees_key_and_hold(tmp_path: Path) -> None:
+async def test_a_launch_that_is_never_sent_releases_key_and_hold(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.verdicts.extend([NotSent(why="refused")] * 3)
     async with engine_harness(tmp_path, provider) as here:
@@ -112,7 +112,7 @@ async def test_not_sent_in_the_end_frees_key_and_hold(tmp_path: Path) -> None:
         assert (await here.launch()).kind is LaunchKind.LAUNCHED
 
 
-async def test_a_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: Path) -> None:
+async def test_a_short_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.verdicts.append(RateLimited(why="429", retry_after_s=0.01))
     async with engine_harness(tmp_path, provider) as here:
@@ -123,7 +123,7 @@ async def test_a_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: Path) 
     assert len(provider.orders) == 3
 
 
-async def test_a_rejected_launch_ends_with_the_reason_and_gives_the_hold_back(tmp_path: Path) -> None:
+async def test_a_rejected_launch_records_the_reason_and_releases_the_hold(tmp_path: Path) -> None:
     provider = FakeProvider()
     provider.verdicts.append(Rejected(why="parameter_unknown", http_status=400))
     async with engine_harness(tmp_path, provider) as here:
@@ -133,7 +133,7 @@ async def test_a_rejected_launch_ends_with_the_reason_and_gives_the_hold_back(tm
         assert all(s.held == 0 and s.spent == 0 for s in (await here.engine.queries.snapshot()).cap_usages)
 
 
-async def test_a_service_without_sandboxes_launches_with_a_remote_one(tmp_path: Path) -> None:
+async def test_a_service_without_sandboxes_launches_in_the_remote_environment(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
     provider.sandbox_errors.append(Unsupported("501"))
     async with engine_harness(tmp_path, provider) as here:
@@ -154,11 +154,11 @@ async def test_live_steps_and_usage_come_from_the_stream(tmp_path: Path) -> None
         agent.events.put_nowait(StreamEvent(step=Step(index=0, kind="code_execution_call", text="ls")))
         agent.events.put_nowait(StreamEvent(usage=Usage(total=10_000)))
 
-        async def seen() -> bool:
+        async def stored() -> bool:
             detail = await here.engine.queries.detail(run_id)
             return detail is not None and detail.run.used == 1000 and len(detail.steps) == 1
 
-        await until(seen)
+        await until(stored)
         assert (await here.run(run_id)).last_step == "code_execution_call: ls"
 
 
@@ -173,7 +173,9 @@ async def test_live_steps_and_usage_come_from_the_stream(tmp_path: Path) -> None
         ("cancelled", Usage(total=10), Outcome.CANCELLED),
     ],
 )
-async def test_endings(tmp_path: Path, status: str, usage: Usage, outcome: Outcome) -> None:
+async def test_the_outcome_follows_from_remote_status_and_usage(
+    tmp_path: Path, status: str, usage: Usage, outcome: Outcome
+) -> None:
     def ends(agent: FakeAgent) -> None:
         agent.status, agent.usage = status, usage
 
@@ -182,7 +184,7 @@ async def test_endings(tmp_path: Path, status: str, usage: Usage, outcome: Outco
         assert run.outcome is outcome
 
 
-async def test_usage_that_never_comes_is_booked_at_the_hold_and_says_so(tmp_path: Path) -> None:
+async def test_unknown_usage_is_booked_at_the_hold_and_noted(tmp_path: Path) -> None:
     def ends(agent: FakeAgent) -> None:
         agent.status = "completed"
 
@@ -192,11 +194,11 @@ async def test_usage_that_never_comes_is_booked_at_the_hold_and_says_so(tmp_path
         assert "booked at the hold" in run.note
 
 
-async def test_a_run_that_waits_for_input_is_cancelled_and_failed(tmp_path: Path) -> None:
-    def waits(agent: FakeAgent) -> None:
+async def test_a_run_that_waits_for_input_is_cancelled_and_fails(tmp_path: Path) -> None:
+    def parks(agent: FakeAgent) -> None:
         agent.status, agent.usage = "requires_action", Usage(total=10)
 
-    provider = FakeProvider(waits)
+    provider = FakeProvider(parks)
     async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
         assert run.outcome is Outcome.FAILED
@@ -204,11 +206,11 @@ async def test_a_run_that_waits_for_input_is_cancelled_and_failed(tmp_path: Path
         assert provider.agents["v1_0001"].cancels > 0
 
 
-async def test_a_parked_status_ends_nothing_before_the_provider_shows_an_end(tmp_path: Path) -> None:
-    def waits(agent: FakeAgent) -> None:
+async def test_a_parked_run_ends_only_when_the_provider_reports_an_end(tmp_path: Path) -> None:
+    def parks(agent: FakeAgent) -> None:
         agent.status, agent.obeys, agent.usage = "requires_action", False, Usage(total=10)
 
-    provider = FakeProvider(waits)
+    provider = FakeProvider(parks)
     async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
         await until(lambda: provider.agents and provider.agents["v1_0001"].cancels >= 3)
@@ -216,13 +218,13 @@ async def test_a_parked_status_ends_nothing_before_the_provider_shows_an_end(tmp
         await here.engine.operations.stop(run_id, by=BY)
         cancels = provider.agents["v1_0001"].cancels
         await until(lambda: provider.agents["v1_0001"].cancels >= cancels + 3)
-        assert (await here.run(run_id)).state is State.STOPPING, "parked after a stop is still stopping"
+        assert (await here.run(run_id)).state is State.STOPPING, "a parked run that was stopped is still stopping"
         provider.agents["v1_0001"].status = "cancelled"
         assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
 
 
 class FlappingProvider(FakeProvider):
-    """Shows a run as parked and as live in turn."""
+    """Reports a run alternately as parked and as live."""
 
     polls = 0
 
@@ -233,7 +235,7 @@ class FlappingProvider(FakeProvider):
         return await super().get(remote_id)
 
 
-async def test_a_status_that_flaps_between_parked_and_live_cancels_nothing(tmp_path: Path) -> None:
+async def test_a_status_that_alternates_between_parked_and_live_cancels_nothing(tmp_path: Path) -> None:
     provider = FlappingProvider()
     async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
@@ -242,7 +244,7 @@ async def test_a_status_that_flaps_between_parked_and_live_cancels_nothing(tmp_p
         assert (await here.run(run_id)).state is State.RUNNING
 
 
-async def test_an_unknown_status_is_shown_raw_and_followed(tmp_path: Path) -> None:
+async def test_an_unknown_status_is_stored_as_received_and_the_run_continues(tmp_path: Path) -> None:
     def odd(agent: FakeAgent) -> None:
         agent.status = "dreaming\x1b[2J"
 
@@ -256,7 +258,7 @@ async def test_an_unknown_status_is_shown_raw_and_followed(tmp_path: Path) -> No
         assert (await here.run(run_id)).state is State.RUNNING
 
 
-async def test_cached_tokens_told_at_the_end_lower_what_is_booked(tmp_path: Path) -> None:
+async def test_cached_tokens_reported_at_the_end_lower_the_booked_usage(tmp_path: Path) -> None:
     provider = FakeProvider()
     async with engine_harness(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id

@@ -1,4 +1,4 @@
-"""A kernel lock tells who is alive: freed by death, kept by a stopped process, not inherited by children."""
+"""A kernel lock shows which owner is alive: released when the process dies, kept while it is stopped, not inherited."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def start_holder(folder: Path, *more: str) -> tuple[subprocess.Popen[str], str]:
     return holder, holder.stdout.readline().strip()
 
 
-def end(holder: subprocess.Popen[str]) -> None:
+def kill(holder: subprocess.Popen[str]) -> None:
     holder.kill()
     holder.communicate()
 
 
-def test_a_lock_lives_as_long_as_it_is_held(tmp_path: Path) -> None:
+def test_an_owner_is_alive_while_its_lock_is_held(tmp_path: Path) -> None:
     lock = OwnerLock(tmp_path / "owners")
     assert is_alive(tmp_path / "owners", lock.id)
     assert (tmp_path / "owners" / f"{lock.id}.lock").stat().st_mode & 0o777 == 0o600
@@ -48,22 +48,22 @@ def test_a_lock_lives_as_long_as_it_is_held(tmp_path: Path) -> None:
     lock.release()
 
 
-async def test_death_frees_it_and_a_stop_does_not(tmp_path: Path) -> None:
+async def test_a_killed_process_releases_the_lock_and_a_stopped_one_does_not(tmp_path: Path) -> None:
     holder, owner = start_holder(tmp_path)
     assert is_alive(tmp_path, owner)
     holder.send_signal(signal.SIGSTOP)
     assert is_alive(tmp_path, owner)
-    end(holder)
+    kill(holder)
     await until(lambda: not is_alive(tmp_path, owner))
 
 
-async def test_a_child_of_the_holder_does_not_keep_it(tmp_path: Path) -> None:
+async def test_a_child_process_does_not_keep_the_lock(tmp_path: Path) -> None:
     holder, owner = start_holder(tmp_path, "with a child")
-    end(holder)
+    kill(holder)
     await until(lambda: not is_alive(tmp_path, owner))
 
 
-def test_only_one_taker_at_a_time(tmp_path: Path) -> None:
+def test_only_one_process_at_a_time_can_take_over_a_dead_owner(tmp_path: Path) -> None:
     lock = OwnerLock(tmp_path)
     path = tmp_path / f"{lock.id}.lock"
     os.link(path, tmp_path / "kept")
@@ -76,17 +76,17 @@ def test_only_one_taker_at_a_time(tmp_path: Path) -> None:
         assert gone
 
 
-def test_an_owner_id_names_no_other_file(tmp_path: Path) -> None:
+def test_an_owner_id_with_a_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not an owner id"):
         is_alive(tmp_path, "../../etc/passwd")
 
 
-def test_a_lock_whose_file_was_removed_is_held_no_more(tmp_path: Path) -> None:
+def test_a_lock_whose_file_was_removed_is_not_held(tmp_path: Path) -> None:
     lock = OwnerLock(tmp_path / "owners")
     assert lock.is_held()
     lock_path(tmp_path / "owners", lock.id).unlink()
     assert not lock.is_held()
     lock_path(tmp_path / "owners", lock.id).touch()
-    assert not lock.is_held(), "another file under its name is not the lock"
+    assert not lock.is_held(), "another file with the same name is not the lock"
     lock.release()
     assert not lock.is_held()

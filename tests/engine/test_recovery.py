@@ -1,4 +1,4 @@
-"""The recovery table, row by row: no state of a dead owner's run is left without an answer."""
+"""The recovery table, row by row: each state of a run whose owner died has one recovery action."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("state", "id_in_journal", "window_open", "act"), ROWS)
-def test_the_table(state: State, id_in_journal: bool, window_open: bool, act: RecoveryAction) -> None:
-    assert recovery_action(state, id_in_journal=id_in_journal, window_open=window_open) is act
+@pytest.mark.parametrize(("state", "id_in_journal", "window_open", "action"), ROWS)
+def test_each_row_of_the_table(state: State, id_in_journal: bool, window_open: bool, action: RecoveryAction) -> None:
+    assert recovery_action(state, id_in_journal=id_in_journal, window_open=window_open) is action
 
 
-def test_no_state_is_missing() -> None:
+def test_the_table_has_all_states() -> None:
     assert {row[0] for row in ROWS} == set(State)
 
 
 @pytest.mark.parametrize("window_open", [True, False])
-def test_a_launch_that_may_have_left_is_never_sent_again(window_open: bool) -> None:
+def test_a_launch_that_may_have_been_sent_is_not_sent_again(window_open: bool) -> None:
     assert recovery_action(State.SENDING, id_in_journal=False, window_open=window_open) is not RecoveryAction.CONTINUE

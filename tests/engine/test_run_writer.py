@@ -1,4 +1,4 @@
-"""A guard that was robbed learns it from whichever write comes first, and never writes under its successor's fence."""
+"""A writer that lost ownership detects it at its next write, and never writes under the fence of its successor."""
 
 from __future__ import annotations
 
@@ -41,19 +41,21 @@ def writer_of(harness: StoreHarness, run: Run, folder: Path, *unstored: Unstored
 
 
 def unstored(store: StoreChange, **changes: object) -> UnstoredChange:
-    """Something that happened and makes of the run what `changes` say."""
+    """Return a change that is not stored yet and sets the fields of the run to `changes`."""
     return UnstoredChange(store=store, is_stored=lambda row: False, project=lambda run: replace(run, **changes))  # type: ignore[arg-type]  # any field of a run
 
 
-async def robbed(harness: StoreHarness, run: Run) -> None:
+async def take_over(harness: StoreHarness, run: Run) -> None:
     assert await harness.store.runs.take_over(run, owner=NEXT_OWNER, now=harness.now) is not None
 
 
-async def test_a_stop_that_is_stored_for_a_successor_is_no_row_of_ours(harness: StoreHarness, tmp_path: Path) -> None:
-    """`request_stop` is open to any process and gives back the row as it is: with the fence of another."""
+async def test_a_stop_that_is_stored_after_a_take_over_does_not_update_the_run_of_the_writer(
+    harness: StoreHarness, tmp_path: Path
+) -> None:
+    """Any process can call `request_stop`, which returns the current row, here with the fence of the successor."""
     run = await harness.running()
     writer = writer_of(harness, run, tmp_path)
-    await robbed(harness, run)
+    await take_over(harness, run)
     writer.request_stop(StopReason.TIMEOUT, by="nightdesk")
     await writer.wait_stored(5)
     with pytest.raises(OwnershipLost):
@@ -61,37 +63,37 @@ async def test_a_stop_that_is_stored_for_a_successor_is_no_row_of_ours(harness: 
     assert writer.run.fence == run.fence
 
 
-async def test_a_try_to_cancel_that_is_stored_for_a_successor_is_no_row_of_ours(
+async def test_a_cancel_attempt_after_a_take_over_does_not_update_the_run_of_the_writer(
     harness: StoreHarness, tmp_path: Path
 ) -> None:
     run = await harness.stopping()
     writer = writer_of(harness, run, tmp_path)
-    await robbed(harness, run)
+    await take_over(harness, run)
     with pytest.raises(OwnershipLost):
         await writer.write(lambda r: harness.store.runs.record_stop_try(r, answer="200", trouble="", now=harness.now))
     assert writer.run.fence == run.fence
 
 
-async def test_what_could_not_be_stored_is_not_stored_for_a_successor(harness: StoreHarness, tmp_path: Path) -> None:
+async def test_a_pending_change_is_not_stored_after_a_take_over(harness: StoreHarness, tmp_path: Path) -> None:
     run = await harness.running()
 
     async def stop(row: Run) -> Run:
         return await harness.store.runs.request_stop(row.id, reason=StopReason.TIMEOUT, by="nightdesk", now=harness.now)
 
     writer = writer_of(harness, run, tmp_path, unstored(stop, state=State.STOPPING))
-    await robbed(harness, run)
+    await take_over(harness, run)
     with pytest.raises(OwnershipLost):
         await writer.write(lambda r: harness.store.runs.record_alarm(r, harness.now))
     assert (await harness.run(run)).state is State.RUNNING
 
 
-async def test_what_is_owed_is_stored_once_though_the_next_write_fails(tmp_path: Path) -> None:
-    """First the launch, then the stop: the store takes one write and fails again."""
-    works = [True, True]
+async def test_pending_changes_are_stored_once_although_a_later_write_fails(tmp_path: Path) -> None:
+    """The launch is stored first, then the stop; the store accepts one write and then fails."""
+    succeeds = [True, True]
     connection = memory_connection()
 
     async def between(what: str) -> None:
-        if what.startswith("before write") and not (works.pop(0) if works else True):
+        if what.startswith("before write") and not (succeeds.pop(0) if succeeds else True):
             raise StoreBusy("the state store is busy")
 
     harness = StoreHarness(sync_store(tmp_path, connection, between), ManualClock())
@@ -101,11 +103,11 @@ async def test_what_is_owed_is_stored_once_though_the_next_write_fails(tmp_path:
         return await harness.launch(row)
 
     writer = writer_of(harness, run, tmp_path, unstored(launch, state=State.RUNNING))
-    works += [False]
+    succeeds += [False]
     writer.request_stop(StopReason.TIMEOUT, by="nightdesk")
     await writer.wait_stored(5)
-    assert writer.run.state is State.STOPPING, "it is stopped, stored or not"
-    works += [True, False]
+    assert writer.run.state is State.STOPPING, "the run is stopping although the stop is not stored yet"
+    succeeds += [True, False]
     assert not await writer.write(lambda row: harness.store.runs.record_alarm(row, harness.now))
     assert (await harness.run(run)).state is State.RUNNING
     assert await writer.write(lambda row: harness.store.runs.record_alarm(row, harness.now))

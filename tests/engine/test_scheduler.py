@@ -1,4 +1,4 @@
-"""The scheduler through edits, wrong clocks, repeated hours and second schedulers: nothing fires that was not due."""
+"""The scheduler with edited tasks, wrong clocks, repeated hours and a second scheduler launches only what is due."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from console.store.history import HistoryFilter
 from tests.clock import ManualClock
 from tests.engine.building import BY, EngineHarness, a_task, engine_harness
 from tests.engine.fake_provider import FakeProvider
-from tests.engine.test_due import HOURLY, NOW, ends_ok, entries, scheduling, trust
+from tests.engine.test_due import HOURLY, NOW, ends_ok, entries, promote, scheduling
 from tests.waiting import until
 
 OTHER = replace(HOURLY, schedule="30 * * * *")
-CATCHING_UP = (MissedPolicy.LATEST, MissedPolicy.ALL)
+CATCH_UP_POLICIES = (MissedPolicy.LATEST, MissedPolicy.ALL)
 
 
-async def shift(folder: Path, provider: FakeProvider, clock: ManualClock, *tasks: Task) -> list[tuple[str, str]]:
-    """A scheduler with these tasks comes, looks, and goes; what stands in the history then, skips left out."""
+async def schedule_once(
+    folder: Path, provider: FakeProvider, clock: ManualClock, *tasks: Task
+) -> list[tuple[str, str]]:
+    """Run a scheduler with these tasks for one tick, and return the history."""
     use = replace(scheduling(HOURLY), tasks=tasks)
     async with engine_harness(folder, provider, use, clock=clock) as here:
 
@@ -34,7 +36,7 @@ async def shift(folder: Path, provider: FakeProvider, clock: ManualClock, *tasks
 
         await until(scheduler)
         clock.advance(1)
-        await here.looked()
+        await here.next_tick()
         await until(lambda: is_quiet(here))
         return await entries(here)
 
@@ -43,63 +45,67 @@ async def is_quiet(here: EngineHarness) -> bool:
     return all(run.state is State.PROPOSED for run in await here.store.runs.open_runs())
 
 
-async def trusted(folder: Path, provider: FakeProvider, clock: ManualClock) -> None:
+async def make_unattended(folder: Path, provider: FakeProvider, clock: ManualClock) -> None:
     async with engine_harness(folder, provider, replace(scheduling(HOURLY), schedules=False), clock=clock) as here:
-        await trust(here, Stage.UNATTENDED)
+        await promote(here, Stage.UNATTENDED)
 
 
-@pytest.mark.parametrize("missed", CATCHING_UP)
-async def test_a_schedule_that_comes_back_begins_anew(tmp_path: Path, missed: MissedPolicy) -> None:
+@pytest.mark.parametrize("missed", CATCH_UP_POLICIES)
+async def test_a_schedule_that_is_restored_does_not_catch_up(tmp_path: Path, missed: MissedPolicy) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
-    one, other = replace(HOURLY, missed=missed), replace(OTHER, missed=missed)
-    await trusted(tmp_path, provider, clock)
-    await shift(tmp_path, provider, clock, one)
-    await shift(tmp_path, provider, clock, other)
+    first, other = replace(HOURLY, missed=missed), replace(OTHER, missed=missed)
+    await make_unattended(tmp_path, provider, clock)
+    await schedule_once(tmp_path, provider, clock, first)
+    await schedule_once(tmp_path, provider, clock, other)
     clock.advance(5 * 3600)
-    caught_up = await shift(tmp_path, provider, clock, other)
+    caught_up = await schedule_once(tmp_path, provider, clock, other)
     assert caught_up
-    assert await shift(tmp_path, provider, clock, one) == caught_up, "the five hours belonged to the other schedule"
+    assert await schedule_once(tmp_path, provider, clock, first) == caught_up, (
+        "the other schedule was in force during the five hours"
+    )
 
 
-@pytest.mark.parametrize("missed", CATCHING_UP)
-async def test_a_task_that_was_taken_out_and_put_back_does_not_catch_up(tmp_path: Path, missed: MissedPolicy) -> None:
+@pytest.mark.parametrize("missed", CATCH_UP_POLICIES)
+async def test_a_task_that_was_removed_and_restored_does_not_catch_up(tmp_path: Path, missed: MissedPolicy) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     task = replace(HOURLY, missed=missed)
-    await trusted(tmp_path, provider, clock)
-    await shift(tmp_path, provider, clock, task)
-    await shift(tmp_path, provider, clock, a_task("other"))
+    await make_unattended(tmp_path, provider, clock)
+    await schedule_once(tmp_path, provider, clock, task)
+    await schedule_once(tmp_path, provider, clock, a_task("other"))
     clock.advance(5 * 3600)
-    assert await shift(tmp_path, provider, clock, task) == []
+    assert await schedule_once(tmp_path, provider, clock, task) == []
 
 
 @pytest.mark.parametrize(
-    ("missed", "launched", "told"), [(MissedPolicy.SKIP, 0, 5), (MissedPolicy.LATEST, 1, 4), (MissedPolicy.ALL, 5, 0)]
+    ("missed", "launched", "logged"), [(MissedPolicy.SKIP, 0, 5), (MissedPolicy.LATEST, 1, 4), (MissedPolicy.ALL, 5, 0)]
 )
-async def test_a_night_that_was_slept_through(tmp_path: Path, missed: MissedPolicy, launched: int, told: int) -> None:
+async def test_missed_hours_are_launched_or_logged_according_to_the_policy(
+    tmp_path: Path, missed: MissedPolicy, launched: int, logged: int
+) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     task = replace(HOURLY, missed=missed)
-    await trusted(tmp_path, provider, clock)
-    await shift(tmp_path, provider, clock, task)
+    await make_unattended(tmp_path, provider, clock)
+    await schedule_once(tmp_path, provider, clock, task)
     clock.advance(5 * 3600 + 1800)
     use = scheduling(task)
     async with engine_harness(tmp_path, provider, use, clock=clock) as here:
 
-        async def all_told() -> bool:
+        async def all_recorded() -> bool:
             return len(await entries(here)) == 5 and await is_quiet(here)
 
-        await until(all_told, within=20)
-        await here.looked()
+        await until(all_recorded, within=20)
+        await here.next_tick()
         assert len(provider.orders) == launched
         reasons = [record.fields.get("reason") for record in here.log() if record.status == "skipped"]
-        assert reasons == ["missed"] * told, "each missed instant stands in the log, once"
+        assert reasons == ["missed"] * logged, "each missed time is logged once"
         assert [date for date, _ in await entries(here)] == sorted(date for date, _ in await entries(here))
 
 
-async def test_a_flood_is_bounded_and_told_once(tmp_path: Path) -> None:
+async def test_many_missed_times_are_bounded_and_logged_in_one_note(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     task = replace(HOURLY, schedule="* * * * *", missed=MissedPolicy.ALL)
-    await trusted(tmp_path, provider, clock)
-    await shift(tmp_path, provider, clock, task)
+    await make_unattended(tmp_path, provider, clock)
+    await schedule_once(tmp_path, provider, clock, task)
     clock.advance(24 * 3600)
     async with engine_harness(tmp_path, provider, scheduling(task), clock=clock) as here:
         await until(lambda: len(provider.orders) > 2, within=20)
@@ -107,18 +113,18 @@ async def test_a_flood_is_bounded_and_told_once(tmp_path: Path) -> None:
         assert len(notes) == 1
         assert int(notes[0].fields["more"]) == 24 * 60 - 200
         live = [run for run in await here.store.runs.open_runs() if run.is_live]
-        assert len(live) <= 1, "one after the other"
+        assert len(live) <= 1, "missed times are launched one at a time"
 
 
-async def test_a_clock_that_was_in_the_future_for_a_while_stops_no_schedule(tmp_path: Path) -> None:
+async def test_a_schedule_continues_after_the_clock_was_temporarily_in_the_future(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
-    await trusted(tmp_path, provider, clock)
-    await shift(tmp_path, provider, clock, HOURLY)
+    await make_unattended(tmp_path, provider, clock)
+    await schedule_once(tmp_path, provider, clock, HOURLY)
     clock.step_wall(86_400)
-    await shift(tmp_path, provider, clock, HOURLY)
+    await schedule_once(tmp_path, provider, clock, HOURLY)
     clock.step_wall(-86_400)
     async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await here.looked()
+        await here.next_tick()
         await here.engine.operations.resume(by=BY)
         clock.advance(3600)
 
@@ -128,25 +134,25 @@ async def test_a_clock_that_was_in_the_future_for_a_while_stops_no_schedule(tmp_
         await until(due)
 
 
-async def test_the_repeated_hour_runs_once_and_tells_of_nothing_missed(tmp_path: Path) -> None:
+async def test_a_repeated_hour_runs_once_and_logs_nothing_as_missed(tmp_path: Path) -> None:
     nightly = a_task(schedule="30 2 * * *", time_zone="Europe/Berlin")
     clock, provider = ManualClock(datetime(2026, 10, 24, 23, 0, tzinfo=UTC)), FakeProvider(ends_ok)
-    await trusted(tmp_path, provider, clock)
+    await make_unattended(tmp_path, provider, clock)
     async with engine_harness(tmp_path, provider, scheduling(nightly), clock=clock) as here:
-        await here.looked()
+        await here.next_tick()
         for _ in range(40):
             clock.advance(300)
-            await here.looked()
+            await here.next_tick()
             await until(lambda: is_quiet(here))
         page = await here.store.history.page(HistoryFilter())
         assert [(run.date, str(run.outcome)) for run in page.runs] == [("2026-10-25", "ok")]
 
 
-async def test_cron_beside_the_scheduler_launches_no_second_time(tmp_path: Path) -> None:
+async def test_cron_does_not_launch_again_what_the_scheduler_launched(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
-    await trusted(tmp_path, provider, clock)
+    await make_unattended(tmp_path, provider, clock)
     async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
-        await here.looked()
+        await here.next_tick()
         clock.advance(3600)
         await until(lambda: len(provider.orders) == 1)
         by_cron = await here.engine.operations.launch(LaunchRequest(task="report", scheduled=True, by="cron tty=no"))
@@ -155,13 +161,13 @@ async def test_cron_beside_the_scheduler_launches_no_second_time(tmp_path: Path)
         assert len(provider.orders) == 1
 
 
-async def test_a_retry_does_not_outlive_the_next_instant(tmp_path: Path) -> None:
+async def test_no_retry_is_scheduled_after_the_next_scheduled_time(tmp_path: Path) -> None:
     rails = Guardrails(max_ms=60_000, budget=50_000, max_attempts=3)
     task = replace(HOURLY, schedule="* * * * *", guardrails=rails)
     clock, provider = ManualClock(NOW), FakeProvider(lambda agent: setattr(agent, "status", "failed"))
-    await trusted(tmp_path, provider, clock)
+    await make_unattended(tmp_path, provider, clock)
     async with engine_harness(tmp_path, provider, scheduling(task), clock=clock) as here:
-        await here.looked()
+        await here.next_tick()
         clock.advance(60)
 
         async def failed() -> list[Run]:
@@ -170,5 +176,5 @@ async def test_a_retry_does_not_outlive_the_next_instant(tmp_path: Path) -> None
 
         await until(failed)
         (run,) = await failed()
-        assert run.retry_at_ms is None, "a minute from now another instant is due, so this key is not tried again"
+        assert run.retry_at_ms is None, "the next scheduled time is a minute away, so this key is not retried"
         assert (await here.engine.rollout.task("report")).stage is Stage.SEMI

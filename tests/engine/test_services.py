@@ -1,4 +1,4 @@
-"""Who has no usable key, or is set up for another service, supervises nothing that it could neither poll nor cancel."""
+"""A process without a usable key, or configured for another service, does not supervise runs it could not cancel."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ def texts(engine: Engine) -> str:
     return "\n".join(problem.text for problem in engine._context.problems.entries())
 
 
-async def left_alone(folder: Path, provider: FakeProvider) -> Run:
-    """A run of service HERE whose supervisor has left."""
+async def abandoned_run(folder: Path, provider: FakeProvider) -> Run:
+    """Return a running run of service HERE whose process has exited."""
     async with engine_harness(folder, provider, AT_HERE) as first:
         run_id = (await first.launch()).run.id
         return await first.reaches(run_id, State.RUNNING)
 
 
-async def test_a_run_records_the_service_it_is_launched_at(tmp_path: Path) -> None:
-    run = await left_alone(tmp_path, FakeProvider())
+async def test_a_run_records_the_service_that_it_is_launched_on(tmp_path: Path) -> None:
+    run = await abandoned_run(tmp_path, FakeProvider())
     assert run.service == HERE
 
 
-async def test_a_process_of_another_service_neither_takes_a_run_over_nor_asks_for_it(tmp_path: Path) -> None:
-    run = await left_alone(tmp_path, FakeProvider())
+async def test_a_process_of_another_service_neither_takes_over_nor_polls_a_run(tmp_path: Path) -> None:
+    run = await abandoned_run(tmp_path, FakeProvider())
     foreign = FakeProvider()
     async with engine_harness(tmp_path, foreign, AT_ELSEWHERE) as here:
-        await here.looked()
+        await here.next_tick()
         assert not here.engine.guarded
         assert f"run {run.id} of {HERE} is not supervised: this process is set up for {ELSEWHERE}" in texts(here.engine)
         stopped = await here.engine.operations.stop(run.id, by=BY)
@@ -49,12 +49,12 @@ async def test_a_process_of_another_service_neither_takes_a_run_over_nor_asks_fo
         assert not foreign.agents
 
 
-async def test_a_process_without_a_key_takes_nothing_over_until_it_has_one(tmp_path: Path) -> None:
+async def test_a_process_without_a_key_takes_over_nothing_until_it_has_one(tmp_path: Path) -> None:
     provider = FakeProvider()
-    run = await left_alone(tmp_path, provider)
+    run = await abandoned_run(tmp_path, provider)
     trouble = [NO_KEY]
     async with engine_harness(tmp_path, provider, AT_HERE, key_trouble=lambda: trouble[0] if trouble else None) as here:
-        await here.looked()
+        await here.next_tick()
         assert not here.engine.guarded
         assert f"run {run.id} is not supervised here: {NO_KEY}" in texts(here.engine)
         trouble.clear()
@@ -62,22 +62,22 @@ async def test_a_process_without_a_key_takes_nothing_over_until_it_has_one(tmp_p
         await until(lambda: NO_KEY not in texts(here.engine))
 
 
-async def test_a_process_without_a_key_leaves_the_schedule_to_others(tmp_path: Path) -> None:
+async def test_a_process_without_a_key_does_not_schedule(tmp_path: Path) -> None:
     task = a_task(schedule="* * * * *", window="slot")
     use = replace(settings(task, kind=ProcessKind.SERVE), schedules=True)
     async with engine_harness(tmp_path, FakeProvider(), use, key_trouble=lambda: NO_KEY) as keyless:
-        await keyless.looked()
+        await keyless.next_tick()
         assert (await keyless.engine.queries.snapshot()).scheduler is None
         assert f"nothing is scheduled here: {NO_KEY}" in texts(keyless.engine)
         async with engine_harness(tmp_path, FakeProvider(), use) as other:
-            await other.looked()
+            await other.next_tick()
             scheduler = (await other.engine.queries.snapshot()).scheduler
             assert scheduler is not None
             assert scheduler.mine
 
 
 class DenyingProvider(FakeProvider):
-    """Refuses the key of its process for every poll."""
+    """Refuses the key at every poll."""
 
     def __init__(self, inner: FakeProvider) -> None:
         super().__init__()
@@ -87,22 +87,22 @@ class DenyingProvider(FakeProvider):
         raise Denied("401: API key not valid")
 
 
-async def test_a_run_whose_key_is_refused_goes_to_a_process_that_may_do_better(tmp_path: Path) -> None:
+async def test_a_run_whose_key_is_refused_is_handed_to_another_process(tmp_path: Path) -> None:
     provider = FakeProvider()
-    run = await left_alone(tmp_path, provider)
+    run = await abandoned_run(tmp_path, provider)
     async with engine_harness(tmp_path, DenyingProvider(provider), AT_HERE) as refused:
         await until(lambda: refused.engine.guarded == {run.id})
-        await refused.looked()
-        assert refused.engine.guarded == {run.id}, "with nobody else alive it is kept"
+        await refused.next_tick()
+        assert refused.engine.guarded == {run.id}, "the run is kept while no other process is alive"
         async with engine_harness(tmp_path, provider, AT_HERE) as other:
             await until(lambda: other.engine.guarded == {run.id})
-            await refused.looked()
+            await refused.next_tick()
             assert not refused.engine.guarded
             await other.engine.operations.stop(run.id, by=BY)
             assert (await other.engine.wait(run.id)).outcome is Outcome.CANCELLED
 
 
-async def test_only_a_process_of_its_service_settles_an_unconfirmed_run(tmp_path: Path) -> None:
+async def test_only_a_process_of_the_same_service_settles_an_unconfirmed_run(tmp_path: Path) -> None:
     provider = FakeProvider()
     provider.verdicts.append(Unknown(why="no answer"))
     async with engine_harness(tmp_path, provider, AT_HERE) as first:
@@ -113,13 +113,13 @@ async def test_only_a_process_of_its_service_settles_an_unconfirmed_run(tmp_path
                 await other.engine.operations.settle_not_launched(run_id, by=BY, reason="looked")
 
 
-async def test_a_claim_is_not_sent_to_another_service_than_it_was_made_for(tmp_path: Path) -> None:
+async def test_a_claim_is_sent_only_to_the_service_that_it_was_made_for(tmp_path: Path) -> None:
     provider = FakeProvider()
     async with engine_harness(tmp_path, provider, replace(AT_HERE, kind=ProcessKind.COMMAND)) as command:
         run_id: RunId = (await command.launch()).run.id
     async with engine_harness(tmp_path, FakeProvider(), AT_ELSEWHERE) as other:
-        await other.looked()
-        assert (await other.run(run_id)).state is State.CLAIMED, "it is left to a process of its service"
+        await other.next_tick()
+        assert (await other.run(run_id)).state is State.CLAIMED, "the claim is left to a process of its service"
     async with engine_harness(tmp_path, provider, AT_HERE, timings=QUICK) as here:
         await _reaches_running(here, run_id)
 

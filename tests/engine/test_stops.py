@@ -1,4 +1,4 @@
-"""A stop is asked once, tried for ever, and reported only when the provider shows an end."""
+"""A stop is stored once, its cancel is repeated, and the run ends only when the provider reports an end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def spent(agent: FakeAgent) -> None:
     agent.usage = Usage(total=1_000)
 
 
-async def test_the_wall_clock_stops_an_agent_that_never_ends(tmp_path: Path) -> None:
+async def test_the_time_limit_stops_an_agent_that_never_ends(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider, settings(a_task(max_ms=300))) as here:
         run = await here.engine.wait((await here.launch()).run.id)
@@ -36,7 +36,7 @@ async def test_the_wall_clock_stops_an_agent_that_never_ends(tmp_path: Path) -> 
         assert here.statuses() == ["launched", "timeout"]
 
 
-async def test_live_usage_stops_a_greedy_agent(tmp_path: Path) -> None:
+async def test_live_usage_stops_an_agent_over_its_budget(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider, settings(a_task(budget=2_000), poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
@@ -52,10 +52,10 @@ async def test_live_usage_stops_a_greedy_agent(tmp_path: Path) -> None:
         agent.usage = Usage(total=21_000)
         agent.events.put_nowait(StreamEvent(usage=Usage(total=20_001)))
         run = await here.engine.wait(run_id)
-        assert (run.outcome, run.used) == (Outcome.BUDGET, 2_100), "what was used above the cap is told as it is"
+        assert (run.outcome, run.used) == (Outcome.BUDGET, 2_100), "usage above the budget is booked in full"
 
 
-async def test_cut_off_before_stops_while_one_more_step_would_pass(tmp_path: Path) -> None:
+async def test_cut_off_before_stops_a_run_that_one_more_step_could_take_over_budget(tmp_path: Path) -> None:
     guardrails = Guardrails(max_ms=60_000, budget=2_000, cut_off=CutOff.BEFORE)
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider, settings(a_task(guardrails=guardrails), poll_ms=3_600_000)) as here:
@@ -67,7 +67,7 @@ async def test_cut_off_before_stops_while_one_more_step_would_pass(tmp_path: Pat
         assert is_over_budget(used=run.used, largest_step=run.largest_step, budget=2_000, before=True)
 
 
-async def test_an_operator_stops_at_once_and_by_id(tmp_path: Path) -> None:
+async def test_an_operator_stops_a_run_at_once(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
@@ -92,7 +92,7 @@ async def test_the_first_reason_wins_and_a_stopped_run_is_not_stopped_again(tmp_
         assert (await here.engine.operations.stop(run_id, by="late")).outcome is ended.outcome
 
 
-async def test_stopping_is_not_stopped_whatever_the_cancel_call_says(tmp_path: Path) -> None:
+async def test_a_run_is_stopping_until_the_provider_reports_an_end(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
@@ -112,7 +112,7 @@ async def test_stopping_is_not_stopped_whatever_the_cancel_call_says(tmp_path: P
 
 
 @pytest.mark.parametrize("error", [NotFound("404"), Unavailable("503")])
-async def test_a_cancel_that_fails_is_repeated_and_a_404_is_no_proof(
+async def test_a_failed_cancel_is_repeated_and_a_404_does_not_end_the_run(
     tmp_path: Path, error: NotFound | Unavailable
 ) -> None:
     provider = FakeProvider(spent)
@@ -129,7 +129,7 @@ async def test_a_cancel_that_fails_is_repeated_and_a_404_is_no_proof(
         assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
 
 
-async def test_a_run_that_finished_just_before_the_stop_keeps_its_real_ending(tmp_path: Path) -> None:
+async def test_a_run_that_finished_before_the_stop_keeps_its_outcome(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider, settings(poll_ms=3_600_000)) as here:
         run_id = (await here.launch()).run.id
@@ -143,7 +143,7 @@ async def test_a_run_that_finished_just_before_the_stop_keeps_its_real_ending(tm
         assert run.stop is not None
 
 
-async def test_without_proof_the_sandbox_goes_then_the_alarm_then_the_operator_may_write_off(tmp_path: Path) -> None:
+async def test_an_unproven_stop_deletes_the_sandbox_then_alarms_and_then_permits_a_write_off(tmp_path: Path) -> None:
     provider, clock = FakeProvider(spent), ManualClock()
     async with engine_harness(tmp_path, provider, clock=clock) as here:
         run_id = (await here.launch()).run.id
@@ -169,7 +169,7 @@ async def test_without_proof_the_sandbox_goes_then_the_alarm_then_the_operator_m
         assert (run.outcome, run.used) == (Outcome.WRITTEN_OFF, run.limits.budget)
 
 
-async def test_a_deadline_reached_while_offline_is_stored_and_cancelled_after(tmp_path: Path) -> None:
+async def test_a_deadline_reached_offline_is_stored_and_cancelled_when_online(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider, settings(a_task(max_ms=400))) as here:
         run_id = (await here.launch()).run.id
@@ -182,7 +182,7 @@ async def test_a_deadline_reached_while_offline_is_stored_and_cancelled_after(tm
         assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
 
 
-async def test_a_reply_that_was_lost_blocks_the_key_and_keeps_the_hold(tmp_path: Path) -> None:
+async def test_a_lost_launch_reply_blocks_the_key_and_keeps_the_hold(tmp_path: Path) -> None:
     provider = FakeProvider()
     provider.verdicts.append(Unknown(why="the connection broke"))
     async with engine_harness(tmp_path, provider) as here:
@@ -218,10 +218,10 @@ async def test_an_unconfirmed_run_is_adopted_only_by_its_label(tmp_path: Path) -
     provider.verdicts.append(Unknown(why="silence"))
     async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
-        other = provider.launch_unseen(replace(provider.orders[0], labels={"nightdesk-run": "another"}))
-        mine = provider.launch_unseen(provider.orders[0])
-        for remote_id, line in ((other.remote_id, "another launch"), ("v1_none", "does not show")):
-            with pytest.raises(OperationRefused, match=line):
+        other = provider.start_agent(replace(provider.orders[0], labels={"nightdesk-run": "another"}))
+        mine = provider.start_agent(provider.orders[0])
+        for remote_id, message in ((other.remote_id, "another launch"), ("v1_none", "does not show")):
+            with pytest.raises(OperationRefused, match=message):
                 await here.engine.operations.settle_adopt(run.id, remote_id, by=BY, reason="seen in the console")
         await here.engine.operations.settle_adopt(run.id, mine.remote_id, by=BY, reason="seen in the console")
         mine.status, mine.usage = "completed", Usage(total=10)
@@ -229,7 +229,7 @@ async def test_an_unconfirmed_run_is_adopted_only_by_its_label(tmp_path: Path) -
         assert (run.outcome, run.remote_id) == (Outcome.OK, mine.remote_id)
 
 
-async def test_ruled_not_launched_deletes_the_sandbox_first_and_frees_the_key(tmp_path: Path) -> None:
+async def test_settling_as_not_launched_deletes_the_sandbox_first_and_releases_the_key(tmp_path: Path) -> None:
     provider = FakeProvider(lambda agent: setattr(agent, "status", "completed"))
     provider.verdicts.append(Unknown(why="silence"))
     async with engine_harness(tmp_path, provider) as here:
@@ -245,7 +245,7 @@ async def test_ruled_not_launched_deletes_the_sandbox_first_and_frees_the_key(tm
         assert (await here.launch()).kind is LaunchKind.LAUNCHED
 
 
-async def test_the_kill_switch_stops_all_and_lets_nothing_start(tmp_path: Path) -> None:
+async def test_the_kill_switch_stops_all_runs_and_refuses_launches(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     tasks = (a_task("a"), a_task("b"))
     async with engine_harness(tmp_path, provider, settings(*tasks)) as here:
@@ -261,7 +261,7 @@ async def test_the_kill_switch_stops_all_and_lets_nothing_start(tmp_path: Path) 
         assert (await here.launch("a", rerun=True, reason="now")).kind is LaunchKind.LAUNCHED
 
 
-async def test_a_stall_is_noted_before_the_timeout(tmp_path: Path) -> None:
+async def test_a_stall_is_logged_before_the_timeout(tmp_path: Path) -> None:
     guardrails = Guardrails(max_ms=60_000, budget=50_000, stall_ms=200)
     async with engine_harness(tmp_path, FakeProvider(spent), settings(a_task(guardrails=guardrails))) as here:
         run_id = (await here.launch()).run.id
@@ -270,5 +270,5 @@ async def test_a_stall_is_noted_before_the_timeout(tmp_path: Path) -> None:
         assert here.log()[-1].fields["event"] == "stall"
 
 
-def test_the_pacing_of_these_tests_keeps_the_order_of_the_real_one() -> None:
+def test_the_short_timings_keep_the_order_of_the_real_ones() -> None:
     assert QUICK.sandbox_after_ms < QUICK.alarm_after_ms

@@ -1,4 +1,4 @@
-"""Several engines on one folder: dead ones are inherited, living ones not robbed, stuck ones outvoted."""
+"""Several engines on one folder take over the runs of dead owners, and cancel overdue runs of unresponsive ones."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
 
 DEAD = "d" * 32
-"""An owner whose lock nobody holds."""
+"""An owner whose lock no process holds."""
 
 
 def spent(agent: FakeAgent) -> None:
     agent.usage = Usage(total=1_000)
 
 
-async def leave(folder: Path, provider: FakeProvider, *states: State) -> Run:
-    """A run in one of `states` whose engine has gone without a word."""
+async def abandoned_run(folder: Path, provider: FakeProvider, *states: State) -> Run:
+    """Return a run in one of `states` whose engine has exited."""
     async with engine_harness(folder, provider) as here:
         run_id = (await here.launch()).run.id
         return await here.reaches(run_id, *states)
 
 
 async def disown(here: EngineHarness, run: Run) -> Run:
-    """The row as a dead owner would have left it."""
+    """Assign the run to an owner that is dead, and return its row."""
     taken = await here.store.runs.take_over(run, owner=DEAD, now=SystemClock().now())
     assert taken is not None
     return taken
 
 
-async def test_a_running_run_is_taken_over_and_followed_to_its_end(tmp_path: Path) -> None:
+async def test_a_running_run_is_taken_over_and_supervised_to_its_end(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
-    run = await leave(tmp_path, provider, State.RUNNING)
+    run = await abandoned_run(tmp_path, provider, State.RUNNING)
     async with engine_harness(tmp_path, provider) as here:
         await until(lambda: run.id in here.engine.guarded)
         taken = await here.run(run.id)
@@ -56,7 +56,7 @@ async def test_a_running_run_is_taken_over_and_followed_to_its_end(tmp_path: Pat
     assert len(provider.orders) == 1
 
 
-async def test_a_deadline_that_passed_while_nobody_looked_is_the_first_act(tmp_path: Path) -> None:
+async def test_a_deadline_that_passed_without_a_supervisor_is_enforced_at_take_over(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     clock = ManualClock()
     use = settings(a_task(max_ms=60_000))
@@ -67,10 +67,10 @@ async def test_a_deadline_that_passed_while_nobody_looked_is_the_first_act(tmp_p
     async with engine_harness(tmp_path, provider, use, clock=clock) as here:
         run = await here.engine.wait(run_id)
         assert run.outcome is Outcome.TIMEOUT
-        assert run.elapsed_ms >= 3_600_000, "real time, also of the hour in which nobody looked"
+        assert run.elapsed_ms >= 3_600_000, "the elapsed time includes the hour without a supervisor"
 
 
-async def test_a_reboot_does_not_stretch_the_deadline(tmp_path: Path) -> None:
+async def test_a_reboot_does_not_extend_the_deadline(tmp_path: Path) -> None:
     provider, clock = FakeProvider(spent), ManualClock()
     use = settings(a_task(max_ms=60_000))
     async with engine_harness(tmp_path, provider, use, clock=clock) as here:
@@ -81,7 +81,7 @@ async def test_a_reboot_does_not_stretch_the_deadline(tmp_path: Path) -> None:
         assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
 
 
-async def test_a_stepped_wall_clock_cuts_nothing_short_and_pauses_launches(tmp_path: Path) -> None:
+async def test_a_wall_clock_step_stops_no_run_and_pauses_launches(tmp_path: Path) -> None:
     provider, clock = FakeProvider(spent), ManualClock()
     async with engine_harness(tmp_path, provider, settings(a_task("a"), a_task("b")), clock=clock) as here:
         run_id = (await here.launch("a")).run.id
@@ -96,14 +96,14 @@ async def test_a_stepped_wall_clock_cuts_nothing_short_and_pauses_launches(tmp_p
         assert (await here.launch("b")).kind is LaunchKind.REFUSED
 
 
-async def test_an_id_in_the_journal_is_adopted_without_another_post(tmp_path: Path) -> None:
+async def test_a_remote_id_in_the_journal_is_adopted_without_another_post(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     provider.hold_create.clear()
     async with AsyncExitStack() as stack:
         here = await stack.enter_async_context(engine_harness(tmp_path, provider))
         run_id = (await here.launch()).run.id
         await until(lambda: provider.orders)
-        agent = provider.launch_unseen(provider.orders[0])
+        agent = provider.start_agent(provider.orders[0])
         journal = LaunchJournal(tmp_path / "launch.journal")
         journal.append(run_id, 1, agent.remote_id)
         await disown(here, await here.run(run_id))
@@ -116,7 +116,7 @@ async def test_an_id_in_the_journal_is_adopted_without_another_post(tmp_path: Pa
     assert len(provider.orders) == 1
 
 
-async def test_a_launch_of_a_dead_owner_without_an_id_is_unconfirmed(tmp_path: Path) -> None:
+async def test_a_launch_of_a_dead_owner_without_a_remote_id_is_unconfirmed(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     provider.hold_create.clear()
     async with AsyncExitStack() as stack:
@@ -132,7 +132,7 @@ async def test_a_launch_of_a_dead_owner_without_an_id_is_unconfirmed(tmp_path: P
 
 
 @pytest.mark.parametrize(("seconds", "outcome", "posts"), [(10, Outcome.OK, 1), (61, Outcome.EXPIRED, 0)])
-async def test_a_claim_goes_on_only_within_its_minute(
+async def test_a_claim_is_continued_only_within_its_window_of_a_minute(
     tmp_path: Path, seconds: float, outcome: Outcome, posts: int
 ) -> None:
     provider, clock = FakeProvider(lambda agent: setattr(agent, "status", "completed")), ManualClock()
@@ -147,7 +147,7 @@ async def test_a_claim_goes_on_only_within_its_minute(
         assert all(s.held == 0 for s in (await here.engine.queries.snapshot()).cap_usages)
 
 
-async def test_a_living_owner_is_not_robbed(tmp_path: Path) -> None:
+async def test_runs_of_a_living_owner_are_not_taken_over(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider) as first, engine_harness(tmp_path, provider) as second:
         run_id = (await first.launch()).run.id
@@ -158,18 +158,18 @@ async def test_a_living_owner_is_not_robbed(tmp_path: Path) -> None:
         assert second.engine.guarded == frozenset()
 
 
-async def test_any_engine_can_ask_for_a_stop(tmp_path: Path) -> None:
+async def test_any_engine_can_stop_a_run(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider) as first, engine_harness(tmp_path, provider) as second:
         run_id = (await first.launch()).run.id
         await first.reaches(run_id, State.RUNNING)
         await second.engine.operations.stop(run_id, by=BY)
-        assert provider.agents["v1_0001"].cancels >= 1, "the one who asks sends the first cancel itself"
+        assert provider.agents["v1_0001"].cancels >= 1, "the engine that stores the stop sends the first cancel"
         assert (await second.engine.wait(run_id)).outcome is Outcome.CANCELLED
 
 
-async def test_a_stuck_owner_cannot_disarm_the_timeout(tmp_path: Path) -> None:
-    """The owner lives (its lock is held) but does nothing: another engine cancels, and the row stays the owner's."""
+async def test_the_timeout_is_enforced_although_the_owner_is_stuck(tmp_path: Path) -> None:
+    """The owner holds its lock but does nothing: another engine cancels the run, and its owner stays the same."""
     provider, clock = FakeProvider(spent), ManualClock()
     async with engine_harness(tmp_path, provider, clock=clock) as here:
         run_id = (await here.launch()).run.id
@@ -179,7 +179,7 @@ async def test_a_stuck_owner_cannot_disarm_the_timeout(tmp_path: Path) -> None:
         await until(lambda: not here.engine.guarded)
         clock.advance(60.1)
         await here.engine.tick()
-        assert provider.agents["v1_0001"].cancels == 0, "the owner has time of its own"
+        assert provider.agents["v1_0001"].cancels == 0, "the owner is given time to cancel the run itself"
         clock.advance(15)
         await until(lambda: provider.agents["v1_0001"].cancels >= 1)
         row = await here.run(run_id)
@@ -189,8 +189,8 @@ async def test_a_stuck_owner_cannot_disarm_the_timeout(tmp_path: Path) -> None:
         assert (await here.engine.wait(run_id)).outcome is Outcome.TIMEOUT
 
 
-async def test_a_short_command_leaves_what_it_launches_to_an_engine(tmp_path: Path) -> None:
-    """It holds no lock: what it guarded would be taken from it in the middle of a launch."""
+async def test_a_short_command_leaves_its_claim_to_an_engine(tmp_path: Path) -> None:
+    """A command holds no lock, so a run that it owned would be taken over during its launch."""
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider, settings(kind=ProcessKind.COMMAND)) as command:
         run = (await command.launch()).run
@@ -202,7 +202,7 @@ async def test_a_short_command_leaves_what_it_launches_to_an_engine(tmp_path: Pa
 
 
 async def test_a_launch_that_hangs_past_its_limit_loses_its_sandbox_and_can_be_settled(tmp_path: Path) -> None:
-    """Its process lives and hangs in the middle of the launch; nobody else knows what came of it."""
+    """The process is alive but hangs during the launch, so no other process knows the result."""
     provider, clock = FakeProvider(spent), ManualClock()
     provider.hold_create.clear()
     async with engine_harness(tmp_path, provider, clock=clock) as hanging:
@@ -217,5 +217,5 @@ async def test_a_launch_that_hangs_past_its_limit_loses_its_sandbox_and_can_be_s
             assert settled.outcome is Outcome.NOT_SENT
         provider.hold_create.set()
         await until(lambda: not hanging.engine.guarded)
-        assert (await hanging.run(run_id)).outcome is Outcome.NOT_SENT, "its late answer changes nothing"
+        assert (await hanging.run(run_id)).outcome is Outcome.NOT_SENT, "the late reply does not change the outcome"
         await until(lambda: all(agent.cancels for agent in provider.agents.values()))

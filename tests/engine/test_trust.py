@@ -1,4 +1,4 @@
-"""Random lives of one task on the real store: trust rises one rung on evidence or a reason, and falls with a run."""
+"""Random histories of one task on a real store: its stage and evidence match a model, and each change has a cause."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ ENDINGS = (Outcome.OK, Outcome.OK, Outcome.FAILED, Outcome.TIMEOUT, Outcome.BUDG
 TASK = a_task()
 
 
-class Trust(RuleBasedStateMachine):
-    """Runs, approvals, steps and doubts in any order."""
+class RolloutMachine(RuleBasedStateMachine):
+    """Runs, approvals, stage changes and unconfirmed runs in any order, with a model of the expected stage."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
-        self.folder = Path(tempfile.mkdtemp(prefix="trust-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="rollout-"))
         self.clock = ManualClock()
         self.store = self.do(Store.open(self.folder / "state", now=self.clock.now()))
         self.log = LogWriter(self.folder / "state" / "runs.log")
@@ -56,8 +56,8 @@ class Trust(RuleBasedStateMachine):
         self.rollout = Rollout(context)
         self.stage = Stage.MANUAL
         self.clean = {Origin.MANUAL: 0, Origin.SCHEDULE: 0}
-        """Since the last step or doubt: by hand, and approved."""
-        self.doubts: list[Run] = []
+        """Successful manual and approved runs since the last stage change or unconfirmed run."""
+        self.unconfirmed: list[Run] = []
         self.number = 0
 
     def teardown(self) -> None:
@@ -69,16 +69,16 @@ class Trust(RuleBasedStateMachine):
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
-    def moved(self, to: Stage) -> None:
+    def set_stage(self, to: Stage) -> None:
         self.stage = to
         self.clean = dict.fromkeys(self.clean, 0)
 
-    def lost(self, what: str) -> None:
-        if what in RULES.demote_on and self.stage is not Stage.MANUAL:
-            self.moved(Stage(self.stage - 1))
+    def demote_on(self, cause: str) -> None:
+        if cause in RULES.demote_on and self.stage is not Stage.MANUAL:
+            self.set_stage(Stage(self.stage - 1))
 
     async def sending(self, origin: Origin) -> Run | None:
-        """A launch on its way, through a proposal where the stage asks for one; None where it is refused."""
+        """Claim a run, approve it if the stage requires that, and mark it as sending; None if the claim is refused."""
         self.clock.advance(5)
         self.number += 1
         harness = StoreHarness(self.store, self.clock, task=TASK)
@@ -97,10 +97,10 @@ class Trust(RuleBasedStateMachine):
         return await self.store.runs.mark_sending(run, harness.now)
 
     def expected(self, origin: Origin) -> LaunchKind:
-        counts_as = max(Stage.MANUAL, self.stage - 1) if self.doubts else self.stage
-        if origin is Origin.MANUAL or counts_as is Stage.UNATTENDED:
+        effective = max(Stage.MANUAL, self.stage - 1) if self.unconfirmed else self.stage
+        if origin is Origin.MANUAL or effective is Stage.UNATTENDED:
             return LaunchKind.LAUNCHED
-        return LaunchKind.PROPOSED if counts_as == Stage.SEMI else LaunchKind.REFUSED
+        return LaunchKind.PROPOSED if effective == Stage.SEMI else LaunchKind.REFUSED
 
     @rule(origin=st.sampled_from(Origin), outcome=st.sampled_from(ENDINGS))
     def run_ends(self, origin: Origin, outcome: Outcome) -> None:
@@ -112,61 +112,70 @@ class Trust(RuleBasedStateMachine):
         self.do(harness.settle(self.do(harness.launch(run)), outcome))
         if outcome is Outcome.OK and (origin is Origin.MANUAL or was_proposed):
             self.clean[origin] += 1
-        self.lost(outcome.value)
+        self.demote_on(outcome.value)
 
-    @precondition(lambda self: not self.doubts)
+    @precondition(lambda self: not self.unconfirmed)
     @rule(origin=st.sampled_from(Origin))
     def reply_is_lost(self, origin: Origin) -> None:
         run = self.do(self.sending(origin))
         if run is not None:
-            self.doubts.append(self.do(self.store.runs.record_unconfirmed(run, why="silence", now=self.clock.now())))
-            self.lost("unconfirmed")
+            self.unconfirmed.append(
+                self.do(self.store.runs.record_unconfirmed(run, why="silence", now=self.clock.now()))
+            )
+            self.demote_on("unconfirmed")
             self.clean = dict.fromkeys(self.clean, 0)
 
-    @precondition(lambda self: self.doubts)
+    @precondition(lambda self: self.unconfirmed)
     @rule()
-    def somebody_rules(self) -> None:
-        run = self.doubts.pop()
+    def unconfirmed_run_is_settled(self) -> None:
+        run = self.unconfirmed.pop()
         self.do(self.store.runs.rule_not_launched(run, by=BY, reason="looked", now=self.clock.now()))
 
     @rule(to=st.sampled_from(Stage), forced=st.booleans(), reason=st.sampled_from(["", "  ", "because"]))
-    def somebody_steps(self, to: Stage, forced: bool, reason: str) -> None:
+    def stage_is_changed(self, to: Stage, forced: bool, reason: str) -> None:
         self.clock.advance(5)
         needed = {
             Stage.MANUAL: self.clean[Origin.MANUAL] >= RULES.manual_clean_runs,
             Stage.SEMI: self.clean[Origin.SCHEDULE] >= RULES.semi_clean_runs,
             Stage.UNATTENDED: False,
         }
-        earned = needed[self.stage] and not self.doubts
-        given = bool(reason.strip())
-        allowed = (to - self.stage == 1 and (earned or (forced and given))) or (to - self.stage == -1 and given)
+        earned = needed[self.stage] and not self.unconfirmed
+        has_reason = bool(reason.strip())
+        allowed = (to - self.stage == 1 and (earned or (forced and has_reason))) or (
+            to - self.stage == -1 and has_reason
+        )
         if allowed:
             assert self.do(self.rollout.move(TASK.name, to, by=BY, reason=reason, forced=forced)).stage is to
-            self.moved(to)
+            self.set_stage(to)
         else:
             with pytest.raises(OperationRefused):
                 self.do(self.rollout.move(TASK.name, to, by=BY, reason=reason, forced=forced))
 
     @invariant()
-    def the_rung_is_as_told(self) -> None:
-        rung = self.do(self.rollout.task(TASK.name))
-        assert (rung.stage, rung.evidence.manual_ok, rung.evidence.approved_ok, rung.evidence.unconfirmed) == (
+    def the_rollout_matches_the_model(self) -> None:
+        rollout = self.do(self.rollout.task(TASK.name))
+        assert (
+            rollout.stage,
+            rollout.evidence.manual_ok,
+            rollout.evidence.approved_ok,
+            rollout.evidence.unconfirmed,
+        ) == (
             self.stage,
             self.clean[Origin.MANUAL],
             self.clean[Origin.SCHEDULE],
-            len(self.doubts),
+            len(self.unconfirmed),
         )
 
     @invariant()
-    def no_two_rungs_and_no_rise_without_a_ground(self) -> None:
-        at = Stage.MANUAL
+    def each_change_is_one_stage_and_has_a_cause(self) -> None:
+        stage = Stage.MANUAL
         for change in self.do(self.store.stages.changes(TASK.name)):
-            assert change.before is at
+            assert change.before is stage
             assert abs(change.after - change.before) == 1
-            at = change.after
+            stage = change.after
             if change.after > change.before:
                 evidence = change.evidence if isinstance(change.evidence, dict) else json.loads(str(change.evidence))
-                assert change.by == BY, "nobody rises by itself"
+                assert change.by == BY, "only an operator promotes a task"
                 assert change.forced or evidence["missing"] == []
                 assert change.reason.strip()
             elif change.run_id is not None:
@@ -179,7 +188,7 @@ class Trust(RuleBasedStateMachine):
                 assert (change.by, bool(change.reason.strip())) == (BY, True)
 
 
-def _lives(examples: int, steps: int) -> None:
+def _run_machine(examples: int, steps: int) -> None:
     checks = examples_of(
         max_examples=examples,
         stateful_step_count=steps,
@@ -187,13 +196,13 @@ def _lives(examples: int, steps: int) -> None:
         suppress_health_check=list(HealthCheck),
         print_blob=True,
     )
-    run_state_machine_as_test(Trust, settings=checks)
+    run_state_machine_as_test(RolloutMachine, settings=checks)
 
 
-def test_trust_is_earned_and_lost_through_any_life() -> None:
-    _lives(examples=15, steps=30)
+def test_the_rollout_matches_its_model() -> None:
+    _run_machine(examples=15, steps=30)
 
 
 @pytest.mark.soak
-def test_trust_is_earned_and_lost_through_very_many_lives() -> None:
-    _lives(examples=500, steps=50)
+def test_the_rollout_matches_its_model_in_many_histories() -> None:
+    _run_machine(examples=500, steps=50)

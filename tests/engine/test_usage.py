@@ -1,4 +1,4 @@
-"""Charts are made of the log alone, and say what is held, what grew and what was edited on the day it did."""
+"""Usage reports are computed from the log; they show held units, anomalies and the edits made on those days."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.engine.fake_provider import FakeAgent, FakeProvider
 USE = settings(a_task("a"), a_task("b"), caps=replace(CAPS, time_zone="UTC"))
 
 
-def used(tokens: int) -> FakeProvider:
+def provider_using(tokens: int) -> FakeProvider:
     def ends(agent: FakeAgent) -> None:
         agent.status = "completed"
         agent.usage = Usage(total=tokens, input=tokens // 2, output=tokens - tokens // 2)
@@ -27,8 +27,8 @@ def used(tokens: int) -> FakeProvider:
     return FakeProvider(ends)
 
 
-async def test_what_runs_used_is_what_the_chart_shows(tmp_path: Path) -> None:
-    async with engine_harness(tmp_path, used(20_000), USE, clock=ManualClock()) as here:
+async def test_the_report_shows_the_usage_of_the_runs(tmp_path: Path) -> None:
+    async with engine_harness(tmp_path, provider_using(20_000), USE, clock=ManualClock()) as here:
         for name in ("a", "b"):
             await here.engine.wait((await here.launch(name)).run.id)
         report = await here.engine.usage.report(UsageQuery(days=7))
@@ -43,8 +43,8 @@ async def test_what_runs_used_is_what_the_chart_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("measure", "value"), [(Measure.RUNS, 1), (Measure.COST, 45_000), (Measure.UNITS, 2_000)])
-async def test_measures(tmp_path: Path, measure: Measure, value: int) -> None:
-    async with engine_harness(tmp_path, used(20_000), USE, clock=ManualClock()) as here:
+async def test_each_measure_has_its_total(tmp_path: Path, measure: Measure, value: int) -> None:
+    async with engine_harness(tmp_path, provider_using(20_000), USE, clock=ManualClock()) as here:
         await here.engine.wait((await here.launch("a")).run.id)
         report = await here.engine.usage.report(UsageQuery(days=1, measure=measure, group=Group.OUTCOME))
         assert report.bars == {"2026-11-23": {"ok": value}}
@@ -56,22 +56,22 @@ async def test_a_live_run_is_shown_as_held(tmp_path: Path) -> None:
         assert (await here.engine.usage.report(UsageQuery())).held == 50_000
 
 
-async def test_a_rise_names_the_task_and_what_was_edited(tmp_path: Path) -> None:
+async def test_an_anomaly_names_the_task_and_the_edit(tmp_path: Path) -> None:
     clock = ManualClock(START - timedelta(days=20))
     for _ in range(20):
-        async with engine_harness(tmp_path, used(20_000), USE, clock=clock) as here:
+        async with engine_harness(tmp_path, provider_using(20_000), USE, clock=clock) as here:
             for name in ("a", "b"):
                 await here.engine.wait((await here.launch(name)).run.id)
         clock.advance(86_400)
     edited = settings(a_task("a"), replace(a_task("b"), model="gemini-9-huge"), caps=USE.caps)
-    async with engine_harness(tmp_path, used(400_000), edited, clock=clock) as here:
+    async with engine_harness(tmp_path, provider_using(400_000), edited, clock=clock) as here:
         await here.engine.wait((await here.launch("b")).run.id)
         (flag,) = (await here.engine.usage.report(UsageQuery(days=7))).flags
         assert (flag.day.day, flag.day.member) == ("2026-11-23", "b")
         assert flag.changes == ("model: gemini-3.8-flash -> gemini-9-huge",)
 
 
-async def test_a_chart_of_no_days_is_refused(tmp_path: Path) -> None:
+async def test_a_report_of_no_days_is_refused(tmp_path: Path) -> None:
     async with engine_harness(tmp_path, FakeProvider(), USE) as here:
         with pytest.raises(ValueError, match="at least one day"):
             await here.engine.usage.report(UsageQuery(days=0))

@@ -1,6 +1,6 @@
-"""A year of the log with one planted change: the report names task, day and what was edited. In a quiet one: nothing.
+"""A year of log records with one planted rise: the report names its task, day and edit. A steady year has none.
 
-The log lines are written by the log's own writer format; the runs around the planted day live in a real store.
+The records are formatted as the log writer does; the runs around the planted day are in a real store.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from tests.engine.fake_provider import FakeAgent, FakeProvider
 
 YEAR = 365
 AGO = 3
-"""Days before today on which something was edited."""
+"""How many days ago the edit was made."""
 BASE = {"report": 40_000, "triage": 90_000, "digest": 15_000}
-"""Milli-units a day."""
+"""Milli-units per day."""
 PLAIN_CAPS = replace(CAPS, time_zone="UTC", daily_units=None, monthly_units=None)
 
 
-def quick() -> FakeProvider:
+def provider_ending_ok() -> FakeProvider:
     def ends(agent: FakeAgent) -> None:
         agent.status, agent.usage = "completed", Usage(total=100)
 
     return FakeProvider(ends)
 
 
-def a_year(seed: int, factor: float, ago: int) -> Iterator[LogRecord]:
-    """An ending a day and task, with noise of up to 15 %; `digest` uses `factor` times as much from `ago` days on."""
+def records_of_a_year(seed: int, factor: float, ago: int) -> Iterator[LogRecord]:
+    """Yield an ended run per task and day, 15 % noise; in the last `ago` days `digest` uses `factor` times as much."""
     source = random.Random(seed)
     ev = 1_000_000
     for back in range(YEAR, -1, -1):
@@ -59,27 +59,27 @@ def a_year(seed: int, factor: float, ago: int) -> Iterator[LogRecord]:
             )
 
 
-async def launched(folder: Path, clock: ManualClock, task: Task, stage: Stage | None = None) -> None:
-    """One run of the task at the time of the clock."""
-    async with engine_harness(folder, quick(), settings(task, caps=PLAIN_CAPS), clock=clock) as here:
+async def launch_once(folder: Path, clock: ManualClock, task: Task, stage: Stage | None = None) -> None:
+    """Run the task once at the time of the clock."""
+    async with engine_harness(folder, provider_ending_ok(), settings(task, caps=PLAIN_CAPS), clock=clock) as here:
         if stage is not None:
-            await promoted(here, task, stage, clock)
+            await promote(here, task, stage, clock)
         await here.engine.wait((await here.launch(task.name)).run.id)
 
 
-async def promoted(here: EngineHarness, task: Task, stage: Stage, clock: ManualClock) -> None:
-    """The next rung, without the evidence."""
+async def promote(here: EngineHarness, task: Task, stage: Stage, clock: ManualClock) -> None:
+    """Move the task to `stage` without evidence."""
     await here.store.stages.change(
         task.name, stage, by=BY, reason="for the test", forced=True, evidence={}, now=clock.now()
     )
 
 
 async def report(folder: Path, seed: int, factor: float, query: UsageQuery, ago: int = AGO) -> UsageReport:
-    """What is told today."""
+    """Write a year of records to the log and return the report of today."""
     with (folder / "runs.log").open("ab") as log:
-        log.writelines(format_line(record) for record in a_year(seed, factor, ago))
+        log.writelines(format_line(record) for record in records_of_a_year(seed, factor, ago))
     async with engine_harness(
-        folder, quick(), settings(a_task("digest"), caps=PLAIN_CAPS), clock=ManualClock()
+        folder, provider_ending_ok(), settings(a_task("digest"), caps=PLAIN_CAPS), clock=ManualClock()
     ) as here:
         return await here.engine.usage.report(query)
 
@@ -100,23 +100,23 @@ EDITS = {
 
 
 @pytest.mark.parametrize("edit", EDITS)
-async def test_a_planted_change_is_found_with_its_day_its_task_and_what_was_edited(tmp_path: Path, edit: str) -> None:
-    after, stage, told = EDITS[edit]
+async def test_a_planted_rise_is_reported_with_its_day_its_task_and_the_edit(tmp_path: Path, edit: str) -> None:
+    after, stage, expected = EDITS[edit]
     folder = tmp_path / "state"
-    await launched(folder, ManualClock(START - timedelta(days=AGO + 2)), DIGEST)
-    await launched(folder, ManualClock(START - timedelta(days=AGO)), after, stage)
+    await launch_once(folder, ManualClock(START - timedelta(days=AGO + 2)), DIGEST)
+    await launch_once(folder, ManualClock(START - timedelta(days=AGO)), after, stage)
     found = await report(folder, 7, 12, UsageQuery(days=30))
     planted = f"{START - timedelta(days=AGO):%Y-%m-%d}"
     assert {flag.day.member for flag in found.flags} == {"digest"}
     assert {flag.day.since for flag in found.flags} == {planted}
     assert found.flags[0].day.day == planted
     changes = " ".join(found.flags[0].changes)
-    assert told in changes if told else not changes
+    assert expected in changes if expected else not changes
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("measure", [Measure.UNITS, Measure.SECONDS, Measure.COST, Measure.RUNS])
-async def test_in_a_quiet_year_nothing_is_found(tmp_path: Path, seed: int, measure: Measure) -> None:
+async def test_a_steady_year_has_no_anomalies(tmp_path: Path, seed: int, measure: Measure) -> None:
     folder = tmp_path / "state"
-    await launched(folder, ManualClock(START - timedelta(days=YEAR)), DIGEST)
+    await launch_once(folder, ManualClock(START - timedelta(days=YEAR)), DIGEST)
     assert (await report(folder, seed, 1, UsageQuery(days=365, measure=measure))).flags == ()

@@ -1,4 +1,4 @@
-"""A guard that is told to go goes, whatever else happens in the same instant."""
+"""`wait_event` does not lose a cancellation that arrives together with the event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from console.engine.tasks import wait_event
 
 
-async def test_a_cancellation_is_not_lost_to_an_event_of_the_same_instant() -> None:
+async def test_a_cancellation_is_not_lost_when_the_event_is_set_at_the_same_time() -> None:
     event = asyncio.Event()
     waiter = asyncio.create_task(wait_event(event, 60))
     await asyncio.sleep(0)
@@ -21,7 +21,7 @@ async def test_a_cancellation_is_not_lost_to_an_event_of_the_same_instant() -> N
         await waiter
 
 
-async def test_it_ends_with_the_event_or_with_the_time() -> None:
+async def test_it_returns_at_the_event_or_after_the_time() -> None:
     event = asyncio.Event()
     await wait_event(event, 0.001)
     assert not event.is_set()
