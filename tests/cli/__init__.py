@@ -1,1 +1,1 @@
-"""The command line: its answers, its exit codes, its words."""
+"""Tests of the command line: output, exit codes and messages."""

@@ -1,4 +1,4 @@
-"""A state folder and a simulated service for each test."""
+"""Fixtures: a state folder and a simulated service for each test."""
 
 from __future__ import annotations
 

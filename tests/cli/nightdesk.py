@@ -1,4 +1,4 @@
-"""The real command on the simulator: what cron, scripts and people get. In processes where processes matter."""
+"""Runs the real command against the simulator, in this process or, where that matters, in processes of its own."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TASKS = {
     "lost": (Scenario(faults=("create.lost_reply",)), ""),
     "nightly": (QUICK, 'schedule = "0 3 * * *"'),
 }
-"""By name: what the agent does, and what its table says beside the prompt."""
+"""For each task: the behaviour of its agent, and its settings other than the prompt."""
 
 CAPS = """\
 [caps]
@@ -45,7 +45,7 @@ concurrent_runs = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """A command that has ended."""
+    """The output and exit code of a command that has ended."""
 
     code: int
     out: str
@@ -53,13 +53,13 @@ class Done:
 
     @property
     def json(self) -> Any:
-        """What stands on stdout, which must be JSON and nothing else."""
+        """Return stdout parsed as JSON; fail if it holds anything else."""
         return json.loads(self.out)
 
 
 @dataclass(slots=True, kw_only=True)
 class Nightdesk:
-    """One config, one state folder, any number of processes."""
+    """A config and a state folder, and the commands that run on them."""
 
     folder: Path
     url: str
@@ -73,11 +73,11 @@ class Nightdesk:
 
     @property
     def state(self) -> Path:
-        """The state folder."""
+        """Return the state folder."""
         return self.folder / "state"
 
     def configure(self, caps: str) -> None:
-        """Writes the config with these caps."""
+        """Write the config with these caps."""
         tasks = "".join(
             f"[[tasks]]\nname = \"{name}\"\nprompt = '''{scenario.prompt('Go.')}'''\n{more}\n"
             for name, (scenario, more) in TASKS.items()
@@ -87,7 +87,7 @@ class Nightdesk:
         path.chmod(0o600)
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """A command that goes on."""
+        """Start a command and return while it runs."""
         process = subprocess.Popen(
             [sys.executable, "-m", "console", "--state-dir", str(self.state), *arguments],
             cwd=self.folder,
@@ -101,16 +101,16 @@ class Nightdesk:
         return process
 
     def ended(self, process: subprocess.Popen[str], *, within: float = 60) -> Done:
-        """A command that went on, at its end."""
+        """Wait for a started command to end."""
         out, err = process.communicate(timeout=within)
         return Done(code=process.returncode, out=out, err=err)
 
     def process(self, *arguments: str, **environment: str) -> Done:
-        """A command in a process of its own, from its start to its end."""
+        """Run a command to its end in a process of its own."""
         return self.ended(self.start(*arguments, **environment))
 
     def __call__(self, *arguments: str) -> Done:
-        """A command from its start to its end, here: the same code as in a process, without the time to load it."""
+        """Run a command to its end in this process: the same code, without the time to start an interpreter."""
         stdin, stdout, stderr = io.StringIO(), io.StringIO(), io.StringIO()
         invocation = Invocation(
             environment=self.environment, stdin=stdin, stdout=stdout, stderr=stderr, working=self.folder
@@ -119,16 +119,16 @@ class Nightdesk:
         return Done(code=code, out=stdout.getvalue(), err=stderr.getvalue())
 
     def launch(self, task: str, *arguments: str) -> Done:
-        """A launch by hand, told as JSON."""
+        """Launch a task as an operator, with JSON output."""
         return self("run", task, "--origin", "manual", "--json", *arguments)
 
     def live(self) -> list[dict[str, Any]]:
-        """What `ps` shows."""
+        """Return the runs that `ps` shows."""
         found: list[dict[str, Any]] = self("ps", "--json").json
         return found
 
     def close(self) -> None:
-        """Kill what still runs, and remove the state folder, which ends a background supervisor too."""
+        """Kill the started processes and remove the state folder, which also ends a background supervisor."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()

@@ -1,4 +1,4 @@
-"""Runs in every state, for what only shows them."""
+"""Runs in every state, for tests of output."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ RUNNING = Run(
 
 
 def run(**changes: Any) -> Run:
-    """A live run with something changed."""
+    """Return a running run with these fields changed."""
     return replace(RUNNING, **changes)
 
 
 def ended(outcome: Outcome, **changes: Any) -> Run:
-    """A run that ended so."""
+    """Return a run that ended with this outcome."""
     return run(state=State.ENDED, outcome=outcome, ended_ms=START_MS + 412_300, elapsed_ms=412_300, **changes)
 
 
 def history_entry(outcome: Outcome, note: str) -> Run:
-    """A skip or a refusal: never a run."""
+    """Return an entry of the history that is not a run: a skip or a refusal."""
     return run(
         state=State.ENDED,
         outcome=outcome,
@@ -88,6 +88,6 @@ def history_entry(outcome: Outcome, note: str) -> Run:
 
 
 def stopping(reason: StopReason = StopReason.OPERATOR, *, alarmed: bool = False) -> Run:
-    """A run that was asked to stop."""
+    """Return a run that is stopping."""
     stop = StopRequest(reason=reason, by="ada tty=yes", at_ms=START_MS + 1000, tries=2, answer="ok", alarmed=alarmed)
     return run(state=State.STOPPING, stop=stop)

@@ -1,4 +1,4 @@
-"""A cap that is reached says which, how full, and when it frees; a raise is for once, with a reason, and in the log."""
+"""A refusal names the cap, its usage and when it frees; a raise is temporary, needs a reason and is logged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.cli.nightdesk import CAPS, Nightdesk
 TIGHT = CAPS.replace("daily_units = 2000", "daily_units = 60") + 'time_zone = "Europe/Berlin"\n'
 
 
-def test_a_refusal_names_cap_figures_and_time_in_words_and_as_json(nightdesk: Nightdesk) -> None:
+def test_a_refusal_names_cap_usage_and_time_as_text_and_json(nightdesk: Nightdesk) -> None:
     nightdesk.configure(TIGHT)
     assert nightdesk.launch("endless", "--no-wait").code == 0
     refused = nightdesk.launch("good")
@@ -39,7 +39,7 @@ def test_a_missing_cap_is_an_error_that_names_it(nightdesk: Nightdesk, name: str
     assert nightdesk.service.started() == 0
 
 
-def test_unlimited_is_written_out_and_shown(nightdesk: Nightdesk) -> None:
+def test_unlimited_caps_are_shown_as_unlimited(nightdesk: Nightdesk) -> None:
     nightdesk.configure(CAPS.replace("daily_runs = 100", 'daily_runs = "unlimited"'))
     (cap,) = [each for each in nightdesk("caps", "--json").json if each["cap"] == "daily_runs"]
     assert (cap["limit"], cap["left"]) == (None, None)

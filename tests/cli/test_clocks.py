@@ -1,5 +1,7 @@
-"""T15: limits count real seconds for the real command, whatever the machine's clocks do. See libfaketime(1) and
-time_namespaces(7)."""
+"""T15: the time limits of the real command count real seconds, also when the clocks of the machine are changed.
+
+See libfaketime(1) and time_namespaces(7).
+"""
 
 from __future__ import annotations
 
@@ -20,9 +22,9 @@ from tests.tools import need_clocks
 from tests.waiting import until_sync
 
 LIMIT_S = 1
-"""Of the task `timed`."""
+"""The limit of the task `timed`."""
 SLACK_S = 15.0
-"""A busy machine's; a limit that follows a faked clock is off by an hour, or over at once."""
+"""Tolerance for a busy machine; a limit that follows a faked clock is an hour late or expires at once."""
 TEN_MINUTES_S = 600
 """The limit of the task `endless`."""
 
@@ -33,7 +35,7 @@ def _tools() -> None:
 
 
 def _faked(nightdesk: Nightdesk, hands: Path) -> None:
-    """Commands see the wall clock that the words in `hands` tell of, at any time anew; no other clock is faked."""
+    """Fake the wall clock of commands by the offset in the file `hands`, which is read again each second."""
     given = ["faketime", "-f", "+0", "printenv", "LD_PRELOAD"]
     hands.write_text("+0")
     nightdesk.environment |= {
@@ -45,10 +47,10 @@ def _faked(nightdesk: Nightdesk, hands: Path) -> None:
 
 
 @pytest.mark.parametrize("words", ["+0 x60", "+86400", "-86400"])
-def test_no_limit_moves_with_a_wall_clock(nightdesk: Nightdesk, tmp_path: Path, words: str) -> None:
-    """It runs a minute a second, or is set by a day, while an agent works.
+def test_no_limit_follows_the_wall_clock(nightdesk: Nightdesk, tmp_path: Path, words: str) -> None:
+    """The wall clock runs at sixty times its speed, or is set by a day, while an agent runs.
 
-    No faster: libfaketime shortens the waits of epoll by the same factor, and the event loop would only spin.
+    A higher speed is not possible: libfaketime shortens epoll timeouts by the same factor, and the event loop spins.
     """
     hands = tmp_path / "hands"
     _faked(nightdesk, hands)
@@ -65,7 +67,7 @@ def test_no_limit_moves_with_a_wall_clock(nightdesk: Nightdesk, tmp_path: Path, 
 
 
 def _orphaned(nightdesk: Nightdesk) -> None:
-    """A run of ten minutes whose owner died."""
+    """Leave a run with a limit of ten minutes whose owner died."""
     owner = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: [run["state"] for run in nightdesk.live()] == ["running"], what="the launch")
     owner.kill()
@@ -87,13 +89,13 @@ def _serve(nightdesk: Nightdesk, *prefix: str) -> subprocess.Popen[str]:
 
 
 AHEAD = ("unshare", "--time", "--boottime", "3600", "--fork", "--kill-child")
-"""Runs a command in a time namespace whose boot clock is an hour ahead; the wall clock is the same everywhere."""
+"""Runs a command in a time namespace whose boot clock is an hour ahead; time namespaces share the wall clock."""
 
 
 def _slept(nightdesk: Nightdesk, tmp_path: Path) -> subprocess.Popen[str]:
-    """Start `serve` as after an hour of suspend: the boot clock has run on.
+    """Start `serve` with the boot clock an hour ahead, as after an hour of suspend.
 
-    The namespace that provides such a boot clock is made the one in which the run was recorded.
+    The stored boot ids of the run are changed to the namespace with that boot clock.
     """
     found, go = tmp_path / "namespace", tmp_path / "go"
     os.mkfifo(found)
@@ -111,7 +113,7 @@ def _slept(nightdesk: Nightdesk, tmp_path: Path) -> subprocess.Popen[str]:
 
 
 def _other_boot(tmp_path: Path) -> tuple[str, ...]:
-    """The kernel's id of the boot is another one, and the boot clock has begun anew."""
+    """Return a command prefix that gives its command another boot id."""
     boot_id = tmp_path / "boot_id"
     boot_id.write_text("9b1c1c22-5f25-4b8e-9d3e-0f1b7f5a4c11\n")
     script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"'
@@ -119,12 +121,12 @@ def _other_boot(tmp_path: Path) -> tuple[str, ...]:
 
 
 def _ends(nightdesk: Nightdesk, serving: subprocess.Popen[str]) -> None:
-    # Of the whole group: unshare itself does not hear it.
+    # Signal the process group: unshare does not forward signals.
     os.killpg(serving.pid, signal.SIGTERM)
     nightdesk.ended(serving)
 
 
-def test_an_hour_of_sleep_counts(nightdesk: Nightdesk, tmp_path: Path) -> None:
+def test_an_hour_of_suspend_counts(nightdesk: Nightdesk, tmp_path: Path) -> None:
     _orphaned(nightdesk)
     serving = _slept(nightdesk, tmp_path)
     try:
@@ -135,7 +137,7 @@ def test_an_hour_of_sleep_counts(nightdesk: Nightdesk, tmp_path: Path) -> None:
     assert nightdesk("history", "--json").json[0]["outcome"] == "timeout"
 
 
-def test_the_boot_clock_of_another_time_namespace_fires_no_limit(nightdesk: Nightdesk) -> None:
+def test_the_boot_clock_of_another_time_namespace_ends_no_run(nightdesk: Nightdesk) -> None:
     _orphaned(nightdesk)
     serving = _serve(nightdesk, *AHEAD)
     try:

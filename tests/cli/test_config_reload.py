@@ -1,4 +1,4 @@
-"""A process that goes on launching judges by the config that is on the disk, and says so where it cannot."""
+"""A long-running process reloads the config when the file changes, and reports when it cannot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def serving(nightdesk: Nightdesk) -> subprocess.Popen[str]:
 
 
 def said(process: subprocess.Popen[str], words: str) -> str:
-    """The next line with `words`."""
+    """Return the next line that contains `words`."""
     assert process.stderr is not None
     while words not in (line := process.stderr.readline()):
         assert line, f"it ended without {words!r}"
@@ -31,7 +31,7 @@ def stop(nightdesk: Nightdesk, process: subprocess.Popen[str]) -> None:
     assert nightdesk.ended(process).code == 0
 
 
-def test_a_changed_file_is_loaded_and_a_torn_one_is_not(nightdesk: Nightdesk) -> None:
+def test_a_changed_config_is_loaded_and_an_invalid_one_is_not(nightdesk: Nightdesk) -> None:
     process = serving(nightdesk)
     nightdesk.configure(FEWER)
     assert said(process, "reloaded") == "nightdesk.toml reloaded: 9 tasks\n"
@@ -56,7 +56,7 @@ def test_sighup_loads_the_file_at_once(nightdesk: Nightdesk) -> None:
     stop(nightdesk, process)
 
 
-def test_another_service_takes_a_restart(nightdesk: Nightdesk) -> None:
+def test_a_change_of_the_service_requires_a_restart(nightdesk: Nightdesk) -> None:
     process = serving(nightdesk)
     config = nightdesk.folder / "nightdesk.toml"
     config.write_text(config.read_text().replace(nightdesk.url, "http://127.0.0.1:1"))

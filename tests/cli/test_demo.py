@@ -1,4 +1,4 @@
-"""The week behind the demo is one that could have been: books, log and history agree, and one day stands out."""
+"""The demo's past week is consistent: ledger, log and history agree, and one day is an anomaly."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def moment(instant: datetime) -> Timestamp:
     return Timestamp(wall_ms=wall_ms, boot_ms=wall_ms, boot_id="now")
 
 
-async def test_books_log_and_history_agree(tmp_path: Path) -> None:
+async def test_ledger_log_and_history_agree(tmp_path: Path) -> None:
     await prepare(tmp_path / "state", moment(NOON))
 
     reader = LogReader(tmp_path / "state" / "runs.log")
@@ -62,7 +62,7 @@ async def test_books_log_and_history_agree(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hour", range(0, 24, 3))
-def test_one_day_stands_out_and_today_is_left_to_the_viewer(hour: int) -> None:
+def test_one_day_is_an_anomaly_and_keys_of_today_are_free(hour: int) -> None:
     now = NOON.replace(hour=hour)
     launches = week(now, random.Random(7))
 
@@ -77,12 +77,12 @@ def test_one_day_stands_out_and_today_is_left_to_the_viewer(hour: int) -> None:
         assert (task.name, date_for(task, now, scheduled=False)) not in dates
 
 
-def test_the_tempers_are_what_the_simulator_understands() -> None:
+def test_tasks_are_unique_and_the_simulator_reads_their_prompts() -> None:
     assert len({task.name for task in TASKS}) == len({(task.type, task.target) for task in TASKS}) == len(TASKS)
     greedy = from_prompt(DIGEST.prompt, Scenario())
     assert greedy.tokens_per_step > 20_000
 
 
-def test_it_lives_in_memory_where_there_is_room(tmp_path: Path) -> None:
+def test_the_demo_uses_a_memory_file_system_if_there_is_room(tmp_path: Path) -> None:
     assert memory_folder(tmp_path / "none") is None
     assert memory_folder(tmp_path) in (tmp_path, None)

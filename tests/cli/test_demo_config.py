@@ -1,4 +1,4 @@
-"""The demo's config file says what the demo runs on, and a command of another terminal reaches it with that."""
+"""The demo's config file has the settings of the demo, so commands in another terminal can use it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from console.engine.settings import ProcessKind
 from console.program import shell_command
 
 
-def test_the_file_is_read_as_what_the_demo_runs_on(tmp_path: Path) -> None:
+def test_the_config_file_has_the_settings_of_the_demo(tmp_path: Path) -> None:
     config = write_config(tmp_path, demo_settings(), "http://127.0.0.1:4711")
     settings = load(config)
     assert engine_settings(settings, ProcessKind.CONSOLE) == demo_settings()
@@ -22,7 +22,7 @@ def test_the_file_is_read_as_what_the_demo_runs_on(tmp_path: Path) -> None:
     assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
-def test_the_program_is_named_so_that_a_shell_finds_it(tmp_path: Path) -> None:
+def test_the_printed_command_is_found_by_a_shell(tmp_path: Path) -> None:
     assert shell_command({"PATH": str(tmp_path)})[0] != "nightdesk"
     assert Path(shell_command({})[0]).is_absolute()
     (tmp_path / "nightdesk").touch(mode=0o755)

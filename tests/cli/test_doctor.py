@@ -1,4 +1,4 @@
-"""The doctor tells what would stop a launch, on whatever it meets, and leaves everything as it was."""
+"""`doctor` reports what would prevent a launch, with any damage, and changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALL = {
 
 
 def findings(done: Done) -> dict[str, list[tuple[str, str]]]:
-    """Level and words of every finding, by check."""
+    """Return the level and text of each finding, by check."""
     found: dict[str, list[tuple[str, str]]] = {}
     for finding in done.json:
         found.setdefault(finding["check"], []).append((finding["level"], finding["told"]))
@@ -34,21 +34,21 @@ def findings(done: Done) -> dict[str, list[tuple[str, str]]]:
 
 
 def failing(done: Done) -> dict[str, str]:
-    """The words of every FAIL, by check."""
+    """Return the text of each FAIL, by check."""
     return {check: told for check, several in findings(done).items() for level, told in several if level == "FAIL"}
 
 
 def warned(done: Done) -> dict[str, str]:
-    """The words of every warning, by check."""
+    """Return the text of each warning, by check."""
     return {check: told for check, several in findings(done).items() for level, told in several if level == "warn"}
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Everything about a folder that a write would change."""
+    """Return the state of a folder that any write would change."""
     return {
         str(path.relative_to(folder)): (
             (status := path.lstat()).st_mode,
-            # SQLite makes and removes files beside a WAL for every reader.
+            # SQLite creates and removes files next to the WAL for each reader.
             status.st_mtime_ns if path.is_file() else None,
             path.read_bytes() if path.is_file() else None,
         )
@@ -57,7 +57,7 @@ def contents(folder: Path) -> dict[str, Any]:
 
 
 def examined(nightdesk: Nightdesk) -> Done:
-    """What the doctor says; nothing may have changed by it."""
+    """Run `doctor` and return its findings; fail if it changed anything."""
     before = contents(nightdesk.folder)
     done = nightdesk("doctor", "--json")
     assert contents(nightdesk.folder) == before
@@ -66,12 +66,12 @@ def examined(nightdesk: Nightdesk) -> Done:
 
 
 def change(nightdesk: Nightdesk, sql: str) -> None:
-    """A hand in the database."""
+    """Execute SQL directly on the database."""
     with closing(sqlite3.connect(database_uri(nightdesk.state), uri=True, isolation_level=None)) as foreign:
         foreign.execute(sql)
 
 
-def test_all_is_well_and_every_check_says_so(nightdesk: Nightdesk) -> None:
+def test_every_check_passes_on_an_intact_installation(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     done = examined(nightdesk)
 
@@ -85,7 +85,7 @@ def test_all_is_well_and_every_check_says_so(nightdesk: Nightdesk) -> None:
     assert {line.split()[0] for line in lines} == {"ok", "warn"}
 
 
-def test_before_the_first_use_nothing_is_made(nightdesk: Nightdesk) -> None:
+def test_doctor_creates_nothing_before_the_first_use(nightdesk: Nightdesk) -> None:
     done = examined(nightdesk)
 
     assert done.code == 0
@@ -93,7 +93,7 @@ def test_before_the_first_use_nothing_is_made(nightdesk: Nightdesk) -> None:
     assert "first use creates it" in findings(done)["folder"][0][1]
 
 
-def test_the_key_is_told_and_never_shown(nightdesk: Nightdesk) -> None:
+def test_the_source_of_the_key_is_shown_but_not_the_key(nightdesk: Nightdesk) -> None:
     assert findings(examined(nightdesk))["key"] == [("ok", "in the environment variable GEMINI_API_KEY")]
     assert "canary-key" not in nightdesk("doctor").out
     del nightdesk.environment["GEMINI_API_KEY"]
@@ -164,7 +164,9 @@ Harm = Callable[[Nightdesk], object]
         ("launches", "1 launched runs are not in the database", _log_line_from_the_future),
     ],
 )
-def test_what_makes_the_store_refuse_is_a_fail(nightdesk: Nightdesk, check: str, words: str, harm: Harm) -> None:
+def test_damage_for_which_the_store_refuses_to_open_is_a_fail(
+    nightdesk: Nightdesk, check: str, words: str, harm: Harm
+) -> None:
     if words == "journal mode" and sqlite3.sqlite_version_info >= (3, 51, 3):
         pytest.skip("this SQLite may use a WAL")
     nightdesk.launch("good")
@@ -177,7 +179,7 @@ def test_what_makes_the_store_refuse_is_a_fail(nightdesk: Nightdesk, check: str,
     assert nightdesk("doctor").out.count("FAIL") >= len(failing(done))
 
 
-def test_a_state_folder_that_is_none(nightdesk: Nightdesk) -> None:
+def test_a_state_folder_that_is_not_a_folder(nightdesk: Nightdesk) -> None:
     nightdesk.state.write_text("a file")
     assert failing(examined(nightdesk))["folder"].endswith("is not a folder")
     nightdesk.state.unlink()
@@ -188,7 +190,7 @@ def test_a_state_folder_that_is_none(nightdesk: Nightdesk) -> None:
     assert "is a symbolic link" in failing(done)["folder"]
 
 
-def test_what_the_log_lost_is_told(nightdesk: Nightdesk) -> None:
+def test_lost_log_lines_are_reported(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     nightdesk.launch("failing")
     log = nightdesk.state / "runs.log"
@@ -203,7 +205,7 @@ def test_what_the_log_lost_is_told(nightdesk: Nightdesk) -> None:
     assert "3 lines are missing at its end" in warned(examined(nightdesk))["log"]
 
 
-def test_an_id_in_the_journal_that_its_run_does_not_have(nightdesk: Nightdesk) -> None:
+def test_a_journaled_remote_id_that_its_run_lacks_is_reported(nightdesk: Nightdesk) -> None:
     done = nightdesk.launch("good").json
     change(nightdesk, "drop trigger runs_end_is_final")
     change(nightdesk, f"update runs set remote_id = null where id = '{done['run']}'")
@@ -211,7 +213,7 @@ def test_an_id_in_the_journal_that_its_run_does_not_have(nightdesk: Nightdesk) -
     assert done["run"] in warned(examined(nightdesk))["launches"]
 
 
-def test_what_waits_for_a_person(nightdesk: Nightdesk) -> None:
+def test_runs_that_need_a_decision_are_reported(nightdesk: Nightdesk) -> None:
     lost = nightdesk.launch("lost").json
     nightdesk("pause")
     waiting = [told for level, told in findings(nightdesk("doctor", "--json"))["runs"] if level == "warn"]
@@ -220,7 +222,7 @@ def test_what_waits_for_a_person(nightdesk: Nightdesk) -> None:
     assert lost["run"] in waiting[1]
 
 
-def test_who_guards_who_died_and_who_is_stuck(nightdesk: Nightdesk) -> None:
+def test_living_dead_and_stuck_owners_are_reported(nightdesk: Nightdesk) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: nightdesk.service.started() == 1, what="the launch", within=30)
     until_sync(lambda: nightdesk.live()[0]["state"] == "running", what="the run")
@@ -239,7 +241,7 @@ def test_who_guards_who_died_and_who_is_stuck(nightdesk: Nightdesk) -> None:
     assert "have no living guard" in found["runs"][0][1]
 
 
-def test_a_stop_that_is_not_proven(nightdesk: Nightdesk) -> None:
+def test_a_stop_that_is_not_proven_is_reported(nightdesk: Nightdesk) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: nightdesk.live() and nightdesk.live()[0]["state"] == "running", what="the run", within=30)
     nightdesk.service.set_faults(("cancel.503",))
@@ -250,7 +252,7 @@ def test_a_stop_that_is_not_proven(nightdesk: Nightdesk) -> None:
     nightdesk.ended(running)
 
 
-def test_a_clock_that_stepped(nightdesk: Nightdesk) -> None:
+def test_a_clock_step_is_reported(nightdesk: Nightdesk) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: nightdesk.live() and nightdesk.live()[0]["state"] == "running", what="the run", within=30)
     nightdesk("cancel", "--all")

@@ -1,4 +1,4 @@
-"""The drill proves the guards, and fails where a guard does not do what it is for: else its table is decoration."""
+"""`drill` exercises the guardrails, and fails if one of them does not work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GUARDS = {
 }
 
 
-def test_every_guard_fires_and_the_command_says_so() -> None:
+def test_every_guardrail_works_and_the_drill_reports_it() -> None:
     command = [sys.executable, "-m", "console", "drill", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     findings = json.loads(done.stdout)
@@ -34,14 +34,14 @@ def test_every_guard_fires_and_the_command_says_so() -> None:
 
 
 @pytest.mark.parametrize("guard", ["timeout", "budget cut-off", "idempotency key", "failing cancel"])
-async def test_a_check_fails_where_the_launch_is_never_known(guard: str) -> None:
-    """With every answer to a launch lost, no run can be followed: each of these checks must notice."""
+async def test_a_check_fails_when_launch_replies_are_lost(guard: str) -> None:
+    """All launch replies are lost, so no run can be monitored, and each of these checks must fail."""
     only = {guard: CHECKS[guard]}
     (finding,) = await drill(only, {}, faults=("create.lost_reply",))
     assert not finding.passed, finding
 
 
-async def test_a_check_that_breaks_is_a_failure_and_not_a_crash() -> None:
+async def test_an_exception_in_a_check_is_reported_as_a_failure() -> None:
     async def breaks(env: DrillEnv) -> str:
         raise OSError("the disk is gone")
 

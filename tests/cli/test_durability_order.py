@@ -1,4 +1,4 @@
-"""T14: the intent is on the disk before the first byte of the POST leaves, as the kernel saw it; see strace(1)."""
+"""T14: by the system calls of a launch, the intent is on disk before the first byte of the POST; see strace(1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAYS = {
     "its commit was not flushed": r"f(data)?sync\(.*/state>",
     "its commit was not made": r'unlink\(.*nightdesk\.db-journal"',
 }
-"""What a launch too early looks like, and the calls without which it would."""
+"""The steps that must precede a launch, and the system calls that perform them."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,7 +28,7 @@ def _strace() -> None:
 
 
 def _too_early(trace: Iterable[str]) -> list[str]:
-    """How launches in the trace left before the last write of the database was whole on the disk."""
+    """Return what was missing at each launch in the trace since the last write of the database, or "nothing"."""
     missing: set[str] = set()
     found = []
     for line in trace:
@@ -43,7 +43,7 @@ def _too_early(trace: Iterable[str]) -> list[str]:
 
 
 def _trace(nightdesk: Nightdesk) -> list[str]:
-    """What the process of one launch asked of the kernel, in order."""
+    """Return the system calls of the process of one launch, in order."""
     told = nightdesk.folder / "trace"
     strace = ["strace", "-f", "-y", "-s", "60", "-o", str(told), "-e", f"trace={CALLS}"]
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "run", "good"]
@@ -60,9 +60,9 @@ def _trace(nightdesk: Nightdesk) -> list[str]:
     return [line for line in told.read_text(errors="replace").splitlines() if "resumed>" not in line]
 
 
-def test_nothing_leaves_before_its_intent_is_on_the_disk(nightdesk: Nightdesk) -> None:
+def test_no_launch_is_sent_before_its_intent_is_on_disk(nightdesk: Nightdesk) -> None:
     trace = _trace(nightdesk)
     assert _too_early(trace) == ["nothing"]
     for way, pattern in WAYS.items():
         without = [line for line in trace if not re.match(pattern, line.split(maxsplit=1)[1])]
-        assert _too_early(without) == [way], "the search would not see what is missing"
+        assert _too_early(without) == [way], "the check does not detect the missing call"

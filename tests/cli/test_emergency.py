@@ -1,4 +1,4 @@
-"""Everything must stop now: `pause`, `cancel` and `ps` need the state folder, and nothing that is broken beside it."""
+"""`pause`, `cancel` and `ps` need only the state folder, and work with a broken config, key or log."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def tear(config: Path) -> None:
 
 
 def replace_service(config: Path) -> None:
-    """A config that is somebody else's: no task of ours, another service, no key."""
+    """Replace the config by one without our tasks, with another service and without a key."""
     text = '[provider]\nbase_url = "http://127.0.0.1:9"\napi_key_env = "NOT_SET"\n[caps]\n'
     caps = "daily_units = 1\nmonthly_units = 1\ndaily_runs = 1\nconcurrent_runs = 1\n"
     config.write_text(text + caps, encoding="utf-8")
@@ -48,7 +48,7 @@ def guarding(nightdesk: Nightdesk) -> Iterator[subprocess.Popen[str]]:
         pytest.param(("pause", "--cancel"), replace_service, id="another service"),
     ],
 )
-def test_everything_stops_whatever_became_of_the_config(
+def test_all_runs_can_be_stopped_with_a_broken_config(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str], words: tuple[str, ...], harm: Harm
 ) -> None:
     harm(nightdesk.folder / "nightdesk.toml")
@@ -77,7 +77,7 @@ def test_pausing_needs_no_config_and_no_key(nightdesk: Nightdesk) -> None:
     assert nightdesk.launch("failing").code == 6
 
 
-def test_without_a_key_the_guarding_process_sends_the_cancel(
+def test_without_a_key_the_supervising_process_sends_the_cancel(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str]
 ) -> None:
     del nightdesk.environment["GEMINI_API_KEY"]
@@ -85,7 +85,7 @@ def test_without_a_key_the_guarding_process_sends_the_cancel(
     assert nightdesk.service.live() == 0
 
 
-def test_without_a_state_folder_the_config_is_what_is_missing(nightdesk: Nightdesk) -> None:
+def test_without_a_state_folder_the_error_is_that_of_the_config(nightdesk: Nightdesk) -> None:
     tear(nightdesk.folder / "nightdesk.toml")
     for words in (("ps",), ("ps", "--json"), ("pause",), ("cancel", "--all")):
         done = nightdesk(*words)
@@ -95,7 +95,7 @@ def test_without_a_state_folder_the_config_is_what_is_missing(nightdesk: Nightde
 
 
 @pytest.mark.parametrize("words", [("pause", "--cancel"), ("ps",)], ids=" ".join)
-def test_a_held_log_lock_holds_no_stop_up(
+def test_a_locked_log_does_not_delay_a_stop(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str], words: tuple[str, ...]
 ) -> None:
     lock = os.open(nightdesk.state / "runs.log.lock", os.O_RDWR)
@@ -117,10 +117,10 @@ def test_a_held_log_lock_holds_no_stop_up(
         ("begin exclusive", ("pause", "--cancel")),
     ],
 )
-def test_a_store_that_another_process_holds_keeps_no_cancel_back(
+def test_a_locked_store_does_not_prevent_a_cancel(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str], begin: str, words: tuple[str, ...]
 ) -> None:
-    """A shell on the database that reads, is about to write, or writes, and is left open."""
+    """Another process keeps a read, immediate or exclusive transaction open on the database."""
     with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", isolation_level=None)) as connection:
         connection.execute(begin)
         connection.execute("select count(*) from runs").fetchone()

@@ -1,4 +1,4 @@
-"""Scripts act on exit codes: every state, every outcome and every answer to a launch has the one that is promised."""
+"""Each state, outcome and launch result has the documented exit code, which scripts rely on."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OPEN = {
 }
 
 
-def test_the_tables_leave_nothing_out() -> None:
+def test_the_tables_have_all_states_outcomes_and_results() -> None:
     assert set(OUTCOMES) == set(Outcome)
     assert set(OPEN) == set(State) - {State.ENDED}
 
@@ -48,15 +48,15 @@ def test_every_ending_has_its_code(outcome: Outcome, code: int) -> None:
 
 
 @pytest.mark.parametrize(("state", "code"), OPEN.items())
-def test_an_open_run_is_no_failure_unless_nothing_is_known_of_it(state: State, code: int) -> None:
+def test_an_open_run_is_no_failure_unless_it_is_unconfirmed(state: State, code: int) -> None:
     assert exit_code_of_run(run(state=state)) == code
 
 
-def test_an_end_of_which_nothing_is_known_is_never_called_ok() -> None:
+def test_an_unknown_ending_is_never_reported_as_ok() -> None:
     assert exit_code_of_run(run(state=State.ENDED, outcome=None)) == ExitCode.UNCONFIRMED
 
 
-def test_every_answer_to_a_launch_has_its_code() -> None:
+def test_every_launch_result_has_its_code() -> None:
     refusal = Refusal(kind=RefusalKind.PAUSED, sentence="paused")
     answers = {
         LaunchKind.LAUNCHED: (LaunchResult(kind=LaunchKind.LAUNCHED, run=run()), 0),

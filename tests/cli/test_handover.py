@@ -1,4 +1,4 @@
-"""A console that ends by a key, a hang-up or SIGTERM leaves its runs under guard."""
+"""A console that ends by a key, a hang-up or SIGTERM leaves its runs supervised."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Sit = Callable[..., TerminalSession]
 
 @pytest.fixture
 def sit(nightdesk: Nightdesk) -> Iterator[Sit]:
-    """Starts a command on a terminal."""
+    """Starts a command on a terminal and returns the session."""
     opened: list[TerminalSession] = []
 
     def at(*arguments: str) -> TerminalSession:
@@ -34,9 +34,9 @@ def sit(nightdesk: Nightdesk) -> Iterator[Sit]:
 
 
 def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> TerminalSession:
-    """A console that guards an endless run, launched at its keyboard."""
+    """Open a console and launch an endless run in it."""
     terminal = sit()
-    # The clock of the header is painted with the first look at the state folder.
+    # The clock in the header appears with the first read of the state folder.
     terminal.shows("UTC")
     terminal.type("l")
     terminal.shows("Launch which task")
@@ -50,7 +50,7 @@ def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> TerminalSession:
     return terminal
 
 
-def test_left_under_guard(nightdesk: Nightdesk, sit: Sit) -> None:
+def test_the_quit_dialog_leaves_the_run_supervised(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = with_a_live_run(nightdesk, sit)
     terminal.type("q")
     terminal.shows("Leave them under guard")
@@ -65,7 +65,7 @@ def test_left_under_guard(nightdesk: Nightdesk, sit: Sit) -> None:
     assert nightdesk("cancel", "--all").code == 0
 
 
-def test_the_line_drops_and_the_same_process_guards_on(nightdesk: Nightdesk, sit: Sit) -> None:
+def test_after_a_hang_up_the_same_process_continues_to_supervise(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = with_a_live_run(nightdesk, sit)
     terminal.hang_up()
 
@@ -90,7 +90,7 @@ def test_sigterm_hands_over(nightdesk: Nightdesk, sit: Sit) -> None:
     assert nightdesk("cancel", "--all").code == 0
 
 
-def test_ctrl_c_at_a_run_stops_nothing(nightdesk: Nightdesk, sit: Sit) -> None:
+def test_ctrl_c_does_not_stop_the_run(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = sit("run", "endless")
     terminal.shows("running")
     terminal.type("\x03")

@@ -1,4 +1,4 @@
-"""`nightdesk run` says how a run ended by its exit code, and data stands alone on stdout."""
+"""`nightdesk run` reports the outcome of a run by its exit code, and writes only data to stdout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.cli.nightdesk import CAPS, Nightdesk
     ("task", "code", "outcome"),
     [("good", 0, "ok"), ("failing", 1, "failed"), ("timed", 3, "timeout"), ("greedy", 4, "budget")],
 )
-def test_how_it_ended(nightdesk: Nightdesk, task: str, code: int, outcome: str) -> None:
+def test_the_exit_code_reports_the_outcome(nightdesk: Nightdesk, task: str, code: int, outcome: str) -> None:
     done = nightdesk.launch(task)
 
     assert (done.code, done.json["outcome"], done.json["state"]) == (code, outcome, "ended")
@@ -28,7 +28,7 @@ def test_the_same_key_is_not_launched_twice(nightdesk: Nightdesk) -> None:
     assert nightdesk.service.started(first["key"]) == 1
 
 
-def test_ten_at_once_launch_one(nightdesk: Nightdesk) -> None:
+def test_ten_concurrent_commands_launch_one_run(nightdesk: Nightdesk) -> None:
     nightdesk("ps")
     processes = [nightdesk.start("run", "good", "--json") for _ in range(2)]
     processes += [nightdesk.start("run", "good", "--origin", "manual", "--json") for _ in range(3)]
@@ -39,7 +39,7 @@ def test_ten_at_once_launch_one(nightdesk: Nightdesk) -> None:
     assert nightdesk.service.started() == 1
 
 
-def test_again_by_hand_takes_a_reason_and_supersedes(nightdesk: Nightdesk) -> None:
+def test_a_rerun_needs_a_reason_and_supersedes_the_run(nightdesk: Nightdesk) -> None:
     first = nightdesk.launch("good").json
     assert nightdesk.launch("good", "--rerun").code == 2
 
@@ -56,12 +56,12 @@ def test_a_refusal_by_the_provider(nightdesk: Nightdesk) -> None:
     assert nightdesk.service.started() == 0
 
 
-def test_a_lost_reply_blocks_the_key_until_a_person_rules(nightdesk: Nightdesk) -> None:
+def test_a_lost_reply_blocks_the_key_until_it_is_settled(nightdesk: Nightdesk) -> None:
     lost = nightdesk.launch("lost")
     assert (lost.code, lost.json["state"]) == (7, "unconfirmed")
     assert "UNCONFIRMED: it may be running" in lost.err
     assert nightdesk.service.started() == 1
-    assert nightdesk.launch("lost").code == 6, "nobody may launch this key"
+    assert nightdesk.launch("lost").code == 6, "this key cannot be launched"
     run = lost.json["run"]
 
     wrong = nightdesk("settle", run, "adopt", "v1_not_ours", "--reason", "guess")
@@ -74,10 +74,10 @@ def test_a_lost_reply_blocks_the_key_until_a_person_rules(nightdesk: Nightdesk) 
     assert nightdesk("show", run, "--json").json["state"] == "ended"
 
 
-def test_a_schedule_obeys_the_stage(nightdesk: Nightdesk) -> None:
+def test_a_scheduled_launch_depends_on_the_stage(nightdesk: Nightdesk) -> None:
     refused = nightdesk("run", "nightly", "--json")
     assert (refused.code, refused.json["refusal"]["kind"]) == (6, "stage")
-    assert nightdesk("stage", "nightly", "semi").code == 6, "nothing is earned yet"
+    assert nightdesk("stage", "nightly", "semi").code == 6, "there is no evidence for a promotion yet"
     assert nightdesk("stage", "nightly", "semi", "--force", "--reason", "a test").code == 0
 
     left = nightdesk("run", "nightly", "--no-wait", "--json")
@@ -95,7 +95,7 @@ def test_a_schedule_obeys_the_stage(nightdesk: Nightdesk) -> None:
     assert (done.code, done.json["outcome"]) == (0, "ok")
 
 
-def test_what_no_cap_has_room_for_is_refused(nightdesk: Nightdesk) -> None:
+def test_a_launch_over_a_cap_is_refused(nightdesk: Nightdesk) -> None:
     nightdesk.configure(CAPS.replace("daily_units = 2000", "daily_units = 49.5"))
 
     refused = nightdesk.launch("good")
@@ -109,7 +109,7 @@ def test_what_no_cap_has_room_for_is_refused(nightdesk: Nightdesk) -> None:
     assert 0 < daily["spent"] < 1
 
 
-def test_nothing_listens_there(nightdesk: Nightdesk) -> None:
+def test_a_service_that_is_not_reachable(nightdesk: Nightdesk) -> None:
     nightdesk.url = "http://127.0.0.1:9"
     nightdesk.configure(CAPS)
 

@@ -1,4 +1,4 @@
-"""Where the config and the state folder are, in environments that differ or lack something."""
+"""How the config and the state folder are located, with different or incomplete environments."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def write(path: Path, text: str) -> Path:
         ("[store]\nstate_dir = 5\n", None),
     ],
 )
-def test_the_state_folder_of_a_config_is_known_even_if_the_file_is_torn(
-    tmp_path: Path, text: str, named: str | None
-) -> None:
+def test_the_state_folder_is_read_from_an_invalid_config(tmp_path: Path, text: str, named: str | None) -> None:
     config = write(tmp_path / "nightdesk.toml", text)
     assert configured_state_folder(config) == (None if named is None else tmp_path / named)
 
@@ -65,7 +63,7 @@ def without_flags(nightdesk: Nightdesk, *arguments: str, **environment: str) -> 
     )
 
 
-def test_the_config_says_which_ledger_counts_in_every_environment(nightdesk: Nightdesk) -> None:
+def test_the_config_selects_the_ledger_in_every_environment(nightdesk: Nightdesk) -> None:
     config = nightdesk.folder / "nightdesk.toml"
     write(config, config.read_text(encoding="utf-8") + '[store]\nstate_dir = "ledger"\n')
     for environment in ({}, {"XDG_STATE_HOME": str(nightdesk.folder / "xdg")}):
@@ -82,8 +80,8 @@ def test_init_names_the_state_folder(nightdesk: Nightdesk) -> None:
     assert load(path).store.state_dir == nightdesk.state
 
 
-def test_runs_of_the_same_config_in_another_state_folder_are_told(nightdesk: Nightdesk) -> None:
-    """A login shell sets XDG_STATE_HOME and cron does not: two ledgers, each with caps and keys of its own."""
+def test_runs_of_the_same_config_in_another_state_folder_are_reported(nightdesk: Nightdesk) -> None:
+    """A login shell sets XDG_STATE_HOME and cron does not, which gives two ledgers with separate caps and keys."""
     xdg = nightdesk.folder / "xdg"
     first = without_flags(nightdesk, "run", "good", "--origin", "manual", XDG_STATE_HOME=str(xdg))
     second = without_flags(nightdesk, "run", "good", "--origin", "manual")
@@ -95,7 +93,7 @@ def test_runs_of_the_same_config_in_another_state_folder_are_told(nightdesk: Nig
     assert "another state folder" not in without_flags(nightdesk, "doctor").stdout
 
 
-def test_only_a_record_of_this_user_is_believed(tmp_path: Path) -> None:
+def test_a_record_that_others_may_write_is_ignored(tmp_path: Path) -> None:
     config = write(tmp_path / "nightdesk.toml", "")
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -130,7 +128,7 @@ main()
         (("init", "c.toml"), 0),
     ],
 )
-def test_without_a_home_folder_one_line_says_what_to_give(
+def test_without_a_home_folder_the_error_names_the_options(
     tmp_path: Path, arguments: tuple[str, ...], code: int
 ) -> None:
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Every mistake is one clear line on stderr, an exit code that says so, and nothing launched."""
+"""A usage or config error gives one clear line on stderr and its exit code, and launches nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_usage_and_names(nightdesk: Nightdesk) -> None:
     assert nightdesk.service.posts() == 0
 
 
-def test_a_bad_config_is_told_whole(nightdesk: Nightdesk) -> None:
+def test_all_errors_of_a_config_are_reported(nightdesk: Nightdesk) -> None:
     nightdesk.configure(CAPS.replace("daily_runs", "dayly_runs"))
 
     done = nightdesk("ps", "--json")
@@ -68,7 +68,7 @@ def test_a_lost_database_stops_everything(nightdesk: Nightdesk) -> None:
     assert nightdesk.service.started() == 1
 
 
-def test_a_reader_that_goes_away_is_no_error(nightdesk: Nightdesk) -> None:
+def test_a_closed_pipe_is_no_error(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     command = f"{sys.executable} -m console --state-dir {nightdesk.state} log | true"
 
@@ -79,7 +79,7 @@ def test_a_reader_that_goes_away_is_no_error(nightdesk: Nightdesk) -> None:
     assert piped.stderr == b""
 
 
-def test_a_mistake_of_ours_shows_places_and_no_values() -> None:
+def test_an_internal_error_shows_code_locations_and_no_values() -> None:
     script = """
 import sys
 from console.__main__ import main
@@ -97,7 +97,7 @@ main()
     assert "canary" not in done.stderr
 
 
-def test_a_word_that_people_try_in_an_emergency_leads_to_the_command(nightdesk: Nightdesk) -> None:
+def test_a_likely_emergency_word_suggests_the_command(nightdesk: Nightdesk) -> None:
     for word in ("kill", "stop"):
         assert "pause --cancel" in nightdesk(word).err
     assert "nightdesk ps" in nightdesk("status").err

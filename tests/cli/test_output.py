@@ -1,4 +1,4 @@
-"""Output that blocks, breaks or fails: no message stops a guard, and no exit code claims that the agent failed."""
+"""Blocked or failing output never stops supervision, and its exit code differs from that of a failed agent."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_messages_arrive_in_order(pipe: tuple[int, int]) -> None:
     assert os.read(reader, 1 << 16).split() == [b"%d" % number for number in range(100)]
 
 
-def test_a_reader_that_does_not_read_holds_nobody_up_and_dropped_messages_are_counted(pipe: tuple[int, int]) -> None:
+def test_a_full_pipe_blocks_nothing_and_dropped_messages_are_counted(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     messages = BackgroundWriter(writer)
     line = "x" * 4095 + "\n"
@@ -81,7 +81,7 @@ def _ended(nightdesk: Nightdesk, task: str) -> bool:
 
 
 @pytest.mark.parametrize("redirection", ["2>&1 | head -1", "> /dev/full 2>&1", ">&- 2>&- <&-"])
-def test_a_run_is_supervised_to_its_end_whatever_becomes_of_its_output(nightdesk: Nightdesk, redirection: str) -> None:
+def test_a_run_is_supervised_to_its_end_with_failing_output(nightdesk: Nightdesk, redirection: str) -> None:
     command = f"{sys.executable} -m console --state-dir {nightdesk.state} run timed --origin manual"
     script = f"set -o pipefail; {command} {redirection}; exit $?"
     done = subprocess.run(
@@ -101,7 +101,7 @@ def test_a_run_is_supervised_to_its_end_whatever_becomes_of_its_output(nightdesk
 
 def test_a_terminal_stopped_with_ctrl_s_does_not_hold_up_the_limit(nightdesk: Nightdesk) -> None:
     master, slave = pty.openpty()
-    # What ctrl-s does: the terminal takes no output until ctrl-q.
+    # This is what ctrl-s does: the terminal accepts no output until ctrl-q.
     termios.tcflow(slave, termios.TCOOFF)
     process = subprocess.Popen(
         [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "run", "timed", "--origin", "manual"],
@@ -140,7 +140,7 @@ def test_data_that_cannot_be_written_is_never_a_failed_agent(nightdesk: Nightdes
 
 
 def test_closed_streams_are_like_dev_null(nightdesk: Nightdesk) -> None:
-    """Else a file of ours, the database for one, gets the number of stdout."""
+    """Otherwise a file that the program opens, such as the database, gets the descriptor of stdout."""
     nightdesk.launch("good")
     script = f"{sys.executable} -m console --state-dir {nightdesk.state} ps --json >&- 2>&- <&-; echo $?"
     done = subprocess.run(

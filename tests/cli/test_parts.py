@@ -1,4 +1,4 @@
-"""The small parts between the shell and the engine, each on its own."""
+"""Unit tests of the small parts between the command line and the engine."""
 
 from __future__ import annotations
 
@@ -61,22 +61,22 @@ async def test_a_missing_key_sends_nothing_and_is_told_in_the_words_of_the_port(
         (RuntimeError("canary"), ExitCode.INTERNAL),
     ],
 )
-def test_what_an_error_means_to_the_shell(error: Exception, code: ExitCode) -> None:
+def test_every_error_has_its_exit_code(error: Exception, code: ExitCode) -> None:
     failure = command_error(error)
 
     assert failure.code is code
     assert "canary" not in str(failure)
 
 
-def test_the_words_of_an_error_are_cleaned() -> None:
+def test_error_messages_are_sanitized() -> None:
     assert "\x1b" not in str(command_error(LookupError("no task is named \x1b[2J")))
 
 
-def test_who_needs_a_guard() -> None:
+def test_which_runs_need_a_supervisor() -> None:
     assert needs_a_guard(run())
     assert needs_a_guard(stopping())
     assert needs_a_guard(run(state=State.UNCONFIRMED, sandbox_own=True, sandbox_id="s"))
-    assert not needs_a_guard(run(state=State.UNCONFIRMED)), "there is nothing left that a process could do"
+    assert not needs_a_guard(run(state=State.UNCONFIRMED)), "an unconfirmed run needs a decision, not a process"
     assert not needs_a_guard(run(state=State.UNCONFIRMED, sandbox_own=True, sandbox_id="s", sandbox_deleted_ms=1))
     assert not needs_a_guard(run(state=State.PROPOSED))
     assert not needs_a_guard(ended(Outcome.OK))
@@ -127,12 +127,12 @@ def test_diag_log_holds_places_and_no_values(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_diag_log_never_disturbs_the_work(tmp_path: Path) -> None:
+def test_a_failing_diag_log_raises_nothing(tmp_path: Path) -> None:
     with diag_log(tmp_path / "missing" / "diag.log", ManualClock()):
         logger().error("nobody hears this")
 
 
-def test_diag_log_is_begun_anew_when_it_is_large(tmp_path: Path, size: Callable[[Path, int], None]) -> None:
+def test_a_large_diag_log_is_rotated(tmp_path: Path, size: Callable[[Path, int], None]) -> None:
     path = tmp_path / "diag.log"
     size(path, (4 << 20) + 1)
     with diag_log(path, ManualClock()):
@@ -144,7 +144,7 @@ def test_diag_log_is_begun_anew_when_it_is_large(tmp_path: Path, size: Callable[
 
 @pytest.fixture
 def size() -> Callable[[Path, int], None]:
-    """Makes a file of so many bytes without writing them."""
+    """Return a function that creates a sparse file of a given length."""
 
     def make(path: Path, length: int) -> None:
         path.touch(mode=0o600)

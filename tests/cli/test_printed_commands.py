@@ -1,4 +1,4 @@
-"""The shell commands that the console prints: each is run, and shows what the console showed."""
+"""Each shell command that the console prints is run, and its output matches what the console shows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BASE = ("nightdesk",)
 
 
 def outputs(nightdesk: Nightdesk, printed: Sequence[ShellCommand]) -> dict[str, Done]:
-    """What each command gives, by its name; every one must succeed."""
+    """Run each command, which must succeed, and return the results by name."""
     found: dict[str, Done] = {}
     for each in printed:
         program, *arguments = shlex.split(each.text)

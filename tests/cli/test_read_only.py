@@ -1,4 +1,4 @@
-"""A console that only reads: nothing dangerous is offered, nothing is left running, and one command lifts it."""
+"""A read-only console offers no changes, starts no process at its end, and can be made writable by a command."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WITHOUT = ("launch", "cancel", "kill switch")
 
 @pytest.fixture
 def watching(nightdesk: Nightdesk) -> Iterator[TerminalSession]:
-    """A read-only console on a state folder that exists."""
+    """Open a read-only console on an existing state folder."""
     assert nightdesk("pause").code == 0
     assert nightdesk("resume").code == 0
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--read-only"]
@@ -68,7 +68,7 @@ def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
     assert nightdesk("cancel", "--all").code == 0
 
 
-def test_leaving_it_starts_nobody(nightdesk: Nightdesk, watching: TerminalSession) -> None:
+def test_its_end_starts_no_process(nightdesk: Nightdesk, watching: TerminalSession) -> None:
     watching.shows("read-only")
     watching.type("q")
     assert watching.ended() == 0

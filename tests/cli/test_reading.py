@@ -1,4 +1,4 @@
-"""What was, read back: history, one run whole, the log and the work on its file."""
+"""Commands that read the past: `history`, `show`, and `log` with rotation and rebuild."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from console.domain.log_record import LogRecord, format_line
 from tests.cli.nightdesk import Nightdesk
 
 
-def test_history_show_and_log_tell_the_same(nightdesk: Nightdesk) -> None:
+def test_history_show_and_log_agree(nightdesk: Nightdesk) -> None:
     good = nightdesk.launch("good").json
     nightdesk.launch("good")
     nightdesk.launch("failing")
@@ -44,7 +44,7 @@ def test_history_show_and_log_tell_the_same(nightdesk: Nightdesk) -> None:
     assert len(table) == 4
 
 
-def test_the_log_can_be_made_again_and_begun_anew(nightdesk: Nightdesk) -> None:
+def test_the_log_can_be_rebuilt_and_rotated(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     log = nightdesk.state / "runs.log"
     before = log.read_bytes()
@@ -57,7 +57,7 @@ def test_the_log_can_be_made_again_and_begun_anew(nightdesk: Nightdesk) -> None:
 
     assert nightdesk("log", "rotate", "--json").json == {"rotated": f"{log}.1"}
     assert nightdesk("log", "rotate", "--json").json == {"rotated": None}
-    assert nightdesk("log").out.encode() == before, "rotated files belong to the log"
+    assert nightdesk("log").out.encode() == before, "the log includes its rotated files"
     assert nightdesk("log", "-n", "1").out.encode() == before.splitlines(keepends=True)[1]
 
 

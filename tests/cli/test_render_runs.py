@@ -1,4 +1,4 @@
-"""What a person reads while a run goes on, and what they may type for an instant."""
+"""The progress lines of a run, and the parsing of times that users type."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DAY_MS = 86_400_000
         ("7d", START_MS - 7 * DAY_MS),
     ],
 )
-def test_instants_as_people_type_them(text: str, expected: int) -> None:
+def test_typed_times_are_parsed(text: str, expected: int) -> None:
     assert parse_instant(text, now_ms=START_MS, zone=BERLIN) == expected
 
 
@@ -48,7 +48,7 @@ def test_until_a_day_includes_it_also_when_it_is_25_hours_long() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-02-30", "7x", "-1d", "9999-12-31T23:59:59-23:59"])
-def test_what_is_no_instant(text: str) -> None:
+def test_invalid_times_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="accepted: a day"):
         parse_instant(text, now_ms=START_MS, zone=BERLIN, end_of_day=True)
 
@@ -68,13 +68,13 @@ def test_a_stop_is_never_called_an_end() -> None:
     assert "stop not confirmed for 10 minutes" in line
 
 
-def test_only_changes_are_told() -> None:
+def test_only_changes_are_printed() -> None:
     assert progress_key(run()) == progress_key(run(polled_ms=START_MS, last_step="another", used=38_300))
     assert progress_key(run()) != progress_key(run(used=45_000))
     assert progress_key(run()) != progress_key(run(trouble="offline"))
 
 
-def test_nothing_an_agent_says_reaches_the_terminal_raw() -> None:
+def test_agent_text_is_sanitized() -> None:
     hostile = "\x1b]0;x\x07[/]"
     told = progress_line(run(trouble=hostile, remote_status=hostile, note=hostile))
 
@@ -94,7 +94,7 @@ def test_every_row_has_every_column() -> None:
     assert {len(row) for row in past_rows(runs, NOW, "Europe/Berlin")} == {len(PAST_COLUMNS)}
 
 
-def test_standings_speak_units_or_launches() -> None:
+def test_cap_usages_are_in_units_or_launches() -> None:
     units = CapUsage(cap=Cap.DAILY_UNITS, limit=2_000_000, held=50_000, spent=38_200, frees_at_ms=None)
     runs = CapUsage(cap=Cap.DAILY_RUNS, limit=None, held=1, spent=2, frees_at_ms=None)
 

@@ -1,4 +1,4 @@
-"""`--json` is an interface: its names stay, its numbers are numbers or null, its instants are UTC."""
+"""`--json` output has stable names, numbers that are numbers or null, and UTC times."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_live_run() -> None:
     }
 
 
-def test_an_ended_run_tells_its_own_time_and_cost() -> None:
+def test_an_ended_run_has_its_time_and_cost() -> None:
     shown = run_json(ended(Outcome.OK, cost_micro=910_000, currency="USD"), NOW)
 
     assert (shown["state"], shown["outcome"]) == ("ended", "ok")
@@ -75,7 +75,7 @@ def test_the_reason_is_that_of_the_stop() -> None:
     assert run_json(stopping(StopReason.KILL_SWITCH), NOW)["reason"] == "kill_switch"
 
 
-def test_figures_that_never_came_are_null_and_not_nought() -> None:
+def test_unknown_figures_are_null_and_not_zero() -> None:
     unknown = run(usage=Usage(), used=0, usage_known=False)
 
     assert run_json(unknown, NOW)["tokens"] is None
@@ -118,7 +118,7 @@ def test_a_whole_run_holds_timeline_steps_and_attempts() -> None:
 
     assert shown["timeline"] == [{"at": "2026-11-23T03:00:00.000Z", "kind": "claimed", "text": "by ada"}]
     assert shown["attempts"] == [{"run": run().id, "attempt": 1, "outcome": None}]
-    assert "Write it." not in json.dumps(shown), "the prompt is kept as hash and length"
+    assert "Write it." not in json.dumps(shown), "only hash and length of the prompt are stored"
 
 
 def test_every_state_can_be_shown() -> None:

@@ -1,4 +1,4 @@
-"""What systemd hears, over both kinds of sockets, and only where it asked."""
+"""Notifications to systemd over path and abstract sockets, sent only if NOTIFY_SOCKET is set."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.cli.nightdesk import Nightdesk
 from tests.waiting import until_sync
 
 
-class Ear:
-    """The manager's end of the socket."""
+class Receiver:
+    """The socket on which systemd receives notifications."""
 
     def __init__(self, folder: Path, *, abstract: bool = False) -> None:
         name = f"nightdesk-test-{os.getpid()}-{folder.name}"
@@ -24,37 +24,37 @@ class Ear:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(f"\0{name}" if abstract else self.name)
         self._socket.setblocking(False)
-        self.heard: list[str] = []
+        self.messages: list[str] = []
 
     def listen(self) -> list[str]:
-        """Every message so far."""
+        """Return the messages received so far."""
         while True:
             try:
-                self.heard.append(self._socket.recv(4096).decode())
+                self.messages.append(self._socket.recv(4096).decode())
             except BlockingIOError:
-                return self.heard
+                return self.messages
 
     def close(self) -> None:
         self._socket.close()
 
 
 @pytest.fixture(params=[False, True], ids=["path", "abstract"])
-def ear(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ear]:
-    ear = Ear(tmp_path, abstract=request.param)
-    yield ear
-    ear.close()
+def receiver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Receiver]:
+    receiver = Receiver(tmp_path, abstract=request.param)
+    yield receiver
+    receiver.close()
 
 
-def test_each_word_is_one_datagram(ear: Ear) -> None:
-    manager = ServiceManager.of({"NOTIFY_SOCKET": ear.name})
+def test_each_notification_is_one_datagram(receiver: Receiver) -> None:
+    manager = ServiceManager.of({"NOTIFY_SOCKET": receiver.name})
     manager.ready("serving 2 tasks")
     manager.alive()
     manager.stopping()
-    assert ear.listen() == ["READY=1\nSTATUS=serving 2 tasks", "WATCHDOG=1", "STOPPING=1"]
+    assert receiver.listen() == ["READY=1\nSTATUS=serving 2 tasks", "WATCHDOG=1", "STOPPING=1"]
 
 
 @pytest.mark.parametrize("named", ["", "@", "notify", "/nobody/listens/here"])
-def test_nobody_to_tell_is_no_trouble(named: str) -> None:
+def test_a_missing_socket_is_no_error(named: str) -> None:
     ServiceManager.of({"NOTIFY_SOCKET": named}).ready("well")
     ServiceManager.of({}).stopping()
 
@@ -70,7 +70,7 @@ def test_nobody_to_tell_is_no_trouble(named: str) -> None:
         (None, None, None),
     ],
 )
-def test_the_watchdog_is_ours_or_nobodys(asked: str | None, pid: str | None, seconds: float | None) -> None:
+def test_the_watchdog_applies_only_to_its_process(asked: str | None, pid: str | None, seconds: float | None) -> None:
     named = str(os.getpid()) if pid == "mine" else pid
     given = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": asked, "WATCHDOG_PID": named}
     environment = {name: value for name, value in given.items() if value is not None}
@@ -78,22 +78,22 @@ def test_the_watchdog_is_ours_or_nobodys(asked: str | None, pid: str | None, sec
     assert ServiceManager.of({**environment, "NOTIFY_SOCKET": ""}).watchdog_s is None
 
 
-def test_serve_tells_that_it_is_ready_lives_and_stops(nightdesk: Nightdesk, tmp_path: Path) -> None:
-    ear = Ear(tmp_path)
+def test_serve_notifies_ready_watchdog_and_stopping(nightdesk: Nightdesk, tmp_path: Path) -> None:
+    receiver = Receiver(tmp_path)
     nightdesk.environment |= {
-        "NOTIFY_SOCKET": ear.name,
+        "NOTIFY_SOCKET": receiver.name,
         "WATCHDOG_USEC": "2000000",
         "INVOCATION_ID": "0123456789abcdef",
     }
     serving = nightdesk.start("serve")
-    until_sync(lambda: ear.listen().count("WATCHDOG=1") >= 3, within=30, what="signs of life")
-    assert ear.heard[0] == "READY=1\nSTATUS=serving 9 tasks"
+    until_sync(lambda: receiver.listen().count("WATCHDOG=1") >= 3, within=30, what="signs of life")
+    assert receiver.messages[0] == "READY=1\nSTATUS=serving 9 tasks"
 
     serving.send_signal(signal.SIGTERM)
 
     assert nightdesk.ended(serving).code == 0
-    assert ear.listen()[-1] == "STOPPING=1"
-    ear.close()
+    assert receiver.listen()[-1] == "STOPPING=1"
+    receiver.close()
     said = (nightdesk.state / "diag.log").read_text()
     for line in ("serving 9 tasks", "scheduling 1 tasks", "stopped by systemd: 0 runs wait for the restart"):
         assert line in said

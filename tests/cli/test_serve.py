@@ -1,4 +1,4 @@
-"""`serve` takes over what died, and hands over when it is told to go."""
+"""`serve` takes over runs of dead owners, and hands over its runs when it is terminated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.nightdesk import Nightdesk
 from tests.waiting import until_sync
 
 
-def test_a_dead_owners_run_is_taken_and_handed_on(nightdesk: Nightdesk) -> None:
+def test_a_run_of_a_dead_owner_is_taken_over_and_handed_over(nightdesk: Nightdesk) -> None:
     serving = nightdesk.start("serve")
     assert serving.stderr is not None
     assert serving.stderr.readline().startswith("serving 9 tasks")
@@ -54,7 +54,7 @@ def test_it_does_not_serve_without_a_key(nightdesk: Nightdesk) -> None:
 
 
 def _guarding(nightdesk: Nightdesk) -> str | None:
-    """The kind of process that guards the only run."""
+    """Return the kind of the process that supervises the only run."""
 
     async def kind() -> str | None:
         store = await Store.open(nightdesk.state, now=SystemClock().now(), read_only=True)

@@ -1,4 +1,4 @@
-"""What needs neither config nor state nor network, and where things are looked for."""
+"""Commands that need no config, state or network, and the precedence of flags, environment and folders."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_without_a_terminal_the_console_is_the_plain_table(nightdesk: Nightdesk)
         assert "\x1b" not in done.out + done.err
 
 
-def test_colour_is_asked_for_or_not_there(nightdesk: Nightdesk) -> None:
+def test_colour_is_written_to_a_pipe_only_on_request(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
 
     assert "\x1b" not in nightdesk("history").out
@@ -106,7 +106,7 @@ def test_colour_is_asked_for_or_not_there(nightdesk: Nightdesk) -> None:
     assert "\x1b" not in nightdesk("--color", "always", "history", "--color", "never").out
 
 
-def test_what_it_makes_is_for_its_owner_alone(nightdesk: Nightdesk) -> None:
+def test_created_files_are_readable_only_by_their_owner(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
 
     modes = {stat.S_IMODE(path.stat().st_mode) for path in nightdesk.state.rglob("*") if path.is_file()}
@@ -136,7 +136,7 @@ def test_the_demo_needs_nothing_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_the_help_page_says_what_each_command_says_of_itself() -> None:
-    """The page is printed without importing the commands, so their first sentences stand in it a second time."""
+    """The help page does not import the commands, so it holds a copy of their first sentences."""
     for name, entry in COMMANDS.items():
         command = cli.get_command(click.Context(cli), name)
         assert command is not None

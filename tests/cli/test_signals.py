@@ -1,4 +1,4 @@
-"""Job control and core files: no terminal stops a process that guards a run, and no secret reaches the disk."""
+"""Job control does not stop a process that supervises a run, and no core file with secrets is written."""
 
 from __future__ import annotations
 

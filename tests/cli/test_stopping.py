@@ -1,4 +1,4 @@
-"""Whoever goes leaves no run without a guard, and a stop counts when the provider shows it."""
+"""A process that ends leaves no run unsupervised, and a stop succeeds once the provider reports the end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_run_is_handed_over(nightdesk: Nightdesk, number: signal.Signals, code
     assert time.monotonic() - asked < 10
     assert "guarded by the background supervisor (pid " in done.err
     assert f"nightdesk cancel {done.json['run'][:12]}" in done.err
-    assert nightdesk.service.live() == 1, "going is not stopping"
+    assert nightdesk.service.live() == 1, "a hand-over does not stop the run"
     stopped = nightdesk("cancel", "--all", "--json")
     assert (stopped.code, stopped.json[0]["outcome"]) == (0, "cancelled")
     assert nightdesk.service.live() == 0
@@ -43,7 +43,7 @@ def test_the_background_supervisor_keeps_the_time_and_then_ends(nightdesk: Night
     assert "error" not in diag.lower()
 
 
-def test_what_is_not_proven_in_time_is_no_success(nightdesk: Nightdesk) -> None:
+def test_a_stop_that_is_not_proven_in_time_fails(nightdesk: Nightdesk) -> None:
     run = nightdesk.launch("endless", "--no-wait").json["run"]
     nightdesk.service.set_faults(("cancel.never",))
 

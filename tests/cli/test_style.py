@@ -1,4 +1,4 @@
-"""Colour only where a person looks, and only if they want it."""
+"""Colour is written only to terminals, and only if the user permits it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.cli.render.table import Style, Tone
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that reports itself as a terminal."""
 
     def isatty(self) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""Handing runs over: to a supervisor that has the settings of its parent, or to nobody, and then it is said."""
+"""Runs are handed to a supervisor with the settings of its parent; if none can be started, that is reported."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_key_file_that_is_gone_does_not_stop_the_supervisor_that_takes_over(ni
 
 
 def _stays_then_ends(nightdesk: Nightdesk, process: Popen[str], reason: str) -> Done:
-    """The first signal is answered with a reason, the second one ends the process."""
+    """Signal the process twice: the first signal is refused with a reason, the second ends the process."""
     assert process.stderr is not None
     process.send_signal(signal.SIGTERM)
     said = ""
@@ -76,7 +76,7 @@ def _stays_then_ends(nightdesk: Nightdesk, process: Popen[str], reason: str) -> 
 
 def test_without_a_successor_it_goes_on_guarding_and_ends_with_7_when_asked_again(nightdesk: Nightdesk) -> None:
     process = start_run(nightdesk, "endless")
-    # A supervisor cannot be started: there is no place for its messages.
+    # A supervisor cannot be started because diag.log is a directory.
     diag = nightdesk.state / "diag.log"
     diag.unlink(missing_ok=True)
     diag.mkdir()
@@ -124,7 +124,7 @@ def test_the_main_process_of_a_systemd_unit_leaves_nobody_behind(nightdesk: Nigh
 def test_where_a_process_can_be_left_behind(
     environment: dict[str, str], pid: int, parent: int, words: str | None
 ) -> None:
-    """A shell in a terminal that systemd started inherits INVOCATION_ID, and may leave processes behind."""
+    """A shell in a terminal started by systemd inherits INVOCATION_ID, but its processes may outlive the command."""
     reason = no_successor_reason(environment, pid=pid, parent=parent)
     assert (reason is None) == (words is None)
     assert words is None or words in (reason or "")
@@ -154,7 +154,7 @@ main()
 
 
 def test_a_supervisor_started_without_settings_reads_the_file(nightdesk: Nightdesk) -> None:
-    """As `nightdesk guard` typed by hand does."""
+    """This is the case when a user runs `nightdesk guard`."""
     nightdesk.launch("good")
     done = nightdesk.process("guard")
     assert (done.code, done.err) == (0, "")

@@ -1,4 +1,4 @@
-"""Tables fit the terminal, keep their columns straight for every script, and let no text out of its cell."""
+"""Tables fit the terminal, align their columns for all scripts, and keep the text of a cell within the cell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_columns_are_aligned_and_nothing_is_cut_when_piped() -> None:
     ]
 
 
-def test_the_column_of_least_worth_gives_way_first() -> None:
+def test_the_least_important_column_is_dropped_first() -> None:
     rows = [[Cell("nightly-report"), Cell("38.2"), Cell("x" * 200)]]
 
     head, line = render_table(COLUMNS, rows, PLAIN, 40)
@@ -44,7 +44,7 @@ def test_wide_characters_keep_the_columns_straight() -> None:
     assert render_table(COLUMNS, rows, PLAIN, None)[1:] == ["日本      1", "ab        2"]
 
 
-def test_colour_moves_nothing() -> None:
+def test_colour_does_not_change_the_alignment() -> None:
     rows = [[Cell("a", Tone.GOOD), Cell("5", Tone.BAD), Cell("n")]]
     painted = render_table(COLUMNS, rows, Style(enabled=True), 40)
 

@@ -1,4 +1,4 @@
-"""The scheduler dies, and another one has its place in seconds; the kill switch reaches every process at once."""
+"""Another process schedules within seconds of the death of the scheduler; the kill switch reaches all processes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def serving(nightdesk: Nightdesk) -> Iterator[Popen[str]]:
 
 
 def scheduler_pid(nightdesk: Nightdesk) -> int | None:
-    """Who has the lock, by the name in its file and the pid that is stored with it."""
+    """Return the holder of the scheduler lock, by the owner in the lock file and its stored pid."""
 
     async def pid() -> int | None:
         store = await Store.open(nightdesk.state, now=SystemClock().now(), read_only=True)

@@ -1,4 +1,4 @@
-"""Usage in a shell: the chart where somebody looks, plain text where it is piped, figures for scripts."""
+"""The `usage` command: a chart on a terminal, plain text in a pipe, JSON and CSV for scripts."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def test_every_breakdown_has_the_sums_of_the_history(nightdesk: Nightdesk) -> No
         rows = nightdesk("usage", "--by", group, "--json").json
         assert {row[group] for row in rows} == members
         assert list(rows[0]) == list(dict.fromkeys(("day", group, "units", "cost", "runs", "seconds")))
-        assert sum(row["runs"] for row in rows) == 2, "what was launched and has ended"
+        assert sum(row["runs"] for row in rows) == 2, "only runs that were launched and have ended count"
         assert sum(row["units"] for row in rows) == pytest.approx(sum(run["units"] or 0 for run in runs))
 
 
-def test_an_empty_desk_has_an_empty_chart(nightdesk: Nightdesk) -> None:
+def test_without_runs_the_chart_is_empty(nightdesk: Nightdesk) -> None:
     assert nightdesk("usage", "--json").json == []
     assert nightdesk("usage").code == 0
 
