@@ -175,6 +175,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
             process.tasks.add(task)
         return task
 
+    def run_in_executor(  # type: ignore[override]  # a future, as in the base class
+        self, executor: Any, func: Callable[..., T], *args: Any
+    ) -> asyncio.Future[T]:
+        """Calls `func` at once: there are no threads, whose time would not be simulated."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
     def resume(self, process: Process) -> None:
         """A process that stood still goes on, with the callbacks that became due meanwhile."""
         process.is_stuck = False
