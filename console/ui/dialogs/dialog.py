@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from console.ui.dialogs.choices import Choice, Choices
 from console.ui.spans import Line, Span, Tone, fit, left, line
-from console.ui.terminal.driver import when_visible
+from console.ui.terminal.driver import when_shown
 from console.ui.terminal.keys import KeyProcessed
 from console.ui.widgets.lines import Lines
 
@@ -26,6 +26,9 @@ Answer = TypeVar("Answer")
 
 WIDEST = 92
 """The width of a dialog in cells, where the terminal has room."""
+
+UNPAINTED_S = 1.0
+"""A dialog whose title was not painted for so long counts as painted."""
 
 ESCAPE = Binding("escape", "back", "back", id="dialog.back", tooltip="Close the dialog without an answer", show=False)
 
@@ -43,6 +46,7 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self._title_tone = Tone.LOUD if loud else Tone.STRONG
         self._visible_since: float | None = None
         """The time from which the terminal shows the dialog as it is now, on the clock of events; None before."""
+        self._awaits_paint = True
 
     def on_screen_resume(self) -> None:
         self.wait_until_visible()
@@ -50,10 +54,16 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
     def wait_until_visible(self) -> None:
         """Accept no answer until the terminal shows the dialog as it is now."""
         self._visible_since = None
-        self.call_after_refresh(self._drawn)
+        self._awaits_paint = True
+        for title in self.query("#title"):
+            title.refresh()
+        # In a terminal too low for the title it is never painted.
+        self.set_timer(UNPAINTED_S, self._title_painted)
 
-    def _drawn(self) -> None:
-        when_visible(self.app, self._now_visible)
+    def _title_painted(self) -> None:
+        if self._awaits_paint:
+            self._awaits_paint = False
+            when_shown(self.app, self._now_visible)
 
     def _now_visible(self, since: float) -> None:
         self._visible_since = since
@@ -86,7 +96,7 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="box"):
-            yield Lines(id="title")
+            yield Lines(id="title", on_paint=self._title_painted)
             yield Lines(id="text")
             yield from self.answers()
 

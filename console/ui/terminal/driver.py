@@ -56,21 +56,25 @@ class ScreenDriver(Driver):
         self._tty: Tty | None = None
         self._reader = InputReader()
         self._send_scheduled = False
-        self._accepted_at = 0.0
-        """When the terminal had accepted the last frame, on the clock of the event loop."""
-        self._after_draw: list[Callable[[float], None]] = []
+        self._writes = 0
+        self._sent_writes = 0
+        """The number of writes whose result was sent last."""
+        self._awaited: list[tuple[int, Callable[[float], None]]] = []
+        """By number of write: whom to call when the terminal has accepted its result."""
         self._handlers_before: dict[signal.Signals, Any] = {}
         self._silence: asyncio.TimerHandle | None = None
 
     def write(self, data: str) -> None:
         """Take what Textual writes into the picture; the terminal follows when it can. Never blocks."""
+        self._writes += 1
         self._renderer.feed(data)
-        self._send_soon()
+        if not self._send_scheduled:
+            self._send_scheduled = True
+            self._loop.call_soon(self._send)
 
-    def after_draw(self, callback: Callable[[float], None]) -> None:
-        """Call `callback` once the terminal has accepted everything that was written so far, with the time of that."""
-        self._after_draw.append(callback)
-        self._send_soon()
+    def when_next_write_is_shown(self, callback: Callable[[float], None]) -> None:
+        """Call `callback` with the time at which the terminal has accepted the next write."""
+        self._awaited.append((self._writes + 1, callback))
 
     def start_application_mode(self) -> None:
         """Take over the terminal and the signals that concern it."""
@@ -123,30 +127,27 @@ class ScreenDriver(Driver):
         self._renderer.forget()
         self._tty.send((ENTER + MOUSE_ON * self._mouse + ASK_SYNC).encode())
 
-    def _send_soon(self) -> None:
-        if not self._send_scheduled:
-            self._send_scheduled = True
-            self._loop.call_soon(self._send)
-
     def _send(self) -> None:
         """Send the difference between picture and terminal, unless the terminal is still busy with the last one."""
         self._send_scheduled = False
         if self._tty is None or self._tty.is_busy or self._tty.is_gone:
             return
-        frame = self._renderer.frame().encode("utf-8", "replace")
-        self._tty.send(frame)
-        if self._tty.is_busy:
-            return
-        if frame:
-            self._accepted_at = self._loop.time()
-        callbacks, self._after_draw = self._after_draw, []
-        for callback in callbacks:
-            callback(self._accepted_at)
+        self._sent_writes = self._writes
+        self._tty.send(self._renderer.frame().encode("utf-8", "replace"))
+        if not self._tty.is_busy:
+            self._accepted()
 
     def _drained(self) -> None:
         """The terminal has accepted the rest of a frame."""
-        self._accepted_at = self._loop.time()
+        self._accepted()
         self._send()
+
+    def _accepted(self) -> None:
+        now = self._loop.time()
+        shown = [callback for number, callback in self._awaited if number <= self._sent_writes]
+        self._awaited = [each for each in self._awaited if each[0] > self._sent_writes]
+        for callback in shown:
+            callback(now)
 
     def _terminal_size(self) -> tuple[int, int]:
         if self._forced_size is not None:
@@ -189,13 +190,14 @@ class ScreenDriver(Driver):
             self.send_message(TerminalLost())
 
 
-def when_visible(app: App[Any], callback: Callable[[float], None]) -> None:
-    """Call `callback` once the terminal of `app` shows what is drawn now, with the time from which it shows it.
+def when_shown(app: App[Any], callback: Callable[[float], None]) -> None:
+    """Call `callback` with the time from which the terminal of `app` shows what is being painted now.
 
-    The time is on the clock of Textual's events; without a terminal it is the present one.
+    To be called while a widget is painted. The time is on the clock of Textual's events; without a terminal it is the
+    present one.
     """
     driver = app._driver
     if isinstance(driver, ScreenDriver):
-        driver.after_draw(callback)
+        driver.when_next_write_is_shown(callback)
     else:
         callback(time.monotonic())

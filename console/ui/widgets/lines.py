@@ -6,7 +6,7 @@ for every widget at every change of the screen. Only lines that changed are pain
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.segment import Segment
 from rich.style import Style
@@ -40,9 +40,13 @@ def repaint(screen: Widget) -> None:
 class Lines(Widget):
     """Shows lines. Its height follows the number of lines where the style sheet says `auto`."""
 
-    def __init__(self, lines: Sequence[Line] = (), *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(
+        self, lines: Sequence[Line] = (), *, id: str | None = None, on_paint: Callable[[], None] | None = None
+    ) -> None:
+        """`on_paint` is called whenever the first line is painted."""
+        super().__init__(id=id)
         self._lines: tuple[Line, ...] = tuple(lines)
+        self._on_paint = on_paint
 
     @property
     def lines(self) -> tuple[Line, ...]:
@@ -67,6 +71,8 @@ class Lines(Widget):
 
     def render_line(self, y: int) -> Strip:
         """The line at `y`; blank below the last line."""
+        if y == 0 and self._on_paint is not None:
+            self._on_paint()
         return paint(self, self._lines[y] if y < len(self._lines) else (), self.size.width)
 
 
