@@ -1,1 +1,1 @@
-"""Tests of the screen: pure functions first, then the app over a double of the engine, then real terminals."""
+"""Tests of the console: pure functions, the app over a fake engine, and real pseudo-terminals."""

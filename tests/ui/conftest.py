@@ -1,4 +1,4 @@
-"""Engines for the screen."""
+"""Fake engines for the tests of the console."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tests.ui.fake_engine import FakeEngine
 
 @pytest.fixture
 def idle() -> FakeEngine:
-    """Nothing runs."""
+    """An engine without runs."""
     return FakeEngine()
 
 
 @pytest.fixture
 def busy() -> FakeEngine:
-    """One run of each state, some that ended."""
+    """An engine with a run in each state, and some that ended."""
     live = list(samples.busy())
     return FakeEngine(live=live, recent=list(samples.ended()), guarded=frozenset(run.id for run in live))

@@ -1,4 +1,4 @@
-"""An engine in memory: the facade that the screen asks for, with nothing behind it. Tests read what was asked."""
+"""An engine in memory that implements the ports of the console and records what was asked of it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.ui import samples
 
 
 class SampleClock(ManualClock):
-    """Stands at `samples.NOW`."""
+    """A clock that shows `samples.NOW` and can be moved."""
 
     def __init__(self) -> None:
         super().__init__(samples.NOW.utc(), boot_ms=samples.NOW.boot_ms, boot_id=samples.NOW.boot_id)
@@ -45,7 +45,7 @@ class SampleClock(ManualClock):
 
 @dataclass
 class FakeEngineState:
-    """What the engine would know; `asked` tells what the screen wanted, in order."""
+    """What the engine knows; `asked` lists the operations that were called, in order."""
 
     clock: SampleClock = field(default_factory=SampleClock)
     settings: EngineSettings = field(default_factory=samples.settings)
@@ -56,22 +56,22 @@ class FakeEngineState:
     problems: tuple[Problem, ...] = ()
     guarded: frozenset[RunId] = frozenset()
     holder: Run | None = None
-    """Who has the key of the next preview."""
+    """The run that holds the key of the next preview."""
     refusal: Refusal | None = None
-    """What stands against the next preview or launch."""
+    """The refusal of the next preview or launch."""
     broken: Exception | None = None
-    """Raised by every read while it is set."""
+    """An error that every read raises while it is set."""
     rollouts: tuple[TaskRollout, ...] = ()
-    """The ladder; empty: every task stands at manual with nothing to show."""
+    """The stages of the tasks; if empty, every task is at manual without evidence."""
     looked_back: list[HistoryFilter] = field(default_factory=list)
-    """Every filter that pages or counts were asked for."""
+    """The filters of all pages and counts that were read."""
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
     def all(self) -> dict[RunId, Run]:
         return {run.id: run for run in (*self.live, *self.recent)}
 
     def change(self, run: Run) -> Run:
-        """Puts `run` in the place of the one with its id; an ended one moves down."""
+        """Replaces the run with the same id; a run that ended moves to the recent ones."""
         self.live = [run if each.id == run.id else each for each in self.live]
         if run.state is State.ENDED:
             self.live = [each for each in self.live if each.id != run.id]
@@ -79,7 +79,7 @@ class FakeEngineState:
         return run
 
     def end(self, run_id: RunId, outcome: Outcome) -> Run:
-        """The provider shows an end."""
+        """Ends a run, as the provider does."""
         run = self.all()[run_id]
         return self.change(replace(run, state=State.ENDED, outcome=outcome, ended_ms=self._now().wall_ms))
 
@@ -92,7 +92,7 @@ class FakeEngineState:
 
 
 class FakeEngineQueries(FakeEngineState):
-    """The parts of the facade that only look."""
+    """The read operations."""
 
     @property
     def queries(self) -> Self:
@@ -159,7 +159,7 @@ class FakeEngineQueries(FakeEngineState):
         return KeyStatus(state=state, attempts=len(runs), holder=holder)
 
     def _fitting(self, wanted: HistoryFilter) -> list[Run]:
-        """Newest first, by the rules of the store as far as the screen needs them."""
+        """The matching entries, newest first, by the rules of the store as far as the console needs them."""
         self.looked_back.append(wanted)
         runs = [
             run
@@ -228,7 +228,7 @@ class FakeEngineQueries(FakeEngineState):
 
 
 class FakeEngine(FakeEngineQueries):
-    """`EngineLike`."""
+    """An `EnginePort` without an engine."""
 
     @property
     def operations(self) -> Self:

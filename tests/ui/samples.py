@@ -1,4 +1,4 @@
-"""Runs and tasks as an operator might have them on a Monday night."""
+"""Sample runs and tasks, as they might be on a Monday night."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def settings(tasks: tuple[Task, ...] = TASKS) -> EngineSettings:
 
 
 def moment(seconds: float) -> Timestamp:
-    """`NOW` and some seconds; negative is before."""
+    """`NOW` and some seconds; negative ones are before it."""
     return Timestamp(
         wall_ms=NOW.wall_ms + round(seconds * 1000), boot_ms=NOW.boot_ms + round(seconds * 1000), boot_id=NOW.boot_id
     )
@@ -140,13 +140,13 @@ def _figures(made: Run, used: float) -> Run:
 
 
 def proposal(number: int = 1, of: Task = TASKS[1]) -> Run:
-    """Waits for a person for three more hours."""
+    """A proposal that expires in three hours."""
     made = run(number, State.PROPOSED, of=of, sent_ago=None)
     return replace(made, stage=Stage.SEMI, expires_ms=moment(3 * 3600 + 12 * 60).wall_ms)
 
 
 def unconfirmed(number: int = 2, of: Task = TASKS[3]) -> Run:
-    """Sent ten minutes ago, no id."""
+    """A run that was sent ten minutes ago and got no id."""
     made = run(number, State.UNCONFIRMED, of=of, sent_ago=640)
     return replace(
         made,
@@ -158,7 +158,7 @@ def unconfirmed(number: int = 2, of: Task = TASKS[3]) -> Run:
 
 
 def stopping(number: int = 3, of: Task = TASKS[2], *, alarmed: bool = False) -> Run:
-    """Past its time; the provider does not show an end yet."""
+    """A run past its deadline; the provider has not shown its end yet."""
     made = run(
         number, State.STOPPING, of=of, sent_ago=1000 if not alarmed else 1600, used=31.4, step="Reading issue 4312"
     )
@@ -174,7 +174,7 @@ def stopping(number: int = 3, of: Task = TASKS[2], *, alarmed: bool = False) -> 
 
 
 def busy() -> tuple[Run, ...]:
-    """One of each state, in the order of a snapshot."""
+    """A run in each state, in the order of a snapshot."""
     return (
         proposal(1),
         unconfirmed(2),
@@ -234,7 +234,7 @@ STEP_TEXTS = (
 
 
 def detail(of: Run) -> RunDetail:
-    """The run whole, with some steps and a timeline."""
+    """The details of a run, with some steps and a timeline."""
     start = of.sent.wall_ms if of.sent else of.created_ms
     count = len(STEP_TEXTS) if of.remote_id else 0
     return RunDetail(
@@ -263,7 +263,7 @@ def detail(of: Run) -> RunDetail:
 
 
 def usage_report(query: UsageQuery) -> UsageReport:
-    """Two tasks that rise slowly, one of which leaps three days ago."""
+    """Usage of two tasks that rise slowly; one of them had a peak three days ago."""
     days = tuple(f"2026-11-{number:02d}" for number in range(1, 24))[-min(query.days, 23) :]
     bars = {day: {"log-digest": 20_000 + 1_000 * at, "nightly-report": 9_000} for at, day in enumerate(days)}
     bars[days[-4]]["log-digest"] *= 6

@@ -1,4 +1,4 @@
-"""The app: one guarded tick, trouble that is shown and not died of, and no way out by accident."""
+"""The app: one guarded refresh, errors that are shown and do not end it, and no way out by accident."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_a_store_that_does_not_answer_is_a_stale_badge_with_an_age(busy: F
         assert "STALE" not in screen.text()
 
 
-async def test_an_error_of_any_kind_in_the_tick_does_not_end_the_screen(busy: FakeEngine) -> None:
+async def test_an_error_of_any_kind_in_a_refresh_does_not_end_the_console(busy: FakeEngine) -> None:
     busy.broken = ZeroDivisionError("division by zero \x1b[31m")
     async with console(busy, busy.clock) as screen:
         assert "ZeroDivisionError: division by zero ␛[31m" in screen.text()
@@ -52,7 +52,7 @@ async def test_an_error_of_any_kind_in_the_tick_does_not_end_the_screen(busy: Fa
         assert "nightly-report" in screen.text()
 
 
-async def test_an_act_that_fails_is_told_in_one_line(busy: FakeEngine) -> None:
+async def test_a_failing_operation_is_reported_in_one_line(busy: FakeEngine) -> None:
     class Refusing(FakeEngine):
         async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
             raise StoreBusy("the database is locked\nby another process")
@@ -249,7 +249,7 @@ async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: FakeEngine)
         assert busy.asked == [("stop", busy.live[3].id, "alice tty=yes")]
 
 
-async def test_a_slow_store_holds_no_key_up(busy: FakeEngine) -> None:
+async def test_a_slow_store_delays_no_key(busy: FakeEngine) -> None:
     answers = asyncio.Event()
 
     class Slow(FakeEngine):
@@ -272,7 +272,7 @@ async def test_a_slow_store_holds_no_key_up(busy: FakeEngine) -> None:
         assert "list_files" in screen.text()
 
 
-async def test_broken_themes_are_told_together(idle: FakeEngine, tmp_path: Path) -> None:
+async def test_broken_themes_are_reported_together(idle: FakeEngine, tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text("title")
     (tmp_path / "b.toml").write_text("bass = 1")
     context = Context(engine=idle, clock=idle.clock, glyphs=UNICODE, by="alice tty=yes")

@@ -1,4 +1,4 @@
-"""Acts run apart from the screen and are not lost."""
+"""Operations run in the background, are reported, and are not lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def no_hold() -> Callable[[], None]:
     return lambda: None
 
 
-async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
+async def test_the_result_of_an_operation_is_shown_and_its_error_too() -> None:
     told: list[Span] = []
     background = BackgroundWork(told.append, no_hold)
 
@@ -33,7 +33,7 @@ async def test_what_came_of_an_act_is_told_and_its_error_too() -> None:
     assert told == [Span("done"), Span("not now␛[2J", Tone.BAD)]
 
 
-async def test_waiting_for_acts_has_an_end_and_stops_none() -> None:
+async def test_waiting_for_operations_ends_and_stops_none() -> None:
     background = BackgroundWork(lambda _: None, no_hold)
     answered, ended = asyncio.Event(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""Rules that a new screen can break without noticing: ids, tooltips, safe neighbours, names of Textual's own."""
+"""Rules that a new screen can break unnoticed: ids, tooltips, neighbouring keys, names that Textual uses."""
 
 from __future__ import annotations
 

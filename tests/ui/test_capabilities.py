@@ -1,4 +1,4 @@
-"""What kind of terminal this is."""
+"""What is decided from the kind of terminal: size, signs, theme, mouse."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_pipe_gets_no_screen() -> None:
     assert why_no_screen({"TERM": "xterm"}, Tty(), Tty()) is None
 
 
-def test_textual_is_told_to_be_calm_unless_somebody_said_otherwise() -> None:
+def test_textual_gets_no_animations_unless_they_are_set_already() -> None:
     local: dict[str, str] = {"NO_COLOR": "", "COLUMNS": "200", "LINES": "60"}
     prepare_environment(local)
     assert local == {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "30"}

@@ -1,4 +1,4 @@
-"""Which columns stay at which width."""
+"""Which columns of the live table are shown at which width."""
 
 from __future__ import annotations
 

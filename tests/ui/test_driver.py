@@ -1,4 +1,7 @@
-"""The driver on real console-terminals: read, not read, closed, resized, stopped, killed. Work goes on in each."""
+"""The driver on real pseudo-terminals: read, not read, closed, resized, stopped, killed.
+
+The work goes on in each case.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ NULL = ["/dev/null"] * 3
 
 
 def settle(console: ConsoleProcess) -> None:
-    """Until the terminal and Textual agree; between two ticks they always do."""
+    """Waits until the terminal shows what Textual has drawn, as it does between two refreshes."""
     console.until(console.agrees, "the terminal shows what was drawn")
 
 

@@ -1,4 +1,4 @@
-"""Exports: all that fits and no more, readable by nobody else, harmless in a spreadsheet, never over a file."""
+"""Exports: every matching entry and no other, private to the owner, safe in a spreadsheet, never over a file."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def test_a_gauge_has_its_cells_for_any_figures(glyphs: Glyphs, whole: int | None
             assert width(spans) == cells
 
 
-def test_the_word_says_more_than_the_state_where_a_person_must_look() -> None:
+def test_the_state_is_replaced_by_what_needs_a_person() -> None:
     run = samples.run(1)
     assert state_span(replace(run, stalled=True), UNICODE).text == "◍ stalled"
     assert state_span(samples.stopping(alarmed=True), UNICODE) == ("▲ no proof", Tone.LOUD)

@@ -1,4 +1,4 @@
-"""The header at any width: rich where there is room, and the vital figures always."""
+"""The header at any width: facts are shortened, and the vital figures are always there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def text(spans: Line) -> str:
 
 
 def both(snapshot: Snapshot = SNAPSHOT, cells: int = 160, **changes: object) -> str:
-    view = ViewState(snapshot=snapshot, now=samples.NOW, **changes)  # type: ignore[arg-type]  # fields of Look by name
+    view = ViewState(snapshot=snapshot, now=samples.NOW, **changes)  # type: ignore[arg-type]  # fields of ViewState by name
     return "\n".join(text(each) for each in header_lines(view, cells, UNICODE, title="Nightdesk"))
 
 

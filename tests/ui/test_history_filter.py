@@ -1,4 +1,4 @@
-"""The filter line: what it accepts, what it says where it does not, and what it offers."""
+"""The filter: what it accepts, what it says about invalid text, and how it completes."""
 
 from __future__ import annotations
 

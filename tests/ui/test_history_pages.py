@@ -1,4 +1,4 @@
-"""Pages by key: whatever way one scrolls, each entry stands where it is, and memory stays bounded."""
+"""Pages of the history: each entry is found in its row however one scrolls, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def page(total: int, after: Cursor | None) -> Page:
 
 
 def look_at(pages: PageCache, total: int, first: int, last: int) -> int:
-    """Reads what the look needs; how many pages that were."""
+    """Reads the pages that the viewport needs; returns how many."""
     read = 0
     while (number := pages.missing(Viewport(first, last))) is not None:
         pages.put(number, page(total, pages.start(number)), {SAMPLE.key: FREE})

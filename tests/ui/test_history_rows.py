@@ -1,4 +1,4 @@
-"""Rows over pages: with the other attempts of a key below its newest, every row still is what it shows."""
+"""Rows with the other attempts of a key below its newest: each row is what it shows."""
 
 from __future__ import annotations
 

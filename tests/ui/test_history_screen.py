@@ -1,4 +1,4 @@
-"""The History screen over a double of the engine: every filter, every key, and rows that keep still."""
+"""The history screen over a fake engine: every filter, every key, and rows that stay in place."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_everything_is_shown_newest_first_with_the_attempts_of_a_key_folde
         assert "2 history" in screen.lines()[1]
 
 
-async def test_the_panel_tells_what_the_key_would_meet_and_its_attempts(engine: FakeEngine) -> None:
+async def test_the_panel_shows_what_the_key_would_meet_and_its_attempts(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j")
         await screen.tick()
@@ -138,7 +138,7 @@ async def test_esc_clears_then_closes_and_outside_the_line_shows_everything(engi
         assert "run again" in screen.bottom()
 
 
-async def test_enter_shows_the_run_whole(engine: FakeEngine) -> None:
+async def test_enter_shows_the_run_in_full(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j", "enter")
         for word in ("timeline", "attempts of this key", engine.recent[1].id):
@@ -163,7 +163,7 @@ async def test_r_runs_a_held_key_again_with_its_date_and_target_after_a_reason(e
     assert engine.asked == [("launch", "crawl-docs", held.date, "the site was down")]
 
 
-async def test_r_runs_a_free_key_again_after_a_look(engine: FakeEngine) -> None:
+async def test_r_runs_a_free_key_again_after_a_preview(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j", "j", "r", "enter")
     assert engine.asked == [("launch", "crawl-docs", engine.recent[3].date, "")]
@@ -280,7 +280,7 @@ async def test_a_read_only_console_offers_no_second_run(engine: FakeEngine) -> N
         assert "export" in screen.bottom()
 
 
-async def test_a_store_that_does_not_answer_is_told_and_comes_back(engine: FakeEngine) -> None:
+async def test_a_store_that_does_not_answer_is_reported_and_recovers(engine: FakeEngine) -> None:
     engine.broken = ValueError("the store is busy")
     async with console(engine, engine.clock) as screen:
         await screen.press("2")

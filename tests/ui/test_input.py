@@ -1,4 +1,4 @@
-"""The bytes of a terminal as events: nothing that arrives makes the console deaf, and nothing unknown acts as a key."""
+"""The bytes of a terminal as events: no input blocks later keys, and no unknown input acts as a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The bar of keys, the help and the palette come from one list."""
+"""The key bar, the help and the palette are made from one list of bindings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys in one burst: each reaches what the one before has opened, in order, and none acts on what lies behind."""
+"""Keys that arrive together: each reaches what the key before it has opened, and none answers a question unseen."""
 
 from __future__ import annotations
 

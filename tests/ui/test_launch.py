@@ -1,4 +1,4 @@
-"""A launch by hand: chosen, seen, confirmed; what was seen is what is launched, once."""
+"""A launch by hand: choose, preview, confirm. What was previewed is launched, once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_a_cap_says_how_full_it_is_and_when_it_frees(busy: FakeEngine) -> 
         assert busy.asked == []
 
 
-async def test_a_preview_that_fails_is_told(busy: FakeEngine) -> None:
+async def test_a_failing_preview_is_reported(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("l")
         busy.broken = LookupError("no task is named 'nightly-report'")

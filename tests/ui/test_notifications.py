@@ -1,4 +1,4 @@
-"""What is told between two looks: each change once, in the order of urgency, and never in words from outside."""
+"""News: each change is reported once, in the order of urgency, and never in text from outside."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def ended(number: int, outcome: Outcome) -> Run:
 
 
 class Ears:
-    """A herald and what it wrote."""
+    """A notifier and what it wrote."""
 
     def __init__(self, *, bell: bool = True, titles: bool = True) -> None:
         self.written: list[str] = []
@@ -64,7 +64,7 @@ def test_endings_are_sorted_by_what_they_ask_of_a_person(outcome: Outcome, kind:
     assert kind_of(ended(1, outcome)) is kind
 
 
-def test_every_change_is_told_once_and_the_most_urgent_first() -> None:
+def test_every_change_is_reported_once_and_the_most_urgent_first() -> None:
     running = [samples.run(number) for number in range(10, 14)]
     proposal, unsure = samples.proposal(), samples.unconfirmed()
     before = snapshot(*running)
@@ -80,13 +80,13 @@ def test_every_change_is_told_once_and_the_most_urgent_first() -> None:
     assert find_news(before, before) == ()
 
 
-def test_a_run_that_began_and_ended_between_two_looks_is_told_too() -> None:
+def test_a_run_that_began_and_ended_between_two_refreshes_is_reported() -> None:
     assert [each.kind for each in find_news(snapshot(), snapshot(recent=(ended(1, Outcome.BUDGET),)))] == [
         NewsKind.CUT_OFF
     ]
 
 
-def test_a_stop_without_proof_is_as_urgent_as_an_unconfirmed_run_and_told_again_when_it_ends() -> None:
+def test_a_stop_without_proof_is_as_urgent_as_an_unconfirmed_run_and_reported_again_when_it_ends() -> None:
     stop = StopRequest(reason=StopReason.TIMEOUT, by="nightdesk", at_ms=0, tries=9)
     stopping = replace(samples.run(1, State.STOPPING), stop=stop)
     alarmed = replace(stopping, stop=replace(stop, alarmed=True))
@@ -113,7 +113,7 @@ def test_names_from_outside_are_cleaned() -> None:
     assert text.isprintable()
 
 
-def test_the_first_look_and_looks_that_failed_tell_nothing() -> None:
+def test_the_first_refresh_and_failed_ones_report_nothing() -> None:
     ears = Ears()
     assert ears.update(snapshot(), trouble="busy") is None
     assert ears.update(snapshot(samples.unconfirmed())) is None
@@ -152,7 +152,7 @@ def test_bell_and_title_can_be_off() -> None:
     assert ears.written == []
 
 
-def test_only_titles_of_ours_pass_the_painter_and_the_old_one_is_kept_first() -> None:
+def test_only_fixed_titles_are_sent_and_the_old_one_is_saved_first() -> None:
     painter = DiffRenderer(20, 3)
     painter.frame()
     painter.feed("\x1b]2;owned\x07\x1b]0;owned\x07\x1b]2;nightdesk; rm\x07")
@@ -166,7 +166,7 @@ def test_only_titles_of_ours_pass_the_painter_and_the_old_one_is_kept_first() ->
     assert painter.frame() == title_sequence(QUIET_TITLE)
 
 
-def test_a_terminal_that_does_not_read_is_owed_one_ring() -> None:
+def test_a_terminal_that_does_not_read_gets_one_ring() -> None:
     painter = DiffRenderer(20, 3)
     painter.frame()
     for _ in range(1000):
@@ -174,7 +174,7 @@ def test_a_terminal_that_does_not_read_is_owed_one_ring() -> None:
     assert painter.frame() == KEEP_TITLE + BELL + title_sequence(QUIET_TITLE)
 
 
-async def test_the_console_tells_it_on_its_last_line_for_a_while(busy: FakeEngine) -> None:
+async def test_news_stands_on_the_last_line_for_a_while(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         running = next(run for run in busy.live if run.state is State.RUNNING)
         busy.end(running.id, Outcome.BUDGET)

@@ -1,4 +1,4 @@
-"""The words of the questions."""
+"""The text of the questions."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
     assert "no successful run yet" in shown
 
 
-def test_every_cap_tells_what_this_launch_would_add() -> None:
+def test_every_cap_shows_what_this_launch_would_add() -> None:
     shown = text(launch_lines(PREVIEW, VIEW, 88, UNICODE))
     assert "30 of 100 runs" in shown
     assert "31 after this launch" in shown

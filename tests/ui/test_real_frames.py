@@ -1,4 +1,4 @@
-"""A shift at the console, recorded: what the diff shows equals what Textual drew, and its stream holds nothing else."""
+"""A recorded session: the output by difference shows what Textual drew, and holds nothing else."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.ui.fake_engine import FakeEngine
 
 WIDTH, HEIGHT = 100, 30
 KNOWN = re.compile(r"\x1b\[[\d;]*m|\x1b\[\d+;\d+H|[^\x00-\x1f\x7f-\x9f]+|\n|\x07|\x1b\[\?2026[hl]|\x1b\]22;[a-z]+\x07")
-"""All that Textual 8.2.8 writes while an app runs; another version may bring more, and then this must be looked at.
-The last one is the shape of the mouse pointer, which we leave alone."""
+"""Everything that Textual 8.2.8 writes while an app runs. Another version may write more, which must then be reviewed.
+The last one sets the shape of the mouse pointer, which is not passed on."""
 
 
 class RecordingDriver(Driver):
-    """Takes every frame as the terminal would get it from the plain driver."""
+    """Records every frame as the terminal would get it from Textual's own driver."""
 
     frames: list[str]
 
@@ -52,7 +52,7 @@ class RecordingDriver(Driver):
 
 
 class Comparison:
-    """The plain stream and the diff, each in a terminal of its own."""
+    """The plain output and the output by difference, each in an emulator of its own."""
 
     def __init__(self) -> None:
         self.plain, self.diffed = TerminalEmulator(WIDTH, HEIGHT), TerminalEmulator(WIDTH, HEIGHT)
@@ -72,7 +72,7 @@ class Comparison:
         assert self.diffed.cells() == self.plain.cells()
 
 
-async def test_a_tick_of_forty_rows_costs_few_bytes_and_an_idle_one_none(idle: FakeEngine) -> None:
+async def test_a_refresh_of_forty_rows_costs_few_bytes_and_an_idle_one_none(idle: FakeEngine) -> None:
     idle.live = [samples.run(number, of=samples.TASKS[number % 5], sent_ago=7 * number + 5) for number in range(40)]
     context = Context(engine=idle, clock=idle.clock, glyphs=UNICODE, by="alice tty=yes")
     app = ConsoleApp(context, themes=load_themes(), theme="night", driver_class=RecordingDriver)
@@ -109,7 +109,7 @@ SHIFT = (
 
 
 @pytest.mark.parametrize("theme", ["night", "mono"])
-async def test_a_shift_looks_the_same_with_and_without_the_diff(busy: FakeEngine, theme: str) -> None:
+async def test_a_session_looks_the_same_with_and_without_the_diff(busy: FakeEngine, theme: str) -> None:
     busy.live += [samples.run(100 + number, of=samples.TASKS[number % 5], used=number) for number in range(12)]
     context = Context(engine=busy, clock=busy.clock, glyphs=UNICODE, by="alice tty=yes")
     app = ConsoleApp(context, themes=load_themes(), theme=theme, driver_class=RecordingDriver)

@@ -1,4 +1,4 @@
-"""The driver's diff shows what the plain stream would have shown: cell by cell, for random and for real frames."""
+"""Output by difference shows what the plain output would show, cell by cell, for random and for real frames."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_the_first_frame_and_every_one_after_forgetting_erases_first() -> None:
     assert painter.frame() == f"{ERASE}\x1b[m\x1b[1;1Hhello"
 
 
-def test_where_a_width_is_not_certain_the_place_is_told_again() -> None:
+def test_behind_a_character_of_uncertain_width_the_move_is_absolute() -> None:
     painter = DiffRenderer(10, 1)
     painter.feed("\x1b[1;1H●a毎b\x1b[1;1H")
     assert painter.frame().endswith("\x1b[1;1H●\x1b[1;2Ha毎\x1b[1;5Hb\x1b[1;1H")
@@ -121,7 +121,7 @@ def test_a_column_that_ticks_costs_little_more_than_its_figures() -> None:
     assert terminal.lines()[7] == f"{'':9}9:52{'':16}0:02"
 
 
-def test_behind_the_right_edge_the_place_is_told_in_full() -> None:
+def test_behind_the_right_edge_the_move_is_absolute() -> None:
     painter, terminal = DiffRenderer(6, 3), TerminalEmulator(6, 3)
     painter.frame()
     painter.feed("\x1b[1;6Ha\x1b[2;6Hb\x1b[3;6Hc\x1b[1;1H")

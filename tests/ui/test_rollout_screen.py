@@ -1,4 +1,4 @@
-"""Screen 3: what stands there, and that a step is asked for, earned or answered for, and never taken by accident."""
+"""The rollout screen: what it shows, and promotions and demotions that ask and never happen by accident."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def rollout(number: int, stage: Stage, unmet_criteria: tuple[str, ...] = (), **m
         unmet_criteria=unmet_criteria,
         next=upcoming_times(task, samples.NOW.utc()),
     )
-    return replace(base, **more)  # type: ignore[arg-type]  # any field of a rung
+    return replace(base, **more)  # type: ignore[arg-type]  # any field of TaskRollout
 
 
 EARNED = rollout(0, Stage.SEMI, steps=(DOWN,))
@@ -104,7 +104,7 @@ async def test_a_stage_that_counts_lower_for_now_says_so(engine: FakeEngine) -> 
         assert "✓ manual ─ ● semi ─ ○ unattended" in row
 
 
-async def test_an_earned_rung_takes_one_question(engine: FakeEngine) -> None:
+async def test_an_earned_promotion_takes_one_question(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "p")
         assert "without approval" in screen.dialog
@@ -117,7 +117,7 @@ async def test_an_earned_rung_takes_one_question(engine: FakeEngine) -> None:
         assert "nightly-report is now at unattended" in screen.text()
 
 
-async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: FakeEngine) -> None:
+async def test_a_promotion_without_evidence_takes_two_questions_and_a_reason(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "p")
         assert "still missing: 2 more successful approved runs" in screen.dialog
@@ -132,7 +132,7 @@ async def test_a_rung_that_is_not_earned_takes_two_and_a_typed_reason(engine: Fa
         assert engine.asked == [("move", "crawl-docs", "unattended", "watched it all week", "True")]
 
 
-async def test_a_step_down_takes_a_reason_and_goes_one_rung(engine: FakeEngine) -> None:
+async def test_a_demotion_takes_a_reason_and_goes_one_stage(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "j", "P")
         assert "Demote triage-issues to semi?" in screen.text()
@@ -143,7 +143,7 @@ async def test_a_step_down_takes_a_reason_and_goes_one_rung(engine: FakeEngine) 
         assert engine.asked == [("move", "triage-issues", "semi", "it files nonsense", "False")]
 
 
-async def test_the_ends_of_the_ladder_take_no_step(engine: FakeEngine) -> None:
+async def test_the_first_and_the_last_stage_offer_no_further_change(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j", "j", "p")
         assert not screen.asks
@@ -152,7 +152,7 @@ async def test_the_ends_of_the_ladder_take_no_step(engine: FakeEngine) -> None:
         assert engine.asked == []
 
 
-async def test_every_step_can_be_read(engine: FakeEngine) -> None:
+async def test_every_change_of_stage_can_be_read(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "h")
         assert "unattended → semi" in screen.dialog
@@ -161,7 +161,7 @@ async def test_every_step_can_be_read(engine: FakeEngine) -> None:
         assert "not promoted yet" in screen.dialog
 
 
-async def test_a_watcher_is_offered_no_step(engine: FakeEngine) -> None:
+async def test_a_read_only_console_offers_no_change_of_stage(engine: FakeEngine) -> None:
     async with console(engine, engine.clock, read_only=True) as screen:
         await screen.press("3", "p", "P")
         assert not screen.asks
@@ -170,7 +170,7 @@ async def test_a_watcher_is_offered_no_step(engine: FakeEngine) -> None:
         assert engine.asked == []
 
 
-async def test_a_busy_store_is_told_and_the_ladder_stays(engine: FakeEngine) -> None:
+async def test_a_busy_store_is_reported_and_the_list_stays(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3")
         engine.broken = StoreError("the state store is busy")
@@ -182,7 +182,7 @@ async def test_a_busy_store_is_told_and_the_ladder_stays(engine: FakeEngine) -> 
         assert "Evidence complete" in screen.text()
 
 
-async def test_the_cursor_stays_on_its_task_when_the_ladder_changes(engine: FakeEngine) -> None:
+async def test_the_cursor_stays_on_its_task_when_the_list_changes(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "j")
         engine.rollouts = (TOP, FIRST, EARNED, LACKING)

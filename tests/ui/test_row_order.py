@@ -1,4 +1,4 @@
-"""Rows move as little as they may."""
+"""Rows of the live table move as little as possible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One run as one row: every column, every state."""
+"""A run as a row: every column in every state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be settled before Textual is imported is settled before it is imported."""
+"""What must be decided before Textual is imported is decided before it is imported."""
 
 from __future__ import annotations
 

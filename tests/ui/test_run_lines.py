@@ -1,4 +1,4 @@
-"""One run in words."""
+"""A run as facts."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_an_unconfirmed_run_says_what_may_be_and_what_to_do() -> None:
     assert "the connection broke after the request was sent" in shown
 
 
-def test_a_stop_tells_how_far_it_came_and_an_ended_run_how_it_was_stopped() -> None:
+def test_a_stop_shows_its_progress_and_an_ended_run_how_it_was_stopped() -> None:
     assert "since 04:18:20 (1:40), 4 tries" in said(samples.stopping())
     assert "STOP NOT PROVEN" in said(samples.stopping(alarmed=True))
     ended = replace(samples.stopping(), state=State.ENDED, outcome=Outcome.TIMEOUT, ended_ms=samples.NOW.wall_ms)
@@ -107,7 +107,7 @@ def test_what_changed_in_the_task_since_is_named() -> None:
     assert "changed    model: a -> b" in text(facts(run, VIEW, 80, UNICODE, detail=detail))
 
 
-def test_a_retry_to_come_and_a_successor_are_told() -> None:
+def test_a_coming_retry_and_a_successor_are_shown() -> None:
     run = replace(samples.ended()[3], retry_at_ms=samples.moment(60).wall_ms, superseded_by=samples.run(9).id)
     assert "automatically at 04:21" in said(run)
     assert samples.run(9).id in said(run)

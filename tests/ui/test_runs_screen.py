@@ -1,4 +1,4 @@
-"""The Runs screen over a double of the engine: the cursor is a run, a key acts on it, and rows keep still."""
+"""The runs screen over a fake engine: the cursor is a run, keys act on it, and rows stay in place."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_proposals_are_approved_and_declined_after_showing_what_would_run(
         assert busy.asked == [("approve", proposed.id)]
 
 
-async def test_a_declined_proposal_tells_its_reason(busy: FakeEngine) -> None:
+async def test_a_declined_proposal_shows_its_reason(busy: FakeEngine) -> None:
     proposed = busy.live[0]
     async with console(busy, busy.clock) as screen:
         await screen.press("d")
@@ -193,7 +193,7 @@ async def test_the_panel_shows_what_a_stop_has_come_to(busy: FakeEngine) -> None
         assert "settle" in screen.bottom()
 
 
-async def test_enter_shows_a_run_whole_and_its_keys_act_on_it(busy: FakeEngine) -> None:
+async def test_enter_shows_a_run_in_full_and_its_keys_act_on_it(busy: FakeEngine) -> None:
     target = busy.live[3].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)

@@ -1,4 +1,4 @@
-"""What is selected as a shell command: the installed command line accepts it, and no name breaks out of its quotes."""
+"""The selection as shell commands: the command line accepts them, and no name breaks out of its quotes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines of an exact width, whatever is in them."""
+"""Lines of an exact width, whatever text they hold."""
 
 from __future__ import annotations
 

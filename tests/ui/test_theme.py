@@ -1,4 +1,4 @@
-"""Themes are files; what is wrong with them is told, all at once, and never ends the console."""
+"""Themes are files; all errors in them are reported together, and none ends the console."""
 
 from __future__ import annotations
 

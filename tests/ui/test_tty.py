@@ -1,4 +1,4 @@
-"""The device itself: what is not taken waits, what is given back is left alone, what is gone stays gone."""
+"""The terminal device: output that is not accepted is kept, and a terminal that is gone is not used again."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_a_terminal_that_takes_nothing_blocks_nothing_and_gets_it_all_late
     device.close()
 
 
-async def test_the_last_words_wait_a_little_and_no_longer(ends: Ends) -> None:
+async def test_the_last_output_waits_a_little_and_no_longer(ends: Ends) -> None:
     device = ends.open()
     device.send(MUCH)
     device.finish(b"bye", within=0.05)

@@ -1,4 +1,4 @@
-"""Keys that arrive in one piece, as over a slow line: what is typed into a line never acts on the table behind it."""
+"""Keys that arrive in one piece, as over a slow line: text for a line never acts on the table behind it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ESCAPE = b"\x1b[27u"
         (b"1", b"?xx", "│ Keys"),
     ],
 )
-def test_letters_on_the_heels_of_an_opening_key_stop_no_run(
+def test_letters_right_behind_an_opening_key_stop_no_run(
     tmp_path: Path, screen: bytes, keys: bytes, opened: str
 ) -> None:
     with on_a_terminal(tmp_path) as console:
@@ -38,7 +38,7 @@ def test_letters_on_the_heels_of_an_opening_key_stop_no_run(
         assert console.end()["asked"] == []
 
 
-def test_a_key_on_the_heels_of_enter_is_no_letter_of_the_filter(tmp_path: Path) -> None:
+def test_a_key_right_behind_enter_is_no_letter_of_the_filter(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path) as console:
         console.shows("nightly-report")
         console.press(b"2")

@@ -66,7 +66,7 @@ def pictures() -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", sorted(pictures()))
-def test_a_chart_looks_as_it_did_when_somebody_looked_at_it(name: str) -> None:
+def test_a_chart_looks_as_recorded(name: str) -> None:
     assert pictures()[name] == (PICTURES / name).read_text(encoding="utf-8")
 
 

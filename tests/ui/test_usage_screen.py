@@ -1,4 +1,4 @@
-"""The Usage screen over a double of the engine: each key asks for another report, and trouble stands in its place."""
+"""The usage screen over a fake engine: each key asks for another report, and errors are shown in its place."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_each_key_goes_round(busy: FakeEngine, key: str, asked: list[tuple
     assert [each[1:] for each in busy.asked] == asked
 
 
-async def test_a_log_that_cannot_be_read_is_told_and_comes_back(busy: FakeEngine) -> None:
+async def test_an_unreadable_log_is_reported_and_recovers(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("4")
         busy.broken = ValueError("the log is a directory")
