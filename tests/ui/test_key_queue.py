@@ -9,7 +9,7 @@ from textual import events
 from textual.widgets import Input
 
 from console.engine.models import LaunchPreview, LaunchRequest
-from console.ui.dialogs.quit import QuitDialog
+from console.ui.dialogs.dialog import ChoiceDialog
 from console.ui.terminal import keys
 from tests.driver import Console, console
 from tests.ui.fake_engine import FakeEngine
@@ -130,7 +130,7 @@ async def test_a_question_whose_answers_changed_takes_no_key_that_is_older_than_
     async with console(busy, busy.clock) as screen:
         await screen.press("q")
         dialog = screen.app.screen
-        assert isinstance(dialog, QuitDialog)
+        assert isinstance(dialog, ChoiceDialog)
         old = events.Key("enter", None)
         assert dialog.accepts(events.Key("enter", None))
         busy.live.clear()

@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from console.ui.dialogs.choices import Choice, Choices
 from console.ui.spans import Line, Span, Tone, fit, left, line
+from console.ui.state.view_state import ViewState
 from console.ui.terminal.driver import when_shown
 from console.ui.terminal.keys import KeyProcessed
 from console.ui.widgets.lines import Lines
@@ -148,9 +149,30 @@ class ChoiceDialog(Dialog[str]):
     Enter chooses the first one at first.
     """
 
-    def __init__(self, title: str, body: Body, choices: Sequence[Choice], *, loud: bool = False) -> None:
+    def __init__(
+        self,
+        title: str,
+        body: Body,
+        choices: Sequence[Choice],
+        *,
+        loud: bool = False,
+        follow: Callable[[ViewState], tuple[str, Body, Sequence[Choice]]] | None = None,
+    ) -> None:
+        """`follow` makes title, text and answers anew from each state that is read while the question is open."""
         super().__init__(title, body, loud=loud)
         self._choices = choices
+        self._follow = follow
+
+    def on_mount(self) -> None:
+        """Follow the state of the app where the question depends on it."""
+        if self._follow is not None:
+            self.watch(self.app, "view", self._view_changed)
+
+    def _view_changed(self, view: ViewState | None) -> None:
+        if view is not None and self._follow is not None and self.is_mounted:
+            title, body, choices = self._follow(view)
+            self.offer(choices)
+            self.change_text(title, body)
 
     def answers(self) -> ComposeResult:
         """The row of answers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from textual import on
 from textual.app import App, ComposeResult
@@ -17,29 +18,14 @@ from console.ui.spans import Line, Span, Tone, line, sanitize_cell, wrapped
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
 
+QUITTING = "-quitting"
+"""The class of the dialogs of quitting, which are opened once."""
 STAY = Choice(id="stay", label="Stay")
 
 
 def holding(view: ViewState | None) -> tuple[Run, ...]:
     """The runs that use units, or may use them, while no console is open."""
     return tuple(run for run in view.snapshot.live if run.state in HOLDING) if view is not None else ()
-
-
-class QuitDialog(ChoiceDialog):
-    """Returns `leave` or `stop`, or `quit` where everything has ended while it was open."""
-
-    def __init__(self, view: ViewState, context: Context) -> None:
-        self._given = context
-        super().__init__(*quit_question(view, context))
-
-    def on_mount(self) -> None:
-        self.watch(self.app, "view", self._view_changed)
-
-    def _view_changed(self, view: ViewState | None) -> None:
-        if view is not None and self.is_mounted:
-            title, body, choices = quit_question(view, self._given)
-            self.offer(choices)
-            self.change_text(title, body)
 
 
 def scheduling_lines(view: ViewState | None, cells: int) -> list[Line]:
@@ -56,7 +42,10 @@ def scheduling_lines(view: ViewState | None, cells: int) -> list[Line]:
 
 
 def quit_question(view: ViewState, context: Context) -> tuple[str, Body, Sequence[Choice]]:
-    """The title, the text and the answers for the present state."""
+    """The title, the text and the answers for the present state.
+
+    The answers are `leave` or `stop`, and `quit` once everything has ended.
+    """
     runs = holding(view)
     if not runs:
         ended = line(Span("All runs that were live have ended."))
@@ -131,8 +120,14 @@ class Quit:
         """End the console at once where no run is live, else ask; does nothing while the question is open."""
         if view is None or not holding(view):
             self._app.exit(ExitResult(reason=ExitReason.QUIT))
-        elif not any(isinstance(screen, (QuitDialog, StopProgressDialog)) for screen in self._app.screen_stack):
-            self._app.push_screen(QuitDialog(view, self._context), self._decided)
+        elif not any(screen.has_class(QUITTING) for screen in self._app.screen_stack):
+            title, body, choices = quit_question(view, self._context)
+            follow = partial(quit_question, context=self._context)
+            self._open(ChoiceDialog(title, body, choices, follow=follow))
+
+    def _open(self, dialog: Dialog[str]) -> None:
+        dialog.add_class(QUITTING)
+        self._app.push_screen(dialog, self._decided)
 
     def _decided(self, answer: str | None) -> None:
         if answer == "quit":
@@ -140,7 +135,7 @@ class Quit:
         elif answer == "leave":
             self._background.start(self._hand_over(), name="hand over")
         elif answer == "stop":
-            self._app.push_screen(StopProgressDialog(self._context), self._decided)
+            self._open(StopProgressDialog(self._context))
             self._background.start(operations.stop_all(self._context), name="stop all")
         elif answer == "proven":
             self._app.exit(ExitResult(reason=ExitReason.STOPPED))
