@@ -49,7 +49,7 @@ SETTLED = frozenset({State.ENDED, State.UNCONFIRMED})
 
 
 class Engine:
-    """One process's engine. Its ports are handed in open and are closed by whoever opened them."""
+    """The engine of one process. Its ports are handed in open; the caller closes them."""
 
     def __init__(
         self,
@@ -213,7 +213,7 @@ class Engine:
         return left
 
     async def wait(self, run_id: RunId) -> Run:
-        """The run once it is ended or unconfirmed and its line is in the log, whoever supervises it.
+        """The run once it is ended or unconfirmed and its line is in the log; any process may supervise it.
 
         Raises LookupError, StoreError.
         """

@@ -111,7 +111,7 @@ class Operations:
         return run
 
     async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
-        """Stop a run, whoever supervises it. An ended run is returned as it is.
+        """Stop a run of this or of another process. An ended run is returned as it is.
 
         The cancel is sent within a second, also where the request cannot be stored: `trouble` of the returned run
         says so, and the request is stored as soon as the store works. The run is stopped only when the provider

@@ -1,4 +1,4 @@
-"""Cancels for runs that are past their limit, whoever supervises them.
+"""Cancels for runs that are past their limit, of this and of other processes.
 
 The supervisor of a run stops it in time. This is the second line: of a run of this process that is two seconds late,
 and of another living process that is 15 s late, a cancel is sent from here. Cancels run in a bounded pool of tasks;

@@ -135,7 +135,7 @@ class RunWriter:
             self._row = row
 
     async def close(self) -> None:
-        """End the background write; what it did not store is left to whoever supervises the run next."""
+        """End the background write; what it did not store is left to the next supervisor of the run."""
         if self._flushing is not None and not self._flushing.done():
             self._flushing.cancel()
             await asyncio.wait({self._flushing}, timeout=self._context.timings.intent_wait_s)
