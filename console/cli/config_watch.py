@@ -48,13 +48,19 @@ class ConfigWatch:
             settings = load(self._path)
         except ConfigError as error:
             first = str(error).splitlines()[0] if str(error) else "it cannot be read"
-            problems.report(TOPIC, f"the config is not reloaded, the one of before stays in force: {first}")
+            problems.report(
+                TOPIC, f"the config is not reloaded, the one of before stays in force: {first}", lasting=True
+            )
             return
         except OSError as error:
-            problems.report(TOPIC, f"the config is not reloaded, the one of before stays in force: {error.strerror}")
+            problems.report(
+                TOPIC, f"the config is not reloaded, the one of before stays in force: {error.strerror}", lasting=True
+            )
             return
         if settings.provider != self._settings.provider:
-            problems.report(TOPIC, "the config is not reloaded: [provider] has changed, which takes a restart")
+            problems.report(
+                TOPIC, "the config is not reloaded: [provider] has changed, which takes a restart", lasting=True
+            )
             return
         problems.clear(TOPIC)
         if settings == self._settings:

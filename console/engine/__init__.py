@@ -1,1 +1,1 @@
-"""Runs are guarded here: claim, send, follow, stop, settle. Outlives every screen."""
+"""The engine: launches, supervises, stops and settles runs, independent of any screen."""

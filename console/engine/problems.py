@@ -22,6 +22,8 @@ TEXT_LIMIT = 300
 """Characters of one problem's text."""
 MOST = 50
 """Problems kept at most; of more, the oldest are dropped."""
+STALE_MS = 120_000
+"""A problem that lasts is reported again within this."""
 KEPT_MS = 300_000
 """An unexpected error is still shown for this long after it went away, so that somebody sees it."""
 
@@ -62,12 +64,15 @@ class Problems:
         """`now_ms` reads the wall clock."""
         self._now_ms = now_ms
         self._entries: dict[str, Problem] = {}
+        self._lasting: set[str] = set()
         self._unexpected: set[str] = set()
         """Topics under which an exception was reported."""
         self._published: tuple[str, tuple[Problem, ...]] | None = None
 
-    def report(self, topic: str, text: str, error: BaseException | None = None) -> None:
+    def report(self, topic: str, text: str, error: BaseException | None = None, *, lasting: bool = False) -> None:
         """Show `text` under `topic` until it is cleared. With `error`, its traceback goes to the diagnostic log.
+
+        A problem that is not reported again for `STALE_MS` counts as over, unless it is `lasting`.
 
         A topic that keeps failing is logged at its 1st, 2nd, 4th, 8th … time.
         """
@@ -80,16 +85,22 @@ class Problems:
             else:
                 problem = replace(known, text=line, last_ms=now, count=known.count + 1, over_ms=None)
             self._entries[topic] = problem
+            if lasting:
+                self._lasting.add(topic)
             if error is not None:
                 self._unexpected.add(topic)
             while len(self._entries) > MOST:
-                del self._entries[next(iter(self._entries))]
+                over = (name for name, entry in self._entries.items() if entry.over_ms is not None)
+                dropped = next(over, None) or next(iter(self._entries))
+                del self._entries[dropped]
+                self._unexpected.discard(dropped)
             if error is not None and problem.count & (problem.count - 1) == 0:
                 log.error("%s: %s (%d times)", topic, line, problem.count, exc_info=error)
 
     def clear(self, topic: str) -> None:
         """The topic works again. Where an unexpected error was reported, its entry stays for `KEPT_MS`, as over."""
         known = self._entries.get(topic)
+        self._lasting.discard(topic)
         if known is None or known.over_ms is not None:
             return
         if topic in self._unexpected:
@@ -101,6 +112,8 @@ class Problems:
         """All problems, oldest topic first; those that are over too, while they are kept."""
         now = self._now_ms()
         for topic, entry in list(self._entries.items()):
+            if entry.over_ms is None and topic not in self._lasting and now - entry.last_ms > STALE_MS:
+                self._entries[topic] = entry = replace(entry, over_ms=entry.last_ms)
             if entry.over_ms is not None and now - entry.over_ms > KEPT_MS:
                 del self._entries[topic]
                 self._unexpected.discard(topic)

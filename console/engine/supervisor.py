@@ -1,8 +1,8 @@
 """The supervisor of a process: one task for each run it supervises, and what it does for the runs of others.
 
 Every engine reads the state folder once a tick: what others asked, whose owner died, what is overdue. Ownership is
-decided by kernel locks, so a stopped owner is not robbed; but nobody's deadline depends on it: a run that is overdue
-is cancelled by any engine that is alive, since a cancel is harmless twice.
+decided by kernel locks, so a suspended owner keeps its runs. Their deadlines hold all the same: any living engine
+cancels an overdue run, and cancelling twice is harmless.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from console.engine.recovery import TakeOver
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.supervisor import RunSupervisor
 from console.engine.settings import ProcessKind
-from console.engine.tasks import FIRST_WAIT_S, LONGEST_WAIT_S, describe
+from console.engine.tasks import FIRST_WAIT_S, LONGEST_WAIT_S, describe, wait_event
 
 log = logging.getLogger("nightdesk")
 
@@ -36,6 +36,8 @@ class _Supervised:
     task: asyncio.Task[None] | None = None
     lost: bool = False
     """Another process has taken it."""
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by a stop or a changed row: the wait after an error ends then."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,6 +108,8 @@ class Supervisor:
             return
         try:
             entry.supervisor.on_row_changed(row)
+            if row.stop is not None:
+                entry.changed.set()
         except OwnershipLost:
             entry.lost = True
             if entry.task is not None:
@@ -118,6 +122,7 @@ class Supervisor:
         entry = self._runs.get(run_id)
         if entry is None:
             return None
+        entry.changed.set()
         await entry.supervisor.request_stop(reason, by=by)
         return entry.supervisor.run
 
@@ -231,6 +236,7 @@ class Supervisor:
         supervisor = entry.supervisor
         topic = f"run {supervisor.run_id}"
         while True:
+            began = asyncio.get_running_loop().time()
             try:
                 await supervisor.supervise()
                 return
@@ -247,9 +253,23 @@ class Supervisor:
                 pause = FIRST_WAIT_S
             except Exception as error:
                 self._context.problems.report(topic, f"{topic}: {describe(error)}", error)
+                if asyncio.get_running_loop().time() - began > LONGEST_WAIT_S:
+                    wait = FIRST_WAIT_S
                 wait, pause = min(wait * 2, LONGEST_WAIT_S), wait
-            # A stop that is due does not wait for the back-off of an error.
-            await asyncio.sleep(min(pause, FIRST_WAIT_S) if self.overdue.is_due(supervisor.run) else pause)
+            await self._wait_after_error(entry, pause)
+
+    async def _wait_after_error(self, entry: _Supervised, pause: float) -> None:
+        """Wait before a run is supervised again. A stop ends the wait, and a deadline that comes meanwhile cuts it."""
+        run = entry.supervisor.run
+        if self.overdue.is_due(run):
+            # Even a stop that is due is not tried without any pause: what raised may raise again at once.
+            await asyncio.sleep(min(pause, FIRST_WAIT_S))
+            return
+        if run.sent is not None:
+            left_ms = run.limits.max_ms - self._context.clock.now().since(run.sent)
+            pause = min(pause, max(0.0, left_ms / 1000))
+        entry.changed.clear()
+        await wait_event(entry.changed, pause)
 
     async def _give_back(self, run: Run) -> bool:
         """Release a run whose polls are refused for the key, where another process lives that may do better."""

@@ -86,8 +86,13 @@ class ConcernRunner:
         if self._stopping:
             return
         error = None if task.cancelled() else task.exception()
+        self._failing.add(concern.name)
         self._problems.report(concern.name, f"{concern.name} ended: {describe(error)}; started again", error)
         with suppress(RuntimeError):
+            asyncio.get_running_loop().call_later(FIRST_WAIT_S, self._restart, concern)
+
+    def _restart(self, concern: Concern) -> None:
+        if not self._stopping:
             self._start(concern)
 
     async def _repeat(self, concern: Concern) -> None:
@@ -115,6 +120,7 @@ class ConcernRunner:
             return False
         except Exception as error:
             self._failing.add(name)
+            self._store_failing.discard(name)
             self._problems.report(name, f"{name}: {describe(error)}", error)
             return False
         finally:

@@ -343,7 +343,7 @@ class _Worker:
         ends_s = time.monotonic() + GROUP_S
         while len(self._running) < GROUP_UNITS:
             job = _take(self._urgent)
-            has_urgent = has_urgent or job is not None
+            has_urgent = has_urgent or job is not None or bool(self._urgent)
             if job is None and not has_urgent and time.monotonic() < ends_s:
                 job = _take(self._others)
             if job is None:
@@ -380,10 +380,8 @@ def _withdraw(job: _Job[Any], queue: deque[_Job[Any]]) -> bool:
 def _take(queue: deque[_Job[Any]]) -> _Job[Any] | None:
     """Take the next unit that may share a transaction: one whose caller waits as long as the store does."""
     with suppress(IndexError):
-        job = queue.popleft()
-        if not job.patience.is_limited:
-            return job
-        queue.appendleft(job)
+        if not queue[0].patience.is_limited:
+            return queue.popleft()
     return None
 
 

@@ -226,9 +226,9 @@ class SingleLoop(ConcernRunner):
 class KeepsQuiet(Problems):
     """Drops the errors that nobody expected."""
 
-    def report(self, topic: str, text: str, error: BaseException | None = None) -> None:
+    def report(self, topic: str, text: str, error: BaseException | None = None, *, lasting: bool = False) -> None:
         if error is None:
-            super().report(topic, text)
+            super().report(topic, text, lasting=lasting)
 
 
 class ReleasesAtTheEnd(Engine):

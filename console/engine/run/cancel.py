@@ -35,39 +35,47 @@ class CancelAttempt:
 class Canceller:
     """Cancels one run that is stopping, until its monitor ends this on proof."""
 
-    def __init__(self, context: EngineContext, writer: RunWriter, poll_now: asyncio.Event) -> None:
-        """`poll_now` is set after each attempt: the provider may show the end now."""
+    def __init__(self, context: EngineContext, writer: RunWriter) -> None:
         self._context = context
         self._writer = writer
-        self._poll_now = poll_now
         self._began: Timestamp | None = None
+        self._longest_s = context.timings.cancel_first_s
+        self._next_at = 0.0
+        """Loop time of the next attempt."""
         self._recording: asyncio.Task[bool] | None = None
+        self._alarming: asyncio.Task[bool] | None = None
         self._sandbox_gone = False
         self._alarm_ms = 0
 
-    async def keep_cancelling(self) -> None:
-        """Repeat until cancelled. Raises OwnershipLost where another process supervises the run now."""
-        timings = self._context.timings
-        longest = timings.cancel_first_s
-        self._began = self._context.clock.now()
-        await self._writer.wait_stored(timings.intent_wait_s)
+    async def keep_cancelling(self, poll_now: asyncio.Event) -> None:
+        """Repeat until cancelled; called again, it goes on with its back-off and its alarms.
+
+        `poll_now` is set after each attempt: the provider may show the end now. Raises OwnershipLost where another
+        process supervises the run now.
+        """
+        timings, loop = self._context.timings, asyncio.get_running_loop()
+        if self._began is None:
+            self._began = self._context.clock.now()
+            await self._writer.wait_stored(timings.intent_wait_s)
         while True:
+            await asyncio.sleep(max(0.0, self._next_at - loop.time()))
             attempt = await try_cancel(self._context, self._writer.run)
-            self._poll_now.set()
-            await self._record(attempt)
-            await self._escalate()
-            wait = self._context.jitter(longest / 2) + longest / 2
+            wait = self._context.jitter(self._longest_s / 2) + self._longest_s / 2
             if attempt.retry_after_s is not None:
                 wait = max(wait, min(attempt.retry_after_s, timings.cancel_longest_s))
-            longest = min(longest * 2, timings.cancel_longest_s)
-            await asyncio.sleep(wait)
+            self._longest_s = min(self._longest_s * 2, timings.cancel_longest_s)
+            self._next_at = loop.time() + wait
+            poll_now.set()
+            await self._record(attempt)
+            await self._escalate()
 
     async def _record(self, attempt: CancelAttempt) -> None:
         """Store the attempt, without holding up the next one: while an earlier record waits, this one is dropped."""
         if self._recording is not None:
             if not self._recording.done():
                 return
-            self._recording.result()
+            recorded, self._recording = self._recording, None
+            recorded.result()
 
         async def change(run: Run) -> Run:
             return await self._context.store.runs.record_stop_try(
@@ -82,14 +90,23 @@ class Canceller:
         if waited >= self._context.timings.sandbox_after_ms and not self._sandbox_gone:
             self._sandbox_gone = await delete_own_sandbox(self._context, self._writer)
         due = self._alarm_ms or self._context.timings.alarm_after_ms
-        if waited >= due and self._writer.run.state is State.STOPPING:
+        if waited >= due and self._writer.run.state is State.STOPPING and await self._raise_alarm():
             self._alarm_ms = due + self._context.timings.alarm_again_ms
+
+    async def _raise_alarm(self) -> bool:
+        """Store the alarm, for at most `intent_wait_s`; False where it is not stored yet and is tried again."""
+        if self._alarming is None:
 
             async def change(run: Run) -> Run:
                 return await self._context.store.runs.record_alarm(run, self._context.clock.now())
 
-            await self._writer.write(change)
-            await self._context.log_flusher.flush()
+            work = self._writer.write(change)
+            self._alarming = self._context.background.start(work, f"alarm of {self._writer.row.id}")
+        await asyncio.wait({self._alarming}, timeout=self._context.timings.intent_wait_s)
+        if not self._alarming.done():
+            return False
+        alarming, self._alarming = self._alarming, None
+        return alarming.result()
 
     def _waited_ms(self) -> int:
         """Real milliseconds since the stop was asked, as seen here or, where that is longer, as stored before."""
@@ -126,7 +143,8 @@ async def delete_own_sandbox(context: EngineContext, writer: RunWriter) -> bool:
     async def change(run: Run) -> Run:
         return await context.store.runs.record_sandbox_deleted(run, answer=answer, gone=gone, now=context.clock.now())
 
-    await writer.write(change)
+    storing = context.background.start(writer.write(change), f"sandbox of {writer.row.id}")
+    await asyncio.wait({storing}, timeout=context.timings.intent_wait_s)
     return gone
 
 

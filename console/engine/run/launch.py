@@ -18,7 +18,7 @@ from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
 from console.engine.run.cancel import try_cancel
 from console.engine.run.writer import RunWriter, UnstoredChange
-from console.engine.tasks import describe
+from console.engine.tasks import describe, wait_event
 from console.journal.log_files import JournalError
 from console.provider.contract import (
     Denied,
@@ -52,8 +52,13 @@ class Launcher:
         """A stop asked for in this process; obeyed also where it could not be stored."""
         self._verdict: Verdict | None = None
         """What the POST proved, until it is recorded."""
+        self.leaving = False
+        """True once this process hands over: no launch is begun any more."""
+        self.is_sending = False
+        """True from before the record of the intent until what the POST proved is recorded."""
+        self._stop_asked = asyncio.Event()
         self._posting = False
-        """True from the first byte of the POST that may have left for the present record."""
+        """True once the POST of the current `sending` record may have left."""
         self._sandbox: str | None = None
         """A sandbox that was made and is not recorded yet."""
         self._unstored: list[UnstoredChange] = []
@@ -61,6 +66,13 @@ class Launcher:
         """Time spent in the launch queue."""
         self._not_sent_waits = list(context.timings.not_sent_waits_s)
         self._rate_waits = list(context.timings.rate_limit_waits_s)
+
+    def request_stop(self, stop: StopRequest) -> None:
+        """Do not send; what waits for its turn or for its next try is woken. The first request wins."""
+        if self.stop is None:
+            self.stop = stop
+            self._stop_asked.set()
+            self._context.launch_queue.let_pass(self.run.id)
 
     async def launch(self) -> RunWriter:
         """The writer of the run in a state other than claimed and sending.
@@ -94,17 +106,20 @@ class Launcher:
         began = self._context.clock.now()
         async with self._context.launch_queue.turn(self.run.id):
             self._queued_ms += self._context.clock.now().since(began)
-            if self._obstacle() is None and await self._prepare_sandbox():
+            if self._obstacle() is None and not self.leaving and await self._prepare_sandbox():
                 await self._send()
+        if self.leaving and self.run.state is State.CLAIMED:
+            raise OwnershipLost(f"{self.run.id}: this process hands over")
 
     async def _send(self) -> None:
         """Record the intent, then send. From `mark_sending` on every outcome is a verdict."""
+        self._posting, self.is_sending = False, True
         try:
             self.run = await self._context.store.runs.mark_sending(self.run, self._context.clock.now())
         except StaleRun:
+            self.is_sending = False
             await self._read_again()
             return
-        self._posting = False
         self._verdict = await self._post(self.run)
 
     async def _read_again(self) -> None:
@@ -203,7 +218,7 @@ class Launcher:
             except (StaleRun, IllegalTransition):
                 # Recorded before, by a write that raised after its commit; or somebody else acted.
                 await self._read_again()
-        self._verdict = None
+        self._verdict, self.is_sending = None, False
         await self._context.log_flusher.flush()
 
     async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown, now: Timestamp) -> None:
@@ -276,12 +291,12 @@ class Launcher:
             final, why = True, sanitize(f"{why}; the next try would come after its window", limit=NOTE)
         if self.run.state is State.SENDING:
             self.run = await self._context.store.runs.record_not_sent(self.run, why=why, final=final, now=now)
-            self._verdict = None
+            self._verdict, self.is_sending = None, False
         elif final:
             await self._end(Outcome.NOT_SENT, why)
         if not final:
             del waits[0]
-            await asyncio.sleep(wait)
+            await wait_event(self._stop_asked, wait)
             await self._read_again()
 
     async def _end(self, outcome: Outcome, note: str) -> None:

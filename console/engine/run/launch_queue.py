@@ -28,10 +28,12 @@ class LaunchQueue:
 
     @asynccontextmanager
     async def turn(self, run_id: RunId) -> AsyncIterator[None]:
-        """Wait for a free place and keep it for the block; without one after `let_pass`, when nothing is to be sent.
+        """Wait for a free place and hold it during the block. After `let_pass` there is none: then send nothing.
 
         Raises CancelledError once the queue is closed.
         """
+        if self._is_closed:
+            raise asyncio.CancelledError
         if self._free > 0:
             self._free -= 1
             has_place = True

@@ -34,6 +34,8 @@ class LiveUsage:
     unsaved: set[int] = field(default_factory=set)
     last_step: Timestamp | None = None
     last_step_index: int = -1
+    stored_steps: int = 0
+    """Steps that were stored when this process took the run up."""
 
     @classmethod
     def of(cls, run: Run, units: Units) -> LiveUsage:
@@ -46,6 +48,8 @@ class LiveUsage:
             remote_status=run.remote_status,
             polled_ms=run.polled_ms,
             last_step_index=run.steps - 1,
+            last_step=_at_wall(run.last_step_ms),
+            stored_steps=run.steps,
         )
 
     @property
@@ -86,18 +90,21 @@ class LiveUsage:
         known = self.steps.get(step.index)
         text = sanitize(step.text, limit=STEP_TEXT) or (known.text if known else "")
         done = step.done or (known is not None and known.done)
-        if known is not None and (known.kind, known.text, known.done) == (step.kind, text, done):
+        kind = sanitize(step.kind, limit=64)
+        if known is not None and (known.kind, known.text, known.done) == (kind, text, done):
             return
         seen = StepRecord(
             index=step.index,
-            kind=sanitize(step.kind, limit=64),
+            kind=kind,
             text=text,
             at_ms=known.at_ms if known else now.wall_ms,
             units=self.used,
             done=done,
         )
         self.steps[step.index] = seen
-        self.unsaved.add(step.index)
+        # What an earlier process stored keeps its time and its units; only the last of these may have changed since.
+        if known is not None or step.index >= self.stored_steps - 1:
+            self.unsaved.add(step.index)
         if step.index > self.last_step_index:
             self.last_step_index = step.index
             self.last_step = now
@@ -120,3 +127,8 @@ class LiveUsage:
         """Real milliseconds since the last new step, or since the launch."""
         since = self.last_step or run.sent
         return now.since(since) if since is not None else 0
+
+
+def _at_wall(wall_ms: int | None) -> Timestamp | None:
+    """A time of which only the wall clock is known."""
+    return None if wall_ms is None else Timestamp(wall_ms=wall_ms, boot_ms=0, boot_id="")

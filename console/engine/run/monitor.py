@@ -30,8 +30,11 @@ from console.store.rows import Progress
 class RunMonitor:
     """Follows one run that has an id, running or stopping, to its settlement."""
 
-    def __init__(self, context: EngineContext, writer: RunWriter, recorder: ProgressRecorder) -> None:
+    def __init__(
+        self, context: EngineContext, writer: RunWriter, recorder: ProgressRecorder, canceller: Canceller
+    ) -> None:
         self._context = context
+        self._canceller = canceller
         self._writer = writer
         self._recorder = recorder
         self._usage = LiveUsage.of(writer.run, context.settings.units_of(writer.run))
@@ -113,8 +116,7 @@ class RunMonitor:
             self._writer.request_stop(reason, by="nightdesk")
         if self._writer.run.state is State.STOPPING and not self._cancelling:
             self._cancelling = True
-            canceller = Canceller(self._context, self._writer, self._poll_now)
-            self._start(canceller.keep_cancelling(), "cancel")
+            self._start(self._canceller.keep_cancelling(self._poll_now), "cancel")
         await wait_event(self._changed, self._until_next(now))
 
     def _limit_reached(self, run: Run, now: Timestamp) -> StopReason | None:

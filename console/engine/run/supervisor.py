@@ -8,7 +8,7 @@ from typing import assert_never
 from console.domain.run import Run, RunId, State, StopReason, StopRequest
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
-from console.engine.run.cancel import delete_own_sandbox
+from console.engine.run.cancel import Canceller, delete_own_sandbox
 from console.engine.run.launch import Launcher
 from console.engine.run.monitor import RunMonitor
 from console.engine.run.progress import ProgressRecorder
@@ -28,6 +28,8 @@ class RunSupervisor:
         self._launcher = Launcher(context, run)
         self._writer: RunWriter | None = None if run.state is State.CLAIMED else RunWriter(context, run)
         self._monitor: RunMonitor | None = None
+        self._canceller: Canceller | None = None
+        """Kept over a restart, with its back-off and its alarms."""
         self._row_changed = asyncio.Event()
         self._sending: asyncio.Task[RunWriter] | None = None
 
@@ -54,7 +56,9 @@ class RunSupervisor:
                 continue
             match self._writer.run.state:
                 case State.RUNNING | State.STOPPING:
-                    self._monitor = RunMonitor(self._context, self._writer, self._recorder)
+                    if self._canceller is None:
+                        self._canceller = Canceller(self._context, self._writer)
+                    self._monitor = RunMonitor(self._context, self._writer, self._recorder, self._canceller)
                     await self._monitor.follow()
                 case State.UNCONFIRMED:
                     await self._hold_unconfirmed(self._writer)
@@ -70,11 +74,10 @@ class RunSupervisor:
         if self._writer is not None:
             if not self._writer.on_row_changed(row):
                 return
-        elif not self.is_sending and row.fence != self._launcher.run.fence:
+        elif not self.is_sending and row.fence > self._launcher.run.fence:
             raise OwnershipLost(self.run_id)
         elif row.stop is not None:
-            self._launcher.stop = self._launcher.stop or row.stop
-            self._context.launch_queue.let_pass(self.run_id)
+            self._launcher.request_stop(row.stop)
         self._wake()
 
     async def request_stop(self, reason: StopReason, *, by: str) -> None:
@@ -88,17 +91,16 @@ class RunSupervisor:
             await self._writer.wait_stored(self._context.timings.intent_wait_s)
             return
         now = self._context.clock.now()
-        if self._launcher.stop is None:
-            self._launcher.stop = StopRequest(reason=reason, by=by, at_ms=now.wall_ms)
-            self._context.launch_queue.let_pass(self.run_id)
+        self._launcher.request_stop(StopRequest(reason=reason, by=by, at_ms=now.wall_ms))
         store = self._context.store.runs.request_stop(self.run_id, reason=reason, by=by, now=now)
         task_of_store = self._context.background.start(store, f"stop {self.run_id}")
         await asyncio.wait({task_of_store}, timeout=self._context.timings.intent_wait_s)
         self._wake()
 
     async def wait_sent(self, seconds: float) -> None:
-        """Let a launch that is on its way come to its answer, for at most `seconds`."""
-        if self._sending is not None:
+        """Begin no launch any more; let one that is on its way come to its answer, for at most `seconds`."""
+        self._launcher.leaving = True
+        if self._sending is not None and self._launcher.is_sending:
             await asyncio.wait({self._sending}, timeout=seconds)
 
     async def close(self) -> None:
@@ -132,11 +134,11 @@ class RunSupervisor:
         """
         wait, gone = self._context.timings.cancel_first_s, False
         while writer.run.state is State.UNCONFIRMED:
+            self._row_changed.clear()
             writer.keep_flushing()
             if not gone and self._sandbox_must_go(writer.run):
                 gone = await delete_own_sandbox(self._context, writer)
                 wait = min(wait * 2, self._context.timings.cancel_longest_s)
-            self._row_changed.clear()
             await wait_event(self._row_changed, self._context.timings.tick_s if gone else wait)
 
     def _sandbox_must_go(self, run: Run) -> bool:

@@ -120,6 +120,9 @@ class RunWriter:
 
     def on_row_changed(self, row: Run) -> bool:
         """Take in what another process wrote. False where it is nothing new. Raises OwnershipLost."""
+        if row.fence < self._row.fence:
+            # Read before this process took the run over.
+            return False
         self._ours(row)
         before = self._row
         further = _ORDER.index(row.state) > _ORDER.index(before.state)

@@ -1,1 +1,1 @@
-"""Scheduling."""
+"""When a task is due, and the process that launches it then."""
