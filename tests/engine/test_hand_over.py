@@ -97,3 +97,15 @@ async def test_a_process_whose_lock_file_was_removed_launches_nothing(tmp_path: 
         answer = await here.launch()
         assert (await here.engine.wait(answer.run.id)).outcome is Outcome.NOT_SENT
         assert not provider.orders
+
+
+async def test_a_claim_that_is_not_sent_yet_is_left_to_the_successor(tmp_path: Path) -> None:
+    provider = FakeProvider(done)
+    async with engine_harness(tmp_path, provider) as first:
+        run_id = (await first.launch()).run.id
+        await first.engine.hand_over()
+        if not provider.orders:
+            assert (await first.run(run_id)).state is State.CLAIMED
+        async with engine_harness(tmp_path, provider) as second:
+            assert (await second.engine.wait(run_id)).outcome is Outcome.OK
+    assert len(provider.orders) == 1

@@ -90,7 +90,7 @@ async def test_an_edited_task_does_not_launch_the_same_key_without_a_rerun(tmp_p
         again = await here.launch(rerun=True, reason="new prompt")
         assert again.kind is LaunchKind.LAUNCHED
         assert again.run.attempt == 2
-    assert len(provider.orders) == 2
+        await until(lambda: len(provider.orders) == 2, what="the second launch")
 
 
 async def test_a_launch_that_was_provably_not_sent_is_tried_three_times(tmp_path: Path) -> None:

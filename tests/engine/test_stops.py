@@ -272,3 +272,26 @@ async def test_a_stall_is_logged_before_the_timeout(tmp_path: Path) -> None:
 
 def test_the_short_timings_keep_the_order_of_the_real_ones() -> None:
     assert QUICK.sandbox_after_ms < QUICK.alarm_after_ms
+
+
+async def test_a_stop_ends_the_wait_after_an_error(tmp_path: Path) -> None:
+    """Supervision keeps raising, so its next try is up to half a minute away; the stop does not wait for it."""
+    provider = FakeProvider(spent)
+    async with engine_harness(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        supervised = here.engine._supervisor._runs[run_id].supervisor
+        await until(lambda: supervised._monitor is not None)
+        monitor = supervised._monitor
+        assert monitor is not None
+        failing = True
+
+        def raises() -> None:
+            if failing:
+                raise ValueError("nobody expected this")
+
+        monitor._raise_failed = raises  # type: ignore[method-assign]  # an error in the middle of supervision
+        await until(lambda: any("nobody expected" in problem.text for problem in here.engine.problems.entries()))
+        failing = False
+        await here.engine.operations.stop(run_id, by=BY)
+        assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
