@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,27 @@ async def test_problems_are_alarms_and_the_rest_is_counted(busy: FakeEngine) -> 
         text = screen.text()
         assert "problem 0" in text
         assert "and 4 more" in text
+
+
+async def test_all_problems_can_be_read_with_their_age_and_count(busy: FakeEngine) -> None:
+    busy.problems = tuple(
+        replace(samples.problem(f"problem {number} {'x' * 90}"), count=number + 1) for number in range(6)
+    )
+    async with console(busy, busy.clock, size=(80, 30)) as screen:
+        assert "press ! to read them" in screen.text()
+        await screen.press("exclamation_mark")
+        for number in range(6):
+            assert f"problem {number}" in screen.text()
+        assert "(6 times in 90 s)" in screen.text()
+        await screen.press("escape")
+        assert "Problems" not in screen.text()
+
+
+async def test_the_help_explains_the_words_of_the_screens(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock, size=(120, 200)) as screen:
+        await screen.press("question_mark")
+        for word in ("unit", "hold", "key", "stage", "proposal", "unconfirmed", "settle"):
+            assert re.search(rf"^.*{word} {{2,}}[A-Z]", screen.text(), re.MULTILINE), word
 
 
 async def test_q_leaves_at_once_where_nothing_is_live(idle: FakeEngine) -> None:

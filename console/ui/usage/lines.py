@@ -137,12 +137,14 @@ def month_forecast(report: UsageReport) -> Line:
 
 def log_trouble(report: UsageReport) -> Line | None:
     """What is missing from the log; None if it is complete."""
-    told = []
+    missing = []
     if report.foreign:
-        told.append(f"{report.foreign} lines of the log are incomplete or of another program")
+        affected = "1 line of the log is" if report.foreign == 1 else f"{report.foreign} lines of the log are"
+        missing.append(f"{affected} incomplete or of another program")
     if report.gaps:
-        told.append(f"{report.gaps} gaps in the log: `nightdesk log rebuild` fills them")
-    return (Span(f" {'; '.join(told)}", Tone.WARN),) if told else None
+        gaps = "1 gap" if report.gaps == 1 else f"{report.gaps} gaps"
+        missing.append(f"{gaps} in the log: run `nightdesk log rebuild`")
+    return (Span(f" {'; '.join(missing)}", Tone.WARN),) if missing else None
 
 
 def month_lines(report: UsageReport, cells: int, rows: int) -> list[Line]:
