@@ -12,8 +12,8 @@ import contextvars
 import heapq
 import weakref
 from asyncio import events
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
@@ -38,11 +38,30 @@ class Process:
         """Nothing of it runs again. Its coroutines are closed, which closes their files as the kernel would."""
         self.is_dead = True
         self.held.clear()
-        for task in list(self.tasks):
-            work = task.get_coro()
-            if isinstance(work, Coroutine) and not task.done():
-                with suppress(RuntimeError, ValueError):
-                    work.close()
+        with _no_current_task():
+            for task in list(self.tasks):
+                work = task.get_coro()
+                if isinstance(work, Coroutine) and not task.done():
+                    with suppress(RuntimeError, ValueError):
+                        work.close()
+
+
+@contextmanager
+def _no_current_task() -> Iterator[None]:
+    """Code that runs while a coroutine is closed must not take the task that closes it for its own.
+
+    A timeout that is entered then would cancel that task later. See "Extending asyncio" in the Python documentation.
+    """
+    loop = events._get_running_loop()
+    current = None if loop is None else asyncio.current_task(loop)
+    if loop is None or current is None:
+        yield
+        return
+    asyncio.tasks._leave_task(loop, current)
+    try:
+        yield
+    finally:
+        asyncio.tasks._enter_task(loop, current)
 
 
 PROCESS: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
