@@ -27,7 +27,7 @@ from textual.message_pump import MessagePump
 if TYPE_CHECKING:
     from textual.app import App
 
-PATIENCE_S = 0.5
+PATIENCE_S = 2.0
 """The time that a key may take before the next one is delivered all the same: the widget that had it may be gone."""
 PASSES = 2
 """How often a marker follows a key through the queues of its widget; a message that the key causes comes behind the
