@@ -23,7 +23,7 @@ class Fact:
     """One fact in several lengths, the longest first. An empty last form means that the fact may be left out."""
 
     forms: tuple[Line, ...]
-    stays: int
+    priority: int
     """The fact with the lowest number is shortened first."""
 
 
@@ -39,7 +39,7 @@ def shorten(facts: tuple[Fact, ...], room: int) -> Line:
         shorter = [at for at, fact in enumerate(facts) if chosen[at] + 1 < len(fact.forms)]
         if not shorter:
             break
-        chosen[min(shorter, key=lambda at: (facts[at].stays, -at))] += 1
+        chosen[min(shorter, key=lambda at: (facts[at].priority, -at))] += 1
     return joined()
 
 
@@ -58,10 +58,10 @@ def header_lines(
     """Two lines of exactly `cells`, with a blank at each end."""
     end = _clock(view)
     room = max(0, cells - 2 - width(end) - GAP)
-    first = spread(shorten(_load(view.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
+    first = spread(shorten(_cap_facts(view.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
     badges = _badges(view, glyphs)
     room = max(0, cells - 2 - width(badges) - (GAP if badges else 0))
-    second = spread(shorten((*_tabs(tabs), *_ahead(view)), room), badges, cells - 2, glyphs.ellipsis)
+    second = spread(shorten((*_tabs(tabs), *_schedule_facts(view)), room), badges, cells - 2, glyphs.ellipsis)
     return (Span(" "), *first, Span(" ")), (Span(" "), *second, Span(" "))
 
 
@@ -78,11 +78,11 @@ def _tabs(tabs: tuple[Tab, ...]) -> tuple[Fact, ...]:
             spans += [Span(f" {tab.key}{name} ", tone)]
         return tuple(spans)
 
-    return (Fact(forms=(form(True), form(False)), stays=4),)
+    return (Fact(forms=(form(True), form(False)), priority=4),)
 
 
-def _load(snapshot: Snapshot, glyphs: Glyphs, title: str) -> tuple[Fact, ...]:
-    facts = [Fact(forms=(line(Span(title, Tone.STRONG)), ()), stays=1), _slots(snapshot)]
+def _cap_facts(snapshot: Snapshot, glyphs: Glyphs, title: str) -> tuple[Fact, ...]:
+    facts = [Fact(forms=(line(Span(title, Tone.STRONG)), ()), priority=1), _slots(snapshot)]
     for cap_usage in snapshot.cap_usages:
         if cap_usage.cap is Cap.DAILY_UNITS:
             facts.append(_today(cap_usage, glyphs))
@@ -101,7 +101,7 @@ def _slots(snapshot: Snapshot) -> Fact:
             line(Span(str(live), tone), Span(f" live of {slots}", Tone.MUTED)),
             line(Span(str(live), tone), Span(f"/{slots} live", Tone.MUTED)),
         ),
-        stays=9,
+        priority=9,
     )
 
 
@@ -110,7 +110,7 @@ def _today(cap_usage: CapUsage, glyphs: Glyphs) -> Fact:
     label, tone = Span("today ", Tone.MUTED), _cap_tone(cap_usage)
     if limit is None:
         text = line(label, Span(units(taken), tone), Span(" units, no cap", Tone.MUTED))
-        return Fact(forms=(text, line(label, Span(units(taken), tone))), stays=8)
+        return Fact(forms=(text, line(label, Span(units(taken), tone))), priority=8)
     parts = ((cap_usage.spent, Tone.BUSY), (cap_usage.held, Tone.HELD))
     words = line(
         Span(units(cap_usage.spent), tone),
@@ -128,7 +128,7 @@ def _today(cap_usage: CapUsage, glyphs: Glyphs) -> Fact:
             (label, *bars[2], *sums),
             (label, *sums),
         ),
-        stays=8,
+        priority=8,
     )
 
 
@@ -136,7 +136,7 @@ def _month(cap_usage: CapUsage, glyphs: Glyphs) -> Fact:
     taken, limit = cap_usage.held + cap_usage.spent, cap_usage.limit
     label, tone = Span("month ", Tone.MUTED), _cap_tone(cap_usage)
     if limit is None:
-        return Fact(forms=(line(label, Span(units(taken), tone), Span(", no cap", Tone.MUTED)), ()), stays=4)
+        return Fact(forms=(line(label, Span(units(taken), tone), Span(", no cap", Tone.MUTED)), ()), priority=4)
     share = line(Span(percent(taken, limit), tone))
     bar = (*gauge(8, ((taken, Tone.BUSY),), limit, glyphs), Span(" "))
     return Fact(
@@ -146,7 +146,7 @@ def _month(cap_usage: CapUsage, glyphs: Glyphs) -> Fact:
             (label, *share),
             (),
         ),
-        stays=4,
+        priority=4,
     )
 
 
@@ -162,7 +162,7 @@ def _clock(view: ViewState) -> Line:
     return line(Span(clock(view.now_ms, where), Tone.STRONG), Span(f" {zone_name(view.now_ms, where)}", Tone.MUTED))
 
 
-def _ahead(view: ViewState) -> tuple[Fact, ...]:
+def _schedule_facts(view: ViewState) -> tuple[Fact, ...]:
     """The next scheduled launch, and the process that schedules."""
     ahead, scheduler = view.snapshot.next_launch, view.snapshot.scheduler
     if ahead is None:
@@ -177,7 +177,7 @@ def _ahead(view: ViewState) -> tuple[Fact, ...]:
     else:
         name = "this console" if scheduler.mine else f"{process_name(scheduler.kind)} (pid {scheduler.pid})"
         who = line(Span("scheduled by ", Tone.MUTED), Span(sanitize_cell(name)))
-    return (Fact(forms=forms, stays=5), Fact(forms=(who, ()), stays=3))
+    return (Fact(forms=forms, priority=5), Fact(forms=(who, ()), priority=3))
 
 
 def _badges(view: ViewState, glyphs: Glyphs) -> Line:

@@ -118,8 +118,8 @@ def test_alarms_come_worst_first() -> None:
 
 def test_facts_are_shortened_in_the_order_of_their_worth() -> None:
     facts = (
-        Fact(forms=(line("wwww"), line("ww"), ()), stays=1),
-        Fact(forms=(line(Span("important")), line("imp")), stays=5),
+        Fact(forms=(line("wwww"), line("ww"), ()), priority=1),
+        Fact(forms=(line(Span("important")), line("imp")), priority=5),
     )
     assert text(shorten(facts, 16)) == "wwww   important"
     assert text(shorten(facts, 15)) == "ww   important"

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
 from console.engine.models import HistoryFilter
-from console.ui.history.filter import FilterContext, FilterError, completed, offers, parse_filter, settled
+from console.ui.history.filter import (
+    FilterContext,
+    FilterError,
+    complete,
+    completions,
+    parse_filter,
+    without_unfinished_name,
+)
 from tests.ui import samples
 
 HERE = FilterContext(
@@ -68,9 +75,9 @@ def test_a_bad_filter_is_one_clear_line(text: str, told: str) -> None:
 def test_whatever_is_typed_is_a_filter_or_one_line(text: str) -> None:
     with suppress(FilterError):
         parse_filter(text, HERE)
-    offers(text, HERE)
-    assert completed(text, HERE).startswith(text.rpartition(" ")[0])
-    assert text.startswith(settled(text))
+    completions(text, HERE)
+    assert complete(text, HERE).startswith(text.rpartition(" ")[0])
+    assert text.startswith(without_unfinished_name(text))
 
 
 @pytest.mark.parametrize(
@@ -88,10 +95,10 @@ def test_whatever_is_typed_is_a_filter_or_one_line(text: str) -> None:
     ],
 )
 def test_tab_goes_as_far_as_there_is_only_one_way(text: str, after: str) -> None:
-    assert completed(text, HERE) == after
+    assert complete(text, HERE) == after
 
 
 def test_what_may_become_a_filter_is_no_word_yet() -> None:
-    assert settled("error outc") == "error "
-    assert settled("error outc ") == "error outc "
-    assert settled("error") == "error"
+    assert without_unfinished_name("error outc") == "error "
+    assert without_unfinished_name("error outc ") == "error outc "
+    assert without_unfinished_name("error") == "error"

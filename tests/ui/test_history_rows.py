@@ -21,7 +21,7 @@ def pages(count: int, first: int = 1) -> PageCache:
 
 
 def entry(number: int) -> Entry:
-    return Entry(run=samples.run(number, State.ENDED), standing=FREE)
+    return Entry(run=samples.run(number, State.ENDED), key_status=FREE)
 
 
 def ids(rows: Rows) -> list[RunId]:

@@ -59,8 +59,8 @@ def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Gl
             Span(f"{sanitize_cell(preview.task.agent)} {glyphs.dot} {sanitize_cell(preview.task.model)}", Tone.MUTED),
         ),
         (),
-        *(_standing(each, limits.budget, cells, glyphs) for each in preview.cap_usages),
-        *_against(preview, view, cells, glyphs),
+        *(_cap_line(each, limits.budget, cells, glyphs) for each in preview.cap_usages),
+        *_obstacles(preview, view, cells, glyphs),
     ]
 
 
@@ -73,7 +73,7 @@ def _typical(preview: LaunchPreview) -> Line:
     return line(f"{units(typical.median_units)} units", Span(f"{most} ({runs})", Tone.MUTED))
 
 
-def _standing(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Line:
+def _cap_line(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Line:
     """How full a cap is, and how full it would be after this launch."""
     in_units = cap_usage.cap in UNIT_CAPS
     added = need if in_units else 1
@@ -94,7 +94,7 @@ def _standing(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Lin
     return labelled(name, *bar, Span("  " if bar else ""), now, after)
 
 
-def _against(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+def _obstacles(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     lines: list[Line] = []
     if preview.holder is not None:
         holder = preview.holder
@@ -134,17 +134,17 @@ def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8)
 
 def proposal_lines(run: Run, view: ViewState) -> list[Line]:
     """A proposed launch: key, fingerprint and limits; no text that an agent wrote."""
-    limits, print_of = run.limits, run.fingerprint
+    limits, fingerprint = run.limits, run.fingerprint
     until = when(run.expires_ms, view.now_ms, view.zone) if run.expires_ms else "no limit"
-    system = f", system {print_of.system_sha256[:12]}" if print_of.system_sha256 else ""
+    system = f", system {fingerprint.system_sha256[:12]}" if fingerprint.system_sha256 else ""
     return [
         labelled(
             "task", Span(sanitize_cell(run.task), Tone.STRONG), Span(f"  {sanitize_cell(run.target)}", Tone.MUTED)
         ),
         labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}", Tone.MUTED)),
         labelled("limits", f"{format_duration(limits.max_ms)}, {units(limits.budget)} units"),
-        labelled("agent", f"{sanitize_cell(print_of.agent)}, {sanitize_cell(print_of.model)}"),
-        labelled("prompt", f"{print_of.prompt_length} characters, {print_of.prompt_sha256[:12]}{system}"),
+        labelled("agent", f"{sanitize_cell(fingerprint.agent)}, {sanitize_cell(fingerprint.model)}"),
+        labelled("prompt", f"{fingerprint.prompt_length} characters, {fingerprint.prompt_sha256[:12]}{system}"),
         labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at {clock(run.created_ms, view.zone)}"),
         *_evidence(view.detail if view.detail is not None and view.detail.run.id == run.id else None),
         labelled("until", until),

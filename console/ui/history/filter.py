@@ -48,7 +48,7 @@ class _ParsedFilter:
     words: list[str] = field(default_factory=list)
 
 
-def parse_filter(text: str, given: FilterContext) -> HistoryFilter:
+def parse_filter(text: str, context: FilterContext) -> HistoryFilter:
     """The filter that the text asks for.
 
     Attempts of a key are folded unless the filter selects among them. Raises FilterError.
@@ -59,15 +59,15 @@ def parse_filter(text: str, given: FilterContext) -> HistoryFilter:
         outcomes=_chosen(found, "outcome", Outcome),
         stages=_chosen(found, "stage", Stage.of),
         origins=_chosen(found, "origin", Origin),
-        since_ms=_instant(found, "since", given),
-        until_ms=_instant(found, "until", given),
+        since_ms=_instant(found, "since", context),
+        until_ms=_instant(found, "until", context),
         text=" ".join(found.words),
     )
     picks = wanted.outcomes or wanted.stages or wanted.origins or wanted.text or wanted.until_ms is not None
     return wanted if picks else HistoryFilter(tasks=wanted.tasks, since_ms=wanted.since_ms, folded=True)
 
 
-def settled(text: str) -> str:
+def without_unfinished_name(text: str) -> str:
     """The text without a last piece that may still become the name of a filter."""
     head, blank, last = text.rpartition(" ")
     return head + blank if last and any(name.startswith(last.lower()) for name in NAMES) else text
@@ -108,32 +108,32 @@ def _chosen(found: _ParsedFilter, name: str, make: Callable[[str], T]) -> tuple[
     return tuple(chosen)
 
 
-def _instant(found: _ParsedFilter, name: str, given: FilterContext) -> int | None:
+def _instant(found: _ParsedFilter, name: str, context: FilterContext) -> int | None:
     values = found.values.get(name, [])
     if not values:
         return None
     if len(values) > 1:
         raise FilterError(f"{name}: is given twice")
     try:
-        return parse_instant(values[0], now_ms=given.now_ms, zone=given.zone, end_of_day=name == "until")
+        return parse_instant(values[0], now_ms=context.now_ms, zone=context.zone, end_of_day=name == "until")
     except ValueError:
         raise FilterError(f"{name}: takes {_takes(name)}") from None
 
 
-def offers(text: str, given: FilterContext) -> tuple[str, ...]:
+def completions(text: str, context: FilterContext) -> tuple[str, ...]:
     """Completions of the last piece of the text, best first: names of filters, or values of the begun filter."""
     last = text.rpartition(" ")[2]
     name, colon, typed = last.partition(":")
     if not colon:
         return tuple(f"{each}:" for each in NAMES if each.startswith(last.lower()))
     before, comma, begun = typed.rpartition(",")
-    known = given.tasks if name == "task" else VALUES.get(name, ())
+    known = context.tasks if name == "task" else VALUES.get(name, ())
     return tuple(f"{name}:{before}{comma}{value}" for value in known if value.startswith(begun))
 
 
-def completed(text: str, given: FilterContext) -> str:
+def complete(text: str, context: FilterContext) -> str:
     """The text with its last piece completed as far as all completions agree; a single completion ends in a blank."""
-    found = offers(text, given)
+    found = completions(text, context)
     if not found:
         return text
     head, blank, _ = text.rpartition(" ")

@@ -18,15 +18,23 @@ from textual.widgets import Input
 
 from console.engine.models import HistoryFilter
 from console.ui.glyphs import Glyphs
-from console.ui.history.filter import NAMES, FilterContext, FilterError, completed, offers, parse_filter, settled
+from console.ui.history.filter import (
+    NAMES,
+    FilterContext,
+    FilterError,
+    complete,
+    completions,
+    parse_filter,
+    without_unfinished_name,
+)
 from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell
 from console.ui.widgets.lines import Lines
 
 
-def help_line(text: str, trouble: str, given: FilterContext, cells: int, glyphs: Glyphs) -> Line:
+def help_line(text: str, trouble: str, context: FilterContext, cells: int, glyphs: Glyphs) -> Line:
     """The line below the filter: what is wrong with it, or the completions of its last piece."""
     begun = text.rpartition(" ")[2]
-    found = offers(text, given)
+    found = completions(text, context)
     if trouble and begun not in ("since:", "until:") and not (":" in begun and found):
         return fit(line(Span("   "), Span(sanitize_cell(trouble), Tone.BAD)), cells, glyphs.ellipsis)
     if begun and found:
@@ -70,9 +78,9 @@ class FilterLine(Vertical):
     class Closed(Message):
         """The line was closed; the table gets the keyboard."""
 
-    def __init__(self, given: Callable[[], FilterContext], glyphs: Glyphs, *, id: str) -> None:
+    def __init__(self, context: Callable[[], FilterContext], glyphs: Glyphs, *, id: str) -> None:
         super().__init__(id=id)
-        self._given = given
+        self._context_now = context
         self._glyphs = glyphs
         self.wanted = EVERYTHING
         self.trouble = ""
@@ -122,13 +130,13 @@ class FilterLine(Vertical):
 
     def action_complete(self) -> None:
         """Complete the last word as far as all completions agree."""
-        self._input.value = completed(self.text, self._given())
+        self._input.value = complete(self.text, self._context_now())
         self._input.cursor_position = len(self.text)
 
     @on(Input.Changed)
     def key_queue(self, event: Input.Changed) -> None:
         event.stop()
-        self._ask(settled(event.value) if self.display else event.value)
+        self._ask(without_unfinished_name(event.value) if self.display else event.value)
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
@@ -139,7 +147,7 @@ class FilterLine(Vertical):
         """Apply the filter `meant`; keep the last valid filter while `meant` is not one."""
         before, self.trouble = self.wanted, ""
         try:
-            self.wanted = parse_filter(meant, self._given())
+            self.wanted = parse_filter(meant, self._context_now())
         except FilterError as error:
             self.trouble = str(error)
         if _alike(before, self.wanted):
@@ -148,7 +156,7 @@ class FilterLine(Vertical):
         self.post_message(self.Changed(self.wanted, self.wanted is not before))
 
     def _help(self) -> None:
-        line = help_line(self.text, self.trouble, self._given(), self.app.size.width, self._glyphs)
+        line = help_line(self.text, self.trouble, self._context_now(), self.app.size.width, self._glyphs)
         self.query_one("#offers", Lines).show([line])
 
 

@@ -29,7 +29,7 @@ class ColumnName(StrEnum):
     DATE = "date"
     TRIES = "try"
     KEY = "key"
-    STANDING = "key is"
+    KEY_STATE = "key is"
     STAGE = "stage"
     ORIGIN = "by"
     ELAPSED = "elapsed"
@@ -44,7 +44,7 @@ COLUMNS = (
     Column(name=ColumnName.TARGET, least=16, most=16, from_width=160),
     Column(name=ColumnName.DATE, least=14, most=14, from_width=130),
     Column(name=ColumnName.KEY, least=8, most=8, from_width=108),
-    Column(name=ColumnName.STANDING, least=7, most=7),
+    Column(name=ColumnName.KEY_STATE, least=7, most=7),
     Column(name=ColumnName.TRIES, least=5, most=5, flush_right=True),
     Column(name=ColumnName.STAGE, least=10, most=10, from_width=150),
     Column(name=ColumnName.ORIGIN, least=8, most=8, from_width=170),
@@ -57,7 +57,7 @@ NARROW_COLUMNS = (
     Column(name=ColumnName.WHEN, least=16, most=16, priority=40),
     Column(name=ColumnName.OUTCOME, least=13, most=13),
     Column(name=ColumnName.TASK, least=10, most=72),
-    Column(name=ColumnName.STANDING, least=7, most=7, priority=10),
+    Column(name=ColumnName.KEY_STATE, least=7, most=7, priority=10),
     Column(name=ColumnName.TRIES, least=5, most=5, priority=20, flush_right=True),
     Column(name=ColumnName.UNITS, least=6, most=6, priority=30, flush_right=True),
 )
@@ -91,7 +91,7 @@ def row(entry: Entry, view: ViewState, cells: int, glyphs: Glyphs, *, below: boo
 
 
 def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyphs: Glyphs) -> Span:
-    run, standing = entry.run, entry.standing
+    run, key_status = entry.run, entry.key_status
     quiet = Tone.MUTED if run.attempt == 0 else Tone.PLAIN
     match placed.column.name:
         case ColumnName.WHEN:
@@ -106,10 +106,10 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyph
             return Span(sanitize_cell(run.date), quiet)
         case ColumnName.KEY:
             return Span(run.key[: placed.cells], Tone.MUTED)
-        case ColumnName.STANDING:
-            return standing_span(standing, glyphs)
+        case ColumnName.KEY_STATE:
+            return key_state_span(key_status, glyphs)
         case ColumnName.TRIES:
-            return Span(tries(run, standing, glyphs), quiet)
+            return Span(attempt_text(run, key_status, glyphs), quiet)
         case ColumnName.STAGE:
             return Span(run.stage.label, quiet)
         case ColumnName.ORIGIN:
@@ -140,28 +140,28 @@ def _note(run: Run) -> str:
     return sanitize_cell(text or (run.result if run.outcome is not Outcome.OK else ""), limit=200)
 
 
-def tries(run: Run, standing: KeyStatus, glyphs: Glyphs) -> str:
+def attempt_text(run: Run, key_status: KeyStatus, glyphs: Glyphs) -> str:
     """`1`, or `2/3` for the second of three attempts; the sign for no value if nothing was attempted."""
     if run.attempt == 0:
         return glyphs.none
-    return str(run.attempt) if standing.attempts <= 1 else f"{run.attempt}/{standing.attempts}"
+    return str(run.attempt) if key_status.attempts <= 1 else f"{run.attempt}/{key_status.attempts}"
 
 
-_STANDING_TONES = {KeyState.DONE: Tone.OK, KeyState.HELD: Tone.WARN, KeyState.FREE: Tone.MUTED}
+_KEY_STATE_TONES = {KeyState.DONE: Tone.OK, KeyState.HELD: Tone.WARN, KeyState.FREE: Tone.MUTED}
 
 
-def standing_span(standing: KeyStatus, glyphs: Glyphs) -> Span:
+def key_state_span(key_status: KeyStatus, glyphs: Glyphs) -> Span:
     """The state of a key with its sign: `done`, `held`, `free`."""
     signs = {KeyState.DONE: glyphs.outcomes[Outcome.OK], KeyState.HELD: glyphs.full, KeyState.FREE: glyphs.dot}
-    return Span(f"{signs[standing.state]} {standing.state.value}", _STANDING_TONES[standing.state])
+    return Span(f"{signs[key_status.state]} {key_status.state.value}", _KEY_STATE_TONES[key_status.state])
 
 
-def standing_sentence(standing: KeyStatus) -> Line:
+def key_state_line(key_status: KeyStatus) -> Line:
     """What a launch of the key would meet now, and why."""
-    holder = standing.holder
-    match standing.state:
+    holder = key_status.holder
+    match key_status.state:
         case KeyState.FREE:
-            why = "never launched" if not standing.attempts else "no attempt launched anything"
+            why = "never launched" if not key_status.attempts else "no attempt launched anything"
             return line(Span("free", Tone.STRONG), Span(f": {why}; a launch is possible", Tone.MUTED))
         case KeyState.DONE:
             by = f" by attempt {holder.attempt}, {holder.id}" if holder else ""
@@ -169,7 +169,7 @@ def standing_sentence(standing: KeyStatus) -> Line:
         case KeyState.HELD:
             return _held(holder)
         case _:
-            assert_never(standing.state)
+            assert_never(key_status.state)
 
 
 def _held(holder: Run | None) -> Line:
@@ -193,7 +193,7 @@ def panel(entry: Entry, detail: RunDetail | None, view: ViewState, cells: int, r
             Span(run.key),
             Span(f"  {sanitize_cell(run.type)}:{sanitize_cell(run.target)}:{run.date}", Tone.MUTED),
         ),
-        labelled("", *standing_sentence(entry.standing)),
+        labelled("", *key_state_line(entry.key_status)),
         labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at stage {run.stage.label}"),
     ]
     if run.note:

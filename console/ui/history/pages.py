@@ -22,7 +22,7 @@ class Entry:
     """One entry of the history, with the present state of its key."""
 
     run: Run
-    standing: KeyStatus
+    key_status: KeyStatus
 
 
 class Viewport(NamedTuple):
@@ -55,10 +55,10 @@ class PageCache:
         """The cursor at which page `number` starts; None for the first page."""
         return self._starts[number]
 
-    def put(self, number: int, page: Page, standings: Mapping[str, KeyStatus]) -> None:
+    def put(self, number: int, page: Page, key_statuses: Mapping[str, KeyStatus]) -> None:
         """Store a page that was read. Reading the last known page makes the next one known."""
         self._kept[number] = tuple(
-            Entry(run=run, standing=standings[run.key]) for run in page.runs if run.key in standings
+            Entry(run=run, key_status=key_statuses[run.key]) for run in page.runs if run.key in key_statuses
         )
         self._kept.move_to_end(number)
         while len(self._kept) > KEPT:

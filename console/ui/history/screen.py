@@ -205,7 +205,7 @@ class HistoryScreen(BaseScreen):
         entry = self.table.cursor if self.has_body else None
         if entry is None or not self.filter.wanted.folded:
             return None
-        return True if entry.run.attempt and entry.standing.attempts > 1 else None
+        return True if entry.run.attempt and entry.key_status.attempts > 1 else None
 
     def _toggle_attempts(self) -> None:
         """Show the other attempts of the selected key below it, or hide them."""
@@ -221,7 +221,7 @@ class HistoryScreen(BaseScreen):
         detail = await self.context.engine.queries.detail(entry.run.id)
         others = [run for run in reversed(detail.attempts) if run.id != entry.run.id] if detail is not None else []
         if self.table.rows.index(entry.run.id) is not None:
-            self.table.unfold(entry.run.id, tuple(Entry(run=run, standing=entry.standing) for run in others))
+            self.table.unfold(entry.run.id, tuple(Entry(run=run, key_status=entry.key_status) for run in others))
 
 
 def filter_context(context: Context) -> FilterContext:

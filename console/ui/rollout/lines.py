@@ -16,10 +16,10 @@ from console.ui.words import user_text
 
 WIDE = 100
 """From this width on stages are written out and bars are long."""
-LADDER, SHORT_LADDER = 33, 16
+STAGES, SHORT_STAGES = 33, 16
 EVIDENCE, NEXT = 16, 10
 LABEL = 12
-INSTANTS = 42
+UPCOMING = 42
 """The width of a coming launch, with its mark and in both time zones."""
 
 
@@ -29,7 +29,7 @@ def _name_cells(cells: int) -> int:
 
 def header(cells: int) -> Line:
     """The header of the list."""
-    stage = LADDER if cells >= WIDE else SHORT_LADDER
+    stage = STAGES if cells >= WIDE else SHORT_STAGES
     names = f" {left('task', _name_cells(cells))} {left('stage', stage)} {left('evidence', EVIDENCE)} "
     return fit((Span(f"{names}{left('next', NEXT)} stepped down", Tone.MUTED),), cells)
 
@@ -39,9 +39,9 @@ def rollout_line(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cel
     down = rollout.last_demotion
     spans = (
         Span(f" {left(sanitize_cell(rollout.task.name), _name_cells(cells), glyphs.ellipsis)} "),
-        *(ladder(rollout, glyphs) if cells >= WIDE else short_ladder(rollout, glyphs)),
+        *(stages_line(rollout, glyphs) if cells >= WIDE else short_stages_line(rollout, glyphs)),
         Span(" "),
-        *fit(_earned(rollout, rules, glyphs), EVIDENCE, glyphs.ellipsis),
+        *fit(_evidence_bar(rollout, rules, glyphs), EVIDENCE, glyphs.ellipsis),
         Span(f" {left(_next(rollout, view), NEXT)} ", Tone.MUTED),
         Span(when(down.at_ms, view.now_ms, view.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
     )
@@ -53,37 +53,37 @@ def _signs(glyphs: Glyphs) -> tuple[str, str, str]:
     return ("*", "+", ".") if glyphs is ASCII else ("●", "✓", "○")
 
 
-def _here_tone(rollout: TaskRollout) -> Tone:
+def _stage_tone(rollout: TaskRollout) -> Tone:
     if rollout.effective < rollout.stage:
         return Tone.LOUD
     return Tone.OK if rollout.stage is Stage.UNATTENDED else Tone.BUSY
 
 
-def ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
+def stages_line(rollout: TaskRollout, glyphs: Glyphs) -> Line:
     """`✓ manual ─ ● semi ─ ○ unattended` in 33 cells; loud while the task counts as being at a lower stage."""
     here, behind, ahead = _signs(glyphs)
     spans: list[Span] = []
     for stage in Stage:
         if stage == rollout.effective:
-            spans.append(Span(f"{here} {stage.label}", _here_tone(rollout)))
+            spans.append(Span(f"{here} {stage.label}", _stage_tone(rollout)))
         elif stage < rollout.effective:
             spans.append(Span(f"{behind} {stage.label}", Tone.MUTED))
         else:
             spans.append(Span(f"{ahead} {stage.label}", Tone.FAINT))
         if stage is not Stage.UNATTENDED:
             spans.append(Span(f" {glyphs.rule} ", Tone.FAINT))
-    return fit(tuple(spans), LADDER)
+    return fit(tuple(spans), STAGES)
 
 
-def short_ladder(rollout: TaskRollout, glyphs: Glyphs) -> Line:
+def short_stages_line(rollout: TaskRollout, glyphs: Glyphs) -> Line:
     """`✓─●─○ semi` in 16 cells."""
     here, behind, ahead = _signs(glyphs)
     signs = [here if each == rollout.effective else behind if each < rollout.effective else ahead for each in Stage]
-    tone = _here_tone(rollout)
-    return fit((Span(f"{glyphs.rule.join(signs)} ", tone), Span(rollout.effective.label, tone)), SHORT_LADDER)
+    tone = _stage_tone(rollout)
+    return fit((Span(f"{glyphs.rule.join(signs)} ", tone), Span(rollout.effective.label, tone)), SHORT_STAGES)
 
 
-def _earned(rollout: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
+def _evidence_bar(rollout: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
     done, needed = progress(rollout, rules)
     if rollout.stage is Stage.UNATTENDED:
         return line(Span("last stage", Tone.OK))
@@ -106,11 +106,18 @@ def progress(rollout: TaskRollout, rules: RolloutRules) -> tuple[int, int]:
 
 def details(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
     """The panel of a task: evidence as bars, what is missing, the next launches, the last demotion."""
-    first = cells // 2 if cells >= WIDE else cells - INSTANTS
+    first = cells // 2 if cells >= WIDE else cells - UPCOMING
     if first < 30:
-        lines = [*_shown(rollout, view, rules, cells, glyphs), (), *_ahead(rollout, view, cells, glyphs)]
+        lines = [
+            *_evidence(rollout, view, rules, cells, glyphs),
+            (),
+            *_upcoming(rollout, view, cells, glyphs),
+        ]
         return [fit(each, cells, glyphs.ellipsis) for each in lines]
-    one, other = _shown(rollout, view, rules, first - 1, glyphs), _ahead(rollout, view, cells - first, glyphs)
+    one, other = (
+        _evidence(rollout, view, rules, first - 1, glyphs),
+        _upcoming(rollout, view, cells - first, glyphs),
+    )
     rows = max(len(one), len(other))
     one, other = one + [()] * (rows - len(one)), other + [()] * (rows - len(other))
     pairs = zip(one, other, strict=True)
@@ -121,12 +128,12 @@ def _label(name: str) -> Span:
     return Span(f" {left(name, LABEL)}", Tone.MUTED)
 
 
-def _shown(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
+def _evidence(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> list[Line]:
     """What is needed for the next stage, and the evidence so far."""
     found = rollout.evidence
     done, needed = progress(rollout, rules)
     bar = 16 if cells >= 45 else 6
-    lines = [*_verdict(rollout, cells)]
+    lines = [*_stage_lines(rollout, cells)]
     if needed:
         shown = gauge(bar, ((min(done, needed), Tone.OK),), needed, glyphs)
         asked = f" {done} of {needed}" if done <= needed else f" {done}, {needed} needed"
@@ -150,7 +157,7 @@ def _share(
     return line(_label(name), *gauge(bar, ((value, tone),), limit, glyphs), f" {written(value)} of {written(limit)}")
 
 
-def _verdict(rollout: TaskRollout, cells: int) -> list[Line]:
+def _stage_lines(rollout: TaskRollout, cells: int) -> list[Line]:
     lines: list[Line] = []
     if rollout.effective < rollout.stage:
         lines.append(line(Span(f" counts as {rollout.effective.label} while a run is unconfirmed ", Tone.LOUD)))
@@ -163,24 +170,24 @@ def _verdict(rollout: TaskRollout, cells: int) -> list[Line]:
     return [*lines, *(line(Span(f" {piece}", Tone.WARN)) for piece in pieces)]
 
 
-def _ahead(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    return [*_coming(rollout, glyphs), (), *_demotion(rollout, view, cells)]
+def _upcoming(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+    return [*_schedule_lines(rollout, glyphs), (), *_demotion(rollout, view, cells)]
 
 
-def _coming(rollout: TaskRollout, glyphs: Glyphs) -> list[Line]:
+def _schedule_lines(rollout: TaskRollout, glyphs: Glyphs) -> list[Line]:
     if rollout.task.schedule is None:
         return [line(Span("no schedule: launched by hand or by another program", Tone.MUTED))]
     where = zone(rollout.task.time_zone)
     title = line(Span(f"{sanitize_cell(rollout.task.schedule)} in {rollout.task.time_zone}", Tone.MUTED))
     shift = next((instant for instant in rollout.next if instant.shifts), None)
-    lines = [title, *(_instant(instant, where, glyphs) for instant in rollout.next)]
+    lines = [title, *(_launch_line(instant, where, glyphs) for instant in rollout.next)]
     if shift is not None:
         name = zone_name(shift.at_ms, where)
         lines.append(line(Span(f"{glyphs.near} the clocks change before it, to {name}", Tone.WARN)))
     return lines
 
 
-def _instant(instant: ScheduledTime, where: ZoneInfo, glyphs: Glyphs) -> Line:
+def _launch_line(instant: ScheduledTime, where: ZoneInfo, glyphs: Glyphs) -> Line:
     local, utc = at(instant.at_ms, where), at(instant.at_ms, ZoneInfo("UTC"))
     mark = Span(f"{glyphs.near} " if instant.shifts else "  ", Tone.WARN)
     here = f"{local:%a %d %b %H:%M} {zone_name(instant.at_ms, where)}"
@@ -208,10 +215,10 @@ def history_lines(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Gly
     """Every promotion and demotion of the task, newest first."""
     if not rollout.steps:
         return [line(Span("always at manual: not promoted yet", Tone.MUTED))]
-    return [fit(_step(step, view, glyphs), cells, glyphs.ellipsis) for step in rollout.steps]
+    return [fit(_change_line(step, view, glyphs), cells, glyphs.ellipsis) for step in rollout.steps]
 
 
-def _step(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
+def _change_line(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
     up = step.after > step.before
     forced = Span(" forced", Tone.WARN) if step.forced else Span("")
     return line(

@@ -30,8 +30,8 @@ def labelled(name: str, *value: Span | str) -> Line:
 def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None) -> list[Line]:
     """The facts about a run, the urgent ones first, without its steps; each line is at most `cells` wide."""
     lines = [
-        *_where_it_stands(run, view, glyphs),
-        *_doubt(run, view, cells),
+        *_state(run, view, glyphs),
+        *_unconfirmed(run, view, cells),
         *_stop(run, view),
         *_limits(run, view, cells, glyphs),
         *_usage(run, detail),
@@ -42,7 +42,7 @@ def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunD
     return [fit(each, cells, glyphs.ellipsis) for each in lines]
 
 
-def _where_it_stands(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
+def _state(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
     state = state_span(run, glyphs)
     more = ""
     if run.state is State.ENDED and run.ended_ms is not None:
@@ -73,7 +73,7 @@ def _owner(run: Run, view: ViewState) -> str:
     return name if owner.alive else f"{name}, which has ended"
 
 
-def _doubt(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
+def _unconfirmed(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
     if run.state is not State.UNCONFIRMED:
         return
     yield line(Span(" IT MAY BE RUNNING ", Tone.LOUD))
