@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console.app import App, open_app
+from console.app import App, open_app, service_name
+from console.config import load
 from console.demo.config_file import write_config
 from console.demo.history import CRON, seed
 from console.demo.tasks import BY_HAND, PROPOSED, demo_settings
@@ -40,6 +41,8 @@ async def running_demo(by: str) -> AsyncIterator[Demo]:
         await prepare(folder, SystemClock().now())
         settings, make = demo_settings(), simulator_provider(simulator.url)
         config = write_config(parent, settings, simulator.url)
+        # Commands in another terminal are set up for the same service.
+        settings = replace(settings, service=service_name(load(config).provider))
         async with open_app(folder=folder, settings=settings, make_provider=make) as app:
             await launch_samples(app, by)
             yield Demo(app=app, options=("--config", str(config), "--state-dir", str(folder)))

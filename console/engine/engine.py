@@ -201,6 +201,7 @@ class Engine:
                 if self._lock is not None:
                     stack.callback(self._lock.release)
                     stack.push_async_callback(self._withdraw)
+                stack.push_async_callback(self._flush_last_lines)
                 stack.push_async_callback(self._context.background.stop)
                 stack.push_async_callback(self._supervisor.hand_over)
                 stack.callback(self._scheduling.release)
@@ -254,6 +255,11 @@ class Engine:
             self._context.problems.clear("supervision")
         path = problems_path(self._owners, self._context.owner)
         self._context.problems.publish(path, config=self.settings.fingerprint)
+
+    async def _flush_last_lines(self) -> None:
+        """Put what happened last into the log, for at most `stop_wait_s`; the next process writes what is missing."""
+        flushing = asyncio.get_running_loop().create_task(self._context.log_flusher.flush(), name="flush")
+        await asyncio.wait({flushing}, timeout=self._context.timings.stop_wait_s)
 
     async def _withdraw(self) -> None:
         """Take this owner out of the store, for at most `stop_wait_s`: nobody needs it to take the runs over."""

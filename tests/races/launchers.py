@@ -9,6 +9,7 @@ from pathlib import Path
 
 from console.domain.launch import LaunchKind
 from console.domain.limits import RefusalKind
+from console.domain.run import State
 from console.engine.clock import SystemClock
 from console.store.errors import StaleRun
 from console.store.store import Store
@@ -55,7 +56,11 @@ async def _pause(folder: Path, start: Barrier) -> int:
     clock = SystemClock()
     store = await Store.open(folder, now=clock.now())
     start.wait(timeout=120)
-    await until(store.runs.open_runs, within=60, what="the first launch")
+
+    async def one_is_sent() -> bool:
+        return any(run.state is State.SENDING for run in await store.runs.open_runs())
+
+    await until(one_is_sent, within=60, what="the first launch")
     await store.controls.pause(by=BY, now=clock.now())
     stored_ms = clock.now().wall_ms
     await store.close()
