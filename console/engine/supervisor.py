@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from console.domain.run import HOLDING, Run, RunId, StopReason
+from console.domain.run import Run, RunId, StopReason
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
 from console.engine.overdue import OverdueCancels
@@ -55,7 +54,6 @@ class _Rows:
 
     mine: tuple[Run, ...] = ()
     others: tuple[Run, ...] = ()
-    read_at: float | None = field(default=None)
 
 
 class Supervisor:
@@ -148,7 +146,6 @@ class Supervisor:
         self._rows = _Rows(
             mine=tuple(row for row in rows if row.id in self._runs),
             others=tuple(row for row in rows if row.id not in self._runs),
-            read_at=asyncio.get_running_loop().time(),
         )
         open_ids = {row.id for row in rows}
         for gone in [run_id for run_id in self._set_aside if run_id not in open_ids]:
@@ -302,8 +299,3 @@ class Supervisor:
         except StoreError:
             return False
         return True
-
-
-def stoppable(rows: Iterable[Run]) -> tuple[Run, ...]:
-    """The runs that a stop of all means: whatever holds units and a key."""
-    return tuple(row for row in rows if row.state in HOLDING)
