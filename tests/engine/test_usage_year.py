@@ -59,6 +59,11 @@ def records_of_a_year(seed: int, factor: float, ago: int) -> Iterator[LogRecord]
             )
 
 
+def clock_of(*, days_ago: int) -> ManualClock:
+    """A clock of that day, after a restart of its own: within one boot it would be a step of the wall clock."""
+    return ManualClock(START - timedelta(days=days_ago), boot_id=f"boot-{days_ago}")
+
+
 async def launch_once(folder: Path, clock: ManualClock, task: Task, stage: Stage | None = None) -> None:
     """Run the task once at the time of the clock."""
     async with engine_harness(folder, provider_ending_ok(), settings(task, caps=PLAIN_CAPS), clock=clock) as here:
@@ -103,8 +108,8 @@ EDITS = {
 async def test_a_planted_rise_is_reported_with_its_day_its_task_and_the_edit(tmp_path: Path, edit: str) -> None:
     after, stage, expected = EDITS[edit]
     folder = tmp_path / "state"
-    await launch_once(folder, ManualClock(START - timedelta(days=AGO + 2)), DIGEST)
-    await launch_once(folder, ManualClock(START - timedelta(days=AGO)), after, stage)
+    await launch_once(folder, clock_of(days_ago=AGO + 2), DIGEST)
+    await launch_once(folder, clock_of(days_ago=AGO), after, stage)
     found = await report(folder, 7, 12, UsageQuery(days=30))
     planted = f"{START - timedelta(days=AGO):%Y-%m-%d}"
     assert {flag.day.member for flag in found.flags} == {"digest"}
@@ -118,5 +123,5 @@ async def test_a_planted_rise_is_reported_with_its_day_its_task_and_the_edit(tmp
 @pytest.mark.parametrize("measure", [Measure.UNITS, Measure.SECONDS, Measure.COST, Measure.RUNS])
 async def test_a_steady_year_has_no_anomalies(tmp_path: Path, seed: int, measure: Measure) -> None:
     folder = tmp_path / "state"
-    await launch_once(folder, ManualClock(START - timedelta(days=YEAR)), DIGEST)
+    await launch_once(folder, clock_of(days_ago=YEAR), DIGEST)
     assert (await report(folder, seed, 1, UsageQuery(days=365, measure=measure))).flags == ()
