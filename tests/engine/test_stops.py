@@ -77,6 +77,20 @@ async def test_an_operator_stops_a_run_at_once(tmp_path: Path) -> None:
         assert (run.outcome, run.stop.by if run.stop else "") == (Outcome.CANCELLED, BY)
 
 
+async def test_a_stop_during_the_launch_is_part_of_the_run_at_once(tmp_path: Path) -> None:
+    """A caller never gets the run as it was before its request, whichever of launch and stop is stored first."""
+    provider = FakeProvider()
+    provider.hold_create.clear()
+    async with engine_harness(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await until(lambda: provider.orders)
+        asked = await here.engine.operations.stop(run_id, by=BY)
+        assert asked.stop is not None
+        assert (asked.state, asked.stop.reason) == (State.SENDING, StopReason.OPERATOR)
+        provider.hold_create.set()
+        assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
+
+
 async def test_the_first_reason_wins_and_a_stopped_run_is_not_stopped_again(tmp_path: Path) -> None:
     provider = FakeProvider(spent)
     async with engine_harness(tmp_path, provider) as here:

@@ -12,7 +12,7 @@ from console.engine.run.cancel import Canceller, delete_own_sandbox
 from console.engine.run.launch import Launcher
 from console.engine.run.monitor import RunMonitor
 from console.engine.run.progress import ProgressRecorder
-from console.engine.run.writer import RunWriter
+from console.engine.run.writer import RunWriter, with_stop
 from console.engine.tasks import wait_event
 
 
@@ -36,7 +36,10 @@ class RunSupervisor:
     @property
     def run(self) -> Run:
         """The run as it is known here; may be ahead of the store while that fails."""
-        return self._launcher.run if self._writer is None else self._writer.run
+        if self._writer is not None:
+            return self._writer.run
+        stop = self._launcher.stop
+        return self._launcher.run if stop is None else with_stop(self._launcher.run, stop)
 
     @property
     def run_id(self) -> RunId:

@@ -98,7 +98,7 @@ class RunWriter:
 
         change = UnstoredChange(
             store=store,
-            project=lambda run: _stopped(run, stop),
+            project=lambda run: with_stop(run, stop),
             is_stored=lambda row: row.stop is not None or row.state is State.ENDED,
         )
         self._unstored.append(change)
@@ -201,7 +201,8 @@ class RunWriter:
         return row
 
 
-def _stopped(run: Run, stop: StopRequest) -> Run:
+def with_stop(run: Run, stop: StopRequest) -> Run:
+    """The run once `stop` is asked; unchanged where a stop was asked before or the run has ended."""
     if run.stop is not None or run.state is State.ENDED:
         return run
     state = State.STOPPING if run.state is State.RUNNING else run.state
