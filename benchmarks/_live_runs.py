@@ -20,7 +20,7 @@ from console.domain.usage import Usage
 from console.engine.clock import SystemClock
 from console.engine.ownership import OwnerLock
 from console.engine.settings import limits_of
-from console.store.rows import Progress
+from console.store.progress import Progress
 from console.store.store import Store
 
 LIVE = 40

@@ -227,7 +227,7 @@ def test_sql_stands_only_in_the_store() -> None:
 
 def test_sql_is_put_together_in_one_place() -> None:
     """Values are parameters. Only a pragma takes none, and one module builds statements from column names."""
-    built = CONSOLE / "store" / "statements.py"
+    built = CONSOLE / "store" / "rows.py"
     pasted = [
         place(path, node.lineno)
         for path in modules("console")

@@ -20,8 +20,8 @@ from console.domain.usage import Usage
 from console.engine.scheduling.cron import date_for
 from console.engine.settings import limits_of
 from console.journal.runs_log import LogWriter
-from console.store.rows import RunResult
 from console.store.store import Store
+from console.store.transitions import RunResult
 
 DAYS = 7
 ANOMALOUS_DAY = 2

@@ -27,8 +27,18 @@ from console.store.files import FREE_BYTES, free_bytes
 from console.store.identity import require_original
 from console.store.ledger import claim_day, load_cap_usages, load_today, release_hold, take_hold
 from console.store.rollout import has_unconfirmed, load_stage
-from console.store.rows import NOTE_LIMIT, Columns, new_run_columns, run_of, timestamp_columns
-from console.store.statements import compare_and_set, fetch_all, fetch_one, insert_run, load_run
+from console.store.rows import (
+    NOTE_LIMIT,
+    Columns,
+    compare_and_set,
+    fetch_all,
+    fetch_one,
+    insert_run,
+    load_run,
+    new_run_columns,
+    run_of,
+    timestamp_columns,
+)
 
 FRESH_MS = 60_000
 """A claimed run may be sent for at least this long, even if its window ends earlier."""

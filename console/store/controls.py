@@ -8,8 +8,7 @@ from console.domain.timestamps import Timestamp
 from console.store.database import Database, Transaction
 from console.store.events import write_event
 from console.store.log_records import note
-from console.store.rows import Row, int_of, text_of
-from console.store.statements import fetch_all, fetch_one
+from console.store.rows import Row, fetch_all, fetch_one, int_of, text_of
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
 INSERT_PAUSE = """

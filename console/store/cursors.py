@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 from console.domain.run import Run
 from console.store.database import Database, Transaction
-from console.store.rows import Row, damage_if_unreadable
-from console.store.statements import fetch_all, fetch_one, list_runs
+from console.store.rows import Row, damage_if_unreadable, fetch_all, fetch_one, list_runs
 
 SELECT_CURSORS = "select name, value from meta where name like 'instant:%'"
 SELECT_CURSOR = "select value from meta where name = :name"

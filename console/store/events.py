@@ -16,8 +16,7 @@ from console.domain.task import canonical_json
 from console.domain.timestamps import iso_ms
 from console.store.database import Database, Transaction
 from console.store.log_records import from_json, to_json
-from console.store.rows import Row, Value, damage_if_unreadable, int_of, text_of, to_sqlite_text
-from console.store.statements import fetch_all
+from console.store.rows import Row, Value, damage_if_unreadable, fetch_all, int_of, text_of, to_sqlite_text
 
 _FIRST_TIME_MS = 10**11
 """A fact in `_ms` of at least this many milliseconds is a time (after 1973), a smaller one a duration."""

@@ -10,8 +10,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from console.store.database import Transaction
-from console.store.rows import Value, to_index_text
-from console.store.statements import fetch_all
+from console.store.rows import Value, fetch_all, to_index_text
 
 MOST_TERMS = 32
 """If more words begin with a typed word, the query asks for the prefix."""

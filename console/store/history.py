@@ -20,8 +20,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.full_text import match_words, row_test
 from console.store.listing import RepeatedListing
-from console.store.rows import Value, int_of, run_of
-from console.store.statements import fetch_all, fetch_one, readable_runs
+from console.store.rows import Value, fetch_all, fetch_one, int_of, readable_runs, run_of
 
 TYPICAL_OF = 200
 """Typical usage is computed over at most this many of the newest runs that ended ok."""

@@ -20,8 +20,7 @@ from console.store.errors import StoreCopied, StoreMissing
 from console.store.events import write_event
 from console.store.files import DATABASE, database_inode
 from console.store.log_records import note
-from console.store.rows import damage_if_unreadable, int_of, text_of
-from console.store.statements import fetch_all, fetch_one
+from console.store.rows import damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
 
 PLACE = "database_place"
 """Name in the table `meta` under which the place of the database is stored as JSON."""

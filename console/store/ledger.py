@@ -23,8 +23,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.events import write_event
 from console.store.log_records import note
-from console.store.rows import Columns, clamp_amount, damage_if_unreadable, int_of, text_of
-from console.store.statements import fetch_all, fetch_one
+from console.store.rows import Columns, clamp_amount, damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
 
 TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
 """Caps that each task has for itself."""

@@ -13,8 +13,7 @@ from collections.abc import Mapping
 
 from console.domain.run import Run
 from console.store.database import Database, Transaction
-from console.store.rows import Row, RunListing, Value, run_of
-from console.store.statements import list_runs
+from console.store.rows import Row, RunListing, Value, list_runs, run_of
 
 
 class RepeatedListing:

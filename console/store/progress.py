@@ -8,16 +8,25 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from console.domain.run import IllegalTransition, Run, RunId, State, StepRecord
 from console.domain.timestamps import Timestamp
+from console.domain.usage import Usage
 from console.store import log_records
 from console.store.database import Transaction
 from console.store.errors import StaleRun, StoreDamaged
 from console.store.events import write_event
-from console.store.rows import Columns, Progress, clamp_amount, run_of, to_sqlite_text, usage_columns
-from console.store.statements import fetch_all, stale_run, update_many_statement
+from console.store.rows import (
+    Columns,
+    clamp_amount,
+    fetch_all,
+    run_of,
+    stale_run,
+    to_sqlite_text,
+    update_many_statement,
+    usage_columns,
+)
 
 CHUNK = 50
 """Runs that one statement updates; reading them back keeps the event loop busy for about 3 ms."""
@@ -37,6 +46,28 @@ UPSERT_STEP = """
         units = max(units, excluded.units),
         done = max(done, excluded.done)
 """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What a poll or the stream reported of a live run."""
+
+    usage: Usage = field(default_factory=Usage)
+    used: int = 0
+    """Milli-units."""
+    usage_known: bool = False
+    largest_step: int = 0
+    """Milli-units of the largest step so far."""
+    remote_status: str | None = None
+    trouble: str = ""
+    stalled: bool = False
+    polled_ms: int | None = None
+    """Time of the last successful poll, UTC ms."""
+    last_step: str = ""
+    last_step_ms: int | None = None
+    steps: int = 0
+    cost_micro: int | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,8 +19,7 @@ from console.store.errors import StaleRun
 from console.store.events import write_event
 from console.store.history import p95
 from console.store.log_records import note
-from console.store.rows import Columns, Row, damage_if_unreadable
-from console.store.statements import fetch_all, fetch_one
+from console.store.rows import Columns, Row, damage_if_unreadable, fetch_all, fetch_one
 
 AUTOMATIC = "nightdesk"
 """Recorded as the author of an automatic demotion."""

@@ -1,7 +1,8 @@
-"""Conversion between rows of the database and the values of the program.
+"""The rows of the database: fetch them, convert them from and to values of the program, insert and update runs.
 
 Text and numbers from a provider may be something SQLite cannot hold: lone surrogates, integers beyond 64 bits. They
-are adapted here, so that no answer of a provider can keep a run from being stored or settled.
+are adapted here, so that no answer of a provider can keep a run from being stored or settled. Column names in the SQL
+come from this program only; values are always bound as parameters.
 """
 
 from __future__ import annotations
@@ -9,18 +10,23 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from console.domain.run import Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
+from console.domain.run import Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest, check_transition
 from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store.errors import StoreDamaged
+from console.store.errors import StaleRun, StoreDamaged, translate_sqlite_errors
+
+if TYPE_CHECKING:
+    # `fast_read` loads this module without the threads of the database.
+    from console.store.database import Transaction
 
 Value = str | int | None
 """What a column holds."""
@@ -80,53 +86,21 @@ _TIME_COLUMNS = ("created_ms", "claimed_ms", "sent_ms", "ended_ms", "stop_at_ms"
 _MAX_TIME_MS = 253_402_300_799_999
 """The end of the year 9999, UTC ms: later times cannot be shown."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What a poll or the stream reported of a live run."""
-
-    usage: Usage = field(default_factory=Usage)
-    used: int = 0
-    """Milli-units."""
-    usage_known: bool = False
-    largest_step: int = 0
-    """Milli-units of the largest step so far."""
-    remote_status: str | None = None
-    trouble: str = ""
-    stalled: bool = False
-    polled_ms: int | None = None
-    """Time of the last successful poll, UTC ms."""
-    last_step: str = ""
-    last_step_ms: int | None = None
-    steps: int = 0
-    cost_micro: int | None = None
-    currency: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
-    """How a run ended, as far as the engine knows."""
-
-    outcome: Outcome
-    note: str = ""
-    result: str = ""
-    """The agent's own text."""
-    usage: Usage = field(default_factory=Usage)
-    used: int = 0
-    """Milli-units."""
-    usage_known: bool = False
-    """False: the run is charged with its hold."""
-    cost_micro: int | None = None
-    currency: str | None = None
-    elapsed_ms: int = 0
-    retry_at_ms: int | None = None
-    """When the key is tried again automatically, UTC ms."""
-    remote_status: str | None = None
-
-    @classmethod
-    def of_nothing_sent(cls, outcome: Outcome, note: str) -> RunResult:
-        """Return the result of a run of which no byte was sent: nothing used, the hold is released."""
-        return cls(outcome=outcome, note=note, usage_known=True)
+SELECT_RUN = "select * from runs where id = :id"
+SELECT_BY_SEQ = "select * from runs where seq = :seq"
+SELECT_TEXT = "select seq, task, target, key, note, result from runs where id = :id"
+INDEX_TEXT = """
+    insert into runs_text (rowid, task, target, key, note, result)
+    values (:seq, :task, :target, :key, :note, :result)
+"""
+UNINDEX_TEXT = """
+    insert into runs_text (runs_text, rowid, task, target, key, note, result)
+    values ('delete', :seq, :task, :target, :key, :note, :result)
+"""
+TEXT_COLUMNS = ("task", "target", "key", "note", "result")
+"""Columns of the full-text index."""
+CHANGING_TEXT = frozenset({"note", "result"})
+"""Those of them that an update may change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,3 +266,123 @@ def to_index_text(text: str) -> str:
 def clamp_amount(amount: int) -> int:
     """Return `amount` within the range that is stored: 0 to MAX_AMOUNT."""
     return max(0, min(amount, MAX_AMOUNT))
+
+
+async def fetch_all(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
+    """Return all rows of a query, or those a write returns; a cursor that is not read to its end blocks commits."""
+    bound = {name: to_sqlite_text(value) for name, value in parameters.items()}
+    try:
+        return list(await tx.execute_fetchall(sql, bound))
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        # The frames hold the cursor of the failed statement, and it keeps its lock on the database while it exists.
+        traceback.clear_frames(error.__traceback__)
+        raise
+
+
+async def fetch_one(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> sqlite3.Row | None:
+    """Return the first row, or None."""
+    rows = await fetch_all(tx, sql, parameters)
+    return rows[0] if rows else None
+
+
+async def load_run(tx: Transaction, run_id: RunId) -> Run | None:
+    """Return the run as the transaction sees it, or None."""
+    row = await fetch_one(tx, SELECT_RUN, {"id": run_id})
+    return run_of(row) if row else None
+
+
+async def list_runs(
+    tx: Transaction, sql: str, parameters: Mapping[str, Value], make: Callable[[Row], Run] = run_of
+) -> RunListing:
+    """Return the runs of a query that begins with `select runs.*`, and apart from them the rows that cannot be read.
+
+    `make` converts a row, and raises StoreDamaged for one that cannot be read.
+    """
+    try:
+        with translate_sqlite_errors():
+            rows = await fetch_all(tx, sql, parameters)
+    except StoreDamaged:
+        rows = await fetch_all(tx, sql.replace("runs.*", "runs.seq", 1), parameters)
+    return await readable_runs(tx, rows, make)
+
+
+async def readable_runs(
+    tx: Transaction, rows: Sequence[sqlite3.Row], make: Callable[[Row], Run] = run_of
+) -> RunListing:
+    """Return the runs of rows that hold all columns, or else `seq` at least."""
+    has_all_columns = bool(rows) and "id" in tuple(rows[0].keys())
+    runs: list[Run] = []
+    unreadable: list[UnreadableRun] = []
+    for row in rows:
+        try:
+            if has_all_columns:
+                runs.append(make(row))
+            else:
+                with translate_sqlite_errors():
+                    runs += map(run_of, await fetch_all(tx, SELECT_BY_SEQ, {"seq": row["seq"]}))
+        except StoreDamaged as error:
+            unreadable.append(UnreadableRun(seq=row["seq"], why=str(error)))
+    return RunListing(runs=tuple(runs), unreadable=tuple(unreadable))
+
+
+async def insert_run(tx: Transaction, columns: Columns) -> Run:
+    """Insert a run, add it to the full-text index and return it.
+
+    Raises sqlite3.IntegrityError if the schema refuses the row, as when its key is taken; the database raises that
+    to its caller as StoreRefused.
+    """
+    names = ", ".join(columns)
+    values = ", ".join(f":{name}" for name in columns)
+    row = await fetch_one(tx, f"insert into runs ({names}) values ({values}) returning *", columns)
+    if row is None:
+        raise RuntimeError("an insert gave no row")
+    await fetch_all(tx, INDEX_TEXT, _index_columns(row))
+    return run_of(row)
+
+
+async def compare_and_set(
+    tx: Transaction, run: Run, columns: Columns, *, to: State | None = None, where: str = "true"
+) -> Run:
+    """Update the row of `run` if its state, owner and fence are as in `run` and `where` holds; return the new run.
+
+    Raises IllegalTransition if there is no transition from the run's state to `to`, StaleRun if no row was changed.
+    """
+    if to is not None:
+        check_transition(run.state, to)
+        columns = {**columns, "state": to.value}
+    assignments = ", ".join(f"{name} = :{name}" for name in columns)
+    believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"
+    parameters = {**columns, "_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
+    changes_text = not CHANGING_TEXT.isdisjoint(columns)
+    if changes_text:
+        for before in await fetch_all(tx, SELECT_TEXT, {"id": run.id}):
+            await fetch_all(tx, UNINDEX_TEXT, _index_columns(before))
+    row = await fetch_one(tx, f"update runs set {assignments} where {believed} and {where} returning *", parameters)
+    if row is None:
+        raise stale_run(run)
+    if changes_text:
+        await fetch_all(tx, INDEX_TEXT, _index_columns(row))
+    return run_of(row)
+
+
+def _index_columns(row: Row) -> Columns:
+    return {"seq": row["seq"], **{name: to_index_text(text_of(row, name)) for name in TEXT_COLUMNS}}
+
+
+def update_many_statement(columns: Sequence[str]) -> str:
+    """The statement that sets `columns` of many runs to the values in the JSON array `:updates`.
+
+    Each entry names its run by `_id` and is written only where `_state`, `_owner` and `_fence` still hold.
+    """
+    return f"""
+        update runs set {", ".join(f"{name} = new.value ->> '{name}'" for name in columns)}
+        from json_each(:updates) as new
+        where runs.id = new.value ->> '_id' and runs.state = new.value ->> '_state'
+        and runs.owner is new.value ->> '_owner' and runs.fence = new.value ->> '_fence'
+        returning *
+    """
+
+
+def stale_run(run: Run) -> StaleRun:
+    """Return the error for a write that found the row of `run` changed."""
+    return StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")

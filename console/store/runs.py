@@ -9,24 +9,26 @@ from console.domain.key import is_key
 from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.store import log_records, sends, settlement
+from console.store import log_records, transitions
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, write_event
 from console.store.fast_read import SELECT_OPEN
 from console.store.listing import RepeatedListing
-from console.store.progress import ProgressOutcome, ProgressUpdate, write_progress, write_steps
+from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, write_progress, write_steps
 from console.store.rows import (
     NOTE_LIMIT,
     Columns,
-    Progress,
     RunListing,
-    RunResult,
     Value,
+    compare_and_set,
+    fetch_all,
+    fetch_one,
+    load_run,
     run_of,
     step_of,
 )
-from console.store.statements import compare_and_set, fetch_all, fetch_one, load_run
+from console.store.transitions import RunResult
 
 MAX_FOUND = 20
 """Most runs that `find` returns for a prefix of a run id."""
@@ -107,7 +109,7 @@ class RunRepository:
         """Store the sandbox a claimed run will use; None means that the provider creates one with the launch."""
 
         async def unit(tx: Transaction) -> Run:
-            sends.require_state(run, State.CLAIMED)
+            transitions.require_state(run, State.CLAIMED)
             changed = await compare_and_set(tx, run, {"sandbox_id": sandbox_id, "sandbox_own": int(own)})
             await write_event(tx, "sandbox", now.wall_ms, run=run, sandbox=sandbox_id, note=note or None)
             return changed
@@ -119,40 +121,34 @@ class RunRepository:
 
         Also raises StaleRun if the run has a stop or launches are paused.
         """
-        return await self._database.transaction(lambda tx: sends.begin_send(tx, run, now))
+        return await self._database.transaction(lambda tx: transitions.begin_send(tx, run, now))
 
     async def record_not_sent(self, run: Run, *, why: str, final: bool, now: Timestamp) -> Run:
         """Store that the POST provably launched nothing: back to `claimed`, or ended if this was the final try."""
 
         async def unit(tx: Transaction) -> Run:
-            if not final:
-                return await sends.return_to_claimed(tx, run, why, now)
-            sends.require_state(run, State.SENDING)
-            await sends.set_verdict(tx, run, "not_sent", why, now)
-            return await sends.end_unlaunched(tx, run, Outcome.NOT_SENT, why, now)
+            if final:
+                return await transitions.end_refused(tx, run, Outcome.NOT_SENT, why, now)
+            return await transitions.return_to_claimed(tx, run, why, now)
 
         return await self._database.transaction(unit)
 
     async def record_rejected(self, run: Run, *, why: str, now: Timestamp) -> Run:
         """End a run whose launch the provider refused; its hold is released."""
-
-        async def unit(tx: Transaction) -> Run:
-            sends.require_state(run, State.SENDING)
-            await sends.set_verdict(tx, run, "rejected", why, now)
-            return await sends.end_unlaunched(tx, run, Outcome.REJECTED, why, now)
-
-        return await self._database.transaction(unit)
+        return await self._database.transaction(lambda tx: transitions.end_refused(tx, run, Outcome.REJECTED, why, now))
 
     async def record_unconfirmed(self, run: Run, *, why: str, now: Timestamp) -> Run:
         """Store that the POST may have launched an agent whose id is not known. Key and hold stay taken."""
-        return await self._database.transaction(lambda tx: sends.mark_unconfirmed(tx, run, why, now))
+        return await self._database.transaction(lambda tx: transitions.mark_unconfirmed(tx, run, why, now))
 
     async def record_launched(
         self, run: Run, *, remote_id: str, status: str, sandbox_id: str | None, now: Timestamp
     ) -> Run:
         """Store the provider's id: the run is `running`, or `stopping` if a stop was stored meanwhile."""
         return await self._database.transaction(
-            lambda tx: sends.mark_launched(tx, run, remote_id=remote_id, status=status, sandbox_id=sandbox_id, now=now)
+            lambda tx: transitions.mark_launched(
+                tx, run, remote_id=remote_id, status=status, sandbox_id=sandbox_id, now=now
+            )
         )
 
     # While it runs
@@ -312,18 +308,18 @@ class RunRepository:
         A run whose usage was never reported is charged with its hold. The task is demoted as the rules of its claim
         say, unless a retry is scheduled. Raises ValueError for an outcome that is not one of a run.
         """
-        return await self._database.transaction(lambda tx: settlement.settle_run(tx, run, result, now))
+        return await self._database.transaction(lambda tx: transitions.settle_run(tx, run, result, now))
 
     async def adopt(self, run: Run, *, remote_id: str, by: str, reason: str, now: Timestamp) -> Run:
         """Attach a remote run to a run that is `sending` or `unconfirmed`; it is then monitored, or stopped."""
         return await self._database.transaction(
-            lambda tx: settlement.adopt_run(tx, run, remote_id=remote_id, by=by, reason=reason, now=now)
+            lambda tx: transitions.adopt_run(tx, run, remote_id=remote_id, by=by, reason=reason, now=now)
         )
 
     async def rule_not_launched(self, run: Run, *, by: str, reason: str, now: Timestamp) -> Run:
         """End an unconfirmed run as `not_sent` on the operator's word: hold released, key free."""
         return await self._database.transaction(
-            lambda tx: settlement.rule_not_launched(tx, run, by=by, reason=reason, now=now)
+            lambda tx: transitions.rule_not_launched(tx, run, by=by, reason=reason, now=now)
         )
 
     async def write_off(self, run: Run, *, by: str, reason: str, now: Timestamp) -> Run:
@@ -333,7 +329,7 @@ class RunRepository:
         others.
         """
         return await self._database.transaction(
-            lambda tx: settlement.write_off_run(tx, run, by=by, reason=reason, now=now)
+            lambda tx: transitions.write_off_run(tx, run, by=by, reason=reason, now=now)
         )
 
     async def _select(self, sql: str, parameters: dict[str, Value]) -> tuple[Run, ...]:

@@ -32,9 +32,8 @@ from console.store.database import Transaction
 from console.store.errors import StoreError
 from console.store.ledger import release_hold
 from console.store.pragmas import JournalMode
-from console.store.rows import Columns, RunResult
-from console.store.sends import mark_unconfirmed
-from console.store.statements import compare_and_set, load_run
+from console.store.rows import Columns, compare_and_set, load_run
+from console.store.transitions import RunResult, mark_unconfirmed
 from tests.planted_bugs.planting import overridden, replaced
 
 Plant = Callable[[], AbstractContextManager[None]]

@@ -15,8 +15,8 @@ from console.domain.run import Limits, Outcome, Run, State, StopReason, new_run_
 from console.domain.task import CutOff, Guardrails, Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store.rows import RunResult
 from console.store.store import Store
+from console.store.transitions import RunResult
 from tests.clock import ManualClock
 
 BY = "tester tty=no"

@@ -15,8 +15,7 @@ from console.store.diagnostics import inspect_database
 from console.store.errors import StoreDamaged
 from console.store.history import HistoryFilter
 from console.store.pragmas import database_uri
-from console.store.progress import ProgressUpdate
-from console.store.rows import Progress
+from console.store.progress import Progress, ProgressUpdate
 from console.store.store import Store
 from tests.store.harness import BY, CAPS, StoreHarness, a_task
 

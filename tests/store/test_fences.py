@@ -10,8 +10,9 @@ import pytest
 from console.domain.run import Outcome, Run, State, StopReason
 from console.domain.timestamps import Timestamp
 from console.store.errors import StaleRun
-from console.store.rows import Progress, RunResult
+from console.store.progress import Progress
 from console.store.runs import RunRepository
+from console.store.transitions import RunResult
 from tests.store.harness import BY, StoreHarness, run_in
 
 Write = Callable[[RunRepository, Run, Timestamp], Awaitable[object]]

@@ -16,8 +16,8 @@ from console.domain.task import Origin, Stage
 from console.store.database import Transaction, run_sync
 from console.store.full_text import match_words, row_test
 from console.store.history import History, HistoryFilter, QueryPlan
-from console.store.rows import RunResult, to_index_text, to_sqlite_text
-from console.store.statements import fetch_all
+from console.store.rows import fetch_all, to_index_text, to_sqlite_text
+from console.store.transitions import RunResult
 from tests.store.harness import BY, StoreHarness, a_task
 from tests.sync_database import SyncDatabase, memory_connection
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from console.domain.run import Outcome, RunId
 from console.domain.task import Origin, Stage
 from console.store.history import SELECT_PAGE, Cursor, HistoryFilter, KeyState, KeyStatus, _where, p95
-from console.store.statements import fetch_all
+from console.store.rows import fetch_all
 from tests.store.harness import StoreHarness, a_task
 
 

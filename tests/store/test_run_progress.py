@@ -9,8 +9,8 @@ import pytest
 from console.domain.run import IllegalTransition, State, StepRecord
 from console.domain.usage import Usage
 from console.store.errors import StaleRun
-from console.store.progress import CHUNK, ProgressUpdate
-from console.store.rows import MAX_AMOUNT, Progress
+from console.store.progress import CHUNK, Progress, ProgressUpdate
+from console.store.rows import MAX_AMOUNT
 from tests.store.harness import CAPS, StoreHarness, a_task, run_in
 
 

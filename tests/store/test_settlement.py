@@ -11,7 +11,8 @@ from console.domain.run import IllegalTransition, Outcome, State, StopReason
 from console.domain.task import Stage
 from console.domain.usage import Usage
 from console.store.errors import StaleRun
-from console.store.rows import Progress, RunResult
+from console.store.progress import Progress
+from console.store.transitions import RunResult
 from tests.store.harness import BUDGET, BY, StoreHarness
 
 FIELDS = "task run attempt stage origin reason day tokens cost currency hold"

@@ -14,16 +14,9 @@ from console.domain.run import IllegalTransition, Outcome, Run, State, StopReaso
 from console.domain.task import Task
 from console.domain.usage import Usage
 from console.store.errors import StaleRun
-from console.store.rows import Progress, RunResult
-from tests.invariants import (
-    AgentFacts,
-    RunFacts,
-    Write,
-    change_violations,
-    facts_of,
-    run_violations,
-    store_violations,
-)
+from console.store.progress import Progress
+from console.store.transitions import RunResult
+from tests.invariants import AgentFacts, RunFacts, Write, change_violations, facts_of, run_violations, store_violations
 from tests.store.harness import BUDGET, BY
 from tests.store.reference_model import (
     DATES,

@@ -32,7 +32,7 @@ from console.provider.contract import (
     Unsupported,
     Verdict,
 )
-from console.store.rows import RunResult
+from console.store.transitions import RunResult
 
 OWN, REMOTE = "own", "remote"
 NOTE = 200

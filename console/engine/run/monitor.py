@@ -23,8 +23,7 @@ from console.engine.run.settle import settle_run
 from console.engine.run.writer import RunWriter
 from console.engine.tasks import describe, wait_event
 from console.provider.contract import Denied, ProviderError, RemoteRun, StatusClass
-from console.store.progress import ProgressUpdate
-from console.store.rows import Progress
+from console.store.progress import Progress, ProgressUpdate
 
 
 class RunMonitor:

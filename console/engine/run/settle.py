@@ -13,7 +13,7 @@ from console.engine.run.live_usage import LiveUsage
 from console.engine.run.writer import RunWriter
 from console.engine.tasks import describe
 from console.provider.contract import ProviderError, RemoteRun, StatusClass
-from console.store.rows import RunResult
+from console.store.transitions import RunResult
 
 NOTE = 200
 RESULT = 262_144
