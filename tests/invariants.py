@@ -16,7 +16,7 @@ from typing import NamedTuple
 from console.domain.log_record import LogRecord, format_line, parse_line
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, State
 from console.domain.task import Origin
-from console.store.log_records import from_json
+from console.store.events import record_from_json
 from tests.event_replay import Replay, reachable
 from tests.evidence import AgentEvidence, EventRow, Evidence, HoldRow, StoreEvidence
 
@@ -217,7 +217,7 @@ def log_violations(events: Iterable[EventRow], lines: Iterable[LogRecord]) -> It
         yield f"I12: lines {sorted({line.ev for line in written})} for the events {sorted(records)}"
     for line in written:
         text = records.get(line.ev)
-        if text is not None and parse_line(format_line(from_json(line.ev, text))) != line:
+        if text is not None and parse_line(format_line(record_from_json(line.ev, text))) != line:
             yield f"I12: line {line.ev} is not what its event says"
 
 

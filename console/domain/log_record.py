@@ -51,6 +51,11 @@ class LogParseError(ValueError):
     """The line is incomplete, damaged or was not written by Nightdesk."""
 
 
+def is_field_name(name: str) -> bool:
+    """True if a record may have a further field of that name."""
+    return _NAME.match(name) is not None and name not in RESERVED
+
+
 def format_line(record: LogRecord) -> bytes:
     """Return the ASCII line for `record`, newline included. Raises ValueError for a field name that is not allowed.
 
@@ -58,7 +63,7 @@ def format_line(record: LogRecord) -> bytes:
     is halved until it fits.
     """
     for name in record.fields:
-        if not _NAME.match(name) or name in RESERVED:
+        if not is_field_name(name):
             raise ValueError(f"not a field name for the log: {name!r}")
     limit = MAX_VALUE
     while True:

@@ -18,11 +18,10 @@ from console.domain.task import Fingerprint, Stage, Task, canonical_json
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
-from console.store import log_records
 from console.store.controls import load_pause
 from console.store.database import Database, Transaction
 from console.store.errors import KeyTaken, StaleRun, StoreDamaged, StoreFull
-from console.store.events import write_event
+from console.store.events import ended_record, not_run_record, refused_proposal_record, write_event
 from console.store.files import FREE_BYTES, free_bytes
 from console.store.identity import require_original
 from console.store.ledger import claim_day, load_cap_usages, load_today, release_hold, take_hold
@@ -125,7 +124,7 @@ class ClaimRepository:
                 return LaunchResult(kind=LaunchKind.REFUSED, run=expired, refusal=late)
             refusal = await _pause_refusal(tx) or admit(await load_cap_usages(tx, caps, now, task), run.limits.budget)
             if refusal is not None:
-                record = log_records.refused_proposal(run, now.wall_ms, refusal.kind.value)
+                record = refused_proposal_record(run, now.wall_ms, refusal.kind.value)
                 await write_event(tx, "refused", now.wall_ms, run=run, record=record, by=by, why=refusal.sentence)
                 return LaunchResult(kind=LaunchKind.REFUSED, run=run, refusal=refusal)
             claimed = await _claim_proposal(
@@ -294,7 +293,7 @@ async def _insert_entry(
     draft = _draft(request, terms, State.ENDED, attempt=0, stage=stage, day=day, now=now)
     entry = replace(draft, outcome=outcome, note=sanitize(note, limit=NOTE_LIMIT), ended_ms=now.wall_ms)
     run = await insert_run(tx, new_run_columns(entry))
-    record = log_records.not_run(run, now.wall_ms, reason)
+    record = not_run_record(run, now.wall_ms, reason)
     await write_event(tx, outcome.value, now.wall_ms, run=run, record=record, reason=reason)
     return run
 
@@ -327,7 +326,7 @@ async def _claim_proposal(
 async def _end_unsent(tx: Transaction, run: Run, outcome: Outcome, note: str, now: Timestamp) -> Run:
     columns: Columns = {"outcome": outcome.value, "note": sanitize(note, limit=NOTE_LIMIT), "ended_ms": now.wall_ms}
     ended = await compare_and_set(tx, run, {**columns, "usage_known": 1}, to=State.ENDED)
-    record = log_records.ended(ended, now.wall_ms)
+    record = ended_record(ended, now.wall_ms)
     await write_event(tx, outcome.value, now.wall_ms, run=ended, record=record, note=ended.note)
     return ended
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from console.domain.timestamps import Timestamp
 from console.store.database import Database, Transaction
-from console.store.events import write_event
-from console.store.log_records import note
+from console.store.events import note_record, write_event
 from console.store.rows import Row, fetch_all, fetch_one, int_of, text_of
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
@@ -76,7 +75,8 @@ class Controls:
         async def unit(tx: Transaction) -> bool:
             row = await fetch_one(tx, INSERT_PAUSE, {"by": by, "since_ms": now.wall_ms})
             if row is not None:
-                await write_event(tx, "pause", now.wall_ms, record=note("pause", {"by": by}, None, now.wall_ms))
+                record = note_record("pause", {"by": by}, None, now.wall_ms)
+                await write_event(tx, "pause", now.wall_ms, record=record)
             return row is not None
 
         return await self._database.transaction(unit)
@@ -87,7 +87,9 @@ class Controls:
         async def unit(tx: Transaction) -> bool:
             row = await fetch_one(tx, DELETE_PAUSE, {})
             if row is not None:
-                await write_event(tx, "resume", now.wall_ms, record=note("resume", {"by": by}, None, now.wall_ms))
+                await write_event(
+                    tx, "resume", now.wall_ms, record=note_record("resume", {"by": by}, None, now.wall_ms)
+                )
             return row is not None
 
         return await self._database.transaction(unit)

@@ -1,7 +1,8 @@
 """The table `events`: what happened to each run, and the log records that wait to be written to runs.log.
 
 A row with a number `ev` carries one record of the log. It is committed with the change it describes; a process then
-writes it to the file and marks it. The file can be rebuilt from these rows.
+writes it to the file and marks it. The file can be rebuilt from these rows. Values of a record are not sanitized here,
+because the format of the log quotes them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from console.domain.log_record import LogRecord
-from console.domain.run import Run
+from console.domain.log_record import LogRecord, is_field_name
+from console.domain.run import NON_RUN_OUTCOMES, Run
 from console.domain.task import canonical_json
 from console.domain.timestamps import iso_ms
+from console.domain.usage import money_text, units_text
 from console.store.database import Database, Transaction
-from console.store.log_records import from_json, to_json
 from console.store.rows import Row, Value, damage_if_unreadable, fetch_all, int_of, text_of, to_sqlite_text
 
+UNKNOWN = "-"
+"""Stands for a value that the log does not have: a cost that the provider never reported is not 0."""
 _FIRST_TIME_MS = 10**11
 """A fact in `_ms` of at least this many milliseconds is a time (after 1973), a smaller one a duration."""
 
@@ -122,7 +125,7 @@ async def write_event(
             "at_ms": at_ms,
             "kind": kind,
             "detail": canonical_json(detail),
-            "record": to_json(record) if record else None,
+            "record": record_to_json(record) if record else None,
         },
     )
 
@@ -131,5 +134,105 @@ async def _load_records(tx: Transaction, sql: str, parameters: dict[str, Value])
     records = []
     for row in await fetch_all(tx, sql, parameters):
         with damage_if_unreadable(f"record {row['ev']} of the log"):
-            records.append(from_json(row["ev"], row["record"]))
+            records.append(record_from_json(row["ev"], row["record"]))
     return tuple(records)
+
+
+def launched_record(run: Run, at_ms: int) -> LogRecord:
+    """Build the record of a run that has got its remote id."""
+    return _record(run, at_ms, "launched", hold=units_text(run.limits.budget), remote=run.remote_id)
+
+
+def unconfirmed_record(run: Run, at_ms: int, why: str) -> LogRecord:
+    """Build the record of a run that may be running without a known remote id."""
+    return _record(run, at_ms, "unconfirmed", hold=units_text(run.limits.budget), why=why)
+
+
+def ended_record(run: Run, at_ms: int) -> LogRecord:
+    """Build the record of an ended run. Its `units` are what the caps were charged."""
+    return _record(run, at_ms, str(run.outcome or UNKNOWN), ended=True, hold=units_text(run.limits.budget))
+
+
+def not_run_record(run: Run, at_ms: int, reason: str) -> LogRecord:
+    """Build the record of a skip (`reason` is done, running or missed) or a refusal (`reason` is its kind).
+
+    Raises ValueError if `run` is a real run.
+    """
+    if run.outcome not in NON_RUN_OUTCOMES:
+        raise ValueError(f"{run.id} is a run: {run.outcome}")
+    return _record(run, at_ms, str(run.outcome), reason)
+
+
+def refused_proposal_record(run: Run, at_ms: int, reason: str) -> LogRecord:
+    """Build the record of a refused approval; the proposal stays open."""
+    return _record(run, at_ms, "refused", reason)
+
+
+def note_record(event: str, fields: Mapping[str, str], run: Run | None, at_ms: int) -> LogRecord:
+    """Build a record for anything else. Raises ValueError for a field name the log format does not accept."""
+    for name in fields:
+        if not is_field_name(name) or (name in ("event", "task", "run") and run is not None):
+            raise ValueError(f"not a field name for a note: {name!r}")
+    about = {"task": run.task, "run": str(run.id)} if run else {}
+    key = run.key if run else UNKNOWN
+    return LogRecord(ev=0, at_ms=at_ms, key=key, status="note", fields={"event": event, **about, **_filled(fields)})
+
+
+def record_to_json(record: LogRecord) -> str:
+    """Serialize everything of the record but its number."""
+    return json.dumps(
+        {
+            "at_ms": record.at_ms,
+            "key": record.key,
+            "status": record.status,
+            "elapsed_ms": record.elapsed_ms,
+            "units": record.units,
+            "fields": dict(record.fields),
+        },
+        ensure_ascii=True,
+        separators=(",", ":"),
+    )
+
+
+def record_from_json(ev: int, text: str) -> LogRecord:
+    """Parse what `record_to_json` wrote. Raises ValueError or TypeError for anything else."""
+    return LogRecord(ev=ev, **json.loads(text))
+
+
+def _record(
+    run: Run, at_ms: int, status: str, reason: str | None = None, *, ended: bool = False, **more: str | None
+) -> LogRecord:
+    """Build a record with the fields of `run` in the order of the log, then `more`; an empty value becomes `-`.
+
+    Without a `reason` it is that of the stop. Unless the run has `ended`, nothing was used yet.
+    """
+    if reason is None:
+        reason = run.stop.reason.value if run.stop else UNKNOWN
+    tokens = str(run.usage.total) if run.usage_known else UNKNOWN
+    cost_micro = run.cost_micro if ended else None
+    fields = {
+        "task": run.task,
+        "run": run.id,
+        "attempt": str(run.attempt),
+        "stage": run.stage.label,
+        "origin": run.origin.value,
+        "reason": reason,
+        "day": run.day,
+        "tokens": tokens if ended else "0",
+        "cost": UNKNOWN if cost_micro is None else money_text(cost_micro),
+        "currency": UNKNOWN if cost_micro is None else run.currency,
+        **more,
+    }
+    return LogRecord(
+        ev=0,
+        at_ms=at_ms,
+        key=run.key,
+        status=status,
+        elapsed_ms=run.elapsed_ms if ended else 0,
+        units=run.used if ended else 0,
+        fields=_filled(fields),
+    )
+
+
+def _filled(fields: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value or UNKNOWN for name, value in fields.items()}

@@ -17,9 +17,8 @@ from console.domain.timestamps import Timestamp
 from console.store.controls import SELECT_META, UPSERT_META
 from console.store.database import Database, Transaction
 from console.store.errors import StoreCopied, StoreMissing
-from console.store.events import write_event
+from console.store.events import note_record, write_event
 from console.store.files import DATABASE, database_inode
-from console.store.log_records import note
 from console.store.rows import damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
 
 PLACE = "database_place"
@@ -123,7 +122,7 @@ class StoreIdentity:
             before = await _load_place(tx)
             await _store_place(tx, place)
             fields = {"by": by, "was": before.folder if before else "-"}
-            record = note("copy_accepted", fields, None, now.wall_ms)
+            record = note_record("copy_accepted", fields, None, now.wall_ms)
             await write_event(tx, "copy_accepted", now.wall_ms, record=record, by=by, was=fields["was"])
 
         await self._database.transaction(unit)
@@ -160,7 +159,7 @@ class StoreIdentity:
             value = json.dumps({"ev": max(accepted_ev, lost.known_ev), "runs": runs})
             await fetch_all(tx, UPSERT_META, {"name": ACCEPTED_LOSS, "value": value})
             fields = {"by": by, "up_to": str(lost.known_ev), "runs": " ".join(lost.run_ids)}
-            record = note("loss_accepted", fields, None, now.wall_ms)
+            record = note_record("loss_accepted", fields, None, now.wall_ms)
             await write_event(tx, "loss_accepted", now.wall_ms, record=record, by=by, up_to=lost.known_ev)
 
         await self._database.transaction(unit)

@@ -21,8 +21,7 @@ from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
-from console.store.events import write_event
-from console.store.log_records import note
+from console.store.events import note_record, write_event
 from console.store.rows import Columns, clamp_amount, damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
 
 TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
@@ -100,7 +99,7 @@ class Ledger:
             await fetch_all(tx, INSERT_RAISE, {**parameters, **audit})
             text = units_text(amount) if cap in UNIT_CAPS else str(amount)
             fields = {"task": task or "-", "cap": cap.value, "amount": text, "window": window, "by": by, "why": reason}
-            await write_event(tx, "raise", now.wall_ms, record=note("raise", fields, None, now.wall_ms))
+            await write_event(tx, "raise", now.wall_ms, record=note_record("raise", fields, None, now.wall_ms))
 
         await self._database.transaction(unit)
 
@@ -222,7 +221,7 @@ async def settle_hold(tx: Transaction, run: Run, spent: int, at_ms: int) -> None
     """End the hold with what was used. An amount above the hold is booked in full and logged as an overshoot."""
     amount = await _end_hold(tx, run, "settled", clamp_amount(spent), at_ms)
     if spent > amount:
-        record = note("overshoot", {"hold": units_text(amount), "used": units_text(spent)}, run, at_ms)
+        record = note_record("overshoot", {"hold": units_text(amount), "used": units_text(spent)}, run, at_ms)
         await write_event(tx, "overshoot", at_ms, run=run, record=record, hold=amount, used=spent)
 
 

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from console.domain.run import IllegalTransition, Run, RunId, State, StepRecord
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store import log_records
 from console.store.database import Transaction
 from console.store.errors import StaleRun, StoreDamaged
-from console.store.events import write_event
+from console.store.events import note_record, write_event
 from console.store.rows import (
     Columns,
     clamp_amount,
@@ -126,7 +125,7 @@ async def _write_stall(tx: Transaction, update: ProgressUpdate, now: Timestamp) 
     run = update.run
     since = update.progress.last_step_ms or (run.sent.wall_ms if run.sent else now.wall_ms)
     fields = {"quiet": f"{max(0, now.wall_ms - since) // 1000}s"}
-    record = log_records.note("stall", fields, run, now.wall_ms)
+    record = note_record("stall", fields, run, now.wall_ms)
     await write_event(tx, "stall", now.wall_ms, run=run, record=record)
 
 

@@ -16,9 +16,8 @@ from console.domain.task import Origin, Stage, canonical_json
 from console.domain.timestamps import Timestamp
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
-from console.store.events import write_event
+from console.store.events import note_record, write_event
 from console.store.history import p95
-from console.store.log_records import note
 from console.store.rows import Columns, Row, damage_if_unreadable, fetch_all, fetch_one
 
 AUTOMATIC = "nightdesk"
@@ -213,7 +212,7 @@ async def _insert_change(
     stages = {"before": before.label, "after": after.label, "by": by}
     about = {} if run else {"task": task}
     fields = {**about, **stages, "forced": "yes" if forced else "no", "why": reason}
-    record = note("stage", fields, run, now.wall_ms)
+    record = note_record("stage", fields, run, now.wall_ms)
     await write_event(tx, "stage", now.wall_ms, run=run, record=record, **stages)
     return stage_change_of(row)
 

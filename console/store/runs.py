@@ -9,10 +9,10 @@ from console.domain.key import is_key
 from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.store import log_records, transitions
+from console.store import transitions
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
-from console.store.events import EventRow, event_of, write_event
+from console.store.events import EventRow, event_of, note_record, write_event
 from console.store.fast_read import SELECT_OPEN
 from console.store.listing import RepeatedListing
 from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, write_progress, write_steps
@@ -223,7 +223,7 @@ class RunRepository:
 
     async def note(self, *, event: str, fields: Mapping[str, str], run: Run | None, now: Timestamp) -> None:
         """Write a log line for something that is neither a launch nor an end. Raises ValueError for a field name."""
-        record = log_records.note(event, fields, run, now.wall_ms)
+        record = note_record(event, fields, run, now.wall_ms)
 
         async def unit(tx: Transaction) -> None:
             await write_event(tx, event, now.wall_ms, run=run, record=record, **dict(fields))
@@ -282,7 +282,7 @@ class RunRepository:
             alarmed = await compare_and_set(tx, stored, {"stop_alarmed": 1})
             waited = max(0, now.wall_ms - stored.stop.at_ms) // 1000
             fields = {"reason": stored.stop.reason.value, "tries": str(stored.stop.tries), "waited": f"{waited}s"}
-            record = log_records.note("alarm", fields, alarmed, now.wall_ms)
+            record = note_record("alarm", fields, alarmed, now.wall_ms)
             await write_event(tx, "alarm", now.wall_ms, run=run, record=record, **fields)
             return alarmed
 

@@ -15,9 +15,8 @@ from console.domain.run import NON_RUN_OUTCOMES, IllegalTransition, Outcome, Run
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store import log_records
 from console.store.database import Transaction
-from console.store.events import write_event
+from console.store.events import ended_record, launched_record, note_record, unconfirmed_record, write_event
 from console.store.ledger import release_hold, settle_hold
 from console.store.rollout import demote_for
 from console.store.rows import (
@@ -104,7 +103,7 @@ async def mark_unconfirmed(tx: Transaction, run: Run, why: str, now: Timestamp) 
     """Move a run whose POST got no usable answer to `unconfirmed`; apply the task's demotion rule."""
     unconfirmed = await compare_and_set(tx, run, {"trouble": sanitize(why, limit=NOTE_LIMIT)}, to=State.UNCONFIRMED)
     await set_verdict(tx, run, "unknown", why, now)
-    record = log_records.unconfirmed(unconfirmed, now.wall_ms, why)
+    record = unconfirmed_record(unconfirmed, now.wall_ms, why)
     await write_event(tx, "unconfirmed", now.wall_ms, run=run, record=record, why=why)
     await demote_for(tx, run, "unconfirmed", now)
     return unconfirmed
@@ -126,7 +125,7 @@ async def attach_remote(tx: Transaction, run: Run, remote_id: str, columns: Colu
     """Move the run to `running` under `remote_id`, and on to `stopping` when a stop is already stored."""
     running = await compare_and_set(tx, run, {**columns, "remote_id": remote_id, "trouble": ""}, to=State.RUNNING)
     await set_verdict(tx, run, "launched", "", now)
-    record = log_records.launched(running, now.wall_ms)
+    record = launched_record(running, now.wall_ms)
     await write_event(tx, "running", now.wall_ms, run=run, record=record, remote=remote_id)
     if running.stop is None:
         return running
@@ -140,7 +139,7 @@ async def end_unlaunched(tx: Transaction, run: Run, outcome: Outcome, why: str, 
     figures: Columns = {"elapsed_ms": elapsed, "used": 0, "usage_known": 1}
     ended = await compare_and_set(tx, run, {**columns, **figures}, to=State.ENDED)
     await release_hold(tx, run, now.wall_ms)
-    record = log_records.ended(ended, now.wall_ms)
+    record = ended_record(ended, now.wall_ms)
     await write_event(tx, outcome.value, now.wall_ms, run=run, record=record, why=why, **facts)
     await demote_for(tx, run, outcome.value, now)
     return ended
@@ -164,7 +163,7 @@ async def settle_run(tx: Transaction, run: Run, result: RunResult, now: Timestam
         await release_hold(tx, run, now.wall_ms)
     else:
         await settle_hold(tx, ended, ended.used, now.wall_ms)
-    record = log_records.ended(ended, now.wall_ms)
+    record = ended_record(ended, now.wall_ms)
     await write_event(tx, result.outcome.value, now.wall_ms, run=ended, record=record, note=ended.note or None)
     if result.retry_at_ms is None:
         await demote_for(tx, ended, result.outcome.value, now)
@@ -199,7 +198,7 @@ async def write_off_run(tx: Transaction, run: Run, *, by: str, reason: str, now:
     ended = await compare_and_set(tx, run, {**columns, **figures}, to=State.ENDED)
     await settle_hold(tx, ended, spent, now.wall_ms)
     await _write_ruling(tx, run, "write_off", by, reason, now)
-    record = log_records.ended(ended, now.wall_ms)
+    record = ended_record(ended, now.wall_ms)
     await write_event(tx, Outcome.WRITTEN_OFF.value, now.wall_ms, run=ended, record=record, note=note)
     await demote_for(tx, ended, Outcome.WRITTEN_OFF.value, now)
     return ended
@@ -208,7 +207,7 @@ async def write_off_run(tx: Transaction, run: Run, *, by: str, reason: str, now:
 async def _write_ruling(
     tx: Transaction, run: Run, ruling: str, by: str, reason: str, now: Timestamp, **facts: str
 ) -> None:
-    record = log_records.note("settle", {"ruling": ruling, **facts, "by": by, "why": reason}, run, now.wall_ms)
+    record = note_record("settle", {"ruling": ruling, **facts, "by": by, "why": reason}, run, now.wall_ms)
     await write_event(tx, "ruling", now.wall_ms, run=run, record=record, ruling=ruling, by=by, why=reason, **facts)
 
 

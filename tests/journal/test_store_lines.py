@@ -9,7 +9,7 @@ from console.domain.run import Limits, Outcome, Run, State, new_run_id
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
 from console.domain.usage_stats import sum_totals
 from console.journal.aggregate import LogAggregator
-from console.store import log_records as records
+from console.store import events
 
 LIMITS = Limits(
     max_ms=600_000,
@@ -55,9 +55,12 @@ def run(number: int) -> Run:
 def test_the_lines_of_the_store_are_summed_in_bulk() -> None:
     lines = []
     for number in range(300):
-        lines += [records.launched(run(number), number), records.ended(run(number), number)]
+        lines += [events.launched_record(run(number), number), events.ended_record(run(number), number)]
         skipped = replace(run(number), outcome=Outcome.SKIPPED, used=0, cost_micro=None)
-        lines += [records.not_run(skipped, number, "running"), records.note("stall", {"why": "a b"}, None, number)]
+        lines += [
+            events.not_run_record(skipped, number, "running"),
+            events.note_record("stall", {"why": "a b"}, None, number),
+        ]
     fold = LogAggregator()
     fold.add(b"".join(format_line(replace(line, ev=ev)) for ev, line in enumerate(lines, 1)))
     figures = sum_totals(fold.totals.buckets())
