@@ -9,9 +9,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from console.domain.run import Run, RunId
+from console.domain.run import RunId
 from console.domain.timestamps import Clock, Timestamp
-from console.domain.usage import Price
 from console.engine.load import PollPace
 from console.engine.log_flush import LogFlusher
 from console.engine.problems import Problems
@@ -54,12 +53,3 @@ class EngineContext:
     def __post_init__(self) -> None:
         self.launch_queue = LaunchQueue(self.timings.launches_at_once)
         self.poll_pace = PollPace(self.timings.polls_at_once)
-
-    def serves(self, run: Run) -> bool:
-        """True where `run` is launched at the service this process is configured for, as far as both are known."""
-        here = self.settings.service
-        return run.service is None or here is None or run.service == here
-
-    def price(self, run: Run) -> Price | None:
-        """The price of the model of `run`; None where the config has none for it."""
-        return self.settings.prices.get(run.fingerprint.model)

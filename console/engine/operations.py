@@ -157,7 +157,7 @@ class Operations:
             asked = await self._soon(runs.request_stop(run.id, reason=reason, by=by, now=now), f"stop {run.id}")
         except StoreError as error:
             return await self._cancel_unstored(run, error)
-        if asked.state is State.STOPPING and self._context.serves(asked):
+        if asked.state is State.STOPPING and self._context.settings.serves(asked):
             # The other process reads the request within a tick; the provider gets the cancel now.
             attempt = await try_cancel(self._context, asked)
             record = runs.record_stop_try(asked, answer=attempt.answer, trouble=attempt.trouble, now=now)
@@ -168,7 +168,7 @@ class Operations:
 
     async def _cancel_unstored(self, run: Run, error: StoreError) -> Run:
         """The request is not in the store; the cancel goes out all the same."""
-        if run.state in (State.RUNNING, State.STOPPING) and self._context.serves(run):
+        if run.state in (State.RUNNING, State.STOPPING) and self._context.settings.serves(run):
             attempt = await try_cancel(self._context, run)
             told = f"cancel sent, not recorded yet: {error}"
             return replace(run, trouble=f"{attempt.trouble}; {told}" if attempt.trouble else told)
@@ -300,7 +300,7 @@ class Operations:
         return written_off
 
     def _require_service(self, run: Run) -> None:
-        if not self._context.serves(run):
+        if not self._context.settings.serves(run):
             here = self._context.settings.service
             raise OperationRefused(f"run {run.id} is launched at {run.service}; this process is set up for {here}")
 

@@ -50,7 +50,7 @@ class OverdueCancels:
         ):
             for run in runs:
                 seen.add(run.id)
-                if not self._context.serves(run) or (run.owner != self._context.owner and keyless):
+                if not self._context.settings.serves(run) or (run.owner != self._context.owner and keyless):
                     continue
                 if run.state in states and self._is_overdue(run, now, grace_ms) and self._may_try(run.id, now):
                     self.send(run)

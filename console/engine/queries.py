@@ -106,7 +106,7 @@ class Queries:
         run = await store.runs.get(run_id)
         if run is None:
             return None
-        price = self._context.price(run)
+        price = self._context.settings.price_of(run)
         units = self._context.settings.units_of(run)
         return RunDetail(
             run=run,

@@ -89,7 +89,7 @@ class TakeOver:
     def _may_take(self, row: Run) -> bool:
         """False where this process could not poll or cancel the run: its service or its key is another."""
         problems, topic = self._context.problems, f"unsupervised {row.id}"
-        if not self._context.serves(row):
+        if not self._context.settings.serves(row):
             here = self._context.settings.service
             problems.report(
                 topic, f"run {row.id} of {row.service} is not supervised: this process is set up for {here}"

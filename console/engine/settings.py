@@ -63,6 +63,14 @@ class EngineSettings:
             cached_weight_milli=run.limits.cached_weight_milli,
         )
 
+    def serves(self, run: Run) -> bool:
+        """True where `run` is launched at the service that the config names, as far as both are known."""
+        return run.service is None or self.service is None or run.service == self.service
+
+    def price_of(self, run: Run) -> Price | None:
+        """The price of the model of `run`; None where the config has none for it."""
+        return self.prices.get(run.fingerprint.model)
+
     def task(self, name: str) -> Task | None:
         """The task of that name."""
         return next((task for task in self.tasks if task.name == name), None)

@@ -142,7 +142,7 @@ class Launcher:
             return Outcome.CANCELLED, "cancelled before anything was sent"
         if run.expires_ms is not None and now.wall_ms >= run.expires_ms + self._queued_ms:
             return Outcome.EXPIRED, "its window passed before anything was sent"
-        if not self._context.serves(run):
+        if not self._context.settings.serves(run):
             return Outcome.EXPIRED, "the service in the config was changed after the claim; nothing was sent"
         task = self._task()
         if task is None:

@@ -223,7 +223,7 @@ class RunMonitor:
 
     def _progress(self, now: Timestamp) -> Progress:
         run, usage = self._writer.row, self._usage
-        price = self._context.price(run)
+        price = self._context.settings.price_of(run)
         stalled = run.state is State.RUNNING and usage.quiet_ms(run, now) >= run.limits.stall_ms
         return Progress(
             usage=usage.usage,

@@ -74,7 +74,7 @@ def result_of(
     known = usage.usage_known
     if not known:
         notes.append("usage was never told: booked at the hold")
-    price = context.price(run)
+    price = context.settings.price_of(run)
     return RunResult(
         outcome=outcome,
         note=sanitize("; ".join(notes), limit=NOTE),
