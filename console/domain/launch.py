@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from console.domain.key import key_of
-from console.domain.key_decision import KeyDecision, KeyRequest
+from console.domain.key import KeyDecision, KeyRequest, key_of
 from console.domain.limits import Caps, CapUsage, Refusal
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run, RunId

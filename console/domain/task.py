@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum, StrEnum
 
-from console.domain.key import key_of
 from console.domain.text import sanitize
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z", re.ASCII)
@@ -113,10 +112,6 @@ class Task:
     window: str = "day"
     """`day` for one key per day, or `slot` for one key per scheduled time."""
     missed: MissedPolicy = MissedPolicy.SKIP
-
-    def key(self, date_text: str) -> str:
-        """Return the idempotency key of this task for `date_text`."""
-        return key_of(self.type, self.target, date_text)
 
 
 def canonical_json(value: object) -> str:

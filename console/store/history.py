@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 
-from console.domain.key_decision import blocking_run
+from console.domain.key import blocking_run
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
 from console.store.database import Database, Transaction

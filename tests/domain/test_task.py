@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.key import key_of
 from console.domain.task import NAME, Fingerprint, Guardrails, Task, canonical_json
 from console.domain.text import is_sanitized
 
@@ -90,11 +89,6 @@ def test_stored_fields_that_are_missing_or_unknown_are_refused() -> None:
     del stored["agent"]
     with pytest.raises(TypeError):
         Fingerprint.from_fields(stored)
-
-
-def test_the_key_of_a_task_depends_on_type_target_and_date_only() -> None:
-    assert TASK.key("2026-11-23") == key_of("report", "acme/site", "2026-11-23") == "88093b0207315d7b"
-    assert replace(TASK, name="x", prompt="y", model="z").key("2026-11-23") == TASK.key("2026-11-23")
 
 
 def test_canonical_json_has_one_text_for_one_value() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 
-from console.domain.key_decision import KeyDecisionKind, KeyRequest, decide_key
+from console.domain.key import KeyDecisionKind, KeyRequest, decide_key
 from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
 from tests.invariants import Hold

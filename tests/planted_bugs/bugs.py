@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
-from console.domain.key_decision import blocking_run
+from console.domain.key import blocking_run
 from console.domain.run import Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.key_decision import KeyDecision, KeyDecisionKind, KeyRequest
+from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest
 from console.domain.launch import LaunchKind
 from console.domain.limits import Cap, Caps, RefusalKind
 from console.domain.run import KEY_FREEING_OUTCOMES, Outcome, Run, State

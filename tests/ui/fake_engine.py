@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
+from console.domain.key import key_of
 from console.domain.limits import CapUsage, Refusal
 from console.domain.rollout import Evidence
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State, StopReason, StopRequest
@@ -192,7 +193,7 @@ class FakeEngineQueries(FakeEngineState):
             task=task,
             target=request.target or task.target,
             date=date,
-            key=task.key(date),
+            key=key_of(task.type, task.target, date),
             stage=Stage.SEMI,
             limits=samples.run(1, of=task).limits,
             typical=TypicalUsage(runs=12, median_units=38_200, p95_units=61_000, p95_ms=432_000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from console.domain.key import key_of
 from console.domain.limits import Cap, Caps, CapUsage
 from console.domain.run import LIVE, Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
@@ -73,7 +74,7 @@ def run(
     ended = state is State.ENDED
     made = Run(
         id=RunId(f"01k9zq{number:020d}"),
-        key=of.key(f"2026-11-{number % 28 + 1:02d}"),
+        key=key_of(of.type, of.target, f"2026-11-{number % 28 + 1:02d}"),
         task=of.name,
         type=of.type,
         target=of.target,

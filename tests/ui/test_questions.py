@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.key import key_of
 from console.domain.limits import Cap, CapUsage
 from console.domain.run import Outcome, Run, State
 from console.domain.task import Stage
@@ -22,7 +23,7 @@ PREVIEW = LaunchPreview(
     task=TASK,
     target=TASK.target,
     date="2026-11-23",
-    key=TASK.key("2026-11-23"),
+    key=key_of(TASK.type, TASK.target, "2026-11-23"),
     stage=Stage.SEMI,
     limits=samples.run(1).limits,
     typical=None,
