@@ -87,7 +87,12 @@ class SyncDatabase(Database):
             await self._between(f"before {step}")
         except asyncio.CancelledError as error:
             cancelled = error
-        result = self._at_once(what, unit)
+        try:
+            result = self._at_once(what, unit)
+        except BaseException as error:
+            if cancelled is not None:
+                raise cancelled from error
+            raise
         try:
             await self._between(f"after {step}")
         except asyncio.CancelledError as error:

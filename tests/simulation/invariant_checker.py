@@ -136,7 +136,9 @@ class InvariantChecker:
             self.must_not(change_violations(known, facts, self._write(known, process)))
         if facts.state is State.CLAIMED and (known is None or known.state is State.PROPOSED):
             self._check_caps()
-        if facts.state is State.SENDING and row.sent_boot_ms is not None:
+        sent_anew = before is None or (before.state, before.sent_boot_ms) != (row.state, row.sent_boot_ms)
+        if facts.state is State.SENDING and row.sent_boot_ms is not None and sent_anew:
+            # Read once: after a restart of the machine the boot clock of the record is another one.
             self.sent_at[row.id] = self._machine.clock.world_time(row.sent_boot_ms)
         if row.stop_reason == "timeout" and (before is None or before.stop_reason is None):
             self._check_time_limit(row)

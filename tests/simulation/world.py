@@ -137,6 +137,7 @@ class World:
         machine.exceptions.clear()
         machine.note("the faults end")
         for process in machine.living():
+            process.dies_at = None
             if process.is_stuck:
                 self._loop.resume(process)
         if not machine.living():
