@@ -253,6 +253,8 @@ class _Worker:
                 if waits and not job.done.done() and _withdraw(job, queue):
                     raise StoreBusy("the state store is busy: other work of this process holds it")
         if cancelled is not None:
+            if not job.done.cancelled():
+                job.done.exception()
             raise cancelled
         return job.done.result()
 
