@@ -75,6 +75,8 @@ class AgentFacts(NamedTuple):
     """Agents of it that still act and spend."""
     sandbox_exists: bool = False
     """The run's own sandbox is known to exist."""
+    own_sandbox: bool = True
+    """It was launched into a sandbox of its own: deleting that ends its agent, and keeps a late one from starting."""
     end_shown: bool = True
     """The service has shown to somebody that the agent ended."""
 
@@ -160,12 +162,17 @@ def key_violations(runs: Sequence[tuple[RunFacts, AgentFacts]]) -> Iterator[str]
     """What must hold for all runs of one key, oldest first."""
     if sum(run.state is not State.ENDED for run, _ in runs) > 1:
         yield f"I1: two runs of key {runs[0][0].key} are open"
-    if sum(agent.working > 0 and run.outcome is not Outcome.WRITTEN_OFF for run, agent in runs) > 1:
+    if sum(agent.working > 0 and not _is_persons_word(run, agent) for run, agent in runs) > 1:
         yield f"I1: two agents of key {runs[0][0].key} work at once"
     started = [run for run, agent in runs if agent.started and RULED not in run.tries]
     for first, second in pairwise(started):
         if first.fingerprint != second.fingerprint and not second.rerun:
             yield f"I13: key {second.key} was launched with another fingerprint, and not by hand"
+
+
+def _is_persons_word(run: RunFacts, agent: AgentFacts) -> bool:
+    """True where a person freed the key and nothing of the run could be deleted: its agent may still come to work."""
+    return run.outcome is Outcome.WRITTEN_OFF or (RULED in run.tries and not agent.own_sandbox)
 
 
 def launch_violations(earlier: Iterable[RunFacts], new: RunFacts) -> Iterator[str]:

@@ -162,6 +162,7 @@ class InvariantChecker:
             started=len(agents),
             working=sum(agent.is_working(service.now) for agent in agents),
             sandbox_exists=bool(row.sandbox_own) and row.sandbox_id in service.boxes,
+            own_sandbox=bool(row.sandbox_own),
             end_shown=any(agent.shown & SHOWN_ENDS for agent in agents if agent.remote_id == row.remote_id),
         )
 
