@@ -33,7 +33,17 @@ from console.domain.run import State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Units
 from console.engine.settings import EngineSettings, ProcessKind
-from console.provider.contract import CancelAnswer, LaunchOrder, RemoteRun, StreamEvent, Verdict
+from console.provider.contract import (
+    CancelAnswer,
+    LaunchOrder,
+    LostLaunch,
+    RemoteRun,
+    Resolution,
+    StreamEvent,
+    Traits,
+    Unstarted,
+    Verdict,
+)
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.secret import Secret
 from console.simulator.process import SimulatorProcess
@@ -71,11 +81,27 @@ class TimedProvider:
     async def create(self, order: LaunchOrder) -> Verdict:
         return await self._provider.create(order)
 
-    async def make_sandbox(self, *, network: str | None) -> str:
-        return await self._provider.make_sandbox(network=network)
+    @property
+    def traits(self) -> Traits:
+        return self._provider.traits
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
-        await self._provider.delete_sandbox(sandbox_id)
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        return await self._provider.review(order)
+
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        return await self._provider.prepared_exists(prepared_id)
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        return await self._provider.unstarted()
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        return await self._provider.resolve(lost)
+
+    async def prepare(self, order: LaunchOrder) -> str:
+        return await self._provider.prepare(order)
+
+    async def discard(self, prepared_id: str) -> None:
+        await self._provider.discard(prepared_id)
 
     async def get(self, remote_id: str) -> RemoteRun:
         return await self._provider.get(remote_id)

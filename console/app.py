@@ -22,14 +22,18 @@ from console.provider.contract import (
     CancelAnswer,
     Denied,
     LaunchOrder,
+    LostLaunch,
     NotSent,
     Provider,
     RemoteRun,
+    Resolution,
     StreamEvent,
+    Traits,
+    Unstarted,
     Verdict,
 )
 from console.provider.http.secret import Secret
-from console.provider.services import make_provider
+from console.provider.services import TRAITS, make_provider
 from console.start_up import resume_collection
 from console.store.pragmas import BUSY_MS
 from console.store.store import Store
@@ -117,6 +121,7 @@ def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = 
         rollout=settings.rollout,
         poll_ms=settings.poll_ms,
         service=service_name(settings.provider),
+        server_limit=TRAITS[settings.provider.kind].server_limit,
         kind=kind,
         read_only=read_only,
         schedules=schedules and not read_only,
@@ -175,8 +180,9 @@ class LazyProvider:
     A key that cannot be read is reported as the port reports a refusal: nothing was sent.
     """
 
-    def __init__(self, make: Callable[[], Provider]) -> None:
-        """`make` raises ValueError, in one line, if there is no usable key."""
+    def __init__(self, make: Callable[[], Provider], traits: Traits = TRAITS["gemini"]) -> None:
+        """`make` raises ValueError, in one line, if there is no usable key; `traits` are those of what it makes."""
+        self.traits = traits
         self._make = make
         self._made: Provider | None = None
 
@@ -193,11 +199,23 @@ class LazyProvider:
             return NotSent(why=str(error))
         return await provider.create(order)
 
-    async def make_sandbox(self, *, network: str | None) -> str:
-        return await self._provider().make_sandbox(network=network)
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        return await self._provider().resolve(lost)
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
-        await self._provider().delete_sandbox(sandbox_id)
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        return await self._provider().review(order)
+
+    async def prepare(self, order: LaunchOrder) -> str:
+        return await self._provider().prepare(order)
+
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        return await self._provider().prepared_exists(prepared_id)
+
+    async def discard(self, prepared_id: str) -> None:
+        await self._provider().discard(prepared_id)
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        return await self._provider().unstarted()
 
     async def get(self, remote_id: str) -> RemoteRun:
         return await self._provider().get(remote_id)

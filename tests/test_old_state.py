@@ -17,6 +17,7 @@ import pytest
 
 from console.domain.log_record import parse_line
 from console.domain.run import Outcome, Run, RunId, State
+from console.domain.server_limit import TokenLimit
 from console.provider.contract import LaunchOrder
 from console.simulator.server import SimulatorThread
 from tests.cli.nightdesk import Nightdesk
@@ -111,8 +112,10 @@ def _orders(folder: Path) -> Iterator[tuple[str, LaunchOrder]]:
                     agent="agent",
                     model="model",
                     prompt="Go.",
-                    environment=row["sandbox_id"],
-                    max_total_tokens=1_000_000,
+                    environment="remote",
+                    prepared_id=row["sandbox_id"],
+                    server_limit=TokenLimit(tokens=1_000_000),
+                    max_ms=600_000,
                     labels={"nightdesk-key": row["key"], "nightdesk-run": row["id"], "nightdesk-attempt": "1"},
                 ),
             )

@@ -14,6 +14,7 @@ from console.demo.tasks import AUDIT, BACKUP, CAPS, DIGEST, NOTES, PRICE, REPORT
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchTerms
 from console.domain.rollout import RolloutRules
 from console.domain.run import Outcome, Run, new_run_id
+from console.domain.server_limit import TokenLimit
 from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
@@ -146,7 +147,7 @@ class _Seeder:
             task=past.task,
             date=past.date,
             owner=NOBODY,
-            limits=limits_of(past.task, UNITS),
+            limits=limits_of(past.task, UNITS, TokenLimit(tokens=UNITS.tokens_of(past.task.guardrails.budget))),
             caps=CAPS,
             rollout=RolloutRules(),
             expires_ms=now.wall_ms + 3_600_000,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from console.domain.server_limit import ServerLimit
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
@@ -110,27 +111,34 @@ def check_transition(before: State, after: State) -> None:
         raise IllegalTransition(f"a run cannot go from {before} to {after}")
 
 
-def settled_outcome(provider_status: str, *, reason: StopReason | None, server_limit_hit: bool) -> Outcome | None:
-    """Map a terminal provider status to an outcome; None if the status is not terminal.
+class Ending(StrEnum):
+    """How the service ended a run, in words that are the same for all services."""
 
-    A run that finished just before a stop keeps its own ending. The outcome for `cancelled` depends on the reason of
-    the stop request. `server_limit_hit`: the uncached tokens reached the token limit sent to the provider.
+    OK = "ok"
+    FAILED = "failed"
+    INCOMPLETE = "incomplete"
+    SERVER_LIMIT = "server_limit"
+    """The service's own limit ended it."""
+    CANCELLED = "cancelled"
+
+
+def settled_outcome(ending: Ending, reason: StopReason | None) -> Outcome:
+    """Return the outcome of a run that ended this way after a stop request for `reason`; None: nobody requested one.
+
+    A run that finished just before a stop keeps its own ending.
     """
-    match provider_status.lower():
-        case "completed":
+    match ending:
+        case Ending.OK:
             return Outcome.OK
-        case "failed":
+        case Ending.FAILED:
             return Outcome.FAILED
-        case "budget_exceeded":
+        case Ending.INCOMPLETE:
+            return Outcome.INCOMPLETE
+        case Ending.SERVER_LIMIT:
             return Outcome.BUDGET
-        case "incomplete":
-            return Outcome.BUDGET if server_limit_hit else Outcome.INCOMPLETE
-        case "cancelled" | "canceled":
-            return {StopReason.TIMEOUT: Outcome.TIMEOUT, StopReason.BUDGET: Outcome.BUDGET}.get(
-                reason or StopReason.OPERATOR, Outcome.CANCELLED
-            )
-        case _:
-            return None
+        case Ending.CANCELLED:
+            by_limit = {StopReason.TIMEOUT: Outcome.TIMEOUT, StopReason.BUDGET: Outcome.BUDGET}
+            return by_limit.get(reason or StopReason.OPERATOR, Outcome.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +149,8 @@ class Limits:
     """Wall-clock limit in milliseconds."""
     budget: int
     """Milli-units that the run may use; also the amount held for it."""
-    server_limit: int
-    """The token limit sent to the provider, which enforces it on its side."""
+    server_limit: ServerLimit | None
+    """The limit that the service enforces on its side; None: it has none."""
     tokens_per_unit: int
     cached_weight_milli: int
     cut_off: CutOff
@@ -203,10 +211,11 @@ class Run:
     elapsed_ms: int = 0
     """Real milliseconds from `sent` to the end; 0 if nothing was sent."""
     sandbox_id: str | None = None
+    """What it runs in: a sandbox, or the session that was made before the launch."""
     sandbox_own: bool = False
-    """True if the sandbox was made for this run only, so that deleting it affects nothing else."""
+    """True if that was made for this run only, so that discarding it affects nothing else."""
     sandbox_deleted_ms: int | None = None
-    """When its own sandbox was deleted to stop the run; None if it was not."""
+    """When its own sandbox or session was discarded; None if it was not."""
     remote_id: str | None = None
     remote_status: str | None = None
     """The provider's own status word, raw; sanitize it before showing."""

@@ -11,28 +11,48 @@ from dataclasses import dataclass, fields
 
 MILLI = 1000
 
+DEFAULT_CACHE_WRITE_PERCENT = 125
+"""Price of a token written to the cache, in percent of the input price, where the config names none."""
+HOUR_MS = 3_600_000
 
-def _up(numerator: int, denominator: int) -> int:
+
+def round_up(numerator: int, denominator: int) -> int:
+    """Divide two integers, rounding up."""
     return -(-numerator // denominator)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Cumulative token counts of one run, as the provider reports them.
+    """Cumulative figures of one run: token counts, and what else a service reports and bills.
 
-    `input` includes `cached` (source tag ANYPLEX in the wire notes). A zero may also mean "not reported yet".
+    `input` is all input: fresh, `cached` and `cache_write`; adapters normalise what a service reports. A zero may also
+    mean "not reported yet".
     """
 
     total: int = 0
     input: int = 0
     output: int = 0
+    """Without `thought`."""
     thought: int = 0
     cached: int = 0
+    """Input tokens read from the cache."""
     tool_use: int = 0
+    """Tokens of tool results that were added to the input; not within `input`."""
+    cache_write: int = 0
+    """Input tokens written to the cache."""
+    searches: int = 0
+    """Searches that are billed by number."""
+    active_ms: int = 0
+    """Running time that is billed, in milliseconds."""
+    told_micro: int | None = None
+    """Micro-money that the service itself reports; None where it reports none."""
 
     def highest(self, other: Usage) -> Usage:
-        """Return the larger count of each field: cumulative counts never shrink."""
-        return Usage(**{f.name: max(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+        """Return the larger figure of each field: cumulative figures never shrink."""
+        figures = {f.name: max(getattr(self, f.name) or 0, getattr(other, f.name) or 0) for f in fields(self)}
+        if self.told_micro is None and other.told_micro is None:
+            del figures["told_micro"]
+        return Usage(**figures)
 
     @property
     def uncached(self) -> int:
@@ -55,46 +75,70 @@ class Units:
 
     def of(self, usage: Usage) -> int:
         """Return the milli-units for `usage`, rounded up."""
-        return _up(self.weighted_millitokens(usage), self.tokens_per_unit)
+        return round_up(self.weighted_millitokens(usage), self.tokens_per_unit)
 
-    def server_limit(self, budget_milliunits: int) -> int:
-        """Return the token limit to send to the provider: `ceil(budget_units x tokens_per_unit)`, at least 1."""
-        return max(1, _up(budget_milliunits * self.tokens_per_unit, MILLI))
+    def tokens_of(self, budget_milliunits: int) -> int:
+        """Return the uncached tokens of a budget: `ceil(budget_units x tokens_per_unit)`, at least 1."""
+        return max(1, round_up(budget_milliunits * self.tokens_per_unit, MILLI))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
-    """Prices per million tokens, in millionths of `currency` (micro-money)."""
+    """Prices in millionths of `currency` (micro-money): of a million tokens, of one search, of one hour."""
 
     input_micro: int
     cached_micro: int
     output_micro: int
     currency: str
+    cache_write_micro: int | None = None
+    """None: 1.25 x `input_micro`."""
+    search_micro: int = 0
+    hour_micro: int = 0
+    """Of one hour of running time."""
+
+    @property
+    def written_micro(self) -> int:
+        """The price of a million tokens written to the cache."""
+        if self.cache_write_micro is not None:
+            return self.cache_write_micro
+        return round_up(self.input_micro * DEFAULT_CACHE_WRITE_PERCENT, 100)
 
     def cost(self, usage: Usage) -> int | None:
         """Return micro-money for `usage`; None if the provider never reported how much of it is input.
 
-        Everything that is not input (output, thoughts, tool use) is priced as output.
+        Money that the service itself reports is preferred. Tool results are input; everything that is not input
+        (output, thoughts) is priced as output.
         """
+        if usage.told_micro is not None:
+            return usage.told_micro
+        beside_tokens = usage.searches * self.search_micro + round_up(usage.active_ms * self.hour_micro, HOUR_MS)
         if usage.total == 0:
-            return 0
+            return beside_tokens
         if usage.input == 0:
             return None
         cached = min(usage.cached, usage.input)
-        rest = max(0, usage.total - usage.input)
-        scaled = (usage.input - cached) * self.input_micro + cached * self.cached_micro + rest * self.output_micro
-        return _up(scaled, 1_000_000)
+        written = min(usage.cache_write, usage.input - cached)
+        fresh = usage.input - cached - written + usage.tool_use
+        rest = max(0, usage.total - usage.input - usage.tool_use)
+        scaled = (
+            fresh * self.input_micro
+            + cached * self.cached_micro
+            + written * self.written_micro
+            + rest * self.output_micro
+        )
+        return round_up(scaled, 1_000_000) + beside_tokens
 
-    def worst_case(self, budget_milliunits: int, units: Units) -> int:
-        """Return micro-money if the whole budget were spent on the most expensive kind of token.
+    def worst_case(self, budget_milliunits: int, units: Units, *, max_ms: int = 0) -> int:
+        """Return micro-money if the whole budget were spent on the most expensive kind of token, over `max_ms`.
 
-        Cached tokens count little in units but are billed, so they may be the most expensive kind per unit.
+        Cached tokens count little in units but are billed, so they may be the most expensive kind per unit. Searches
+        are not included, because nothing limits their number.
         """
-        tokens = units.server_limit(budget_milliunits)
-        worst = tokens * max(self.input_micro, self.output_micro, self.cached_micro)
+        tokens = units.tokens_of(budget_milliunits)
+        worst = tokens * max(self.input_micro, self.output_micro, self.cached_micro, self.written_micro)
         if units.cached_weight_milli > 0:
-            worst = max(worst, _up(tokens * MILLI * self.cached_micro, units.cached_weight_milli))
-        return _up(worst, 1_000_000)
+            worst = max(worst, round_up(tokens * MILLI * self.cached_micro, units.cached_weight_milli))
+        return round_up(worst, 1_000_000) + round_up(max_ms * self.hour_micro, HOUR_MS)
 
 
 def decimal(value: int, places: int, *, least: int = 1) -> str:

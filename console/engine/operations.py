@@ -18,10 +18,10 @@ from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreEr
 from console.engine.restore_check import RestoreCheck
 from console.engine.run.cancel import try_cancel
 from console.engine.run.launch import for_target
+from console.engine.run.lost_launch import require_not_found
 from console.engine.scheduling.cron import date_for, next_times
-from console.engine.settings import limits_of
 from console.engine.supervisor import Supervisor
-from console.provider.contract import ProviderError
+from console.provider.contract import RUN_LABEL, ProviderError
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Operations:
             date=date,
             owner=self._owner,
             service=settings.service,
-            limits=limits_of(task, settings.units),
+            limits=settings.limits(task),
             caps=settings.caps,
             rollout=settings.rollout,
             expires_ms=self._expires_ms(task, scheduled=request.scheduled),
@@ -257,7 +257,9 @@ class Operations:
             remote = await self._context.provider.get(remote_id)
         except ProviderError as error:
             raise OperationRefused(f"the provider does not show {remote_id}: {error}") from error
-        if remote.labels.get("nightdesk-run") != run.id:
+        if remote.is_unstarted:
+            raise OperationRefused(f"nothing was started in {remote_id}")
+        if remote.labels.get(RUN_LABEL) != run.id:
             raise OperationRefused(f"{remote_id} does not carry the label of run {run.id}: it is another launch")
         now = self._context.clock.now()
         adopted = await self._context.store.runs.adopt(run, remote_id=remote_id, by=by, reason=reason, now=now)
@@ -272,9 +274,10 @@ class Operations:
         """
         run = await self._unconfirmed(run_id, reason)
         self._require_service(run)
+        await require_not_found(self._context, run)
         if run.sandbox_own and run.sandbox_id is not None:
             try:
-                await self._context.provider.delete_sandbox(run.sandbox_id)
+                await self._context.provider.discard(run.sandbox_id)
             except ProviderError as error:
                 raise OperationRefused(f"its sandbox could not be deleted first: {error}") from error
         now = self._context.clock.now()

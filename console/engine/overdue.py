@@ -14,7 +14,7 @@ from console.domain.run import Run, RunId, State, StopReason
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.errors import StaleRun, StoreError
-from console.engine.run.cancel import CancelAttempt, try_cancel, try_delete_sandbox
+from console.engine.run.cancel import CancelAttempt, remote_id_of, try_cancel, try_discard
 from console.engine.tasks import describe
 
 LIVE_HERE = frozenset({State.RUNNING, State.STOPPING})
@@ -87,11 +87,11 @@ class OverdueCancels:
         async with self._slots:
             request = self._context.background.start(self._request(run), f"stop {run.id}")
             await asyncio.wait({request}, timeout=self._context.timings.intent_wait_s)
-            if run.remote_id is not None:
+            if remote_id_of(self._context, run) is not None:
                 attempt = await try_cancel(self._context, run)
                 await self._record(await request, attempt)
             elif run.sandbox_own and run.sandbox_id is not None and run.sandbox_deleted_ms is None:
-                answer, gone = await try_delete_sandbox(self._context, run.sandbox_id)
+                answer, gone = await try_discard(self._context, run.sandbox_id)
                 await self._context.store.runs.record_sandbox_deleted(
                     await request, answer=answer, gone=gone, now=self._context.clock.now()
                 )

@@ -13,6 +13,7 @@ from console.domain.run import Run, State
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.ownership import if_dead
+from console.engine.run.lost_launch import can_resolve
 from console.journal.log_files import JournalError
 
 
@@ -27,13 +28,17 @@ class RecoveryAction(StrEnum):
     """No byte was ever sent and its window is over: end it, give the hold back."""
     ADOPT = "adopt"
     """The id reached the launch journal but not the database: it runs."""
+    RESOLVE = "resolve"
+    """Bytes may have left, no id is known: the service is asked what became of them."""
     BLOCK = "block"
-    """Bytes may have left, no id is known: unconfirmed, key and hold stay."""
+    """As before, and the service cannot be asked: unconfirmed, key and hold stay."""
     GUARD = "guard"
     """Go on where the other one stopped."""
 
 
-def recovery_action(state: State, *, id_in_journal: bool, window_open: bool) -> RecoveryAction:
+def recovery_action(
+    state: State, *, id_in_journal: bool, window_open: bool, can_resolve: bool = False
+) -> RecoveryAction:
     """The recovery table.
 
     | found       | and                      | then     | crash points |
@@ -42,6 +47,7 @@ def recovery_action(state: State, *, id_in_journal: bool, window_open: bool) -> 
     | claimed     | window open              | continue | K2 K3        |
     | claimed     | window over              | expire   | K2 K3        |
     | sending     | id in the launch journal | adopt    | K8           |
+    | sending     | no id, service can tell  | resolve  | K4-K7        |
     | sending     | no id                    | block    | K4-K7        |
     | running     |                          | guard    | K9 K10 K13   |
     | stopping    |                          | guard    | K14-K16      |
@@ -52,7 +58,9 @@ def recovery_action(state: State, *, id_in_journal: bool, window_open: bool) -> 
         case State.CLAIMED:
             return RecoveryAction.CONTINUE if window_open else RecoveryAction.EXPIRE
         case State.SENDING:
-            return RecoveryAction.ADOPT if id_in_journal else RecoveryAction.BLOCK
+            if id_in_journal:
+                return RecoveryAction.ADOPT
+            return RecoveryAction.RESOLVE if can_resolve else RecoveryAction.BLOCK
         case State.RUNNING | State.STOPPING | State.UNCONFIRMED:
             return RecoveryAction.GUARD
         case State.PROPOSED | State.ENDED:
@@ -112,8 +120,14 @@ class TakeOver:
             return
         remote_id = self._id_in_journal(mine, now) if mine.state is State.SENDING else None
         window_open = mine.expires_ms is None or now.wall_ms < mine.expires_ms
-        match recovery_action(mine.state, id_in_journal=remote_id is not None, window_open=window_open):
-            case RecoveryAction.CONTINUE | RecoveryAction.GUARD:
+        action = recovery_action(
+            mine.state,
+            id_in_journal=remote_id is not None,
+            window_open=window_open,
+            can_resolve=can_resolve(self._context, mine),
+        )
+        match action:
+            case RecoveryAction.CONTINUE | RecoveryAction.GUARD | RecoveryAction.RESOLVE:
                 self._supervise(mine)
             case RecoveryAction.EXPIRE:
                 await self._context.store.claims.expire(mine.id, now)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run
+from console.domain.server_limit import ServerLimit, ServerLimitKind, server_limit_of
 from console.domain.task import Task
 from console.domain.usage import Price, Units
 
@@ -42,6 +43,8 @@ class EngineSettings:
     poll_ms: int = 5000
     service: str | None = None
     """The service that the config names, as `Run.service`; None where the process is configured for none."""
+    server_limit: ServerLimitKind = ServerLimitKind.TOKENS
+    """What that service can limit."""
     kind: ProcessKind = ProcessKind.CONSOLE
     read_only: bool = False
     """Never schedules, takes over or writes."""
@@ -70,6 +73,20 @@ class EngineSettings:
     def price_of(self, run: Run) -> Price | None:
         """The price of the model of `run`; None where the config has none for it."""
         return self.prices.get(run.fingerprint.model)
+
+    def limits(self, task: Task) -> Limits:
+        """The limits of a run of `task` that is claimed now.
+
+        Raises ValueError if its service limits money and the config has no price for the model.
+        """
+        server_limit = server_limit_of(
+            self.server_limit,
+            budget=task.guardrails.budget,
+            units=self.units,
+            price=self.prices.get(task.model),
+            max_ms=task.guardrails.max_ms,
+        )
+        return limits_of(task, self.units, server_limit)
 
     def task(self, name: str) -> Task | None:
         """The task of that name."""
@@ -113,6 +130,10 @@ class Timings:
     """Between tries after a 429, unless the provider names a time; three more tries."""
     longest_rate_limit_s: float = 120.0
     """A longer Retry-After ends the run as not sent."""
+    resolve_first_waits_s: tuple[float, ...] = (1.0, 3.0, 6.0)
+    """After each question for a launch without an answer, before the run becomes unconfirmed."""
+    resolve_waits_s: tuple[float, ...] = (5.0, 30.0, 120.0, 600.0)
+    """Between further questions; the last one repeats."""
     usage_waits_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
     """Between the polls for usage that arrives after the end."""
     stream_waits_s: tuple[float, ...] = (1.0, 5.0, 15.0, 30.0)
@@ -142,13 +163,13 @@ class Timings:
     """Before an unattended task tries a failed key again; the last one repeats."""
 
 
-def limits_of(task: Task, units: Units) -> Limits:
+def limits_of(task: Task, units: Units, server_limit: ServerLimit | None) -> Limits:
     """The limits that hold for a run of `task` from its claim to its end, whatever is edited meanwhile."""
     guardrails = task.guardrails
     return Limits(
         max_ms=guardrails.max_ms,
         budget=guardrails.budget,
-        server_limit=units.server_limit(guardrails.budget),
+        server_limit=server_limit,
         tokens_per_unit=units.tokens_per_unit,
         cached_weight_milli=units.cached_weight_milli,
         cut_off=guardrails.cut_off,

@@ -1,7 +1,8 @@
-"""The port to a provider of managed agents: its calls, and what each result proves.
+"""The port to a provider of managed agents: what a provider is able to do, its calls, and what each result proves.
 
-`create` returns a `Verdict`, because each way in which it can fail says something different about whether an agent was
-launched. All other calls are safe to repeat; they raise `ProviderError`.
+A launch is two steps: `prepare` makes what the run will be in (a sandbox, or a session that does nothing yet), and
+`create` starts the run in it with one request. `create` returns a `Verdict`, because each way in which it can fail says
+something different about whether an agent was launched. All other calls are safe to repeat; they raise `ProviderError`.
 """
 
 from __future__ import annotations
@@ -11,26 +12,126 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from console.domain.run import Ending
+from console.domain.server_limit import ServerLimit, ServerLimitKind
 from console.domain.usage import Usage
+
+RUN_LABEL, KEY_LABEL, ATTEMPT_LABEL = "nightdesk-run", "nightdesk-key", "nightdesk-attempt"
+"""The labels of every launch: id of the run, idempotency key, number of the attempt."""
+REMOTE = "remote"
+"""The environment that the launch itself makes."""
+
+
+class Prepares(StrEnum):
+    """What `prepare` makes."""
+
+    SANDBOX = "sandbox"
+    """Where the agent works; the run gets an id of its own at its start."""
+    SESSION = "session"
+    """The run itself, not started: its id is the id of the run."""
+
+
+class DiscardUse(StrEnum):
+    """What `discard` is good for."""
+
+    MAY_STOP = "may_stop"
+    """It ends a run that ignores its cancel."""
+    AFTER_STOP = "after_stop"
+    """The service refuses it while the run works; afterwards it removes what is left."""
+
+
+class UsageReport(StrEnum):
+    """How current the usage of a live run is."""
+
+    LIVE = "live"
+    BEST_EFFORT = "best_effort"
+    """It may be missing until the run ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What one provider is able to do; a constant of its adapter."""
+
+    prepares: Prepares
+    can_find_launch: bool
+    """True if `resolve` can find out what became of a launch without an answer."""
+    start_repeats: bool
+    """True if `create` may be sent again for the same order: the service recognises the repetition."""
+    discard: DiscardUse
+    server_limit: ServerLimitKind
+    usage: UsageReport
+    tells_money: bool
+    """True if the service reports what a run has cost."""
+    least_poll_ms: int
+    """Polls of one run in a shorter interval are not allowed by the config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchOrder:
-    """The contents of one launch request."""
+    """The contents of one launch: of `prepare` and of `create`."""
 
     agent: str
+    """Id of the agent; `ID@VERSION` where the service has versions and one was chosen."""
     model: str
     prompt: str = field(repr=False)
     environment: str
-    """`remote`, or the id of a sandbox."""
-    max_total_tokens: int
-    """The token limit that the provider enforces on its side; always sent."""
+    """REMOTE, or the id of a sandbox to reuse; with services that have them, the id of a template or a size."""
+    prepared_id: str | None
+    """What `prepare` returned for this run; None if nothing was prepared."""
+    server_limit: ServerLimit | None
+    """The limit that the service is to enforce; None where it has none."""
+    max_ms: int
+    """The time limit of the run in milliseconds, for services that can enforce one as well."""
     labels: Mapping[str, str]
+    """At least the three labels above. A label that does not fit the service's limits is an error, never cut."""
     tools: tuple[str, ...] = ()
     """Canonical JSON of each tool entry; if empty, no tools are sent."""
     network: str | None = None
-    """Canonical JSON of the network setting; used only with `remote`, as a sandbox made earlier has its own."""
+    """Canonical JSON of the network setting of what is made for this run."""
     system_instruction: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostLaunch:
+    """A launch of which no answer came. The prompt is not part of it: the task may have been edited meanwhile."""
+
+    prepared_id: str | None
+    labels: Mapping[str, str]
+    sent_ms: int
+    """When the request was sent, UTC milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The lost launch has started a run."""
+
+    remote_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """No run is shown. This proves nothing and changes nothing: the request may still arrive, or be listed later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fenced:
+    """It is proven that the lost launch has started nothing and cannot start anything any more."""
+
+    why: str
+    """The proof, in one sanitized line."""
+
+
+Resolution = Found | Absent | Fenced
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unstarted:
+    """Something that `prepare` made and in which nothing was started."""
+
+    prepared_id: str
+    labels: Mapping[str, str]
+    created_ms: int
+    """When it was made, UTC milliseconds by the service's clock."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +140,9 @@ class Launched:
 
     remote_id: str
     status: str
-    environment_id: str | None
+    """The service's word, raw."""
+    prepared_id: str | None
+    """What the run is in, also if the launch itself has made it; None if the service does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +208,27 @@ class RemoteRun:
 
     remote_id: str
     status: str
+    """The service's word, raw; kept and shown as it is."""
     status_class: StatusClass
+    ending: Ending | None
+    """How it ended, as the adapter knows the service's words; None unless `status_class` is TERMINAL."""
     usage: Usage | None
     """None if the provider has not reported any."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    environment_id: str | None = None
+    prepared_id: str | None = None
+    """What the run is in."""
+    is_unstarted: bool = False
+    """True for a session in which nothing was started; its class is LIVE, because a start may still arrive."""
     steps: tuple[Step, ...] = ()
     result: str = ""
     """Text of the model's output steps, raw."""
     errors: tuple[str, ...] = ()
     """`code: message` for each error, raw."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError unless it has an ending exactly if it is terminal."""
+        if (self.ending is not None) != (self.status_class is StatusClass.TERMINAL):
+            raise ValueError(f"a run that is {self.status_class} cannot have the ending {self.ending}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,11 +262,23 @@ class Unreachable(ProviderError):
 
 
 class NotFound(ProviderError):
-    """404 or 410. For a Gemini run this does not prove that it ended: see python-genai#2985."""
+    """404 or 410. Each adapter says what it proves.
+
+    For a Gemini run it does not prove that it ended (python-genai#2985). For a session it is proof only after this
+    program's own successful `discard`.
+    """
 
 
 class Denied(ProviderError):
     """401, 402 or 403: key, payment or permission is missing."""
+
+
+class Invalid(ProviderError):
+    """The service refuses the order as it is, with an error of its own; to repeat it unchanged is useless."""
+
+
+class Refused(ProviderError):
+    """The service refuses the call while something runs there."""
 
 
 class Unavailable(ProviderError):
@@ -170,20 +296,62 @@ class Unsupported(ProviderError):
 class Provider(Protocol):
     """The port. Each call has its own overall deadline."""
 
-    async def make_sandbox(self, *, network: str | None) -> str:
-        """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
+    @property
+    def traits(self) -> Traits:
+        """What the provider is able to do."""
         ...
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
-        """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        """Return what at the service would hinder this order without a person, such as a tool that asks first.
+
+        Each entry is one sanitized sentence. Only reads. Raises ProviderError.
+        """
+        ...
+
+    async def prepare(self, order: LaunchOrder) -> str:
+        """Make what the run will be in and return its id. No agent works and no model is called.
+
+        Raises Unsupported if the service cannot make it in advance, Invalid or Denied if it refuses the order,
+        ProviderError. What a lost reply leaves behind does nothing; `unstarted` finds it where the service has a list.
+        """
+        ...
+
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        """Return whether what `prepare` made still exists. Raises ProviderError."""
+        ...
+
+    async def discard(self, prepared_id: str) -> None:
+        """Remove what `prepare` made, so that nothing can start in it; success if it does not exist any more.
+
+        Where a run has ended in it, the service may keep the record of that run. Raises Refused if something runs in it
+        and the service does not end that, ProviderError.
+        """
+        ...
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        """Return everything that this program prepared and never started. Raises Unsupported, ProviderError."""
         ...
 
     async def create(self, order: LaunchOrder) -> Verdict:
-        """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
+        """Send one POST on a new connection, without retries or redirects. Never raises for a network failure.
+
+        Where `traits.start_repeats`, a repetition with an equal order starts nothing twice.
+        """
+        ...
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        """Find out what became of a launch without an answer; may fence it by discarding what was prepared.
+
+        Called by the owner of the run only, after its own request has ended. Raises Unsupported unless
+        `traits.can_find_launch`, ProviderError.
+        """
         ...
 
     async def get(self, remote_id: str) -> RemoteRun:
-        """Return the provider's current view of a run. Raises ProviderError."""
+        """Return the provider's current view of a run. Raises ProviderError.
+
+        It may be made of several reads: the status is read first, so that no ending is older than its reason.
+        """
         ...
 
     def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
@@ -191,7 +359,7 @@ class Provider(Protocol):
         ...
 
     async def cancel(self, remote_id: str) -> CancelAnswer:
-        """Request a stop. Raises ProviderError."""
+        """Request a stop; to repeat it is harmless. Raises ProviderError."""
         ...
 
     async def aclose(self) -> None:

@@ -1,15 +1,19 @@
-"""Makes the provider that talks to a service.
+"""The kinds of services: what each is able to do, and the provider that talks to it.
 
 Kept apart because it alone loads an adapter and with it the HTTP library, which most commands never need.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from console.provider.contract import Provider
+from console.provider.contract import Provider, Traits
+from console.provider.gemini import traits as gemini
 from console.provider.http.secret import Secret
+
+TRAITS: Mapping[str, Traits] = {"gemini": gemini.TRAITS}
+"""What the provider of each kind is able to do."""
 
 
 def make_provider(

@@ -17,6 +17,7 @@ from console.store.database import Transaction
 from console.store.errors import StaleRun, StoreDamaged
 from console.store.events import note_record, write_event
 from console.store.rows import (
+    USAGE_COLUMNS,
     Columns,
     clamp_amount,
     fetch_all,
@@ -30,9 +31,9 @@ from console.store.rows import (
 CHUNK = 50
 """Runs that one statement updates; reading them back keeps the event loop busy for about 3 ms."""
 COLUMNS = (
-    *("tokens_total", "tokens_input", "tokens_output", "tokens_thought", "tokens_cached", "tokens_tool_use", "used"),
-    *("usage_known", "largest_step", "remote_status", "trouble", "stalled", "polled_ms", "last_step", "last_step_ms"),
-    *("steps", "cost_micro", "currency"),
+    *USAGE_COLUMNS,
+    *("used", "usage_known", "largest_step", "remote_status", "trouble", "stalled", "polled_ms", "last_step"),
+    *("last_step_ms", "steps", "cost_micro", "currency"),
 )
 """The columns of a run that its progress sets."""
 UPDATE_RUNS = update_many_statement(COLUMNS)

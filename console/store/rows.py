@@ -13,11 +13,12 @@ import sqlite3
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from console.domain.run import Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest, check_transition
+from console.domain.server_limit import ServerLimit, TokenLimit, limit_text, parse_limit
 from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -58,13 +59,16 @@ PLAIN_COLUMNS = (
 LIMIT_COLUMNS = {
     "max_ms": "max_ms",
     "budget": "budget",
-    "belt_tokens": "server_limit",
     "tokens_per_unit": "tokens_per_unit",
     "cached_weight_milli": "cached_weight_milli",
     "stall_ms": "stall_ms",
 }
 """Columns with their fields of `Limits`."""
-USAGE_FIELDS = tuple(f.name for f in fields(Usage))
+USAGE_COLUMNS = {
+    **{f"tokens_{name}": name for name in ("total", "input", "output", "thought", "cached", "tool_use", "cache_write")},
+    **{name: name for name in ("searches", "active_ms", "told_micro")},
+}
+"""Columns with their fields of `Usage`."""
 
 _TEXT, _OPTIONAL_TEXT = frozenset({str}), frozenset({str, type(None)})
 _INTEGER, _OPTIONAL_INTEGER = frozenset({int}), frozenset({int, type(None)})
@@ -75,7 +79,9 @@ _COLUMN_TYPES = {
     **dict.fromkeys(("sandbox_id", "remote_id", "remote_status", "currency", "superseded_by"), _OPTIONAL_TEXT),
     **dict.fromkeys(("owner", "service"), _OPTIONAL_TEXT),
     **dict.fromkeys(("attempt", "stop_tries", "stop_alarmed", *LIMIT_COLUMNS, "created_ms", "elapsed_ms"), _INTEGER),
-    **dict.fromkeys(("sandbox_own", *(f"tokens_{name}" for name in USAGE_FIELDS), "used", "usage_known"), _INTEGER),
+    **dict.fromkeys(("sandbox_own", *USAGE_COLUMNS, "used", "usage_known", "belt_tokens"), _INTEGER),
+    **dict.fromkeys(("told_micro",), _OPTIONAL_INTEGER),
+    **dict.fromkeys(("server_limit",), _OPTIONAL_TEXT),
     **dict.fromkeys(("largest_step", "steps", "stalled", "fence"), _INTEGER),
     **dict.fromkeys(("stop_at_ms", "claimed_ms", "claimed_boot_ms", "sent_ms", "sent_boot_ms"), _OPTIONAL_INTEGER),
     **dict.fromkeys(("deadline_ms", "expires_ms", "ended_ms", "sandbox_deleted_ms", "cost_micro"), _OPTIONAL_INTEGER),
@@ -171,16 +177,24 @@ def _run_of(row: Mapping[str, Any]) -> Run:
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         stop=_stop_of(row),
         fingerprint=_fingerprint_of(row["fingerprint"]),
-        limits=Limits(cut_off=CutOff(row["cut_off"]), **{name: row[column] for column, name in LIMIT_COLUMNS.items()}),
+        limits=_limits_of(row),
         claimed=_timestamp_of(row, "claimed"),
         sent=_timestamp_of(row, "sent"),
-        usage=Usage(**{name: row[f"tokens_{name}"] for name in USAGE_FIELDS}),
+        usage=Usage(**{name: row[column] for column, name in USAGE_COLUMNS.items()}),
         superseded_by=RunId(row["superseded_by"]) if row["superseded_by"] else None,
         sandbox_own=bool(row["sandbox_own"]),
         usage_known=bool(row["usage_known"]),
         stalled=bool(row["stalled"]),
         **{name: row[name] for name in PLAIN_COLUMNS},
     )
+
+
+def _limits_of(row: Mapping[str, Any]) -> Limits:
+    """Return the limits. Versions that knew only limits in tokens left `server_limit` empty."""
+    stored = row["server_limit"]
+    limit = TokenLimit(tokens=row["belt_tokens"]) if stored is None else parse_limit(stored)
+    amounts = {name: row[column] for column, name in LIMIT_COLUMNS.items()}
+    return Limits(cut_off=CutOff(row["cut_off"]), server_limit=limit, **amounts)
 
 
 @lru_cache(maxsize=1024)
@@ -231,9 +245,18 @@ def new_run_columns(run: Run) -> Columns:
         "fingerprint": canonical_json(run.fingerprint.as_fields()),
         "cut_off": run.limits.cut_off.value,
         **{column: min(getattr(run.limits, name), _MAX_LIMIT) for column, name in LIMIT_COLUMNS.items()},
+        **_server_limit_columns(run.limits.server_limit),
         **timestamp_columns("claimed", run.claimed),
         **{name: getattr(run, name) for name in PLAIN_COLUMNS},
     }
+
+
+def _server_limit_columns(limit: ServerLimit | None) -> Columns:
+    """Return both columns of the limit at the service. `belt_tokens` counts for limits in tokens only."""
+    if isinstance(limit, TokenLimit):
+        limit = TokenLimit(tokens=min(limit.tokens, _MAX_LIMIT))
+    tokens = limit.tokens if isinstance(limit, TokenLimit) else 1
+    return {"belt_tokens": tokens, "server_limit": limit_text(limit)}
 
 
 def timestamp_columns(name: str, timestamp: Timestamp | None) -> Columns:
@@ -246,8 +269,9 @@ def timestamp_columns(name: str, timestamp: Timestamp | None) -> Columns:
 
 
 def usage_columns(usage: Usage) -> Columns:
-    """Return the token columns, each within 0 to MAX_AMOUNT."""
-    return {f"tokens_{name}": clamp_amount(getattr(usage, name)) for name in USAGE_FIELDS}
+    """Return the columns of the usage, each within 0 to MAX_AMOUNT; money that was never told is None."""
+    figures = {column: getattr(usage, name) for column, name in USAGE_COLUMNS.items()}
+    return {column: None if figure is None else clamp_amount(figure) for column, figure in figures.items()}
 
 
 def to_sqlite_text(value: Value) -> Value:

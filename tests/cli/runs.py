@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
+from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
@@ -40,7 +41,7 @@ RUNNING = Run(
     limits=Limits(
         max_ms=600_000,
         budget=50_000,
-        server_limit=500_000,
+        server_limit=TokenLimit(tokens=500_000),
         tokens_per_unit=10_000,
         cached_weight_milli=100,
         cut_off=CutOff.REACHED,

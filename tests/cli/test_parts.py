@@ -15,6 +15,7 @@ from console.cli.screen import exit_code_of_screen
 from console.config import ConfigError
 from console.diag_log import diag_log, logger
 from console.domain.run import Outcome, State
+from console.domain.server_limit import TokenLimit
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy
 from console.engine.models import Owner, Snapshot
 from console.journal.log_files import JournalError
@@ -23,7 +24,16 @@ from console.ui.context import ExitReason, ExitResult
 from tests.cli.runs import NOW, ended, run, stopping
 from tests.clock import ManualClock
 
-ORDER = LaunchOrder(agent="a", model="m", prompt="p", environment="remote", max_total_tokens=1, labels={})
+ORDER = LaunchOrder(
+    agent="a",
+    model="m",
+    prompt="p",
+    environment="remote",
+    prepared_id=None,
+    server_limit=TokenLimit(tokens=1),
+    max_ms=1,
+    labels={},
+)
 ALIVE = Owner(id="a" * 32, kind="console", pid=7, alive=True, mine=False)
 DEAD = Owner(id="b" * 32, kind="run", pid=8, alive=False, mine=False)
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest, decide_key
 from console.domain.limits import RefusalKind
 from console.domain.run import KEY_FREEING_OUTCOMES, Limits, Outcome, Run, RunId, State
+from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
 
 SAME = Fingerprint(
@@ -27,7 +28,7 @@ OTHER = replace(SAME, model="n")
 LIMITS = Limits(
     max_ms=1,
     budget=1,
-    server_limit=1,
+    server_limit=TokenLimit(tokens=1),
     tokens_per_unit=1,
     cached_weight_milli=0,
     cut_off=CutOff.REACHED,

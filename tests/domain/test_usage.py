@@ -60,7 +60,7 @@ def test_units_never_shrink_as_uncached_tokens_are_added(units: Units, usage: Us
 
 @given(UNITS, st.integers(0, 10**15))
 def test_the_limit_at_the_service_is_the_budget_in_tokens_rounded_up(units: Units, budget: int) -> None:
-    limit = units.server_limit(budget)
+    limit = units.tokens_of(budget)
     exact = Fraction(budget * units.tokens_per_unit, 1000)
     assert limit >= 1
     assert limit - exact < 1 or limit == 1
@@ -69,8 +69,8 @@ def test_the_limit_at_the_service_is_the_budget_in_tokens_rounded_up(units: Unit
 
 
 def test_the_limit_at_the_service_of_the_default_units() -> None:
-    assert Units().server_limit(50_000) == 500_000
-    assert Units(tokens_per_unit=3).server_limit(500) == 2
+    assert Units().tokens_of(50_000) == 500_000
+    assert Units(tokens_per_unit=3).tokens_of(500) == 2
 
 
 @given(PRICES, UNITS, consistent_usages())

@@ -7,22 +7,36 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
+from console.domain.run import Ending
 from console.domain.usage import Usage
 from console.provider.contract import (
+    Absent,
     CancelAnswer,
     Launched,
     LaunchOrder,
+    LostLaunch,
     NotFound,
     ProviderError,
     RemoteRun,
+    Resolution,
     StatusClass,
     Step,
     StreamEvent,
     Unavailable,
+    Unstarted,
+    Unsupported,
     Verdict,
 )
+from console.provider.services import TRAITS
 
-TERMINAL = {"completed", "failed", "cancelled", "incomplete", "budget_exceeded"}
+ENDINGS = {
+    "completed": Ending.OK,
+    "failed": Ending.FAILED,
+    "cancelled": Ending.CANCELLED,
+    "incomplete": Ending.INCOMPLETE,
+    "budget_exceeded": Ending.SERVER_LIMIT,
+}
+TERMINAL = frozenset(ENDINGS)
 CLASSES = {"in_progress": StatusClass.LIVE, "queued": StatusClass.LIVE, "requires_action": StatusClass.PARKED}
 
 
@@ -37,6 +51,7 @@ class FakeAgent:
     steps: tuple[Step, ...] = ()
     result: str = ""
     errors: tuple[str, ...] = ()
+    is_unstarted: bool = False
     obeys: bool = True
     """Whether a cancel ends the run."""
     cancels: int = 0
@@ -52,6 +67,8 @@ class FakeAgent:
             remote_id=self.remote_id,
             status=self.status,
             status_class=CLASSES.get(self.status, known),
+            ending=ENDINGS.get(self.status),
+            is_unstarted=self.is_unstarted,
             usage=self.usage,
             labels=self.order.labels,
             steps=self.steps,
@@ -63,9 +80,15 @@ class FakeAgent:
 class FakeProvider:
     """Implements `Provider`. `create` returns the queued `verdicts` first, and then launches an agent for each call."""
 
-    def __init__(self, prepare: Callable[[FakeAgent], None] = lambda agent: None) -> None:
-        self.prepare = prepare
+    def __init__(self, on_start: Callable[[FakeAgent], None] = lambda agent: None) -> None:
+        self.on_start = on_start
         """Called with each new agent before `create` returns."""
+        self.traits = TRAITS["gemini"]
+        self.resolutions: deque[Resolution] = deque()
+        """What `resolve` returns; afterwards it finds nothing."""
+        self.lost: list[LostLaunch] = []
+        """What `resolve` was asked for."""
+        self.left_over: list[Unstarted] = []
         self.orders: list[LaunchOrder] = []
         self.agents: dict[str, FakeAgent] = {}
         self.verdicts: deque[Verdict] = deque()
@@ -82,10 +105,13 @@ class FakeProvider:
         """Start an agent without a reply, like a launch whose reply is lost."""
         agent = FakeAgent(f"v1_{len(self.agents) + 1:04d}", order)
         self.agents[agent.remote_id] = agent
-        self.prepare(agent)
+        self.on_start(agent)
         return agent
 
-    async def make_sandbox(self, *, network: str | None) -> str:
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        return ()
+
+    async def prepare(self, order: LaunchOrder) -> str:
         self._reach()
         if self.sandbox_errors:
             raise self.sandbox_errors.popleft()
@@ -93,12 +119,27 @@ class FakeProvider:
         self.sandboxes.add(sandbox_id)
         return sandbox_id
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        self._reach()
+        return prepared_id in self.sandboxes
+
+    async def discard(self, prepared_id: str) -> None:
         self._reach()
         if self.delete_error is not None:
             raise self.delete_error
-        self.sandboxes.discard(sandbox_id)
-        self.deleted.append(sandbox_id)
+        self.sandboxes.discard(prepared_id)
+        self.deleted.append(prepared_id)
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        self._reach()
+        return tuple(self.left_over)
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        self._reach()
+        self.lost.append(lost)
+        if not self.traits.can_find_launch:
+            raise Unsupported("no such call")
+        return self.resolutions.popleft() if self.resolutions else Absent()
 
     async def create(self, order: LaunchOrder) -> Verdict:
         self.orders.append(order)
@@ -106,7 +147,7 @@ class FakeProvider:
         if self.verdicts:
             return self.verdicts.popleft()
         agent = self.start_agent(order)
-        return Launched(remote_id=agent.remote_id, status=agent.status, environment_id=order.environment)
+        return Launched(remote_id=agent.remote_id, status=agent.status, prepared_id=order.prepared_id)
 
     async def get(self, remote_id: str) -> RemoteRun:
         self._reach()

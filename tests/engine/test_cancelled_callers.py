@@ -94,7 +94,7 @@ class Fixture:
 
 
 async def _launch(fixture: Fixture, number: int) -> Work:
-    fixture.provider.prepare = lambda agent: setattr(agent, "status", "completed")
+    fixture.provider.on_start = lambda agent: setattr(agent, "status", "completed")
     return fixture.here.engine.operations.launch(fixture.request(number))
 
 

@@ -91,4 +91,6 @@ def test_a_finished_step_stays_finished_and_keeps_its_text() -> None:
 
 
 def remote(*, usage: Usage | None = None, steps: tuple[Step, ...] = ()) -> RemoteRun:
-    return RemoteRun(remote_id="v1_1", status="in_progress", status_class=StatusClass.LIVE, usage=usage, steps=steps)
+    return RemoteRun(
+        remote_id="v1_1", status="in_progress", status_class=StatusClass.LIVE, ending=None, usage=usage, steps=steps
+    )

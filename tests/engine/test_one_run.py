@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import Outcome, State
+from console.domain.server_limit import TokenLimit
 from console.domain.usage import Usage
 from console.engine.models import LaunchKind
 from console.provider.contract import NotSent, RateLimited, Rejected, RemoteRun, Step, StreamEvent, Unsupported
@@ -41,8 +42,8 @@ async def test_the_launch_order_has_the_token_limit_the_labels_and_a_new_sandbox
     async with engine_harness(tmp_path, provider) as here:
         run = await here.engine.wait((await here.launch()).run.id)
     (order,) = provider.orders
-    assert order.max_total_tokens == 500_000
-    assert order.environment == "box-1" == run.sandbox_id
+    assert order.server_limit == TokenLimit(tokens=500_000)
+    assert order.prepared_id == "box-1" == run.sandbox_id
     assert order.labels == {"nightdesk-key": run.key, "nightdesk-run": run.id, "nightdesk-attempt": "1"}
 
 

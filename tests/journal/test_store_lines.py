@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from console.domain.log_record import format_line
 from console.domain.run import Limits, Outcome, Run, State, new_run_id
+from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
 from console.domain.usage_stats import sum_totals
 from console.journal.aggregate import LogAggregator
@@ -14,7 +15,7 @@ from console.store import events
 LIMITS = Limits(
     max_ms=600_000,
     budget=50_000,
-    server_limit=500_000,
+    server_limit=TokenLimit(tokens=500_000),
     tokens_per_unit=10_000,
     cached_weight_milli=100,
     cut_off=CutOff.REACHED,

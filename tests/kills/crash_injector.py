@@ -15,7 +15,18 @@ from typing import TypeVar
 
 import httpx
 
-from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StreamEvent, Verdict
+from console.provider.contract import (
+    CancelAnswer,
+    LaunchOrder,
+    LostLaunch,
+    Provider,
+    RemoteRun,
+    Resolution,
+    StreamEvent,
+    Traits,
+    Unstarted,
+    Verdict,
+)
 from console.store.database import Database, Transaction
 from console.store.pragmas import safe_journal_mode
 from tests.sync_database import unit_name
@@ -142,11 +153,27 @@ class CrashingProvider:
         self._injector = injector
         self._streams = streams
 
-    async def make_sandbox(self, *, network: str | None) -> str:
-        return await self._injector.around("make_sandbox", self._inner.make_sandbox(network=network))
+    @property
+    def traits(self) -> Traits:
+        return self._inner.traits
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
-        await self._injector.around("delete_sandbox", self._inner.delete_sandbox(sandbox_id))
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        return await self._inner.review(order)
+
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        return await self._inner.prepared_exists(prepared_id)
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        return await self._inner.unstarted()
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        return await self._injector.around("resolve", self._inner.resolve(lost))
+
+    async def prepare(self, order: LaunchOrder) -> str:
+        return await self._injector.around("prepare", self._inner.prepare(order))
+
+    async def discard(self, prepared_id: str) -> None:
+        await self._injector.around("discard", self._inner.discard(prepared_id))
 
     async def create(self, order: LaunchOrder) -> Verdict:
         return await self._injector.around("create", self._inner.create(order))

@@ -76,7 +76,7 @@ PLAN = (
     _row("K1", at("claim", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
     _row("K2", at("claim", AFTER) + at("record_sandbox", AFTER), COMPLETES, FROM_THE_START),
     _row("K2", at("mark_sending", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
-    _row("K3", at("make_sandbox", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
+    _row("K3", at("prepare", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
     _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
     _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
     _row("K5", at(REQUEST, BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
@@ -102,9 +102,9 @@ PLAN = (
     _row("K13", at("record_launched", AFTER) + at("get", AFTER), (RunScenario.ENDLESS,), WHILE_IT_STOPS, shifts=True),
     _row("K14", at("request_stop", *ALL) + at("cancel", BEFORE), CUT, WHILE_IT_STOPS),
     _row("K15", at("cancel", AFTER) + at("record_stop_try", *ALL), CUT, WHILE_IT_STOPS),
-    _row("K16", at("delete_sandbox", BEFORE, AFTER) + at("record_sandbox_deleted", *ALL), LOST, (NONE, *DELETE)),
-    _row("K16", at("delete_sandbox", BEFORE) + at("record_sandbox_deleted", BEFORE), STUBBORN, (*GET, *CANCEL)),
-    _row("K17", at("delete_sandbox", AFTER) + at("rule_not_launched", *ALL), (RunScenario.NOT_LAUNCHED,), UNPROVEN),
+    _row("K16", at("discard", BEFORE, AFTER) + at("record_sandbox_deleted", *ALL), LOST, (NONE, *DELETE)),
+    _row("K16", at("discard", BEFORE) + at("record_sandbox_deleted", BEFORE), STUBBORN, (*GET, *CANCEL)),
+    _row("K17", at("discard", AFTER) + at("rule_not_launched", *ALL), (RunScenario.NOT_LAUNCHED,), UNPROVEN),
     _row("K17", at("adopt", *ALL), (RunScenario.ADOPTED,), ADOPTABLE),
     _row("K17", at("write_off", *ALL), (RunScenario.WRITTEN_OFF,), UNPROVEN),
     _row("K18", at("claim", AFTER), COMPLETES, FROM_THE_START, at("take_over", *ALL)),
@@ -126,7 +126,7 @@ ALWAYS = ("announce", "claim", "take_over", "mark_logged", "log", "beat")
 SOMETIMES = (
     *("record_sandbox", "mark_sending", "record_unconfirmed", "record_launched", "record_progress_of_many", "adopt"),
     *("request_stop", "record_stop_try", "record_sandbox_deleted", "settle", "journal", "withdraw", "expire"),
-    *("make_sandbox", "create", "get", "cancel", "delete_sandbox"),
+    *("prepare", "create", "get", "cancel", "discard"),
 )
 
 
@@ -192,6 +192,6 @@ def _trial(dice: random.Random, number: int, cell: str, row: CrashPoint, fault: 
 
 def _anywhere(dice: random.Random) -> Point:
     step, when = dice.choice(dice.choice((ALWAYS, ALWAYS, ALWAYS, SOMETIMES))), dice.choice(ALL)
-    if when is INSIDE and step in ("make_sandbox", "create", "get", "cancel", "delete_sandbox"):
+    if when is INSIDE and step in ("prepare", "create", "get", "cancel", "discard"):
         when = AFTER
     return Point(step=step, when=when)

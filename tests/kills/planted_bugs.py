@@ -10,7 +10,7 @@ from pathlib import Path
 import aiosqlite
 
 from console.domain.log_record import LogRecord
-from console.domain.run import Run, RunId, State
+from console.domain.run import Ending, Run, RunId, State
 from console.domain.timestamps import Timestamp
 from console.journal.launch_journal import LaunchJournal
 from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StatusClass, Unknown, Verdict
@@ -88,7 +88,7 @@ class BelievesTheCancel(CrashingProvider):
         remote = await super().get(remote_id)
         if remote_id not in self._accepted:
             return remote
-        return replace(remote, status="cancelled", status_class=StatusClass.TERMINAL)
+        return replace(remote, status="cancelled", status_class=StatusClass.TERMINAL, ending=Ending.CANCELLED)
 
 
 def _asks_twice(provider: Provider) -> Provider:

@@ -7,6 +7,7 @@ from functools import cache
 
 from console.domain.key import KeyDecisionKind, KeyRequest, decide_key
 from console.domain.run import Limits, Outcome, Run, RunId, State, StopReason, StopRequest
+from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Fingerprint, Origin, Stage
 from tests.invariants import Hold
 from tests.model.guarding import ended, moved
@@ -15,7 +16,7 @@ from tests.model.world import Actor, Around, At, KeyWorld, Life, Local, Move, Re
 LIMITS = Limits(
     max_ms=60_000,
     budget=1_000,
-    server_limit=10_000,
+    server_limit=TokenLimit(tokens=10_000),
     tokens_per_unit=10_000,
     cached_weight_milli=100,
     cut_off=CutOff.REACHED,

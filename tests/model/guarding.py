@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from console.domain.run import HOLDING, Outcome, State, StopReason, check_transition, settled_outcome
+from console.domain.run import HOLDING, Ending, Outcome, State, StopReason, check_transition, settled_outcome
 from tests.invariants import Hold
 from tests.model.world import (
     NOWHERE,
@@ -96,7 +96,7 @@ def stopped(row: Row, reason: StopReason) -> Row:
 def without_box(remote: Remote) -> Remote:
     """The truth once the sandbox is deleted, with the agent in it."""
     if remote.live:
-        return remote._replace(box=Box.GONE, live=0, shows="failed")
+        return remote._replace(box=Box.GONE, live=0, shows=Ending.FAILED)
     return remote._replace(box=Box.GONE)
 
 
@@ -209,21 +209,21 @@ def _guarding(g: Guarding) -> Iterator[Way]:
     if g.row.state is State.RUNNING:
         yield "request_stop timeout", g.with_row(stopped(g.row, StopReason.TIMEOUT))
     if g.row.state in (State.STOPPING, State.UNCONFIRMED) and g.row.box and g.remote.box is Box.THERE:
-        yield "delete_sandbox", g.with_remote(without_box(g.remote))
+        yield "discard", g.with_remote(without_box(g.remote))
     if g.row.state is State.STOPPING:
         yield from _stopping(g)
     if g.row.state in (State.RUNNING, State.STOPPING) and g.remote.live == 0 and g.remote.shows is not None:
-        outcome = settled_outcome(g.remote.shows, reason=g.row.stop, server_limit_hit=False) or Outcome.FAILED
+        outcome = settled_outcome(g.remote.shows, g.row.stop)
         yield f"settle {outcome}", g.left(g.with_row(ended(g.row, outcome, Hold.SETTLED)))
 
 
 def _stopping(g: Guarding) -> Iterator[Way]:
     if g.remote.live:
-        yield "cancel, obeyed", g.with_remote(g.remote._replace(live=0, shows="cancelled"))
+        yield "cancel, obeyed", g.with_remote(g.remote._replace(live=0, shows=Ending.CANCELLED))
     if g.scene.bounds.operator and not g.row.alarmed:
         yield "record_alarm", g.with_row(g.row._replace(alarmed=True))
     if g.scene.mutations.settle_on_cancel:
-        outcome = settled_outcome("cancelled", reason=g.row.stop, server_limit_hit=False) or Outcome.CANCELLED
+        outcome = settled_outcome(Ending.CANCELLED, g.row.stop)
         yield f"cancel answered 200: settle {outcome}", g.left(g.with_row(ended(g.row, outcome, Hold.SETTLED)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-from console.domain.run import Outcome, State, StopReason
+from console.domain.run import Ending, Outcome, State, StopReason
 from console.engine.recovery import RecoveryAction, recovery_action
 from tests.invariants import Hold
 from tests.model.guarding import ended, moved, running, stopped, unconfirmed, without_box
@@ -57,7 +57,7 @@ def _considered(scene: Scene, key: KeyWorld, process: int, around: Around, attem
             after = key.with_row(attempt, stopped(row, StopReason.TIMEOUT))
             yield Move(Actor.WATCH, "request_stop overdue", process, None, after)
         if row.state is State.STOPPING and key.remotes[attempt].live:
-            remote = key.remotes[attempt]._replace(live=0, shows="cancelled")
+            remote = key.remotes[attempt]._replace(live=0, shows=Ending.CANCELLED)
             yield Move(Actor.WATCH, "cancel overdue, obeyed", process, None, key.with_remote(attempt, remote))
 
 
@@ -74,7 +74,7 @@ def recovered(mutations: Mutations, row: Row, *, journalled: bool, window_open: 
             return At.NOWHERE, ended(row, Outcome.EXPIRED, Hold.RELEASED)
         case RecoveryAction.ADOPT:
             return At.GUARDING, running(row)
-        case RecoveryAction.BLOCK:
+        case RecoveryAction.BLOCK | RecoveryAction.RESOLVE:
             return At.GUARDING, unconfirmed(row)
         case RecoveryAction.GUARD:
             return At.GUARDING, row
@@ -119,7 +119,7 @@ def _rulings(scene: Scene, key: KeyWorld, attempt: int, row: Row) -> Iterator[tu
     if remote.started:
         yield "adopt", key.with_row(attempt, running(row))
     if row.box and remote.box is Box.THERE and not scene.mutations.rule_without_sandbox:
-        yield "delete_sandbox before the ruling", key.with_remote(attempt, without_box(remote))
+        yield "discard before the ruling", key.with_remote(attempt, without_box(remote))
     else:
         ruled = ended(row, Outcome.NOT_SENT, Hold.RELEASED)._replace(sends=row.decided(Verdict.RULED))
         yield "rule_not_launched", key.with_row(attempt, ruled)
@@ -140,6 +140,6 @@ def service_moves(key: KeyWorld) -> Iterator[Move]:
                 after = key.with_remote(attempt, refused._replace(reply=reply))
                 yield Move(Actor.SERVICE, f"refuses the POST: {reply}", None, None, after)
         if remote.live:
-            for status in ("completed", "failed"):
-                done = remote._replace(live=remote.live - 1, shows=status)
-                yield Move(Actor.SERVICE, f"shows {status}", None, None, key.with_remote(attempt, done))
+            for ending in (Ending.OK, Ending.FAILED):
+                done = remote._replace(live=remote.live - 1, shows=ending)
+                yield Move(Actor.SERVICE, f"shows {ending}", None, None, key.with_remote(attempt, done))

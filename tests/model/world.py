@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from console.domain.run import Outcome, State, StopReason
+from console.domain.run import Ending, Outcome, State, StopReason
 from console.domain.task import Origin
 from tests.invariants import Hold
 
@@ -116,8 +116,8 @@ class Remote(NamedTuple):
     """POSTs that left, less those that provably launched nothing."""
     started: int = 0
     live: int = 0
-    shows: str | None = None
-    """The terminal status that a GET shows."""
+    shows: Ending | None = None
+    """The ending that a GET shows."""
     reply: Reply = Reply.NONE
     journalled: bool = False
     """Its id stands in the launch journal."""

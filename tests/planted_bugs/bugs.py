@@ -11,7 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from console.domain.key import blocking_run
-from console.domain.run import Outcome, Run, RunId, State
+from console.domain.run import Ending, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.engine.engine import Engine
@@ -25,7 +25,7 @@ from console.engine.run.launch import Launcher
 from console.engine.run.monitor import RunMonitor
 from console.engine.scheduling.cron import date_for
 from console.engine.tasks import Concern, ConcernRunner
-from console.provider.contract import NotFound, NotSent, RateLimited, Rejected, RemoteRun, StatusClass, Unknown
+from console.provider.contract import Fenced, NotFound, NotSent, RateLimited, Rejected, RemoteRun, StatusClass, Unknown
 from console.provider.http.verdict import REFUSALS
 from console.store.claims import ClaimRepository
 from console.store.database import Transaction
@@ -74,7 +74,7 @@ class PostsBeforeRecord(Launcher):
 
 
 class ResendsUnknown(Launcher):
-    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown, now: Timestamp) -> None:
+    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown | Fenced, now: Timestamp) -> None:
         if isinstance(verdict, Unknown):
             await self._again(verdict.why, self._not_sent_waits, None)
         else:
@@ -82,7 +82,7 @@ class ResendsUnknown(Launcher):
 
 
 class TakesUnknownForRefusal(Launcher):
-    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown, now: Timestamp) -> None:
+    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown | Fenced, now: Timestamp) -> None:
         if isinstance(verdict, Unknown):
             verdict = Rejected(why=verdict.why, http_status=400)
         await super()._record_other(verdict, now)
@@ -146,7 +146,13 @@ class TakesNotFoundForTheEnd(RunMonitor):
         try:
             await self._context.provider.get(remote_id)
         except NotFound:
-            self._end = RemoteRun(remote_id=remote_id, status="failed", status_class=StatusClass.TERMINAL, usage=None)
+            self._end = RemoteRun(
+                remote_id=remote_id,
+                status="failed",
+                status_class=StatusClass.TERMINAL,
+                ending=Ending.FAILED,
+                usage=None,
+            )
             self._changed.set()
         except Exception:
             pass

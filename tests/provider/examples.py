@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import httpx
 
+from console.domain.server_limit import TokenLimit
 from console.provider.contract import LaunchOrder
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.clients import Bounds
@@ -27,7 +28,9 @@ def order(**changes: object) -> LaunchOrder:
         "model": "gemini-3.8-flash",
         "prompt": PROMPT,
         "environment": "remote",
-        "max_total_tokens": 200_000,
+        "prepared_id": None,
+        "server_limit": TokenLimit(tokens=200_000),
+        "max_ms": 600_000,
         "labels": {"nightdesk-key": "9f2c51ab03de7714", "nightdesk-attempt": "1"},
     }
     return LaunchOrder(**{**fields, **changes})  # type: ignore[arg-type]  # the constructor rejects wrong field names

@@ -65,8 +65,8 @@ CALLS: dict[str, Callable[[GeminiProvider], Awaitable[object]]] = {
     "create": lambda one: one.create(order()),
     "get": lambda one: one.get("v1_Chd"),
     "cancel": lambda one: one.cancel("v1_Chd"),
-    "make": lambda one: one.make_sandbox(network=None),
-    "delete": lambda one: one.delete_sandbox("e1"),
+    "make": lambda one: one.prepare(order()),
+    "delete": lambda one: one.discard("e1"),
     "follow": follow,
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pytest
 
+from console.domain.server_limit import TokenLimit
 from console.provider.contract import (
     Launched,
     NotFound,
@@ -28,10 +29,10 @@ from tests.waiting import until
 
 
 async def test_a_run_from_launch_to_end(service: SimulatorThread, adapter: GeminiProvider) -> None:
-    sandbox = await adapter.make_sandbox(network='"disabled"')
-    verdict = await adapter.create(ordered(environment=sandbox))
+    sandbox = await adapter.prepare(ordered(network='"disabled"'))
+    verdict = await adapter.create(ordered(prepared_id=sandbox))
     assert isinstance(verdict, Launched)
-    assert verdict.environment_id == sandbox
+    assert verdict.prepared_id == sandbox
     run = await ended(adapter, verdict.remote_id)
     truth = service.state.view(verdict.remote_id)
     assert (run.status, run.status_class) == ("completed", StatusClass.TERMINAL)
@@ -39,7 +40,7 @@ async def test_a_run_from_launch_to_end(service: SimulatorThread, adapter: Gemin
     assert run.usage.total == truth.tokens.total > 0
     assert run.usage.cached > 0
     assert run.labels == {"nightdesk-key": THE_KEY}
-    assert run.environment_id == sandbox
+    assert run.prepared_id == sandbox
     assert run.result
     assert run.steps
     assert (service.state.posts(), service.state.started()) == (1, 1)
@@ -74,7 +75,7 @@ async def test_statuses_that_are_no_ending(service: SimulatorThread, ending: str
 
 async def test_the_token_limit_arrives_and_holds(service: SimulatorThread) -> None:
     adapter = made(service)
-    remote_id = await launched(adapter, max_total_tokens=1500)
+    remote_id = await launched(adapter, server_limit=TokenLimit(tokens=1500))
     run = await ended(adapter, remote_id)
     assert run.status == "incomplete"
     assert run.usage is not None
@@ -222,21 +223,21 @@ async def test_a_cancel_in_no_known_form_and_one_that_comes_too_late(service: Si
 
 
 async def test_a_sandbox_from_make_to_delete(service: SimulatorThread, adapter: GeminiProvider) -> None:
-    sandbox = await adapter.make_sandbox(network=None)
-    await adapter.delete_sandbox(sandbox)
-    await adapter.delete_sandbox(sandbox)
-    assert isinstance(await adapter.create(ordered(environment=sandbox)), Rejected)
+    sandbox = await adapter.prepare(ordered())
+    await adapter.discard(sandbox)
+    await adapter.discard(sandbox)
+    assert isinstance(await adapter.create(ordered(prepared_id=sandbox)), Rejected)
 
 
 async def test_a_service_that_makes_no_sandboxes(service: SimulatorThread) -> None:
     adapter = made(service)
     service.state.set_faults(["env_create.501"])
     with pytest.raises(Unsupported):
-        await adapter.make_sandbox(network=None)
+        await adapter.prepare(ordered())
     service.state.clear_faults()
     service.state.set_faults(["env_create.503"])
     with pytest.raises(Unavailable):
-        await adapter.make_sandbox(network=None)
+        await adapter.prepare(ordered())
     await adapter.aclose()
 
 

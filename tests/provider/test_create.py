@@ -83,7 +83,7 @@ def test_it_implements_the_port() -> None:
 
 async def test_the_request() -> None:
     transport = Transport(lambda: httpx.Response(200, json=interaction(environment_id="e1")))
-    assert await created(transport) == Launched(remote_id="v1_Chd", status="in_progress", environment_id="e1")
+    assert await created(transport) == Launched(remote_id="v1_Chd", status="in_progress", prepared_id="e1")
     [request] = transport.requests
     assert request.method == "POST"
     assert str(request.url) == f"{HOST}/v1beta/interactions"

@@ -101,8 +101,8 @@ FAULTS: dict[str, servers.Behaviour] = {
 CALLS: dict[str, Callable[[GeminiProvider], Awaitable[object]]] = {
     "get": lambda one: one.get("v1_Chd"),
     "cancel": lambda one: one.cancel("v1_Chd"),
-    "make": lambda one: one.make_sandbox(network=None),
-    "delete": lambda one: one.delete_sandbox("e1"),
+    "make": lambda one: one.prepare(order()),
+    "delete": lambda one: one.discard("e1"),
 }
 
 ENDLESS = {"silent", "dripping"}
@@ -373,7 +373,7 @@ async def test_a_cancel_never_waits_behind_polls() -> None:
         await until(lambda: held.waiting == 3)
         assert (await one.cancel("v1_Chd")).accepted
         assert isinstance(await one.create(order()), Launched)
-        await one.delete_sandbox("e1")
+        await one.discard("e1")
         assert held.waiting == 3
         held.release.set()
         assert {run.status for run in await asyncio.gather(*polls)} == {"in_progress"}

@@ -86,7 +86,7 @@ async def test_the_answer_to_a_cancel(secret: str) -> None:
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
-@pytest.mark.parametrize("call", ["get", "cancel", "delete_sandbox", "follow"])
+@pytest.mark.parametrize("call", ["get", "cancel", "discard", "follow"])
 async def test_an_error(secret: str, call: str) -> None:
     adapter = knowing_prompts(answering(403, error_new("x", f"no: {secret}")))
     asked = anext(adapter.follow("v1_Chd")) if call == "follow" else getattr(adapter, call)("v1_Chd")

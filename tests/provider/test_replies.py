@@ -161,7 +161,7 @@ def test_a_finished_run() -> None:
     assert run.result == "All well.Bye."
     assert run.errors == ("safety: one\ntwo", "13: partly")
     assert run.labels == {"nightdesk-attempt": "1"}
-    assert run.environment_id == "3f6e0c"
+    assert run.prepared_id == "3f6e0c"
     assert run.steps[0] == Step(index=0, kind="code_execution_call", text="ls", done=True)
     assert "the prompt" not in repr(run)
 
@@ -240,9 +240,9 @@ def test_an_id_may_be_a_resource_name(written: object, bare: str | None) -> None
 
 def test_a_launch_and_a_run_have_bare_ids() -> None:
     value = interaction(id="interactions/v1_Chd", environment_id="environments/e1")
-    assert read_launched(value) == Launched(remote_id="v1_Chd", status="in_progress", environment_id="e1")
+    assert read_launched(value) == Launched(remote_id="v1_Chd", status="in_progress", prepared_id="e1")
     run = remote_run(value, "v1_Chd")
-    assert (run.remote_id, run.environment_id) == ("v1_Chd", "e1")
+    assert (run.remote_id, run.prepared_id) == ("v1_Chd", "e1")
     assert remote_run(interaction(), "interactions/v1_Chd").remote_id == "interactions/v1_Chd", "stored before"
 
 

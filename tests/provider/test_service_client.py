@@ -14,7 +14,7 @@ from console.domain.usage import Usage
 from console.provider.contract import Denied, NotFound, ProviderError, StatusClass, Unavailable, Unreachable
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.secret import Secret
-from tests.provider.examples import HOST, KEY, answering, error_new, error_old, interaction, provider
+from tests.provider.examples import HOST, KEY, answering, error_new, error_old, interaction, order, provider
 
 NO_METHOD = error_old(404, "Method not found.", "NOT_FOUND")
 NO_THING = error_new("not_found", "No such thing.")
@@ -23,11 +23,11 @@ Call = Callable[[GeminiProvider], Awaitable[object]]
 
 HARMLESS: dict[str, Call] = {
     "get": lambda adapter: adapter.get("v1_Chd"),
-    "delete": lambda adapter: adapter.delete_sandbox("e1"),
+    "delete": lambda adapter: adapter.discard("e1"),
 }
 ONCE: dict[str, Call] = {
     "cancel": lambda adapter: adapter.cancel("v1_Chd"),
-    "make": lambda adapter: adapter.make_sandbox(network=None),
+    "make": lambda adapter: adapter.prepare(order()),
 }
 ALL = {**HARMLESS, **ONCE}
 
@@ -63,7 +63,7 @@ async def test_an_id_is_escaped_in_every_call() -> None:
     adapter = provider(service)
     await adapter.get("a/b?c")
     await adapter.cancel("a/b?c")
-    await adapter.delete_sandbox("../x")
+    await adapter.discard("../x")
     assert service.asked == [
         "GET interactions/a%2Fb%3Fc?stream=false",
         "POST interactions/a%2Fb%3Fc/cancel",
@@ -86,7 +86,7 @@ async def test_what_cannot_be_an_id_is_not_found_without_a_request(call: str) ->
         with pytest.raises(NotFound):
             await {
                 "get": provider(service).get,
-                "delete": provider(service).delete_sandbox,
+                "delete": provider(service).discard,
                 "cancel": provider(service).cancel,
             }[call](bad)
     assert service.asked == []

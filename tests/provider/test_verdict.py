@@ -166,7 +166,7 @@ def test_no_status_proves_anything_without_a_parsed_error(body: bytes) -> None:
 def test_a_success_with_an_id_is_a_launch(status: int) -> None:
     body = b'{"id":"v1_A/b=","status":"queued","environment_id":"3f6e0c"}'
     assert verdict_of_reply(_reply(status, body), ERRORS, read_launched) == Launched(
-        remote_id="v1_A/b=", status="queued", environment_id="3f6e0c"
+        remote_id="v1_A/b=", status="queued", prepared_id="3f6e0c"
     )
 
 
@@ -194,7 +194,7 @@ def test_a_success_without_a_usable_id_is_unknown(bad_id: str) -> None:
 
 def test_the_id_alone_is_enough() -> None:
     launched = verdict_of_reply(_reply(200, b'{"id":"v1_A","environment_id":5}'), ERRORS, read_launched)
-    assert launched == Launched(remote_id="v1_A", status="", environment_id=None)
+    assert launched == Launched(remote_id="v1_A", status="", prepared_id=None)
 
 
 def test_a_status_word_is_kept_raw() -> None:

@@ -24,7 +24,18 @@ from console.file_lock import LockedFile
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_files import JournalBusy, JournalError
 from console.journal.runs_log import WAIT_SECONDS, LogWriter
-from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StreamEvent, Verdict
+from console.provider.contract import (
+    CancelAnswer,
+    LaunchOrder,
+    LostLaunch,
+    Provider,
+    RemoteRun,
+    Resolution,
+    StreamEvent,
+    Traits,
+    Unstarted,
+    Verdict,
+)
 from console.store.errors import StoreBusy, StoreError
 from console.store.store import Store
 from tests.clock import ManualClock
@@ -170,11 +181,27 @@ class RaisingProvider:
         self._process.check(f"after provider.{name}")
         return result
 
-    async def make_sandbox(self, *, network: str | None) -> str:
-        return await self._around("make_sandbox", self._inner.make_sandbox(network=network))
+    @property
+    def traits(self) -> Traits:
+        return self._inner.traits
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
-        await self._around("delete_sandbox", self._inner.delete_sandbox(sandbox_id))
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        return await self._inner.review(order)
+
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        return await self._inner.prepared_exists(prepared_id)
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        return await self._inner.unstarted()
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        return await self._around("resolve", self._inner.resolve(lost))
+
+    async def prepare(self, order: LaunchOrder) -> str:
+        return await self._around("prepare", self._inner.prepare(order))
+
+    async def discard(self, prepared_id: str) -> None:
+        await self._around("discard", self._inner.discard(prepared_id))
 
     async def create(self, order: LaunchOrder) -> Verdict:
         return await self._around("create", self._inner.create(order))

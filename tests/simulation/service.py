@@ -6,13 +6,21 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from console.domain.run import RunId
+from console.domain.run import Ending, RunId
+from console.domain.server_limit import TokenLimit
 from console.domain.usage import Usage
 from console.provider.contract import LaunchOrder, RemoteRun, StatusClass
 from tests.simulation.fault_injector import Fault, FaultInjector
 from tests.simulation.virtual_loop import VirtualLoop
 
-TERMINAL = frozenset({"completed", "failed", "cancelled", "incomplete", "budget_exceeded"})
+ENDINGS = {
+    "completed": Ending.OK,
+    "failed": Ending.FAILED,
+    "cancelled": Ending.CANCELLED,
+    "incomplete": Ending.INCOMPLETE,
+    "budget_exceeded": Ending.SERVER_LIMIT,
+}
+TERMINAL = frozenset(ENDINGS)
 BOX = "box-"
 """The prefix of the ids of sandboxes that the service made on request."""
 
@@ -63,7 +71,13 @@ class Agent:
     def tokens(self, now: float) -> int:
         """All tokens that it has used."""
         until = min(now, self.stopped[0] if self.stopped else self.ends)
-        return min(int((until - self.started) * self.tokens_per_s) + 10, self.order.max_total_tokens + 5_000)
+        return min(int((until - self.started) * self.tokens_per_s) + 10, token_limit(self.order) + 5_000)
+
+
+def token_limit(order: LaunchOrder) -> int:
+    """The token limit of a launch; every order here has one."""
+    assert isinstance(order.server_limit, TokenLimit)
+    return order.server_limit.tokens
 
 
 class Service:
@@ -104,12 +118,12 @@ class Service:
         self.boxes.discard(box)
         self.deleted.add(box)
         for agent in self.agents.values():
-            if agent.order.environment == box:
+            if agent.order.prepared_id == box:
                 agent.stop(self.now, "failed")
 
     def launch(self, order: LaunchOrder) -> Agent | None:
         """A POST arrives; None where it names a deleted sandbox."""
-        if order.environment.startswith(BOX) and order.environment not in self.boxes:
+        if order.prepared_id is not None and order.prepared_id not in self.boxes:
             return None
         rng, faults = self.faults.rng, self.faults
         never = faults.strikes(Fault.NEVER_ENDS)
@@ -145,6 +159,7 @@ class Service:
             remote_id=agent.remote_id,
             status=status,
             status_class=CLASSES.get(status, StatusClass.UNKNOWN),
+            ending=ENDINGS.get(status),
             usage=None if agent.usage_late and rng.random() < 0.8 else Usage(total=agent.tokens(at)),
             labels=agent.order.labels,
             result="done" if status == "completed" else "",

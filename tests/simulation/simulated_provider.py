@@ -11,19 +11,24 @@ from console.provider.contract import (
     CancelAnswer,
     Launched,
     LaunchOrder,
+    LostLaunch,
     NotFound,
     NotSent,
     ProviderError,
     RateLimited,
     Rejected,
     RemoteRun,
+    Resolution,
     StreamEvent,
+    Traits,
     Unavailable,
     Unknown,
     Unreachable,
+    Unstarted,
     Unsupported,
     Verdict,
 )
+from console.provider.services import TRAITS
 from tests.simulation.fault_injector import Fault
 from tests.simulation.service import Agent, Service
 
@@ -39,7 +44,23 @@ class SimulatedProvider:
     leaving: Callable[[LaunchOrder], None]
     """Called with every create at the instant in which its POST leaves."""
 
-    async def make_sandbox(self, *, network: str | None) -> str:
+    @property
+    def traits(self) -> Traits:
+        return TRAITS["gemini"]
+
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        return ()
+
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        return prepared_id in self.service.boxes
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        raise Unsupported("no such call")
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        raise Unsupported("no such call")
+
+    async def prepare(self, order: LaunchOrder) -> str:
         await self._travel()
         if self._strikes(Fault.NO_SANDBOX):
             raise Unsupported("no such call")
@@ -49,11 +70,11 @@ class SimulatedProvider:
         await self._back(Fault.SANDBOX_FAILS)
         return box
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
+    async def discard(self, prepared_id: str) -> None:
         await self._travel()
         if self._strikes(Fault.DELETE_FAILS):
             raise Unavailable("503")
-        self.service.delete_box(sandbox_id)
+        self.service.delete_box(prepared_id)
         await self._back(Fault.DELETE_FAILS)
 
     async def create(self, order: LaunchOrder) -> Verdict:
@@ -85,7 +106,7 @@ class SimulatedProvider:
         if self._strikes(Fault.LOST_REPLY):
             await asyncio.sleep(rng.choice((0.1, DEADLINE_S)))
             return Unknown(why="the connection broke")
-        return Launched(remote_id=agent.remote_id, status="in_progress", environment_id=order.environment)
+        return Launched(remote_id=agent.remote_id, status="in_progress", prepared_id=order.prepared_id)
 
     async def get(self, remote_id: str) -> RemoteRun:
         await self._travel()

@@ -12,6 +12,7 @@ from console.domain.limits import Caps, CapUsage
 from console.domain.log_record import LogRecord
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Outcome, Run, State, StopReason, new_run_id
+from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Guardrails, Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
@@ -42,7 +43,7 @@ def limits_of(task: Task) -> Limits:
     return Limits(
         max_ms=rails.max_ms,
         budget=rails.budget,
-        server_limit=max(1, rails.budget * 10),
+        server_limit=TokenLimit(tokens=max(1, rails.budget * 10)),
         tokens_per_unit=10_000,
         cached_weight_milli=100,
         cut_off=CutOff.REACHED,

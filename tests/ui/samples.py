@@ -7,6 +7,7 @@ from dataclasses import replace
 from console.domain.key import key_of
 from console.domain.limits import Cap, Caps, CapUsage
 from console.domain.run import LIVE, Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
+from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Units, Usage
@@ -106,7 +107,7 @@ def limits(of: Task) -> Limits:
     return Limits(
         max_ms=of.guardrails.max_ms,
         budget=of.guardrails.budget,
-        server_limit=of.guardrails.budget * 10,
+        server_limit=TokenLimit(tokens=of.guardrails.budget * 10),
         tokens_per_unit=10_000,
         cached_weight_milli=100,
         cut_off=CutOff.REACHED,

@@ -14,7 +14,7 @@ from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.run.writer import RunWriter
 from console.engine.tasks import describe
-from console.provider.contract import ProviderError, Unavailable
+from console.provider.contract import DiscardUse, Prepares, ProviderError, Unavailable
 
 NOTE = 200
 """Characters kept of an answer."""
@@ -87,8 +87,9 @@ class Canceller:
 
     async def _escalate(self) -> None:
         waited = self._waited_ms()
-        if waited >= self._context.timings.sandbox_after_ms and not self._sandbox_gone:
-            self._sandbox_gone = await delete_own_sandbox(self._context, self._writer)
+        may_stop = self._context.provider.traits.discard is DiscardUse.MAY_STOP
+        if may_stop and waited >= self._context.timings.sandbox_after_ms and not self._sandbox_gone:
+            self._sandbox_gone = await discard_own(self._context, self._writer)
         due = self._alarm_ms or self._context.timings.alarm_after_ms
         if waited >= due and self._writer.run.state is State.STOPPING and await self._raise_alarm():
             self._alarm_ms = due + self._context.timings.alarm_again_ms
@@ -118,11 +119,12 @@ class Canceller:
 
 async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:
     """One cancel call. Never raises: an error of any kind is the trouble of the attempt."""
-    if run.remote_id is None:
+    remote_id = remote_id_of(context, run)
+    if remote_id is None:
         return CancelAttempt(trouble="there is no id to cancel")
     try:
         context.cancelled_at[run.id] = context.clock.now()
-        answer = await context.provider.cancel(run.remote_id)
+        answer = await context.provider.cancel(remote_id)
     except Unavailable as error:
         return CancelAttempt(trouble=sanitize(str(error), limit=NOTE), retry_after_s=error.retry_after_s)
     except ProviderError as error:
@@ -133,12 +135,19 @@ async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:
     return CancelAttempt(answer=sanitize(answer.said, limit=NOTE), retry_after_s=answer.retry_after_s)
 
 
-async def delete_own_sandbox(context: EngineContext, writer: RunWriter) -> bool:
-    """Delete the sandbox where it was made for this run alone. True where nothing is left to delete."""
+def remote_id_of(context: EngineContext, run: Run) -> str | None:
+    """The id by which `run` can be cancelled. The id of a session that was made before is the id of the run."""
+    if run.remote_id is None and run.sandbox_own and context.provider.traits.prepares is Prepares.SESSION:
+        return run.sandbox_id
+    return run.remote_id
+
+
+async def discard_own(context: EngineContext, writer: RunWriter) -> bool:
+    """Discard the sandbox or session where it was made for this run alone. True where nothing is left to discard."""
     sandbox_id = writer.run.sandbox_id
     if sandbox_id is None or not writer.run.sandbox_own:
         return True
-    answer, gone = await try_delete_sandbox(context, sandbox_id)
+    answer, gone = await try_discard(context, sandbox_id)
 
     async def change(run: Run) -> Run:
         return await context.store.runs.record_sandbox_deleted(run, answer=answer, gone=gone, now=context.clock.now())
@@ -148,13 +157,13 @@ async def delete_own_sandbox(context: EngineContext, writer: RunWriter) -> bool:
     return gone
 
 
-async def try_delete_sandbox(context: EngineContext, sandbox_id: str) -> tuple[str, bool]:
-    """One delete call: what came of it, and whether the sandbox is gone. Never raises."""
+async def try_discard(context: EngineContext, prepared_id: str) -> tuple[str, bool]:
+    """One discard call: what came of it, and whether the sandbox or session is gone. Never raises."""
     try:
-        await context.provider.delete_sandbox(sandbox_id)
+        await context.provider.discard(prepared_id)
     except ProviderError as error:
         return f"not deleted: {sanitize(str(error), limit=NOTE)}", False
     except Exception as error:
-        context.problems.report("sandbox", f"a sandbox could not be deleted: {describe(error)}", error)
+        context.problems.report("sandbox", f"a sandbox or session could not be deleted: {describe(error)}", error)
         return f"not deleted: {sanitize(describe(error), limit=NOTE)}", False
     return "deleted", True

@@ -1,4 +1,4 @@
-"""From `claimed` to an answer: the sandbox, the record of the intent, ONE POST, the id on disk.
+"""From `claimed` to an answer: what the run will be in, the record of the intent, ONE POST, the id on disk.
 
 Intent before effect. What the POST proved decides, nothing else: only what provably sent nothing is tried again. A
 proof is never lost to a store that fails: it is kept in memory and recorded as soon as the store works.
@@ -17,14 +17,19 @@ from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
 from console.engine.run.cancel import try_cancel
+from console.engine.run.lost_launch import clear_up, labels_of
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.engine.tasks import describe, wait_event
 from console.journal.log_files import JournalError
 from console.provider.contract import (
+    REMOTE,
     Denied,
+    Fenced,
+    Invalid,
     Launched,
     LaunchOrder,
     NotSent,
+    Prepares,
     ProviderError,
     RateLimited,
     Rejected,
@@ -34,7 +39,8 @@ from console.provider.contract import (
 )
 from console.store.transitions import RunResult
 
-OWN, REMOTE = "own", "remote"
+OWN = "own"
+"""A sandbox that is made before the launch, for one run alone."""
 NOTE = 200
 """Characters kept of a reason."""
 
@@ -50,17 +56,19 @@ class Launcher:
         self.run = run
         self.stop: StopRequest | None = None
         """A stop asked for in this process; obeyed also where it could not be stored."""
-        self._verdict: Verdict | None = None
-        """What the POST proved, until it is recorded."""
+        self._verdict: Verdict | Fenced | None = None
+        """What is proven about the launch, until it is recorded."""
         self.leaving = False
         """True once this process hands over: no launch is begun any more."""
         self.is_sending = False
         """True from before the record of the intent until what the POST proved is recorded."""
         self._stop_asked = asyncio.Event()
-        self._posting = False
-        """True once the POST of the current `sending` record may have left."""
-        self._sandbox: str | None = None
-        """A sandbox that was made and is not recorded yet."""
+        self._posting = run.state is State.SENDING
+        """True once the POST of the current `sending` record may have left: here, or in a process that died."""
+        self._order: LaunchOrder | None = None
+        """What was sent with that POST; None if another process sent it."""
+        self._prepared: str | None = None
+        """What was prepared and is not recorded yet."""
         self._unstored: list[UnstoredChange] = []
         self._queued_ms = 0
         """Time spent in the launch queue."""
@@ -84,17 +92,18 @@ class Launcher:
             if self._verdict is not None:
                 await self._record(self._verdict)
             elif self.run.state is State.SENDING:
-                self._verdict = self._interrupted()
+                self._verdict = await self._interrupted()
             elif (obstacle := self._obstacle()) is not None:
                 await self._end(*obstacle)
             else:
                 await self._send_in_turn()
         return RunWriter(self._context, self.run, self._unstored)
 
-    def _interrupted(self) -> Verdict:
+    async def _interrupted(self) -> Verdict | Fenced:
         """What is proven where the row says `sending` and no verdict is known: by whether the POST was begun."""
         if self._posting:
-            return Unknown(why="the launch was interrupted before its answer was read")
+            unknown = Unknown(why="the launch was interrupted before its answer was read")
+            return await clear_up(self._context, self.run, self._order, unknown, self._stop_asked)
         return NotSent(why="interrupted between the record and the launch")
 
     async def _send_in_turn(self) -> None:
@@ -106,14 +115,14 @@ class Launcher:
         began = self._context.clock.now()
         async with self._context.launch_queue.turn(self.run.id):
             self._queued_ms += self._context.clock.now().since(began)
-            if self._obstacle() is None and not self.leaving and await self._prepare_sandbox():
+            if self._obstacle() is None and not self.leaving and await self._prepare():
                 await self._send()
         if self.leaving and self.run.state is State.CLAIMED:
             raise OwnershipLost(f"{self.run.id}: this process hands over")
 
     async def _send(self) -> None:
         """Record the intent, then send. From `mark_sending` on every outcome is a verdict."""
-        self._posting, self.is_sending = False, True
+        self._posting, self._order, self.is_sending = False, None, True
         try:
             self.run = await self._context.store.runs.mark_sending(self.run, self._context.clock.now())
         except StaleRun:
@@ -121,6 +130,8 @@ class Launcher:
             await self._read_again()
             return
         self._verdict = await self._post(self.run)
+        if isinstance(self._verdict, Unknown):
+            self._verdict = await clear_up(self._context, self.run, self._order, self._verdict, self._stop_asked)
 
     async def _read_again(self) -> None:
         """Read the row: somebody else may have acted. Raises OwnershipLost where it is not ours any more.
@@ -154,30 +165,30 @@ class Launcher:
     def _task(self) -> Task | None:
         return self._context.settings.task(self.run.task)
 
-    async def _prepare_sandbox(self) -> bool:
-        """Make the run's own sandbox and store its id. False where the run ended or has to wait."""
-        run = self.run
-        if run.fingerprint.sandbox != OWN or run.sandbox_id is not None:
+    async def _prepare(self) -> bool:
+        """Make the sandbox or session of the run and store its id. False where the run ended or has to wait."""
+        run, task, what = self.run, self._task(), self._context.provider.traits.prepares
+        if task is None or run.sandbox_id is not None or (what is Prepares.SANDBOX and run.fingerprint.sandbox != OWN):
             return True
         try:
-            if self._sandbox is None:
-                self._sandbox = await self._context.provider.make_sandbox(network=run.fingerprint.network or None)
+            if self._prepared is None:
+                self._prepared = await self._context.provider.prepare(order_for(run, task))
         except Unsupported as error:
-            await self._record_sandbox(None, own=False, note=f"no sandbox made before the launch: {error}")
+            await self._record_prepared(None, own=False, note=f"no {what} made before the launch: {error}")
             return True
-        except Denied as error:
-            await self._end(Outcome.REJECTED, f"sandbox refused: {error}")
+        except (Denied, Invalid) as error:
+            await self._end(Outcome.REJECTED, f"{what} refused: {error}")
             return False
         except ProviderError as error:
-            await self._again(f"sandbox: {error}", self._not_sent_waits, None)
+            await self._again(f"{what}: {error}", self._not_sent_waits, None)
             return False
-        await self._record_sandbox(self._sandbox, own=True, note="")
+        await self._record_prepared(self._prepared, own=True, note="")
         return True
 
-    async def _record_sandbox(self, sandbox_id: str | None, *, own: bool, note: str) -> None:
+    async def _record_prepared(self, prepared_id: str | None, *, own: bool, note: str) -> None:
         self.run = await self._context.store.runs.record_sandbox(
             self.run,
-            sandbox_id=sandbox_id,
+            sandbox_id=prepared_id,
             own=own,
             note=sanitize(note, limit=NOTE),
             now=self._context.clock.now(),
@@ -196,14 +207,14 @@ class Launcher:
         if not context.holds_lock():
             # Somebody may have taken the run over and ruled on it already.
             return NotSent(why="the lock file of this process was removed: restart it")
-        self._posting = True
+        self._posting, self._order = True, order_for(run, task)
         try:
-            return await context.provider.create(order_for(run, task))
+            return await context.provider.create(self._order)
         except Exception as error:
             context.problems.report(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
             return Unknown(why=f"the launch raised {describe(error)}")
 
-    async def _record(self, verdict: Verdict) -> None:
+    async def _record(self, verdict: Verdict | Fenced) -> None:
         """Store what the POST proved; where the store fails, wait and come again."""
         now = self._context.clock.now()
         if isinstance(verdict, Launched):
@@ -221,7 +232,7 @@ class Launcher:
         self._verdict, self.is_sending = None, False
         await self._context.log_flusher.flush()
 
-    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown, now: Timestamp) -> None:
+    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown | Fenced, now: Timestamp) -> None:
         runs = self._context.store.runs
         match verdict:
             case NotSent(why=why):
@@ -230,6 +241,8 @@ class Launcher:
                 await self._again(why, self._rate_waits, retry_after)
             case Rejected(why=why):
                 self.run = await runs.record_rejected(self.run, why=sanitize(why, limit=NOTE), now=now)
+            case Fenced(why=why):
+                self.run = await runs.record_not_sent(self.run, why=sanitize(why, limit=NOTE), final=True, now=now)
             case Unknown(why=why):
                 self.run = await runs.record_unconfirmed(self.run, why=sanitize(why, limit=NOTE), now=now)
             case _:
@@ -250,7 +263,7 @@ class Launcher:
                 run,
                 remote_id=launched.remote_id,
                 status=launched.status,
-                sandbox_id=launched.environment_id,
+                sandbox_id=launched.prepared_id,
                 now=now,
             )
 
@@ -307,15 +320,17 @@ class Launcher:
 
 
 def order_for(run: Run, task: Task) -> LaunchOrder:
-    """The create call for `run`; the server-side token limit and the labels are always on it."""
-    environment = run.sandbox_id or (REMOTE if task.sandbox in (OWN, REMOTE) else task.sandbox)
+    """The order for `run`; the limit at the service and the labels are always on it."""
+    environment = REMOTE if task.sandbox in (OWN, REMOTE) else task.sandbox
     return LaunchOrder(
         agent=task.agent,
         model=task.model,
         prompt=task.prompt,
         environment=environment,
-        max_total_tokens=run.limits.server_limit,
-        labels={"nightdesk-key": run.key, "nightdesk-run": run.id, "nightdesk-attempt": str(run.attempt)},
+        prepared_id=run.sandbox_id,
+        server_limit=run.limits.server_limit,
+        max_ms=run.limits.max_ms,
+        labels=labels_of(run),
         tools=task.tools,
         network=task.network if environment == REMOTE else None,
         system_instruction=task.system_instruction,

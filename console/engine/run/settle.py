@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from console.domain.run import Outcome, Run, State, settled_outcome
+from console.domain.run import Ending, Outcome, Run, State, settled_outcome
+from console.domain.server_limit import TokenLimit
 from console.domain.task import Stage
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -65,9 +66,7 @@ def result_of(
     context: EngineContext, run: Run, usage: LiveUsage, remote: RemoteRun, ended: Timestamp, *, parked: str = ""
 ) -> RunResult:
     """How `run` ended, by what the provider showed last."""
-    reason = run.stop.reason if run.stop else None
-    server_limit_hit = usage.usage.uncached >= run.limits.server_limit
-    outcome = settled_outcome(remote.status, reason=reason, server_limit_hit=server_limit_hit) or Outcome.FAILED
+    outcome = settled_outcome(_ending(run, usage, remote), run.stop.reason if run.stop else None)
     notes = list(remote.errors)
     if parked and run.stop is None and outcome is Outcome.CANCELLED:
         outcome, notes = Outcome.FAILED, [f"needs input: the provider showed {parked}", *notes]
@@ -88,6 +87,14 @@ def result_of(
         retry_at_ms=retry_at(context, run, outcome, ended),
         remote_status=remote.status,
     )
+
+
+def _ending(run: Run, usage: LiveUsage, remote: RemoteRun) -> Ending:
+    """The ending that the provider showed. A run that is incomplete at its token limit was ended by that limit."""
+    ending, limit = remote.ending or Ending.FAILED, run.limits.server_limit
+    if ending is Ending.INCOMPLETE and isinstance(limit, TokenLimit) and limit.is_reached(usage.usage):
+        return Ending.SERVER_LIMIT
+    return ending
 
 
 def retry_at(context: EngineContext, run: Run, outcome: Outcome, now: Timestamp) -> int | None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
+from itertools import chain, repeat
 from typing import assert_never
 
 from console.domain.run import Run, RunId, State, StopReason, StopRequest
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
-from console.engine.run.cancel import Canceller, delete_own_sandbox
+from console.engine.run.cancel import Canceller, discard_own
 from console.engine.run.launch import Launcher
+from console.engine.run.lost_launch import can_resolve, resolve
 from console.engine.run.monitor import RunMonitor
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.writer import RunWriter, with_stop
 from console.engine.tasks import wait_event
+from console.provider.contract import Absent, Fenced, Found
 
 
 class RunSupervisor:
@@ -26,7 +30,9 @@ class RunSupervisor:
         self._context = context
         self._recorder = recorder
         self._launcher = Launcher(context, run)
-        self._writer: RunWriter | None = None if run.state is State.CLAIMED else RunWriter(context, run)
+        self._writer: RunWriter | None = (
+            None if run.state in (State.CLAIMED, State.SENDING) else RunWriter(context, run)
+        )
         self._monitor: RunMonitor | None = None
         self._canceller: Canceller | None = None
         """Kept over a restart, with its back-off and its alarms."""
@@ -131,18 +137,45 @@ class RunSupervisor:
             writer.request_stop(stop.reason, by=stop.by)
 
     async def _hold_unconfirmed(self, writer: RunWriter) -> None:
-        """It may be running and there is no id to cancel: at a stop or at its deadline its own sandbox goes.
+        """It may be running and there is no id to cancel. Key and hold stay until this state ends.
 
-        Key and hold stay. Only a person ends this state; the row tells when that happened.
+        Where the service can be asked, it is asked again and again; otherwise the own sandbox goes at a stop or at the
+        deadline, and only a person ends this state.
         """
+        if can_resolve(self._context, writer.run):
+            await self._keep_resolving(writer)
+            return
         wait, gone = self._context.timings.cancel_first_s, False
         while writer.run.state is State.UNCONFIRMED:
             self._row_changed.clear()
             writer.keep_flushing()
             if not gone and self._sandbox_must_go(writer.run):
-                gone = await delete_own_sandbox(self._context, writer)
+                gone = await discard_own(self._context, writer)
                 wait = min(wait * 2, self._context.timings.cancel_longest_s)
             await wait_event(self._row_changed, self._context.timings.tick_s if gone else wait)
+
+    async def _keep_resolving(self, writer: RunWriter) -> None:
+        """Ask the service until it shows what became of the launch; a run that was found is taken up, stop and all."""
+        waits = self._context.timings.resolve_waits_s
+        for wait in chain(waits, repeat(waits[-1])):
+            self._row_changed.clear()
+            writer.keep_flushing()
+            if writer.run.state is not State.UNCONFIRMED:
+                return
+            resolution, _ = await resolve(self._context, writer.run)
+            if isinstance(resolution, Absent):
+                await wait_event(self._row_changed, wait)
+            else:
+                await writer.write(partial(self._record_resolution, resolution))
+                await self._context.log_flusher.flush()
+
+    async def _record_resolution(self, resolution: Found | Fenced, run: Run) -> Run:
+        runs, now = self._context.store.runs, self._context.clock.now()
+        if isinstance(resolution, Fenced):
+            return await runs.rule_not_launched(run, by="nightdesk", reason=resolution.why, now=now)
+        return await runs.adopt(
+            run, remote_id=resolution.remote_id, by="nightdesk", reason="the service shows it", now=now
+        )
 
     def _sandbox_must_go(self, run: Run) -> bool:
         overdue = run.sent is not None and self._context.clock.now().since(run.sent) >= run.limits.max_ms

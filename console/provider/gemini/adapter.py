@@ -16,12 +16,16 @@ import httpx
 from console.provider.contract import (
     CancelAnswer,
     LaunchOrder,
+    LostLaunch,
     NotFound,
     NotSent,
     ProviderError,
     RemoteRun,
+    Resolution,
     StreamEvent,
+    Traits,
     Unavailable,
+    Unstarted,
     Unsupported,
     Verdict,
 )
@@ -36,6 +40,7 @@ from console.provider.gemini.replies import (
 )
 from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import stream_events
+from console.provider.gemini.traits import TRAITS
 from console.provider.http.address import service_root
 from console.provider.http.clients import Bounds, ClientFactory, Route, TransportFactory
 from console.provider.http.errors import ErrorReader, cleaned
@@ -92,6 +97,11 @@ class GeminiProvider:
 
     def _service_client(self, root: str, connections: int) -> ServiceClient:
         return ServiceClient(root, self._clients, self._bounds, self._errors, connections=connections)
+
+    @property
+    def traits(self) -> Traits:
+        """What this provider is able to do."""
+        return TRAITS
 
     def __repr__(self) -> str:
         return f"GeminiProvider({self._polls.root})"
@@ -166,13 +176,29 @@ class GeminiProvider:
             status = ""
         return cleaned(status or f"HTTP {reply.status}")
 
-    async def make_sandbox(self, *, network: str | None) -> str:
-        """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
-        return await self._sandboxes.make(network)
+    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
+        """Return nothing: no tool of this service asks a person."""
+        return ()
 
-    async def delete_sandbox(self, sandbox_id: str) -> None:
-        """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
-        await self._sandboxes.delete(sandbox_id)
+    async def prepare(self, order: LaunchOrder) -> str:
+        """Make a sandbox and return its id. Raises Unsupported if the service has no such call, ProviderError."""
+        return await self._sandboxes.make(order.network)
+
+    async def prepared_exists(self, prepared_id: str) -> bool:
+        """Return whether a sandbox exists. Raises ProviderError."""
+        return await self._sandboxes.exists(prepared_id)
+
+    async def discard(self, prepared_id: str) -> None:
+        """Delete a sandbox, which ends the run in it; success if it does not exist any more. Raises ProviderError."""
+        await self._sandboxes.delete(prepared_id)
+
+    async def unstarted(self) -> tuple[Unstarted, ...]:
+        """Raise Unsupported: a sandbox carries no label."""
+        raise Unsupported("the service does not show which sandboxes this program has made")
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        """Raise Unsupported: the service has no list of interactions."""
+        raise Unsupported("the service cannot be asked for a launch without an answer")
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -206,6 +232,15 @@ class SandboxCalls:
         if sandbox_id is None:
             raise Unavailable(f"HTTP {reply.status} without the id of a sandbox")
         return sandbox_id
+
+    async def exists(self, sandbox_id: str) -> bool:
+        """Return whether a sandbox exists. Raises Unsupported, ProviderError."""
+        reply = await self._calls.with_retry("GET", self._calls.address(ENVIRONMENTS, sandbox_id))
+        self._demand_route(reply)
+        error = self._calls.errors.exception(reply)
+        if not reply.is_success and not isinstance(error, NotFound):
+            raise error
+        return reply.is_success
 
     async def delete(self, sandbox_id: str) -> None:
         """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""

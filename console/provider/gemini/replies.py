@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from console.domain.run import Ending
 from console.domain.usage import Usage
 from console.provider.contract import Launched, RemoteRun, StatusClass, Step
 from console.provider.gemini.steps import content_text, error_line, error_text, kind_of, numbered, unchanged
@@ -24,28 +25,38 @@ ERROR_LENGTH = 1_000
 MAX_ERRORS = 20
 MAX_LABELS = 64
 
+ENDINGS: Mapping[str, Ending] = {
+    "completed": Ending.OK,
+    "failed": Ending.FAILED,
+    "cancelled": Ending.CANCELLED,
+    "canceled": Ending.CANCELLED,
+    "incomplete": Ending.INCOMPLETE,
+    "budget_exceeded": Ending.SERVER_LIMIT,
+}
 CLASSES: Mapping[str, StatusClass] = {
     "queued": StatusClass.LIVE,
     "in_progress": StatusClass.LIVE,
     "requires_action": StatusClass.PARKED,
     "requires_continuation": StatusClass.PARKED,
     "idle": StatusClass.PARKED,
-    "completed": StatusClass.TERMINAL,
-    "failed": StatusClass.TERMINAL,
-    "cancelled": StatusClass.TERMINAL,
-    "canceled": StatusClass.TERMINAL,
-    "incomplete": StatusClass.TERMINAL,
-    "budget_exceeded": StatusClass.TERMINAL,
+    **dict.fromkeys(ENDINGS, StatusClass.TERMINAL),
 }
 
-
-STOPPED_EARLY = frozenset({"failed", "cancelled", "canceled"})
-"""Statuses with which a run can end before the agent did anything."""
+STOPPED_EARLY = frozenset({Ending.FAILED, Ending.CANCELLED})
+"""Endings that can come before the agent did anything."""
 
 
 def status_class(status: str) -> StatusClass:
     """Return what the service's status word means to the engine."""
     return CLASSES.get(status.lower(), StatusClass.UNKNOWN)
+
+
+def ending_of(status: str) -> Ending | None:
+    """Return the ending that the service's status word stands for; None for any other word.
+
+    `incomplete` does not say why; that the token limit was the reason shows in the usage.
+    """
+    return ENDINGS.get(status.lower())
 
 
 _RESOURCE = re.compile(r"\A(?:.*/)?(?:interactions|environments)/(?=[^/]+\Z)")
@@ -109,7 +120,7 @@ def usage_of(value: object) -> Usage | None:
 def _reported_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) -> Usage | None:
     """Return the usage of a run. Zero counts as reported only if the run ended before the agent did anything."""
     usage = usage_of(interaction.get("usage"))
-    if usage is None and not steps and text(interaction.get("status"), STATUS_LENGTH).lower() in STOPPED_EARLY:
+    if usage is None and not steps and ending_of(text(interaction.get("status"), STATUS_LENGTH)) in STOPPED_EARLY:
         reported = members(interaction.get("usage"))
         figures = [count(reported.get(key)) for key in _FIGURES.values() if key in reported]
         return Usage() if figures and set(figures) == {0} else None
@@ -137,7 +148,7 @@ def read_launched(value: object, redact: Redact = unchanged) -> Launched | None:
     return Launched(
         remote_id=remote_id,
         status=redact(text(interaction.get("status"), STATUS_LENGTH)),
-        environment_id=resource_id(interaction.get("environment_id")),
+        prepared_id=resource_id(interaction.get("environment_id")),
     )
 
 
@@ -167,9 +178,10 @@ def remote_run(value: object, asked: str, redact: Redact = unchanged) -> RemoteR
         remote_id=asked,
         status=redact(status),
         status_class=status_class(status),
+        ending=ending_of(status),
         usage=_reported_usage(interaction, steps),
         labels=labels_of(interaction.get("labels")),
-        environment_id=resource_id(interaction.get("environment_id")),
+        prepared_id=resource_id(interaction.get("environment_id")),
         steps=steps,
         result=_result(interaction),
         errors=tuple(map(redact, _errors(interaction))),

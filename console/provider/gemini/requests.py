@@ -8,13 +8,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from console.provider.contract import LaunchOrder
+from console.domain.server_limit import TokenLimit
+from console.provider.contract import REMOTE, LaunchOrder
 
 DEEP_RESEARCH = "deep-research"
 
 
 def launch_body(order: LaunchOrder) -> bytes:
-    """Return the body of a launch request. Raises ValueError if `order` cannot be written as JSON."""
+    """Return the body of a launch request.
+
+    Raises ValueError if `order` cannot be written as JSON or has no token limit.
+    """
     body: dict[str, object] = {
         "agent": order.agent,
         "agent_config": _agent_config(order),
@@ -42,7 +46,9 @@ def _agent_config(order: LaunchOrder) -> Mapping[str, str]:
     The limit is a string, like any int64 in the JSON form of protocol buffers. Only Antigravity has the field `model`
     (google-genai 3.4.0, deepresearchagentconfig.py).
     """
-    limit = str(order.max_total_tokens)
+    if not isinstance(order.server_limit, TokenLimit):
+        raise ValueError("a launch here needs a token limit")
+    limit = str(order.server_limit.tokens)
     if order.agent.startswith(f"{DEEP_RESEARCH}-"):
         return {"type": DEEP_RESEARCH, "max_total_tokens": limit}
     config = {"type": "antigravity", "max_total_tokens": limit}
@@ -50,8 +56,11 @@ def _agent_config(order: LaunchOrder) -> Mapping[str, str]:
 
 
 def _environment(order: LaunchOrder) -> object:
-    if order.environment == "remote" and order.network is not None:
-        return {"type": "remote", "network": json.loads(order.network)}
+    """A sandbox that was made before has its own network setting; only one that the launch makes gets it here."""
+    if order.prepared_id is not None:
+        return order.prepared_id
+    if order.environment == REMOTE and order.network is not None:
+        return {"type": REMOTE, "network": json.loads(order.network)}
     return order.environment
 
 
