@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from console.simulator.control_client import TOKEN_HEADER, TOKEN_VARIABLE
 from console.simulator.process import bind, url_of
 from console.simulator.scenario import PRESETS, Scenario, from_json
-from console.simulator.server import serve
+from console.simulator.server import FACES, serve
 from console.simulator.state import SimulatorState
 
 
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError) as exc:
         parser.error(str(exc))
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(state, listening, options.lifeline))
+        asyncio.run(_serve(state, listening, options.lifeline, options.face))
     return 0
 
 
@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         f"the header {TOKEN_HEADER}.",
     )
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: any free port)")
+    parser.add_argument("--face", choices=sorted(FACES), default="gemini", help="the kind of service (default: gemini)")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same runs")
     parser.add_argument(
         "--scenario",
@@ -71,12 +72,12 @@ def _scenario(text: str) -> Scenario:
         raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
-async def _serve(state: SimulatorState, listening: socket.socket, lifeline: int | None) -> None:
+async def _serve(state: SimulatorState, listening: socket.socket, lifeline: int | None, face: str) -> None:
     stop = asyncio.Event()
     if lifeline is None:
-        await serve(state, listening, stop, lambda: _print_address(url_of(listening)))
+        await serve(state, listening, stop, lambda: _print_address(url_of(listening)), face)
     else:
-        await serve(state, listening, stop, _Lifeline(lifeline, stop).report_ready)
+        await serve(state, listening, stop, _Lifeline(lifeline, stop).report_ready, face)
 
 
 def _print_address(url: str) -> None:

@@ -61,10 +61,12 @@ class SimulatorProcess:
         scenario: Scenario | None = None,
         faults: FaultSpec = (),
         requires_token: bool = True,
+        face: str = "gemini",
     ) -> None:
-        """`scenario` is the scenario of prompts without a `#sim` line. Raises ValueError for an unknown fault.
+        """`face` is the kind of service, `scenario` that of prompts without a `#sim` line.
 
-        `requires_token` False is for parents whose other children make control calls.
+        `requires_token` False is for parents whose other children make control calls. Raises ValueError for an unknown
+        fault.
         """
         parse_faults(faults)
         self._token = secrets.token_urlsafe(24) if requires_token else None
@@ -72,7 +74,7 @@ class SimulatorProcess:
         """`http://127.0.0.1:PORT`, once started."""
         self.control = ControlClient(self.url, self._token)
         """The control calls, once started."""
-        self._arguments = ["--seed", str(seed), "--faults", json.dumps(faults_to_json(faults))]
+        self._arguments = ["--face", face, "--seed", str(seed), "--faults", json.dumps(faults_to_json(faults))]
         if scenario is not None:
             self._arguments += ["--scenario", json.dumps(scenario.to_json())]
         self._lifeline: socket.socket | None = None

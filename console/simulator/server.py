@@ -8,11 +8,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -26,9 +30,25 @@ START_S = 20.0
 """The longest wait for a start or a stop."""
 
 
-def build_app(state: SimulatorState) -> Starlette:
+class Face(Protocol):
+    """The wire format of one kind of service over the state of the simulator."""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes of its calls."""
+        ...
+
+    async def unknown_route(self, request: Request, exc: Exception) -> Response:
+        """Refuse a path or method that does not exist."""
+        ...
+
+
+FACES: Mapping[str, Callable[[SimulatorState], Face]] = {"gemini": GeminiFace}
+"""The faces by the kind of the service."""
+
+
+def build_app(state: SimulatorState, face_name: str = "gemini") -> Starlette:
     """Return the ASGI application of a service. Its server must use `RawConnectionProtocol`."""
-    face = GeminiFace(state)
+    face = FACES[face_name](state)
     return Starlette(
         routes=[*face.routes(), *ControlApi(state).routes()],
         exception_handlers={HTTPException: face.unknown_route},
@@ -36,15 +56,19 @@ def build_app(state: SimulatorState) -> Starlette:
 
 
 async def serve(
-    state: SimulatorState, listening: socket.socket, stop: asyncio.Event, ready: Callable[[], None]
+    state: SimulatorState,
+    listening: socket.socket,
+    stop: asyncio.Event,
+    ready: Callable[[], None],
+    face_name: str = "gemini",
 ) -> None:
-    """Serve on `listening` until `stop` is set, then close every connection and the socket.
+    """Serve one face on `listening` until `stop` is set, then close every connection and the socket.
 
     `ready` is called when the server accepts connections. uvicorn's own server loop is not used, because it notices a
     stop only ten times a second and waits for open streams.
     """
     config = Config(
-        build_app(state),
+        build_app(state, face_name),
         http=RawConnectionProtocol,
         ws="none",
         lifespan="off",
@@ -75,8 +99,9 @@ async def serve(
 class SimulatorThread:
     """`with SimulatorThread(state) as simulator:` serves `simulator.state` at `simulator.url`."""
 
-    def __init__(self, state: SimulatorState | None = None, *, port: int = 0) -> None:
-        """`port` 0 is any free port."""
+    def __init__(self, state: SimulatorState | None = None, *, port: int = 0, face: str = "gemini") -> None:
+        """`port` 0 is any free port; `face` is the kind of service that is simulated."""
+        self._face = face
         self.state = state if state is not None else SimulatorState()
         self.url = ""
         """`http://127.0.0.1:PORT`, once started."""
@@ -120,4 +145,4 @@ class SimulatorThread:
 
     async def _serve(self, listening: socket.socket) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await serve(self.state, listening, self._stop, self._ready.set)
+        await serve(self.state, listening, self._stop, self._ready.set, self._face)

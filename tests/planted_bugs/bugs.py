@@ -26,7 +26,8 @@ from console.engine.run.monitor import RunMonitor
 from console.engine.scheduling.cron import date_for
 from console.engine.tasks import Concern, ConcernRunner
 from console.provider.contract import Fenced, NotFound, NotSent, RateLimited, Rejected, RemoteRun, StatusClass, Unknown
-from console.provider.http.verdict import REFUSALS
+from console.provider.gemini.adapter import REFUSALS
+from console.provider.http.verdict import RefusalRules
 from console.store.claims import ClaimRepository
 from console.store.database import Transaction
 from console.store.errors import StoreError
@@ -282,7 +283,7 @@ BUGS = (
     ),
     Bug(
         name="5xx is taken for a refusal",
-        plant=lambda: replaced(REFUSALS, REFUSALS | frozenset(range(500, 600))),
+        plant=lambda: replaced(REFUSALS, RefusalRules(statuses=REFUSALS.statuses | frozenset(range(500, 600)))),
         found_by=Suite.VERDICTS,
         tells=("failed",),
     ),

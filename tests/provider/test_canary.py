@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.traceback import Traceback
 
 from console.provider.contract import ProviderError
-from console.provider.gemini.adapter import GeminiProvider
+from console.provider.gemini.adapter import HEADERS, GeminiProvider
 from console.provider.http.clients import KeyedTransport
 from console.provider.http.secret import Secret
 from tests.provider import servers
@@ -149,9 +149,7 @@ async def test_the_request_that_a_caller_holds_never_has_the_key() -> None:
         return httpx.Response(200)
 
     request = httpx.Request("GET", "https://agents.example")
-    await KeyedTransport(httpx.MockTransport(answer), "x-goog-api-key", Secret(KEY), lambda: 0.0).handle_async_request(
-        request
-    )
+    await KeyedTransport(httpx.MockTransport(answer), HEADERS, Secret(KEY), lambda: 0.0).handle_async_request(request)
     assert seen[0].headers["x-goog-api-key"] == KEY
     assert "x-goog-api-key" not in request.headers
 

@@ -83,11 +83,6 @@ async def test_the_token_limit_arrives_and_holds(service: SimulatorThread) -> No
     await adapter.aclose()
 
 
-NETWORK_FAULTS = [
-    *("lost_reply", "dropped", "reset", "reset_before", "half_headers", "half_body", "garbage", "garbage_bytes"),
-    *("empty", "no_id", "silence", "silence_before", "huge", "drip"),
-]
-ENDLESS_FAULTS = {"silence", "silence_before", "drip"}
 REFUSALS = [400, 401, 402, 403, 404, 413, 416, 422]
 STATUSES = [300, 307, *REFUSALS, 405, 408, 409, 418, 429, 451, 499, 500, 502, 503, 504, 599]
 FORMS = ["err.old", "err.new", "err.array", "err.html", "err.empty"]
@@ -108,12 +103,6 @@ async def judged(service: SimulatorThread, faults: FaultSpec, *, create_s: float
     return verdict
 
 
-@pytest.mark.parametrize("fault", NETWORK_FAULTS)
-async def test_each_fault_of_the_network_at_create(service: SimulatorThread, fault: str) -> None:
-    create_s = 0.3 if fault in ENDLESS_FAULTS else 10.0
-    assert isinstance(await judged(service, [f"create.{fault}"], create_s=create_s), Unknown)
-
-
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("status", STATUSES)
 async def test_each_status_at_create_in_each_form(service: SimulatorThread, status: int, form: str) -> None:
@@ -126,13 +115,6 @@ async def test_each_status_at_create_in_each_form(service: SimulatorThread, stat
         assert isinstance(verdict, Rejected)
     else:
         assert isinstance(verdict, Unknown)
-
-
-@pytest.mark.parametrize("status", [307, 408, 409, 499, 500, 502, 503, 504])
-async def test_a_failure_of_a_launch_that_started_is_unknown(service: SimulatorThread, status: int) -> None:
-    assert isinstance(await judged(service, [f"create.{status}_but_done"]), Unknown)
-    assert service.state.started(THE_KEY) == 1
-    assert service.state.calls("elsewhere") == 0
 
 
 @pytest.mark.parametrize(
@@ -161,26 +143,6 @@ async def test_what_the_service_refuses_is_rejected(service: SimulatorThread, to
     verdict = await adapter.create(ordered(environment="no-such-sandbox"))
     assert isinstance(verdict, Rejected)
     assert service.state.started() == 0
-
-
-@pytest.mark.parametrize("fault", ["503", "reset", "half_body", "garbage_bytes"])
-async def test_a_poll_survives_one_fault(service: SimulatorThread, fault: str) -> None:
-    adapter = made(service)
-    remote_id = await launched(adapter)
-    service.state.set_faults({f"get.{fault}": {"first": 1}})
-    assert (await adapter.get(remote_id)).remote_id == remote_id
-    assert service.state.calls("get") == 2
-    await adapter.aclose()
-
-
-@pytest.mark.parametrize("fault", [name for name in NETWORK_FAULTS if name != "no_id"])
-async def test_no_fault_of_a_poll_looks_like_an_end(service: SimulatorThread, fault: str) -> None:
-    adapter = made(service, call_s=0.3 if fault in ENDLESS_FAULTS else 10.0)
-    remote_id = await launched(adapter)
-    service.state.set_faults([f"get.{fault}"])
-    with pytest.raises(Unavailable):
-        await adapter.get(remote_id)
-    await adapter.aclose()
 
 
 async def test_a_run_that_cannot_be_found(service: SimulatorThread, adapter: GeminiProvider) -> None:
@@ -220,13 +182,6 @@ async def test_a_cancel_in_no_known_form_and_one_that_comes_too_late(service: Si
     assert "failed_precondition" in answer.said
     assert not (await adapter.cancel("v1_nothing")).accepted
     await adapter.aclose()
-
-
-async def test_a_sandbox_from_make_to_delete(service: SimulatorThread, adapter: GeminiProvider) -> None:
-    sandbox = await adapter.prepare(ordered())
-    await adapter.discard(sandbox)
-    await adapter.discard(sandbox)
-    assert isinstance(await adapter.create(ordered(prepared_id=sandbox)), Rejected)
 
 
 async def test_a_service_that_makes_no_sandboxes(service: SimulatorThread) -> None:

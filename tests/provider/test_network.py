@@ -14,7 +14,7 @@ import pytest
 
 from console.provider.contract import Launched, NotSent, ProviderError, Unavailable, Unknown, Unreachable, Verdict
 from console.provider.gemini.adapter import GeminiProvider
-from console.provider.http.clients import ClientFactory, Route
+from console.provider.http.clients import ClientFactory, Route, ServiceHeaders
 from console.provider.http.secret import Secret
 from tests.provider import servers
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
@@ -22,6 +22,8 @@ from tests.tree import ROOT
 from tests.waiting import until
 
 WHOLE = servers.response(200, interaction())
+
+NAMED = ServiceHeaders(key_header="x-key")
 
 
 def adapter(url: str, **bounds: float) -> GeminiProvider:
@@ -180,7 +182,7 @@ async def test_a_handshake_that_hangs_was_not_sent() -> None:
 
 @pytest.mark.parametrize(("root", "trusts"), [("https://agents.example/v1", True), ("http://127.0.0.1:9/v1", False)])
 def test_tls_is_always_verified(root: str, trusts: bool) -> None:
-    context = ClientFactory(root, Secret(KEY), quick(), key_header="x-key").tls()
+    context = ClientFactory(root, Secret(KEY), quick(), headers=NAMED).tls()
     assert context.check_hostname
     assert context.verify_mode.name == "CERT_REQUIRED"
     assert bool(context.get_ca_certs()) is trusts
@@ -240,7 +242,7 @@ async def test_a_service_on_loopback_is_reached_without_the_proxy() -> None:
 
 def test_session_keys_are_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
-    context = ClientFactory("https://agents.example/v1", Secret(KEY), quick(), key_header="x-key").tls()
+    context = ClientFactory("https://agents.example/v1", Secret(KEY), quick(), headers=NAMED).tls()
     assert context.keylog_filename is None
     assert not (tmp_path / "keys").exists()
 
@@ -269,7 +271,11 @@ def test_a_ca_file_replaces_the_bundled_certificates(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     ca_file.write_text(f"{first}-----END CERTIFICATE-----\n", encoding="utf-8")
     factory = ClientFactory(
-        "https://agents.example/v1", Secret(KEY), quick(), key_header="x-key", route=Route(ca_file=ca_file)
+        "https://agents.example/v1",
+        Secret(KEY),
+        quick(),
+        headers=NAMED,
+        route=Route(ca_file=ca_file),
     )
     assert len(factory.tls().get_ca_certs()) == 1
 

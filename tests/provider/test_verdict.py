@@ -9,7 +9,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown
+from console.provider.contract import Launched, NotSent, RateLimited, Rejected, Unknown, Verdict
+from console.provider.gemini import adapter
 from console.provider.gemini.replies import parse_error, read_launched
 from console.provider.http.errors import ErrorReader
 from console.provider.http.exchange import FailureKind, Reply, UnsupportedReply, classify_failure
@@ -75,6 +76,11 @@ NO_WORD_OF_THE_SERVICE = [
 
 
 ERRORS = ErrorReader(parse_error, str)
+
+
+def verdict_of(reply: Reply) -> Verdict:
+    """Return the verdict by the rules of the Gemini adapter."""
+    return verdict_of_reply(reply, ERRORS, adapter.REFUSALS, read_launched)
 
 
 def exceptions_of_httpx() -> dict[str, type[Exception]]:
@@ -144,7 +150,7 @@ def _reply(status: int, body: bytes, **headers: str) -> Reply:
 @pytest.mark.parametrize("form", sorted(FORMS))
 def test_each_status_with_a_parsed_error(form: str) -> None:
     for status in [*range(100, 200), *range(300, 600)]:
-        verdict = verdict_of_reply(_reply(status, FORMS[form](status)), ERRORS, read_launched)
+        verdict = verdict_of(_reply(status, FORMS[form](status)))
         if status in {400, 401, 402, 403, 404, 413, 416, 422}:
             assert isinstance(verdict, Rejected)
             assert verdict.http_status == status
@@ -159,15 +165,13 @@ def test_each_status_with_a_parsed_error(form: str) -> None:
 @pytest.mark.parametrize("body", NO_WORD_OF_THE_SERVICE, ids=lambda body: repr(body[:30]))
 def test_no_status_proves_anything_without_a_parsed_error(body: bytes) -> None:
     for status in range(100, 600):
-        assert isinstance(verdict_of_reply(_reply(status, body), ERRORS, read_launched), Unknown), status
+        assert isinstance(verdict_of(_reply(status, body)), Unknown), status
 
 
 @pytest.mark.parametrize("status", range(200, 300))
 def test_a_success_with_an_id_is_a_launch(status: int) -> None:
     body = b'{"id":"v1_A/b=","status":"queued","environment_id":"3f6e0c"}'
-    assert verdict_of_reply(_reply(status, body), ERRORS, read_launched) == Launched(
-        remote_id="v1_A/b=", status="queued", prepared_id="3f6e0c"
-    )
+    assert verdict_of(_reply(status, body)) == Launched(remote_id="v1_A/b=", status="queued", prepared_id="3f6e0c")
 
 
 @pytest.mark.parametrize(
@@ -189,24 +193,22 @@ def test_a_success_with_an_id_is_a_launch(status: int) -> None:
 )
 def test_a_success_without_a_usable_id_is_unknown(bad_id: str) -> None:
     body = f'{{"id":{bad_id},"status":"in_progress"}}'.encode()
-    assert verdict_of_reply(_reply(200, body), ERRORS, read_launched) == Unknown(why="HTTP 200 without an id")
+    assert verdict_of(_reply(200, body)) == Unknown(why="HTTP 200 without an id")
 
 
 def test_the_id_alone_is_enough() -> None:
-    launched = verdict_of_reply(_reply(200, b'{"id":"v1_A","environment_id":5}'), ERRORS, read_launched)
+    launched = verdict_of(_reply(200, b'{"id":"v1_A","environment_id":5}'))
     assert launched == Launched(remote_id="v1_A", status="", prepared_id=None)
 
 
 def test_a_status_word_is_kept_raw() -> None:
     body = str(interaction(status="dreaming")).replace("'", '"').encode()
-    launched = verdict_of_reply(_reply(200, body), ERRORS, read_launched)
+    launched = verdict_of(_reply(200, body))
     assert isinstance(launched, Launched)
     assert launched.status == "dreaming"
 
 
 def test_a_rate_limit_has_the_requested_wait() -> None:
-    limited = verdict_of_reply(
-        _reply(429, error_new("rate_limit_exceeded"), **{"retry-after": "7"}), ERRORS, read_launched
-    )
+    limited = verdict_of(_reply(429, error_new("rate_limit_exceeded"), **{"retry-after": "7"}))
     assert isinstance(limited, RateLimited)
     assert limited.retry_after_s == 7.0

@@ -11,14 +11,11 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from functools import partial
 
-import httpx
-
 from console.provider.contract import (
     CancelAnswer,
     LaunchOrder,
     LostLaunch,
     NotFound,
-    NotSent,
     ProviderError,
     RemoteRun,
     Resolution,
@@ -42,15 +39,17 @@ from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import stream_events
 from console.provider.gemini.traits import TRAITS
 from console.provider.http.address import service_root
-from console.provider.http.clients import Bounds, ClientFactory, Route, TransportFactory
+from console.provider.http.clients import Bounds, ClientFactory, Route, ServiceHeaders, TransportFactory
 from console.provider.http.errors import ErrorReader, cleaned
-from console.provider.http.exchange import Reply, TransportFailure, exchange
+from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import members, parsed, text
 from console.provider.http.secret import Redactor, Secret
 from console.provider.http.service_client import ServiceClient
-from console.provider.http.verdict import verdict_of_failure, verdict_of_reply
+from console.provider.http.start_call import StartCall
+from console.provider.http.verdict import RefusalRules
 
-KEY_HEADER = "x-goog-api-key"
+HEADERS = ServiceHeaders(key_header="x-goog-api-key")
+REFUSALS = RefusalRules(statuses=frozenset({400, 401, 402, 403, 404, 413, 416, 422}))
 
 INTERACTIONS = "interactions"
 ENVIRONMENTS = "environments"
@@ -86,10 +85,11 @@ class GeminiProvider:
         root = service_root(base_url, api_version)
         self._bounds = bounds or Bounds()
         self._clients = ClientFactory(
-            root, secret, self._bounds, key_header=KEY_HEADER, route=route, transport=transport, wall=wall
+            root, secret, self._bounds, headers=HEADERS, route=route, transport=transport, wall=wall
         )
         self._redactor = Redactor(secret, hidden)
         self._errors = ErrorReader(parse_error, self._redactor)
+        self._start = StartCall(self._clients, self._bounds, self._errors, REFUSALS)
         self._polls = self._service_client(root, self._bounds.poll_connections)
         self._controls = self._service_client(root, self._bounds.control_connections)
         self._sandboxes = SandboxCalls(self._controls)
@@ -109,21 +109,8 @@ class GeminiProvider:
     async def create(self, order: LaunchOrder) -> Verdict:
         """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
         self._redactor.remember(order.prompt, order.system_instruction or "")
-        try:
-            client = self._clients.fresh(read_s=self._bounds.create_s)
-            request = self._launch_request(client, order)
-        except ValueError:
-            return NotSent(why="the order cannot be written as JSON: the prompt, a tool or the network setting")
-        outcome = await exchange(client, request, deadline_s=self._bounds.create_s, limit=self._bounds.body_bytes)
-        if isinstance(outcome, TransportFailure):
-            return verdict_of_failure(outcome, self._errors)
-        return verdict_of_reply(outcome, self._errors, partial(read_launched, redact=self._redactor))
-
-    def _launch_request(self, client: httpx.AsyncClient, order: LaunchOrder) -> httpx.Request:
-        headers = {"content-type": "application/json", "connection": "close"}
-        return client.build_request(
-            "POST", f"{self._controls.root}/{INTERACTIONS}", content=launch_body(order), headers=headers
-        )
+        address, read = f"{self._controls.root}/{INTERACTIONS}", partial(read_launched, redact=self._redactor)
+        return await self._start.send(address, partial(launch_body, order), read)
 
     async def get(self, remote_id: str) -> RemoteRun:
         """Return the service's current view of a run. Raises ProviderError."""

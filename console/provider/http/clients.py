@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
 
@@ -58,21 +58,33 @@ TransportFactory = Callable[[], httpx.AsyncBaseTransport]
 """Returns a new transport at each call, in which no connection has been used before."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceHeaders:
+    """The headers that a service wants in every request."""
+
+    key_header: str
+    """The header that holds the key."""
+    key_prefix: str = ""
+    """What stands before the key, such as `Bearer `."""
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    """Further headers, such as the version of the API."""
+
+
 class KeyedTransport(httpx.AsyncBaseTransport):
     """Adds the key to a copy of each request, so that the request objects seen elsewhere never contain it."""
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, key_header: str, secret: Secret, wall: Callable[[], float]
+        self, inner: httpx.AsyncBaseTransport, named: ServiceHeaders, secret: Secret, wall: Callable[[], float]
     ) -> None:
         self._inner = inner
-        self._key_header = key_header
+        self._named = named
         self._secret = secret
         self._wall = wall
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request with the key. A reply without a date gets the time of its receipt (RFC 9110, 6.6.1)."""
         headers = httpx.Headers(request.headers)
-        headers[self._key_header] = self._secret.reveal()
+        headers[self._named.key_header] = f"{self._named.key_prefix}{self._secret.reveal()}"
         keyed = httpx.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
         )
@@ -94,19 +106,19 @@ class ClientFactory:
         secret: Secret,
         bounds: Bounds,
         *,
-        key_header: str,
+        headers: ServiceHeaders,
         route: Route | None = None,
         transport: TransportFactory | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`root` comes from `address.service_root`; the key is sent in `key_header`.
+        """`root` comes from `address.service_root`; `headers` are sent with every request.
 
         `wall` returns Unix time in seconds. Tests pass a `transport` in place of the network. Raises ValueError for a
         CA file that cannot be used.
         """
         self._is_plain = root.startswith("http:")
         self._secret = secret
-        self._key_header = key_header
+        self._headers = headers
         self._wall = wall
         self._bounds = bounds
         self._given = transport
@@ -128,13 +140,13 @@ class ClientFactory:
     def _client(self, limits: httpx.Limits, read_s: float) -> httpx.AsyncClient:
         inner = self._given() if self._given is not None else self._transport(limits)
         timeout = httpx.Timeout(read_s, connect=self._bounds.connect_s, pool=self._bounds.connect_s)
-        headers = {"user-agent": f"nightdesk/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
+        own = {"user-agent": f"nightdesk/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
         return httpx.AsyncClient(
-            transport=KeyedTransport(inner, self._key_header, self._secret, self._wall),
+            transport=KeyedTransport(inner, self._headers, self._secret, self._wall),
             trust_env=False,
             follow_redirects=False,
             timeout=timeout,
-            headers=headers,
+            headers={**own, **self._headers.fixed},
         )
 
     def _transport(self, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:

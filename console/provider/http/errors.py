@@ -25,9 +25,10 @@ Redact = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """A parsed error body, raw."""
+    """A parsed error body, raw. At least one of `code` and `message` is not empty."""
 
     code: str
+    """The service's word for the kind of error."""
     message: str
     retry_after_s: float | None = None
     """A wait that the body asks for, in seconds."""
@@ -60,7 +61,8 @@ class ErrorReader:
         error = self.body(reply)
         if error is None:
             return f"HTTP {reply.status} without a readable error"
-        return cleaned(f"HTTP {reply.status}: {self.redact(error.code)}: {self.redact(error.message)}")
+        told = [self.redact(part) for part in (error.code, error.message) if part]
+        return cleaned(": ".join((f"HTTP {reply.status}", *told)))
 
     def retry_after(self, reply: Reply) -> float | None:
         """Return the wait in seconds that the service asked for, never negative; None if it asked for none.

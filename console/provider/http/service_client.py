@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 
 import httpx
@@ -56,9 +56,11 @@ class ServiceClient:
         except ValueError as error:
             raise NotFound(str(error)) from None
 
-    async def once(self, method: str, address: str, content: bytes | None = None) -> Reply:
-        """Send one request. A reply with any HTTP status is returned."""
-        return await self._answer(method, address, content, self._bounds.call_s)
+    async def once(
+        self, method: str, address: str, content: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Reply:
+        """Send one request, with `headers` beside those of every request. A reply with any HTTP status is returned."""
+        return await self._answer(method, address, content, self._bounds.call_s, headers)
 
     async def with_retry(self, method: str, address: str) -> Reply:
         """Send a request as `once` does, and repeat it after a broken connection or a 5xx without a requested wait.
@@ -81,7 +83,14 @@ class ServiceClient:
             raise error
         return reply
 
-    async def _answer(self, method: str, address: str, content: bytes | None, deadline_s: float) -> Reply:
+    async def _answer(
+        self,
+        method: str,
+        address: str,
+        content: bytes | None,
+        deadline_s: float,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
         if self._slots is None:
             self._slots = asyncio.Semaphore(self._connections)
         slots = self._slots
@@ -93,8 +102,8 @@ class ServiceClient:
             raise Unavailable(f"all {self._connections} connections were busy for {deadline_s:.3g} s")
         client = self._idle.pop() if self._idle else self._clients.kept()
         try:
-            headers = {} if content is None else {"content-type": "application/json"}
-            request = client.build_request(method, address, content=content, headers=headers)
+            typed = {} if content is None else {"content-type": "application/json"}
+            request = client.build_request(method, address, content=content, headers={**typed, **(headers or {})})
             left_s = end - asyncio.get_running_loop().time()
             outcome = await exchange(nullcontext(client), request, deadline_s=left_s, limit=self._bounds.body_bytes)
         finally:
