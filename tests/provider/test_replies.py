@@ -21,6 +21,7 @@ from console.provider.gemini.replies import (
     status_class,
     usage_of,
 )
+from console.provider.http.json_narrowing import members, parsed
 from tests.provider.examples import interaction
 
 JSON = st.recursive(
@@ -88,7 +89,8 @@ def test_a_negative_figure_makes_all_of_them_untrustworthy(name: str, negative: 
 
 
 @pytest.mark.parametrize(
-    ("figure", "tokens"), [(9000.0, 9000), (8999.2, 9000), ("9000.0", 9000), ("9000", 9000), (1e-9, 1)]
+    ("figure", "tokens"),
+    [(9000.0, 9000), (8999.2, 9000), ("9000.0", 9000), ("9000", 9000), (1e-9, 1), ("9e3", 9000), ("1.5E+3", 1500)],
 )
 def test_a_figure_may_be_a_float(figure: object, tokens: int) -> None:
     assert usage_of(json.loads(json.dumps({"total_tokens": figure}))) == Usage(total=tokens)
@@ -128,10 +130,45 @@ def test_zero_is_believed_only_of_a_run_that_ended_before_it_did_anything(
     assert remote_run(interaction(status=status, steps=steps, usage={"total_tokens": -3}), "v1_Chd").usage is None
 
 
-@pytest.mark.parametrize("absurd", [2**53 + 1, True, "1e9", "٣", "", "9" * 5000, [], {}, float("nan"), float("inf")])
-def test_an_absurd_figure_counts_as_missing(absurd: object) -> None:
-    assert usage_of({"total_tokens": absurd}) is None
-    assert usage_of({"total_tokens": absurd, "total_input_tokens": 7}) == Usage(total=7, input=7)
+ABSURD = [2**53 + 1, True, "1e19", "٣", "", "9" * 5000, [], {}, float("nan"), float("inf"), "many"]
+
+
+@pytest.mark.parametrize("absurd", ABSURD)
+@pytest.mark.parametrize("name", ["total_tokens", "total_output_tokens", "total_cached_tokens"])
+def test_an_absurd_figure_makes_all_of_them_untrustworthy(name: str, absurd: object) -> None:
+    assert usage_of({name: absurd}) is None
+    assert usage_of({"total_tokens": 9, "total_input_tokens": 7, name: absurd}) is None
+
+
+def test_a_figure_that_is_null_counts_as_missing() -> None:
+    assert usage_of({"total_tokens": None, "total_input_tokens": 7, "total_cached_tokens": None}) == Usage(
+        total=7, input=7
+    )
+
+
+def test_a_total_is_never_smaller_than_its_parts() -> None:
+    told = {"total_tokens": 1, "total_input_tokens": 40_000, "total_output_tokens": 1_000}
+    assert usage_of(told) == Usage(total=41_000, input=40_000, output=1_000)
+
+
+def test_no_more_tokens_are_cached_than_were_put_in() -> None:
+    told = {"total_tokens": 50_000, "total_input_tokens": 1_000, "total_cached_tokens": 49_000}
+    assert usage_of(told) == Usage(total=50_000, input=1_000, cached=1_000)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"status": "completed", "text": "\xff\xc0"}',
+        b'{"status": "completed", "text": "a\x00\x1b\nb"}',
+        b'{"status": "completed", "n": ' + b"9" * 5_000 + b"}",
+        b'{"status": "completed", "n": -' + b"9" * 5_000 + b"}",
+        b'{"status": "completed", "n": 1e999}',
+        b'\xef\xbb\xbf{"status": "completed"}',
+    ],
+)
+def test_what_an_agent_can_bring_about_does_not_make_a_reply_unreadable(body: bytes) -> None:
+    assert members(parsed(body))["status"] == "completed"
 
 
 def test_a_missing_total_is_the_sum_of_its_parts() -> None:

@@ -15,7 +15,7 @@ from console.provider.contract import Launched, RemoteRun, StatusClass, Step
 from console.provider.gemini.steps import content_text, error_line, error_text, kind_of, numbered, unchanged
 from console.provider.http.errors import ErrorBody, ErrorReader, Redact, seconds_of
 from console.provider.http.exchange import Reply
-from console.provider.http.json_narrowing import count, elements, is_negative, members, opaque_id, text
+from console.provider.http.json_narrowing import count, elements, members, opaque_id, text
 
 STATUS_LENGTH = 64
 RESULT_LENGTH = 256_000
@@ -103,18 +103,23 @@ def is_unknown_route(reply: Reply, errors: ErrorReader) -> bool:
 
 
 def usage_of(value: object) -> Usage | None:
-    """Return the token counts; None if none are reported. A total that is missing or 0 is the sum of the other counts.
+    """Return the token counts; None if none are reported. The total is at least the sum of the other counts.
 
-    A count that is no number, or above 2^53, is taken as missing. A negative one makes all of them untrustworthy, and
-    zero alone is what the service writes before it counts: both are taken as not reported.
+    A count that is negative, above 2^53 or no number makes all of them untrustworthy, and zero alone is what the
+    service writes before it counts: both are taken as not reported.
     """
     reported = members(value)
-    if any(is_negative(reported.get(key)) for key in _FIGURES.values()):
+    given = {name: reported[key] for name, key in _FIGURES.items() if reported.get(key) is not None}
+    figures = {name: count(figure) for name, figure in given.items()}
+    counts = {name: figure for name, figure in figures.items() if figure is not None}
+    if len(counts) < len(given):
         return None
-    figures = {name: figure for name, key in _FIGURES.items() if (figure := count(reported.get(key))) is not None}
-    parts = sum(figures.get(name, 0) for name in ("input", "output", "thought", "tool_use"))
-    total = figures.get("total") or parts
-    return Usage(**{**figures, "total": total}) if total else None
+    parts = sum(counts.get(name, 0) for name in ("input", "output", "thought", "tool_use"))
+    total = max(counts.get("total", 0), parts)
+    if "input" in counts and "cached" in counts:
+        # The input includes what is cached. More of it would be tokens at a discount that nobody has used.
+        counts["cached"] = min(counts["cached"], counts["input"])
+    return Usage(**{**counts, "total": total}) if total else None
 
 
 def _reported_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) -> Usage | None:

@@ -12,19 +12,33 @@ from console.domain.text import is_sanitized
 MAX_COUNT = 2**53
 """Larger JSON numbers are not exact everywhere; no token count is that large."""
 
-_NUMBER = re.compile(r"-?\d{1,16}(\.\d{1,9})?\Z", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,16}(\.\d{1,9})?([eE][+-]?\d{1,3})?\Z", re.ASCII)
 
 MAX_ID = 1024
 """Characters of an id."""
 
 
 def parsed(body: bytes | str) -> object:
-    """Parse JSON. Raises ValueError for anything else, and for nesting that is too deep."""
+    """Parse JSON. Raises ValueError for anything else, and for nesting that is too deep.
+
+    What an agent can bring about in a reply is tolerated, since a run whose reply is not read cannot end: bytes that
+    are no text are replaced, control characters within a text are kept, and an endless number becomes infinite.
+    """
+    if isinstance(body, bytes):
+        body = body.decode(json.detect_encoding(body), "replace")
     try:
-        value: object = json.loads(body)
+        value: object = json.loads(body, strict=False, parse_int=_integer)
     except RecursionError:
         raise ValueError("JSON nested too deep") from None
     return value
+
+
+def _integer(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        # Python refuses to convert thousands of digits; as a float they are infinite.
+        return float(digits)
 
 
 def members(value: object) -> Mapping[str, object]:
@@ -57,16 +71,10 @@ def count(value: object) -> int | None:
     return math.ceil(number) if number is not None and 0 <= number <= MAX_COUNT else None
 
 
-def is_negative(value: object) -> bool:
-    """True for a number below 0, also as a string."""
-    number = _number(value)
-    return number is not None and number < 0
-
-
 def _number(value: object) -> float | None:
     """Return a finite number, an integer as it is; None for anything else."""
     if isinstance(value, str) and _NUMBER.match(value):
-        value = float(value) if "." in value else int(value)
+        value = int(value) if value.removeprefix("-").isdigit() else float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if isinstance(value, int) or math.isfinite(value) else None
