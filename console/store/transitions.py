@@ -227,15 +227,14 @@ def _unsent_columns(result: RunResult) -> Columns:
 
 
 def _usage_columns(run: Run, result: RunResult) -> Columns:
-    """Columns of the final usage. When the provider never reported usage, the run is charged with its hold.
+    """Columns of the final usage. If it is not known, the run is charged with its hold, or with its live value if more.
 
     The final `used` may be lower than the last live value: cached tokens are often reported last and weigh less.
     """
-    known_before = run.used if run.usage_known else run.limits.budget
     return {
         **usage_columns(run.usage.highest(result.usage)),
-        "used": clamp_amount(result.used) if result.usage_known else known_before,
-        "usage_known": int(result.usage_known or run.usage_known),
+        "used": clamp_amount(result.used if result.usage_known else max(run.used, run.limits.budget)),
+        "usage_known": int(result.usage_known),
         "cost_micro": None if result.cost_micro is None else clamp_amount(result.cost_micro),
         "currency": result.currency,
         "elapsed_ms": max(0, result.elapsed_ms),

@@ -58,6 +58,17 @@ def test_usage_is_unknown_until_it_is_reported() -> None:
     assert usage.usage_known
 
 
+def test_usage_is_complete_only_if_it_was_reported_with_or_after_the_newest_step() -> None:
+    clock, usage = ManualClock(), new_usage()
+    first, second = (Step(index=index, kind="thought", text="a") for index in (0, 1))
+    usage.absorb_remote(remote(usage=Usage(total=10), steps=(first,)), clock.now())
+    assert usage.is_complete
+    usage.absorb_event(StreamEvent(step=second), clock.now())
+    assert not usage.is_complete
+    usage.absorb_event(StreamEvent(usage=Usage(total=20)), clock.now())
+    assert usage.is_complete
+
+
 def test_steps_are_merged_by_index_and_control_characters_are_removed() -> None:
     clock, usage = ManualClock(), new_usage()
     usage.absorb_event(StreamEvent(step=Step(index=0, kind="thought", text="a")), clock.now())

@@ -195,6 +195,26 @@ async def test_unknown_usage_is_booked_at_the_hold_and_noted(tmp_path: Path) -> 
         assert "booked at the hold" in run.note
 
 
+@pytest.mark.parametrize(("live", "booked"), [(10_000, 50_000), (700_000, 70_000)])
+async def test_usage_that_was_not_told_for_the_last_steps_is_not_known(tmp_path: Path, live: int, booked: int) -> None:
+    provider = FakeProvider()
+    async with engine_harness(tmp_path, provider, settings(poll_ms=100)) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.usage, agent.obeys = Usage(total=live), False
+
+        async def told() -> bool:
+            return (await here.run(run_id)).used > 0
+
+        await until(told)
+        agent.usage, agent.status = None, "completed"
+        agent.steps = (Step(index=0, kind="model_output", text="done", done=True),)
+        run = await here.engine.wait(run_id)
+        assert (run.used, run.usage_known, run.cost_micro) == (booked, False, None)
+        assert "not told for its last steps: booked at the hold" in run.note
+
+
 async def test_a_run_that_waits_for_input_is_cancelled_and_fails(tmp_path: Path) -> None:
     def parks(agent: FakeAgent) -> None:
         agent.status, agent.usage = "requires_action", Usage(total=10)

@@ -58,13 +58,16 @@ async def test_unreported_usage_is_charged_at_the_hold_and_shown_as_unknown(harn
     assert (await harness.cap_usage(Cap.DAILY_UNITS)).spent == BUDGET
 
 
-async def test_figures_that_were_seen_while_it_ran_are_not_lost_at_its_end(harness: StoreHarness) -> None:
+@pytest.mark.parametrize(("live", "charged"), [(90, BUDGET), (BUDGET + 1, BUDGET + 1)])
+async def test_figures_that_may_be_outdated_do_not_count_as_the_final_usage(
+    harness: StoreHarness, live: int, charged: int
+) -> None:
     run = await harness.running()
-    seen = Progress(usage=Usage(total=900), used=90, usage_known=True, remote_status="in_progress")
+    seen = Progress(usage=Usage(total=900), used=live, usage_known=True, remote_status="in_progress")
     run = await harness.store.runs.record_progress(run, seen, harness.now)
     ended = await harness.settle(run, Outcome.FAILED, used=0, usage=Usage(), usage_known=False)
-    assert (ended.used, ended.usage.total, ended.usage_known) == (90, 900, True)
-    assert (ended.remote_status, await harness.hold(run)) == ("in_progress", ("settled", 90))
+    assert (ended.used, ended.usage.total, ended.usage_known) == (charged, 900, False)
+    assert (ended.remote_status, await harness.hold(run)) == ("in_progress", ("settled", charged))
 
 
 async def test_more_than_was_held_is_booked_as_it_is_and_noted(harness: StoreHarness) -> None:

@@ -205,7 +205,7 @@ class StoreStateMachine(RuleBasedStateMachine):
         assert run is not None
         ending = RunResult(outcome=outcome, usage=Usage(total=used), used=used, usage_known=known)
         ended = self.reference.do(self.reference.store.runs.settle(run, ending, self.reference.clock.now()))
-        spent = used if known else run.used if run.usage_known else BUDGET
+        spent = used if known else max(run.used, BUDGET)
         assert ended.used == spent
         self.reference.closed(ended, spent)
 

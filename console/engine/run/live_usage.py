@@ -26,6 +26,8 @@ class LiveUsage:
     units: Units
     usage: Usage = field(default_factory=Usage)
     usage_known: bool = False
+    told_at_step: int = -1
+    """Index of the newest step that was seen when usage was reported last to this process."""
     largest_step: int = 0
     remote_status: str | None = None
     trouble: str = ""
@@ -57,6 +59,11 @@ class LiveUsage:
         """Milli-units used so far."""
         return self.units.of(self.usage)
 
+    @property
+    def is_complete(self) -> bool:
+        """False if no usage was ever reported, or none since the newest step was seen."""
+        return self.usage_known and self.told_at_step >= self.last_step_index
+
     def absorb_usage(self, usage: Usage | None, step: Usage | None = None) -> None:
         """Takes cumulative figures in; `step` are those of one step alone."""
         before = self.used
@@ -75,6 +82,8 @@ class LiveUsage:
             self.remote_status = event.status
         if event.step is not None:
             self._absorb_step(event.step, now)
+        if event.usage is not None:
+            self.told_at_step = self.last_step_index
 
     def absorb_remote(self, remote: RemoteRun, now: Timestamp) -> None:
         """Takes an answer to a poll in."""
@@ -85,6 +94,8 @@ class LiveUsage:
             self.absorb_usage(remote.usage)
         for step in remote.steps:
             self._absorb_step(step, now)
+        if remote.usage is not None:
+            self.told_at_step = self.last_step_index
 
     def _absorb_step(self, step: Step, now: Timestamp) -> None:
         known = self.steps.get(step.index)

@@ -26,7 +26,8 @@ async def settle_run(
 ) -> None:
     """Settle the run of which the provider showed `remote`, a terminal answer.
 
-    Usage that arrives late is waited for a little; where none ever came, the run is booked at its hold. `parked` is
+    Usage that arrives late is waited for a little; where none ever came, or none after the last step, the run is booked
+    at its hold or at what it is known to have used, whichever is more. `parked` is
     the status under which it waited for input before this program cancelled it. Goes on trying while the store does
     not work. Raises OwnershipLost where another process settles it.
     """
@@ -70,16 +71,17 @@ def result_of(
     notes = list(remote.errors)
     if parked and run.stop is None and outcome is Outcome.CANCELLED:
         outcome, notes = Outcome.FAILED, [f"needs input: the provider showed {parked}", *notes]
-    known = usage.usage_known
+    known = usage.usage_known and (remote.usage is not None or usage.is_complete)
     if not known:
-        notes.append("usage was never told: booked at the hold")
+        told = "not told for its last steps" if usage.usage_known else "never told"
+        notes.append(f"usage was {told}: booked at the hold")
     price = context.settings.price_of(run)
     return RunResult(
         outcome=outcome,
         note=sanitize("; ".join(notes), limit=NOTE),
         result=remote.result[:RESULT],
         usage=usage.usage,
-        used=usage.used if known else run.limits.budget,
+        used=usage.used if known else max(usage.used, run.limits.budget),
         usage_known=known,
         cost_micro=price.cost(usage.usage) if price and known else None,
         currency=price.currency if price else None,
