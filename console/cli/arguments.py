@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,6 +25,20 @@ MAX_NAMED = 10
 """Task names that an error message lists."""
 MIN_PREFIX = 4
 """Characters of a run id that must be given at least."""
+
+
+class Seconds(click.FloatRange):
+    """A duration from 0 to a day. `nan`, which is in no range and outside of none, is refused like any other word."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=86_400)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the seconds. Raises click.BadParameter."""
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds from 0 to 86400", param, ctx)
+        return seconds
 
 
 async def resolve_runs(queries: Queries, text: str) -> tuple[Run, ...]:

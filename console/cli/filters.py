@@ -53,13 +53,13 @@ class Filters:
     @property
     def has_days(self) -> bool:
         """True if a time zone is needed to interpret them."""
-        return bool(self.since or self.until)
+        return self.since is not None or self.until is not None
 
     def bounds(self, now_ms: int, time_zone: str) -> tuple[int | None, int | None]:
         """Return the first instant and the one after the last, in UTC milliseconds. Raises ValueError."""
         zone = ZoneInfo(time_zone)
-        since = parse_instant(self.since, now_ms=now_ms, zone=zone) if self.since else None
-        until = parse_instant(self.until, now_ms=now_ms, zone=zone, end_of_day=True) if self.until else None
+        since = parse_instant(self.since, now_ms=now_ms, zone=zone) if self.since is not None else None
+        until = parse_instant(self.until, now_ms=now_ms, zone=zone, end_of_day=True) if self.until is not None else None
         return since, until
 
     def history_filter(self, now_ms: int, time_zone: str) -> HistoryFilter:

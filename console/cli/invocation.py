@@ -201,7 +201,9 @@ def json_option(command: F) -> F:
 
 
 def _remembers(attribute: str) -> dict[str, Any]:
-    def remember(context: click.Context, _parameter: click.Parameter, value: str | bool | None) -> None:
+    def remember(context: click.Context, parameter: click.Parameter, value: str | bool | None) -> None:
+        if value == "":
+            raise click.BadParameter("it is empty; leave it out for the default", param=parameter)
         if value is not None:
             setattr(context.ensure_object(Invocation), attribute, value)
 

@@ -30,15 +30,20 @@ def read_bounded(path: Path, *, most: int, forbidden_mode: int = 0) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be read: {_why(error)}") from None
-    with open(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("is not a regular file")
+            raise Unreadable("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
         if forbidden_mode and status.st_mode & forbidden_mode:
             raise Unreadable(f"has mode {stat.S_IMODE(status.st_mode):04o}")
         if forbidden_mode and status.st_uid not in (os.geteuid(), 0):
             raise Unreadable("belongs to another user")
-        content = file.read(most + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise Unreadable(f"cannot be read: {_why(error)}") from None
+    finally:
+        os.close(descriptor)
     if len(content) > most:
         raise Unreadable(f"is larger than {most} bytes")
     return content

@@ -10,6 +10,7 @@ from console.domain.limits import Caps, CapUsage, Refusal
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run, RunId
 from console.domain.task import Fingerprint, Origin, Stage, Task
+from console.domain.text import is_blank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,7 @@ class LaunchRequest:
         return KeyRequest(
             fingerprint=Fingerprint.of(task),
             origin=self.origin,
-            rerun=self.rerun and bool(self.reason.strip()),
+            rerun=self.rerun and not is_blank(self.reason),
             automatic_retry=self.automatic_retry,
         )
 

@@ -21,6 +21,9 @@ class Cap(StrEnum):
     CONCURRENT_RUNS = "concurrent_runs"
 
 
+MOST_UNITS, MOST_RUNS = 10**15, 100_000
+"""The largest cap, and the largest raise of one: milli-units for UNIT_CAPS, otherwise launches."""
+
 UNIT_CAPS = frozenset({Cap.TASK_DAILY_UNITS, Cap.DAILY_UNITS, Cap.MONTHLY_UNITS})
 """Caps counted in milli-units; the others count launches."""
 
@@ -93,6 +96,15 @@ def admit(cap_usages: tuple[CapUsage, ...], amount: int) -> Refusal | None:
         if not cap_usage.admits(need):
             return Refusal(kind=RefusalKind.CAP, sentence=refusal_message(cap_usage, need), cap_usage=cap_usage)
     return None
+
+
+def check_raise(cap: Cap, amount: int) -> None:
+    """Raise ValueError unless `amount` (milli-units or launches) may be added to `cap`, with what is accepted."""
+    is_units = cap in UNIT_CAPS
+    if not 1 <= amount <= (MOST_UNITS if is_units else MOST_RUNS):
+        shown = units_text(amount) if is_units else str(amount)
+        bounds = "0.001 to 10^12 units" if is_units else f"1 to {MOST_RUNS} launches"
+        raise ValueError(f"a cap is raised by {bounds}, not by {shown[:40]}")
 
 
 def refusal_message(cap_usage: CapUsage, need: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from console.domain.task import Origin, Stage
+from console.domain.text import is_blank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +110,11 @@ def check_step(now: Stage, to: Stage, evidence: Evidence, rules: RolloutRules, *
     if abs(to - now) != 1:
         raise PromotionDenied(f"the task is at {now.label}; move one stage at a time: manual -> semi -> unattended")
     if to < now:
-        if not reason.strip():
+        if is_blank(reason):
             raise PromotionDenied("a reason is required to demote")
         return
     unmet = unmet_criteria(now, evidence, rules)
     if unmet and not forced:
         raise PromotionDenied(f"not ready for {to.label}: {'; '.join(unmet)}")
-    if unmet and not reason.strip():
+    if unmet and is_blank(reason):
         raise PromotionDenied("a reason is required to promote without the evidence")

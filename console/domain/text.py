@@ -22,6 +22,11 @@ def is_unsafe(character: str) -> bool:
     return unicodedata.category(character) in UNSAFE_CATEGORIES
 
 
+def is_blank(text: str) -> bool:
+    """True for a text in which nothing can be seen: it has blanks and unsafe characters only."""
+    return all(character.isspace() or is_unsafe(character) for character in text)
+
+
 def sanitize(text: str, *, limit: int | None = None, newlines: bool = False) -> str:
     """Return `text` with every control, format and unassigned character replaced by a visible escape.
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 MILLI = 1000
+MAX_DIGITS = 40
+"""Characters of a decimal that is parsed; no amount has as many."""
 
 DEFAULT_CACHE_WRITE_PERCENT = 125
 """Price of a token written to the cache, in percent of the input price, where the config names none."""
@@ -152,6 +154,8 @@ def decimal(value: int, places: int, *, least: int = 1) -> str:
 
 def parse_decimal(text: str, places: int) -> int:
     """Parse what `decimal` wrote back to an integer count of 10^-`places`. Raises ValueError for any other form."""
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"longer than {MAX_DIGITS} digits: {text[:MAX_DIGITS]!r}…")
     sign, body = (-1, text[1:]) if text.startswith("-") else (1, text)
     whole, dot, part = body.partition(".")
     if not (whole.isascii() and whole.isdigit()) or (dot and not (part.isascii() and part.isdigit())):

@@ -13,6 +13,7 @@ from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, Launc
 from console.domain.limits import Cap
 from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_id
 from console.domain.task import Fingerprint, Task
+from console.domain.text import is_blank
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreError
 from console.engine.restore_check import RestoreCheck
@@ -52,7 +53,7 @@ class Operations:
         if found is None:
             known = ", ".join(task.name for task in settings.tasks) or "none"
             raise LookupError(f"no task is named {request.task!r}; known tasks: {known}")
-        if request.rerun and (request.scheduled or not request.reason.strip()):
+        if request.rerun and (request.scheduled or is_blank(request.reason)):
             raise ValueError("a rerun is by hand and takes a reason")
         task = for_target(found, request.target)
         if request.date is not None:
@@ -210,10 +211,11 @@ class Operations:
         await self._context.log_flusher.flush()
 
     async def raise_cap(self, cap: Cap, amount: int, *, task: str | None, by: str, reason: str) -> None:
-        """Add `amount` (milli-units, or launches) to a cap for its present window only. Raises OperationRefused."""
+        """Add `amount` (milli-units, or launches) to a cap for its present window only.
+
+        Raises OperationRefused without a reason, ValueError for an amount outside of the bounds of a cap.
+        """
         require_reason(reason)
-        if amount <= 0:
-            raise OperationRefused("a raise is more than nothing")
         now = self._context.clock.now()
         await self._context.store.ledger.raise_cap(
             cap, task=task, amount=amount, caps=self._context.settings.caps, by=by, reason=reason, now=now
@@ -329,5 +331,5 @@ class Operations:
 
 def require_reason(reason: str) -> None:
     """Raises OperationRefused for an empty reason."""
-    if not reason.strip():
+    if is_blank(reason):
         raise OperationRefused("this takes a reason")

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from console.domain.rollout import PromotionDenied, check_step, effective_stage, unmet_criteria
 from console.domain.task import Stage, Task
-from console.domain.text import sanitize
+from console.domain.text import is_blank, sanitize
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun
 from console.engine.models import NextLaunch, ScheduledTime, StageChange, TaskRollout
@@ -45,7 +45,7 @@ class Rollout:
                 name,
                 to,
                 by=by,
-                reason=reason.strip() or "evidence complete",
+                reason="evidence complete" if is_blank(reason) else reason.strip(),
                 forced=forced and to > before.stage and bool(before.unmet_criteria),
                 evidence={**asdict(before.evidence), "missing": list(before.unmet_criteria)},
                 now=self._context.clock.now(),

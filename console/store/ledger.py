@@ -14,7 +14,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from console.domain.key import day_date
-from console.domain.limits import UNIT_CAPS, Cap, Caps, CapUsage
+from console.domain.limits import UNIT_CAPS, Cap, Caps, CapUsage, check_raise
 from console.domain.run import Run
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
@@ -84,17 +84,16 @@ class Ledger:
     ) -> None:
         """Add `amount` (milli-units, or runs) to the limit of the window that contains `now`, and to no other.
 
-        Raises ValueError for an amount below 1, or a task that does not fit the cap.
+        Raises ValueError for an amount outside of the bounds of a cap, or a task that does not fit the cap.
         """
-        if amount < 1:
-            raise ValueError("a cap is raised by 1 at least")
+        check_raise(cap, amount)
         if (task is not None) != (cap in TASK_CAPS):
             raise ValueError(f"{cap} {'needs a' if task is None else 'has no'} task")
 
         async def unit(tx: Transaction) -> None:
             day = await load_today(tx, caps, now)
             window = month_of(day) if cap is Cap.MONTHLY_UNITS else day
-            parameters: Columns = {"cap": cap.value, "task": task, "amount": clamp_amount(amount), "window": window}
+            parameters: Columns = {"cap": cap.value, "task": task, "amount": amount, "window": window}
             audit: Columns = {"by": by, "reason": reason, "at_ms": now.wall_ms}
             await fetch_all(tx, INSERT_RAISE, {**parameters, **audit})
             text = units_text(amount) if cap in UNIT_CAPS else str(amount)

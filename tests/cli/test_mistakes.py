@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.cli.nightdesk import CAPS, Nightdesk
 from tests.tree import ROOT
 
@@ -17,6 +19,8 @@ def test_usage_and_names(nightdesk: Nightdesk) -> None:
         ("show", "zzzzzz"),
         ("show", "ab"),
         ("caps", "raise", "x", "1", "--reason", "r"),
+        ("history", "--since", ""),
+        ("log", "--until", ""),
     ):
         done = nightdesk(*arguments)
         assert (done.code, done.out) == (2, ""), arguments
@@ -25,6 +29,46 @@ def test_usage_and_names(nightdesk: Nightdesk) -> None:
     assert "known tasks: good, " in nightdesk("run", "nope").err
     assert nightdesk("run", "good", "--date", "23.11.2026").code == 2
     assert nightdesk.service.posts() == 0
+
+
+@pytest.mark.parametrize(
+    "amount", ["NaN", "1e3", "0", "0.0001", "1000000000000.001", "9" * 30, "9" * 5_000, "٣", "", "1.5x"]
+)
+def test_a_raise_is_judged_as_a_cap_in_the_config_is(nightdesk: Nightdesk, amount: str) -> None:
+    done = nightdesk("caps", "raise", "daily_units", amount, "--reason", "r")
+    assert (done.code, len(done.err.splitlines())) == (2, 1), done.err
+    assert nightdesk("caps", "raise", "daily_runs", "100001", "--reason", "r").code == 2
+    (cap,) = [each for each in nightdesk("caps", "--json").json if each["cap"] == "daily_units"]
+    assert cap["limit"] == 2000
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "1e400", ""])
+def test_a_wait_is_a_number_of_seconds(nightdesk: Nightdesk, seconds: str) -> None:
+    assert nightdesk("cancel", "--all", "--timeout", seconds).code == 2
+    assert nightdesk("pause", "--timeout", seconds).code == 2
+    assert nightdesk("ps", "--json").json == []
+
+
+@pytest.mark.parametrize("option", ["--config", "--state-dir"])
+def test_an_empty_path_is_not_taken_for_the_default(nightdesk: Nightdesk, option: str) -> None:
+    done = nightdesk("run", "good", option, "")
+    assert (done.code, option in done.err, nightdesk.service.posts()) == (2, True, 0), done.err
+
+
+@pytest.mark.parametrize("path", ["/", "/dev/null", "/proc/self/mem"])
+def test_a_config_that_is_no_file_is_one_line(nightdesk: Nightdesk, path: str) -> None:
+    done = nightdesk("run", "good", "--config", path)
+    assert (done.code, len(done.err.splitlines())) == (2, 1), done.err
+    assert path in done.err
+
+
+def test_a_reason_in_which_nothing_can_be_seen_is_none(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    for blank in ("", " ", "\u200b", "\u2028\t\u202e"):
+        assert nightdesk("caps", "raise", "daily_units", "1", "--reason", blank).code == 6
+        assert nightdesk("run", "good", "--origin", "manual", "--rerun", "--reason", blank).code == 2
+        assert nightdesk("stage", "good", "unattended", "--force", "--reason", blank).code != 0
+    assert nightdesk.service.started() == 1
 
 
 def test_all_errors_of_a_config_are_reported(nightdesk: Nightdesk) -> None:

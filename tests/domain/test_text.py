@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.text import UNSAFE_CATEGORIES, is_sanitized, is_unsafe, sanitize
+from console.domain.text import UNSAFE_CATEGORIES, is_blank, is_sanitized, is_unsafe, sanitize
 
 ANY_TEXT = st.text(st.characters())
 
@@ -64,6 +64,14 @@ def test_every_other_character_stays_as_it_is(category: str) -> None:
 )
 def test_how_hostile_text_is_shown(text: str, shown: str) -> None:
     assert sanitize(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "blank"),
+    [("", True), (" \t\n\u3000", True), ("\u200b\u202e\x1b", True), ("\u200bx", False), ("。", False)],
+)
+def test_a_text_without_anything_to_see_is_blank(text: str, blank: bool) -> None:
+    assert is_blank(text) == blank
 
 
 def test_newlines_are_kept_only_on_request() -> None:

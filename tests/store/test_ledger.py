@@ -182,7 +182,13 @@ async def test_unlimited_stays_unlimited(harness: StoreHarness) -> None:
 
 @pytest.mark.parametrize(
     ("cap", "task", "amount"),
-    [(Cap.DAILY_UNITS, None, 0), (Cap.DAILY_UNITS, "report", 1), (Cap.TASK_DAILY_RUNS, None, 1)],
+    [
+        (Cap.DAILY_UNITS, None, 0),
+        (Cap.DAILY_UNITS, None, 10**15 + 1),
+        (Cap.DAILY_RUNS, None, 100_001),
+        (Cap.DAILY_UNITS, "report", 1),
+        (Cap.TASK_DAILY_RUNS, None, 1),
+    ],
 )
 async def test_a_raise_that_makes_no_sense_is_refused(
     harness: StoreHarness, cap: Cap, task: str | None, amount: int

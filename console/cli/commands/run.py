@@ -20,7 +20,7 @@ from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.config import Settings
 from console.domain.key import TARGET_ACCEPTED, check_target
 from console.domain.run import Run, RunId, State
-from console.domain.text import sanitize
+from console.domain.text import is_blank, sanitize
 from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.settings import ProcessKind
@@ -59,7 +59,7 @@ def run_command(
     Exit: 0 ok or skipped, 1 failed, 3 timeout, 4 budget, 5 cancelled, 6 refused, 7 unconfirmed, 8 state store,
     75 not sent. Ctrl-C hands the run to the background supervisor and does not stop it.
     """
-    if rerun and not reason.strip():
+    if rerun and is_blank(reason):
         raise click.UsageError("--rerun requires --reason")
     if rerun and origin == "schedule":
         raise click.UsageError("--rerun is by hand and cannot be combined with --origin schedule")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from console.app import App
-from console.cli.arguments import resolve_runs
+from console.cli.arguments import Seconds, resolve_runs
 from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
@@ -31,7 +31,7 @@ RETRY_S = 0.5
 
 _timeout = click.option(
     "--timeout",
-    type=click.FloatRange(min=0, max=86_400),
+    type=Seconds(),
     default=WAIT_SECONDS,
     show_default=True,
     metavar="S",
