@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from console.domain.run import RunId
 from console.domain.task import Origin, Stage
 from console.domain.text import is_blank
+
+AUTOMATIC = "nightdesk"
+"""Recorded as the author of a demotion by the rules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +26,24 @@ class RolloutRules:
     """Outcomes (and `unconfirmed`) that demote a task."""
     approval_ms: int = 43_200_000
     """How long a proposal waits for a decision, in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageChange:
+    """One promotion or demotion of a task."""
+
+    at_ms: int
+    before: Stage
+    after: Stage
+    by: str
+    """AUTOMATIC for a demotion by the rules."""
+    reason: str
+    forced: bool
+    """Promoted by a person although criteria were not met."""
+    evidence: Mapping[str, object] = field(default_factory=dict)
+    """What the change rested on, as it was recorded."""
+    run_id: RunId | None = None
+    """The run whose ending demoted the task; None for a change by a person."""
 
 
 class LaunchPath(StrEnum):

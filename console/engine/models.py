@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult
 from console.domain.limits import CapUsage, Refusal
-from console.domain.rollout import Evidence
+from console.domain.rollout import Evidence, StageChange
 from console.domain.run import Limits, Run, RunId, StepRecord
 from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
@@ -137,20 +137,6 @@ RunSelector = RunId | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageChange:
-    """One change of a task's stage."""
-
-    at_ms: int
-    before: Stage
-    after: Stage
-    by: str
-    """Sanitized; `nightdesk` where the change was automatic."""
-    reason: str
-    """Sanitized."""
-    forced: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledTime:
     """One upcoming time of a schedule."""
 
@@ -170,12 +156,12 @@ class TaskRollout:
     evidence: Evidence
     unmet_criteria: tuple[str, ...]
     """What the next stage still requires; empty where it is earned, or where there is none."""
-    steps: tuple[StageChange, ...] = ()
-    """Every change of its stage, newest first."""
+    changes: tuple[StageChange, ...] = ()
+    """Every change of its stage, newest first; texts are sanitized."""
     next: tuple[ScheduledTime, ...] = ()
     """The next five scheduled times; empty without a schedule."""
 
     @property
     def last_demotion(self) -> StageChange | None:
         """The newest change to a lower stage; None where there was none."""
-        return next((step for step in self.steps if step.after < step.before), None)
+        return next((change for change in self.changes if change.after < change.before), None)

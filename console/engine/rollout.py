@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from console.domain.task import Stage, Task
 from console.domain.text import is_blank, sanitize
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun
-from console.engine.models import NextLaunch, ScheduledTime, StageChange, TaskRollout
+from console.engine.models import NextLaunch, ScheduledTime, TaskRollout
 from console.engine.scheduling.cron import next_times, zone_of
 
 COMING = 5
@@ -77,18 +77,11 @@ class Rollout:
 
     async def _of(self, task: Task) -> TaskRollout:
         store, rules = self._context.store, self._context.settings.rollout
-        steps = tuple(
-            StageChange(
-                at_ms=change.at_ms,
-                before=change.before,
-                after=change.after,
-                by=sanitize(change.by, limit=80),
-                reason=sanitize(change.reason, limit=400),
-                forced=change.forced,
-            )
+        changes = tuple(
+            replace(change, by=sanitize(change.by, limit=80), reason=sanitize(change.reason, limit=400))
             for change in reversed(await store.stages.changes(task.name))
         )
-        stage = steps[0].after if steps else Stage.MANUAL
+        stage = changes[0].after if changes else Stage.MANUAL
         evidence = await store.evidence.of(task.name)
         return TaskRollout(
             task=task,
@@ -96,7 +89,7 @@ class Rollout:
             effective=effective_stage(stage, unconfirmed=evidence.unconfirmed > 0),
             evidence=evidence,
             unmet_criteria=unmet_criteria(stage, evidence, rules),
-            steps=steps,
+            changes=changes,
             next=upcoming_times(task, self._context.clock.now().utc()),
         )
 

@@ -1,6 +1,7 @@
 """The rollout stage of each task: an append-only list of changes, and the evidence on which a promotion rests.
 
-A task is promoted by a person only; it is demoted by a person, or automatically by the rules of a run's claim.
+Only a person promotes a task. A person may demote it too, and the end of a run demotes it where the rules that were
+stored with the claim of that run say so.
 """
 
 from __future__ import annotations
@@ -8,9 +9,8 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from console.domain.rollout import Evidence
+from console.domain.rollout import AUTOMATIC, Evidence, StageChange
 from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, Outcome, Run, RunId
 from console.domain.task import Origin, Stage, canonical_json
 from console.domain.timestamps import Timestamp
@@ -20,8 +20,6 @@ from console.store.events import note_record, write_event
 from console.store.history import p95
 from console.store.rows import Columns, Row, damage_if_unreadable, fetch_all, fetch_one
 
-AUTOMATIC = "nightdesk"
-"""Recorded as the author of an automatic demotion."""
 EVIDENCE_RUNS = 500
 """Evidence is counted over at most this many of the newest runs."""
 
@@ -32,8 +30,10 @@ INSERT_CHANGE = """
     values (:task, :before, :after, :by, :reason, :forced, :evidence, :run_id, :at_ms)
     returning *
 """
-SELECT_DEMOTE_ON = "select demote_on from runs where id = :id"
+# `state <> 'ended'` is the condition of the index of open runs: with it the planner may use that index.
 HAS_UNCONFIRMED = "select 1 from runs where state = 'unconfirmed' and state <> 'ended' and task = :task limit 1"
+COUNT_UNCONFIRMED = "select count(*) as n from runs where task = :task and state = 'unconfirmed' and state <> 'ended'"
+SELECT_DEMOTE_ON = "select demote_on from runs where id = :id"
 SELECT_SINCE = """
     select max(at_ms) as since from (
         select max(at_ms) as at_ms from stage_changes where task = :task
@@ -52,28 +52,9 @@ SELECT_RUNS = """
     order by created_ms desc, seq desc
     limit :limit
 """
-COUNT_UNCONFIRMED = "select count(*) as n from runs where task = :task and state = 'unconfirmed' and state <> 'ended'"
 
 _NOT_LAUNCHED = {outcome.value for outcome in NON_RUN_OUTCOMES | KEY_FREEING_OUTCOMES}
 _STOPPED_BY_GUARD = {Outcome.TIMEOUT.value, Outcome.BUDGET.value, Outcome.CANCELLED.value}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageChange:
-    """One promotion or demotion of a task."""
-
-    id: int
-    task: str
-    before: Stage
-    after: Stage
-    by: str
-    """AUTOMATIC for an automatic demotion."""
-    reason: str
-    forced: bool
-    evidence: Mapping[str, object]
-    run_id: RunId | None
-    """The run whose ending demoted the task; None for a change by a person."""
-    at_ms: int
 
 
 class Stages:
@@ -125,7 +106,7 @@ class Stages:
 
 
 class RolloutEvidence:
-    """Counts, over the stored runs of a task, the evidence for its promotion."""
+    """The evidence for the promotion of a task, counted over its stored runs."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -154,12 +135,12 @@ async def load_stage(tx: Transaction, task: str) -> Stage:
 
 
 async def has_unconfirmed(tx: Transaction, task: str) -> bool:
-    """Return whether a run of the task is unconfirmed; the task's effective stage is then one lower."""
+    """True if a run of the task is unconfirmed; the effective stage of the task is then one lower."""
     return await fetch_one(tx, HAS_UNCONFIRMED, {"task": task}) is not None
 
 
 async def demote_for(tx: Transaction, run: Run, what: str, now: Timestamp) -> None:
-    """Demote the task by one stage if the rules stored with the run's claim name `what`, an outcome or event."""
+    """Demote the task of `run` by one stage if the rules stored with its claim name `what`, an outcome or an event."""
     row = await fetch_one(tx, SELECT_DEMOTE_ON, {"id": run.id})
     before = await load_stage(tx, run.task)
     with damage_if_unreadable(f"run {run.id}"):
@@ -172,22 +153,16 @@ async def demote_for(tx: Transaction, run: Run, what: str, now: Timestamp) -> No
 def stage_change_of(row: Row) -> StageChange:
     """Return the stage change of a row. Raises StoreDamaged."""
     with damage_if_unreadable("a change of a task's stage"):
-        return _stage_change_of(row)
-
-
-def _stage_change_of(row: Row) -> StageChange:
-    return StageChange(
-        id=row["id"],
-        task=row["task"],
-        before=Stage.of(row["before"]),
-        after=Stage.of(row["after"]),
-        by=row["by"],
-        reason=row["reason"],
-        forced=bool(row["forced"]),
-        evidence=json.loads(row["evidence"]),
-        run_id=RunId(row["run_id"]) if row["run_id"] else None,
-        at_ms=row["at_ms"],
-    )
+        return StageChange(
+            at_ms=row["at_ms"],
+            before=Stage.of(row["before"]),
+            after=Stage.of(row["after"]),
+            by=row["by"],
+            reason=row["reason"],
+            forced=bool(row["forced"]),
+            evidence=json.loads(row["evidence"]),
+            run_id=RunId(row["run_id"]) if row["run_id"] else None,
+        )
 
 
 async def _insert_change(

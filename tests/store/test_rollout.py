@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from console.domain.rollout import StageChange
 from console.domain.run import Outcome
 from console.domain.task import Stage
 from console.store.errors import StaleRun
-from console.store.rollout import StageChange
 from tests.store.harness import BY, StoreHarness
 
 

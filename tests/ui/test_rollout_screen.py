@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.rollout import Evidence
+from console.domain.rollout import Evidence, StageChange
 from console.domain.task import Stage
 from console.engine.errors import StoreError
-from console.engine.models import StageChange, TaskRollout
+from console.engine.models import TaskRollout
 from console.engine.rollout import upcoming_times
 from console.ui.glyphs import ASCII
 from tests.driver import console
@@ -51,7 +51,7 @@ def rollout(number: int, stage: Stage, unmet_criteria: tuple[str, ...] = (), **m
     return replace(base, **more)  # type: ignore[arg-type]  # any field of TaskRollout
 
 
-EARNED = rollout(0, Stage.SEMI, steps=(DOWN,))
+EARNED = rollout(0, Stage.SEMI, changes=(DOWN,))
 LACKING = rollout(1, Stage.SEMI, ("2 more successful approved runs",))
 TOP = rollout(2, Stage.UNATTENDED)
 FIRST = rollout(3, Stage.MANUAL, ("1 more successful manual run",))
@@ -200,7 +200,7 @@ async def test_without_unicode_every_sign_has_a_letter(engine: FakeEngine) -> No
 
 async def test_hostile_reasons_are_harmless(engine: FakeEngine) -> None:
     step = replace(DOWN, reason="\x1b[2J[red]oops[/oops]")
-    engine.rollouts = (replace(EARNED, steps=(step,)),)
+    engine.rollouts = (replace(EARNED, changes=(step,)),)
     async with console(engine, engine.clock) as screen:
         await screen.press("3", "h")
         assert "[red]oops[/oops]" in screen.dialog

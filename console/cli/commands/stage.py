@@ -13,9 +13,10 @@ from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.run_json import instant
 from console.cli.render.table import Cell, Column, Tone, render_table
+from console.domain.rollout import StageChange
 from console.domain.task import Stage
 from console.domain.timestamps import iso_ms
-from console.engine.models import StageChange, TaskRollout
+from console.engine.models import TaskRollout
 
 
 @click.command("stage")
@@ -40,22 +41,22 @@ async def _stage(invocation: Invocation, task: str | None, to: Stage | None, rea
     async with opened(invocation) as app:
         rollout = app.engine.rollout
         if task is not None and to is not None:
-            rungs: tuple[TaskRollout, ...] = (
+            rollouts: tuple[TaskRollout, ...] = (
                 await rollout.move(task, to, by=invocation.by, reason=reason, forced=force),
             )
-            invocation.say(f"{rungs[0].task.name} is at {rungs[0].stage.label}")
+            invocation.say(f"{rollouts[0].task.name} is at {rollouts[0].stage.label}")
         else:
-            rungs = await rollout.tasks() if task is None else (await rollout.task(task),)
+            rollouts = await rollout.tasks() if task is None else (await rollout.task(task),)
     if invocation.json:
-        invocation.out_json([rung_json(rung) for rung in rungs])
+        invocation.out_json([rollout_json(rollout) for rollout in rollouts])
     elif to is None:
-        _print(invocation, rungs)
+        _print(invocation, rollouts)
     return ExitCode.OK
 
 
-def rung_json(rung: TaskRollout) -> dict[str, object]:
+def rollout_json(rollout: TaskRollout) -> dict[str, object]:
     """Return the stage of one task, with the evidence for it."""
-    evidence = asdict(rung.evidence)
+    evidence = asdict(rollout.evidence)
     evidence["since"] = instant(evidence.pop("since_ms"))
     for name in ("p95_units", "budget"):
         evidence[name] = None if evidence[name] is None else evidence[name] / 1000
@@ -63,28 +64,28 @@ def rung_json(rung: TaskRollout) -> dict[str, object]:
         value = evidence.pop(name)
         evidence[seconds] = None if value is None else value / 1000
     return {
-        "task": rung.task.name,
-        "stage": rung.stage.label,
-        "effective_stage": rung.effective.label,
+        "task": rollout.task.name,
+        "stage": rollout.stage.label,
+        "effective_stage": rollout.effective.label,
         "evidence": evidence,
-        "missing": list(rung.unmet_criteria),
-        "last_change": _step_json(rung.steps[0]) if rung.steps else None,
-        "next": [iso_ms(instant.at_ms) for instant in rung.next],
+        "missing": list(rollout.unmet_criteria),
+        "last_change": _change_json(rollout.changes[0]) if rollout.changes else None,
+        "next": [iso_ms(instant.at_ms) for instant in rollout.next],
     }
 
 
-def _step_json(step: StageChange) -> dict[str, object]:
+def _change_json(change: StageChange) -> dict[str, object]:
     return {
-        "at": iso_ms(step.at_ms),
-        "from": step.before.label,
-        "to": step.after.label,
-        "by": step.by,
-        "reason": step.reason,
-        "forced": step.forced,
+        "at": iso_ms(change.at_ms),
+        "from": change.before.label,
+        "to": change.after.label,
+        "by": change.by,
+        "reason": change.reason,
+        "forced": change.forced,
     }
 
 
-def _print(invocation: Invocation, rungs: tuple[TaskRollout, ...]) -> None:
+def _print(invocation: Invocation, rollouts: tuple[TaskRollout, ...]) -> None:
     columns = (
         Column(title="TASK", shrink_order=1),
         Column(title="STAGE"),
@@ -96,14 +97,14 @@ def _print(invocation: Invocation, rungs: tuple[TaskRollout, ...]) -> None:
     )
     rows = [
         [
-            Cell(rung.task.name),
-            Cell(rung.stage.label),
-            Cell(rung.effective.label, Tone.WATCH if rung.effective is not rung.stage else Tone.PLAIN),
-            Cell(str(rung.evidence.manual_ok)),
-            Cell(str(rung.evidence.approved_ok)),
-            Cell("; ".join(rung.unmet_criteria) or "-"),
-            Cell(f"{iso_ms(rung.steps[0].at_ms)[:16]}Z {rung.steps[0].reason}" if rung.steps else "-"),
+            Cell(rollout.task.name),
+            Cell(rollout.stage.label),
+            Cell(rollout.effective.label, Tone.WATCH if rollout.effective is not rollout.stage else Tone.PLAIN),
+            Cell(str(rollout.evidence.manual_ok)),
+            Cell(str(rollout.evidence.approved_ok)),
+            Cell("; ".join(rollout.unmet_criteria) or "-"),
+            Cell(f"{iso_ms(rollout.changes[0].at_ms)[:16]}Z {rollout.changes[0].reason}" if rollout.changes else "-"),
         ]
-        for rung in rungs
+        for rollout in rollouts
     ]
     invocation.out(*render_table(columns, rows, invocation.style, invocation.width))

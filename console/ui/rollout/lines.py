@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
-from console.domain.rollout import RolloutRules
+from console.domain.rollout import RolloutRules, StageChange
 from console.domain.task import Stage
-from console.engine.models import ScheduledTime, StageChange, TaskRollout
+from console.engine.models import ScheduledTime, TaskRollout
 from console.ui.format import at, elapsed, units, when, zone, zone_name
 from console.ui.glyphs import ASCII, Glyphs, gauge
 from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell, wrapped
@@ -213,9 +213,9 @@ def _demotion(rollout: TaskRollout, view: ViewState, cells: int) -> list[Line]:
 
 def history_lines(rollout: TaskRollout, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
     """Every promotion and demotion of the task, newest first."""
-    if not rollout.steps:
+    if not rollout.changes:
         return [line(Span("always at manual: not promoted yet", Tone.MUTED))]
-    return [fit(_change_line(step, view, glyphs), cells, glyphs.ellipsis) for step in rollout.steps]
+    return [fit(_change_line(step, view, glyphs), cells, glyphs.ellipsis) for step in rollout.changes]
 
 
 def _change_line(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
