@@ -6,7 +6,6 @@ each run has a task of its own; see `tasks.py` and `supervisor.py` for what happ
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -19,7 +18,6 @@ from typing import TYPE_CHECKING, Self
 from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Clock
 from console.engine.context import EngineContext
-from console.engine.errors import StoreError
 from console.engine.housekeeping import ClockStepDetector, DeadOwners, Heartbeat
 from console.engine.load import LoadMeter
 from console.engine.log_flush import LogFlusher
@@ -258,20 +256,16 @@ class Engine:
 
     async def _flush_last_lines(self) -> None:
         """Put what happened last into the log, for at most `stop_wait_s`; the next process writes what is missing."""
-        flushing = asyncio.get_running_loop().create_task(self._context.log_flusher.flush(), name="flush")
-        await asyncio.wait({flushing}, timeout=self._context.timings.stop_wait_s)
+        flush = self._context.log_flusher.flush()
+        await self._context.background.start_and_wait(flush, "flush", self._context.timings.stop_wait_s)
 
     async def _withdraw(self) -> None:
         """Take this owner out of the store, for at most `stop_wait_s`: nobody needs it to take the runs over."""
         if self._lock is None:
             return
         problems_path(self._owners, self._lock.id).unlink(missing_ok=True)
-        withdrawing = asyncio.get_running_loop().create_task(
-            self._context.store.controls.withdraw(self._lock.id), name="withdraw"
-        )
-        await asyncio.wait({withdrawing}, timeout=self._context.timings.stop_wait_s)
-        if withdrawing.done() and not isinstance(withdrawing.exception(), StoreError | None):
-            withdrawing.result()
+        withdraw = self._context.store.controls.withdraw(self._lock.id)
+        await self._context.background.start_and_wait(withdraw, "withdraw", self._context.timings.stop_wait_s)
 
 
 def _info(line: str) -> None:

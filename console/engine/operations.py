@@ -180,8 +180,7 @@ class Operations:
 
         Raises StoreBusy then.
         """
-        task = self._context.background.start(work, name)
-        await asyncio.wait({task}, timeout=self._context.timings.stop_wait_s)
+        task = await self._context.background.start_and_wait(work, name, self._context.timings.stop_wait_s)
         if not task.done():
             raise StoreBusy("the state store is busy; it is tried again")
         return task.result()
@@ -196,10 +195,8 @@ class Operations:
 
         The cancels do not wait for the store. Raises StoreError where the pause itself cannot be stored.
         """
-        pausing = self._context.background.start(
-            self._context.store.controls.pause(by=by, now=self._context.clock.now()), "pause"
-        )
-        await asyncio.wait({pausing}, timeout=self._context.timings.stop_wait_s)
+        storing = self._context.store.controls.pause(by=by, now=self._context.clock.now())
+        pausing = await self._context.background.start_and_wait(storing, "pause", self._context.timings.stop_wait_s)
         stopped = await self.stop_all(by=by, reason=StopReason.KILL_SWITCH) if cancel else ()
         await pausing
         await self._flush_soon()

@@ -85,8 +85,8 @@ class OverdueCancels:
     async def _cancel(self, run: Run) -> None:
         """Store the request, for at most `intent_wait_s`; cancel in any case; record what came of it."""
         async with self._slots:
-            request = self._context.background.start(self._request(run), f"stop {run.id}")
-            await asyncio.wait({request}, timeout=self._context.timings.intent_wait_s)
+            background, wait_s = self._context.background, self._context.timings.intent_wait_s
+            request = await background.start_and_wait(self._request(run), f"stop {run.id}", wait_s)
             if remote_id_of(self._context, run) is not None:
                 attempt = await try_cancel(self._context, run)
                 await self._record(await request, attempt)

@@ -22,7 +22,7 @@ from console.engine.recovery import TakeOver
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.supervisor import RunSupervisor
 from console.engine.settings import ProcessKind
-from console.engine.tasks import FIRST_WAIT_S, LONGEST_WAIT_S, describe, wait_event
+from console.engine.tasks import FIRST_WAIT_S, LONGEST_WAIT_S, describe, wait_event, wait_task
 
 log = logging.getLogger("nightdesk")
 
@@ -130,7 +130,7 @@ class Supervisor:
         if entry is None or entry.task is None:
             await asyncio.sleep(seconds)
         else:
-            await asyncio.wait({entry.task}, timeout=seconds)
+            await wait_task(entry.task, seconds)
 
     async def read_rows(self) -> None:
         """Read the open runs and deliver what changed to the supervisors here. Raises StoreError."""

@@ -156,6 +156,15 @@ async def wait_event(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
+async def wait_task(task: asyncio.Task[Any], seconds: float) -> bool:
+    """Wait until `task` has ended, for at most `seconds`; True if it has. Otherwise it goes on.
+
+    A cancellation of the caller does not end the task, and its error is not raised here.
+    """
+    await asyncio.wait({task}, timeout=seconds)
+    return task.done()
+
+
 class BackgroundTasks:
     """Work that nobody awaits: kept alive, its failures reported, ended together."""
 
@@ -168,6 +177,16 @@ class BackgroundTasks:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
+
+    async def start_and_wait(self, work: Coroutine[Any, Any, T], name: str, seconds: float) -> asyncio.Task[T]:
+        """Run `work` in a task of its own and wait for it, for at most `seconds`; it goes on where it takes longer.
+
+        For writes to a store that may not answer, which must hold nothing else up. Return the task, done or not; an
+        error of `work` is raised by its `result()` only.
+        """
+        task = self.start(work, name)
+        await wait_task(task, seconds)
         return task
 
     async def stop(self) -> None:

@@ -12,8 +12,8 @@ from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
-from console.engine.run.writer import RunWriter
-from console.engine.tasks import describe
+from console.engine.run.writer import RunWriter, StoreChange
+from console.engine.tasks import describe, wait_task
 from console.provider.contract import DiscardUse, Prepares, ProviderError, Unavailable
 
 NOTE = 200
@@ -82,8 +82,8 @@ class Canceller:
                 run, answer=attempt.answer, trouble=attempt.trouble, now=self._context.clock.now()
             )
 
-        self._recording = self._context.background.start(self._writer.write(change), f"stop of {self._writer.row.id}")
-        await asyncio.wait({self._recording}, timeout=self._context.timings.intent_wait_s)
+        self._recording = self._start_write(change, "stop")
+        await wait_task(self._recording, self._context.timings.intent_wait_s)
 
     async def _escalate(self) -> None:
         waited = self._waited_ms()
@@ -101,13 +101,14 @@ class Canceller:
             async def change(run: Run) -> Run:
                 return await self._context.store.runs.record_alarm(run, self._context.clock.now())
 
-            work = self._writer.write(change)
-            self._alarming = self._context.background.start(work, f"alarm of {self._writer.row.id}")
-        await asyncio.wait({self._alarming}, timeout=self._context.timings.intent_wait_s)
-        if not self._alarming.done():
+            self._alarming = self._start_write(change, "alarm")
+        if not await wait_task(self._alarming, self._context.timings.intent_wait_s):
             return False
         alarming, self._alarming = self._alarming, None
         return alarming.result()
+
+    def _start_write(self, change: StoreChange, what: str) -> asyncio.Task[bool]:
+        return self._context.background.start(self._writer.write(change), f"{what} of {self._writer.row.id}")
 
     def _waited_ms(self) -> int:
         """Real milliseconds since the stop was asked, as seen here or, where that is longer, as stored before."""
@@ -152,8 +153,8 @@ async def discard_own(context: EngineContext, writer: RunWriter) -> bool:
     async def change(run: Run) -> Run:
         return await context.store.runs.record_sandbox_deleted(run, answer=answer, gone=gone, now=context.clock.now())
 
-    storing = context.background.start(writer.write(change), f"sandbox of {writer.row.id}")
-    await asyncio.wait({storing}, timeout=context.timings.intent_wait_s)
+    name = f"sandbox of {writer.row.id}"
+    await context.background.start_and_wait(writer.write(change), name, context.timings.intent_wait_s)
     return gone
 
 

@@ -16,7 +16,7 @@ from console.engine.run.lost_launch import can_resolve, resolve
 from console.engine.run.monitor import RunMonitor
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.writer import RunWriter, with_stop
-from console.engine.tasks import wait_event
+from console.engine.tasks import wait_event, wait_task
 from console.provider.contract import Absent, Fenced, Found
 
 
@@ -102,15 +102,15 @@ class RunSupervisor:
         now = self._context.clock.now()
         self._launcher.request_stop(StopRequest(reason=reason, by=by, at_ms=now.wall_ms))
         store = self._context.store.runs.request_stop(self.run_id, reason=reason, by=by, now=now)
-        task_of_store = self._context.background.start(store, f"stop {self.run_id}")
-        await asyncio.wait({task_of_store}, timeout=self._context.timings.intent_wait_s)
+        wait_s = self._context.timings.intent_wait_s
+        await self._context.background.start_and_wait(store, f"stop {self.run_id}", wait_s)
         self._wake()
 
     async def wait_sent(self, seconds: float) -> None:
         """Begin no launch any more; let one that is on its way come to its answer, for at most `seconds`."""
         self._launcher.leaving = True
         if self._sending is not None and self._launcher.is_sending:
-            await asyncio.wait({self._sending}, timeout=seconds)
+            await wait_task(self._sending, seconds)
 
     async def close(self) -> None:
         """Send nothing any more. A launch still on its way stays `sending`: its outcome cannot be known any more."""

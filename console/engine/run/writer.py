@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from console.domain.run import IllegalTransition, Run, State, StopReason, StopRequest
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
-from console.engine.tasks import describe
+from console.engine.tasks import describe, wait_task
 
 StoreChange = Callable[[Run], Awaitable[Run]]
 """Writes a change of the run given as it is stored; returns it as stored afterwards."""
@@ -107,7 +107,7 @@ class RunWriter:
     async def wait_stored(self, seconds: float) -> None:
         """Wait until everything that happened is stored, for at most `seconds`."""
         if self._unstored:
-            await asyncio.wait({self._flush_in_background()}, timeout=seconds)
+            await wait_task(self._flush_in_background(), seconds)
 
     def keep_flushing(self) -> None:
         """Try to store what is owed, in the background. Raises OwnershipLost where an earlier try found that."""
@@ -141,7 +141,7 @@ class RunWriter:
         """End the background write; what it did not store is left to the next supervisor of the run."""
         if self._flushing is not None and not self._flushing.done():
             self._flushing.cancel()
-            await asyncio.wait({self._flushing}, timeout=self._context.timings.intent_wait_s)
+            await wait_task(self._flushing, self._context.timings.intent_wait_s)
 
     def _flush_in_background(self) -> asyncio.Task[bool]:
         if self._flushing is None or self._flushing.done():
