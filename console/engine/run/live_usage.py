@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from console.domain.limits import is_over_budget
-from console.domain.run import Run, StepRecord
+from console.domain.run import Run, State, StepRecord
 from console.domain.task import CutOff
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.domain.usage import Units, Usage
+from console.domain.usage import Price, Units, Usage
 from console.provider.contract import RemoteRun, Step, StreamEvent
+from console.store.progress import Progress
 
 STEP_TEXT = 300
 """Characters kept of one step."""
@@ -124,6 +125,28 @@ class LiveUsage:
         """The newest step in one cleaned line; empty while there is none."""
         seen = self.steps.get(self.last_step_index)
         return f"{seen.kind}: {seen.text}" if seen and seen.text else (seen.kind if seen else "")
+
+    def unsaved_steps(self) -> tuple[StepRecord, ...]:
+        """The steps that are new or have changed since they were stored, in the order of the agent."""
+        return tuple(self.steps[index] for index in sorted(self.unsaved))
+
+    def progress_of(self, run: Run, price: Price | None, now: Timestamp) -> Progress:
+        """What the row of `run` gets from these figures. `price`: that of its model; None where it is not known."""
+        return Progress(
+            usage=self.usage,
+            used=self.used,
+            usage_known=self.usage_known,
+            largest_step=self.largest_step,
+            remote_status=self.remote_status,
+            trouble=self.trouble,
+            stalled=run.state is State.RUNNING and self.quiet_ms(run, now) >= run.limits.stall_ms,
+            polled_ms=self.polled_ms,
+            last_step=self.last_line() or run.last_step,
+            last_step_ms=self.last_step.wall_ms if self.last_step else run.last_step_ms,
+            steps=max(run.steps, self.last_step_index + 1),
+            cost_micro=price.cost(self.usage) if price and self.usage_known else None,
+            currency=price.currency if price else None,
+        )
 
     def over_budget(self, run: Run) -> bool:
         """True where the budget must stop `run` now."""

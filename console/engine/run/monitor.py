@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from contextlib import aclosing, suppress
 from itertools import chain, repeat
 
-from console.domain.run import Run, State, StepRecord, StopReason
+from console.domain.run import Run, State, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
@@ -79,7 +79,7 @@ class RunMonitor:
         progress = self._progress(now)
         if progress == before or (before is not None and now.boot_ms - at < self._context.timings.save_ms):
             return None
-        return ProgressUpdate(run=row, progress=progress, steps=self._unsaved_steps())
+        return ProgressUpdate(run=row, progress=progress, steps=self._usage.unsaved_steps())
 
     def stored(self, draft: ProgressUpdate, row: Run | None) -> None:
         """The draft is stored; `row` is the run there, or None where it had changed."""
@@ -203,13 +203,10 @@ class RunMonitor:
             self._usage.trouble = sanitize(f"{what} raised {describe(error)}", limit=200)
         self._context.problems.report(f"run {run_id}", f"run {run_id}: {what} raised {describe(error)}", error)
 
-    def _unsaved_steps(self) -> tuple[StepRecord, ...]:
-        return tuple(self._usage.steps[index] for index in sorted(self._usage.unsaved))
-
     async def _save_last_figures(self) -> None:
         """Steps and figures that came since the last tick; the settlement itself keeps usage and result only."""
         self._recorder.remove(self._writer.row.id)
-        steps, now = self._unsaved_steps(), self._context.clock.now()
+        steps, now = self._usage.unsaved_steps(), self._context.clock.now()
 
         async def change(run: Run) -> Run:
             runs = self._context.store.runs
@@ -222,21 +219,5 @@ class RunMonitor:
         await self._writer.write(change)
 
     def _progress(self, now: Timestamp) -> Progress:
-        run, usage = self._writer.row, self._usage
-        price = self._context.settings.price_of(run)
-        stalled = run.state is State.RUNNING and usage.quiet_ms(run, now) >= run.limits.stall_ms
-        return Progress(
-            usage=usage.usage,
-            used=usage.used,
-            usage_known=usage.usage_known,
-            largest_step=usage.largest_step,
-            remote_status=usage.remote_status,
-            trouble=usage.trouble,
-            stalled=stalled,
-            polled_ms=usage.polled_ms,
-            last_step=usage.last_line() or run.last_step,
-            last_step_ms=usage.last_step.wall_ms if usage.last_step else run.last_step_ms,
-            steps=max(run.steps, usage.last_step_index + 1),
-            cost_micro=price.cost(usage.usage) if price and usage.usage_known else None,
-            currency=price.currency if price else None,
-        )
+        run = self._writer.row
+        return self._usage.progress_of(run, self._context.settings.price_of(run), now)
