@@ -114,7 +114,7 @@ class OverdueCancels:
             return
         error = task.exception()
         if isinstance(error, StoreError):
-            self._context.problems.report("store", f"a cancel was sent and is not recorded: {error}")
+            self._context.problems.report_once("store", f"a cancel was sent and is not recorded: {error}")
         elif error is not None and not isinstance(error, StaleRun):
             text = f"run {run_id}: its overdue cancel raised {describe(error)}"
-            self._context.problems.report(f"run {run_id}", text, error)
+            self._context.problems.report_once(f"run {run_id}", text, error)

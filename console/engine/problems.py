@@ -64,49 +64,61 @@ class Problems:
         """`now_ms` reads the wall clock."""
         self._now_ms = now_ms
         self._entries: dict[str, Problem] = {}
+        self._sources: dict[str, dict[str, str]] = {}
+        """By topic: who reported what is not over yet, each with its latest text."""
         self._lasting: set[str] = set()
         self._unexpected: set[str] = set()
         """Topics under which an exception was reported."""
         self._published: tuple[str, tuple[Problem, ...]] | None = None
 
-    def report(self, topic: str, text: str, error: BaseException | None = None, *, lasting: bool = False) -> None:
-        """Show `text` under `topic` until it is cleared. With `error`, its traceback goes to the diagnostic log.
+    def report(
+        self, topic: str, text: str, error: BaseException | None = None, *, source: str = "", lasting: bool = False
+    ) -> None:
+        """Show `text` under `topic` until its `source` clears it. With `error`, its traceback goes to the log.
 
-        A problem that is not reported again for `STALE_MS` counts as over, unless it is `lasting`.
-
-        A topic that keeps failing is logged at its 1st, 2nd, 4th, 8th … time.
+        A topic lasts until each part that reported it has cleared it. One that is not reported again for `STALE_MS`
+        counts as over too, unless it is `lasting`. A topic that keeps failing is logged at its 1st, 2nd, 4th, 8th …
+        time.
         """
         with suppress(Exception):
-            now = self._now_ms()
-            known = self._entries.get(topic)
-            line = sanitize(text, limit=TEXT_LIMIT)
-            if known is None or (known.over_ms is not None and error is None):
-                problem = Problem(topic=topic, text=line, since_ms=now, last_ms=now, count=1)
-            else:
-                problem = replace(known, text=line, last_ms=now, count=known.count + 1, over_ms=None)
-            self._entries[topic] = problem
+            problem = self._add(topic, sanitize(text, limit=TEXT_LIMIT), has_error=error is not None)
+            self._sources.setdefault(topic, {})[source] = problem.text
             if lasting:
                 self._lasting.add(topic)
             if error is not None:
-                self._unexpected.add(topic)
-            while len(self._entries) > MOST:
-                over = (name for name, entry in self._entries.items() if entry.over_ms is not None)
-                dropped = next(over, None) or next(iter(self._entries))
-                del self._entries[dropped]
-                self._unexpected.discard(dropped)
-            if error is not None and problem.count & (problem.count - 1) == 0:
-                log.error("%s: %s (%d times)", topic, line, problem.count, exc_info=error)
+                self._log(problem, error)
 
-    def clear(self, topic: str) -> None:
-        """The topic works again. Where an unexpected error was reported, its entry stays for `KEPT_MS`, as over."""
+    def report_once(self, topic: str, text: str, error: BaseException | None = None) -> None:
+        """Report what went wrong and is not tried again: it is shown as over, for `KEPT_MS`."""
+        with suppress(Exception):
+            problem = self._add(topic, sanitize(text, limit=TEXT_LIMIT), has_error=error is not None)
+            if not self._sources.get(topic):
+                self._entries[topic] = replace(problem, over_ms=problem.last_ms)
+            if error is not None:
+                self._log(problem, error)
+
+    def clear(self, topic: str, source: str | None = None) -> None:
+        """What `source` reported under the topic works again; None: all of the topic does.
+
+        Once nothing of the topic is left it is over. It stays for `KEPT_MS` then, if an unexpected error was reported.
+        """
+        sources = self._sources.get(topic, {})
+        if source is None:
+            sources.clear()
+        else:
+            sources.pop(source, None)
         known = self._entries.get(topic)
-        self._lasting.discard(topic)
         if known is None or known.over_ms is not None:
             return
+        if sources:
+            *_, text = sources.values()
+            self._entries[topic] = replace(known, text=text)
+            return
+        self._lasting.discard(topic)
         if topic in self._unexpected:
             self._entries[topic] = replace(known, over_ms=self._now_ms())
         else:
-            del self._entries[topic]
+            self._drop(topic)
 
     def entries(self) -> tuple[Problem, ...]:
         """All problems, oldest topic first; those that are over too, while they are kept."""
@@ -114,10 +126,36 @@ class Problems:
         for topic, entry in list(self._entries.items()):
             if entry.over_ms is None and topic not in self._lasting and now - entry.last_ms > STALE_MS:
                 self._entries[topic] = entry = replace(entry, over_ms=entry.last_ms)
+                self._sources.pop(topic, None)
             if entry.over_ms is not None and now - entry.over_ms > KEPT_MS:
-                del self._entries[topic]
-                self._unexpected.discard(topic)
+                self._drop(topic)
         return tuple(self._entries.values())
+
+    def _add(self, topic: str, text: str, *, has_error: bool) -> Problem:
+        now = self._now_ms()
+        known = self._entries.get(topic)
+        if known is None or (known.over_ms is not None and not has_error):
+            problem = Problem(topic=topic, text=text, since_ms=now, last_ms=now, count=1)
+        else:
+            problem = replace(known, text=text, last_ms=now, count=known.count + 1, over_ms=None)
+        self._entries[topic] = problem
+        if has_error:
+            self._unexpected.add(topic)
+        while len(self._entries) > MOST:
+            over = (name for name, entry in self._entries.items() if entry.over_ms is not None)
+            self._drop(next(over, None) or next(iter(self._entries)))
+        return problem
+
+    def _drop(self, topic: str) -> None:
+        self._entries.pop(topic, None)
+        self._sources.pop(topic, None)
+        self._lasting.discard(topic)
+        self._unexpected.discard(topic)
+
+    @staticmethod
+    def _log(problem: Problem, error: BaseException) -> None:
+        if problem.count & (problem.count - 1) == 0:
+            log.error("%s: %s (%d times)", problem.topic, problem.text, problem.count, exc_info=error)
 
     def publish(self, path: Path, *, config: str) -> None:
         """Write the problems to `path` (mode 0600) where they changed since the last call. Raises OSError.

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from console.domain.run import Run, State
+from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.ownership import if_dead
@@ -67,6 +67,11 @@ def recovery_action(
             return RecoveryAction.LEAVE
 
 
+def unsupervised_topic(run_id: RunId) -> str:
+    """The topic of the problem that nobody here can supervise a run."""
+    return f"unsupervised {run_id}"
+
+
 class TakeOver:
     """Takes over open runs that nobody supervises, and expires proposals."""
 
@@ -91,12 +96,14 @@ class TakeOver:
             await self._take(row, now)
         else:
             with if_dead(self._owners, row.owner) as dead:
-                if dead and self._may_take(row):
+                if not dead:
+                    self._context.problems.clear(unsupervised_topic(row.id))
+                elif self._may_take(row):
                     await self._take(row, now)
 
     def _may_take(self, row: Run) -> bool:
         """False where this process could not poll or cancel the run: its service or its key is another."""
-        problems, topic = self._context.problems, f"unsupervised {row.id}"
+        problems, topic = self._context.problems, unsupervised_topic(row.id)
         if not self._context.settings.serves(row):
             here = self._context.settings.service
             problems.report(
@@ -153,9 +160,11 @@ class TakeOver:
         the run counts as one without an id.
         """
         try:
-            return self._context.launches.read().get(run.id)
+            remote_id = self._context.launches.read().get(run.id)
         except JournalError as error:
-            self._context.problems.report("launch.journal", str(error))
+            self._context.problems.report("launch.journal", str(error), source="read")
             if run.sent is not None and now.since(run.sent) < run.limits.max_ms:
                 raise
             return None
+        self._context.problems.clear("launch.journal", "read")
+        return remote_id

@@ -18,13 +18,17 @@ from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
 from console.engine.overdue import OverdueCancels
 from console.engine.ownership import is_alive
-from console.engine.recovery import TakeOver
+from console.engine.recovery import TakeOver, unsupervised_topic
+from console.engine.run.monitor import ACCESS
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.supervisor import RunSupervisor
 from console.engine.settings import ProcessKind
 from console.engine.tasks import FIRST_WAIT_S, LONGEST_WAIT_S, describe, wait_event, wait_task
 
 log = logging.getLogger("nightdesk")
+
+ROWS, TAKE_OVER, SUPERVISION = "rows", "take-over", "supervision"
+"""Sources of problems of one run."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,12 +112,13 @@ class Supervisor:
             entry.supervisor.on_row_changed(row)
             if row.stop is not None:
                 entry.changed.set()
+            self._context.problems.clear(f"run {row.id}", ROWS)
         except OwnershipLost:
             entry.lost = True
             if entry.task is not None:
                 entry.task.cancel()
         except Exception as error:
-            self._context.problems.report(f"run {row.id}", f"run {row.id}: {describe(error)}", error)
+            self._context.problems.report(f"run {row.id}", f"run {row.id}: {describe(error)}", error, source=ROWS)
 
     async def request_stop(self, run_id: RunId, reason: StopReason, *, by: str) -> Run | None:
         """Stop a run of this process: its cancel leaves at once. None where another process supervises it."""
@@ -143,13 +148,15 @@ class Supervisor:
             row_now = await self._context.store.runs.get(run_id)
             if row_now is not None:
                 self.notify(row_now)
+        others_before, open_ids = self._rows.others, {row.id for row in rows}
         self._rows = _Rows(
             mine=tuple(row for row in rows if row.id in self._runs),
             others=tuple(row for row in rows if row.id not in self._runs),
         )
-        open_ids = {row.id for row in rows}
-        for gone in [run_id for run_id in self._set_aside if run_id not in open_ids]:
-            del self._set_aside[gone]
+        for gone in {*self._set_aside, *(row.id for row in others_before)} - open_ids:
+            self._set_aside.pop(gone, None)
+            for topic in (f"run {gone}", unsupervised_topic(gone)):
+                self._context.problems.clear(topic)
 
     async def take_over(self) -> None:
         """Take over the runs of dead owners, and expire proposals. One that raises is set aside by name.
@@ -174,7 +181,7 @@ class Supervisor:
                 self._put_aside(row.id, error)
             else:
                 if self._set_aside.pop(row.id, None) is not None:
-                    self._context.problems.clear(f"run {row.id}")
+                    self._context.problems.clear(f"run {row.id}", TAKE_OVER)
 
     async def cancel_overdue(self) -> None:
         """Send a cancel for each run that is past its limit and that nobody stopped; never waits for the answer."""
@@ -217,7 +224,7 @@ class Supervisor:
         """The run has ended or is another process's; or its task was cancelled by mistake, and is started again."""
         task = entry.task
         if task is not None and task.cancelled() and not (self._leaving or entry.lost):
-            self._context.problems.report(
+            self._context.problems.report_once(
                 f"run {run_id}", f"run {run_id}: its supervision was cancelled; started again"
             )
             with suppress(RuntimeError):
@@ -226,14 +233,17 @@ class Supervisor:
         if self._runs.get(run_id) is entry:
             del self._runs[run_id]
         self._context.problems.clear(f"run {run_id}")
+        self._context.problems.clear("store", f"run {run_id}")
 
     async def _supervise(self, entry: _Supervised) -> None:
         """Supervise a run; whatever that raises, it goes on after a wait, with all that is known of the run."""
         wait = FIRST_WAIT_S
         supervisor = entry.supervisor
         topic = f"run {supervisor.run_id}"
+        problems, loop = self._context.problems, asyncio.get_running_loop()
         while True:
-            began = asyncio.get_running_loop().time()
+            began = loop.time()
+            works_again = loop.call_later(LONGEST_WAIT_S, problems.clear, topic, SUPERVISION)
             try:
                 await supervisor.supervise()
                 return
@@ -241,18 +251,20 @@ class Supervisor:
                 log.info("%s is supervised by another process now", topic)
                 return
             except AccessDenied as error:
-                self._context.problems.report(topic, f"{topic}: {error}")
+                problems.report(topic, f"{topic}: {error}", source=ACCESS)
                 if await self._give_back(supervisor.run):
                     return
                 pause = FIRST_WAIT_S
             except StoreError as error:
-                self._context.problems.report("store", str(error))
+                problems.report("store", str(error), source=topic)
                 pause = FIRST_WAIT_S
             except Exception as error:
-                self._context.problems.report(topic, f"{topic}: {describe(error)}", error)
-                if asyncio.get_running_loop().time() - began > LONGEST_WAIT_S:
+                problems.report(topic, f"{topic}: {describe(error)}", error, source=SUPERVISION)
+                if loop.time() - began > LONGEST_WAIT_S:
                     wait = FIRST_WAIT_S
                 wait, pause = min(wait * 2, LONGEST_WAIT_S), wait
+            finally:
+                works_again.cancel()
             await self._wait_after_error(entry, pause)
 
     async def _wait_after_error(self, entry: _Supervised, pause: float) -> None:
@@ -290,7 +302,7 @@ class Supervisor:
         aside.until = asyncio.get_running_loop().time() + aside.wait
         aside.wait = min(aside.wait * 2, LONGEST_WAIT_S)
         text = f"run {run_id} is set aside: {describe(error)}"
-        self._context.problems.report(f"run {run_id}", text, error)
+        self._context.problems.report(f"run {run_id}", text, error, source=TAKE_OVER)
 
     async def _store_answers(self) -> bool:
         """True where the store works and only one row does not."""

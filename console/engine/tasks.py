@@ -116,11 +116,10 @@ class ConcernRunner:
             await concern.round()
         except StoreError as error:
             self._store_failing.add(name)
-            self._problems.report("store", str(error))
+            self._problems.report("store", str(error), source=name)
             return False
         except Exception as error:
             self._failing.add(name)
-            self._store_failing.discard(name)
             self._problems.report(name, f"{name}: {describe(error)}", error)
             return False
         finally:
@@ -129,9 +128,9 @@ class ConcernRunner:
         if name in self._failing:
             self._failing.discard(name)
             self._problems.clear(name)
-        self._store_failing.discard(name)
-        if not self._store_failing:
-            self._problems.clear("store")
+        if name in self._store_failing:
+            self._store_failing.discard(name)
+            self._problems.clear("store", name)
         return True
 
 
@@ -202,8 +201,8 @@ class BackgroundTasks:
             return
         error = task.exception()
         if isinstance(error, StoreError):
-            self._problems.report("store", str(error))
+            self._problems.report_once("store", f"{task.get_name()}: {error}")
         elif isinstance(error, OwnershipLost | StaleRun):
             log.info("%s: another process was quicker", task.get_name())
         elif error is not None:
-            self._problems.report(task.get_name(), f"{task.get_name()}: {describe(error)}", error)
+            self._problems.report_once(task.get_name(), f"{task.get_name()}: {describe(error)}", error)

@@ -232,9 +232,15 @@ class SingleLoop(ConcernRunner):
 class KeepsQuiet(Problems):
     """Drops the errors that nobody expected."""
 
-    def report(self, topic: str, text: str, error: BaseException | None = None, *, lasting: bool = False) -> None:
+    def report(
+        self, topic: str, text: str, error: BaseException | None = None, *, source: str = "", lasting: bool = False
+    ) -> None:
         if error is None:
-            super().report(topic, text, lasting=lasting)
+            super().report(topic, text, source=source, lasting=lasting)
+
+    def report_once(self, topic: str, text: str, error: BaseException | None = None) -> None:
+        if error is None:
+            super().report_once(topic, text)
 
 
 class ReleasesAtTheEnd(Engine):

@@ -131,8 +131,11 @@ async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:
     except ProviderError as error:
         return CancelAttempt(trouble=sanitize(str(error), limit=NOTE))
     except Exception as error:
-        context.problems.report(f"run {run.id}", f"run {run.id}: cancel raised {describe(error)}", error)
+        context.problems.report(
+            f"run {run.id}", f"run {run.id}: cancel raised {describe(error)}", error, source="cancel"
+        )
         return CancelAttempt(trouble=sanitize(describe(error), limit=NOTE))
+    context.problems.clear(f"run {run.id}", "cancel")
     return CancelAttempt(answer=sanitize(answer.said, limit=NOTE), retry_after_s=answer.retry_after_s)
 
 
@@ -165,6 +168,8 @@ async def try_discard(context: EngineContext, prepared_id: str) -> tuple[str, bo
     except ProviderError as error:
         return f"not deleted: {sanitize(str(error), limit=NOTE)}", False
     except Exception as error:
-        context.problems.report("sandbox", f"a sandbox or session could not be deleted: {describe(error)}", error)
+        problem = f"a sandbox or session could not be deleted: {describe(error)}"
+        context.problems.report("sandbox", problem, error, source=prepared_id)
         return f"not deleted: {sanitize(describe(error), limit=NOTE)}", False
+    context.problems.clear("sandbox", prepared_id)
     return "deleted", True

@@ -211,7 +211,7 @@ class Launcher:
         try:
             return await context.provider.create(self._order)
         except Exception as error:
-            context.problems.report(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
+            context.problems.report_once(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
             return Unknown(why=f"the launch raised {describe(error)}")
 
     async def _record(self, verdict: Verdict | Fenced) -> None:
@@ -223,12 +223,15 @@ class Launcher:
             try:
                 await self._record_other(verdict, now)
             except StoreError as error:
-                self._context.problems.report("store", f"the answer to a launch is not recorded yet: {error}")
+                text = f"the answer to a launch is not recorded yet: {error}"
+                self._context.problems.report("store", text, source=f"run {self.run.id}")
                 await asyncio.sleep(self._context.timings.tick_s)
                 return
             except (StaleRun, IllegalTransition):
                 # Recorded before, by a write that raised after its commit; or somebody else acted.
                 await self._read_again()
+            else:
+                self._context.problems.clear("store", f"run {self.run.id}")
         self._verdict, self.is_sending = None, False
         await self._context.log_flusher.flush()
 
@@ -254,9 +257,11 @@ class Launcher:
         try:
             self._context.launches.append(self.run.id, self.run.attempt, launched.remote_id)
         except JournalError as error:
-            problems.report("launch.journal", str(error))
+            problems.report("launch.journal", str(error), source="append")
         except Exception as error:
-            problems.report("launch.journal", f"launch.journal: {describe(error)}", error)
+            problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
+        else:
+            problems.clear("launch.journal", "append")
 
         async def store(run: Run) -> Run:
             return await self._context.store.runs.record_launched(
@@ -276,7 +281,9 @@ class Launcher:
             # It runs, whatever the store says: it is monitored from here on, and recorded later.
             unexpected = None if isinstance(error, StoreError) else error
             topic = "store" if unexpected is None else f"run {self.run.id}"
-            problems.report(topic, f"launched, but not recorded yet: {describe(error)}", unexpected)
+            text = f"launched, but not recorded yet: {describe(error)}"
+            # The writer of the run records it, and clears this.
+            problems.report(topic, text, unexpected, source=f"run {self.run.id}")
             change = UnstoredChange(
                 store=store,
                 project=lambda run: _launched(run, launched),

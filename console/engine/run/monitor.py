@@ -25,6 +25,9 @@ from console.engine.tasks import describe, wait_event
 from console.provider.contract import Denied, ProviderError, RemoteRun, StatusClass
 from console.store.progress import Progress, ProgressUpdate
 
+ACCESS = "access"
+"""The source of the problem that the service refuses the key of this process for a run."""
+
 
 class RunMonitor:
     """Follows one run that has an id, running or stopping, to its settlement."""
@@ -161,8 +164,12 @@ class RunMonitor:
             self._usage.trouble = sanitize(str(error), limit=200)
         except Exception as error:
             self._report("the poll", error)
+            return None
         else:
+            self._context.problems.clear(f"run {self._writer.row.id}", ACCESS)
+            self._clear("the poll")
             return remote
+        self._clear("the poll")
         return None
 
     async def _classify(self, remote: RemoteRun) -> None:
@@ -191,9 +198,11 @@ class RunMonitor:
                         self._changed.set()
             except ProviderError:
                 # However a stream ended, only a poll tells how the run stands.
-                pass
+                self._clear("the stream")
             except Exception as error:
                 self._report("the stream", error)
+            else:
+                self._clear("the stream")
             self._poll_now.set()
             await asyncio.sleep(wait)
 
@@ -201,7 +210,11 @@ class RunMonitor:
         run_id = self._writer.row.id
         with suppress(Exception):
             self._usage.trouble = sanitize(f"{what} raised {describe(error)}", limit=200)
-        self._context.problems.report(f"run {run_id}", f"run {run_id}: {what} raised {describe(error)}", error)
+        text = f"run {run_id}: {what} raised {describe(error)}"
+        self._context.problems.report(f"run {run_id}", text, error, source=what)
+
+    def _clear(self, what: str) -> None:
+        self._context.problems.clear(f"run {self._writer.row.id}", what)
 
     async def _save_last_figures(self) -> None:
         """Steps and figures that came since the last tick; the settlement itself keeps usage and result only."""

@@ -50,8 +50,10 @@ class ProgressRecorder:
             try:
                 draft = source.draft()
             except Exception as error:
-                self._context.problems.report(f"run {run_id}", f"run {run_id}: its figures are not stored", error)
+                topic = f"run {run_id}"
+                self._context.problems.report(topic, f"{topic}: its figures are not stored", error, source="figures")
             else:
+                self._context.problems.clear(f"run {run_id}", "figures")
                 if draft is not None:
                     drafts.append((source, draft))
         if not drafts:

@@ -55,11 +55,13 @@ async def _with_usage(context: EngineContext, usage: LiveUsage, remote: RemoteRu
         except ProviderError:
             continue
         except Exception as error:
-            context.problems.report("usage", f"the last usage could not be read: {describe(error)}", error)
+            text = f"the last usage could not be read: {describe(error)}"
+            context.problems.report("usage", text, error, source=remote.remote_id)
             continue
         if again.status_class is StatusClass.TERMINAL:
             remote = again
             usage.absorb_remote(again, context.clock.now())
+    context.problems.clear("usage", remote.remote_id)
     return remote
 
 

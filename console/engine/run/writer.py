@@ -81,8 +81,10 @@ class RunWriter:
                 await self._store_owed()
                 written = await self._apply(change)
             except StoreError as error:
-                self._context.problems.report("store", str(error))
+                self._context.problems.report("store", str(error), source=self._topic)
                 return False
+        if written:
+            self._clear_problems()
         return written
 
     def request_stop(self, reason: StopReason, *, by: str) -> None:
@@ -158,14 +160,15 @@ class RunWriter:
                 except OwnershipLost:
                     raise
                 except StoreError as error:
-                    self._context.problems.report("store", str(error))
+                    self._context.problems.report("store", str(error), source=self._topic)
                     return False
                 except (StaleRun, IllegalTransition):
                     return False
                 except Exception as error:
-                    topic = f"run {self._row.id}"
-                    self._context.problems.report(topic, f"{topic}: not stored yet: {describe(error)}", error)
+                    text = f"{self._topic}: not stored yet: {describe(error)}"
+                    self._context.problems.report(self._topic, text, error, source=self._topic)
                     return False
+        self._clear_problems()
         return True
 
     async def _store_owed(self) -> None:
@@ -186,9 +189,17 @@ class RunWriter:
                     return False
             else:
                 return True
-        topic = f"run {self._row.id}"
-        self._context.problems.report(topic, f"{topic}: its row changes faster than it can be written")
+        text = f"{self._topic}: its row changes faster than it can be written"
+        self._context.problems.report(self._topic, text, source=self._topic)
         return False
+
+    @property
+    def _topic(self) -> str:
+        return f"run {self._row.id}"
+
+    def _clear_problems(self) -> None:
+        for topic in ("store", self._topic):
+            self._context.problems.clear(topic, self._topic)
 
     def _ours(self, row: Run | None) -> Run:
         """The row, if it is still under our owner and fence. Raises OwnershipLost.
