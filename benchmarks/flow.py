@@ -1,0 +1,112 @@
+"""Count the files and functions of the program that a launch passes until `running`, and a stop until `ended`.
+
+Screen, command line, provider and simulator are left out, and so are the concerns of the engine, which are stopped
+first. Lambdas and comprehensions are not counted; code that runs in the thread of the database is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from console.domain.run import RunId, State
+from tests.engine.building import BY, EngineHarness, a_task, engine_harness, settings
+from tests.engine.fake_provider import FakeProvider
+from tests.tree import CONSOLE
+from tests.waiting import until
+
+LEFT_OUT = frozenset(("ui", "cli", "provider", "simulator"))
+
+
+class Recorder:
+    """The functions that were called while it was on, by file."""
+
+    def __init__(self) -> None:
+        self.is_on = False
+        self._called: dict[str, set[str]] = defaultdict(set)
+        # Set before the store is opened: a thread that runs already is not seen.
+        threading.setprofile(self._record)
+        sys.setprofile(self._record)
+
+    def take(self) -> dict[str, set[str]]:
+        """Return what was recorded, and begin again."""
+        called, self._called = self._called, defaultdict(set)
+        return called
+
+    def _record(self, frame: FrameType, event: str, argument: Any) -> None:
+        code = frame.f_code
+        if not self.is_on or event != "call" or code.co_name.startswith("<"):
+            return
+        path = Path(code.co_filename)
+        if path.is_relative_to(CONSOLE):
+            place = path.relative_to(CONSOLE)
+            if place.parts[0] not in LEFT_OUT:
+                self._called[str(place)].add(code.co_qualname)
+
+
+async def _launch(here: EngineHarness, task: str, recorder: Recorder) -> RunId:
+    recorder.is_on = True
+    run_id = (await here.launch(task)).run.id
+    await _until(lambda: _state(here, run_id) is State.RUNNING)
+    recorder.is_on = False
+    return run_id
+
+
+async def _until(reached: Callable[[], bool]) -> None:
+    """Ask in every turn of the event loop, so that nothing that follows is counted."""
+    while not reached():  # noqa: ASYNC110 - an event that the program sets would be a part of what is measured
+        await asyncio.sleep(0)
+
+
+async def _stop(here: EngineHarness, run_id: RunId) -> None:
+    await here.engine.operations.stop(run_id, by=BY)
+    await _until(lambda: _state(here, run_id) is None)
+
+
+def _state(here: EngineHarness, run_id: RunId) -> State | None:
+    run = here.engine._supervisor.known(run_id)
+    return run.state if run is not None else None
+
+
+async def measure() -> dict[str, dict[str, set[str]]]:
+    """Return the functions by file that each way passes."""
+    recorder, provider, found = Recorder(), FakeProvider(), {}
+    use = settings(a_task("first"), a_task("second"), poll_ms=60_000)
+    with tempfile.TemporaryDirectory(prefix="flow-") as folder:
+        async with engine_harness(Path(folder), provider, use) as here:
+            await here.engine._concerns.stop()
+            first = await _launch(here, "first", recorder)
+            found["first launch of a process"] = recorder.take()
+            await _stop(here, first)
+            second = await _launch(here, "second", recorder)
+            found["further launch"] = recorder.take()
+            await until(lambda: provider.agents["v1_0002"].gets > 0, what="a first poll")
+            recorder.is_on = True
+            await _stop(here, second)
+            recorder.is_on = False
+            found["stop"] = recorder.take()
+    sys.setprofile(None)
+    threading.setprofile(None)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--names", action="store_true", help="print the functions by file, too")
+    names = parser.parse_args().names
+    for way, called in asyncio.run(measure()).items():
+        print(f"{way}: {len(called)} files, {sum(map(len, called.values()))} functions")
+        for file, functions in sorted(called.items()) if names else ():
+            print(f"  {file}: {', '.join(sorted(functions))}")
+
+
+if __name__ == "__main__":
+    main()
