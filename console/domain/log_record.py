@@ -79,15 +79,11 @@ def _fields(record: LogRecord, limit: int) -> list[tuple[str, str]]:
         ("ts", iso_ms(record.at_ms)),
         ("key", _value(record.key, limit)),
         ("status", _value(record.status, limit)),
-        ("elapsed", f"{_tenths(record.elapsed_ms)}s"),
+        ("elapsed", f"{decimal((record.elapsed_ms + 50) // 100, 1)}s"),
         ("units", units_text(record.units)),
     ]
     more = [(name, _value(value, limit)) for name, value in record.fields.items()]
     return [*head, *more, ("ev", str(record.ev))]
-
-
-def _tenths(milliseconds: int) -> str:
-    return decimal((milliseconds + 50) // 100, 1)
 
 
 def _value(text: str, limit: int) -> str:

@@ -148,33 +148,22 @@ def run_sync(work: Awaitable[T]) -> T:
     raise RuntimeError("a unit of the store waits for something outside of it")
 
 
-class _Patience:
-    """How long one unit of work waits for others, over all that it waits for."""
-
-    def __init__(self, busy_ms: int | None) -> None:
-        self._ends_s = None if busy_ms is None else time.monotonic() + busy_ms / 1000
-
-    @property
-    def is_limited(self) -> bool:
-        """True if the caller has set a limit of its own."""
-        return self._ends_s is not None
-
-    @property
-    def left_s(self) -> float | None:
-        """The time that is left; None without a limit."""
-        return None if self._ends_s is None else max(0.0, self._ends_s - time.monotonic())
-
-
 class _Job(Generic[T]):
     """One unit of work and its caller, who waits for `done`."""
 
-    def __init__(self, unit: Unit[T], patience: _Patience) -> None:
+    def __init__(self, unit: Unit[T], busy_ms: int | None) -> None:
+        """`busy_ms` is the longest time to wait for others, over all that the unit waits for; None: no limit."""
         self.unit = unit
-        self.patience = patience
+        self.ends_s = None if busy_ms is None else time.monotonic() + busy_ms / 1000
         self.loop = asyncio.get_running_loop()
         self.done: asyncio.Future[T] = self.loop.create_future()
         self.result: T | None = None
         self.error: BaseException | None = None
+
+    @property
+    def left_s(self) -> float | None:
+        """The time that is left to wait for others; None without a limit."""
+        return None if self.ends_s is None else max(0.0, self.ends_s - time.monotonic())
 
     def attempt(self, tx: Transaction) -> bool:
         """Run the unit in this thread and keep its result, or the error that it raised; False for an error."""
@@ -236,7 +225,7 @@ class _Worker:
         """Run `unit` when its turn comes; see `Database.transaction`."""
         if self._closed:
             raise StoreError("the state store is closed")
-        job = _Job(unit, _Patience(busy_ms))
+        job = _Job(unit, busy_ms)
         queue = self._urgent if urgent else self._others
         queue.append(job)
         self._start_next()
@@ -244,7 +233,7 @@ class _Worker:
         while not job.done.done():
             waits = job in queue
             try:
-                await asyncio.wait([job.done], timeout=job.patience.left_s if waits else None)
+                await asyncio.wait([job.done], timeout=job.left_s if waits else None)
             except asyncio.CancelledError as error:
                 if _withdraw(job, queue):
                     raise
@@ -304,11 +293,6 @@ class _Worker:
         self._carrier = job.loop.create_task(ask(), name="store")
         self._carrier.add_done_callback(ended)
 
-    def _report(self) -> None:
-        """Called in the thread at the end of a group. A loop that is closed has nobody left who waits."""
-        with suppress(RuntimeError):
-            self._running[0].loop.call_soon_threadsafe(self._ended)
-
     def _ended(self) -> None:
         group, self._running = self._running, []
         for job in group:
@@ -320,25 +304,27 @@ class _Worker:
         try:
             with translate_sqlite_errors():
                 self._check()
-                self._set_busy_timeout(first.patience)
+                self._set_busy_timeout(first)
                 self._connection.execute(self._begin)
             if first.attempt(self._tx):
                 with translate_sqlite_errors():
-                    if self._groups and not first.patience.is_limited:
+                    if self._groups and first.ends_s is None:
                         self._join_waiting(is_urgent)
                     # In DELETE mode a commit waits for readers, so it has the rest of the time only.
-                    self._set_busy_timeout(first.patience)
+                    self._set_busy_timeout(first)
                     self._connection.commit()
         except BaseException as error:
             self._fail_all(error)
         try:
             if self._connection.in_transaction:
                 self._connection.rollback()
-            if first.patience.is_limited:
+            if first.ends_s is not None:
                 self._connection.execute(f"pragma busy_timeout = {self._busy_ms:d}")
         except BaseException as error:
             self._fail_all(store_error(error) if isinstance(error, sqlite3.Error) else error)
-        self._report()
+        # A loop that is closed has nobody left who waits.
+        with suppress(RuntimeError):
+            first.loop.call_soon_threadsafe(self._ended)
 
     def _join_waiting(self, has_urgent: bool) -> None:
         """Run waiting units in the transaction under way. Once an urgent one is in it, only urgent ones join."""
@@ -365,8 +351,8 @@ class _Worker:
             if job.error is None:
                 job.error = _another(error) if job is not self._running[0] else error
 
-    def _set_busy_timeout(self, patience: _Patience) -> None:
-        if (left_s := patience.left_s) is not None:
+    def _set_busy_timeout(self, job: _Job[Any]) -> None:
+        if (left_s := job.left_s) is not None:
             self._connection.execute(f"pragma busy_timeout = {int(left_s * 1000):d}")
 
 
@@ -382,7 +368,7 @@ def _withdraw(job: _Job[Any], queue: deque[_Job[Any]]) -> bool:
 def _take(queue: deque[_Job[Any]]) -> _Job[Any] | None:
     """Take the next unit that may share a transaction: one whose caller waits as long as the store does."""
     with suppress(IndexError):
-        if not queue[0].patience.is_limited:
+        if queue[0].ends_s is None:
             return queue.popleft()
     return None
 

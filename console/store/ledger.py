@@ -105,26 +105,18 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """Runs and milli-units of some days."""
+    """What some days hold and have spent."""
 
-    open_runs: int = 0
-    ended_runs: int = 0
-    held: int = 0
-    spent: int = 0
-
-    @property
-    def runs(self) -> tuple[int, int]:
-        return self.open_runs, self.ended_runs
-
-    @property
-    def units(self) -> tuple[int, int]:
-        return self.held, self.spent
+    runs: tuple[int, int] = (0, 0)
+    """Open and ended ones."""
+    units: tuple[int, int] = (0, 0)
+    """Held and spent ones, in thousandths."""
 
 
 async def load_cap_usages(tx: Transaction, caps: Caps, now: Timestamp, task: Task | None) -> tuple[CapUsage, ...]:
     """Return the usage of the caps as the transaction sees it."""
     zone = ZoneInfo(caps.time_zone)
-    day = day_of(now, zone, await load_last_day(tx))
+    day = await load_today(tx, caps, now)
     raised = await _load_raised(tx, day)
     day_ends, month_ends = day_ends_ms(day, zone), month_ends_ms(day, zone)
     excess = await _load_excess(tx)
@@ -183,18 +175,12 @@ def _midnight_ms(day: date, zone: ZoneInfo) -> int:
     return int(datetime.combine(day, time(), tzinfo=zone).timestamp() * 1000)
 
 
-async def load_last_day(tx: Transaction) -> str | None:
-    """Return the latest day on which a hold was taken, or None."""
-    row = await fetch_one(tx, SELECT_LAST_DAY, {})
-    if row is None:
-        return None
-    with damage_if_unreadable("the day of the newest hold"):
-        return date.fromisoformat(row["value"]).isoformat()
-
-
 async def load_today(tx: Transaction, caps: Caps, now: Timestamp) -> str:
-    """Return the day on which a hold taken now would count."""
-    return day_of(now, ZoneInfo(caps.time_zone), await load_last_day(tx))
+    """Return the day on which a hold taken now would count: no earlier than that of the newest hold."""
+    last = await fetch_one(tx, SELECT_LAST_DAY, {})
+    with damage_if_unreadable("the day of the newest hold"):
+        last_day = date.fromisoformat(last["value"]).isoformat() if last else None
+    return day_of(now, ZoneInfo(caps.time_zone), last_day)
 
 
 async def claim_day(tx: Transaction, caps: Caps, now: Timestamp) -> str:
@@ -250,7 +236,7 @@ async def _sum_days(
         return _Sums()
     beyond = sum(amount for (day, name), amount in excess.items() if first <= day <= last and task in (None, name))
     held, spent = int_of(row, "held") + beyond, int_of(row, "spent")
-    return _Sums(int_of(row, "open_runs"), int_of(row, "ended_runs"), held, spent)
+    return _Sums(runs=(int_of(row, "open_runs"), int_of(row, "ended_runs")), units=(held, spent))
 
 
 async def _load_raised(tx: Transaction, day: str) -> Counter[tuple[Cap, str | None]]:

@@ -91,26 +91,22 @@ async def write_progress(
     """Write the updates and return their outcomes in the same order; see `RunRepository.record_progress_of_many`."""
     outcomes: list[ProgressOutcome] = []
     for first in range(0, len(updates), CHUNK):
-        outcomes += await _write_chunk(tx, updates[first : first + CHUNK], now)
-    return tuple(outcomes)
-
-
-async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRecord]) -> None:
-    """Insert or update steps by index; see `RunRepository.save_steps`."""
-    await tx.executemany(UPSERT_STEP, [_step_columns(run_id, step) for step in steps])
-
-
-async def _write_chunk(tx: Transaction, updates: Sequence[ProgressUpdate], now: Timestamp) -> list[ProgressOutcome]:
-    live = [_update_columns(update) for update in updates if update.run.state in (State.RUNNING, State.STOPPING)]
-    rows = {row["id"]: row for row in await fetch_all(tx, UPDATE_RUNS, {"updates": json.dumps(live)})}
-    outcomes = [_outcome(update.run, rows.get(update.run.id)) for update in updates]
+        chunk = updates[first : first + CHUNK]
+        live = [_update_columns(update) for update in chunk if update.run.state in (State.RUNNING, State.STOPPING)]
+        rows = {row["id"]: row for row in await fetch_all(tx, UPDATE_RUNS, {"updates": json.dumps(live)})}
+        outcomes += [_outcome(update.run, rows.get(update.run.id)) for update in chunk]
     for update, outcome in zip(updates, outcomes, strict=True):
         if isinstance(outcome, Run):
             if update.steps:
                 await write_steps(tx, outcome.id, update.steps)
             if update.progress.stalled and not update.run.stalled:
                 await _write_stall(tx, update, now)
-    return outcomes
+    return tuple(outcomes)
+
+
+async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRecord]) -> None:
+    """Insert or update steps by index; see `RunRepository.save_steps`."""
+    await tx.executemany(UPSERT_STEP, [_step_columns(run_id, step) for step in steps])
 
 
 def _outcome(run: Run, row: sqlite3.Row | None) -> ProgressOutcome:

@@ -165,28 +165,24 @@ def run_of(row: Row) -> Run:
         for name in _TIME_COLUMNS:
             if values[name] is not None and not 0 <= values[name] <= _MAX_TIME_MS:
                 raise ValueError(f"{name} is no time")
-        return _run_of(values)
-
-
-def _run_of(row: Mapping[str, Any]) -> Run:
-    return Run(
-        id=RunId(row["id"]),
-        stage=Stage.of(row["stage"]),
-        origin=Origin(row["origin"]),
-        state=State(row["state"]),
-        outcome=Outcome(row["outcome"]) if row["outcome"] else None,
-        stop=_stop_of(row),
-        fingerprint=_fingerprint_of(row["fingerprint"]),
-        limits=_limits_of(row),
-        claimed=_timestamp_of(row, "claimed"),
-        sent=_timestamp_of(row, "sent"),
-        usage=Usage(**{name: row[column] for column, name in USAGE_COLUMNS.items()}),
-        superseded_by=RunId(row["superseded_by"]) if row["superseded_by"] else None,
-        sandbox_own=bool(row["sandbox_own"]),
-        usage_known=bool(row["usage_known"]),
-        stalled=bool(row["stalled"]),
-        **{name: row[name] for name in PLAIN_COLUMNS},
-    )
+        return Run(
+            id=RunId(values["id"]),
+            stage=Stage.of(values["stage"]),
+            origin=Origin(values["origin"]),
+            state=State(values["state"]),
+            outcome=Outcome(values["outcome"]) if values["outcome"] else None,
+            stop=_stop_of(values),
+            fingerprint=_fingerprint_of(values["fingerprint"]),
+            limits=_limits_of(values),
+            claimed=_timestamp_of(values, "claimed"),
+            sent=_timestamp_of(values, "sent"),
+            usage=Usage(**{name: values[column] for column, name in USAGE_COLUMNS.items()}),
+            superseded_by=RunId(values["superseded_by"]) if values["superseded_by"] else None,
+            sandbox_own=bool(values["sandbox_own"]),
+            usage_known=bool(values["usage_known"]),
+            stalled=bool(values["stalled"]),
+            **{name: values[name] for name in PLAIN_COLUMNS},
+        )
 
 
 def _limits_of(row: Mapping[str, Any]) -> Limits:
