@@ -13,7 +13,7 @@ from console.cli.successor import GUARD_LOCK, Successor, no_successor_reason, st
 from console.domain.run import Run, RunId, State
 from console.engine.errors import StoreError
 from console.engine.models import Owner, Snapshot
-from console.file_lock import is_locked
+from console.os_files import is_locked
 
 STARTED_WITHIN_S = 15.0
 """How long a background supervisor may take to start, on a loaded machine."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.ownership import if_dead, lock_path, problems_path
-from console.file_lock import LockedFile
+from console.os_files import LockedFile
 
 BASELINE = "clock_baseline"
 LEFTOVER_S = 3600.0

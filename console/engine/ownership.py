@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from console.file_lock import LockedFile
+from console.os_files import LockedFile
 
 
 class OwnerLock:

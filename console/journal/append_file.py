@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from console.journal.log_files import JournalError, JournalFull, JournalUnsafe, translate_os_error
+from console.os_files import sync_folder
 
 Write = Callable[[int, bytes], int]
 """The signature of `os.write`: takes a descriptor and bytes, returns the number of bytes written."""
@@ -21,15 +22,6 @@ _CHECKS = 3
 """How often the end of the file is read before its last line counts as torn."""
 _ATTEMPTS = 3
 """How often one line is written before short writes count as a full disk."""
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names created, renamed or removed in `folder` durable. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def create(path: Path, flags: int = _FLAGS) -> int:

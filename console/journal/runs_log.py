@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from console.domain.log_record import LogRecord, format_line
-from console.file_lock import LockedFile
-from console.journal.append_file import AppendFile, Write, create, sync_folder
+from console.journal.append_file import AppendFile, Write, create
 from console.journal.log_files import JournalBusy, JournalError, rotated_names, translate_os_error
+from console.os_files import LockedFile, sync_folder
 
 WAIT_SECONDS = 5.0
 """How long a process waits for the lock; a suspended holder must not block the others for ever."""

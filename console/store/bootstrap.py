@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.domain.timestamps import Timestamp
+from console.os_files import sync_folder
 from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, translate_sqlite_errors
 from console.store.files import (
     DATABASE,
@@ -26,7 +27,6 @@ from console.store.files import (
     make_folder,
     read_state_id,
     replace_file,
-    sync_folder,
 )
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri, safe_journal_mode
 from console.store.rows import to_index_text

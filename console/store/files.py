@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from console.file_lock import LockedFile
+from console.os_files import LockedFile, sync_folder
 from console.store.errors import StoreBusy, StoreError, StoreFull, StoreMissing, StoreUnsafe
 
 DATABASE = "nightdesk.db"
@@ -145,15 +145,6 @@ def write_error(error: OSError, path: Path) -> StoreError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"no room for {path}: {error.strerror}")
     return StoreError(f"cannot write {path}: {error.strerror}")
-
-
-def sync_folder(folder: Path) -> None:
-    """Flush the names in the folder to disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -20,10 +20,10 @@ from console.domain.run import RunId
 from console.domain.timestamps import Timestamp
 from console.engine.engine import Engine
 from console.engine.settings import EngineSettings, Timings
-from console.file_lock import LockedFile
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_files import JournalBusy, JournalError
 from console.journal.runs_log import WAIT_SECONDS, LogWriter
+from console.os_files import LockedFile
 from console.provider.contract import (
     CancelAnswer,
     LaunchOrder,

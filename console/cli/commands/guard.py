@@ -18,7 +18,7 @@ from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.cli.successor import GUARD_LOCK, ParentProcess, receive_settings
 from console.engine.errors import StoreError
 from console.engine.settings import ProcessKind
-from console.file_lock import LockedFile
+from console.os_files import LockedFile
 
 LOCK_WAIT_S = 5.0
 """How long to wait for the lock of a supervisor that may be about to end."""

@@ -1,6 +1,6 @@
-"""A file locked with `flock`: the one implementation in the program, used by store, journal, engine and commands.
+"""What store, journal, engine and commands ask of the operating system about files: locks, and durable names.
 
-The kernel frees the lock when the process dies and at nothing else.
+Locks are taken with `flock`; the kernel frees one when the process dies and at nothing else.
 """
 
 from __future__ import annotations
@@ -67,6 +67,15 @@ class LockedFile:
         if self._descriptor is not None:
             descriptor, self._descriptor = self._descriptor, None
             os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names created, renamed or removed in `folder` durable. Raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
