@@ -12,8 +12,8 @@ from pathlib import Path
 
 from console.app import engine_settings
 from console.config import ConfigError, Settings, load
+from console.engine.concerns import Concern
 from console.engine.engine import Engine
-from console.engine.tasks import Concern
 
 EVERY_S = 2.0
 TOPIC = "config file"

@@ -17,7 +17,7 @@ from console.cli.locations import STATE_VARIABLE, Location, config_file, configu
 from console.cli.output import MessageStream, OutputClosed
 from console.cli.render.table import Style
 from console.domain.text import sanitize
-from console.engine.identity import acting_user
+from console.engine.acting_user import acting_user
 from console.program import shell_command
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 from console.domain.run import RunId
 from console.domain.timestamps import Clock, Timestamp
+from console.engine.concerns import BackgroundTasks
 from console.engine.load import PollPace
 from console.engine.log_flush import LogFlusher
 from console.engine.problems import Problems
 from console.engine.run.launch_queue import LaunchQueue
 from console.engine.settings import EngineSettings, Timings
-from console.engine.tasks import BackgroundTasks
 from console.journal.launch_journal import LaunchJournal
 from console.provider.contract import Provider
 from console.store.store import Store

@@ -1,7 +1,7 @@
 """The engine of one process on a state folder: `async with Engine(...) as engine`, with a screen or without.
 
 It owns its tasks and outlives every screen. Each concern (reading rows, take-over, overdue cancels, schedule, …) and
-each run has a task of its own; see `tasks.py` and `supervisor.py` for what happens when one of them raises.
+each run has a task of its own; see `concerns.py` and `supervisor.py` for what happens when one of them raises.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Self
 
 from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Clock
+from console.engine.concerns import BackgroundTasks, Concern, ConcernRunner, describe
 from console.engine.context import EngineContext
 from console.engine.housekeeping import ClockStepDetector, DeadOwners, Heartbeat
 from console.engine.load import LoadMeter
@@ -30,7 +31,6 @@ from console.engine.rollout import Rollout
 from console.engine.scheduling.scheduler import Scheduler
 from console.engine.settings import EngineSettings, Timings
 from console.engine.supervisor import Supervisor
-from console.engine.tasks import BackgroundTasks, Concern, ConcernRunner, describe
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider

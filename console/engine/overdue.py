@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 from console.domain.run import Run, RunId, State, StopReason
 from console.domain.timestamps import Timestamp
+from console.engine.concerns import describe
 from console.engine.context import EngineContext
 from console.engine.errors import StaleRun, StoreError
 from console.engine.run.cancel import CancelAttempt, remote_id_of, try_cancel, try_discard
-from console.engine.tasks import describe
 
 LIVE_HERE = frozenset({State.RUNNING, State.STOPPING})
 LIVE_ELSEWHERE = LIVE_HERE | {State.SENDING, State.UNCONFIRMED}

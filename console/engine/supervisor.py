@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.run import Run, RunId, StopReason
+from console.engine.concerns import FIRST_WAIT_S, LONGEST_WAIT_S, describe, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
 from console.engine.overdue import OverdueCancels
@@ -23,7 +24,6 @@ from console.engine.run.monitor import ACCESS
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.supervisor import RunSupervisor
 from console.engine.settings import ProcessKind
-from console.engine.tasks import FIRST_WAIT_S, LONGEST_WAIT_S, describe, wait_event, wait_task
 
 log = logging.getLogger("nightdesk")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from console.domain.timestamps import Clock
-from console.engine.identity import acting_user
+from console.engine.acting_user import acting_user
 from console.ui.context import Context, ExitReason, ExitResult, Leave
 from console.ui.ports import EnginePort
 from console.ui.terminal.capabilities import (

@@ -14,13 +14,13 @@ from console.domain.task import Guardrails, Task
 from console.domain.timestamps import Clock
 from console.domain.usage import Price, Units
 from console.engine.clock import SystemClock
+from console.engine.concerns import BackgroundTasks
 from console.engine.context import EngineContext
 from console.engine.engine import Engine
 from console.engine.log_flush import LogFlusher
 from console.engine.models import LaunchRequest, LaunchResult
 from console.engine.problems import Problems
 from console.engine.settings import EngineSettings, ProcessKind, Timings
-from console.engine.tasks import BackgroundTasks
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider

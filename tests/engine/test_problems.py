@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import State
+from console.engine.concerns import BackgroundTasks
 from console.engine.problems import KEPT_MS, MOST, STALE_MS, TEXT_LIMIT, Problem, Problems
-from console.engine.tasks import BackgroundTasks
 from console.provider.contract import RemoteRun
 from console.store.errors import StoreBusy
 from tests.engine.building import engine_harness

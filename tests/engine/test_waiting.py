@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from console.engine.tasks import wait_event
+from console.engine.concerns import wait_event
 
 
 async def test_a_cancellation_is_not_lost_when_the_event_is_set_at_the_same_time() -> None:

@@ -14,6 +14,7 @@ from console.domain.key import blocking_run
 from console.domain.run import Ending, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
+from console.engine.concerns import Concern, ConcernRunner
 from console.engine.engine import Engine
 from console.engine.log_flush import LogFlusher
 from console.engine.operations import Operations
@@ -24,7 +25,6 @@ from console.engine.run.cancel import CancelAttempt, Canceller
 from console.engine.run.launch import Launcher
 from console.engine.run.monitor import RunMonitor
 from console.engine.scheduling.cron import date_for
-from console.engine.tasks import Concern, ConcernRunner
 from console.provider.contract import Fenced, NotFound, NotSent, RateLimited, Rejected, RemoteRun, StatusClass, Unknown
 from console.provider.gemini.adapter import REFUSALS
 from console.provider.http.verdict import RefusalRules

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
+from console.engine.concerns import describe, wait_task
 from console.engine.context import EngineContext
 from console.engine.run.writer import RunWriter, StoreChange
-from console.engine.tasks import describe, wait_task
 from console.provider.contract import DiscardUse, Prepares, ProviderError, Unavailable
 
 NOTE = 200

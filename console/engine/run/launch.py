@@ -14,12 +14,12 @@ from console.domain.run import IllegalTransition, Outcome, Run, State, StopReque
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
+from console.engine.concerns import describe, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
 from console.engine.run.cancel import try_cancel
 from console.engine.run.lost_launch import clear_up, labels_of
 from console.engine.run.writer import RunWriter, UnstoredChange
-from console.engine.tasks import describe, wait_event
 from console.journal.log_files import JournalError
 from console.provider.contract import (
     REMOTE,

@@ -10,9 +10,9 @@ import asyncio
 
 from console.domain.run import Run
 from console.domain.text import sanitize
+from console.engine.concerns import describe, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused
-from console.engine.tasks import describe, wait_event
 from console.provider.contract import (
     ATTEMPT_LABEL,
     KEY_LABEL,

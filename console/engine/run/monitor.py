@@ -14,6 +14,7 @@ from itertools import chain, repeat
 from console.domain.run import Run, State, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
+from console.engine.concerns import describe, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied
 from console.engine.run.cancel import Canceller, try_cancel
@@ -21,7 +22,6 @@ from console.engine.run.live_usage import LiveUsage
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.settle import settle_run
 from console.engine.run.writer import RunWriter
-from console.engine.tasks import describe, wait_event
 from console.provider.contract import Denied, ProviderError, RemoteRun, StatusClass
 from console.store.progress import Progress, ProgressUpdate
 

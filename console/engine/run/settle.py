@@ -9,10 +9,10 @@ from console.domain.server_limit import TokenLimit
 from console.domain.task import Stage
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
+from console.engine.concerns import describe
 from console.engine.context import EngineContext
 from console.engine.run.live_usage import LiveUsage
 from console.engine.run.writer import RunWriter
-from console.engine.tasks import describe
 from console.provider.contract import ProviderError, RemoteRun, StatusClass
 from console.store.transitions import RunResult
 

@@ -8,6 +8,7 @@ from itertools import chain, repeat
 from typing import assert_never
 
 from console.domain.run import Run, RunId, State, StopReason, StopRequest
+from console.engine.concerns import wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
 from console.engine.run.cancel import Canceller, discard_own
@@ -16,7 +17,6 @@ from console.engine.run.lost_launch import can_resolve, resolve
 from console.engine.run.monitor import RunMonitor
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.writer import RunWriter, with_stop
-from console.engine.tasks import wait_event, wait_task
 from console.provider.contract import Absent, Fenced, Found
 
 

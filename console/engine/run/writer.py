@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from console.domain.run import IllegalTransition, Run, State, StopReason, StopRequest
+from console.engine.concerns import describe, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
-from console.engine.tasks import describe, wait_task
 
 StoreChange = Callable[[Run], Awaitable[Run]]
 """Writes a change of the run given as it is stored; returns it as stored afterwards."""

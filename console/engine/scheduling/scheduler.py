@@ -13,6 +13,7 @@ from datetime import datetime
 from console.domain.key import day_date, slot_date
 from console.domain.run import Run
 from console.domain.task import Task
+from console.engine.concerns import describe
 from console.engine.context import EngineContext
 from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
@@ -20,7 +21,6 @@ from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock
 from console.engine.scheduling.cron import zone_of
 from console.engine.scheduling.due import ON_TIME_MS, Due, due, schedule_name
-from console.engine.tasks import describe
 
 BY = "nightdesk scheduler"
 

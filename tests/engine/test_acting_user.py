@@ -7,7 +7,7 @@ import pwd
 
 import pytest
 
-from console.engine.identity import acting_user
+from console.engine.acting_user import acting_user
 
 NAME = pwd.getpwuid(os.getuid()).pw_name
 
