@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from enum import IntEnum, StrEnum
 
 from console.domain.text import sanitize
@@ -112,6 +112,10 @@ class Task:
     window: str = "day"
     """`day` for one key per day, or `slot` for one key per scheduled time."""
     missed: MissedPolicy = MissedPolicy.SKIP
+
+    def with_target(self, target: str | None) -> Task:
+        """Return this task for another target, where one is given."""
+        return self if target is None else replace(self, target=target)
 
 
 def canonical_json(value: object) -> str:

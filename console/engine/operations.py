@@ -18,7 +18,6 @@ from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreError
 from console.engine.restore_check import RestoreCheck
 from console.engine.run.cancel import try_cancel
-from console.engine.run.launch import for_target
 from console.engine.run.lost_launch import require_not_found
 from console.engine.scheduling.cron import date_for, next_times
 from console.engine.supervisor import Supervisor
@@ -55,7 +54,7 @@ class Operations:
             raise LookupError(f"no task is named {request.task!r}; known tasks: {known}")
         if request.rerun and (request.scheduled or is_blank(request.reason)):
             raise ValueError("a rerun is by hand and takes a reason")
-        task = for_target(found, request.target)
+        task = found.with_target(request.target)
         if request.date is not None:
             date = parse_date(request.date, task.window)
         else:
@@ -87,7 +86,7 @@ class Operations:
         """Launch a proposal; the caps are checked now. Raises OperationRefused, LookupError."""
         run = await self._proposal(run_id)
         task = self._context.settings.task(run.task)
-        if task is None or Fingerprint.of(for_target(task, run.target)) != run.fingerprint:
+        if task is None or Fingerprint.of(task.with_target(run.target)) != run.fingerprint:
             raise OperationRefused("the task was edited after the proposal; decline it and launch again")
         await self._restore_check.require_complete()
         now = self._context.clock.now()

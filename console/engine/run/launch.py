@@ -344,11 +344,6 @@ def order_for(run: Run, task: Task) -> LaunchOrder:
     )
 
 
-def for_target(task: Task, target: str | None) -> Task:
-    """`task` with another target, where one is given."""
-    return task if target is None else replace(task, target=target)
-
-
 def _launched(run: Run, launched: Launched) -> Run:
     state = State.STOPPING if run.stop is not None else State.RUNNING
     return replace(run, state=state, remote_id=launched.remote_id, remote_status=launched.status)
