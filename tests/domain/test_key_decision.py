@@ -38,7 +38,7 @@ BY_HAND = KeyRequest(fingerprint=SAME, origin=Origin.MANUAL)
 SCHEDULED = replace(BY_HAND, origin=Origin.SCHEDULE)
 RERUN = replace(BY_HAND, rerun=True)
 RETRY = replace(SCHEDULED, automatic_retry=True)
-ASKINGS = (BY_HAND, SCHEDULED, RERUN, RETRY)
+REQUESTS = (BY_HAND, SCHEDULED, RERUN, RETRY)
 NEEDS_A_PERSON = (
     Outcome.FAILED,
     Outcome.INCOMPLETE,
@@ -76,12 +76,12 @@ def kind(verdict: KeyDecision) -> RefusalKind | KeyDecisionKind:
     return verdict.refusal.kind if verdict.refusal else verdict.answer
 
 
-@pytest.mark.parametrize("launch", ASKINGS)
+@pytest.mark.parametrize("launch", REQUESTS)
 def test_a_key_that_was_never_run_is_free(launch: KeyRequest) -> None:
     assert decide_key([], launch) == KeyDecision(answer=KeyDecisionKind.FREE, attempt=1)
 
 
-@pytest.mark.parametrize("launch", ASKINGS)
+@pytest.mark.parametrize("launch", REQUESTS)
 @pytest.mark.parametrize("fingerprint", [SAME, OTHER])
 @pytest.mark.parametrize("outcome", sorted(KEY_FREEING_OUTCOMES))
 def test_an_ending_without_a_launched_agent_frees_the_key(
@@ -144,7 +144,7 @@ def test_only_a_failed_run_is_retried_automatically(outcome: Outcome) -> None:
 LIVE = (State.CLAIMED, State.SENDING, State.RUNNING, State.STOPPING)
 
 
-@pytest.mark.parametrize("launch", ASKINGS)
+@pytest.mark.parametrize("launch", REQUESTS)
 @pytest.mark.parametrize("state", LIVE)
 def test_launches_are_skipped_while_a_run_of_the_key_is_live(state: State, launch: KeyRequest) -> None:
     assert kind(decide_key([a_run(state)], launch)) is KeyDecisionKind.RUNNING
@@ -152,7 +152,7 @@ def test_launches_are_skipped_while_a_run_of_the_key_is_live(state: State, launc
     assert (kind(changed), changed.differences) == (RefusalKind.FINGERPRINT, ("model: m -> n",))
 
 
-@pytest.mark.parametrize("launch", ASKINGS)
+@pytest.mark.parametrize("launch", REQUESTS)
 def test_an_unconfirmed_run_blocks_the_key_until_it_is_settled(launch: KeyRequest) -> None:
     verdict = decide_key([a_run(State.UNCONFIRMED)], launch)
     assert verdict.refusal is not None
@@ -192,7 +192,7 @@ def test_skipped_and_refused_entries_are_ignored() -> None:
 @given(
     st.lists(st.sampled_from([outcome for outcome in Outcome if outcome is not Outcome.OK]), max_size=6),
     st.sampled_from([*State]),
-    st.sampled_from(ASKINGS),
+    st.sampled_from(REQUESTS),
     st.booleans(),
 )
 def test_no_launch_takes_the_key_of_an_open_run(

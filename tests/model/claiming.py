@@ -1,4 +1,4 @@
-"""Taking a key: the model asks the engine's own rule (`domain.admission.judge_key`) whether it is free."""
+"""Taking a key: the model asks the engine's own rule (`domain.key.decide_key`) whether it is free."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def _judged(
     facts: tuple[tuple[State, Outcome | None, str, bool], ...], prompt: str, origin: Origin, rerun: bool, retry: bool
 ) -> KeyDecisionKind:
     runs = [_as_run(number, *fact) for number, fact in enumerate(facts)]
-    asking = KeyRequest(fingerprint=_fingerprint(prompt), origin=origin, rerun=rerun, automatic_retry=retry)
-    return decide_key(runs, asking).answer
+    request = KeyRequest(fingerprint=_fingerprint(prompt), origin=origin, rerun=rerun, automatic_retry=retry)
+    return decide_key(runs, request).answer
 
 
 def _fingerprint(prompt: str) -> Fingerprint:

@@ -232,7 +232,7 @@ async def test_a_missed_time_is_an_entry_with_a_log_record(harness: StoreHarness
 
 
 async def test_the_index_refuses_a_second_run_even_if_the_decision_was_wrong(harness: StoreHarness) -> None:
-    def always_free(runs: Sequence[Run], asking: KeyRequest) -> KeyDecision:
+    def always_free(runs: Sequence[Run], request: KeyRequest) -> KeyDecision:
         return KeyDecision(answer=KeyDecisionKind.FREE, attempt=len(runs) + 1)
 
     first = await harness.claimed()
