@@ -117,7 +117,7 @@ class SyncDatabase(Database):
 
 
 def unit_name(unit: Callable[..., object]) -> str:
-    """The method or function that made a transaction: `mark_sending` for `Sends.mark_sending.<locals>.unit`."""
+    """The method or function that made a transaction: `mark_sending` for `RunRepository.mark_sending.<locals>.unit`."""
     first, _, rest = unit.__qualname__.partition(".")
     second = rest.partition(".")[0]
     return first if second in ("", "<locals>") else second

@@ -68,7 +68,7 @@ class RolloutScreen(BaseScreen):
         }
 
     def body(self) -> Iterable[Widget]:
-        yield RowList(self.context.glyphs.cursor, id="rungs")
+        yield RowList(self.context.glyphs.cursor, id="tasks")
         yield Lines(id="rule")
         yield Lines(id="panel")
 
