@@ -54,15 +54,20 @@ def can_resolve(context: EngineContext, run: Run) -> bool:
 
 async def resolve(context: EngineContext, run: Run) -> tuple[Resolution, str]:
     """Ask the service once; the second value is what went wrong, cleaned. Never raises: an error proves nothing."""
+    resolution: Resolution = Absent()
+    trouble = ""
     try:
-        return await context.provider.resolve(lost_launch(run)), ""
+        resolution = await context.provider.resolve(lost_launch(run))
     except Unsupported:
-        return Absent(), ""
+        pass
     except ProviderError as error:
-        return Absent(), sanitize(str(error), limit=NOTE)
+        trouble = str(error)
     except Exception as error:
-        context.problems.report(f"run {run.id}", f"run {run.id}: resolve raised {describe(error)}", error)
+        text = f"run {run.id}: resolve raised {describe(error)}"
+        context.problems.report(f"run {run.id}", text, error, source="resolve")
         return Absent(), sanitize(describe(error), limit=NOTE)
+    context.problems.clear(f"run {run.id}", "resolve")
+    return resolution, sanitize(trouble, limit=NOTE)
 
 
 async def require_not_found(context: EngineContext, run: Run) -> None:
@@ -113,5 +118,5 @@ async def _repeat(context: EngineContext, run: Run, order: LaunchOrder) -> objec
     try:
         return await context.provider.create(order)
     except Exception as error:
-        context.problems.report(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
+        context.problems.report_once(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
         return Unknown(why=f"the launch raised {describe(error)}")
