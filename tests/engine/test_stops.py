@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 
 from console.domain.limits import is_over_budget
 from console.domain.run import Outcome, State, StopReason
-from console.domain.task import CutOff, Guardrails
+from console.domain.task import CutOff, Guardrails, Stage
 from console.domain.usage import Usage
 from console.engine.errors import OperationRefused
 from console.engine.models import LaunchKind
+from console.journal.runs_log import LogWriter
 from console.provider.contract import NotFound, StreamEvent, Unavailable, Unknown
 from tests.clock import ManualClock
 from tests.engine.building import BY, QUICK, a_task, engine_harness, settings
@@ -181,6 +183,59 @@ async def test_an_unproven_stop_deletes_the_sandbox_then_alarms_and_then_permits
         await here.engine.operations.settle_write_off(run_id, by=BY, reason="gone for good")
         run = await here.reaches(run_id, State.ENDED)
         assert (run.outcome, run.used) == (Outcome.WRITTEN_OFF, run.limits.budget)
+
+
+async def test_a_clock_that_is_set_forward_deletes_no_sandbox_and_raises_no_alarm(tmp_path: Path) -> None:
+    provider, clock = FakeProvider(spent), ManualClock()
+    async with engine_harness(tmp_path, provider, clock=clock) as here:
+        run_id = (await here.launch()).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.obeys = False
+        await here.engine.operations.stop(run_id, by=BY)
+        await until(lambda: agent.cancels >= 1)
+        clock.step_wall(86_400)
+        cancels = agent.cancels
+        await until(lambda: agent.cancels >= cancels + 3)
+        assert provider.deleted == []
+        run = await here.run(run_id)
+        assert run.stop is not None
+        assert not run.stop.alarmed
+
+
+async def test_an_agent_that_ends_with_its_deleted_sandbox_was_stopped_and_is_not_retried(tmp_path: Path) -> None:
+    guardrails = Guardrails(max_ms=1_000, budget=50_000, max_attempts=3)
+    provider, clock = FakeProvider(spent), ManualClock()
+    async with engine_harness(tmp_path, provider, settings(a_task(guardrails=guardrails)), clock=clock) as here:
+        for stage in (Stage.SEMI, Stage.UNATTENDED):
+            await here.engine.rollout.move("report", stage, by=BY, reason="for this test", forced=True)
+        run_id = (await here.launch(scheduled=True)).run.id
+        await here.reaches(run_id, State.RUNNING)
+        agent = provider.agents["v1_0001"]
+        agent.obeys = False
+        clock.advance(1)
+        await here.reaches(run_id, State.STOPPING)
+        clock.advance(QUICK.sandbox_after_ms / 1000)
+        await until(lambda: provider.deleted == ["box-1"])
+        agent.status = "failed"
+        run = await here.engine.wait(run_id)
+        assert (run.outcome, run.retry_at_ms) == (Outcome.TIMEOUT, None)
+        assert "its sandbox was deleted" in run.note
+
+
+async def test_a_stop_right_after_the_launch_is_sent_although_the_log_is_locked(tmp_path: Path) -> None:
+    provider = FakeProvider(spent)
+    provider.hold_create.clear()
+    async with engine_harness(tmp_path, provider) as here:
+        run_id = (await here.launch()).run.id
+        await until(lambda: provider.orders)
+        with closing(LogWriter(tmp_path / "runs.log")) as other, other.locked():
+            provider.hold_create.set()
+            await here.reaches(run_id, State.RUNNING)
+            asked = await here.engine.operations.stop(run_id, by=BY)
+            assert asked.state is State.STOPPING
+            await until(lambda: provider.agents["v1_0001"].status == "cancelled", within=2)
+        assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
 
 
 async def test_a_deadline_reached_offline_is_stored_and_cancelled_when_online(tmp_path: Path) -> None:

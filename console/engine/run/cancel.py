@@ -39,12 +39,16 @@ class Canceller:
         self._context = context
         self._writer = writer
         self._began: Timestamp | None = None
+        self._waited_before_ms = 0
+        """By the wall clock, from the request until this process began to cancel; another one may have tried before."""
         self._longest_s = context.timings.cancel_first_s
         self._next_at = 0.0
         """Loop time of the next attempt."""
         self._recording: asyncio.Task[bool] | None = None
         self._alarming: asyncio.Task[bool] | None = None
         self._sandbox_gone = False
+        self.sandbox_deleted = False
+        """True from the first request to delete the run's own sandbox, which may take effect before its answer."""
         self._alarm_ms = 0
 
     async def keep_cancelling(self, poll_now: asyncio.Event) -> None:
@@ -56,6 +60,8 @@ class Canceller:
         timings, loop = self._context.timings, asyncio.get_running_loop()
         if self._began is None:
             self._began = self._context.clock.now()
+            stop = self._writer.run.stop
+            self._waited_before_ms = max(0, self._began.wall_ms - stop.at_ms) if stop else 0
             await self._writer.wait_stored(timings.intent_wait_s)
         while True:
             await asyncio.sleep(max(0.0, self._next_at - loop.time()))
@@ -89,6 +95,7 @@ class Canceller:
         waited = self._waited_ms()
         may_stop = self._context.provider.traits.discard is DiscardUse.MAY_STOP
         if may_stop and waited >= self._context.timings.sandbox_after_ms and not self._sandbox_gone:
+            self.sandbox_deleted = self._writer.run.sandbox_own and self._writer.run.sandbox_id is not None
             self._sandbox_gone = await discard_own(self._context, self._writer)
         due = self._alarm_ms or self._context.timings.alarm_after_ms
         if waited >= due and self._writer.run.state is State.STOPPING and await self._raise_alarm():
@@ -111,11 +118,9 @@ class Canceller:
         return self._context.background.start(self._writer.write(change), f"{what} of {self._writer.row.id}")
 
     def _waited_ms(self) -> int:
-        """Real milliseconds since the stop was asked, as seen here or, where that is longer, as stored before."""
-        now, run = self._context.clock.now(), self._writer.run
-        mine = now.since(self._began) if self._began else 0
-        stored = now.wall_ms - run.stop.at_ms if run.stop else 0
-        return max(mine, stored)
+        """Milliseconds since the stop was asked. What passes here is real time, however the wall clock is set."""
+        passed = self._context.clock.now().since(self._began) if self._began else 0
+        return self._waited_before_ms + passed
 
 
 async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:

@@ -233,7 +233,8 @@ class Launcher:
             else:
                 self._context.problems.clear("store", f"run {self.run.id}")
         self._verdict, self.is_sending = None, False
-        await self._context.log_flusher.flush()
+        # In the background: a log that cannot be written must not delay the limits and stops of a run that was sent.
+        self._context.background.start(self._context.log_flusher.flush(), f"log the launch of {self.run.id}")
 
     async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown | Fenced, now: Timestamp) -> None:
         runs = self._context.store.runs

@@ -64,7 +64,14 @@ class RunMonitor:
                 await self._apply_limits()
             if self._end is not None:
                 await self._save_last_figures()
-                await settle_run(self._context, self._writer, self._usage, self._end, parked=self._parked)
+                await settle_run(
+                    self._context,
+                    self._writer,
+                    self._usage,
+                    self._end,
+                    parked=self._parked,
+                    sandbox_deleted=self._canceller.sandbox_deleted,
+                )
         finally:
             self._recorder.remove(self._writer.row.id)
             await self._stop_tasks()

@@ -22,20 +22,28 @@ RESULT = 262_144
 
 
 async def settle_run(
-    context: EngineContext, writer: RunWriter, usage: LiveUsage, remote: RemoteRun, *, parked: str = ""
+    context: EngineContext,
+    writer: RunWriter,
+    usage: LiveUsage,
+    remote: RemoteRun,
+    *,
+    parked: str = "",
+    sandbox_deleted: bool = False,
 ) -> None:
     """Settle the run of which the provider showed `remote`, a terminal answer.
 
     Usage that arrives late is waited for a little; where none ever came, or none after the last step, the run is booked
-    at its hold or at what it is known to have used, whichever is more. `parked` is
-    the status under which it waited for input before this program cancelled it. Goes on trying while the store does
-    not work. Raises OwnershipLost where another process settles it.
+    at its hold or at what it is known to have used, whichever is more. `parked` is the status under which it waited for
+    input before this program cancelled it; `sandbox_deleted` is true where its stop deleted its sandbox, also where
+    that is not stored yet. Goes on trying while the store does not work. Raises OwnershipLost where another process
+    settles it.
     """
     ended = context.clock.now()
     remote = await _with_usage(context, usage, remote)
 
     async def settle(run: Run) -> Run:
-        result = result_of(context, run, usage, remote, ended, parked=parked)
+        deleted = sandbox_deleted or run.sandbox_deleted_ms is not None
+        result = result_of(context, run, usage, remote, ended, parked=parked, sandbox_deleted=deleted)
         return await context.store.runs.settle(run, result, ended)
 
     while not await writer.write(settle):
@@ -66,11 +74,24 @@ async def _with_usage(context: EngineContext, usage: LiveUsage, remote: RemoteRu
 
 
 def result_of(
-    context: EngineContext, run: Run, usage: LiveUsage, remote: RemoteRun, ended: Timestamp, *, parked: str = ""
+    context: EngineContext,
+    run: Run,
+    usage: LiveUsage,
+    remote: RemoteRun,
+    ended: Timestamp,
+    *,
+    parked: str = "",
+    sandbox_deleted: bool = False,
 ) -> RunResult:
-    """How `run` ended, by what the provider showed last."""
-    outcome = settled_outcome(_ending(run, usage, remote), run.stop.reason if run.stop else None)
-    notes = list(remote.errors)
+    """How `run` ended, by what the provider showed last.
+
+    An agent that fails because its stop deleted its sandbox was stopped: it did not fail by itself, and is not retried.
+    """
+    ending, notes = _ending(run, usage, remote), list(remote.errors)
+    if ending is Ending.FAILED and run.stop is not None and sandbox_deleted:
+        ending = Ending.CANCELLED
+        notes.insert(0, "the cancel had no effect; it ended when its sandbox was deleted")
+    outcome = settled_outcome(ending, run.stop.reason if run.stop else None)
     if parked and run.stop is None and outcome is Outcome.CANCELLED:
         outcome, notes = Outcome.FAILED, [f"needs input: the provider showed {parked}", *notes]
     known = usage.usage_known and (remote.usage is not None or usage.is_complete)
