@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+import urllib.parse
+from collections.abc import Callable
 
 import httpx
 import pytest
 
 from console.provider.contract import Launched, ProviderError, RemoteRun, StreamEvent
 from console.provider.gemini.adapter import GeminiProvider
-from console.provider.http.secret import MASK, MAX_HIDDEN, Redactor, Secret
+from console.provider.http.redaction import MASK, MAX_HIDDEN, Redactor
+from console.provider.http.secret import Secret
 from tests.provider.examples import HOST, KEY, PROMPT, Handler, answering, error_new, interaction, order, provider
 
 SECRETS = {"the key": KEY, "part of the key": KEY[3:20], "the prompt": PROMPT, "part of the prompt": PROMPT[12:60]}
@@ -131,3 +136,55 @@ def test_a_passage_is_masked_wherever_it_stands(offset: int) -> None:
     assert redact("." * offset + PROMPT[7:31] + "?") == "." * offset + MASK + "?"
     assert redact("." * offset + KEY[5:17] + "?") == "." * offset + MASK + "?"
     assert redact("." * offset + PROMPT[7:30] + "?") == "." * offset + PROMPT[7:30] + "?"
+
+
+WRITTEN = 'the merger\nwith Initech\ncloses on friday;\n"12 EUR" per share & more\nein schöner Tag'
+ODD_KEY = "AIzaSyD-abc+def/ghi=jkl_MNO12345678"
+FORMS = {
+    "URL": lambda text: urllib.parse.quote(text, safe=""),
+    "URL, lower case": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "URL with plus signs": urllib.parse.quote_plus,
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON within JSON": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+    "JSON, all escaped": lambda text: "".join(f"\\u{ord(character):04x}" for character in text),
+    "HTML": html.escape,
+    "HTML, all escaped": lambda text: "".join(f"&#{ord(character)};" for character in text),
+    "base64": lambda text: base64.b64encode(text.encode()).decode().rstrip("="),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 of more": lambda text: base64.b64encode(f"x:{text}".encode()).decode().rstrip("="),
+    "hexadecimal": lambda text: text.encode().hex(),
+    "hexadecimal, upper case": lambda text: text.encode().hex().upper(),
+    "capitals": str.upper,
+    "one line": lambda text: " ".join(text.split()),
+    "zero-width spaces between": "\u200b".join,
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("secret", [ODD_KEY, WRITTEN], ids=["key", "prompt"])
+def test_an_encoded_secret_is_masked_whole(form: Callable[[str], str], secret: str) -> None:
+    redact = Redactor(Secret(ODD_KEY), [f"#context\n{WRITTEN}\nend."])
+    assert redact(f"bad value: {form(secret)} (see the manual)") == f"bad value: {MASK} (see the manual)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "HTTP 404: not_found: no interaction dGhpcyBpcyBub3RoaW5nIHNlY3JldA== of project 123456789012345678",
+        "The agent stopped after repeated tool failures (%41%20\\n&amp;\\u00f6).",
+        "in_progress",
+        "%",
+        "\\u12 &#99999999; %zz",
+        "&#1114112; \ud800 %ff%fe",
+    ],
+)
+def test_a_text_without_a_secret_is_kept(text: str) -> None:
+    assert Redactor(Secret(ODD_KEY), [WRITTEN])(text) == text
+
+
+def test_what_one_reply_quotes_is_masked_in_this_reply_only() -> None:
+    redact = Redactor(Secret(KEY), [PROMPT])
+    more = redact.also_redacting(WRITTEN)
+    assert more(f"{KEY} {PROMPT} {WRITTEN}") == f"{MASK} {MASK} {MASK}"
+    assert redact(WRITTEN) == WRITTEN
+    assert more.also_redacting(WRITTEN, PROMPT, "hi") is more

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.domain.text import is_sanitized
-from console.provider.http.secret import MASK, Redactor, Secret
+from console.provider.http.redaction import MASK, Redactor
+from console.provider.http.secret import Secret
 from tests.provider.examples import KEY, PROMPT
 
 

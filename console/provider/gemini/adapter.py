@@ -43,7 +43,8 @@ from console.provider.http.clients import Bounds, ClientFactory, Route, ServiceH
 from console.provider.http.errors import ErrorReader, cleaned
 from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import members, parsed, text
-from console.provider.http.secret import Redactor, Secret
+from console.provider.http.redaction import Redactor
+from console.provider.http.secret import Secret
 from console.provider.http.service_client import ServiceClient
 from console.provider.http.start_call import StartCall
 from console.provider.http.verdict import RefusalRules

@@ -25,6 +25,8 @@ def service_root(base_url: str, api_version: str) -> str:
     """
     if _VERSION.fullmatch(api_version) is None:
         raise ValueError(f"api_version {sanitize(api_version, limit=40)!r}: expected a word such as v1beta or v1")
+    if (secret := _secret_part(base_url)) is not None:
+        raise ValueError(f"base_url holds {secret}; expected {ACCEPTED}")
     if _URL.fullmatch(base_url) is None:
         raise ValueError(f"base_url {sanitize(base_url, limit=80)!r}: expected {ACCEPTED}")
     try:
@@ -45,6 +47,8 @@ PROXY_ACCEPTED = "http://HOST:PORT or https://HOST:PORT, without a user name"
 
 def proxy_address(url: str) -> str:
     """Return the URL of an HTTP proxy without a slash at its end. Raises ValueError with the bare complaint."""
+    if (secret := _secret_part(url)) is not None:
+        raise ValueError(f"contains {secret}")
     shown = f'"{sanitize(url, limit=60)}"'
     if _URL.fullmatch(url) is None:
         raise ValueError(f"{shown} is not a URL")
@@ -53,11 +57,9 @@ def proxy_address(url: str) -> str:
         has_port = parts.port is not None
     except ValueError:
         raise ValueError(f"{shown} is not a URL") from None
-    if "@" in parts.netloc:
-        raise ValueError("contains a user name or password")
     if parts.scheme not in ("http", "https") or not has_port or parts.path not in ("", "/"):
         raise ValueError(f"{shown} is not the address of a proxy")
-    if parts.query or parts.fragment or not _is_host(parts.hostname or ""):
+    if not _is_host(parts.hostname or ""):
         raise ValueError(f"{shown} is not the address of a proxy")
     return url.removesuffix("/")
 
@@ -66,11 +68,14 @@ def _is_host(host: str) -> bool:
     return _HOST.fullmatch(host) is not None or isinstance(_literal(host), IPv6Address)
 
 
+def _secret_part(url: str) -> str | None:
+    """Name the part of a URL, even of a malformed one, that may be a secret and must not be quoted; None for none."""
+    if "@" in url:
+        return "a user name or password"
+    return "a query or a fragment" if "?" in url or "#" in url else None
+
+
 def _check(parts: SplitResult) -> None:
-    if "@" in parts.netloc:
-        raise ValueError(f"base_url holds a user name or password; expected {ACCEPTED}")
-    if parts.query or parts.fragment:
-        raise ValueError(f"base_url holds a query or a fragment; expected {ACCEPTED}")
     host = parts.hostname or ""
     literal = _literal(host)
     if not _is_host(host):

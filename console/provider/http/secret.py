@@ -1,8 +1,6 @@
-"""The API key, and its removal from texts that come back from outside.
+"""The API key. It is read from an environment variable or from a file that nobody else can read.
 
-A `Secret` is read from an environment variable or from a file that nobody else can read. It never shows in a repr, a
-message or a pickle; only the transport reveals it, in a request header. A `Redactor` masks the key and the prompts in
-error texts.
+It never shows in a repr, a message or a pickle; only the transport reveals it, in a request header.
 """
 
 from __future__ import annotations
@@ -10,14 +8,11 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
 from console.domain.text import sanitize
-
-MASK = "***"
-"""Replaces every redacted passage."""
 
 MAX_LENGTH = 4096
 """Maximum characters of a key."""
@@ -76,7 +71,7 @@ class Secret:
         return self._value
 
     def __repr__(self) -> str:
-        return f"Secret({MASK})"
+        return "Secret(***)"
 
     __str__ = __repr__
 
@@ -95,89 +90,3 @@ def _refuse_exposed(path: str, status: os.stat_result) -> None:
     if status.st_mode & 0o077:
         mode = stat.S_IMODE(status.st_mode)
         raise ValueError(f"the API key file {path} can be read by others (mode {mode:04o}); do: chmod 600 {path}")
-
-
-KEY_WINDOW = 12
-"""Characters of the key in a row that are masked: part of a key is already a leak."""
-PROMPT_WINDOW = 24
-"""Characters of a prompt in a row that are masked; a shorter phrase is not specific to the prompt."""
-
-SHORTEST_HIDDEN = 8
-"""Shorter texts are not masked: masking a prompt such as `hi` would garble every message."""
-
-REDACTED_LENGTH = 8_000
-"""Characters of a text that are kept; the comparison takes time in proportion to them and to the prompts."""
-
-MAX_HIDDEN = 256
-"""Prompts that a redactor knows; beyond this the oldest is dropped."""
-
-_CACHED = 1024
-"""Redacted texts that are kept, since services repeat the same few words."""
-
-
-class Redactor:
-    """Masks the key, and passages of prompts, in texts from outside."""
-
-    __slots__ = ("_cache", "_hidden", "_secret")
-
-    def __init__(self, secret: Secret, hidden: Iterable[str] = ()) -> None:
-        """`hidden` are prompts and system instructions."""
-        self._secret = secret
-        self._hidden: dict[str, None] = {}
-        self._cache: dict[str, str] = {}
-        self.remember(*hidden)
-
-    def __call__(self, text: str) -> str:
-        """Return `text`, cut to REDACTED_LENGTH, with `***` in place of each secret passage."""
-        found = self._cache.get(text)
-        if found is None:
-            found = _mask(text[:REDACTED_LENGTH], self._secret.reveal(), KEY_WINDOW)
-            for hidden in self._hidden:
-                found = _mask(found, hidden, PROMPT_WINDOW)
-            if len(self._cache) >= _CACHED:
-                self._cache.clear()
-            self._cache[text] = found
-        return found
-
-    def remember(self, *texts: str) -> None:
-        """Mask `texts` too from now on."""
-        for text in texts:
-            if len(text) >= SHORTEST_HIDDEN and text not in self._hidden:
-                self._hidden[text] = None
-                self._cache.clear()
-        while len(self._hidden) > MAX_HIDDEN:
-            del self._hidden[next(iter(self._hidden))]
-
-    def also_redacting(self, *texts: str) -> Redactor:
-        """Return a redactor that masks `texts` too; this one if it knows them already."""
-        if all(len(text) < SHORTEST_HIDDEN or text in self._hidden for text in texts):
-            return self
-        return Redactor(self._secret, (*self._hidden, *texts))
-
-    def __repr__(self) -> str:
-        return f"Redactor({MASK})"
-
-
-def _mask(text: str, hidden: str, window: int) -> str:
-    """Mask every passage of `window` characters (or of all of a shorter `hidden`) that `text` shares with `hidden`."""
-    width = min(window, len(hidden))
-    if width < SHORTEST_HIDDEN or len(text) < width:
-        return text
-    # Every passage of `width` characters contains a whole block of half that size at a multiple of that size.
-    block = width // 2
-    covered = bytearray(len(text))
-    for at in range(0, len(text) - block + 1, block):
-        if text[at : at + block] not in hidden:
-            continue
-        for start in range(max(0, at + block - width), min(at, len(text) - width) + 1):
-            if text[start : start + width] in hidden:
-                covered[start : start + width] = b"\1" * width
-    if not any(covered):
-        return text
-    pieces = []
-    for position, character in enumerate(text):
-        if not covered[position]:
-            pieces.append(character)
-        elif position == 0 or not covered[position - 1]:
-            pieces.append(MASK)
-    return "".join(pieces)
