@@ -133,6 +133,15 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _env_name(name: str) -> str:
+    # The value is never quoted: it may be the key itself, pasted in place of the name.
+    if name.startswith("AIza") or (len(name) > 20 and "_" not in name and not name.isupper()):
+        raise ValueError("looks like the key itself")
+    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name) is None:
+        raise ValueError("is no name of a variable")
+    return name
+
+
 def _text_rule(accepted: str, convert: Callable[[str], Any]) -> Rule:
     return Rule(accepted, partial(_read_text, convert=convert))
 
@@ -197,6 +206,8 @@ Target = Annotated[str, _text_rule(TARGET_ACCEPTED, check_target)]
 """The target of a task, checked as any other target is."""
 BaseUrl = Annotated[str, _text_rule(ACCEPTED, _base_url)]
 """The base URL of the service: https, except on this machine itself."""
+EnvName = Annotated[str, _text_rule("the NAME of an environment variable", _env_name)]
+"""The name of an environment variable that holds a secret."""
 ProxyUrl = Annotated[str, _text_rule(PROXY_ACCEPTED, proxy_address)]
 """The address of an HTTP proxy."""
 

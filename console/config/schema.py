@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from console.config.field_types import (
     BaseUrl,
+    EnvName,
     Money,
     PollSeconds,
     ProxyUrl,
@@ -36,9 +37,6 @@ TaskType = Annotated[
 OneLine = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,1024}\Z", description="one line of 1 to 1024 characters")]
 Word = Annotated[str, Meta(pattern=r"^[!-~]{1,256}\Z", description="1 to 256 ASCII characters without spaces")]
 Text = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT, description="a text of at most 1 MiB")]
-EnvName = Annotated[
-    str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}\Z", description="the NAME of an environment variable")
-]
 Version = Annotated[str, Meta(pattern=r"^v[0-9][0-9a-z]{0,15}\Z", description="a version such as v1 or v1beta")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="three capital letters, such as USD")]
 Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000, description="a whole number from 1 to 1000000000")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -265,10 +266,39 @@ def test_two_places_for_one_key(tmp_path: Path) -> None:
     assert problem == "3: provider.api_key_file is set as well as api_key_env; accepted: one of the two"
 
 
-def test_a_key_pasted_in_place_of_its_name_is_not_repeated(tmp_path: Path) -> None:
-    (problem,) = problems_of(tmp_path, '[provider]\napi_key_env = "AIza-canary-0123456789-canary"\n' + CAPS + TASK)
+@pytest.mark.parametrize(
+    "line",
+    [
+        'api_key_env = "AIza-canary-0123456789-canary"',
+        'api_key_env = "canary-7"',
+        'api_key_env = "AIzaSyCanary0123456789canary"',
+        'api_key_env = "abcCanary0123456789canary"',
+        'api_key = "canary"',
+        "api_key_env = canary",
+        'base_url = "me:canary@example.org"',
+        'base_url = "https://me:can ary@example.org"',
+        'base_url = "https://exa mple.org?key=canary"',
+        'base_url = "https://example.org:x/#canary"',
+        'proxy = "me:canary@proxy.example:1"',
+        'proxy = "http://me:canary @proxy.example:1"',
+        'proxy = "http://me:canary@proxy.example:port"',
+        'proxy = "proxy.example?canary"',
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_repeated(tmp_path: Path, line: str) -> None:
+    (problem,) = problems_of(tmp_path, f"[provider]\n{line}\n" + CAPS + TASK)
 
-    assert "canary" not in problem
+    assert "2: " in problem
+    assert not re.search("canary|can ary", problem, re.IGNORECASE)
+
+
+@pytest.mark.parametrize(
+    "name", ["GEMINI_API_KEY", "key", "gemini_api_key_of_team2", "K2", "_x", "GEMINIAPIKEYOFTHETEAM"]
+)
+def test_names_of_variables(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, f'[provider]\napi_key_env = "{name}"\n' + CAPS + TASK)
+
+    assert load(path).provider.api_key.env == name
 
 
 def test_values_from_the_file_are_shown_sanitized(tmp_path: Path) -> None:
