@@ -20,7 +20,7 @@ TOPIC = "config file"
 
 
 class ConfigWatch:
-    """Compares the file with the one that was loaded, and hands new settings to the engine."""
+    """Compares the files with those that were loaded, and hands new settings to the engine."""
 
     def __init__(self, engine: Engine, path: Path, settings: Settings, on_reload: Callable[[Settings], None]) -> None:
         """`on_reload` takes the settings that are in force from now on."""
@@ -28,52 +28,59 @@ class ConfigWatch:
         self._path = path
         self._settings = settings
         self._on_reload = on_reload
-        self._seen = _state_of(path)
+        # The first check loads the file in any case: it may have changed since `settings` were read.
+        self._seen: tuple[FileState, ...] = ()
+        self._trouble = ""
+        """Why the file of now is not in force."""
 
     def start(self) -> None:
         """Check every two seconds until the engine hands over."""
         self._engine.add_concern(Concern(name="config", round=self.check, every_s=EVERY_S))
 
     async def check(self) -> None:
-        """Reload the file where it changed."""
-        state = _state_of(self._path)
-        if state != self._seen:
+        """Reload the file where it, or a file of a prompt, has changed or was not loaded before."""
+        state = tuple(map(_state_of, (self._path, *self._settings.prompt_files)))
+        if state != self._seen or self._trouble:
             self._seen = state
             self.reload()
 
     def reload(self) -> None:
         """Load the file now. Where that does not work the settings of before stay in force, and a problem says so."""
-        problems = self._engine.problems
+        trouble = self._load()
+        if trouble and trouble != self._trouble:
+            self._engine.problems.report(TOPIC, f"the config is not reloaded{trouble}", lasting=True)
+        elif not trouble:
+            self._engine.problems.clear(TOPIC)
+        self._trouble = trouble
+
+    def _load(self) -> str:
+        """Put the file into force. Return why it is not, or an empty text."""
         try:
             settings = load(self._path)
         except ConfigError as error:
             first = str(error).splitlines()[0] if str(error) else "it cannot be read"
-            problems.report(
-                TOPIC, f"the config is not reloaded, the one of before stays in force: {first}", lasting=True
-            )
-            return
-        except OSError as error:
-            problems.report(
-                TOPIC, f"the config is not reloaded, the one of before stays in force: {error.strerror}", lasting=True
-            )
-            return
-        if settings.provider != self._settings.provider:
-            problems.report(
-                TOPIC, "the config is not reloaded: [provider] has changed, which takes a restart", lasting=True
-            )
-            return
-        problems.clear(TOPIC)
-        if settings == self._settings:
-            return
-        self._settings = settings
-        self._engine.reload(engine_settings(settings, self._engine.settings.kind))
-        self._on_reload(settings)
+            return f", the one of before stays in force: {first}"
+        for table, changed in (
+            ("[provider]", settings.provider != self._settings.provider),
+            ("state_dir", settings.store.state_dir != self._settings.store.state_dir),
+        ):
+            if changed:
+                return f": {table} has changed, which takes a restart"
+        if settings != self._settings:
+            self._settings = settings
+            self._engine.reload(engine_settings(settings, self._engine.settings.kind))
+            self._on_reload(settings)
+        return ""
 
 
-def _state_of(path: Path) -> tuple[int, int, int] | None:
+FileState = tuple[int, ...] | None
+
+
+def _state_of(path: Path) -> FileState:
     """What changes when a file is written or replaced; None where it is not there."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    # The time of the last write may be set to any value (`touch -r`, `rsync -t`), that of the last change may not.
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_dev, found.st_ino

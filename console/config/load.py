@@ -92,11 +92,12 @@ class _Reader:
         ca_file = self._ca_file(provider or ProviderTable())
         state_dir = self._state_dir(store or StoreTable())
         # An invalid section has been reported already; its defaults only allow the tasks to be checked as well.
-        tasks = self._tasks(provider or ProviderTable(), defaults or DefaultsTable(), caps)
+        tasks, prompt_files = self._tasks(provider or ProviderTable(), defaults or DefaultsTable(), caps)
         if self._errors or not (provider and store and units and caps and rollout and scheduler and console):
             raise self._errors.error()
         return Settings(
             path=self._path,
+            prompt_files=prompt_files,
             provider=ProviderSettings(
                 kind=provider.kind,
                 base_url=provider.base_url,
@@ -181,11 +182,14 @@ class _Reader:
             self._errors.add(where, "names the home folder of an unknown user", accepted="a path")
             return None
 
-    def _tasks(self, provider: ProviderTable, defaults: DefaultsTable, caps: CapsTable | None) -> tuple[Task, ...]:
+    def _tasks(
+        self, provider: ProviderTable, defaults: DefaultsTable, caps: CapsTable | None
+    ) -> tuple[tuple[Task, ...], tuple[Path, ...]]:
+        """Return the tasks, and the files in which their prompts are."""
         raw = self._document.get("tasks", [])
         if not isinstance(raw, list):
             self._errors.add(("tasks",), "is not a list of tables", accepted="[[tasks]] with double brackets")
-            return ()
+            return (), ()
         reader = TaskReader(
             folder=self._path.parent,
             provider=provider,
@@ -201,7 +205,7 @@ class _Reader:
             if task is not None:
                 tasks.append((task, where))
         check_distinct(tasks, self._errors)
-        return tuple(task for task, _ in tasks)
+        return tuple(task for task, _ in tasks), tuple(reader.prompt_files)
 
 
 def _caps(table: CapsTable) -> Caps:

@@ -66,6 +66,8 @@ class Settings:
     """All settings of one config file."""
 
     path: Path
+    prompt_files: tuple[Path, ...] = ()
+    """The files in which prompts are."""
     provider: ProviderSettings
     store: StoreSettings = field(default_factory=StoreSettings)
     tasks: tuple[Task, ...]

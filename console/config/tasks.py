@@ -27,6 +27,8 @@ class TaskReader:
         self._defaults = defaults
         self._zone = zone
         self._errors = errors
+        self.prompt_files: list[Path] = []
+        """The prompt files that were read."""
 
     def read(self, table: TaskTable, where: KeyPath) -> Task | None:
         """Return the task; None if an error was added."""
@@ -92,6 +94,7 @@ class TaskReader:
             path = self._folder / Path(name).expanduser()
             content = read_bounded(path, most=MAX_TEXT, forbidden_mode=WRITABLE_BY_OTHERS)
             text = content.decode("utf-8-sig")
+            self.prompt_files.append(path)
         except Unreadable as error:
             self._errors.add(where, f"{path} {error}", accepted=accepted)
         except UnicodeDecodeError:

@@ -55,7 +55,9 @@ class EngineSettings:
     def fingerprint(self) -> str:
         """Equal for two processes that judge launches alike: 16 hex digits over all that a launch depends on."""
         prices = sorted(self.prices.items())
-        judged = repr((self.tasks, self.caps, self.units, prices, self.rollout, self.service))
+        # Not part of the repr of a task.
+        texts = [(task.prompt, task.system_instruction) for task in self.tasks]
+        judged = repr((self.tasks, texts, self.caps, self.units, prices, self.rollout, self.service))
         return hashlib.sha256(judged.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @staticmethod
