@@ -23,6 +23,8 @@ T = TypeVar("T")
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
 """A concern that fails runs again after 1, 2, 4 … 30 seconds."""
+CANCEL_AGAIN_S = 2.0
+"""Seconds after which a task that was cancelled and goes on is cancelled again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,10 +73,7 @@ class ConcernRunner:
     async def stop(self) -> None:
         """End all concerns and wait for their tasks."""
         self._stopping = True
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._tasks.values())
 
     def _start(self, concern: Concern) -> None:
         task = asyncio.get_running_loop().create_task(self._repeat(concern), name=concern.name)
@@ -164,6 +163,22 @@ async def wait_task(task: asyncio.Task[Any], seconds: float) -> bool:
     return task.done()
 
 
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel `tasks` and wait for them; their errors are not raised.
+
+    One that goes on all the same is cancelled again every `CANCEL_AGAIN_S`: some code takes a cancellation for an
+    error that it handles, and a hand-over must not wait for it forever.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        ended, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+        for task in ended:
+            if not task.cancelled():
+                task.exception()
+
+
 class BackgroundTasks:
     """Work that nobody awaits: kept alive, its failures reported, ended together."""
 
@@ -190,10 +205,7 @@ class BackgroundTasks:
 
     async def stop(self) -> None:
         """Cancel what still runs and wait for it."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from console.domain.run import Run, RunId, State, StopReason
 from console.domain.timestamps import Timestamp
-from console.engine.concerns import describe
+from console.engine.concerns import describe, end_tasks
 from console.engine.context import EngineContext
 from console.engine.errors import StaleRun, StoreError
 from console.engine.run.cancel import CancelAttempt, remote_id_of, try_cancel, try_discard
@@ -69,10 +69,7 @@ class OverdueCancels:
 
     async def close(self) -> None:
         """Send no more; what is on its way is cut short."""
-        tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(self._tasks.values())
 
     @staticmethod
     def _is_overdue(run: Run, now: Timestamp, grace_ms: int) -> bool:

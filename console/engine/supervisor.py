@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.run import Run, RunId, StopReason
-from console.engine.concerns import FIRST_WAIT_S, LONGEST_WAIT_S, describe, wait_event, wait_task
+from console.engine.concerns import FIRST_WAIT_S, LONGEST_WAIT_S, describe, end_tasks, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
 from console.engine.overdue import OverdueCancels
@@ -209,10 +209,7 @@ class Supervisor:
         entries = list(self._runs.values())
         seconds = self._context.timings.handover_s
         await asyncio.gather(*(entry.supervisor.wait_sent(seconds) for entry in entries), return_exceptions=True)
-        tasks = [entry.task for entry in entries if entry.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end_tasks(entry.task for entry in entries if entry.task is not None)
         await asyncio.gather(*(entry.supervisor.close() for entry in entries), return_exceptions=True)
         await self.overdue.close()
 

@@ -14,7 +14,7 @@ from itertools import chain, repeat
 from console.domain.run import Run, State, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.engine.concerns import describe, wait_event
+from console.engine.concerns import describe, end_tasks, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied
 from console.engine.run.cancel import Canceller, try_cancel
@@ -105,9 +105,7 @@ class RunMonitor:
         self._tasks.add(task)
 
     async def _stop_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_tasks(self._tasks)
 
     def _raise_failed(self) -> None:
         """A helper task never ends by itself: where it did, its error is the monitor's."""
