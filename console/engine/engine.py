@@ -31,6 +31,7 @@ from console.engine.rollout import Rollout
 from console.engine.scheduling.scheduler import Scheduler
 from console.engine.settings import EngineSettings, Timings
 from console.engine.supervisor import Supervisor
+from console.engine.unstarted import UnstartedSweep
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
@@ -131,6 +132,7 @@ class Engine:
             Concern(name="clock", round=ClockStepDetector(self._context).check, every_s=tick),
             Concern(name="heartbeat", round=Heartbeat(self._context).beat, every_s=beat),
             Concern(name="dead owners", round=DeadOwners(self._context, self._owners).remove, every_s=beat),
+            Concern(name="unstarted", round=UnstartedSweep(self._context).sweep_if_due, every_s=beat),
             Concern(name="load", round=self._measure_load, every_s=tick),
             Concern(name="problems", round=self._publish_problems, every_s=tick),
         ]

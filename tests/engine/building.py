@@ -34,6 +34,8 @@ QUICK = Timings(
     save_ms=0,
     not_sent_waits_s=(0.01, 0.01),
     rate_limit_waits_s=(0.01, 0.01, 0.01),
+    resolve_first_waits_s=(0.01, 0.01),
+    resolve_waits_s=(0.05,),
     usage_waits_s=(0.01, 0.01),
     stream_waits_s=(0.05,),
     cancel_first_s=0.02,
@@ -123,7 +125,7 @@ class EngineHarness:
 
     async def next_tick(self) -> None:
         """Wait until every periodic duty of the engine, the scheduler included, has started and finished once more."""
-        concerns = [name for name in self.engine.rounds if name not in ("heartbeat", "dead owners")]
+        concerns = [name for name in self.engine.rounds if name not in ("heartbeat", "dead owners", "unstarted")]
         before = dict(self.engine.rounds)
         await until(lambda: all(self.engine.rounds[name] >= before[name] + 2 for name in concerns), what="two ticks")
 

@@ -16,6 +16,7 @@ from console.provider.contract import (
     LaunchOrder,
     LostLaunch,
     NotFound,
+    Prepares,
     ProviderError,
     RemoteRun,
     Resolution,
@@ -103,7 +104,9 @@ class FakeProvider:
 
     def start_agent(self, order: LaunchOrder) -> FakeAgent:
         """Start an agent without a reply, like a launch whose reply is lost."""
-        agent = FakeAgent(f"v1_{len(self.agents) + 1:04d}", order)
+        is_session = self.traits.prepares is Prepares.SESSION and order.prepared_id is not None
+        remote_id = order.prepared_id if is_session and order.prepared_id else f"v1_{len(self.agents) + 1:04d}"
+        agent = FakeAgent(remote_id, order)
         self.agents[agent.remote_id] = agent
         self.on_start(agent)
         return agent

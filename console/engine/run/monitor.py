@@ -11,18 +11,19 @@ from collections.abc import Coroutine
 from contextlib import aclosing, suppress
 from itertools import chain, repeat
 
-from console.domain.run import Run, State, StopReason
+from console.domain.run import Ending, Run, State, StopReason
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
+from console.domain.usage import Usage
 from console.engine.concerns import describe, end_tasks, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied
-from console.engine.run.cancel import Canceller, try_cancel
+from console.engine.run.cancel import Canceller, discard_own, try_cancel
 from console.engine.run.live_usage import LiveUsage
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.settle import settle_run
 from console.engine.run.writer import RunWriter
-from console.provider.contract import Denied, ProviderError, RemoteRun, StatusClass
+from console.provider.contract import Denied, NotFound, Prepares, ProviderError, RemoteRun, StatusClass
 from console.store.progress import Progress, ProgressUpdate
 
 ACCESS = "access"
@@ -47,6 +48,7 @@ class RunMonitor:
         self._denied = 0
         """Polls in a row that were refused for the key."""
         self._parked_polls = 0
+        self._unstarted_polls = 0
         self._parked = ""
         """The status under which it waited for input, once it was cancelled for that."""
         self._cancelling = False
@@ -165,6 +167,10 @@ class RunMonitor:
             self._usage.trouble = sanitize(str(error), limit=200)
             if self._denied % self._context.timings.denied_polls == 0:
                 raise AccessDenied(self._usage.trouble) from error
+        except NotFound as error:
+            if self._was_discarded():
+                return _never_started(self._writer.run)
+            self._usage.trouble = sanitize(str(error), limit=200)
         except ProviderError as error:
             self._usage.trouble = sanitize(str(error), limit=200)
         except Exception as error:
@@ -184,6 +190,8 @@ class RunMonitor:
         """
         if remote.status_class is StatusClass.TERMINAL:
             self._end = remote
+        elif remote.is_unstarted:
+            await self._discard_unstarted()
         elif remote.status_class is not StatusClass.PARKED:
             self._parked_polls = 0
         else:
@@ -192,6 +200,20 @@ class RunMonitor:
                 self._parked = sanitize(remote.status, limit=64)
                 attempt = await try_cancel(self._context, self._writer.run)
                 self._usage.trouble = f"needs input ({self._parked}); {attempt.trouble or 'cancel sent'}"
+
+    async def _discard_unstarted(self) -> None:
+        """Discard a session in which nothing was started, once it is to be stopped: that proves that nothing starts."""
+        self._unstarted_polls += 1
+        if self._unstarted_polls < self._context.timings.parked_polls or self._writer.run.state is not State.STOPPING:
+            return
+        if self._writer.run.sandbox_own and await discard_own(self._context, self._writer):
+            self._end = _never_started(self._writer.run)
+            self._usage.absorb_remote(self._end, self._context.clock.now())
+
+    def _was_discarded(self) -> bool:
+        """True where the run was a session that was discarded, which the service does only after its end."""
+        is_session = self._context.provider.traits.prepares is Prepares.SESSION
+        return is_session and self._writer.run.sandbox_deleted_ms is not None
 
     async def _stream(self) -> None:
         waits = self._context.timings.stream_waits_s
@@ -239,3 +261,14 @@ class RunMonitor:
     def _progress(self, now: Timestamp) -> Progress:
         run = self._writer.row
         return self._usage.progress_of(run, self._context.settings.price_of(run), now)
+
+
+def _never_started(run: Run) -> RemoteRun:
+    """The end of a run whose session was discarded before anything was started in it."""
+    return RemoteRun(
+        remote_id=run.remote_id or "",
+        status="discarded",
+        status_class=StatusClass.TERMINAL,
+        ending=Ending.CANCELLED,
+        usage=run.usage if run.usage_known else Usage(),
+    )

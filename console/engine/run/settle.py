@@ -11,9 +11,10 @@ from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.concerns import describe
 from console.engine.context import EngineContext
+from console.engine.run.cancel import discard_own
 from console.engine.run.live_usage import LiveUsage
 from console.engine.run.writer import RunWriter
-from console.provider.contract import ProviderError, RemoteRun, StatusClass
+from console.provider.contract import DiscardUse, ProviderError, RemoteRun, StatusClass
 from console.store.transitions import RunResult
 
 NOTE = 200
@@ -51,6 +52,13 @@ async def settle_run(
             break
         await asyncio.sleep(context.timings.tick_s)
     await context.log_flusher.flush()
+    if context.provider.traits.discard is DiscardUse.AFTER_STOP and _was_cut_off(writer.run, remote):
+        # The session stays usable otherwise: a later message, or a raised limit, would resume it.
+        await discard_own(context, writer)
+
+
+def _was_cut_off(run: Run, remote: RemoteRun) -> bool:
+    return run.stop is not None or remote.ending is Ending.SERVER_LIMIT
 
 
 async def _with_usage(context: EngineContext, usage: LiveUsage, remote: RemoteRun) -> RemoteRun:
