@@ -181,7 +181,7 @@ Weight = Annotated[
 Money = Annotated[
     int,
     Rule(
-        "money per million tokens from 0 to 1000000, with up to 6 digits after the decimal point",
+        "an amount of money from 0 to 1000000, with up to 6 digits after the decimal point",
         partial(read_decimal, places=6, least="0", most="1000000"),
     ),
 ]

@@ -33,7 +33,7 @@ from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task
 from console.domain.text import sanitize
-from console.domain.usage import Price, Units
+from console.domain.usage import Price, Units, round_up
 
 MAX_FILE = 16 << 20
 """Maximum size of the config file in bytes."""
@@ -237,5 +237,8 @@ def _price(table: PriceTable) -> Price:
         input_micro=table.input,
         cached_micro=cached,
         output_micro=table.output,
+        cache_write_micro=table.cache_write,
+        search_micro=round_up(table.per_1000_searches, 1000),
+        hour_micro=table.per_hour,
         currency=table.currency,
     )

@@ -118,6 +118,11 @@ class PriceTable(Table, frozen=True, kw_only=True):
     cached: Money | None = None
     """If missing, cached tokens cost the same as other input."""
     output: Money
+    cache_write: Money | None = None
+    """If missing, tokens written to the cache cost 1.25 times as much as other input."""
+    per_1000_searches: Money = 0
+    per_hour: Money = 0
+    """Of the agent's running time."""
     currency: Currency = "USD"
 
 

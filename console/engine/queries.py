@@ -117,7 +117,7 @@ class Queries:
             steps=await store.runs.steps(run_id),
             attempts=await store.runs.by_key(run.key),
             changed_since=self._changed_since(run),
-            worst_case_micro=price.worst_case(run.limits.budget, units) if price else None,
+            worst_case_micro=price.worst_case(run.limits.budget, units, max_ms=run.limits.max_ms) if price else None,
             currency=price.currency if price else None,
             evidence=await store.evidence.of(run.task) if run.state is State.PROPOSED else None,
         )
@@ -143,7 +143,9 @@ class Queries:
             stage=stage,
             limits=terms.limits,
             typical=await self.typical(terms.task),
-            worst_case_micro=price.worst_case(terms.limits.budget, settings.units) if price else None,
+            worst_case_micro=price.worst_case(terms.limits.budget, settings.units, max_ms=terms.limits.max_ms)
+            if price
+            else None,
             currency=price.currency if price else None,
             cap_usages=decision.cap_usages,
             answer=decision.kind,

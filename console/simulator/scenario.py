@@ -54,6 +54,8 @@ class Scenario:
     """The duration and the tokens of a step vary by up to this share, chosen by the seed."""
     cached_share: float = 0.0
     """The share of the tokens of a step that are cached input."""
+    tool_share: float = 0.0
+    """The share of the uncached tokens of a step that are results of tools."""
     ending: Ending = Ending.COMPLETED
     text: str = ""
     """Replaces the text of every step, if not empty."""
@@ -82,8 +84,8 @@ class Scenario:
             raise ValueError("step_seconds, queued_seconds and cancel_seconds must not be negative")
         if self.ending is Ending.NEVER and self.step_seconds == 0:
             raise ValueError("a run without an end needs step_seconds above 0")
-        if not (0 <= self.jitter <= 1 and 0 <= self.cached_share <= 1):
-            raise ValueError("jitter and cached_share must be between 0 and 1")
+        if not (0 <= self.jitter <= 1 and 0 <= self.cached_share <= 1 and 0 <= self.tool_share <= 0.8):
+            raise ValueError("jitter and cached_share must be between 0 and 1, tool_share between 0 and 0.8")
         parse_faults(self.faults)
 
     @property

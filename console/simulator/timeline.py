@@ -21,7 +21,7 @@ MAX_STEPS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """Token counts, cumulative or of one step. `total` is input plus output plus thought."""
+    """Counts, cumulative or of one step. `total` is input plus output plus thought plus tool use."""
 
     total: int = 0
     input: int = 0
@@ -29,6 +29,10 @@ class Tokens:
     output: int = 0
     thought: int = 0
     cached: int = 0
+    tool_use: int = 0
+    """Results of tools that were added to the input; not within `input`."""
+    searches: int = 0
+    """Searches, which are billed by number."""
 
     def __add__(self, other: Tokens) -> Tokens:
         return Tokens(
@@ -37,6 +41,8 @@ class Tokens:
             output=self.output + other.output,
             thought=self.thought + other.thought,
             cached=self.cached + other.cached,
+            tool_use=self.tool_use + other.tool_use,
+            searches=self.searches + other.searches,
         )
 
     @property
@@ -156,7 +162,7 @@ class Timeline:
         if scenario.stall_after == 0:
             return
         for index, content in enumerate(self._contents()):
-            own = self._cost()
+            own = self._cost(content)
             total += own
             ends_s = at_s + scenario.step_seconds * self._jitter()
             step = PlannedStep(index=index, content=content, starts_s=at_s, ends_s=ends_s, own=own, total=total)
@@ -191,7 +197,7 @@ class Timeline:
         limit = self._limit.tokens
         return limit is not None and total.uncached >= limit * (1.0 + self._limit.overshoot)
 
-    def _cost(self) -> Tokens:
+    def _cost(self, content: StepContent) -> Tokens:
         total = round(self._scenario.tokens_per_step * self._jitter())
         cached = round(total * self._scenario.cached_share)
         if self._limit.hit_by_step is not None and self._limit.tokens is not None:
@@ -200,7 +206,16 @@ class Timeline:
             cached = round(uncached * self._scenario.cached_share)
             total = uncached + cached
         output, thought = (total - cached) * 12 // 100, (total - cached) * 8 // 100
-        return Tokens(total=total, input=total - output - thought, output=output, thought=thought, cached=cached)
+        tool_use = round((total - cached) * self._scenario.tool_share)
+        return Tokens(
+            total=total,
+            input=total - output - thought - tool_use,
+            output=output,
+            thought=thought,
+            cached=cached,
+            tool_use=tool_use,
+            searches=int(content.kind is StepKind.RESULT and content.action is ActionKind.SEARCH),
+        )
 
 
 def _contents_of(action: AgentAction, index: int, text: str) -> tuple[StepContent, ...]:

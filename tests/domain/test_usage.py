@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -27,6 +28,42 @@ def consistent_usages(draw: st.DrawFn) -> Usage:
 
 
 any_usages = st.builds(Usage, total=TOKENS, input=TOKENS, output=TOKENS, thought=TOKENS, cached=TOKENS, tool_use=TOKENS)
+
+
+def test_the_money_of_a_run_with_tools_and_searches() -> None:
+    usage = Usage(total=349_864, input=260_572, output=10_174, thought=22_882, tool_use=56_236, searches=23)
+    price = Price(
+        input_micro=750_000, cached_micro=750_000, output_micro=3_750_000, search_micro=14_000, currency="USD"
+    )
+    assert price.cost(usage) == 683_566
+
+
+def test_the_money_of_a_run_that_writes_to_the_cache() -> None:
+    price = Price(
+        input_micro=2_000_000,
+        cached_micro=200_000,
+        output_micro=10_000_000,
+        search_micro=10_000,
+        hour_micro=80_000,
+        currency="USD",
+    )
+    usage = Usage(
+        total=389_400,
+        input=380_000,
+        cached=340_000,
+        cache_write=28_000,
+        output=9_400,
+        searches=3,
+        active_ms=412_500,
+    )
+    assert Units().of(usage) == 8_340
+    assert price.cost(usage) == 256_000 + 30_000 + 9_167
+    assert price.cost(replace(usage, told_micro=300_000)) == 300_000, "what the service itself reports is preferred"
+
+
+def test_the_worst_case_includes_writes_to_the_cache_and_the_running_time() -> None:
+    price = Price(input_micro=4_000_000, cached_micro=0, output_micro=1_000_000, hour_micro=80_000, currency="USD")
+    assert price.worst_case(1_000, Units(), max_ms=1_800_000) == 50_000 + 40_000
 
 
 @given(any_usages, any_usages)

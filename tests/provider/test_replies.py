@@ -11,7 +11,7 @@ from google.genai._gaos.types.interactions.interaction import Interaction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.domain.usage import Usage
+from console.domain.usage import Price, Usage
 from console.provider.contract import Launched, StatusClass, Step
 from console.provider.gemini.replies import (
     RESULT_LENGTH,
@@ -75,6 +75,24 @@ def test_every_figure_of_usage() -> None:
         "input_tokens_by_modality": [{"modality": "text", "tokens": 8000}],
     }
     assert usage_of(told) == Usage(total=9001, input=8000, output=701, thought=300, cached=5000, tool_use=0)
+
+
+def test_the_tool_results_and_searches_of_usage() -> None:
+    told = {
+        "total_tokens": 349_864,
+        "total_input_tokens": 260_572,
+        "total_output_tokens": 10_174,
+        "total_thought_tokens": 22_882,
+        "total_tool_use_tokens": 56_236,
+        "grounding_tool_count": [{"type": "google_search", "count": 23}, {"type": "retrieval", "count": 5}, "x", {}],
+    }
+    usage = usage_of(told)
+    assert usage is not None
+    assert (usage.tool_use, usage.searches) == (56_236, 23)
+    price = Price(
+        input_micro=750_000, cached_micro=750_000, output_micro=3_750_000, search_micro=14_000, currency="USD"
+    )
+    assert price.cost(usage) == 683_566
 
 
 @pytest.mark.parametrize("absent", [None, {}, [], "9001", 9001, {"tokens": 5}, {"total_tokens": None}])

@@ -105,6 +105,7 @@ def test_a_sandbox_has_known_settings_only(caller: Caller, state: SimulatorState
     assert code(caller.call("POST", "/environments", content=b"[")) == (400, "invalid_request")
     assert state.environments.made == 0
     assert _made(caller, from_environment=_made(caller))
+    assert _made(caller, from_environment=f"environments/{_made(caller)}")
 
 
 def test_a_saved_agent_fixes_its_model(caller: Caller) -> None:

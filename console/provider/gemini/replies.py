@@ -1,7 +1,7 @@
 """Read the service's replies without trusting them: every field is optional and may hold anything.
 
 An unknown status is kept as it is and treated as live, because taking a run that goes on spending for ended would be
-the worse mistake (python-genai 3.4.0, interaction.py: the enum accepts any string).
+the worse mistake (google-genai 3.6.1, interaction.py: the enum accepts any string).
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ CLASSES: Mapping[str, StatusClass] = {
     **dict.fromkeys(ENDINGS, StatusClass.TERMINAL),
 }
 
+BILLED_SEARCHES = frozenset({"google_search", "google_maps"})
+"""Kinds of grounding that are billed by their number."""
 STOPPED_EARLY = frozenset({Ending.FAILED, Ending.CANCELLED})
 """Endings that can come before the agent did anything."""
 
@@ -73,17 +75,18 @@ _FIGURES: Mapping[str, str] = {
 
 
 def parse_error(value: object) -> ErrorBody | None:
-    """Parse `{"error": {code, message}}`, in which the code is a word or a number, or an array of that; else None."""
+    """Parse `{"error": {code, message, status}}` or an array of that; None if it has neither a word nor a message.
+
+    The code is a word or a number; of a number, the word in `status` is taken instead, if there is one.
+    """
     if isinstance(value, list):
         value = value[0] if value else None
     error = members(members(value).get("error"))
-    code, message = error.get("code"), error.get("message")
-    if isinstance(code, bool) or not isinstance(code, str | int) or code == "" or not isinstance(message, str):
-        return None
-    word = error.get("status") if isinstance(code, int) else code
-    return ErrorBody(
-        code=text(word, 64) or f"{code}"[:20], message=text(message, 1000), retry_after_s=_retry_delay(error)
-    )
+    code, message = error.get("code"), text(error.get("message"), 1000)
+    word = text(code, 64) or text(error.get("status"), 64)
+    if not word and isinstance(code, int) and not isinstance(code, bool):
+        word = f"{code}"[:20]
+    return ErrorBody(code=word, message=message, retry_after_s=_retry_delay(error)) if word or message else None
 
 
 def _retry_delay(error: Mapping[str, object]) -> float | None:
@@ -119,7 +122,14 @@ def usage_of(value: object) -> Usage | None:
     if "input" in counts and "cached" in counts:
         # The input includes what is cached. More of it would be tokens at a discount that nobody has used.
         counts["cached"] = min(counts["cached"], counts["input"])
-    return Usage(**{**counts, "total": total}) if total else None
+    searches = _searches(reported.get("grounding_tool_count"))
+    return Usage(**{**counts, "total": total}, searches=searches) if total else None
+
+
+def _searches(value: object) -> int:
+    """Return the number of searches that are billed."""
+    counts = map(members, elements(value))
+    return sum(count(one.get("count")) or 0 for one in counts if one.get("type") in BILLED_SEARCHES)
 
 
 def _reported_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) -> Usage | None:
@@ -202,7 +212,7 @@ def _result(interaction: Mapping[str, object]) -> str:
     """Return the text with which the run ended, joined without separators, as the official client returns it.
 
     These are the texts of the last model outputs, across thoughts between them; a tool step, an input of the user or
-    content of another kind before them ends the search (google-genai 3.4.0, interaction.py, output_text).
+    content of another kind before them ends the search (google-genai 3.6.1, interaction.py, output_text).
     """
     found: list[str] = []
     for step in map(members, reversed(elements(interaction.get("steps")))):

@@ -44,7 +44,7 @@ def _agent_config(order: LaunchOrder) -> Mapping[str, str]:
     """Return the agent_config. It always has the token limit: an agent that does not know it refuses the launch.
 
     The limit is a string, like any int64 in the JSON form of protocol buffers. Only Antigravity has the field `model`
-    (google-genai 3.4.0, deepresearchagentconfig.py).
+    (google-genai 3.6.1, deepresearchagentconfig.py).
     """
     if not isinstance(order.server_limit, TokenLimit):
         raise ValueError("a launch here needs a token limit")

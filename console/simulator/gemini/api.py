@@ -295,7 +295,7 @@ class EnvironmentsApi:
             clock, environments = self._state.clock, self._state.environments
             with self._state.lock:
                 if source is not None:
-                    environments.find(str(source), clock.now())
+                    environments.find(str(source).removeprefix("environments/"), clock.now())
                 created = environments.create(settings, clock.now(), clock.wall(), bare=False)
                 return json_reply(environment_body(created))
 

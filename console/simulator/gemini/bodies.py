@@ -1,6 +1,6 @@
 """The JSON bodies of the Interactions API: interactions, usage, steps, sandboxes and errors.
 
-The shapes follow the google-genai 3.4.0 types and the public pages of the Gemini API. Several forms of error bodies are
+The shapes follow the google-genai 3.6.1 types and the public pages of the Gemini API. Several forms of error bodies are
 in use at once, so a client must read all of them. Sources: the public api-errors page (new form); python-genai#1971 and
 discuss.ai.google.dev thread 143098 (old form).
 """
@@ -108,16 +108,18 @@ def utc(wall_s: float) -> str:
 
 def usage_body(tokens: Tokens) -> dict[str, object]:
     """Return the cumulative usage. Cached input is part of the input."""
+    searches = [{"type": "google_search", "count": tokens.searches}] if tokens.searches else []
     return {
         "total_tokens": tokens.total,
         "total_input_tokens": tokens.input,
         "total_output_tokens": tokens.output,
         "total_thought_tokens": tokens.thought,
         "total_cached_tokens": tokens.cached,
-        "total_tool_use_tokens": 0,
+        "total_tool_use_tokens": tokens.tool_use,
         "input_tokens_by_modality": [{"modality": "text", "tokens": tokens.input}],
         "output_tokens_by_modality": [{"modality": "text", "tokens": tokens.output}],
         "cached_tokens_by_modality": [{"modality": "text", "tokens": tokens.cached}],
+        **({"grounding_tool_count": searches} if searches else {}),
     }
 
 

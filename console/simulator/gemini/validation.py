@@ -1,15 +1,15 @@
 """The checks of request bodies. An unknown field, value or combination is refused before anything starts.
 
-The field names follow the google-genai 3.4.0 types, the rules the public pages on the antigravity agent and on
+The field names follow the google-genai 3.6.1 types, the rules the public pages on the antigravity agent and on
 background execution. Every function raises ApiError 400 for a wrong body unless it says otherwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 
 from console.simulator.errors import ApiError
-from console.simulator.resources import MODELS
 from console.simulator.run import RunRequest
 
 BUILT_IN_TOOLS = frozenset(
@@ -36,9 +36,15 @@ _AGENT_CONFIGS: Mapping[str, frozenset[str] | None] = {
     "dynamic": None,
 }
 """The fields of each type of agent configuration; None allows any field."""
-_TOOLS = frozenset({"code_execution", "google_search", "url_context", "function", "mcp_server"})
+_TOOLS = frozenset({"code_execution", "google_search", "url_context", "function", "mcp_server", "tool_search"})
+_MODEL = re.compile(r"gemini-[0-9]+(\.[0-9]+)?-[a-z0-9][a-z0-9.-]*")
+"""Names of models. A newer one than this program knows is accepted."""
+_MEDIA = frozenset({"audio", "video", "document"})
+"""Kinds of content that no agent takes as input."""
 _SOURCES = frozenset({"inline", "repository", "gcs", "skill_registry"})
-_ENVIRONMENT_FIELDS = frozenset({"sources", "network", "from_environment"})
+_ENVIRONMENT_FIELDS = frozenset(
+    {"sources", "network", "from_environment", "mode", "custom_config", "system_instruction"}
+)
 _AGENT_FIELDS = frozenset(
     {"id", "base_agent", "agent_config", "system_instruction", "tools", "base_environment", "description"}
 )
@@ -130,8 +136,8 @@ def _agent_config(given: object, agent: str) -> dict[str, object]:
     known = _AGENT_CONFIGS[kind]
     if known is not None:
         _allow_only(config, known, "agent_config")
-    if "model" in config and config["model"] not in MODELS:
-        raise ApiError(400, f"'agent_config.model' must be one of {', '.join(MODELS)}.")
+    if "model" in config and not _MODEL.fullmatch(str(config["model"])):
+        raise ApiError(400, "'agent_config.model' must be the name of a model, such as gemini-3.8-flash.")
     if "max_total_tokens" in config:
         config["max_total_tokens"] = _int64(config["max_total_tokens"], "agent_config.max_total_tokens")
     return config
@@ -170,12 +176,21 @@ def _input(given: object) -> object:
         return given
     items = given if isinstance(given, list) else [given]
     for item in items:
-        kind = _object(item, "input").get("type")
-        if not isinstance(kind, str) or kind in ("audio", "video", "document"):
-            raise ApiError(400, "'input' takes text and images only.")
+        for kind in _kinds(_object(item, "input")):
+            if not isinstance(kind, str) or kind in _MEDIA:
+                raise ApiError(400, "'input' takes text and images only.")
     if not items:
         raise ApiError(400, "'input' must not be empty.")
     return given
+
+
+def _kinds(item: Mapping[str, object]) -> Iterator[object]:
+    """Yield the type of a content or step, and those of the contents within it."""
+    yield item.get("type")
+    inner = item.get("content")
+    for piece in inner if isinstance(inner, list) else [inner]:
+        if isinstance(piece, dict):
+            yield piece.get("type")
 
 
 def prompt_of(given: object) -> str:
@@ -212,7 +227,9 @@ def _environment(given: object) -> str | Mapping[str, object] | None:
     if given is None or (isinstance(given, str) and given):
         return given
     environment = _object(given, "environment")
-    _allow_only(environment, ("type", "environment_id", "sources", "network", "env"), "environment")
+    _allow_only(
+        environment, ("type", "environment_id", "sources", "network", "env", "mode", "custom_config"), "environment"
+    )
     if environment.get("type") != "remote":
         raise ApiError(400, "'environment.type' must be 'remote'.")
     if "environment_id" in environment:
@@ -235,7 +252,16 @@ def check_agent(body: Mapping[str, object]) -> str:
 
 
 def _check_settings(body: Mapping[str, object], where: str) -> None:
-    """Check the sources and the network of a sandbox."""
+    """Check the mode, the sources and the network of a sandbox."""
+    mode, custom = body.get("mode", "on_demand"), body.get("custom_config")
+    if not isinstance(mode, str):
+        raise ApiError(400, f"'{where}.mode' must be a string.")
+    if custom is not None:
+        _object(custom, f"{where}.custom_config")
+        if mode.lower() != "self_hosted":
+            raise ApiError(400, f"'{where}.custom_config' requires 'mode' to be self_hosted.")
+    if body.get("from_environment") is not None and body.get("sources"):
+        raise ApiError(400, f"'{where}.sources' must be empty with 'from_environment'.")
     sources = body.get("sources", [])
     if not isinstance(sources, list):
         raise ApiError(400, f"'{where}.sources' must be a list.")
