@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
 
 from console.domain.key import key_of
 from console.domain.limits import CapUsage, Refusal
@@ -36,6 +35,8 @@ from console.engine.usage import UsageQuery, UsageReport
 from tests.clock import ManualClock
 from tests.ui import samples
 
+Hook = Callable[[], Awaitable[None]]
+
 
 class SampleClock(ManualClock):
     """A clock that shows `samples.NOW` and can be moved."""
@@ -45,8 +46,8 @@ class SampleClock(ManualClock):
 
 
 @dataclass
-class FakeEngineState:
-    """What the engine knows; `asked` lists the operations that were called, in order."""
+class FakeEngine:
+    """An `EnginePort` without an engine: tests set what it knows and read what was asked of it."""
 
     clock: SampleClock = field(default_factory=SampleClock)
     settings: EngineSettings = field(default_factory=samples.settings)
@@ -60,19 +61,34 @@ class FakeEngineState:
     """The run that holds the key of the next preview."""
     refusal: Refusal | None = None
     """The refusal of the next preview or launch."""
+    evidence: Evidence | None = None
+    """The evidence in the details of every run."""
     broken: Exception | None = None
     """An error that every read raises while it is set."""
     rollouts: tuple[TaskRollout, ...] = ()
     """The stages of the tasks; if empty, every task is at manual without evidence."""
-    looked_back: list[HistoryFilter] = field(default_factory=list)
-    """The filters of all pages and counts that were read."""
+    hooks: dict[str, Hook] = field(default_factory=dict)
+    """By `snapshot`, `detail`, `preview` or `stop`: awaited before it is answered, and for `stop` before it acts.
+
+    A hook may wait or raise.
+    """
     asked: list[tuple[str, ...]] = field(default_factory=list)
+    """The operations that were called, in order, with their arguments."""
+    queries: FakeQueries = field(init=False)
+    operations: FakeOperations = field(init=False)
+    rollout: FakeRollout = field(init=False)
+    usage: FakeUsage = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.queries, self.operations = FakeQueries(self), FakeOperations(self)
+        self.rollout, self.usage = FakeRollout(self), FakeUsage(self)
 
     def all(self) -> dict[RunId, Run]:
+        """Return every run by its id."""
         return {run.id: run for run in (*self.live, *self.recent)}
 
     def change(self, run: Run) -> Run:
-        """Replaces the run with the same id; a run that ended moves to the recent ones."""
+        """Replace the run with the same id; a run that ended moves to the recent ones."""
         self.live = [run if each.id == run.id else each for each in self.live]
         if run.state is State.ENDED:
             self.live = [each for each in self.live if each.id != run.id]
@@ -80,62 +96,63 @@ class FakeEngineState:
         return run
 
     def end(self, run_id: RunId, outcome: Outcome) -> Run:
-        """Ends a run, as the provider does."""
+        """End a run, as the provider does."""
         run = self.all()[run_id]
-        return self.change(replace(run, state=State.ENDED, outcome=outcome, ended_ms=self._now().wall_ms))
+        return self.change(replace(run, state=State.ENDED, outcome=outcome, ended_ms=self.now().wall_ms))
 
-    def _now(self) -> Timestamp:
+    def now(self) -> Timestamp:
+        """Return the time of the clock."""
         return self.clock.now()
 
-    def _break(self) -> None:
+    def fail_if_broken(self) -> None:
+        """Raise the error that every read raises now, if there is one."""
         if self.broken is not None:
             raise self.broken
 
+    async def run_hook(self, name: str) -> None:
+        """Wait for the hook of that name, if a test has set one."""
+        hook = self.hooks.get(name)
+        if hook is not None:
+            await hook()
 
-class FakeEngineQueries(FakeEngineState):
-    """The read operations."""
 
-    @property
-    def queries(self) -> Self:
-        return self
+class FakeQueries:
+    """The read operations, on the state of the engine."""
 
-    @property
-    def usage(self) -> Self:
-        return self
-
-    async def report(self, query: UsageQuery) -> UsageReport:
-        self.asked.append(("report", str(query.days), query.measure, query.group))
-        if self.broken is not None:
-            raise self.broken
-        return samples.usage_report(query)
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
 
     async def snapshot(self) -> Snapshot:
-        self._break()
+        self._engine.fail_if_broken()
         me = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
-        return Snapshot(
-            taken=self.clock.now(),
-            live=tuple(self.live),
-            recent=tuple(self.recent),
-            cap_usages=self.cap_usages,
-            paused=self.paused,
+        snapshot = Snapshot(
+            taken=self._engine.clock.now(),
+            live=tuple(self._engine.live),
+            recent=tuple(self._engine.recent),
+            cap_usages=self._engine.cap_usages,
+            paused=self._engine.paused,
             owners={"me": me},
             scheduler=me,
-            next_launch=NextLaunch(task="nightly-report", at_ms=self._now().wall_ms + 7_988_000),
+            next_launch=NextLaunch(task="nightly-report", at_ms=self._engine.now().wall_ms + 7_988_000),
             time_zone="Europe/Berlin",
-            problems=self.problems,
+            problems=self._engine.problems,
         )
+        await self._engine.run_hook("snapshot")
+        return snapshot
 
     async def detail(self, run_id: RunId) -> RunDetail | None:
-        self._break()
-        run = self.all().get(run_id)
+        self._engine.fail_if_broken()
+        run = self._engine.all().get(run_id)
         if run is None:
             return None
-        same = [each for each in self.all().values() if each.key == run.key and each.attempt > 0]
+        same = [each for each in self._engine.all().values() if each.key == run.key and each.attempt > 0]
         attempts = tuple(sorted(same, key=lambda each: each.attempt)) or (run,)
-        return replace(samples.detail(run), attempts=attempts)
+        detail = replace(samples.detail(run), attempts=attempts)
+        await self._engine.run_hook("detail")
+        return detail if self._engine.evidence is None else replace(detail, evidence=self._engine.evidence)
 
     async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
-        self._break()
+        self._engine.fail_if_broken()
         runs = self._fitting(wanted)
         start = after.seq if after is not None else 0
         end = start + limit
@@ -143,16 +160,16 @@ class FakeEngineQueries(FakeEngineState):
         return Page(runs=tuple(runs[start:end]), after=last)
 
     async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
-        self._break()
+        self._engine.fail_if_broken()
         found = len(self._fitting(wanted))
         return found if at_most is None else min(found, at_most)
 
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
-        return {key: self.standing(key) for key in keys}
+        return {key: self.key_status(key) for key in keys}
 
-    def standing(self, key: str) -> KeyStatus:
+    def key_status(self, key: str) -> KeyStatus:
         """What a launch of the key would meet."""
-        runs = [run for run in self.all().values() if run.key == key and run.attempt > 0]
+        runs = [run for run in self._engine.all().values() if run.key == key and run.attempt > 0]
         holder = max(runs, key=lambda run: run.attempt, default=None)
         if holder is None or holder.outcome in KEY_FREEING_OUTCOMES:
             return KeyStatus(state=KeyState.FREE, attempts=len(runs))
@@ -161,10 +178,9 @@ class FakeEngineQueries(FakeEngineState):
 
     def _fitting(self, wanted: HistoryFilter) -> list[Run]:
         """The matching entries, newest first, by the rules of the store as far as the console needs them."""
-        self.looked_back.append(wanted)
         runs = [
             run
-            for run in self.all().values()
+            for run in self._engine.all().values()
             if (not wanted.tasks or run.task in wanted.tasks)
             and (not wanted.outcomes or run.outcome in wanted.outcomes)
             and (not wanted.stages or run.stage in wanted.stages)
@@ -179,15 +195,16 @@ class FakeEngineQueries(FakeEngineState):
         return sorted(runs, key=lambda run: (-run.created_ms, run.id))
 
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
-        self._break()
-        task = self.settings.task(request.task)
+        self._engine.fail_if_broken()
+        await self._engine.run_hook("preview")
+        task = self._engine.settings.task(request.task)
         if task is None:
             raise LookupError(f"no task is named {request.task!r}")
         date = request.date or "2026-11-23"
         answer = LaunchKind.LAUNCHED
-        if self.refusal is not None:
+        if self._engine.refusal is not None:
             answer = LaunchKind.REFUSED
-        elif self.holder is not None:
+        elif self._engine.holder is not None:
             answer = LaunchKind.SKIPPED
         return LaunchPreview(
             task=task,
@@ -199,19 +216,34 @@ class FakeEngineQueries(FakeEngineState):
             typical=TypicalUsage(runs=12, median_units=38_200, p95_units=61_000, p95_ms=432_000),
             worst_case_micro=4_200_000,
             currency="USD",
-            cap_usages=self.cap_usages,
+            cap_usages=self._engine.cap_usages,
             answer=answer,
-            refusal=self.refusal,
-            holder=self.holder,
+            refusal=self._engine.refusal,
+            holder=self._engine.holder,
         )
 
-    @property
-    def rollout(self) -> Self:
-        return self
+
+class FakeUsage:
+    """Usage reports with sample figures."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def report(self, query: UsageQuery) -> UsageReport:
+        self._engine.asked.append(("report", str(query.days), query.measure, query.group))
+        self._engine.fail_if_broken()
+        return samples.usage_report(query)
+
+
+class FakeRollout:
+    """The stages of the tasks."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
 
     async def tasks(self) -> tuple[TaskRollout, ...]:
-        self._break()
-        return self.rollouts or tuple(
+        self._engine.fail_if_broken()
+        return self._engine.rollouts or tuple(
             TaskRollout(
                 task=task,
                 stage=Stage.MANUAL,
@@ -219,68 +251,70 @@ class FakeEngineQueries(FakeEngineState):
                 evidence=Evidence(since_ms=None),
                 unmet_criteria=("1 run",),
             )
-            for task in self.settings.tasks
+            for task in self._engine.settings.tasks
         )
 
     async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
-        self.asked.append(("move", name, to.label, reason, str(forced)))
+        self._engine.asked.append(("move", name, to.label, reason, str(forced)))
         rollout = next(rollout for rollout in await self.tasks() if rollout.task.name == name)
         return replace(rollout, stage=to, effective=to)
 
 
-class FakeEngine(FakeEngineQueries):
-    """An `EnginePort` without an engine."""
+class FakeOperations:
+    """The write operations: each records what was asked and changes the state of the engine."""
 
-    @property
-    def operations(self) -> Self:
-        return self
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
 
     async def launch(self, request: LaunchRequest) -> LaunchResult:
-        self.asked.append(("launch", request.task, request.date or "", request.reason))
-        task = self.settings.task(request.task)
+        self._engine.asked.append(("launch", request.task, request.date or "", request.reason))
+        task = self._engine.settings.task(request.task)
         assert task is not None
-        run = replace(samples.run(900 + len(self.live), State.CLAIMED, of=task, sent_ago=None), date=request.date or "")
-        self.live.append(run)
+        run = replace(
+            samples.run(900 + len(self._engine.live), State.CLAIMED, of=task, sent_ago=None), date=request.date or ""
+        )
+        self._engine.live.append(run)
         return LaunchResult(kind=LaunchKind.LAUNCHED, run=run)
 
     async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
-        self.asked.append(("stop", run_id, by))
-        run = self.all()[run_id]
+        await self._engine.run_hook("stop")
+        self._engine.asked.append(("stop", run_id, by))
+        run = self._engine.all()[run_id]
         if run.state is State.ENDED:
             return run
-        request = run.stop or StopRequest(reason=reason, by=by, at_ms=self._now().wall_ms, tries=1)
+        request = run.stop or StopRequest(reason=reason, by=by, at_ms=self._engine.now().wall_ms, tries=1)
         state = State.STOPPING if run.state is State.RUNNING else run.state
-        return self.change(replace(run, state=state, stop=request))
+        return self._engine.change(replace(run, state=state, stop=request))
 
     async def stop_all(self, *, by: str) -> tuple[Run, ...]:
-        return tuple([await self.stop(run.id, by=by) for run in list(self.live) if run.state in HOLDING])
+        return tuple([await self.stop(run.id, by=by) for run in list(self._engine.live) if run.state in HOLDING])
 
     async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
-        self.asked.append(("pause", str(cancel)))
-        self.paused = Pause(since_ms=self._now().wall_ms, by=by)
+        self._engine.asked.append(("pause", str(cancel)))
+        self._engine.paused = Pause(since_ms=self._engine.now().wall_ms, by=by)
         return await self.stop_all(by=by) if cancel else ()
 
     async def resume(self, *, by: str) -> None:
-        self.asked.append(("resume",))
-        self.paused = None
+        self._engine.asked.append(("resume",))
+        self._engine.paused = None
 
     async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
-        self.asked.append(("approve", run_id))
-        run = self.change(replace(self.all()[run_id], state=State.CLAIMED))
+        self._engine.asked.append(("approve", run_id))
+        run = self._engine.change(replace(self._engine.all()[run_id], state=State.CLAIMED))
         return LaunchResult(kind=LaunchKind.LAUNCHED, run=run)
 
     async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        self.asked.append(("decline", run_id, reason))
-        return self.end(run_id, Outcome.DECLINED)
+        self._engine.asked.append(("decline", run_id, reason))
+        return self._engine.end(run_id, Outcome.DECLINED)
 
     async def settle_adopt(self, run_id: RunId, remote_id: str, *, by: str, reason: str) -> Run:
-        self.asked.append(("adopt", run_id, remote_id, reason))
-        return self.change(replace(self.all()[run_id], state=State.RUNNING, remote_id=remote_id))
+        self._engine.asked.append(("adopt", run_id, remote_id, reason))
+        return self._engine.change(replace(self._engine.all()[run_id], state=State.RUNNING, remote_id=remote_id))
 
     async def settle_not_launched(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        self.asked.append(("not_launched", run_id, reason))
-        return self.end(run_id, Outcome.NOT_SENT)
+        self._engine.asked.append(("not_launched", run_id, reason))
+        return self._engine.end(run_id, Outcome.NOT_SENT)
 
     async def settle_write_off(self, run_id: RunId, *, by: str, reason: str) -> Run:
-        self.asked.append(("write_off", run_id, reason))
-        return self.end(run_id, Outcome.WRITTEN_OFF)
+        self._engine.asked.append(("write_off", run_id, reason))
+        return self._engine.end(run_id, Outcome.WRITTEN_OFF)

@@ -1,4 +1,4 @@
-"""The console over a double engine, as a process of its own: `python -m tests.ui.ptyapp FOLDER MODE [ROWS]`.
+"""The console over a fake engine, as a process of its own: `python -m tests.ui.ptyapp FOLDER MODE [ROWS]`.
 
 It beats while it lives, answers `ask` in FOLDER with the screen as Textual has it, and leaves `end.json` behind.
 Modes: `plain`; `storm` repaints everything all the time; `crash` fails at the key `l`; `idle` has no run.
@@ -13,11 +13,13 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import cast
 
 from console.domain.timestamps import Timestamp
 from console.engine.clock import SystemClock
 from console.engine.settings import EngineSettings
 from console.ui.context import ExitReason, ExitResult
+from console.ui.ports import EnginePort
 from console.ui.run_console import run_console
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
@@ -28,7 +30,7 @@ CANARY = "canary-5c1e"
 
 
 class RunningClock(SystemClock):
-    """Starts at `samples.NOW` and runs."""
+    """A clock that starts at `samples.NOW` and runs."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,17 +41,19 @@ class RunningClock(SystemClock):
         return samples.moment(passed / 1000)
 
 
-class Failing(FakeEngine):
-    """Breaks the screen where it asks for tasks, with a secret among its locals."""
+class Failing:
+    """An engine that fails where the screen asks for its tasks, with a secret among the locals of the failure."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
 
     @property
     def settings(self) -> EngineSettings:
         secret = CANARY[::-1]
         raise RuntimeError(f"no settings \x1b[31m, {len(secret)}")
 
-    @settings.setter
-    def settings(self, value: EngineSettings) -> None:
-        pass
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._engine, name)
 
 
 class Life:
@@ -104,15 +108,15 @@ class Life:
 
 async def main(folder: Path, mode: str, rows: int) -> None:
     live = [samples.run(number, of=samples.TASKS[number % 5], used=number / 2) for number in range(rows)]
-    kind = Failing if mode == "crash" else FakeEngine
-    engine = kind(live=[] if mode == "idle" else live)
+    engine = FakeEngine(live=[] if mode == "idle" else live)
+    shown = cast("EnginePort", Failing(engine)) if mode == "crash" else engine
     life = Life(folder, mode, engine)
     beating = asyncio.create_task(life.beat())
 
     async def leave() -> None:
         (folder / "left").touch()
 
-    result = await run_console(engine, clock=RunningClock(), leave=leave)
+    result = await run_console(shown, clock=RunningClock(), leave=leave)
     if result.reason is ExitReason.LINE_DROPPED:
         target = life.beats + 20
         await until(lambda: life.beats >= target)

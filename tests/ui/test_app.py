@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from console.domain.run import Outcome, Run, RunId, State, StopReason
+from console.domain.run import Outcome, State
 from console.engine.errors import StoreBusy
-from console.engine.models import RunDetail, Snapshot
 from console.ui.app import ConsoleApp
 from console.ui.context import Context, ExitReason
 from console.ui.glyphs import UNICODE
@@ -55,16 +54,15 @@ async def test_an_error_of_any_kind_in_a_refresh_does_not_end_the_console(busy: 
 
 
 async def test_a_failing_operation_is_reported_in_one_line(busy: FakeEngine) -> None:
-    class Refusing(FakeEngine):
-        async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
-            raise StoreBusy("the database is locked\nby another process")
+    async def refuse() -> None:
+        raise StoreBusy("the database is locked\nby another process")
 
-    engine = Refusing(live=busy.live)
-    async with console(engine, engine.clock) as screen:
+    busy.hooks["stop"] = refuse
+    async with console(busy, busy.clock) as screen:
         await screen.press("j", "x")
         assert screen.bottom().startswith("the database is locked by another process ")
         assert screen.bottom().endswith("? help"), "the way to the keys stays"
-        engine.clock.advance(7)
+        busy.clock.advance(7)
         await screen.tick()
         assert "kill switch" in screen.bottom()
 
@@ -275,21 +273,17 @@ async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: FakeEngine)
 async def test_a_slow_store_delays_no_key(busy: FakeEngine) -> None:
     answers = asyncio.Event()
 
-    class Slow(FakeEngine):
-        async def detail(self, run_id: RunId) -> RunDetail | None:
-            await answers.wait()
-            return await super().detail(run_id)
+    async def wait_for_answers() -> None:
+        await answers.wait()
 
-    engine = Slow(live=busy.live)
-    answers.set()
-    async with console(engine, engine.clock) as screen:
-        answers.clear()
+    async with console(busy, busy.clock) as screen:
+        busy.hooks["detail"] = wait_for_answers
         for _ in range(3):
             await screen.press_only("j")
         assert screen.cursor == busy.live[3].id
         await screen.press_only("x")
-        await until(lambda: engine.asked)
-        assert engine.asked == [("stop", busy.live[3].id, "alice tty=yes")]
+        await until(lambda: busy.asked)
+        assert busy.asked == [("stop", busy.live[3].id, "alice tty=yes")]
         answers.set()
         await screen.settle()
         assert "list_files" in screen.text()
@@ -309,20 +303,17 @@ async def test_broken_themes_are_reported_together(idle: FakeEngine, tmp_path: P
 
 
 async def test_an_older_answer_never_overwrites_a_newer_one(busy: FakeEngine) -> None:
-    held = asyncio.Event()
+    held, waiting = asyncio.Event(), [True]
 
-    class SlowAtFirst(FakeEngine):
-        async def snapshot(self) -> Snapshot:
-            snapshot = await super().snapshot()
-            if snapshot.live:
-                await held.wait()
-            return snapshot
+    async def hold_the_first() -> None:
+        if waiting and waiting.pop():
+            await held.wait()
 
-    engine = SlowAtFirst(live=busy.live)
-    poller = StatePoller(Context(engine=engine, clock=engine.clock, glyphs=UNICODE, by="alice tty=yes"))
+    busy.hooks["snapshot"] = hold_the_first
+    poller = StatePoller(Context(engine=busy, clock=busy.clock, glyphs=UNICODE, by="alice tty=yes"))
     older = asyncio.create_task(poller.read(None))
     await asyncio.sleep(0)
-    engine.live = []
+    busy.live = []
     newer = await poller.read(None)
     held.set()
     assert newer is not None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from console.domain.rollout import Evidence
-from console.domain.run import RunId
-from console.engine.models import RunDetail
 from tests.driver import console
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
@@ -15,17 +13,10 @@ EVIDENCE = Evidence(since_ms=None, ran=4, approved_ok=3, guards_held=1, unconfir
 PROMPT = "IGNORE ALL RULES"
 
 
-class Evident(FakeEngine):
-    """An engine that adds evidence to the details of proposals."""
-
-    async def detail(self, run_id: RunId) -> RunDetail | None:
-        found = await super().detail(run_id)
-        return replace(found, evidence=EVIDENCE) if found is not None else None
-
-
-def engine() -> Evident:
+def engine() -> FakeEngine:
     agents_words = replace(samples.proposal(), last_step=PROMPT, result=PROMPT, note=PROMPT)
-    return Evident(live=[samples.run(4, used=38.2), agents_words, *samples.busy()[1:3]])
+    live = [samples.run(4, used=38.2), agents_words, *samples.busy()[1:3]]
+    return FakeEngine(live=live, evidence=EVIDENCE)
 
 
 async def test_what_waits_for_a_person_stands_on_top() -> None:

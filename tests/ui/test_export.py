@@ -33,8 +33,8 @@ def names(folder: Path) -> list[str]:
 @pytest.mark.parametrize("count", [0, 1, EXPORT_PAGE, EXPORT_PAGE + 1])
 async def test_every_entry_is_written_once_in_either_form(tmp_path: Path, count: int) -> None:
     made, now = engine(count), samples.NOW
-    assert await export(made, HistoryFilter(), tmp_path / "all.json", now) == count
-    assert await export(made, HistoryFilter(), tmp_path / "all.csv", now) == count
+    assert await export(made.queries, HistoryFilter(), tmp_path / "all.json", now) == count
+    assert await export(made.queries, HistoryFilter(), tmp_path / "all.csv", now) == count
     from_json = json.loads((tmp_path / "all.json").read_text())
     with (tmp_path / "all.csv").open(newline="") as file:
         from_csv = list(csv.DictReader(file))
@@ -45,16 +45,16 @@ async def test_every_entry_is_written_once_in_either_form(tmp_path: Path, count:
 
 async def test_only_the_owner_may_read_it_and_nothing_is_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "all.csv"
-    await export(engine(1), HistoryFilter(), path, samples.NOW)
+    await export(engine(1).queries, HistoryFilter(), path, samples.NOW)
     before = path.read_bytes()
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
-        await export(engine(3), HistoryFilter(), path, samples.NOW)
+        await export(engine(3).queries, HistoryFilter(), path, samples.NOW)
     (tmp_path / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
     with pytest.raises(OSError, match="link"):
-        await export(engine(3), HistoryFilter(), tmp_path / "link.csv", samples.NOW)
+        await export(engine(3).queries, HistoryFilter(), tmp_path / "link.csv", samples.NOW)
     with pytest.raises(ValueError, match=r"\.csv or \.json"):
-        await export(engine(3), HistoryFilter(), tmp_path / "all.xls", samples.NOW)
+        await export(engine(3).queries, HistoryFilter(), tmp_path / "all.xls", samples.NOW)
     assert path.read_bytes() == before
     assert names(tmp_path) == ["all.csv", "link.csv"]
 
@@ -63,14 +63,14 @@ async def test_where_the_store_fails_nothing_half_is_left(tmp_path: Path) -> Non
     made = engine(2)
     made.broken = RuntimeError("gone")
     with pytest.raises(RuntimeError):
-        await export(made, HistoryFilter(), tmp_path / "all.json", samples.NOW)
+        await export(made.queries, HistoryFilter(), tmp_path / "all.json", samples.NOW)
     assert names(tmp_path) == []
 
 
 async def test_what_an_agent_wrote_is_no_formula(tmp_path: Path) -> None:
     made = engine(1)
     made.recent = [replace(made.recent[0], note='=HYPERLINK("http://x")', trouble="@SUM(A1)")]
-    await export(made, HistoryFilter(), tmp_path / "all.csv", samples.NOW)
+    await export(made.queries, HistoryFilter(), tmp_path / "all.csv", samples.NOW)
     with (tmp_path / "all.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert row["note"] == '\'=HYPERLINK("http://x")'

@@ -8,7 +8,6 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from console.engine.models import LaunchPreview, LaunchRequest
 from console.ui.dialogs.dialog import ChoiceDialog
 from console.ui.terminal import keys
 from tests.driver import Console, console
@@ -66,19 +65,18 @@ async def test_enter_that_was_typed_before_a_dialog_was_visible_does_not_answer_
         assert [each[:2] for each in busy.asked] == [("launch", "update-deps")]
 
 
-class SlowPreview(FakeEngine):
-    """Answers once `answer` is set; fails then where `fails` is true."""
+class HeldPreviews:
+    """Holds the previews of an engine until `answer` is set; they fail then where `fails` is true."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, engine: FakeEngine, *, fails: bool = False) -> None:
         self.answer = asyncio.Event()
-        self.fails = False
+        self._fails = fails
+        engine.hooks["preview"] = self._hold
 
-    async def preview(self, request: LaunchRequest) -> LaunchPreview:
+    async def _hold(self) -> None:
         await self.answer.wait()
-        if self.fails:
+        if self._fails:
             raise LookupError("no such task")
-        return await super().preview(request)
 
 
 async def asked_for_a_slow_question(screen: Console) -> None:
@@ -92,17 +90,16 @@ async def asked_for_a_slow_question(screen: Console) -> None:
 async def test_keys_behind_a_question_that_is_being_prepared_never_act_on_the_table(
     busy: FakeEngine, fails: bool
 ) -> None:
-    slow = SlowPreview()
-    slow.live, slow.fails = busy.live, fails
-    async with console(slow, slow.clock) as screen:
+    previews = HeldPreviews(busy, fails=fails)
+    async with console(busy, busy.clock) as screen:
         await asked_for_a_slow_question(screen)
         burst(screen, "x", "x", "enter")
         await asyncio.sleep(0)
-        slow.answer.set()
+        previews.answer.set()
         text = await shown(screen)
         assert ("no such task" in text) is fails
         assert screen.asks is not fails
-        assert slow.asked == []
+        assert busy.asked == []
 
 
 async def test_enter_pressed_while_a_slow_question_is_on_its_way_does_not_launch(
@@ -110,9 +107,8 @@ async def test_enter_pressed_while_a_slow_question_is_on_its_way_does_not_launch
 ) -> None:
     """Also after the time for which keys are held back, when the screen is in use again."""
     monkeypatch.setattr(keys, "HELD_S", 0.5)
-    slow = SlowPreview()
-    slow.live = busy.live
-    async with console(slow, slow.clock) as screen:
+    previews = HeldPreviews(busy)
+    async with console(busy, busy.clock) as screen:
         await asked_for_a_slow_question(screen)
         burst(screen, "enter")
         queue = screen.app.key_queue
@@ -120,10 +116,10 @@ async def test_enter_pressed_while_a_slow_question_is_on_its_way_does_not_launch
         before = screen.cursor
         burst(screen, "j")
         await until(lambda: screen.cursor != before, within=10, what="keys act on the table again")
-        slow.answer.set()
+        previews.answer.set()
         burst(screen, "enter")
         await shown(screen)
-        assert slow.asked == []
+        assert busy.asked == []
 
 
 async def test_a_question_whose_answers_changed_takes_no_key_that_is_older_than_the_change(busy: FakeEngine) -> None:
