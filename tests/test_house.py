@@ -34,6 +34,8 @@ DOORS = {
 }
 """Packages and modules that may import inside functions, each with its reason; tests/test_floors.py measures them."""
 
+SLEEPING_TESTS = {"tests/waiting.py", "tests/kills/trial.py", "tests/ssh/test_processes.py"}
+"""The wait for a condition, the delay of a planted fault, and a process that must not end."""
 WAIT_FOR_LOCKS = {"console/journal/runs_log.py", "console/store/files.py", "console/store/integrity_probe.py"}
 """Bounded waits for a kernel lock, in functions that no event loop calls."""
 
@@ -153,6 +155,12 @@ def test_the_program_has_no_open_marks_and_sleeps_only_for_a_lock() -> None:
     assert not list(_matches(loose, modules("console")))
     sleeping = {match.split(":")[0] for match in _matches(re.compile(r"\btime\.sleep\("), modules("console"))}
     assert sleeping <= WAIT_FOR_LOCKS
+
+
+def test_a_test_waits_for_a_condition_and_never_for_a_time() -> None:
+    sleeping = re.compile(r"\btime\.sleep\(|\bwait_for_timeout\(")
+    found = [match for match in _matches(sleeping, modules("tests")) if match.split(":")[0] not in SLEEPING_TESTS]
+    assert not [match for match in found if "test_house" not in match], found
 
 
 def test_only_a_module_that_re_exports_has_an_all_list() -> None:

@@ -11,10 +11,17 @@ EVERY_S = 0.01
 """Seconds between two checks of a condition."""
 
 
-async def until(condition: Callable[[], object | Awaitable[object]], *, within: float = 10.0, what: str = "") -> None:
-    """Returns once `condition()` is true; it may be a coroutine function and is checked once more at the deadline.
+WITHIN_S = 30.0
+"""Seconds that a condition may take where its test does not say. Nothing is measured by it: on a busy machine the start
+of an interpreter alone takes several seconds."""
 
-    Raises AssertionError naming `what` (or the condition) after `within` seconds.
+
+async def until(
+    condition: Callable[[], object | Awaitable[object]], *, within: float = WITHIN_S, what: str = ""
+) -> None:
+    """Return once `condition()` is true; it may be a coroutine function and is checked once more at the deadline.
+
+    Raise AssertionError naming `what` (or the condition) after `within` seconds.
     """
     deadline = time.monotonic() + within
     while True:
@@ -29,7 +36,7 @@ async def until(condition: Callable[[], object | Awaitable[object]], *, within: 
         await asyncio.sleep(EVERY_S)
 
 
-def until_sync(condition: Callable[[], object], *, within: float = 10.0, what: str = "") -> None:
+def until_sync(condition: Callable[[], object], *, within: float = WITHIN_S, what: str = "") -> None:
     """`until` for tests without an event loop."""
     deadline = time.monotonic() + within
     while True:

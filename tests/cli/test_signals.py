@@ -19,11 +19,12 @@ def _is_running(nightdesk: Nightdesk) -> bool:
 
 
 def test_ctrl_z_does_not_stop_the_guard(nightdesk: Nightdesk) -> None:
-    running = nightdesk.start("run", "timed", "--origin", "manual")
+    running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: _is_running(nightdesk))
     running.send_signal(signal.SIGTSTP)
+    assert nightdesk("cancel", "--all").code == 0
     done = nightdesk.ended(running)
-    assert done.code == 3
+    assert done.code == 5
     assert "not suspended" in done.err
 
 

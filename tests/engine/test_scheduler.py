@@ -12,11 +12,12 @@ from console.domain.key import slot_date
 from console.domain.run import Run, State
 from console.domain.task import Guardrails, MissedPolicy, Stage, Task
 from console.engine.models import LaunchKind, LaunchRequest
+from console.engine.scheduling.due import due, schedule_name
 from console.store.history import HistoryFilter
 from tests.clock import ManualClock
 from tests.engine.building import BY, EngineHarness, a_task, engine_harness
 from tests.engine.fake_provider import FakeProvider
-from tests.engine.test_due import HOURLY, NOW, ends_ok, entries, promote, scheduling
+from tests.engine.test_due import HOURLY, NOW, ends_ok, entries, ms, promote, scheduling
 from tests.waiting import until
 
 OTHER = replace(HOURLY, schedule="30 * * * *")
@@ -26,19 +27,27 @@ CATCH_UP_POLICIES = (MissedPolicy.LATEST, MissedPolicy.ALL)
 async def schedule_once(
     folder: Path, provider: FakeProvider, clock: ManualClock, *tasks: Task
 ) -> list[tuple[str, str]]:
-    """Run a scheduler with these tasks for one tick, and return the history."""
+    """Run a scheduler with these tasks until nothing is due any more, and return the history."""
     use = replace(scheduling(HOURLY), tasks=tasks)
     async with engine_harness(folder, provider, use, clock=clock) as here:
-
-        async def scheduler() -> bool:
-            found = (await here.engine.queries.snapshot()).scheduler
-            return found is not None and found.mine
-
-        await until(scheduler)
         clock.advance(1)
         await here.next_tick()
+        # Missed times are launched one after the other, each in a tick of its own.
+        await until(lambda: has_caught_up(here, clock, tasks), within=20)
         await until(lambda: is_quiet(here))
         return await entries(here)
+
+
+async def has_caught_up(here: EngineHarness, clock: ManualClock, tasks: tuple[Task, ...]) -> bool:
+    """True where the scheduler has dealt with every time of `tasks` that has passed."""
+    now = clock.now().utc()
+    for task in tasks:
+        if task.schedule is None:
+            continue
+        reached = await here.store.cursors.reached(schedule_name(task))
+        if reached is None or due(task, reached, now) != due(task, ms(now), now):
+            return False
+    return True
 
 
 async def is_quiet(here: EngineHarness) -> bool:
@@ -140,8 +149,8 @@ async def test_a_repeated_hour_runs_once_and_logs_nothing_as_missed(tmp_path: Pa
     await make_unattended(tmp_path, provider, clock)
     async with engine_harness(tmp_path, provider, scheduling(nightly), clock=clock) as here:
         await here.next_tick()
-        for _ in range(40):
-            clock.advance(300)
+        for _ in range(20):
+            clock.advance(600)
             await here.next_tick()
             await until(lambda: is_quiet(here))
         page = await here.store.history.page(HistoryFilter())

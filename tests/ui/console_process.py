@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -84,13 +83,13 @@ class ConsoleProcess:
         return 0
 
     def agrees(self) -> bool:
-        """True where the terminal shows what Textual has drawn."""
+        """True where the terminal shows what Textual has drawn; what was drawn last may still be on its way."""
         answer = self.folder / "screen"
         answer.unlink(missing_ok=True)
         (self.folder / "ask").touch()
         self.until(answer.exists, "an answer about the screen")
-        time.sleep(0.05)
-        return self.lines() == [*answer.read_text().split("\n")][: len(self.lines())]
+        drawn = answer.read_text().split("\n")
+        return self.lines() == drawn[: len(self.lines())]
 
     def mode_now(self) -> list[Any]:
         """The terminal's mode."""
