@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
+import pwd
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from console.cli.invocation import Invocation
 from console.cli.known_folders import other_folders, remember_folder
 from console.cli.locations import configured_state_folder
+from console.cli.main import run
 from console.config import load
-from tests.cli.nightdesk import Nightdesk
-from tests.tree import ROOT
+from tests.cli.nightdesk import Done, Nightdesk
 from tests.waiting import until_sync
 
 
@@ -49,28 +52,28 @@ def test_a_config_that_is_missing_or_is_no_text_names_no_folder(tmp_path: Path) 
     assert configured_state_folder(binary) is None
 
 
-def without_flags(nightdesk: Nightdesk, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def without_flags(nightdesk: Nightdesk, *arguments: str, **environment: str) -> Done:
+    """Run a command that finds config and state folder by itself."""
     own = {name: value for name, value in nightdesk.environment.items() if not name.startswith(("NIGHTDESK_", "XDG_"))}
-    return subprocess.run(
-        [sys.executable, "-m", "console", *arguments],
-        cwd=nightdesk.folder,
-        env={**own, "HOME": str(nightdesk.folder), **environment},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with patch.dict(os.environ, environment):
+        return invoke(nightdesk.folder, {**own, **environment}, *arguments)
+
+
+def invoke(folder: Path, environment: dict[str, str], *arguments: str) -> Done:
+    """Run a command in this process, in `folder` and with exactly this environment."""
+    stdin, stdout, stderr = io.StringIO(), io.StringIO(), io.StringIO()
+    invocation = Invocation(environment=environment, stdin=stdin, stdout=stdout, stderr=stderr, working=folder)
+    return Done(code=run(list(arguments), invocation), out=stdout.getvalue(), err=stderr.getvalue())
 
 
 def test_the_config_selects_the_ledger_in_every_environment(nightdesk: Nightdesk) -> None:
     config = nightdesk.folder / "nightdesk.toml"
     write(config, config.read_text(encoding="utf-8") + '[store]\nstate_dir = "ledger"\n')
     for environment in ({}, {"XDG_STATE_HOME": str(nightdesk.folder / "xdg")}):
-        paths = json.loads(without_flags(nightdesk, "paths", "--json", **environment).stdout)
+        paths = without_flags(nightdesk, "paths", "--json", **environment).json
         assert paths["state"]["path"] == str(nightdesk.folder / "ledger")
         assert paths["state"]["why"] == "state_dir in the config"
-    assert without_flags(nightdesk, "run", "good", "--origin", "manual").returncode == 0
+    assert without_flags(nightdesk, "run", "good", "--origin", "manual").code == 0
     assert (nightdesk.folder / "ledger" / "nightdesk.db").is_file()
 
 
@@ -85,12 +88,12 @@ def test_runs_of_the_same_config_in_another_state_folder_are_reported(nightdesk:
     xdg = nightdesk.folder / "xdg"
     first = without_flags(nightdesk, "run", "good", "--origin", "manual", XDG_STATE_HOME=str(xdg))
     second = without_flags(nightdesk, "run", "good", "--origin", "manual")
-    assert "another state folder" not in first.stderr
-    assert f"another state folder with runs of this config: {xdg / 'nightdesk'}" in second.stderr
+    assert "another state folder" not in first.err
+    assert f"another state folder with runs of this config: {xdg / 'nightdesk'}" in second.err
     doctor = without_flags(nightdesk, "doctor")
-    assert str(xdg / "nightdesk") in doctor.stdout
+    assert str(xdg / "nightdesk") in doctor.out
     shutil.rmtree(xdg)
-    assert "another state folder" not in without_flags(nightdesk, "doctor").stdout
+    assert "another state folder" not in without_flags(nightdesk, "doctor").out
 
 
 def test_a_record_that_others_may_write_is_ignored(tmp_path: Path) -> None:
@@ -107,16 +110,6 @@ def test_a_record_that_others_may_write_is_ignored(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [record.name, "nightdesk.toml", "one", "two"]
 
 
-_WITHOUT_HOME = """
-import os, pwd, sys
-def unknown(_):
-    raise KeyError
-pwd.getpwuid = pwd.getpwnam = unknown
-from console.__main__ import main
-main()
-"""
-
-
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -129,20 +122,18 @@ main()
     ],
 )
 def test_without_a_home_folder_the_error_names_the_options(
-    tmp_path: Path, arguments: tuple[str, ...], code: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_HOME, *arguments],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, done
+    def unknown(_: object) -> None:
+        raise KeyError
+
+    for name in ("getpwuid", "getpwnam"):
+        monkeypatch.setattr(pwd, name, unknown)
+    monkeypatch.delenv("HOME")
+    done = invoke(tmp_path, {"PATH": os.environ["PATH"]}, *arguments)
+    assert done.code == code, done
     if code:
-        (line,) = done.stderr.splitlines()
+        (line,) = done.err.splitlines()
         assert all(word in line for word in ("HOME", "--state-dir", "--config"))
 
 

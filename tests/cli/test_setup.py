@@ -68,8 +68,6 @@ def test_flags_win_over_the_environment_and_that_over_the_folders(tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
     [
-        (("ps",), SCREEN | {"httpx", "starlette"}),
-        (("history", "--json"), SCREEN | {"httpx", "starlette"}),
         (("log",), SCREEN | {"httpx", "starlette", "aiosqlite"}),
         (("init", "x.toml"), SCREEN | {"httpx", "starlette", "aiosqlite"}),
         (("run", "good", "--origin", "manual"), {"textual", "starlette"}),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from itertools import pairwise, takewhile
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,7 @@ def minutes(first: datetime, last: datetime) -> Iterator[datetime]:
     return (first + timedelta(minutes=number) for number in range(int((last - first).total_seconds() // 60)))
 
 
+@cache
 def changes(zone: str) -> list[datetime]:
     """Return the minutes at which the UTC offset of `zone` changes."""
     where, found = ZoneInfo(zone), []

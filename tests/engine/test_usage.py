@@ -58,11 +58,11 @@ async def test_a_live_run_is_shown_as_held(tmp_path: Path) -> None:
 
 async def test_an_anomaly_names_the_task_and_the_edit(tmp_path: Path) -> None:
     clock = ManualClock(START - timedelta(days=20))
-    for _ in range(20):
-        async with engine_harness(tmp_path, provider_using(20_000), USE, clock=clock) as here:
+    async with engine_harness(tmp_path, provider_using(20_000), USE, clock=clock) as here:
+        for _ in range(20):
             for name in ("a", "b"):
                 await here.engine.wait((await here.launch(name)).run.id)
-        clock.advance(86_400)
+            clock.advance(86_400)
     edited = settings(a_task("a"), replace(a_task("b"), model="gemini-9-huge"), caps=USE.caps)
     async with engine_harness(tmp_path, provider_using(400_000), edited, clock=clock) as here:
         await here.engine.wait((await here.launch("b")).run.id)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from console.domain.log_record import LogRecord, format_line
 from console.domain.task import Stage, Task
 from console.domain.usage import Usage
 from console.domain.usage_stats import Measure
-from console.engine.usage import UsageQuery, UsageReport
+from console.engine.usage import UsageQuery
 from tests.clock import START, ManualClock
 from tests.engine.building import BY, CAPS, EngineHarness, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
@@ -79,14 +80,16 @@ async def promote(here: EngineHarness, task: Task, stage: Stage, clock: ManualCl
     )
 
 
-async def report(folder: Path, seed: int, factor: float, query: UsageQuery, ago: int = AGO) -> UsageReport:
-    """Write a year of records to the log and return the report of today."""
+def write_year(folder: Path, seed: int, factor: float, ago: int = AGO) -> None:
+    """Append a year of records to the log."""
     with (folder / "runs.log").open("ab") as log:
         log.writelines(format_line(record) for record in records_of_a_year(seed, factor, ago))
-    async with engine_harness(
-        folder, provider_ending_ok(), settings(a_task("digest"), caps=PLAIN_CAPS), clock=ManualClock()
-    ) as here:
-        return await here.engine.usage.report(query)
+
+
+def engine_of_today(folder: Path) -> AbstractAsyncContextManager[EngineHarness]:
+    """Run an engine on `folder` at the end of the year."""
+    use = settings(a_task("digest"), caps=PLAIN_CAPS)
+    return engine_harness(folder, provider_ending_ok(), use, clock=ManualClock())
 
 
 DIGEST = a_task("digest")
@@ -110,7 +113,9 @@ async def test_a_planted_rise_is_reported_with_its_day_its_task_and_the_edit(tmp
     folder = tmp_path / "state"
     await launch_once(folder, clock_of(days_ago=AGO + 2), DIGEST)
     await launch_once(folder, clock_of(days_ago=AGO), after, stage)
-    found = await report(folder, 7, 12, UsageQuery(days=30))
+    write_year(folder, 7, 12)
+    async with engine_of_today(folder) as here:
+        found = await here.engine.usage.report(UsageQuery(days=30))
     planted = f"{START - timedelta(days=AGO):%Y-%m-%d}"
     assert {flag.day.member for flag in found.flags} == {"digest"}
     assert {flag.day.since for flag in found.flags} == {planted}
@@ -120,8 +125,11 @@ async def test_a_planted_rise_is_reported_with_its_day_its_task_and_the_edit(tmp
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("measure", [Measure.UNITS, Measure.SECONDS, Measure.COST, Measure.RUNS])
-async def test_a_steady_year_has_no_anomalies(tmp_path: Path, seed: int, measure: Measure) -> None:
+async def test_a_steady_year_has_no_anomalies(tmp_path: Path, seed: int) -> None:
     folder = tmp_path / "state"
     await launch_once(folder, clock_of(days_ago=YEAR), DIGEST)
-    assert (await report(folder, seed, 1, UsageQuery(days=365, measure=measure))).flags == ()
+    write_year(folder, seed, 1)
+    async with engine_of_today(folder) as here:
+        for measure in (Measure.UNITS, Measure.SECONDS, Measure.COST, Measure.RUNS):
+            found = await here.engine.usage.report(UsageQuery(days=365, measure=measure))
+            assert found.flags == (), (seed, measure)
