@@ -46,8 +46,15 @@ def _is_hidden(name: str) -> bool:
 
 pytest_plugins = ("tests.installed",)
 
-PROOFS = ("faults", "kills", "model", "planted_bugs", "races", "simulation", "store/test_state_machine.py")
-"""Folders and files under `tests` whose tests get the marker `proofs`: run by `make proofs`, not by `make test`."""
+PROOFS = (
+    *("faults", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
+    *("cli/test_clocks.py", "cli/test_drill.py", "cli/test_emergency.py", "cli/test_successor.py"),
+    *("engine/test_trust.py", "store/test_races.py", "store/test_state_machine.py"),
+)
+"""Folders and files under `tests` whose tests get the marker `proofs`: run by `make proofs`, not by `make test`.
+
+Single tests that start many processes, or wait for seconds, carry the marker themselves.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 
+import pytest
+
 from tests.cli.nightdesk import CAPS, Nightdesk
 from tests.waiting import until_sync
 
@@ -48,6 +50,7 @@ def test_a_changed_config_is_loaded_and_an_invalid_one_is_not(nightdesk: Nightde
     stop(nightdesk, process)
 
 
+@pytest.mark.proofs
 def test_sighup_loads_the_file_at_once(nightdesk: Nightdesk) -> None:
     process = serving(nightdesk)
     nightdesk.configure(FEWER)
@@ -56,6 +59,7 @@ def test_sighup_loads_the_file_at_once(nightdesk: Nightdesk) -> None:
     stop(nightdesk, process)
 
 
+@pytest.mark.proofs
 def test_a_change_of_the_service_requires_a_restart(nightdesk: Nightdesk) -> None:
     process = serving(nightdesk)
     config = nightdesk.folder / "nightdesk.toml"

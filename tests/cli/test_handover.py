@@ -50,6 +50,7 @@ def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> TerminalSession:
     return terminal
 
 
+@pytest.mark.proofs
 def test_the_quit_dialog_leaves_the_run_supervised(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = with_a_live_run(nightdesk, sit)
     terminal.type("q")
@@ -81,6 +82,7 @@ def _descriptors_are_nothing(pid: int) -> bool:
     return all(os.readlink(f"/proc/{pid}/fd/{number}") == "/dev/null" for number in range(3))
 
 
+@pytest.mark.proofs
 def test_sigterm_hands_over(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = with_a_live_run(nightdesk, sit)
     terminal.signal(signal.SIGTERM)
@@ -90,6 +92,7 @@ def test_sigterm_hands_over(nightdesk: Nightdesk, sit: Sit) -> None:
     assert nightdesk("cancel", "--all").code == 0
 
 
+@pytest.mark.proofs
 def test_ctrl_c_does_not_stop_the_run(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = sit("run", "endless")
     terminal.shows("running")

@@ -89,6 +89,7 @@ def _ended(nightdesk: Nightdesk, task: str) -> bool:
     return bool(found) and found[0]["state"] == "ended"
 
 
+@pytest.mark.proofs
 @pytest.mark.parametrize("redirection", ["2>&1 | head -1", "> /dev/full 2>&1", ">&- 2>&- <&-"])
 def test_a_run_is_supervised_to_its_end_with_failing_output(nightdesk: Nightdesk, redirection: str) -> None:
     command = f"{sys.executable} -m console --state-dir {nightdesk.state} run timed --origin manual"
@@ -108,6 +109,7 @@ def test_a_run_is_supervised_to_its_end_with_failing_output(nightdesk: Nightdesk
     assert entry["outcome"] == "timeout"
 
 
+@pytest.mark.proofs
 def test_a_terminal_stopped_with_ctrl_s_does_not_hold_up_the_limit(nightdesk: Nightdesk) -> None:
     master, slave = pty.openpty()
     # This is what ctrl-s does: the terminal accepts no output until ctrl-q.

@@ -38,6 +38,7 @@ def ask_to_write(session: TerminalSession) -> None:
     session.shows(r"Leave read-only mode\?")
 
 
+@pytest.mark.proofs
 def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
     nightdesk: Nightdesk, watching: TerminalSession
 ) -> None:

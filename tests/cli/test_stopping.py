@@ -30,6 +30,7 @@ def test_a_run_is_handed_over(nightdesk: Nightdesk, number: signal.Signals, code
     assert nightdesk.service.live() == 0
 
 
+@pytest.mark.proofs
 def test_the_background_supervisor_keeps_the_time_and_then_ends(nightdesk: Nightdesk) -> None:
     left = nightdesk("run", "limited", "--origin", "manual", "--no-wait", "--json")
     assert (left.code, left.json["state"]) in ((0, "running"), (0, "stopping"))

@@ -100,6 +100,7 @@ def test_a_run_is_launched_watched_and_cancelled_by_key(here: InstalledConsole, 
     terminal.reads("rc=0.")
 
 
+@pytest.mark.proofs
 @pytest.mark.parametrize(
     ("task", "code", "status"), [("report", 0, "ok"), ("timed", 3, "timeout"), ("greedy", 4, "budget")]
 )
@@ -114,6 +115,7 @@ def test_the_exit_code_says_how_the_run_ended(
     here.terminal.reads(task, status)
 
 
+@pytest.mark.proofs
 def test_the_same_key_is_skipped_the_second_time(here: InstalledConsole, service: SimulatorState) -> None:
     here.terminal.run(here.nightdesk, "run", "report")
     here.terminal.reads("rc=0.")
