@@ -1,4 +1,4 @@
-"""T15: the time limits of the real command count real seconds, also when the clocks of the machine are changed.
+"""The time limits of the real command count real seconds, also when the clocks of the machine are changed.
 
 See libfaketime(1) and time_namespaces(7).
 """

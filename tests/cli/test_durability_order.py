@@ -1,4 +1,4 @@
-"""T14: by the system calls of a launch, the intent is on disk before the first byte of the POST; see strace(1)."""
+"""By the system calls of a launch, the intent is on disk before the first byte of the POST; see strace(1)."""
 
 from __future__ import annotations
 

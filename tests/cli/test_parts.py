@@ -42,7 +42,7 @@ def no_key() -> Provider:
     raise ValueError("the environment variable X with the API key is not set")
 
 
-async def test_a_missing_key_sends_nothing_and_is_told_in_the_words_of_the_port() -> None:
+async def test_a_missing_key_sends_nothing_and_is_reported_in_the_words_of_the_port() -> None:
     provider = LazyProvider(no_key)
 
     assert await provider.create(ORDER) == NotSent(why="the environment variable X with the API key is not set")

@@ -31,7 +31,7 @@ def outcomes(nightdesk: Nightdesk) -> list[str]:
     return [run["outcome"] for run in reversed(nightdesk("history", "--json").json)]
 
 
-def test_at_manual_a_schedule_is_refused_and_told(nightdesk: Nightdesk) -> None:
+def test_at_manual_a_scheduled_launch_is_refused_and_logged(nightdesk: Nightdesk) -> None:
     done = nightdesk("run", "nightly", "--origin", "schedule")
     assert (done.code, "is at stage manual; a scheduled launch needs semi" in done.err) == (6, True)
     assert "status=refused" in (nightdesk.state / "runs.log").read_text()

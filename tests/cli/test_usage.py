@@ -15,7 +15,7 @@ from tests.cli.nightdesk import Nightdesk
 from tests.tree import ROOT
 
 
-def test_chart_json_and_csv_tell_the_same(nightdesk: Nightdesk) -> None:
+def test_chart_json_and_csv_have_the_same_figures(nightdesk: Nightdesk) -> None:
     units = nightdesk.launch("good").json["units"]
     nightdesk.launch("good")
     failed = nightdesk.launch("failing").json["units"]

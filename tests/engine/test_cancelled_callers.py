@@ -1,4 +1,4 @@
-"""T16: cancelling the caller of an operation at any await leaves the operation done completely or not at all."""
+"""Cancelling the caller of an operation at any await leaves the operation done completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""T8: every kind of call meets every kind of fault: at most one POST, and the result that the design demands."""
+"""Every kind of call meets every kind of fault: at most one POST, and the result that the design demands."""
 
 from __future__ import annotations
 

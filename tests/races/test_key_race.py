@@ -1,4 +1,4 @@
-"""T6: eight processes claim the same ten thousand keys in orders of their own, or one key at first use: one wins."""
+"""Eight processes claim the same ten thousand keys in orders of their own, or one key at first use: one wins."""
 
 from __future__ import annotations
 

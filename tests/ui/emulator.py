@@ -1,4 +1,4 @@
-"""A terminal emulator in memory: shows what an operator would see of the bytes that were sent.
+"""A terminal emulator in memory: shows the bytes that were sent as a terminal does.
 
 Kept apart because the tests of the renderer use it without a process.
 """

@@ -1,6 +1,7 @@
 """The console over a fake engine, as a process of its own: `python -m tests.ui.ptyapp FOLDER MODE [ROWS]`.
 
-It beats while it lives, answers `ask` in FOLDER with the screen as Textual has it, and leaves `end.json` behind.
+It counts in FOLDER/beats while its event loop runs, answers the file `ask` with the screen as Textual has it, and
+writes `end.json` when it ends.
 Modes: `plain`; `storm` repaints everything all the time; `crash` fails at the key `l`; `idle` has no run.
 """
 
@@ -56,8 +57,8 @@ class Failing:
         return getattr(self._engine, name)
 
 
-class Life:
-    """What the process did, apart from its screen."""
+class Recorder:
+    """Counts while the event loop runs, and records what the process did apart from its screen."""
 
     def __init__(self, folder: Path, mode: str, engine: FakeEngine) -> None:
         self.folder = folder
@@ -93,7 +94,7 @@ class Life:
             ask.unlink()
 
     def end(self, result: ExitResult) -> None:
-        story = {
+        record = {
             "end": result.reason,
             "message": result.message,
             "beats": self.beats,
@@ -102,7 +103,7 @@ class Life:
             "descriptors": [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1, 2)],
         }
         part = self.folder / "end.part"
-        part.write_text(json.dumps(story))
+        part.write_text(json.dumps(record))
         part.rename(self.folder / "end.json")
 
 
@@ -110,18 +111,18 @@ async def main(folder: Path, mode: str, rows: int) -> None:
     live = [samples.run(number, of=samples.TASKS[number % 5], used=number / 2) for number in range(rows)]
     engine = FakeEngine(live=[] if mode == "idle" else live)
     shown = cast("EnginePort", Failing(engine)) if mode == "crash" else engine
-    life = Life(folder, mode, engine)
-    beating = asyncio.create_task(life.beat())
+    recorder = Recorder(folder, mode, engine)
+    beating = asyncio.create_task(recorder.beat())
 
     async def leave() -> None:
         (folder / "left").touch()
 
     result = await run_console(shown, clock=RunningClock(), leave=leave)
     if result.reason is ExitReason.LINE_DROPPED:
-        target = life.beats + 20
-        await until(lambda: life.beats >= target)
+        target = recorder.beats + 20
+        await until(lambda: recorder.beats >= target)
     beating.cancel()
-    life.end(result)
+    recorder.end(result)
 
 
 if __name__ == "__main__":

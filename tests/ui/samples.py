@@ -299,6 +299,6 @@ def usage_report(query: UsageQuery) -> UsageReport:
 
 
 def problem(text: str) -> Problem:
-    """A problem that was seen once, 90 seconds ago."""
+    """A problem that occurred once, 90 seconds ago."""
     at = moment(-90).wall_ms
     return Problem(topic="sample", text=text, since_ms=at, last_ms=at, count=1)

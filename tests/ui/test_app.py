@@ -144,7 +144,7 @@ async def test_where_the_runs_cannot_be_handed_over_the_screen_stays(busy: FakeE
         assert "no process can be started" in screen.bottom()
 
 
-async def test_without_a_background_the_answer_that_stands_out_is_to_stay(busy: FakeEngine) -> None:
+async def test_without_a_background_supervisor_the_preselected_answer_is_to_stay(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, leave=None) as screen:
         await screen.press("q")
         assert "If you quit now, nothing supervises these runs." in screen.text()

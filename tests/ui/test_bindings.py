@@ -62,7 +62,7 @@ def test_no_key_means_two_things_on_one_screen() -> None:
         assert len(keys) == len(set(keys)), node
 
 
-def test_no_dangerous_key_is_a_move_or_the_shift_of_one_and_none_stands_beside_the_ones_that_move_rows() -> None:
+def test_no_dangerous_key_is_a_move_or_its_shift_or_next_to_a_key_that_moves_rows() -> None:
     for _, binding in bindings():
         if binding.id in DANGEROUS:
             key = binding.key

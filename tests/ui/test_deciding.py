@@ -19,7 +19,7 @@ def engine() -> FakeEngine:
     return FakeEngine(live=live, evidence=EVIDENCE)
 
 
-async def test_what_waits_for_a_person_stands_on_top() -> None:
+async def test_what_waits_for_a_person_is_the_first_row() -> None:
     operations = engine()
     async with console(operations, operations.clock) as screen:
         assert screen.table.order[0] == samples.proposal().id

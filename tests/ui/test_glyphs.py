@@ -31,7 +31,7 @@ def test_every_sign_takes_one_cell_and_every_state_has_one(glyphs: Glyphs) -> No
 
 
 @SETS
-def test_open_states_are_told_apart_without_a_colour(glyphs: Glyphs) -> None:
+def test_open_states_differ_without_a_colour(glyphs: Glyphs) -> None:
     assert len(set(glyphs.states.values())) == len(State)
     texts = [state_span(run, glyphs).text for run in samples.busy()]
     assert len(set(texts)) == len({(run.state, run.stalled) for run in samples.busy()})

@@ -29,7 +29,7 @@ def ids(rows: Rows) -> list[RunId]:
 
 
 @pytest.mark.parametrize("at", [0, 2, 4])
-def test_every_row_is_found_where_it_stands(at: int) -> None:
+def test_every_row_is_found_at_its_index(at: int) -> None:
     made, below = pages(5), (entry(90), entry(91))
     head = made.entry(at)
     assert head is not None
@@ -41,7 +41,7 @@ def test_every_row_is_found_where_it_stands(at: int) -> None:
     assert [rows.place(row) for row in range(7)] == [*range(at + 1), at, at, *range(at + 1, 5)]
 
 
-def test_where_the_newest_attempt_is_not_in_memory_nothing_stands_below_it() -> None:
+def test_nothing_is_below_a_newest_attempt_that_is_not_in_memory() -> None:
     rows = Rows(pages(3), samples.run(77).id, (entry(90),))
     assert len(rows) == 3
     assert rows.index(entry(90).run.id) is None

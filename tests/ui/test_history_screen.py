@@ -169,7 +169,7 @@ async def test_r_runs_a_free_key_again_after_a_preview(engine: FakeEngine) -> No
     assert engine.asked == [("launch", "crawl-docs", engine.recent[3].date, "")]
 
 
-async def test_s_settles_an_unconfirmed_run_where_it_stands(busy: FakeEngine) -> None:
+async def test_s_settles_an_unconfirmed_run_from_the_history(busy: FakeEngine) -> None:
     lost = next(run for run in busy.live if run.state is State.UNCONFIRMED)
     async with console(busy, busy.clock) as screen:
         await screen.press("2")

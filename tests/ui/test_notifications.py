@@ -174,7 +174,7 @@ def test_a_terminal_that_does_not_read_gets_one_ring() -> None:
     assert painter.frame() == KEEP_TITLE + BELL + title_sequence(QUIET_TITLE)
 
 
-async def test_news_stands_on_the_last_line_for_a_while(busy: FakeEngine) -> None:
+async def test_a_notification_is_on_the_last_line_for_a_while(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         running = next(run for run in busy.live if run.state is State.RUNNING)
         busy.end(running.id, Outcome.BUDGET)

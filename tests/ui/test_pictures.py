@@ -1,4 +1,4 @@
-"""Pictures of the screen, looked at when they change: empty, busy and in trouble, wide and narrow.
+"""Pictures of the screen, to be reviewed when they change: empty, busy and in trouble, wide and narrow.
 
 `pytest tests/ui/test_pictures.py --snapshot-update` after the report was looked at, as a commit of its own. Made
 with Python 3.11 and the pinned Textual.

@@ -23,12 +23,12 @@ def order(*live: RunId, ended: tuple[RunId, ...] = ()) -> RowOrder:
     return RowOrder.of(snapshot(*live, ended=ended), RowOrder(), frozen=False)
 
 
-def test_what_ended_stands_below_a_separator() -> None:
+def test_ended_runs_are_below_a_separator() -> None:
     assert order(A, B, ended=(C,)).ids == (A, B, SEPARATOR, C)
     assert order(A).ids == (A,)
 
 
-def test_what_waits_for_a_person_stands_on_top() -> None:
+def test_what_waits_for_a_person_is_the_first_row() -> None:
     runs = (samples.run(1), samples.unconfirmed(2), samples.run(3), samples.proposal(4))
     ids = RowOrder.of(Snapshot(taken=samples.NOW, live=runs), RowOrder(), frozen=False).ids
     assert ids == (D, B, A, C)

@@ -59,7 +59,7 @@ def test_the_countdown_warns_in_its_last_tenth_and_counts_on_past_the_deadline(
     assert cut_off(run, VIEW, UNICODE) == (text, tone)
 
 
-def test_a_run_without_a_deadline_has_none_and_an_ended_one_tells_when() -> None:
+def test_a_run_without_a_deadline_shows_none_and_an_ended_one_shows_when_it_ended() -> None:
     assert cut_off(samples.proposal(), VIEW, UNICODE).text == UNICODE.none
     assert cut_off(samples.ended()[0], VIEW, UNICODE) == ("04:19", Tone.MUTED)
 
@@ -71,7 +71,7 @@ def test_a_budget_warns_from_three_quarters_on(used: int, cap: int, tone: Tone) 
     assert budget_tone(used, cap) is tone
 
 
-def test_the_slash_of_all_budgets_stands_in_one_column() -> None:
+def test_the_slash_of_all_budgets_is_in_one_column() -> None:
     texts = [shown(ColumnName.BUDGET, run, 20) for run in (*samples.busy(), *samples.ended())]
     assert len({text.index("/") for text in texts}) == 1
 

@@ -113,7 +113,7 @@ def test_a_coming_retry_and_a_successor_are_shown() -> None:
     assert samples.run(9).id in said(run)
 
 
-def test_the_newest_steps_are_kept_and_the_result_stands_below() -> None:
+def test_the_newest_steps_are_kept_and_the_result_is_below() -> None:
     run = samples.run(4, used=38)
     shown = text(steps(samples.detail(run), VIEW, 80, 3, UNICODE))
     assert "Comparing error rates" in shown

@@ -125,6 +125,6 @@ async def test_c_shows_the_commands_and_y_copies_the_first(busy: FakeEngine) -> 
         assert screen.app.clipboard == "nightdesk history --task crawl-docs"
 
 
-def test_a_state_folder_of_its_own_stands_in_the_command(busy: FakeEngine) -> None:
+def test_a_state_folder_that_is_not_the_default_is_in_the_command(busy: FakeEngine) -> None:
     words = run_commands(("nightdesk", "--state-dir", "/var/a b"), busy.live[0], read_only=True)
     assert texts(words)[0] == f"nightdesk --state-dir '/var/a b' show {busy.live[0].id}"

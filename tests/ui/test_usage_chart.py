@@ -107,7 +107,7 @@ def test_what_is_beyond_six_members_is_one() -> None:
     assert len(PATTERNS) == len(SERIES) == len(set(PATTERNS))
 
 
-def test_the_cap_is_a_line_and_what_is_held_stands_on_top() -> None:
+def test_the_cap_is_a_line_and_holds_are_on_top() -> None:
     drawn = columns(chart(7, cap=60_000, held=30_000), 60, 20, ChartStyle(patterned=False), scale="units")
     capped = [line for line in drawn if any("╌" in span.text for span in line)]
     assert len(capped) == 1

@@ -72,7 +72,7 @@ async def test_it_fits_every_terminal(busy: FakeEngine, size: tuple[int, int]) -
         assert len(screen.lines()) == size[1]
 
 
-async def test_members_are_told_apart_without_colour_and_without_unicode(busy: FakeEngine) -> None:
+async def test_members_differ_without_colour_and_without_unicode(busy: FakeEngine) -> None:
     async with console(busy, busy.clock, theme="mono") as screen:
         await screen.press("4")
         assert "▓ nightly-report" in screen.text()
