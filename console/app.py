@@ -34,12 +34,12 @@ from console.provider.contract import (
 )
 from console.provider.http.secret import Secret
 from console.provider.services import TRAITS, make_provider
-from console.start_up import resume_collection
+from console.start_up import begin_collection
 from console.store.pragmas import BUSY_MS
 from console.store.store import Store
 
 COLLECT_AFTER_S = 3.0
-"""Seconds until the garbage collector, which is off while modules load, runs as usual."""
+"""Seconds until garbage is collected, which it is not while modules load."""
 PR_SET_DUMPABLE = 4
 """From <linux/prctl.h>."""
 MakeProvider = Callable[[], Provider]
@@ -72,8 +72,8 @@ async def open_app(
     """
     forbid_memory_dumps()
     async with AsyncExitStack() as stack:
-        # Loading allocates many objects and frees few; afterwards the process may run for months.
-        asyncio.get_running_loop().call_later(COLLECT_AFTER_S, resume_collection)
+        loop = asyncio.get_running_loop()
+        loop.call_later(COLLECT_AFTER_S, begin_collection, loop)
         clock = SystemClock()
         store = await Store.open(folder, now=clock.now(), read_only=settings.read_only, busy_ms=busy_ms)
         stack.push_async_callback(store.close)

@@ -1,30 +1,45 @@
-"""Garbage collection while a process starts.
+"""Garbage collection in the processes of this program.
 
 A module of its own because both ends of start-up use it: `console.__main__`, which must import next to nothing, and
-`console.app`, which ends it. Loading the program makes some 100,000 objects and leaves no garbage; the collector would
-look through them 118 times, which takes 30 of 600 ms until the first frame. Only `console.__main__` defers collection,
-so a test or a program that imports the package keeps its own thresholds.
+`console.app`. A collection stops the event loop. Loading the program makes some 100,000 objects and leaves no garbage;
+the collector would look through them 118 times, which takes 30 of 600 ms until the first frame. With hundreds of live
+runs a full collection takes 0.1 s or more, and by its usual thresholds there is one each second. Only
+`console.__main__` changes anything, so a test or a program that imports the package keeps its own thresholds.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 
 DEFERRED = 400_000
 """New objects between two collections while a process starts: more than loading makes."""
+STEADY = (10_000, 20, 1_000_000)
+"""The thresholds afterwards: young garbage is collected as it comes, and the oldest objects by `collect_all` only."""
+COLLECT_ALL_S = 600.0
+"""Seconds between two full collections."""
 
-_before: list[tuple[int, int, int]] = []
-"""The thresholds to go back to; empty where collection is not deferred."""
+_deferred: list[bool] = []
+"""Not empty where collection is deferred."""
 
 
 def defer_collection() -> None:
     """Collect no garbage while the program loads. Commands that end within moments never collect any."""
-    if not _before:
-        _before.append(gc.get_threshold())
-        gc.set_threshold(DEFERRED, *_before[0][1:])
+    if not _deferred:
+        _deferred.append(True)
+        gc.set_threshold(DEFERRED, *STEADY[1:])
 
 
-def resume_collection() -> None:
-    """Go back to the thresholds from before `defer_collection`; does nothing where it was not called."""
-    if _before:
-        gc.set_threshold(*_before.pop())
+def begin_collection(loop: asyncio.AbstractEventLoop) -> None:
+    """Collect garbage from now on, but not among what was loaded; does nothing where it was not deferred."""
+    if _deferred:
+        _deferred.clear()
+        gc.freeze()
+        gc.set_threshold(*STEADY)
+        loop.call_later(COLLECT_ALL_S, collect_all, loop)
+
+
+def collect_all(loop: asyncio.AbstractEventLoop) -> None:
+    """Collect all garbage now and every COLLECT_ALL_S."""
+    gc.collect()
+    loop.call_later(COLLECT_ALL_S, collect_all, loop)

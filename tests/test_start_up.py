@@ -1,14 +1,18 @@
-"""The garbage collector is deferred by the program alone, and runs as before afterwards."""
+"""Garbage collection is deferred and arranged by the program alone."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import subprocess
 import sys
+import weakref
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
-from console.start_up import DEFERRED, defer_collection, resume_collection
+from console.start_up import COLLECT_ALL_S, DEFERRED, STEADY, begin_collection, collect_all, defer_collection
 
 
 @pytest.fixture(autouse=True)
@@ -18,19 +22,62 @@ def thresholds_stay() -> object:
     gc.set_threshold(*before)
 
 
-def test_thresholds_come_back_as_they_were() -> None:
+@pytest.fixture
+def frozen() -> object:
+    yield None
+    gc.unfreeze()
+
+
+class Loop(asyncio.SelectorEventLoop):
+    """A loop that keeps what is to be called later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.later: list[float] = []
+
+    def call_later(self, delay: float, callback: object, *args: object, context: object = None) -> asyncio.TimerHandle:
+        self.later.append(delay)
+        return super().call_later(delay, lambda: None)
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    with closing(Loop()) as loop:
+        yield loop
+
+
+@pytest.mark.usefixtures("frozen")
+def test_what_was_loaded_is_never_looked_through_and_full_collections_come_by_time_alone(loop: Loop) -> None:
     gc.set_threshold(123, 4, 5)
     defer_collection()
     defer_collection()
-    assert gc.get_threshold() == (DEFERRED, 4, 5)
-    resume_collection()
-    assert gc.get_threshold() == (123, 4, 5)
+    assert gc.get_threshold()[0] == DEFERRED
+    begin_collection(loop)
+    assert gc.get_threshold() == STEADY
+    assert gc.get_freeze_count() > 10_000
+    assert loop.later == [COLLECT_ALL_S]
 
 
-def test_what_was_not_deferred_is_left_alone() -> None:
+def test_a_full_collection_finds_garbage_of_any_age_and_is_followed_by_another(loop: Loop) -> None:
+    class Knot:
+        """An object that refers to itself."""
+
+    knot = Knot()
+    knot.itself = knot  # type: ignore[attr-defined]  # a cycle
+    gone = weakref.ref(knot)
+    gc.collect()
+    del knot
+    assert gone() is not None
+    collect_all(loop)
+    assert gone() is None
+    assert loop.later == [COLLECT_ALL_S]
+
+
+def test_what_was_not_deferred_is_left_alone(loop: Loop) -> None:
     gc.set_threshold(123, 4, 5)
-    resume_collection()
+    begin_collection(loop)
     assert gc.get_threshold() == (123, 4, 5)
+    assert not loop.later
 
 
 def test_importing_the_package_changes_nothing() -> None:
