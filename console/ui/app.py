@@ -16,7 +16,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.driver import Driver
 from textual.filter import LineFilter
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.theme import Theme
 
 from console.domain.run import RunId
@@ -126,8 +126,9 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         Binding("question_mark", "help", "help", id="app.help", tooltip="Keys, signs and words"),
     ]
 
-    view: reactive[ViewState | None] = reactive(None)
-    notice: reactive[Span | None] = reactive(None)
+    # Not `reactive`, which would paint the whole screen again each second: the screens paint what has changed.
+    view: var[ViewState | None] = var(None)
+    notice: var[Span | None] = var(None)
 
     def __init__(
         self,

@@ -69,6 +69,17 @@ def line(*pieces: Span | str) -> Line:
     return tuple(span for span in spans if span.text)
 
 
+def merged(spans: Iterable[Span]) -> Line:
+    """The same line with as few spans as possible: each costs time whenever it is painted."""
+    pieces: list[Span] = []
+    for span in spans:
+        if pieces and pieces[-1].tone is span.tone:
+            pieces[-1] = Span(pieces[-1].text + span.text, span.tone)
+        else:
+            pieces.append(span)
+    return tuple(pieces)
+
+
 def sanitize_cell(text: str, *, limit: int = 400) -> str:
     """Text from outside as one line without control characters, at most `limit` characters long."""
     return sanitize(text.translate(VARIATION_SELECTORS), limit=limit)

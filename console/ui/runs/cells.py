@@ -13,7 +13,7 @@ from console.domain.run import Run, State
 from console.tables import Column, PlacedColumn, layout_columns
 from console.ui.format import age, countdown, elapsed, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
-from console.ui.spans import Line, Span, Tone, fit, left, middle, right, sanitize_cell
+from console.ui.spans import Line, Span, Tone, fit, left, merged, middle, right, sanitize_cell
 from console.ui.state.view_state import ViewState
 
 
@@ -76,7 +76,7 @@ def row(run: Run, view: ViewState, placed: tuple[PlacedColumn[ColumnName], ...],
         if index:
             spans.append(Span(" " * gap(total)))
         spans.extend(cell(place, run, view, glyphs))
-    return tuple(spans)
+    return merged(spans)
 
 
 def header(placed: tuple[PlacedColumn[ColumnName], ...], total: int) -> Line:

@@ -9,7 +9,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -50,11 +50,12 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
         marks: tuple[RunId, ...]
 
-    view: reactive[ViewState | None] = reactive(None)
-    frozen: reactive[bool] = reactive(False)
+    # Not `reactive`, which would paint all rows again.
+    view: var[ViewState | None] = var(None)
+    frozen: var[bool] = var(False)
     """True while a dialog is open: no row moves."""
-    cursor: reactive[RunId | None] = reactive(None)
-    marks: reactive[frozenset[RunId]] = reactive(frozenset())
+    cursor: var[RunId | None] = var(None)
+    marks: var[frozenset[RunId]] = var(frozenset())
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -62,8 +63,8 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._order = RowOrder()
         self._runs: dict[RunId, Run] = {}
         self._shown: dict[int, tuple[Line, bool]] = {}
-        self._made: dict[int, tuple[Line, bool]] = {}
-        """Rows by index, kept while nothing that they show has changed."""
+        self._made: dict[int, Line] = {}
+        """Rows by index, without their gutters, for the present view and columns."""
         self._made_for: tuple[PlacedColumn[ColumnName], ...] = ()
         self._last_row = 0
         self._had_cursor = False
@@ -110,12 +111,10 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             self._had_cursor = True
             self._last_row = index
             self._bring_into_view(index)
-        self._made.clear()
         self._repaint_changed()
         self.post_message(self.CursorMoved(cursor))
 
     def watch_marks(self) -> None:
-        self._made.clear()
         self._repaint_changed()
         self.post_message(self.MarksChanged(self.marked))
 
@@ -186,23 +185,20 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             # The table is not told when a scrollbar appears or disappears.
             self._made_for = placed
             self._made.clear()
-        if index not in self._made:
-            self._made[index] = self._make(index, placed)
-        return self._made[index]
-
-    def _make(self, index: int, placed: tuple[PlacedColumn[ColumnName], ...]) -> tuple[Line, bool]:
         view, ids = self.view, self._order.ids
         if view is None or index >= len(ids):
             return (), False
         run = self._runs.get(ids[index])
         if run is None:
             return self._separator(), False
+        if index not in self._made:
+            self._made[index] = row(run, view, placed, self._cells, self._glyphs)
         is_cursor = run.id == self.cursor
         gutter = (
             Span(self._glyphs.cursor if is_cursor else " ", Tone.KEY),
             Span(self._glyphs.mark if run.id in self.marks else " ", Tone.KEY),
         )
-        return (*gutter, *row(run, view, placed, self._cells, self._glyphs)), is_cursor
+        return (*gutter, *self._made[index]), is_cursor
 
     def _separator(self) -> Line:
         rule = self._glyphs.rule

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from rich.cells import split_graphemes
@@ -55,7 +56,7 @@ class Grid:
             end = min(x + len(text), self.width)
             if x < end:
                 self._cut(y, x, end)
-                self.rows[y][x:end] = [(character, style) for character in text[: end - x]]
+                self.rows[y][x:end] = zip(text[: end - x], repeat(style))
             return x + len(text)
         spans, _ = split_graphemes(text)
         for start, stop, cells in spans:

@@ -7,6 +7,7 @@ for every widget at every change of the screen. Only lines that changed are pain
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from rich.segment import Segment
 from rich.style import Style
@@ -27,8 +28,13 @@ def paint(widget: Widget, spans: Line, cells: int, *, cursor: bool = False) -> S
     if cursor and theme_variables["cursor-tones"] == "drop":
         segments = [Segment(text, base) for text, _ in spans]
     else:
-        segments = [Segment(text, base + Style.parse(theme_variables[f"paint-{tone}"])) for text, tone in spans]
+        segments = [Segment(text, _style(base, theme_variables[f"paint-{tone}"])) for text, tone in spans]
     return Strip(segments).adjust_cell_length(cells, base)
+
+
+@lru_cache(maxsize=512)
+def _style(base: Style, paint: str) -> Style:
+    return base + Style.parse(paint)
 
 
 def repaint(screen: Widget) -> None:
