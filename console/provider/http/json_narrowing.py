@@ -87,7 +87,7 @@ def opaque_id(value: object) -> str | None:
     """
     if not isinstance(value, str) or not value.strip(".") or len(value) > MAX_ID:
         return None
-    return value if is_sanitized(value) and not any(character.isspace() for character in value) else None
+    return value if is_sanitized(value) and value.split() == [value] else None
 
 
 def compact(value: object, limit: int) -> str:

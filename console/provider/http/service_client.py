@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
+from functools import lru_cache
 
 import httpx
 import stamina
@@ -27,6 +28,12 @@ def _keep_off_stderr(logger: logging.Logger) -> None:
     """Give `logger` a handler; without any, its warnings go to stderr, onto the screen or into the mails of cron."""
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())
+
+
+@lru_cache(maxsize=4096)
+def _url(address: str) -> httpx.URL:
+    """Parse an address once: a run is polled again and again."""
+    return httpx.URL(address)
 
 
 class ServiceClient:
@@ -103,7 +110,7 @@ class ServiceClient:
         client = self._idle.pop() if self._idle else self._clients.kept()
         try:
             typed = {} if content is None else {"content-type": "application/json"}
-            request = client.build_request(method, address, content=content, headers={**typed, **(headers or {})})
+            request = client.build_request(method, _url(address), content=content, headers={**typed, **(headers or {})})
             left_s = end - asyncio.get_running_loop().time()
             outcome = await exchange(nullcontext(client), request, deadline_s=left_s, limit=self._bounds.body_bytes)
         finally:
