@@ -133,6 +133,7 @@ class Engine:
             Concern(name="heartbeat", round=Heartbeat(self._context).beat, every_s=beat),
             Concern(name="dead owners", round=DeadOwners(self._context, self._owners).remove, every_s=beat),
             Concern(name="unstarted", round=UnstartedSweep(self._context).sweep_if_due, every_s=beat),
+            Concern(name="queue", round=supervisor.store_windows, every_s=beat),
             Concern(name="load", round=self._measure_load, every_s=tick),
             Concern(name="problems", round=self._publish_problems, every_s=tick),
         ]

@@ -184,8 +184,20 @@ class Supervisor:
                     self._context.problems.clear(f"run {row.id}", TAKE_OVER)
 
     async def cancel_overdue(self) -> None:
-        """Send a cancel for each run that is past its limit and that nobody stopped; never waits for the answer."""
+        """Wake each run that is past its limit, and send a cancel where nobody does; never waits for the answer."""
+        for entry in self._runs.values():
+            if self.overdue.is_due(entry.supervisor.run):
+                entry.supervisor.wake()
         self.overdue.start_due([entry.supervisor.run for entry in self._runs.values()], self._rows.others)
+
+    async def store_windows(self) -> None:
+        """Store how far the windows of the queued launches are extended, for whoever takes them over.
+
+        Raises StoreError.
+        """
+        queued = [entry for run_id in self._context.launch_queue.positions if (entry := self._runs.get(run_id))]
+        if queued:
+            await self._context.store.runs.extend_windows([entry.supervisor.extend_window() for entry in queued])
 
     async def record_observed(self) -> None:
         """A person could watch these runs: part of the evidence for their rollout. Raises StoreError."""

@@ -19,6 +19,7 @@ from console.store.events import note_record, write_event
 from console.store.rows import (
     USAGE_COLUMNS,
     Columns,
+    as_believed,
     clamp_amount,
     fetch_all,
     run_of,
@@ -143,10 +144,7 @@ def _update_columns(update: ProgressUpdate) -> Columns:
         "steps": max(run.steps, clamp_amount(progress.steps)),
         "cost_micro": None if progress.cost_micro is None else clamp_amount(progress.cost_micro),
         "currency": to_sqlite_text(progress.currency),
-        "_id": run.id,
-        "_state": run.state.value,
-        "_owner": run.owner,
-        "_fence": run.fence,
+        **as_believed(run),
     }
 
 

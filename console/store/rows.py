@@ -403,6 +403,11 @@ def update_many_statement(columns: Sequence[str]) -> str:
     """
 
 
+def as_believed(run: Run) -> Columns:
+    """What an entry for `update_many_statement` says of the row that its writer believes to be there."""
+    return {"_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
+
+
 def stale_run(run: Run) -> StaleRun:
     """Return the error for a write that found the row of `run` changed."""
     return StaleRun(f"run {run.id} is no longer {run.state} under {run.owner or 'nobody'} with fence {run.fence}")

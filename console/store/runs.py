@@ -116,6 +116,13 @@ class RunRepository:
 
         return await self._database.transaction(unit)
 
+    async def extend_windows(self, runs: Sequence[Run]) -> None:
+        """Store the windows of claimed runs, which are longer by the time for which the launches were queued.
+
+        Runs whose rows have changed meanwhile are left alone.
+        """
+        await self._database.transaction(lambda tx: transitions.extend_windows(tx, runs))
+
     async def mark_sending(self, run: Run, now: Timestamp) -> Run:
         """Store that the POST may leave from now on. The run's time limit counts from `now`.
 

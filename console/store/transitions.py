@@ -9,6 +9,8 @@ that nothing was launched, so a second POST for such a run is impossible.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from console.domain.run import NON_RUN_OUTCOMES, IllegalTransition, Outcome, Run, State
@@ -22,10 +24,12 @@ from console.store.rollout import demote_for
 from console.store.rows import (
     NOTE_LIMIT,
     Columns,
+    as_believed,
     clamp_amount,
     compare_and_set,
     fetch_all,
     timestamp_columns,
+    update_many_statement,
     usage_columns,
 )
 
@@ -37,6 +41,7 @@ UPDATE_VERDICT = """
     update sends set verdict = :verdict, decided_ms = :at_ms, why = :why
     where run_id = :id and verdict in ('open', 'unknown')
 """
+UPDATE_WINDOWS = update_many_statement(("expires_ms",))
 MAY_SEND = "stop_reason is null and not exists (select 1 from controls where name = 'paused')"
 PRIVATE_SANDBOXES = frozenset({"own", "remote"})
 """Values of a task's `sandbox` for which the provider creates a sandbox that no other run uses."""
@@ -75,12 +80,25 @@ def require_state(run: Run, *states: State) -> None:
 
 
 async def begin_send(tx: Transaction, run: Run, now: Timestamp) -> Run:
-    """Move a claimed run to `sending` and insert its open send. The time limit counts from `now`."""
-    columns = {**timestamp_columns("sent", now), "deadline_ms": now.wall_ms + run.limits.max_ms}
+    """Move a claimed run to `sending` and insert its open send. The time limit counts from `now`.
+
+    The window is stored as it is in `run`: another try may come within it.
+    """
+    columns: Columns = {
+        **timestamp_columns("sent", now),
+        "deadline_ms": now.wall_ms + run.limits.max_ms,
+        "expires_ms": run.expires_ms,
+    }
     sending = await compare_and_set(tx, run, columns, to=State.SENDING, where=MAY_SEND)
     await fetch_all(tx, INSERT_SEND, {"id": run.id, "fence": run.fence, "at_ms": now.wall_ms})
     await write_event(tx, "sending", now.wall_ms, run=run, deadline_ms=sending.deadline_ms)
     return sending
+
+
+async def extend_windows(tx: Transaction, runs: Sequence[Run]) -> None:
+    """Store `expires_ms` of claimed runs as it is in `runs`; a run whose row has changed otherwise is left alone."""
+    updates = [{"expires_ms": run.expires_ms, **as_believed(run)} for run in runs if run.state is State.CLAIMED]
+    await fetch_all(tx, UPDATE_WINDOWS, {"updates": json.dumps(updates)})
 
 
 async def return_to_claimed(tx: Transaction, run: Run, why: str, now: Timestamp) -> Run:

@@ -68,6 +68,33 @@ async def test_a_stop_ends_a_queued_run_at_once_without_sending_it(tmp_path: Pat
         assert len(provider.agents) == 1
 
 
+async def test_a_successor_sends_what_was_queued_for_longer_than_its_window(tmp_path: Path) -> None:
+    provider, clock = SlowProvider(), ManualClock()
+    use = settings(*(a_task(name, max_ms=3_600_000) for name in NAMES), caps=UNLIMITED)
+    timings = replace(QUICK, launches_at_once=1, beat_ms=50)
+    async with engine_harness(tmp_path, provider, use, clock=clock, timings=timings) as here:
+        first, second, third = [(await here.launch(name)).run for name in NAMES[:3]]
+        await until(lambda: provider.pending == 1)
+
+        async def queued() -> bool:
+            return len((await here.engine.queries.snapshot()).queued) == 2
+
+        async def stored() -> bool:
+            windows = [(await here.run(run.id)).expires_ms or 0 for run in (second, third)]
+            return all(window > clock.now().wall_ms for window in windows)
+
+        await until(queued, what="two queued launches")
+        clock.advance(120)
+        await until(stored, what="extended windows")
+        # The rest of the window is as long as it was at the claim.
+        assert (await here.run(second.id)).expires_ms == (second.expires_ms or 0) + 120_000
+        assert (await here.run(first.id)).expires_ms == first.expires_ms
+    provider.release.set()
+    async with engine_harness(tmp_path, provider, use, clock=clock, timings=timings) as here:
+        await here.reaches(second.id, State.RUNNING)
+        await here.reaches(third.id, State.RUNNING)
+
+
 async def _hold(queue: LaunchQueue, run_id: str, entered: list[str], leave: asyncio.Event) -> None:
     async with queue.turn(RunId(run_id)):
         entered.append(run_id)

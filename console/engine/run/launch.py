@@ -70,8 +70,8 @@ class Launcher:
         self._prepared: str | None = None
         """What was prepared and is not recorded yet."""
         self._unstored: list[UnstoredChange] = []
-        self._queued_ms = 0
-        """Time spent in the launch queue."""
+        self._queued_since: Timestamp | None = None
+        """Since when it waits in the launch queue, as far as its window is not extended yet."""
         self._not_sent_waits = list(context.timings.not_sent_waits_s)
         self._rate_waits = list(context.timings.rate_limit_waits_s)
 
@@ -109,16 +109,24 @@ class Launcher:
     async def _send_in_turn(self) -> None:
         """Wait in the queue of this process, then send, unless something has come up meanwhile.
 
-        The window of the claim counts only while the run could have been sent. Should this process die, the window
-        as it is stored decides: nobody else takes over a run of a living owner.
+        The window of the claim counts only while the run could have been sent.
         """
-        began = self._context.clock.now()
+        self._queued_since = self._context.clock.now()
         async with self._context.launch_queue.turn(self.run.id):
-            self._queued_ms += self._context.clock.now().since(began)
+            self.extend_window()
+            self._queued_since = None
             if self._obstacle() is None and not self.leaving and await self._prepare():
                 await self._send()
         if self.leaving and self.run.state is State.CLAIMED:
             raise OwnershipLost(f"{self.run.id}: this process hands over")
+
+    def extend_window(self) -> Run:
+        """Return the run, its window extended by the time for which it was queued; that is not stored here."""
+        if self._queued_since is not None and self.run.expires_ms is not None:
+            since, self._queued_since = self._queued_since, self._context.clock.now()
+            expires_ms = self.run.expires_ms + self._queued_since.since(since)
+            self.run = replace(self.run, expires_ms=expires_ms)
+        return self.run
 
     async def _send(self) -> None:
         """Record the intent, then send. From `mark_sending` on every outcome is a verdict."""
@@ -142,7 +150,9 @@ class Launcher:
         fresh = await store.runs.get(self.run.id)
         if fresh is None or (fresh.owner, fresh.fence) != (self.run.owner, self.run.fence):
             raise OwnershipLost(self.run.id)
-        self.run = fresh
+        # The window is extended here first, and later in the store.
+        expires_ms = max(fresh.expires_ms or 0, self.run.expires_ms or 0) or None
+        self.run = replace(fresh, expires_ms=expires_ms)
         if fresh.state is State.CLAIMED and await store.controls.paused() is not None:
             await self._end(Outcome.EXPIRED, "launches were paused before anything was sent")
 
@@ -151,7 +161,7 @@ class Launcher:
         run, now = self.run, self._context.clock.now()
         if run.stop is not None or self.stop is not None:
             return Outcome.CANCELLED, "cancelled before anything was sent"
-        if run.expires_ms is not None and now.wall_ms >= run.expires_ms + self._queued_ms:
+        if run.expires_ms is not None and now.wall_ms >= run.expires_ms:
             return Outcome.EXPIRED, "its window passed before anything was sent"
         if not self._context.settings.serves(run):
             return Outcome.EXPIRED, "the service in the config was changed after the claim; nothing was sent"
@@ -304,11 +314,7 @@ class Launcher:
         wait = max(waits[0] if waits else 0.0, retry_after_s or 0.0)
         why = sanitize(why, limit=NOTE)
         final = not waits or (retry_after_s is not None and retry_after_s > timings.longest_rate_limit_s)
-        if (
-            not final
-            and self.run.expires_ms is not None
-            and (now.wall_ms + wait * 1000 >= self.run.expires_ms + self._queued_ms)
-        ):
+        if not final and self.run.expires_ms is not None and now.wall_ms + wait * 1000 >= self.run.expires_ms:
             final, why = True, sanitize(f"{why}; the next try would come after its window", limit=NOTE)
         if self.run.state is State.SENDING:
             self.run = await self._context.store.runs.record_not_sent(self.run, why=why, final=final, now=now)

@@ -87,7 +87,7 @@ class RunSupervisor:
             raise OwnershipLost(self.run_id)
         elif row.stop is not None:
             self._launcher.request_stop(row.stop)
-        self._wake()
+        self._row_has_changed()
 
     async def request_stop(self, reason: StopReason, *, by: str) -> None:
         """Stop the run: in memory at once, so that the cancel leaves whatever the store does.
@@ -96,7 +96,7 @@ class RunSupervisor:
         """
         if self._writer is not None:
             self._writer.request_stop(reason, by=by)
-            self._wake()
+            self._row_has_changed()
             await self._writer.wait_stored(self._context.timings.intent_wait_s)
             return
         now = self._context.clock.now()
@@ -104,7 +104,16 @@ class RunSupervisor:
         store = self._context.store.runs.request_stop(self.run_id, reason=reason, by=by, now=now)
         wait_s = self._context.timings.intent_wait_s
         await self._context.background.start_and_wait(store, f"stop {self.run_id}", wait_s)
-        self._wake()
+        self._row_has_changed()
+
+    def extend_window(self) -> Run:
+        """Return the run, with its window extended by the time for which its launch was queued."""
+        return self._launcher.extend_window()
+
+    def wake(self) -> None:
+        """Have the limits of a live run applied now."""
+        if self._monitor is not None:
+            self._monitor.wake()
 
     async def wait_sent(self, seconds: float) -> None:
         """Begin no launch any more; let one that is on its way come to its answer, for at most `seconds`."""
@@ -120,10 +129,9 @@ class RunSupervisor:
         if self._writer is not None:
             await self._writer.close()
 
-    def _wake(self) -> None:
+    def _row_has_changed(self) -> None:
         self._row_changed.set()
-        if self._monitor is not None:
-            self._monitor.wake()
+        self.wake()
 
     async def _launch(self) -> None:
         """In a task of its own: a cancelled supervisor does not interrupt the POST."""
