@@ -1,7 +1,8 @@
 """How often the live runs of a process are polled, and whether this process keeps up with its work.
 
 Polls show how a run stands; no time limit depends on them. So they make room first: a bounded number is under way at
-once, they are spread over their interval, and the interval is longer while the event loop runs late.
+once, they are spread over their interval, and the interval is longer with very many runs and while the event loop
+runs late.
 """
 
 from __future__ import annotations
@@ -24,9 +25,15 @@ BEHIND_S = 1.0
 """An event loop this late does not keep up."""
 WAITED_S = 30.0
 """A poll that has waited for so long shows that the polls do not keep up."""
+BEHIND_STRETCH = 4.0
+"""Polls that come so much less often than configured do not keep up either."""
 LEAST_POLLS_PER_S = 20.0
 """Fewer polls are not worth stretching."""
+MOST_POLLS_PER_S = 100.0
+"""More polls cost more than they tell: between them the event streams show steps and usage, and the end of a stream
+is followed by a poll at once. A poll takes some 1 to 2 ms of CPU."""
 LONGEST_STRETCH = 12.0
+"""The interval grows no further than this for a late event loop; for MOST_POLLS_PER_S it may."""
 
 
 class PollPace:
@@ -72,10 +79,14 @@ class PollPace:
         return interval_s * self.stretch * phase
 
     def adjust(self, late_s: float, interval_s: float) -> None:
-        """Stretch the interval while the event loop is late by more than LATE_S, and relax it afterwards."""
+        """Stretch the interval while the event loop is late by more than LATE_S, and relax it afterwards.
+
+        It is never so short that there would be more than MOST_POLLS_PER_S.
+        """
         wanted = self.stretch * 1.5 if late_s > LATE_S else self.stretch / 1.2
-        most = self._polled / interval_s / LEAST_POLLS_PER_S if interval_s > 0 else 1.0
-        self.stretch = max(1.0, min(wanted, most, LONGEST_STRETCH))
+        polls_per_s = self._polled / interval_s if interval_s > 0 else 0.0
+        least = polls_per_s / MOST_POLLS_PER_S
+        self.stretch = max(1.0, least, min(wanted, polls_per_s / LEAST_POLLS_PER_S, LONGEST_STRETCH))
 
     def waited_s(self) -> tuple[int, float]:
         """Return how many polls wait for a slot, and for how many seconds the oldest of them has waited."""
@@ -107,5 +118,9 @@ class LoadMeter:
             )
         elif waited_s >= WAITED_S:
             self._problems.report(BEHIND, f"behind: {waiting} polls wait, the oldest for {waited_s:.0f} s")
+        elif self._pace.stretch >= BEHIND_STRETCH:
+            seldom_s = self._pace.stretch * interval_s
+            text = f"behind: each live run is polled every {seldom_s:.0f} s, not every {interval_s:.0f} s"
+            self._problems.report(BEHIND, f"{text}; fewer live runs would help")
         else:
             self._problems.clear(BEHIND)

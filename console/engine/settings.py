@@ -51,14 +51,17 @@ class EngineSettings:
     schedules: bool = False
     """True where this process may be the scheduler of the state folder."""
 
-    @property
-    def fingerprint(self) -> str:
-        """Equal for two processes that judge launches alike: 16 hex digits over all that a launch depends on."""
+    fingerprint: str = field(init=False)
+    """Equal for two processes that judge launches alike: 16 hex digits over all that a launch depends on."""
+
+    def __post_init__(self) -> None:
         prices = sorted(self.prices.items())
         # Not part of the repr of a task.
         texts = [(task.prompt, task.system_instruction) for task in self.tasks]
         judged = repr((self.tasks, texts, self.caps, self.units, prices, self.rollout, self.service))
-        return hashlib.sha256(judged.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        fingerprint = hashlib.sha256(judged.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        # It is compared every second, and a config may have a thousand tasks.
+        object.__setattr__(self, "fingerprint", fingerprint)
 
     @staticmethod
     def units_of(run: Run) -> Units:
@@ -104,12 +107,17 @@ class Timings:
 
     tick_s: float = 1.0
     """Between two reads of the state folder: stops, take-overs, overdue runs, schedules."""
+    idle_ticks: int = 5
+    """The supervision of a run that only runs wakes every so many ticks; its limits and its news wake it in time."""
     save_ms: int = 1_000
     """Live figures of a run are stored at most this often."""
     beat_ms: int = 10_000
     """Between two heartbeats of an owner; for alarms only, never for a take-over."""
     intent_wait_s: float = 0.5
-    """How long a cancel waits for its stop request to be stored; then it is sent, and the request stored behind it."""
+    """How long the tasks around a stop wait for each of their writes; then they go on, and it is stored behind them."""
+    cancel_wait_s: float = 0.03
+    """How long the first cancel of a run waits for its stop request to be stored. Then it is sent, and the request is
+    stored behind it: on a slow disk a commit takes longer."""
     stop_wait_s: float = 1.0
     """How long an operator's stop or pause waits for the store before it goes on without it."""
     own_overdue_ms: int = 2_000

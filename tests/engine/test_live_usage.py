@@ -101,6 +101,14 @@ def test_a_finished_step_stays_finished_and_keeps_its_text() -> None:
     assert (usage.steps[0].text, usage.steps[0].done) == ("abc", True)
 
 
+def test_of_the_steps_that_every_poll_repeats_the_last_one_may_still_grow() -> None:
+    usage = new_usage()
+    for texts in (("looked", "wro"), ("?", "wrote a file", "read"), ("?", "?", "read it back")):
+        steps = tuple(Step(index=index, kind="thought", text=text, done=True) for index, text in enumerate(texts))
+        usage.absorb_remote(remote(steps=steps), ManualClock().now())
+    assert [usage.steps[index].text for index in range(3)] == ["looked", "wrote a file", "read it back"]
+
+
 def remote(*, usage: Usage | None = None, steps: tuple[Step, ...] = ()) -> RemoteRun:
     return RemoteRun(
         remote_id="v1_1", status="in_progress", status_class=StatusClass.LIVE, ending=None, usage=usage, steps=steps

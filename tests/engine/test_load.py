@@ -9,7 +9,17 @@ from contextlib import ExitStack
 import pytest
 
 from console.domain.run import RunId
-from console.engine.load import BEHIND, BEHIND_S, LATE_S, LONGEST_STRETCH, ROUNDS, WAITED_S, LoadMeter, PollPace
+from console.engine.load import (
+    BEHIND,
+    BEHIND_S,
+    LATE_S,
+    LONGEST_STRETCH,
+    MOST_POLLS_PER_S,
+    ROUNDS,
+    WAITED_S,
+    LoadMeter,
+    PollPace,
+)
 from console.engine.problems import Problems
 
 INTERVAL_S = 5.0
@@ -55,6 +65,19 @@ def test_the_interval_is_stretched_while_the_loop_is_late_and_relaxed_afterwards
     assert pace.wait_s(RunId("a"), INTERVAL_S, is_first=False) == INTERVAL_S * pace.stretch
     for _ in range(40):
         pace.adjust(0.0, INTERVAL_S)
+    # A thousand polls in five seconds are more than there ever are.
+    assert pace.stretch == 1000 / INTERVAL_S / MOST_POLLS_PER_S == 2
+
+
+@pytest.mark.parametrize(("runs", "stretch"), [(1, 1), (500, 1), (1000, 2), (3000, 6), (30_000, 60)])
+def test_the_number_of_polls_per_second_is_bounded_however_many_runs_there_are(runs: int, stretch: float) -> None:
+    pace = PollPace(2)
+    with ExitStack() as stack:
+        for _ in range(runs):
+            stack.enter_context(pace.polling())
+        pace.adjust(0.0, INTERVAL_S)
+        assert pace.stretch == stretch
+    pace.adjust(0.0, INTERVAL_S)
     assert pace.stretch == 1
 
 
@@ -119,5 +142,18 @@ async def test_polls_that_wait_too_long_are_behind_too(
     assert [problem.text for problem in problems.entries()] == ["behind: 2 polls wait, the oldest for 30 s"]
     go_on.set()
     await asyncio.gather(*polls)
+    await meter.measure(1.0, INTERVAL_S)
+    assert not problems.entries()
+
+
+async def test_polls_that_come_far_less_often_than_configured_are_said_to_be_behind(problems: Problems) -> None:
+    pace = PollPace(2)
+    meter = LoadMeter(pace, problems)
+    with ExitStack() as stack:
+        for _ in range(3000):
+            stack.enter_context(pace.polling())
+        await meter.measure(1.0, INTERVAL_S)
+        texts = [problem.text for problem in problems.entries()]
+        assert texts == ["behind: each live run is polled every 30 s, not every 5 s; fewer live runs would help"]
     await meter.measure(1.0, INTERVAL_S)
     assert not problems.entries()

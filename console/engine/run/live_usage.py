@@ -37,6 +37,9 @@ class LiveUsage:
     unsaved: set[int] = field(default_factory=set)
     last_step: Timestamp | None = None
     last_step_index: int = -1
+    _final_steps: int = 0
+    """Steps that a poll has shown with another one behind them. Every later answer repeats them, in a long run
+    hundreds."""
     stored_steps: int = 0
     """Steps that were stored when this process took the run up."""
 
@@ -94,7 +97,10 @@ class LiveUsage:
         if remote.usage is not None:
             self.absorb_usage(remote.usage)
         for step in remote.steps:
-            self._absorb_step(step, now)
+            if step.index >= self._final_steps:
+                self._absorb_step(step, now)
+        # The last one may still grow.
+        self._final_steps = max(self._final_steps, *(step.index for step in remote.steps[-1:]), 0)
         if remote.usage is not None:
             self.told_at_step = self.last_step_index
 

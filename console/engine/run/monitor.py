@@ -79,7 +79,7 @@ class RunMonitor:
             await self._stop_tasks()
 
     def wake(self) -> None:
-        """The run changed from outside."""
+        """Apply the limits now: the run changed from outside, or its time limit has passed."""
         self._changed.set()
 
     def draft(self) -> ProgressUpdate | None:
@@ -136,10 +136,16 @@ class RunMonitor:
         return None
 
     def _until_next(self, now: Timestamp) -> float:
-        run, tick = self._writer.run, self._context.timings.tick_s
-        if run.state is not State.RUNNING or run.sent is None:
-            return tick
-        return min(tick, max(0.0, (run.limits.max_ms - now.since(run.sent)) / 1000))
+        """Seconds until the limits are applied again if nothing happens.
+
+        A timer does not run while the machine is suspended; the supervisor of all runs finds a limit that has passed
+        meanwhile within a tick.
+        """
+        run, timings = self._writer.run, self._context.timings
+        if run.state is not State.RUNNING or run.sent is None or self._writer.is_behind:
+            return timings.tick_s
+        left_s = (run.limits.max_ms - now.since(run.sent)) / 1000
+        return min(timings.idle_ticks * timings.tick_s, max(0.0, left_s))
 
     async def _poll(self) -> None:
         pace, is_first = self._context.poll_pace, True
