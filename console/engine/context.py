@@ -5,6 +5,7 @@ Kept apart because every part of the engine needs it while it needs none of them
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from console.domain.run import RunId
 from console.domain.timestamps import Clock, Timestamp
 from console.engine.concerns import BackgroundTasks
-from console.engine.load import PollPace
+from console.engine.load import PollPace, streams_at_once
 from console.engine.log_flush import LogFlusher
 from console.engine.problems import Problems
 from console.engine.run.launch_queue import LaunchQueue
@@ -47,9 +48,12 @@ class EngineContext:
     launch_queue: LaunchQueue = field(init=False)
     """The claimed runs of this process that wait to be sent."""
     poll_pace: PollPace = field(init=False)
+    streams: asyncio.Semaphore = field(init=False)
+    """A place for each event stream that may be open; runs without one are only polled."""
     jitter: Callable[[float], float] = field(default=lambda longest: random.uniform(0.0, longest))
     """A random wait between 0 and `longest` seconds."""
 
     def __post_init__(self) -> None:
         self.launch_queue = LaunchQueue(self.timings.launches_at_once)
         self.poll_pace = PollPace(self.timings.polls_at_once)
+        self.streams = asyncio.Semaphore(streams_at_once())

@@ -8,6 +8,7 @@ runs late.
 from __future__ import annotations
 
 import asyncio
+import resource
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +28,9 @@ WAITED_S = 30.0
 """A poll that has waited for so long shows that the polls do not keep up."""
 BEHIND_STRETCH = 4.0
 """Polls that come so much less often than configured do not keep up either."""
+KEPT_FILES = 320
+"""Descriptors that streams leave to polls, cancels, launches and files."""
+MOST_STREAMS = 10_000
 LEAST_POLLS_PER_S = 20.0
 """Fewer polls are not worth stretching."""
 MOST_POLLS_PER_S = 100.0
@@ -34,6 +38,12 @@ MOST_POLLS_PER_S = 100.0
 is followed by a poll at once. A poll takes some 1 to 2 ms of CPU."""
 LONGEST_STRETCH = 12.0
 """The interval grows no further than this for a late event loop; for MOST_POLLS_PER_S it may."""
+
+
+def streams_at_once() -> int:
+    """Return how many event streams this process may have open: each takes a descriptor, and other work needs some."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_STREAMS if limit == resource.RLIM_INFINITY else max(0, min(limit - KEPT_FILES, MOST_STREAMS))
 
 
 class PollPace:

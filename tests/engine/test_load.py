@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import resource
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from console.domain.run import RunId
+from console.domain.run import Outcome, RunId
 from console.engine.load import (
     BEHIND,
     BEHIND_S,
+    KEPT_FILES,
     LATE_S,
     LONGEST_STRETCH,
     MOST_POLLS_PER_S,
+    MOST_STREAMS,
     ROUNDS,
     WAITED_S,
     LoadMeter,
     PollPace,
+    streams_at_once,
 )
 from console.engine.problems import Problems
+from console.provider.contract import StreamEvent
+from tests.engine.building import a_task, engine_harness, settings
+from tests.engine.fake_provider import FakeProvider
+from tests.waiting import until
 
 INTERVAL_S = 5.0
 
@@ -157,3 +166,45 @@ async def test_polls_that_come_far_less_often_than_configured_are_said_to_be_beh
         assert texts == ["behind: each live run is polled every 30 s, not every 5 s; fewer live runs would help"]
     await meter.measure(1.0, INTERVAL_S)
     assert not problems.entries()
+
+
+@pytest.mark.parametrize(
+    ("limit", "streams"), [(64, 0), (1024, 1024 - KEPT_FILES), (resource.RLIM_INFINITY, MOST_STREAMS)]
+)
+def test_streams_leave_descriptors_to_everything_else(
+    limit: int, streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert streams_at_once() == streams
+
+
+class CountingProvider(FakeProvider):
+    """Counts the streams that are open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = self.most_open = 0
+
+    async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            async for event in super().follow(remote_id):
+                yield event
+        finally:
+            self.open -= 1
+
+
+async def test_runs_without_a_place_for_a_stream_are_polled_to_their_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = CountingProvider()
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (KEPT_FILES + 2, KEPT_FILES + 2))
+    async with engine_harness(tmp_path, provider, settings(*(a_task(name) for name in "abcd"))) as here:
+        runs = [(await here.launch(name)).run for name in "abcd"]
+        await until(lambda: provider.open == 2)
+        for agent in provider.agents.values():
+            agent.status = "completed"
+        for run in runs:
+            assert (await here.engine.wait(run.id)).outcome is Outcome.OK
+    assert provider.most_open == 2

@@ -225,10 +225,8 @@ class RunMonitor:
         waits = self._context.timings.stream_waits_s
         for wait in chain(waits, repeat(waits[-1])):
             try:
-                async with aclosing(self._context.provider.follow(self._writer.run.remote_id or "")) as events:
-                    async for event in events:
-                        self._usage.absorb_event(event, self._context.clock.now())
-                        self._changed.set()
+                async with self._context.streams:
+                    await self._follow_stream()
             except ProviderError:
                 # However a stream ended, only a poll tells how the run stands.
                 self._clear("the stream")
@@ -238,6 +236,13 @@ class RunMonitor:
                 self._clear("the stream")
             self._poll_now.set()
             await asyncio.sleep(wait)
+
+    async def _follow_stream(self) -> None:
+        """Take in the events of one stream until it ends. Raises what the provider raises."""
+        async with aclosing(self._context.provider.follow(self._writer.run.remote_id or "")) as events:
+            async for event in events:
+                self._usage.absorb_event(event, self._context.clock.now())
+                self._changed.set()
 
     def _report(self, what: str, error: Exception) -> None:
         run_id = self._writer.row.id

@@ -109,8 +109,11 @@ class Tty:
         """Write the last output, waiting at most `within` seconds for a slow terminal."""
         deadline = self._loop.time() + within
         self.send(data)
+        # Not `select`, which takes no descriptor above 1023.
+        poller = select.poll()
+        poller.register(self._fd, select.POLLOUT)
         while self._pending and not self._gone and (left := deadline - self._loop.time()) > 0:
-            select.select([], [self._fd], [], left)
+            poller.poll(left * 1000)
             self._pump()
 
     def close(self) -> None:
