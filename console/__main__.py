@@ -7,10 +7,12 @@ import resource
 import sys
 from contextlib import suppress
 
-from console.start_up import defer_collection
+from console.start_up import defer_collection, shorten_turns
 
 INTERNAL_ERROR = 70
 INTERRUPTED = 130
+MOST_FILES = 65_536
+"""Descriptors that a process needs at most."""
 
 
 def main() -> None:
@@ -21,7 +23,9 @@ def main() -> None:
         os.umask(0o077)
         # A core file would hold the API key and the prompts.
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        _allow_many_files()
         defer_collection()
+        shorten_turns()
         from console.cli.main import entry
 
         code = entry(sys.argv[1:])
@@ -45,6 +49,15 @@ def _open_missing_streams() -> None:
     sys.stdin = sys.stdin or os.fdopen(0, closefd=False, encoding="utf-8")
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False, encoding="utf-8")
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, encoding="utf-8")
+
+
+def _allow_many_files() -> None:
+    """Use as many descriptors as the system allows: each live run has a connection, and the usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _report_crash(error: Exception) -> None:

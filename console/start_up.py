@@ -1,4 +1,4 @@
-"""Garbage collection in the processes of this program.
+"""How the interpreter works in the processes of this program: garbage collection, and turns of the threads.
 
 A module of its own because both ends of start-up use it: `console.__main__`, which must import next to nothing, and
 `console.app`. A collection stops the event loop. Loading the program makes some 100,000 objects and leaves no garbage;
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 
 DEFERRED = 400_000
 """New objects between two collections while a process starts: more than loading makes."""
@@ -19,8 +20,19 @@ STEADY = (10_000, 20, 1_000_000)
 COLLECT_ALL_S = 600.0
 """Seconds between two full collections."""
 
+SWITCH_S = 0.0005
+"""The longest turn of a thread while another one waits, in seconds; Python's own value is 5 ms."""
+
 _deferred: list[bool] = []
 """Not empty where collection is deferred."""
+
+
+def shorten_turns() -> None:
+    """Let the event loop go on soon after each system call while a thread of the state store computes.
+
+    The loop gives the interpreter away in every system call and gets it back at the end of the thread's turn.
+    """
+    sys.setswitchinterval(SWITCH_S)
 
 
 def defer_collection() -> None:
