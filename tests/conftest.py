@@ -49,7 +49,8 @@ pytest_plugins = ("tests.installed",)
 PROOFS = (
     *("faults", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
     *("cli/test_clocks.py", "cli/test_drill.py", "cli/test_emergency.py", "cli/test_successor.py"),
-    *("engine/test_trust.py", "store/test_races.py", "store/test_state_machine.py"),
+    *("engine/test_trust.py", "journal/test_runs_log_processes.py"),
+    *("store/test_races.py", "store/test_state_machine.py"),
 )
 """Folders and files under `tests` whose tests get the marker `proofs`: run by `make proofs`, not by `make test`.
 

@@ -80,6 +80,7 @@ def _make(folder: Path, barrier: Barrier, answers: multiprocessing.Queue[str]) -
     answers.put(asyncio.run(_made(folder)))
 
 
+@pytest.mark.proofs
 def test_many_processes_make_one_store(folder: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, answers = context.Barrier(MAKERS), context.Queue()
