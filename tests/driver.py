@@ -54,12 +54,15 @@ class Console:
 
     async def settle(self) -> None:
         """Waits until all pending work is done and drawn."""
-        await self._pilot.pause()
-        if self.app.is_running:
+        for _ in range(2):
+            # Messages may start background work, whose end posts messages again.
+            await self._pilot.pause(0)
+            if not self.app.is_running:
+                return
             await until(self._has_taken_every_key, within=30, what="every key is taken")
             await self.app.background.wait()
             await self.app.animator.wait_until_complete()
-            await self._pilot.pause()
+        await self._pilot.pause(0)
 
     def _has_taken_every_key(self) -> bool:
         return self.app.key_queue.is_idle or not self.app.is_running
