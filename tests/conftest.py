@@ -48,9 +48,9 @@ pytest_plugins = ("tests.installed",)
 
 PROOFS = (
     *("faults", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
-    *("cli/test_clocks.py", "cli/test_drill.py", "cli/test_emergency.py", "cli/test_successor.py"),
-    *("engine/test_trust.py", "journal/test_runs_log_processes.py"),
-    *("store/test_races.py", "store/test_state_machine.py"),
+    *(f"cli/test_{name}.py" for name in ("clocks", "drill", "durability_order", "emergency", "signals", "successor")),
+    *("cli/test_taking_turns.py", "engine/test_trust.py", "journal/test_runs_log_processes.py"),
+    *("store/test_races.py", "store/test_state_machine.py", "ui/test_driver.py", "ui/test_typed_ahead.py"),
 )
 """Folders and files under `tests` whose tests get the marker `proofs`: run by `make proofs`, not by `make test`.
 

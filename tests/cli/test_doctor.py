@@ -241,6 +241,7 @@ def test_living_dead_and_stuck_owners_are_reported(nightdesk: Nightdesk) -> None
     assert "have no living guard" in found["runs"][0][1]
 
 
+@pytest.mark.proofs
 def test_a_stop_that_is_not_proven_is_reported(nightdesk: Nightdesk) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: nightdesk.live() and nightdesk.live()[0]["state"] == "running", what="the run", within=30)

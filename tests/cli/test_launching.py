@@ -28,6 +28,7 @@ def test_the_same_key_is_not_launched_twice(nightdesk: Nightdesk) -> None:
     assert nightdesk.service.started(first["key"]) == 1
 
 
+@pytest.mark.proofs
 def test_ten_concurrent_commands_launch_one_run(nightdesk: Nightdesk) -> None:
     nightdesk("ps")
     processes = [nightdesk.start("run", "good", "--json") for _ in range(2)]
@@ -109,6 +110,7 @@ def test_a_launch_over_a_cap_is_refused(nightdesk: Nightdesk) -> None:
     assert 0 < daily["spent"] < 1
 
 
+@pytest.mark.proofs
 def test_a_service_that_is_not_reachable(nightdesk: Nightdesk) -> None:
     nightdesk.url = "http://127.0.0.1:9"
     nightdesk.configure(CAPS)

@@ -146,6 +146,7 @@ def test_a_target_is_checked_as_in_the_file(nightdesk: Nightdesk) -> None:
     assert nightdesk("run", "good", "--origin", "manual", "--target", "site").code == 0
 
 
+@pytest.mark.proofs
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="a read-only mount takes root and a mount namespace"
 )

@@ -11,7 +11,14 @@ from tests.cli.nightdesk import Nightdesk
 from tests.waiting import until_sync
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGTERM, 143),
+        pytest.param(signal.SIGINT, 130, marks=pytest.mark.proofs),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.proofs),
+    ],
+)
 def test_a_run_is_handed_over(nightdesk: Nightdesk, number: signal.Signals, code: int) -> None:
     process = nightdesk.start("run", "endless", "--origin", "manual", "--json")
     until_sync(lambda: nightdesk.service.started() == 1, what="the launch")

@@ -108,7 +108,7 @@ SHIFT = (
 )
 
 
-@pytest.mark.parametrize("theme", ["night", "mono"])
+@pytest.mark.parametrize("theme", ["night", pytest.param("mono", marks=pytest.mark.proofs)])
 async def test_a_session_is_drawn_the_same_with_and_without_the_diff(busy: FakeEngine, theme: str) -> None:
     busy.live += [samples.run(100 + number, of=samples.TASKS[number % 5], used=number) for number in range(12)]
     context = Context(engine=busy, clock=busy.clock, glyphs=UNICODE, by="alice tty=yes")
