@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.screen import Screen
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -94,3 +95,25 @@ async def test_the_cursor_costs_the_row_it_leaves_and_the_row_it_comes_to(
         painted.clear()
         await screen.press("j")
         assert {y for name, y in painted if name == "runs"} == {HEADER, HEADER + 1}
+
+
+async def test_a_run_more_or_less_leaves_the_layout_alone_and_can_be_reached(
+    many: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with console(many, many.clock, size=(120, HEIGHT)) as screen:
+        await screen.tick()
+        layouts: list[Screen[object]] = []
+        monkeypatch.setattr(Screen, "_refresh_layout", lambda self, *_, **__: layouts.append(self))
+        many.live = [*many.live[:-1], samples.run(1000), samples.run(1001)]
+        await screen.tick()
+        assert not layouts
+        monkeypatch.undo()
+        assert (
+            screen.table.max_scroll_y == screen.table.vertical_scrollbar.window_virtual_size - screen.table.size.height
+        )
+        await screen.press("end")
+        assert screen.cursor == screen.table.order[-1]
+        assert screen.row(screen.table.order[-1])
+        many.live = many.live[:900]
+        await screen.tick()
+        assert screen.table.scroll_offset.y <= 901 - screen.table.size.height

@@ -100,9 +100,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             self.cursor = None
         index = self._order.index(self.cursor)
         self._last_row = self._last_row if index is None else index
-        height = len(self._order.ids) + HEADER
-        if self.virtual_size.height != height:
-            self.virtual_size = Size(0, height)
+        self._set_height(len(self._order.ids) + HEADER)
         self._repaint_changed()
 
     def watch_cursor(self, cursor: RunId | None) -> None:
@@ -150,6 +148,21 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._shown.clear()
         self._made.clear()
         self.refresh()
+
+    def _set_height(self, height: int) -> None:
+        """Set the number of rows, the header included.
+
+        Textual lays out the whole screen then, which takes longer than painting it. While the table is longer than its
+        place before and after, nothing moves but the scrollbar.
+        """
+        if height == self.virtual_size.height:
+            return
+        if not (self.show_vertical_scrollbar and height > self.container_size.height):
+            self.virtual_size = Size(0, height)
+            return
+        self.set_reactive(RunTable.virtual_size, Size(0, height))
+        self.vertical_scrollbar.window_virtual_size = height
+        self.scroll_y = self.validate_scroll_y(self.scroll_y)
 
     def _bring_into_view(self, index: int) -> None:
         top, room = self.scroll_offset.y, max(1, self.size.height - HEADER)
