@@ -15,7 +15,7 @@ import sys
 
 DEFERRED = 400_000
 """New objects between two collections while a process starts: more than loading makes."""
-STEADY = (10_000, 20, 1_000_000)
+STEADY = (2_000, 10, 1_000_000)
 """The thresholds afterwards: young garbage is collected as it comes, and the oldest objects by `collect_all` only."""
 COLLECT_ALL_S = 600.0
 """Seconds between two full collections."""
