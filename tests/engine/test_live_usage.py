@@ -104,9 +104,33 @@ def test_a_finished_step_stays_finished_and_keeps_its_text() -> None:
 def test_of_the_steps_that_every_poll_repeats_the_last_one_may_still_grow() -> None:
     usage = new_usage()
     for texts in (("looked", "wro"), ("?", "wrote a file", "read"), ("?", "?", "read it back")):
-        steps = tuple(Step(index=index, kind="thought", text=text, done=True) for index, text in enumerate(texts))
-        usage.absorb_remote(remote(steps=steps), ManualClock().now())
+        usage.absorb_remote(remote(steps=thoughts(*texts)), ManualClock().now())
     assert [usage.steps[index].text for index in range(3)] == ["looked", "wrote a file", "read it back"]
+
+
+def test_what_is_stored_and_cannot_change_any_more_is_forgotten_and_does_not_come_back() -> None:
+    clock, usage = ManualClock(), new_usage()
+    usage.absorb_remote(remote(steps=thoughts("a", "b", "c")), clock.now())
+    usage.stored(usage.unsaved_steps())
+    assert sorted(usage.steps) == [2]
+    usage.absorb_event(StreamEvent(step=Step(index=0, kind="thought", text="a", done=True)), clock.now())
+    usage.absorb_remote(remote(steps=thoughts("a", "b", "c", "d")), clock.now())
+    assert sorted(usage.steps) == [3]
+    assert usage.unsaved == {3}
+    assert usage.last_line() == "thought: d"
+
+
+def test_a_step_that_grows_while_it_is_being_stored_is_stored_again() -> None:
+    clock, usage = ManualClock(), new_usage()
+    usage.absorb_event(StreamEvent(step=Step(index=0, kind="thought", text="a")), clock.now())
+    being_stored = usage.unsaved_steps()
+    usage.absorb_event(StreamEvent(step=Step(index=0, kind="thought", text="a b")), clock.now())
+    usage.stored(being_stored)
+    assert [step.text for step in usage.unsaved_steps()] == ["a b"]
+
+
+def thoughts(*texts: str) -> tuple[Step, ...]:
+    return tuple(Step(index=index, kind="thought", text=text, done=True) for index, text in enumerate(texts))
 
 
 def remote(*, usage: Usage | None = None, steps: tuple[Step, ...] = ()) -> RemoteRun:

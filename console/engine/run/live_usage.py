@@ -5,6 +5,7 @@ The provider's token figures are cumulative, so the maximum is taken, never a su
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from console.domain.limits import is_over_budget
@@ -34,12 +35,13 @@ class LiveUsage:
     trouble: str = ""
     polled_ms: int | None = None
     steps: dict[int, StepRecord] = field(default_factory=dict)
+    """By index; without those that cannot change any more and are stored."""
     unsaved: set[int] = field(default_factory=set)
     last_step: Timestamp | None = None
     last_step_index: int = -1
     _final_steps: int = 0
-    """Steps that a poll has shown with another one behind them. Every later answer repeats them, in a long run
-    hundreds."""
+    """How many steps a poll has shown with another one behind them: only the last one may still grow. Every later
+    answer repeats them, in a long run hundreds."""
     stored_steps: int = 0
     """Steps that were stored when this process took the run up."""
 
@@ -84,7 +86,7 @@ class LiveUsage:
             self.absorb_usage(event.usage, event.step_tokens)
         if event.status is not None:
             self.remote_status = event.status
-        if event.step is not None:
+        if event.step is not None and event.step.index >= self._final_steps:
             self._absorb_step(event.step, now)
         if event.usage is not None:
             self.told_at_step = self.last_step_index
@@ -99,8 +101,9 @@ class LiveUsage:
         for step in remote.steps:
             if step.index >= self._final_steps:
                 self._absorb_step(step, now)
-        # The last one may still grow.
-        self._final_steps = max(self._final_steps, *(step.index for step in remote.steps[-1:]), 0)
+        if remote.steps and remote.steps[-1].index > self._final_steps:
+            before, self._final_steps = self._final_steps, remote.steps[-1].index
+            self._forget(range(before, self._final_steps))
         if remote.usage is not None:
             self.told_at_step = self.last_step_index
 
@@ -126,6 +129,19 @@ class LiveUsage:
         if step.index > self.last_step_index:
             self.last_step_index = step.index
             self.last_step = now
+
+    def stored(self, steps: Sequence[StepRecord]) -> None:
+        """These steps are in the store as they are here, except for those that have changed meanwhile."""
+        for step in steps:
+            if self.steps.get(step.index) == step:
+                self.unsaved.discard(step.index)
+        self._forget(step.index for step in steps if step.index < self._final_steps)
+
+    def _forget(self, final: Iterable[int]) -> None:
+        """Forget steps that cannot change any more, as far as they are stored."""
+        for index in final:
+            if index not in self.unsaved:
+                self.steps.pop(index, None)
 
     def last_line(self) -> str:
         """The newest step in one cleaned line; empty while there is none."""

@@ -52,6 +52,8 @@ class RunMonitor:
         self._parked = ""
         """The status under which it waited for input, once it was cancelled for that."""
         self._cancelling = False
+        self._has_news = True
+        """A poll or the stream brought something since the last draft."""
         self._saved: tuple[Progress | None, int] = (None, 0)
         """The figures stored last and the boot time of that, in milliseconds."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,20 +87,24 @@ class RunMonitor:
     def draft(self) -> ProgressUpdate | None:
         """The figures that changed since they were stored, at most once in `save_ms`."""
         row, now = self._writer.row, self._context.clock.now()
-        if self._writer.is_behind or row.state not in (State.RUNNING, State.STOPPING):
+        if not self._has_news or self._writer.is_behind or row.state not in (State.RUNNING, State.STOPPING):
             return None
         before, at = self._saved
         progress = self._progress(now)
-        if progress == before or (before is not None and now.boot_ms - at < self._context.timings.save_ms):
+        if before is not None and now.boot_ms - at < self._context.timings.save_ms:
+            return None
+        self._has_news = False
+        if progress == before:
             return None
         return ProgressUpdate(run=row, progress=progress, steps=self._usage.unsaved_steps())
 
     def stored(self, draft: ProgressUpdate, row: Run | None) -> None:
         """The draft is stored; `row` is the run there, or None where it had changed."""
         if row is None:
+            self._has_news = True
             return
         self._saved = (draft.progress, self._context.clock.now().boot_ms)
-        self._usage.unsaved.difference_update(step.index for step in draft.steps)
+        self._usage.stored(draft.steps)
         self._writer.take(row)
 
     def _start(self, work: Coroutine[None, None, None], name: str) -> None:
@@ -156,7 +162,7 @@ class RunMonitor:
                     remote = await self._poll_once()
                 if remote is not None:
                     await self._classify(remote)
-                self._changed.set()
+                self._note_news()
                 interval_s = self._context.settings.poll_ms / 1000
                 await wait_event(self._poll_now, pace.wait_s(self._writer.row.id, interval_s, is_first=is_first))
                 is_first = False
@@ -242,12 +248,17 @@ class RunMonitor:
         async with aclosing(self._context.provider.follow(self._writer.run.remote_id or "")) as events:
             async for event in events:
                 self._usage.absorb_event(event, self._context.clock.now())
-                self._changed.set()
+                self._note_news()
+
+    def _note_news(self) -> None:
+        self._has_news = True
+        self._changed.set()
 
     def _report(self, what: str, error: Exception) -> None:
         run_id = self._writer.row.id
         with suppress(Exception):
             self._usage.trouble = sanitize(f"{what} raised {describe(error)}", limit=200)
+        self._has_news = True
         text = f"run {run_id}: {what} raised {describe(error)}"
         self._context.problems.report(f"run {run_id}", text, error, source=what)
 
