@@ -12,13 +12,25 @@ from console.domain.key import slot_date
 from console.domain.run import Run, State
 from console.domain.task import Guardrails, MissedPolicy, Stage, Task
 from console.engine.models import LaunchKind, LaunchRequest
+from console.engine.problems import Problem
 from console.engine.scheduling.due import due, schedule_name
+from console.engine.scheduling.scheduler import Scheduler
 from console.store.history import HistoryFilter
 from tests.clock import ManualClock
 from tests.engine.building import BY, EngineHarness, a_task, engine_harness
 from tests.engine.fake_provider import FakeProvider
 from tests.engine.test_due import HOURLY, NOW, ends_ok, entries, ms, promote, scheduling
 from tests.waiting import until
+
+
+class RaisesForATask(Scheduler):
+    """One task raises what nobody expects, each time it is considered."""
+
+    async def _launch_due(self, task: Task, now: datetime) -> None:
+        if task.name == "broken":
+            raise ValueError("nobody expected this")
+        await super()._launch_due(task, now)
+
 
 OTHER = replace(HOURLY, schedule="30 * * * *")
 CATCH_UP_POLICIES = (MissedPolicy.LATEST, MissedPolicy.ALL)
@@ -187,3 +199,16 @@ async def test_no_retry_is_scheduled_after_the_next_scheduled_time(tmp_path: Pat
         (run,) = await failed()
         assert run.retry_at_ms is None, "the next scheduled time is a minute away, so this key is not retried"
         assert (await here.engine.rollout.task("report")).stage is Stage.SEMI
+
+
+async def test_the_problem_of_a_task_ends_with_the_task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.engine.engine.Scheduler", RaisesForATask)
+    broken, use = replace(HOURLY, name="broken"), scheduling(HOURLY)
+    async with engine_harness(tmp_path, FakeProvider(), replace(use, tasks=(HOURLY, broken))) as here:
+
+        def of_task() -> list[Problem]:
+            return [entry for entry in here.engine.problems.entries() if entry.topic == "task broken"]
+
+        await until(lambda: [entry.over_ms for entry in of_task()] == [None])
+        here.engine.reload(use)
+        await until(lambda: all(entry.over_ms is not None for entry in of_task()))

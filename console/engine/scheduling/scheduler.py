@@ -37,6 +37,8 @@ class Scheduler:
         self._lock = lock
         self._report = report
         self._begun = False
+        self._failing: set[str] = set()
+        """The tasks and retries that raised in the last round, by the topic of their problem."""
 
     def restart(self) -> None:
         """Compare the schedules with the stored cursors again, since the tasks may have changed."""
@@ -47,33 +49,43 @@ class Scheduler:
 
         Raises StoreError, and OSError for the lock file.
         """
+        failing = await self._schedule()
+        # Over is also what is not tried any more, as of a task that was removed from the config.
+        for topic in self._failing - failing:
+            self._context.problems.clear(topic)
+        self._failing = failing
+
+    async def _schedule(self) -> set[str]:
+        """Launch what is due; return the topics of what raised."""
         trouble = self._context.key_trouble()
         if trouble is not None:
             # Whoever has a key may schedule.
             self._lock.release()
             self._context.problems.report("no key", f"nothing is scheduled here: {trouble}")
-            return
+            return set()
         self._context.problems.clear("no key")
         if not self._lock.take(self._context.owner):
-            return
+            return set()
         now = self._context.clock.now().utc()
         scheduled = [task for task in self._context.settings.tasks if task.schedule is not None]
         if not self._begun:
             await self._begin(scheduled, now)
+        failing: set[str] = set()
         for task in scheduled:
-            await self._isolated(f"task {task.name}", self._launch_due(task, now))
+            await self._isolated(f"task {task.name}", self._launch_due(task, now), failing)
         for run in await self._context.store.cursors.due_retries(self._context.clock.now().wall_ms):
-            await self._isolated(f"retry of run {run.id}", self._retry(run))
+            await self._isolated(f"retry of run {run.id}", self._retry(run), failing)
+        return failing
 
-    async def _isolated(self, topic: str, work: Awaitable[None]) -> None:
+    async def _isolated(self, topic: str, work: Awaitable[None], failing: set[str]) -> None:
+        """Await `work`; where it raises, add `topic` to `failing`. Raises StoreError."""
         try:
             await work
         except StoreError:
             raise
         except Exception as error:
+            failing.add(topic)
             self._context.problems.report(topic, f"{topic}: {describe(error)}", error)
-        else:
-            self._context.problems.clear(topic)
 
     async def _begin(self, scheduled: list[Task], now: datetime) -> None:
         """Nothing becomes due by an edit, by a task that comes back, or by a clock that was wrong."""
