@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from console.domain.run import Ending
+from console.domain.run import Ending, Run
 from console.domain.server_limit import ServerLimit, ServerLimitKind
 from console.domain.usage import Usage
 
@@ -20,6 +20,11 @@ RUN_LABEL, KEY_LABEL, ATTEMPT_LABEL = "nightdesk-run", "nightdesk-key", "nightde
 """The labels of every launch: id of the run, idempotency key, number of the attempt."""
 REMOTE = "remote"
 """The environment that the launch itself makes."""
+
+
+def labels_of(run: Run) -> dict[str, str]:
+    """Return the labels by which a launch of `run` is recognised at the service."""
+    return {KEY_LABEL: run.key, RUN_LABEL: run.id, ATTEMPT_LABEL: str(run.attempt)}
 
 
 class Prepares(StrEnum):

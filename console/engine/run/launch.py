@@ -18,7 +18,7 @@ from console.engine.concerns import describe, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
 from console.engine.run.cancel import try_cancel
-from console.engine.run.lost_launch import clear_up, labels_of
+from console.engine.run.lost_launch import clear_up
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.journal.log_files import JournalError
 from console.provider.contract import (
@@ -36,6 +36,7 @@ from console.provider.contract import (
     Unknown,
     Unsupported,
     Verdict,
+    labels_of,
 )
 from console.store.transitions import RunResult
 

@@ -14,9 +14,6 @@ from console.engine.concerns import describe, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused
 from console.provider.contract import (
-    ATTEMPT_LABEL,
-    KEY_LABEL,
-    RUN_LABEL,
     Absent,
     Fenced,
     Found,
@@ -27,15 +24,11 @@ from console.provider.contract import (
     Resolution,
     Unknown,
     Unsupported,
+    labels_of,
 )
 
 NOTE = 200
 """Characters kept of a reason."""
-
-
-def labels_of(run: Run) -> dict[str, str]:
-    """Return the labels by which a launch of `run` is recognised at the service."""
-    return {KEY_LABEL: run.key, RUN_LABEL: run.id, ATTEMPT_LABEL: str(run.attempt)}
 
 
 def lost_launch(run: Run) -> LostLaunch:
