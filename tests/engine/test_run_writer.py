@@ -113,3 +113,26 @@ async def test_pending_changes_are_stored_once_although_a_later_write_fails(tmp_
     assert await writer.write(lambda row: harness.store.runs.record_alarm(row, harness.now))
     assert (await harness.run(run)).state is State.STOPPING
     connection.close()
+
+
+async def test_a_store_that_works_again_ends_the_problem_that_the_writer_reported(
+    harness: StoreHarness, tmp_path: Path
+) -> None:
+    run = await harness.stopping()
+    writer = writer_of(harness, run, tmp_path)
+    problems = writer._context.problems
+    problems.report("store", "the log of another part is behind", source="another part")
+    busy = True
+
+    async def change(row: Run) -> Run:
+        if busy:
+            raise StoreBusy("the state store is busy")
+        return await harness.store.runs.record_stop_try(row, answer="200", trouble="", now=harness.now)
+
+    assert not await writer.write(change)
+    assert [problem.text for problem in problems.entries()] == ["the state store is busy"]
+    busy = False
+    assert await writer.write(change)
+    assert [problem.text for problem in problems.entries()] == ["the log of another part is behind"]
+    problems.clear("store", "another part")
+    assert not problems.entries()
