@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from console.domain.run import RunId
 from console.domain.timestamps import Clock
 from console.ui.app import ConsoleApp
-from console.ui.context import Context, ExitResult, Leave
+from console.ui.context import Context, ExitResult, Leave, SessionInfo
 from console.ui.dialogs.dialog import Dialog
 from console.ui.glyphs import UNICODE, Glyphs
 from console.ui.ports import EnginePort
@@ -136,6 +136,9 @@ async def console(
     read_only: bool = False,
     liftable: bool = False,
     leave: Leave | None = None,
+    leave_scheduler: Leave | None = None,
+    session: SessionInfo | None = None,
+    in_tmux: bool = False,
     slow: bool = False,
 ) -> AsyncIterator[Console]:
     """A console over `engine`, without a terminal."""
@@ -147,6 +150,10 @@ async def console(
         read_only=read_only,
         liftable=liftable,
         leave=leave,
+        leave_scheduler=leave_scheduler,
+        in_tmux=in_tmux,
+        session=session or SessionInfo(user="ops", host="web1"),
+        is_locked=read_only and not liftable,
     )
     app = ConsoleApp(context, themes=load_themes(), theme=theme, slow=slow)
     # Keys arrive as fast as from a terminal; `press` waits for their effect, not the pilot after each key.

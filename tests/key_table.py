@@ -1,6 +1,6 @@
 """The tables of keys in docs/keys.md (all keys) and README.md (the ones used most), made from the bindings.
 
-`python -m tests.key_table` writes both.
+`python -m tests.key_table` writes both, and the table of ids against which a config is checked.
 """
 
 from __future__ import annotations
@@ -60,6 +60,40 @@ def written(page: Path) -> str:
     return page.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
 
 
+KEY_NAMES = ROOT / "console" / "config" / "key_ids.py"
+EVERYWHERE = ("ConsoleApp", "BaseScreen")
+PLACES = {
+    "runs": ("RunsScreen", "RunTable"),
+    "history": ("HistoryScreen", "HistoryTable"),
+    "rollout": ("RolloutScreen", "RowList"),
+    "usage": ("UsageScreen",),
+    "detail": ("DetailScreen",),
+}
+"""By full screen: the classes whose keys work on it, besides those of EVERYWHERE."""
+
+
+def places_of(identity: str) -> str:
+    """The full screens on which the keys of an id work; the first part of the id for those of dialogs and inputs."""
+    classes = {cls.__name__ for cls, binding in bindings() if binding.id == identity}
+    found = [place for place, own in PLACES.items() if classes & {*own, *EVERYWHERE}]
+    return " ".join(found) or _group(identity)
+
+
+def key_ids() -> str:
+    """The lines of the table in `console/config/key_ids.py`."""
+    keys: dict[str, list[str]] = {}
+    for _, binding in bindings():
+        found = keys.setdefault(binding.id or "", [])
+        found += [key.strip() for key in binding.key.split(",") if key.strip() not in found]
+    lines = [f'    "{identity}": ("{",".join(keys[identity])}", "{places_of(identity)}"),' for identity in sorted(keys)]
+    return "\n".join([*lines, ""])
+
+
+def written_ids() -> str:
+    """The lines that stand in the module now."""
+    return KEY_NAMES.read_text(encoding="utf-8").split("= {\n", 1)[1].split("}\n", 1)[0]
+
+
 def _rows() -> dict[str, str]:
     """The row of each id; keys of several bindings with the same id stand together."""
     found: dict[str, tuple[list[str], str]] = {}
@@ -86,6 +120,9 @@ def _write() -> None:
     for page, table in ((README, main_keys()), (KEYS_PAGE, all_keys())):
         text = page.read_text(encoding="utf-8")
         page.write_text(text.replace(BEGIN + written(page) + END, BEGIN + table + END), encoding="utf-8")
+    module = KEY_NAMES.read_text(encoding="utf-8")
+    before, _, rest = module.partition("= {\n")
+    KEY_NAMES.write_text(before + "= {\n" + key_ids() + "}\n" + rest.partition("}\n")[2], encoding="utf-8")
 
 
 if __name__ == "__main__":

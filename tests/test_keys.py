@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.key_table import KEYS_PAGE, README, all_keys, bindings, main_keys, written
+from console.config.key_ids import KEY_IDS, collisions, is_key, split_keys
+from tests.key_table import KEYS_PAGE, README, all_keys, bindings, key_ids, main_keys, written, written_ids
 
 
 def test_the_pages_show_the_keys_that_exist() -> None:
@@ -21,3 +22,12 @@ def test_one_id_means_one_thing() -> None:
     for _, binding in bindings():
         meanings.setdefault(binding.id or "", set()).add(binding.tooltip)
     assert not {identity: tooltips for identity, tooltips in meanings.items() if len(tooltips) > 1}
+
+
+def test_a_config_is_checked_against_the_keys_that_exist() -> None:
+    assert written_ids() == key_ids(), "python -m tests.key_table writes the table"
+    assert all(is_key(key) for keys, _ in KEY_IDS.values() for key in split_keys(keys))
+
+
+def test_no_key_means_two_things_on_one_screen() -> None:
+    assert collisions({identity: keys for identity, (keys, _) in KEY_IDS.items()}) == []

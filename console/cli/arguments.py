@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.locations import config_file
+from console.cli.locations import config_file, configured_state_folder, state_folder, theme_names
 from console.config import ConfigError, Settings, load
 from console.domain.key import is_key
+from console.domain.limits import Cap
 from console.domain.text import sanitize
 
 if TYPE_CHECKING:
-    # For the type alone: `log` takes its filters from here and loads no database driver.
+    # For the types alone: `log` takes its filters from here and loads no database driver.
     from console.domain.run import Run
     from console.engine.queries import Queries
 
@@ -42,23 +44,26 @@ class Seconds(click.FloatRange):
 
 
 async def resolve_runs(queries: Queries, text: str) -> tuple[Run, ...]:
-    """Return all runs of a key, or the one run that an id or the beginning of one means.
+    """Return all runs of a key, or the one run that an id, the beginning of one or the name of a task means.
 
-    Raises CommandError if there is none, or if the beginning fits several.
+    The name of a task means its live run, else its latest one. Raises CommandError if there is none, or if `text` fits
+    several.
     """
     shown = sanitize(text, limit=60)
     cleaned = text.strip().lower()
-    if len(cleaned) < MIN_PREFIX:
+    found = await queries.find(cleaned) if len(cleaned) >= MIN_PREFIX else ()
+    if not found:
+        found = await queries.of_task(text.strip())
+    if not found:
+        short = f", which takes {MIN_PREFIX} or more letters" if len(cleaned) < MIN_PREFIX else ""
         raise CommandError(
             ExitCode.USAGE,
-            f"{shown!r} is too short: give a run id, {MIN_PREFIX} or more of its first letters, or a key",
+            f"no run has the id or key {shown!r}{short}, and no run is of a task of that name; "
+            "`nightdesk history` lists them",
         )
-    found = await queries.find(cleaned)
-    if not found:
-        raise CommandError(ExitCode.USAGE, f"no run has the id or key {shown!r}; `nightdesk history` lists them")
     if len(found) > 1 and not is_key(cleaned):
         some = ", ".join(run.id for run in found[:5])
-        raise CommandError(ExitCode.USAGE, f"{shown!r} is the beginning of more than one run: {some}")
+        raise CommandError(ExitCode.USAGE, f"{shown!r} means more than one run: {some}")
     return found
 
 
@@ -90,3 +95,34 @@ def task_names(context: click.Context, _parameter: click.Parameter, incomplete: 
     except (ConfigError, OSError):
         return []
     return [task.name for task in settings.tasks if task.name.startswith(incomplete)]
+
+
+def run_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of an open run; offer nothing if the state folder cannot be read."""
+    from console.engine.clock import SystemClock
+    from console.engine.live_runs import live_runs
+
+    folder = state_folder(getattr(context.obj, "state_flag", None), os.environ, Path.cwd(), _configured(context))
+    try:
+        runs = live_runs(folder.path, SystemClock().now())
+    except Exception:  # a store that cannot be read has nothing to offer, and a shell waits for the answer
+        return []
+    return [
+        CompletionItem(run.id[:12], help=f"{sanitize(run.task, limit=40)} {run.state.value}")
+        for run in runs
+        if run.id.startswith(incomplete)
+    ]
+
+
+def _configured(context: click.Context) -> Path | None:
+    return configured_state_folder(config_file(getattr(context.obj, "config_flag", None), os.environ, Path.cwd()).path)
+
+
+def cap_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a cap."""
+    return [cap.value for cap in Cap if cap.value.startswith(incomplete)]
+
+
+def themes(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a theme."""
+    return sorted(name for name in theme_names() if name.startswith(incomplete))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from console.app import engine_settings
+from console.cli.locations import theme_names
 from console.config import ConfigError, Settings, load
 from console.engine.concerns import Concern
 from console.engine.engine import Engine
@@ -56,7 +57,7 @@ class ConfigWatch:
     def _load(self) -> str:
         """Put the file into force. Return why it is not, or an empty text."""
         try:
-            settings = load(self._path)
+            settings = load(self._path, theme_names)
         except ConfigError as error:
             first = str(error).splitlines()[0] if str(error) else "it cannot be read"
             return f", the one of before stays in force: {first}"

@@ -13,6 +13,7 @@ from console.cli.successor import GUARD_LOCK, Successor, no_successor_reason, st
 from console.domain.run import Run, RunId, State
 from console.engine.errors import StoreError
 from console.engine.models import Owner, Snapshot
+from console.engine.settings import ProcessKind
 from console.os_files import is_locked
 
 STARTED_WITHIN_S = 15.0
@@ -30,7 +31,7 @@ async def hand_over(invocation: Invocation, app: App, run_id: RunId | None = Non
     """Stop guarding, once the background supervisor or another engine is seen to supervise the state folder.
 
     Return in words who guards `run_id` now (default: any run that needed a new guard), or None if no run needs one.
-    Raises HandoverFailed, and then goes on guarding. Raises CommandError if the successor died in between.
+    Raises HandoverFailed, and then goes on supervising. Raises CommandError if the successor died in between.
     """
     try:
         needing = _runs_to_hand_over(await app.engine.queries.snapshot())
@@ -49,12 +50,27 @@ async def hand_over(invocation: Invocation, app: App, run_id: RunId | None = Non
         successor.release()
 
 
-def _start(invocation: Invocation) -> Successor:
+async def hand_over_schedule(invocation: Invocation, app: App) -> str:
+    """Stop guarding and scheduling, once a background `serve` is seen to supervise the state folder.
+
+    Return in words which process it is. Raises HandoverFailed, and then goes on.
+    """
+    successor = _start(invocation, ProcessKind.SERVE)
+    try:
+        await _until_supervised(app, successor, invocation.folder, ProcessKind.SERVE)
+        await app.engine.hand_over()
+    finally:
+        successor.release()
+    return f"nightdesk serve in the background (pid {successor.pid})"
+
+
+def _start(invocation: Invocation, kind: ProcessKind = ProcessKind.GUARD) -> Successor:
     reason = no_successor_reason(invocation.environment, pid=os.getpid(), parent=os.getppid())
     if reason is not None:
         raise NoPlaceForSuccessor(f"no background supervisor can be left behind: {reason}")
     try:
         return start_successor(
+            kind.value,
             config=invocation.config.path,
             folder=invocation.folder,
             environment=invocation.environment,
@@ -65,8 +81,10 @@ def _start(invocation: Invocation) -> Successor:
         raise HandoverFailed(f"the background supervisor does not start: {error.strerror}") from error
 
 
-async def _until_supervised(app: App, successor: Successor, folder: Path) -> None:
-    """Return once a background supervisor is seen to hold its lock. Raises HandoverFailed."""
+async def _until_supervised(
+    app: App, successor: Successor, folder: Path, kind: ProcessKind = ProcessKind.GUARD
+) -> None:
+    """Return once a background process of that kind is seen to hold its lock. Raises HandoverFailed."""
     loop = asyncio.get_running_loop()
     until = loop.time() + STARTED_WITHIN_S
     while loop.time() < until:
@@ -77,10 +95,10 @@ async def _until_supervised(app: App, successor: Successor, folder: Path) -> Non
             snapshot = await app.engine.queries.snapshot()
         except StoreError:
             # The store does not answer; the lock alone says that a supervisor is at work.
-            if is_locked(folder / "owners" / GUARD_LOCK):
+            if kind is ProcessKind.GUARD and is_locked(folder / "owners" / GUARD_LOCK):
                 return
         else:
-            if any(owner.alive and owner.kind == "guard" and not owner.mine for owner in snapshot.owners.values()):
+            if any(owner.alive and owner.kind == kind and not owner.mine for owner in snapshot.owners.values()):
                 return
         await asyncio.sleep(POLL_S)
     raise HandoverFailed(f"the background supervisor did not start within {STARTED_WITHIN_S:g} s")

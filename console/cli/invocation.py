@@ -13,7 +13,14 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.known_folders import DATABASE
-from console.cli.locations import STATE_VARIABLE, Location, config_file, configured_state_folder, state_folder
+from console.cli.locations import (
+    STATE_VARIABLE,
+    Location,
+    config_file,
+    configured_state_folder,
+    state_folder,
+    theme_names,
+)
 from console.cli.output import MessageStream, OutputClosed
 from console.cli.render.table import Style
 from console.domain.text import sanitize
@@ -115,6 +122,20 @@ class Invocation:
         return acting_user(self.environment, has_terminal=self.stdin.isatty())
 
     @property
+    def read_only_mode(self) -> str | None:
+        """What the environment says: `liftable`, `locked` or None. Raises CommandError for another word."""
+        word = self.environment.get(READ_ONLY_VARIABLE, "")
+        if word not in ("", LIFTABLE, LOCKED):
+            shown = sanitize(word, limit=40)
+            raise CommandError(ExitCode.USAGE, f"{READ_ONLY_VARIABLE}={shown!r}; accepted: {LIFTABLE}, {LOCKED}")
+        return word or None
+
+    @property
+    def is_locked(self) -> bool:
+        """True in a session in which nothing may be changed. Raises CommandError."""
+        return self.read_only_mode == LOCKED
+
+    @property
     def config(self) -> Location:
         """The config file. Raises CommandError."""
         return config_file(self.config_flag, self.environment, self.working)
@@ -179,7 +200,7 @@ class Invocation:
             path = sanitize(str(found.path))
             message = f"no config file at {path}; `nightdesk init` writes one, `nightdesk demo` needs none"
             raise CommandError(ExitCode.USAGE, message)
-        return load(found.path)
+        return load(found.path, theme_names)
 
 
 def shared_options(command: F) -> F:
@@ -191,6 +212,29 @@ def shared_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+READ_ONLY_VARIABLE = "NIGHTDESK_READ_ONLY"
+LIFTABLE, LOCKED = "liftable", "locked"
+
+
+def read_only_option(help_text: str) -> Callable[[F], F]:
+    """Return the option `--read-only`, whose value is `liftable` unless it is given as `--read-only=locked`."""
+    return click.option(
+        "--read-only",
+        is_flag=False,
+        flag_value=LIFTABLE,
+        default=None,
+        type=click.Choice((LIFTABLE, LOCKED)),
+        metavar="[=locked]",
+        help=help_text,
+    )
+
+
+def refuse_if_locked(invocation: Invocation, what: str) -> None:
+    """Raise CommandError in a session in which nothing may be changed."""
+    if invocation.is_locked:
+        raise CommandError(ExitCode.REFUSED, f"{what} is refused: this session is read-only ({READ_ONLY_VARIABLE})")
 
 
 def json_option(command: F) -> F:

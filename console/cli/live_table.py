@@ -22,13 +22,14 @@ READ_BUSY_MS = 5_000
 
 def print_live(invocation: Invocation) -> int:
     """Print the open runs of the state folder. Raises ConfigError, CommandError, StoreError."""
-    snapshot = asyncio.run(_snapshot(invocation))
+    snapshot = asyncio.run(read_snapshot(invocation))
     # The caps stand in the config, which this command can do without.
     print_snapshot(invocation, snapshot, has_caps=invocation.loaded_settings is not None)
     return ExitCode.OK
 
 
-async def _snapshot(invocation: Invocation) -> Snapshot:
+async def read_snapshot(invocation: Invocation) -> Snapshot:
+    """Read the state folder once. Raises ConfigError, CommandError, StoreError."""
     async with opened_for_emergency(invocation, busy_ms=READ_BUSY_MS) as app:
         return await app.engine.queries.snapshot()
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from console.cli.exit_codes import CommandError, ExitCode
 from console.domain.text import sanitize
 
+PACKAGED_THEMES = tuple(Path(__file__).parents[1].joinpath(*up, "themes") for up in ((), ("..",)))
+"""Where the packaged themes are: in an installation, and in a checkout."""
 CONFIG_NAME = "nightdesk.toml"
 CONFIG_VARIABLE = "NIGHTDESK_CONFIG"
 STATE_VARIABLE = "NIGHTDESK_STATE_DIR"
@@ -23,6 +25,8 @@ NO_HOME = (
     "no home folder is known: HOME is not set and this user is not in the user database; "
     "set HOME, or give both --state-dir and --config"
 )
+DEFAULT_STATE_FOLDER = "the state folder"
+"""How the state folder was found where nobody named one."""
 _STATE_DIR_LINE = re.compile(r"""^\s*state_dir\s*=\s*(?:"([^"\\]*)"|'([^']*)')""", re.MULTILINE)
 
 
@@ -34,6 +38,11 @@ class Location:
     """Absolute."""
     why: str
     exists: bool
+
+    @property
+    def is_default(self) -> bool:
+        """True for the state folder of a process that was given none."""
+        return self.why == DEFAULT_STATE_FOLDER
 
 
 def config_file(flag: str | None, environment: Mapping[str, str], working: Path) -> Location:
@@ -67,7 +76,7 @@ def state_folder(
 
     if not environment.get("XDG_STATE_HOME"):
         _check_home()
-    return _location(working, str(user_state_path("nightdesk", appauthor=False)), "the state folder")
+    return _location(working, str(user_state_path("nightdesk", appauthor=False)), DEFAULT_STATE_FOLDER)
 
 
 def configured_state_folder(config: Path) -> Path | None:
@@ -103,6 +112,12 @@ def themes_folder() -> Path | None:
         return user_config_folder() / "themes"
     except CommandError:
         return None
+
+
+def theme_names() -> frozenset[str]:
+    """Return the names of all themes, packaged and the user's own, by the names of their files."""
+    folders = (*PACKAGED_THEMES, themes_folder())
+    return frozenset(path.stem for folder in folders if folder is not None for path in folder.glob("*.toml"))
 
 
 def _check_home() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from click.shell_completion import CompletionItem
 
 from console import __version__
 from console.cli.exit_codes import ExitCode, command_error
-from console.cli.invocation import Invocation, shared_options
+from console.cli.invocation import Invocation, read_only_option, refuse_if_locked, shared_options
 from console.cli.output import BackgroundWriter, OutputClosed
 from console.domain.text import sanitize
 
@@ -43,6 +44,7 @@ COMMANDS = {
     "run": CommandEntry("run", "Launch TASK and supervise it until it ends."),
     "serve": CommandEntry("serve", "Schedule and supervise without a screen, until SIGTERM."),
     "ps": CommandEntry("ps", "List live runs, proposals and unconfirmed runs."),
+    "status": CommandEntry("status", "Say whether anything needs a person: pauses, caps, scheduler, trouble."),
     "history": CommandEntry("history", "List every run, skip and refusal, newest first."),
     "show": CommandEntry("show", "Show one RUN in full, with its timeline."),
     "log": CommandEntry("log", "Print runs.log: one line per launch, ending, skip, refusal and note."),
@@ -58,23 +60,26 @@ COMMANDS = {
     "paths": CommandEntry("setup", "Print where the config, the state folder and its files are."),
     "completion": CommandEntry("setup", "Print the completion script for bash, zsh or fish."),
     "drill": CommandEntry("simulated", "Prove each guard against the built-in simulator, in a temporary folder."),
+    "simulator": CommandEntry("simulated", "Run the simulated service alone, to try a config of your own against it."),
     "doctor": CommandEntry("doctor", "Report what would stop a launch, before one is tried."),
     "guard": CommandEntry("guard", "Guard the runs that other processes left, until there are none.", hidden=True),
 }
 """Every command, in the order of the help page."""
 
 
+WRITING_COMMANDS = frozenset({"run", "serve", "cancel", "pause", "resume", "approve", "decline", "settle", "guard"})
+"""Commands that do nothing but change something; a locked session has none of them."""
+
 OTHER_NAMES = {
     "kill": "cancel RUN, or pause --cancel to stop everything",
     "stop": "cancel RUN, or pause --cancel to stop everything",
-    "status": "ps",
+    "state": "status",
     "list": "ps",
     "ls": "ps",
     "top": "console",
     "logs": "log",
     "start": "run TASK",
     "launch": "run TASK",
-    "help": "--help",
 }
 """Words that people try for a command, with what does what they want."""
 
@@ -127,12 +132,20 @@ class LazyGroup(click.Group):
             for name, entry in COMMANDS.items()
             if name.startswith(incomplete) and not entry.hidden
         ]
+        if "help".startswith(incomplete):
+            commands.append(CompletionItem("help", help="Show the options of a command."))
         # Past click.Group, which imports every command for its help text.
         return [*commands, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] == "help":
+            # `help run` is `run --help`, and `help` alone the page of all commands.
+            if len(args) == 1:
+                ctx.ensure_object(Invocation).out(ctx.get_help())
+                ctx.exit()
+            args = [args[1], "--help"]
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -142,17 +155,19 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name=PROGRAM)
-@click.option("--read-only", is_flag=True, help="Console: never schedule, take over or write.")
+@read_only_option("Console: never schedule, take over or write; =locked: nothing in it lifts that.")
 @click.option("--slow", is_flag=True, help="Console: fewer updates, for slow lines.")
 @click.option("--mouse", is_flag=True, help="Console: use the mouse over SSH as well.")
 @shared_options
 @click.pass_context
-def cli(context: click.Context, read_only: bool, slow: bool, mouse: bool) -> object:
+def cli(context: click.Context, read_only: str | None, slow: bool, mouse: bool) -> object:
     """Operations console for unattended managed agents.
 
     Without a command, opens the console.
     """
     if context.invoked_subcommand is not None:
+        if context.invoked_subcommand in WRITING_COMMANDS:
+            refuse_if_locked(context.ensure_object(Invocation), context.invoked_subcommand)
         if read_only or slow or mouse:
             raise click.UsageError("--read-only, --slow and --mouse belong to the console")
         return None
@@ -194,7 +209,11 @@ def run(arguments: Sequence[str], invocation: Invocation) -> int:
         code = cli.main(list(arguments), prog_name=PROGRAM, standalone_mode=False, obj=invocation)
         invocation.flush()
     except click.ClickException as error:
-        invocation.say(*_usage_lines(error))
+        if invocation.json:
+            text = sanitize(error.format_message(), limit=1000)
+            invocation.say(json.dumps({"error": text, "exit": int(ExitCode.USAGE)}))
+        else:
+            invocation.say(*_usage_lines(error))
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
@@ -202,7 +221,10 @@ def run(arguments: Sequence[str], invocation: Invocation) -> int:
         raise OutputClosed from error
     except Exception as error:
         failure = command_error(error)
-        invocation.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))
+        if invocation.json:
+            invocation.say(json.dumps({"error": str(failure), "exit": int(failure.code)}))
+        else:
+            invocation.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))
         return failure.code
     return int(code) if isinstance(code, int) else ExitCode.OK
 

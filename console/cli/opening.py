@@ -36,6 +36,7 @@ async def opened(
     Raises ConfigError, CommandError, StoreError.
     """
     settings = settings or invocation.settings()
+    read_only = read_only or invocation.is_locked
     invocation.provider_factory = ProviderFactory(settings, invocation.environment, invocation.handed_key)
     # The console drives its terminal itself.
     job_control = nullcontext() if kind is ProcessKind.CONSOLE else not_stopped_by_terminal()

@@ -9,11 +9,14 @@ from typing import assert_never
 
 from console.app import App
 from console.cli.exit_codes import ExitCode, HandoverFailed
-from console.cli.handover import hand_over
+from console.cli.handover import hand_over, hand_over_schedule
 from console.cli.invocation import Invocation
 from console.cli.locations import themes_folder
 from console.cli.signals import shutdown_on_signals
-from console.ui.context import ExitReason, ExitResult, Leave
+from console.domain.formatting import format_when, zone_name, zone_or_utc
+from console.domain.text import sanitize
+from console.engine.errors import StoreError
+from console.ui.context import ExitReason, ExitResult, Leave, SessionInfo
 from console.ui.run_console import run_console
 
 POLL_S = 1.0
@@ -32,9 +35,14 @@ class ScreenOptions:
     command: tuple[str, ...] = ("nightdesk",)
     """The words that reach the same state folder from a shell."""
     keys: Mapping[str, str] = field(default_factory=dict)
+    session: SessionInfo = field(default_factory=SessionInfo)
+    liftable: bool = True
+    """False for a read-only console that nothing in it makes writable."""
 
 
-async def run_screen(app: App, options: ScreenOptions, leave: Leave | None = None) -> ExitResult:
+async def run_screen(
+    app: App, options: ScreenOptions, leave: Leave | None = None, leave_scheduler: Leave | None = None
+) -> ExitResult:
     """Show the screen until it ends. Raises ValueError for an unknown theme."""
     return await run_console(
         app.engine,
@@ -44,8 +52,10 @@ async def run_screen(app: App, options: ScreenOptions, leave: Leave | None = Non
         mouse=options.mouse,
         bell=options.bell,
         read_only=app.engine.settings.read_only,
-        liftable=True,
+        liftable=options.liftable,
         leave=leave,
+        leave_scheduler=leave_scheduler,
+        session=options.session,
         themes_folder=themes_folder(),
         keys=options.keys,
         command=options.command,
@@ -65,18 +75,44 @@ async def run_console_command(invocation: Invocation, app: App, options: ScreenO
     async def leave() -> None:
         guards.append(await hand_over(invocation, app))
 
-    result = await run_screen(app, options, leave)
+    async def leave_scheduler() -> None:
+        guards.append(await hand_over_schedule(invocation, app))
+
+    result = await run_screen(app, options, leave, leave_scheduler)
     if result.reason is ExitReason.LINE_DROPPED:
         return await _headless(invocation, app, ExitCode.HUNG_UP)
     code = _report(invocation, result)
+    if result.reason is ExitReason.SCHEDULER_LEFT:
+        invocation.say(f"{guards[0]} supervises and launches what is due; `nightdesk` shows it, SIGTERM ends it")
+        return code
+    unscheduled = await _unscheduled(app)
     try:
         guard = guards[0] if guards else await hand_over(invocation, app)
     except HandoverFailed as error:
-        invocation.say(f"{error}; this process goes on guarding, without a screen, until it is asked to end")
+        invocation.say(f"{error}; this process goes on supervising, without a screen, until it is asked to end")
         return await _headless(invocation, app, code)
     if guard:
-        invocation.say(f"guarded by {guard}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
+        invocation.say(f"supervised by {guard}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
+    if unscheduled:
+        invocation.say(unscheduled)
     return code
+
+
+async def _unscheduled(app: App) -> str:
+    """Which task is missed once this process is gone, in one line; empty where others schedule or nothing is due."""
+    try:
+        snapshot = await app.engine.queries.snapshot()
+    except StoreError:
+        return ""
+    ahead = snapshot.next_launch
+    if ahead is None or not (snapshot.schedule_ends_here or snapshot.nobody_schedules):
+        return ""
+    zone = zone_or_utc(snapshot.time_zone)
+    at = f"{format_when(ahead.at_ms, snapshot.taken.wall_ms, zone)} {zone_name(ahead.at_ms, zone)}"
+    return (
+        f"nobody schedules now: {sanitize(ahead.task)} is due {at} and will be missed; "
+        "`nightdesk serve` schedules, and so does an open console"
+    )
 
 
 def _report(invocation: Invocation, result: ExitResult) -> ExitCode:
@@ -86,23 +122,31 @@ def _report(invocation: Invocation, result: ExitResult) -> ExitCode:
 
 
 async def _headless(invocation: Invocation, app: App, code: ExitCode) -> int:
-    """Guard without a terminal until the runs have ended, another process has taken them, or a signal asks to end."""
+    """Guard and schedule without a terminal: until others do, until nothing is left to do, or until a signal."""
     with shutdown_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, on_suspend=lambda: None) as shutdown:
-        while app.engine.guarded and shutdown.code is None:
+        while shutdown.code is None and (app.engine.guarded or await _is_the_scheduler(app)):
             await shutdown.wait(POLL_S)
         try:
             await hand_over(invocation, app)
         except HandoverFailed as error:
             await app.engine.hand_over()
-            invocation.say(f"{error}; the runs have no guard until `nightdesk` is started again")
+            invocation.say(f"{error}; the runs are not supervised until `nightdesk` is started again")
             return ExitCode.UNCONFIRMED
     return shutdown.code or code
+
+
+async def _is_the_scheduler(app: App) -> bool:
+    try:
+        return (await app.engine.queries.snapshot()).schedule_ends_here
+    except StoreError:
+        # Nothing is known about the schedule, so somebody has to go on looking.
+        return app.engine.settings.schedules
 
 
 def exit_code_of_screen(result: ExitResult) -> ExitCode:
     """Return the exit code for the way the screen ended."""
     match result.reason:
-        case ExitReason.QUIT | ExitReason.LEFT | ExitReason.STOPPED | ExitReason.WRITE:
+        case ExitReason.QUIT | ExitReason.LEFT | ExitReason.SCHEDULER_LEFT | ExitReason.STOPPED | ExitReason.WRITE:
             return ExitCode.OK
         case ExitReason.LINE_DROPPED:
             return ExitCode.HUNG_UP

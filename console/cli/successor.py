@@ -61,14 +61,20 @@ class Successor:
 
 
 def start_successor(
-    *, config: Path, folder: Path, environment: Mapping[str, str], settings: Settings | None, key: str | None
+    command: str = "guard",
+    *,
+    config: Path,
+    folder: Path,
+    environment: Mapping[str, str],
+    settings: Settings | None,
+    key: str | None,
 ) -> Successor:
-    """Start a background supervisor for the state folder `folder`.
+    """Start a background supervisor for the state folder `folder`; `command` is `guard`, or `serve` to schedule too.
 
     Without `settings` it reads the file `config`. Raises OSError.
     """
     handed = () if settings is None else ("--handed-over",)
-    command = own_command("--config", str(config), "--state-dir", str(folder), "guard", *handed)
+    words = own_command("--config", str(config), "--state-dir", str(folder), command, *handed)
     diag = os.open(folder / "diag.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     memory = os.memfd_create("nightdesk-settings")
     child_end, parent_end = os.pipe()
@@ -79,7 +85,7 @@ def start_successor(
             os.lseek(memory, 0, os.SEEK_SET)
         pid = os.posix_spawn(
             sys.executable,
-            command,
+            words,
             dict(environment),
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, memory, SETTINGS_DESCRIPTOR),

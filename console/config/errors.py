@@ -15,6 +15,23 @@ from console.config.toml_positions import KeyPath, line_of
 from console.domain.text import sanitize
 
 T = TypeVar("T", bound=Table)
+MOST_QUOTED = 40
+"""Longer texts may be prompts, and are not quoted."""
+SYNONYMS = {
+    "timeout": "max_seconds",
+    "time_limit": "max_seconds",
+    "limit": "budget_units",
+    "budget": "budget_units",
+    "cron": "schedule",
+    "timezone": "time_zone",
+    "tz": "time_zone",
+    "retries": "max_attempts",
+    "api_key": "api_key_file",
+    "key": "api_key_env",
+    "url": "base_url",
+    "endpoint": "base_url",
+}
+"""What people call a key that has another name here."""
 
 
 class ConfigError(Exception):
@@ -47,7 +64,8 @@ class ErrorCollector:
     def unknown(self, where: KeyPath, known: Iterable[str]) -> None:
         """Add the error for an unknown key; `known` are the keys that exist."""
         names = sorted(known)
-        near = nearest(str(where[-1]), names)
+        meant = SYNONYMS.get(str(where[-1]).lower())
+        near = meant if meant in names else nearest(str(where[-1]), names)
         self.add(where, "is not a known key", near=near, accepted="" if near else ", ".join(names))
 
     def __bool__(self) -> bool:
@@ -105,5 +123,10 @@ def _read(annotation: Any, value: object) -> Any:
         return msgspec.convert(value, annotation)
     except msgspec.ValidationError:
         # The messages of msgspec are about Python types.
-        shown = quoted(value) if isinstance(value, str) and 0 < len(value) <= 20 else described(value)
+        if not isinstance(value, str):
+            shown = described(value)
+        elif len(value) > MOST_QUOTED:
+            shown = f"a text of {len(value)} characters"
+        else:
+            shown = quoted(value)
         raise ValueError(f"is {shown}") from None

@@ -91,7 +91,12 @@ def read_decimal(value: object, *, places: int, least: str, most: str) -> int:
 
 
 def _read_cap(value: object, *, places: int, most: str) -> int | None:
-    return None if value == UNLIMITED else read_decimal(value, places=places, least="0", most=most)
+    if value == UNLIMITED:
+        return None
+    if isinstance(value, str):
+        near = UNLIMITED if nearest(value.lower(), [UNLIMITED]) else None
+        raise UnknownWord(f"is {quoted(value)}", near)
+    return read_decimal(value, places=places, least="0", most=most)
 
 
 def _read_text(value: object, convert: Callable[[str], Any]) -> Any:
@@ -105,13 +110,46 @@ def _zone(name: str) -> str:
         ZoneInfo(name)
     # ZoneInfo reads a file of that name; it may also find a folder, or the name may be too long.
     except (KeyError, ValueError, OSError):
-        raise UnknownWord(f"{quoted(name)} is not a known time zone", nearest(name, available_timezones())) from None
+        raise UnknownWord(f"{quoted(name)} is not a known time zone", _near_zone(name)) from None
     return name
 
 
+SHORT_ZONES = {
+    "CET": "Europe/Berlin",
+    "CEST": "Europe/Berlin",
+    "BST": "Europe/London",
+    "WEST": "Europe/Lisbon",
+    "EEST": "Europe/Athens",
+    "EDT": "America/New_York",
+    "CDT": "America/Chicago",
+    "MDT": "America/Denver",
+    "PST": "America/Los_Angeles",
+    "PDT": "America/Los_Angeles",
+    "IST": "Asia/Kolkata",
+    "JST": "Asia/Tokyo",
+    "AEST": "Australia/Sydney",
+    "AEDT": "Australia/Sydney",
+}
+"""Abbreviations that are no zones, with a zone in which they are used: which one is meant, only the reader knows."""
+
+
+def _near_zone(name: str) -> str | None:
+    """The zone that was probably meant. An abbreviation never leads to another abbreviation, which is another time."""
+    if name.upper() in SHORT_ZONES:
+        return SHORT_ZONES[name.upper()]
+    return nearest(name, (zone for zone in available_timezones() if "/" in zone or zone == "UTC"))
+
+
+MACROS = {"@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0"}
+"""Words of other crons, with what to write for them."""
+
+
 def _schedule(expression: str) -> CronSchedule:
-    if len(expression.split()) != 5:
-        raise ValueError(f"{quoted(expression)} has {len(expression.split())} fields")
+    if expression.strip() in MACROS:
+        raise UnknownWord(f"{quoted(expression)} is not supported", MACROS[expression.strip()])
+    fields = len(expression.split())
+    if fields != 5:
+        raise ValueError(f"{quoted(expression)} has {fields} field{'' if fields == 1 else 's'}")
     try:
         cron = CronSim(expression, datetime(2026, 1, 1, tzinfo=UTC))
         next(cron)
@@ -137,8 +175,8 @@ def _env_name(name: str) -> str:
     # The value is never quoted: it may be the key itself, pasted in place of the name.
     if name.startswith("AIza") or (len(name) > 20 and "_" not in name and not name.isupper()):
         raise ValueError("looks like the key itself")
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name) is None:
-        raise ValueError("is no name of a variable")
+    if re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", name) is None:
+        raise ValueError("is not such a name")
     return name
 
 
@@ -206,7 +244,8 @@ Target = Annotated[str, _text_rule(TARGET_ACCEPTED, check_target)]
 """The target of a task, checked as any other target is."""
 BaseUrl = Annotated[str, _text_rule(ACCEPTED, _base_url)]
 """The base URL of the service: https, except on this machine itself."""
-EnvName = Annotated[str, _text_rule("the NAME of an environment variable", _env_name)]
+ENV_NAME_ACCEPTED = "the NAME of an environment variable, in capital letters; never the key itself"
+EnvName = Annotated[str, _text_rule(ENV_NAME_ACCEPTED, _env_name)]
 """The name of an environment variable that holds a secret."""
 ProxyUrl = Annotated[str, _text_rule(PROXY_ACCEPTED, proxy_address)]
 """The address of an HTTP proxy."""

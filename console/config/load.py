@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from console.config.errors import ConfigError, ErrorCollector, decode
+from console.config.field_types import nearest, quoted
+from console.config.key_ids import KEY_ACCEPTED, KEY_IDS, collisions, is_key, near_key, split_keys
 from console.config.schema import (
     SECTIONS,
     CapsTable,
@@ -42,8 +44,11 @@ DEFAULT_KEY_ENV = "GEMINI_API_KEY"
 T = TypeVar("T", bound=Table)
 
 
-def load(path: Path) -> Settings:
-    """Load the settings from the file at `path`. Raises ConfigError with one line per error."""
+def load(path: Path, themes: Callable[[], Collection[str]] | None = None) -> Settings:
+    """Load the settings from the file at `path`. Raises ConfigError with one line per error.
+
+    `themes` returns the names that `theme` may have; None where they are not known.
+    """
     try:
         content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
     except Unreadable as error:
@@ -58,21 +63,33 @@ def load(path: Path) -> Settings:
     # Includes what overstrains the parser: a number of a million digits, or brackets nested a thousand deep.
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise ConfigError([_not_toml(path, error)]) from None
-    return _Reader(path, document, ErrorCollector(path, lines_of(text))).settings()
+    return _Reader(path, document, ErrorCollector(path, lines_of(text)), themes).settings()
 
 
 def _not_toml(path: Path, error: Exception) -> str:
     where = re.search(r"\s*\(at line (\d+), column (\d+)\)", str(error))
     place = f"{path}:{where[1]}" if where else str(path)
     complaint = sanitize(str(error).replace(where[0], "") if where else str(error), limit=200)
+    twice = re.fullmatch(r"Cannot declare \('(\w+)',\) twice", complaint)
+    if twice is not None and twice[1] == "tasks":
+        return f"{place}: [tasks] stands twice; accepted: [[tasks]] with double brackets for each task"
+    if twice is not None:
+        return f"{place}: the table [{twice[1]}] stands twice; accepted: one table of each name"
     return f"{place}: not TOML: {complaint}; accepted: TOML 1.0"
 
 
 class _Reader:
     """Converts one parsed document to settings."""
 
-    def __init__(self, path: Path, document: Mapping[str, Any], errors: ErrorCollector) -> None:
+    def __init__(
+        self,
+        path: Path,
+        document: Mapping[str, Any],
+        errors: ErrorCollector,
+        themes: Callable[[], Collection[str]] | None,
+    ) -> None:
         self._path = path
+        self._themes = themes
         self._document = document
         self._errors = errors
 
@@ -87,6 +104,8 @@ class _Reader:
         rollout = self._section("rollout", RolloutTable)
         scheduler = self._section("scheduler", SchedulerTable)
         console = self._section("console", ConsoleTable)
+        if console is not None:
+            self._check_console(console)
         prices = self._prices()
         key = self._key_source(provider or ProviderTable())
         ca_file = self._ca_file(provider or ProviderTable())
@@ -125,6 +144,35 @@ class _Reader:
 
     def _section(self, name: str, table_type: type[T]) -> T | None:
         return decode(table_type, self._document.get(name, {}), (name,), self._errors)
+
+    def _check_console(self, table: ConsoleTable) -> None:
+        """Report keys that nothing listens to, keys with two meanings on one screen, and themes that are not there."""
+        known = {}
+        for identity, keys in table.keys.items():
+            where = ("console", "keys", identity)
+            if identity not in KEY_IDS:
+                self._errors.unknown(where, KEY_IDS)
+                continue
+            wrong = [key for key in split_keys(keys) if not is_key(key)]
+            for key in wrong:
+                self._errors.add(where, f"{quoted(key)} is not a key", accepted=KEY_ACCEPTED, near=near_key(key))
+            if not wrong:
+                known[identity] = keys
+        for identity, key, other in collisions(known):
+            self._errors.add(
+                ("console", "keys", identity),
+                f"{quoted(key)} is also the key of {other} on the same screen",
+                accepted="a key that is free there, or another key for both",
+            )
+        themes = self._themes() if table.theme is not None and self._themes is not None else None
+        if table.theme is not None and themes is not None and table.theme not in themes:
+            near = nearest(table.theme, themes)
+            self._errors.add(
+                ("console", "theme"),
+                f"{quoted(table.theme)} is not a theme",
+                accepted=", ".join(sorted(themes)),
+                near=near,
+            )
 
     def _prices(self) -> dict[str, Price]:
         raw = self._document.get("prices", {})

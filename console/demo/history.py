@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from console.demo.tasks import AUDIT, BACKUP, CAPS, DIGEST, NOTES, PRICE, REPORT, TASKS, TRIAGE, UNITS
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchTerms
-from console.domain.rollout import RolloutRules
+from console.domain.rollout import RolloutRules, unmet_criteria
 from console.domain.run import Outcome, Run, new_run_id
 from console.domain.server_limit import TokenLimit
 from console.domain.task import Stage, Task
@@ -27,6 +27,13 @@ from console.store.transitions import RunResult
 DAYS = 7
 ANOMALOUS_DAY = 2
 """Days ago on which the digest used far more than usual."""
+WANTED = {
+    REPORT.name: Stage.UNATTENDED,
+    DIGEST.name: Stage.UNATTENDED,
+    TRIAGE.name: Stage.SEMI,
+    BACKUP.name: Stage.SEMI,
+}
+"""The stages to which tasks are promoted."""
 NOBODY = "0" * 32
 ADA, CRON = "ada tty=yes", "cron tty=no"
 REMOTE_STATUS = {"failed": "failed", "ok": "completed", "incomplete": "incomplete"}
@@ -51,9 +58,12 @@ class PastLaunch:
 
 
 def week(now: datetime, rng: random.Random) -> list[PastLaunch]:
-    """Return the launches before `now` (aware) in order of time; no key of today is used."""
+    """Return the launches before `now` (aware) in order of time, those of today among them.
+
+    Keys that the demo itself launches at its start are left out.
+    """
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    launches = [past for ago in range(DAYS, 0, -1) for past in _day(today - timedelta(days=ago), ago, rng)]
+    launches = [past for ago in range(DAYS, -1, -1) for past in _day(today - timedelta(days=ago), ago, rng)]
     past_days = [past for past in launches if past.at < now and past.date != date_for(past.task, now, scheduled=False)]
     return sorted(past_days, key=lambda past: past.at)
 
@@ -71,8 +81,13 @@ def _day(day: datetime, ago: int, rng: random.Random) -> Iterator[PastLaunch]:
     if ago % 2:
         timed_out = ago == 3
         yield past(AUDIT, 2.5, Outcome.TIMEOUT if timed_out else Outcome.OK, 45 if timed_out else 38, 9.5, hand=ago > 1)
+    # Its first day by hand, then approved, then unattended. Its budget stops it on the unusual day, which demotes it to
+    # manual; since then it is launched by hand.
     anomalous = ago == ANOMALOUS_DAY
     for place, hour in enumerate((0.25, 6.25, 12.25, 18.25)):
+        by_hand = ago == DAYS and place == 0
+        if ago < ANOMALOUS_DAY and place != 2:
+            continue
         cut = anomalous and place > 0
         yield past(
             DIGEST,
@@ -80,7 +95,7 @@ def _day(day: datetime, ago: int, rng: random.Random) -> Iterator[PastLaunch]:
             Outcome.BUDGET if cut else Outcome.OK,
             95 if anomalous else 31,
             41 if anomalous else 9.8,
-            hand=True,
+            hand=by_hand or ago < ANOMALOUS_DAY,
         )
     yield past(BACKUP, 4, Outcome.FAILED if ago in (5, 1) else Outcome.OK, 25, 5.1, hand=early)
     if ago <= DAYS - 1:
@@ -117,7 +132,7 @@ class _Seeder:
         run = await self._claim(past, start_ms)
         if run is not None:
             await self._finish(past, run, start_ms)
-        await self._promote(past)
+            await self._promote(past)
 
     async def _claim(self, past: PastLaunch, start_ms: int) -> Run | None:
         now = _moment(start_ms)
@@ -167,17 +182,17 @@ class _Seeder:
         self._last_ms = end.wall_ms
 
     async def _promote(self, past: PastLaunch) -> None:
-        """Promote tasks as soon as their evidence allows it."""
-        wanted = {REPORT.name: Stage.UNATTENDED, TRIAGE.name: Stage.SEMI, BACKUP.name: Stage.SEMI}
-        name = past.task.name
+        """Promote tasks as soon as their evidence allows it, by the rules that hold for everybody."""
+        name, rules = past.task.name, RolloutRules()
         stage = await self._store.stages.stage(name)
-        if past.outcome is not Outcome.OK or stage >= wanted.get(name, Stage.MANUAL):
+        if past.outcome is not Outcome.OK or stage >= WANTED.get(name, Stage.MANUAL):
             return
-        evidence = {"clean_runs": 1}
+        evidence = await self._store.evidence.of(name)
+        if unmet_criteria(stage, evidence, rules):
+            return
         now = _moment(self._last_ms + 60_000)
-        reason = "ended ok as often as the rules ask"
         await self._store.stages.change(
-            name, Stage(stage + 1), by=ADA, reason=reason, forced=False, evidence=evidence, now=now
+            name, Stage(stage + 1), by=ADA, reason="evidence complete", forced=False, evidence=asdict(evidence), now=now
         )
 
 

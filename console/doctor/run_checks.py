@@ -8,12 +8,13 @@ from console.app import engine_settings
 from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.domain.formatting import counted
 from console.domain.run import Run, State
+from console.domain.task import Stage
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
 from console.engine.housekeeping import BASELINE
+from console.engine.models import LAUNCHING
 from console.engine.ownership import SchedulerLock, is_alive, problems_path
 from console.engine.problems import read_published
-from console.engine.queries import LAUNCHING
 from console.engine.settings import ProcessKind, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_reader import LogReader
@@ -116,17 +117,24 @@ def problems(subject: Subject) -> Results:
 
 def scheduler(subject: Subject) -> Results:
     """Check that a process launches what is due."""
-    wanted = [task.name for task in subject.settings.tasks if task.schedule] if subject.settings else []
+    scheduled = [task.name for task in subject.settings.tasks if task.schedule] if subject.settings else []
     with inspect_database(subject.folder) as found:
-        rows = {row.id: row for row in found.owners}
+        rows, stages = {row.id: row for row in found.owners}, found.stages
+    # At stage manual a scheduled launch is refused, so nothing is missed.
+    wanted = [name for name in scheduled if stages.get(name, Stage.MANUAL) is not Stage.MANUAL]
     row = rows.get(SchedulerLock(subject.folder).holder() or "")
     if row is not None and is_alive(subject.folder / "owners", row.id):
         yield Level.OK, f"{sanitize(row.kind)} process {row.pid} launches what is due"
     elif wanted:
         message = f"no process launches {counted(len(wanted), 'scheduled task')}"
-        yield Level.WARN, f"{message}; start `nightdesk serve`, or keep the console open"
+        console = subject.settings is not None and subject.settings.console_schedules
+        instead = (
+            ", or keep the console open" if console else "; a console does not schedule ([scheduler] console = false)"
+        )
+        yield Level.WARN, f"{message}; start `nightdesk serve`{instead}"
     else:
-        yield Level.OK, "no process, and no task has a schedule"
+        why = "every scheduled task is at stage manual" if scheduled else "no task has a schedule"
+        yield Level.OK, f"no process, and {why}"
 
 
 def runs(subject: Subject) -> Results:
@@ -145,7 +153,7 @@ def runs(subject: Subject) -> Results:
         yield Level.WARN, f"{counted(len(unproven), 'stop')} not confirmed yet: {_named(unproven)}"
     known = {row.id for row in rows if is_alive(subject.folder / "owners", row.id)}
     if alone := [run.id for run in live if _needs_an_owner(run) and run.owner not in known]:
-        message = f"{len(alone)} live runs have no living guard; any `nightdesk`, `serve` or `run` takes them over"
+        message = f"{len(alone)} live runs have no living supervisor; any `nightdesk`, `serve` or `run` takes them over"
         yield Level.WARN, f"{message}: {_named(alone)}"
     yield Level.OK, f"{len(live)} not ended, {sum(run.state is State.PROPOSED for run in live)} of them proposed"
 

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from console.config import Settings
 from console.diag_log import crash_summary
-from console.domain.text import sanitize
+from console.domain.text import os_error_text, sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.errors import StoreBusy, StoreError
 from console.journal.log_files import JournalError
@@ -94,8 +94,10 @@ def run_checks(subject: Subject, checks: Sequence[Check]) -> Iterator[Finding]:
                 yield _finding(check, level, message)
         except StoreBusy as error:
             yield _finding(check, Level.WARN, str(error))
-        except (StoreError, JournalError, OSError) as error:
+        except (StoreError, JournalError) as error:
             yield _finding(check, Level.FAIL, str(error))
+        except OSError as error:
+            yield _finding(check, Level.FAIL, os_error_text(error))
         except Exception as error:
             # Whatever a damaged folder makes a check raise, the other checks still run.
             yield _finding(check, Level.FAIL, crash_summary(error))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -94,6 +94,9 @@ def admit(cap_usages: tuple[CapUsage, ...], amount: int) -> Refusal | None:
     for cap_usage in cap_usages:
         need = amount if cap_usage.cap in UNIT_CAPS else 1
         if not cap_usage.admits(need):
+            if cap_usage.limit is not None and need > cap_usage.limit:
+                # No end of a period and no end of a run makes room for it.
+                cap_usage = replace(cap_usage, frees_at_ms=None)
             return Refusal(kind=RefusalKind.CAP, sentence=refusal_message(cap_usage, need), cap_usage=cap_usage)
     return None
 
@@ -111,13 +114,18 @@ def refusal_message(cap_usage: CapUsage, need: int) -> str:
     """Say why a cap has no room for `need` more.
 
     `daily_units is reached: 1990.0 held + 5.0 spent of 2000.0, 5.0 left, 50.0 needed; frees at <time with zone>`.
-    The time is the end of the period; held amounts may be freed earlier, when their runs end.
+    The time is the end of the period; held amounts may be freed earlier, when their runs end. What is larger than the
+    whole cap never fits: `never fits: this task's budget (5000.0) is larger than daily_units (2000.0)`.
     """
 
     def amount(value: int) -> str:
         return units_text(value) if cap_usage.cap in UNIT_CAPS else str(value)
 
     limit, left = cap_usage.limit or 0, cap_usage.left or 0
+    if need > limit and not limit:
+        return f"never fits: {cap_usage.cap} is 0"
+    if need > limit:
+        return f"never fits: this task's budget ({amount(need)}) is larger than {cap_usage.cap} ({amount(limit)})"
     return (
         f"{cap_usage.cap} is reached: {amount(cap_usage.held)} held + {amount(cap_usage.spent)} spent of "
         f"{amount(limit)}, {amount(left)} left, {amount(need)} needed; frees {_frees(cap_usage)}"

@@ -158,6 +158,10 @@ class Limits:
     """Milliseconds without a new step after which the run is shown as stalled."""
 
 
+RULED_NOT_LAUNCHED = "ruled not launched by"
+"""Beginning of the note of a run that was sent and of which a person found out that nothing was launched."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequest:
     """A requested stop and its progress."""
@@ -248,6 +252,13 @@ class Run:
     """Incremented at every take-over, so that a former owner can no longer write."""
     service: str | None = None
     """The service it is launched at: kind, base URL and API version; None where a version did not record it."""
+
+    @property
+    def outcome_words(self) -> str:
+        """The outcome as people read it, `written off`; `not launched` where a person found that out; empty before."""
+        if self.outcome is Outcome.NOT_SENT and self.note.startswith(RULED_NOT_LAUNCHED):
+            return "not launched"
+        return self.outcome.value.replace("_", " ") if self.outcome is not None else ""
 
     @property
     def is_live(self) -> bool:

@@ -75,3 +75,12 @@ def _visible(character: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def os_error_text(error: OSError) -> str:
+    """What the operating system refused, in words, with the file: `No space left on device (/srv/nd/runs.log)`.
+
+    Without the number of the error, which means something to programs only. Sanitized.
+    """
+    reason = error.strerror or str(error) or type(error).__name__
+    return sanitize(f"{reason} ({error.filename})" if isinstance(error.filename, str) else reason, limit=300)

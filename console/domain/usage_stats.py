@@ -284,7 +284,7 @@ class BurnDown:
     cap: int
     """Milli-units per month."""
     per_day: int
-    """Mean milli-units per day over the last full days."""
+    """Mean milli-units per day over the last full days of which something is known, else those of today."""
     reached_on: str | None
     """The day on which the cap will be reached; None if not in this month."""
 
@@ -292,12 +292,15 @@ class BurnDown:
 def burn_down(daily: Mapping[str, int], *, today: str, held: int, cap: int, over_days: int = 7) -> BurnDown:
     """Forecast when `cap` will be reached, at the mean rate of the `over_days` days before `today`.
 
-    `daily` are milli-units by day, `held` the milli-units held for open runs.
+    `daily` are milli-units by day, `held` the milli-units held for open runs. Days before the first of `daily` are not
+    counted; on the first day the rate is what was used today.
     """
     at = date.fromisoformat(today)
     spent = sum(value for day, value in daily.items() if day[:7] == today[:7]) + held
+    first = min(daily, default=today)
     before = [(at - timedelta(days=back)).isoformat() for back in range(1, over_days + 1)]
-    per_day = sum(daily.get(day, 0) for day in before) // over_days
+    known = [daily.get(day, 0) for day in before if day >= first] or [daily.get(today, 0)]
+    per_day = sum(known) // len(known)
     reached: str | None = None
     if spent >= cap:
         reached = today

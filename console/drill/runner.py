@@ -128,19 +128,30 @@ async def reaches(app: App, run_id: RunId, *states: State) -> Run:
 
 
 async def drill(
-    checks: dict[str, tuple[str, Check]], environment: dict[str, str], *, faults: FaultSpec = ()
+    checks: dict[str, tuple[str, Check]],
+    environment: dict[str, str],
+    *,
+    faults: FaultSpec = (),
+    on_finding: Callable[[Finding], None] = lambda _: None,
 ) -> tuple[Finding, ...]:
     """Run all checks in a temporary folder. Raises RuntimeError if no simulator can be started.
 
-    `faults` apply to every check; a test uses them to see the checks fail.
+    `on_finding` is called as soon as a check has its result. `faults` apply to every check; a test uses them to see the
+    checks fail.
     """
     with simulated_service("drill", seed=SEED, faults=faults) as (simulator, parent):
         env = DrillEnv(url=simulator.url, control=simulator.control, folder=parent, environment=environment)
         envs = [replace(env, folder=parent / str(number)) for number in range(len(checks))]
         for each in envs:
             each.folder.mkdir(mode=0o700)
+
+        async def result(guard: str, done: str, check: Check, env: DrillEnv) -> Finding:
+            finding = await _result(guard, done, check, env)
+            on_finding(finding)
+            return finding
+
         findings = [
-            _result(guard, done, check, each) for (guard, (done, check)), each in zip(checks.items(), envs, strict=True)
+            result(guard, done, check, each) for (guard, (done, check)), each in zip(checks.items(), envs, strict=True)
         ]
         return tuple(await asyncio.gather(*findings))
 

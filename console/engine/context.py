@@ -10,12 +10,14 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from console.domain.formatting import zone_or_utc
 from console.domain.run import RunId
 from console.domain.timestamps import Clock, Timestamp
 from console.engine.concerns import BackgroundTasks
 from console.engine.load import PollPace, streams_at_once
 from console.engine.log_flush import LogFlusher
 from console.engine.problems import Problems
+from console.engine.reachability import Reachability
 from console.engine.run.launch_queue import LaunchQueue
 from console.engine.settings import EngineSettings, Timings
 from console.journal.launch_journal import LaunchJournal
@@ -50,6 +52,8 @@ class EngineContext:
     poll_pace: PollPace = field(init=False)
     streams: asyncio.Semaphore = field(init=False)
     """A place for each event stream that may be open; runs without one are only polled."""
+    reachability: Reachability = field(init=False)
+    """Whether the provider answers the polls."""
     jitter: Callable[[float], float] = field(default=lambda longest: random.uniform(0.0, longest))
     """A random wait between 0 and `longest` seconds."""
 
@@ -57,3 +61,8 @@ class EngineContext:
         self.launch_queue = LaunchQueue(self.timings.launches_at_once)
         self.poll_pace = PollPace(self.timings.polls_at_once)
         self.streams = asyncio.Semaphore(streams_at_once())
+        self.reachability = Reachability(
+            self.problems,
+            after_ms=self.timings.offline_after_ms,
+            zone=lambda: zone_or_utc(self.settings.caps.time_zone),
+        )

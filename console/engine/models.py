@@ -27,6 +27,10 @@ __all__ = [
 ]
 
 
+LAUNCHING = ("console", "serve")
+"""Kinds of processes that launch again and again, by the config they have."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
     """A process that supervises runs on this state folder."""
@@ -37,6 +41,11 @@ class Owner:
     alive: bool
     """Its kernel lock is held."""
     mine: bool
+
+    @property
+    def may_schedule(self) -> bool:
+        """True for a process that takes the schedule over when nobody else has it."""
+        return self.alive and self.kind in LAUNCHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +58,12 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextLaunch:
-    """The next scheduled time of any task."""
+    """The next scheduled time of a task whose stage lets it run or be proposed then."""
 
     task: str
     at_ms: int
+    proposes: bool = False
+    """True where the task is then proposed and waits for approval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +81,12 @@ class Snapshot:
     owners: Mapping[str, Owner] = field(default_factory=dict)
     """By id; the `owner` of a run is a key here while the process is known."""
     scheduler: Owner | None = None
+    schedules: bool = False
+    """True where this process schedules as soon as no other one does."""
     next_launch: NextLaunch | None = None
+    """None where no task of the config is going to run or to be proposed by its schedule."""
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    """The stage of each task that was ever promoted."""
     time_zone: str = "UTC"
     """The time zone of the caps, in which their days begin."""
     problems: tuple[Problem, ...] = ()
@@ -79,6 +95,18 @@ class Snapshot:
     queued: Mapping[RunId, int] = field(default_factory=dict)
     """Claimed runs of this process that wait to be sent, with how many launches are sent before each."""
 
+    @property
+    def nobody_schedules(self) -> bool:
+        """True where a task is due at some time and no process is going to launch it then."""
+        return self.next_launch is not None and self.scheduler is None and not self.schedules
+
+    @property
+    def schedule_ends_here(self) -> bool:
+        """True where this process schedules, a task is due at some time, and no other process would go on."""
+        mine = self.schedules or (self.scheduler is not None and self.scheduler.mine)
+        others = any(owner.may_schedule and not owner.mine for owner in self.owners.values())
+        return mine and self.next_launch is not None and not others
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineEvent:
@@ -86,9 +114,11 @@ class TimelineEvent:
 
     at_ms: int
     kind: str
-    """`claimed`, `sandbox`, `sending`, `running`, `stop`, `cancel`, `settled`, …"""
+    """`claimed`, `sandbox`, `sending`, `running`, `stop`, `cancel`, `taken over`, …"""
     text: str
-    """One sanitized line."""
+    """The facts in one sanitized line, as people read them."""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    """The facts by name as they are stored, each sanitized."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +190,11 @@ class TaskRollout:
     """Every change of its stage, newest first; texts are sanitized."""
     next: tuple[ScheduledTime, ...] = ()
     """The next five scheduled times; empty without a schedule."""
+
+    @property
+    def scheduled(self) -> tuple[ScheduledTime, ...]:
+        """The next scheduled times at which the task runs or is proposed; empty at stage manual."""
+        return self.next if self.effective is not Stage.MANUAL else ()
 
     @property
     def last_demotion(self) -> StageChange | None:

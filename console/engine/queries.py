@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from console.domain.fact_text import facts_text, words_of
+from console.domain.formatting import zone_or_utc
 from console.domain.run import Run, RunId, State
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
+from console.engine.acting_user import MAX_BY
 from console.engine.context import EngineContext
 from console.engine.live_runs import by_urgency
 from console.engine.models import (
+    LAUNCHING,
     LaunchPreview,
     LaunchRequest,
     Owner,
@@ -28,8 +32,6 @@ from console.engine.rollout import Rollout
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
 
 RECENT = 50
-LAUNCHING = ("console", "serve")
-"""Kinds of processes that launch again and again, by the config they have."""
 OTHER_CONFIG = "other config"
 """Topic of the problem that another process judges by another config."""
 
@@ -52,15 +54,20 @@ class Queries:
         pause = await store.controls.paused()
         owners = await self._known_owners()
         scheduler = owners.get(self._lock.holder() or "")
+        scheduler = scheduler if scheduler and scheduler.alive else None
+        live, stages = by_urgency(await store.runs.open_runs()), await store.stages.all()
+        unconfirmed = {run.task for run in live if run.state is State.UNCONFIRMED}
         return Snapshot(
             taken=now,
-            live=by_urgency(await store.runs.open_runs()),
+            live=live,
             recent=await store.history.recent(RECENT),
             cap_usages=await store.ledger.cap_usages(settings.caps, now),
-            paused=Pause(since_ms=pause.since_ms, by=sanitize(pause.by, limit=80)) if pause else None,
+            paused=Pause(since_ms=pause.since_ms, by=sanitize(pause.by, limit=MAX_BY)) if pause else None,
             owners=owners,
-            scheduler=scheduler if scheduler and scheduler.alive else None,
-            next_launch=self._rollout.next_launch(),
+            scheduler=scheduler,
+            schedules=scheduler is None and settings.schedules and self._context.key_trouble() is None,
+            next_launch=self._rollout.next_launch(stages, unconfirmed),
+            stages=stages,
             time_zone=settings.caps.time_zone,
             problems=self._context.problems.entries() + self._problems_of_others(owners),
             read_only=settings.read_only,
@@ -100,18 +107,31 @@ class Queries:
         """The runs that a run id, a unique prefix of one, or a key means; empty for none."""
         return await self._context.store.runs.find(selector)
 
+    async def of_task(self, name: str) -> tuple[Run, ...]:
+        """The open runs of a task, else its latest run; empty where it has none."""
+        runs = tuple(run for run in await self._context.store.runs.open_runs() if run.task == name)
+        if runs:
+            return runs
+        page = await self._context.store.history.page(HistoryFilter(tasks=(name,)), limit=RECENT)
+        return tuple(run for run in page.runs if run.attempt)[:1]
+
     async def detail(self, run_id: RunId) -> RunDetail | None:
         """One run with its timeline, steps and attempts; None where there is none of that id."""
         store = self._context.store
         run = await store.runs.get(run_id)
         if run is None:
             return None
-        price = self._context.settings.price_of(run)
+        price, zone = self._context.settings.price_of(run), zone_or_utc(self._context.settings.caps.time_zone)
         units = self._context.settings.units_of(run)
         return RunDetail(
             run=run,
             timeline=tuple(
-                TimelineEvent(at_ms=row.at_ms, kind=row.kind, text=sanitize(row.text, limit=400))
+                TimelineEvent(
+                    at_ms=row.at_ms,
+                    kind=words_of(row.kind),
+                    text=sanitize(facts_text(row.detail, zone), limit=400),
+                    facts={name: sanitize(str(value), limit=400) for name, value in row.detail.items()},
+                )
                 for row in await store.runs.timeline(run_id)
             ),
             steps=await store.runs.steps(run_id),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import pairwise
@@ -9,6 +10,7 @@ from itertools import pairwise
 from console.domain.rollout import PromotionDenied, check_step, effective_stage, unmet_criteria
 from console.domain.task import Stage, Task
 from console.domain.text import is_blank, sanitize
+from console.engine.acting_user import MAX_BY
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun
 from console.engine.models import NextLaunch, ScheduledTime, TaskRollout
@@ -56,18 +58,21 @@ class Rollout:
         await self._context.log_flusher.flush()
         return await self.task(name)
 
-    def next_launch(self) -> NextLaunch | None:
-        """The next scheduled time of any task; None where no task has a schedule."""
+    def next_launch(self, stages: Mapping[str, Stage], unconfirmed: Collection[str]) -> NextLaunch | None:
+        """The next scheduled time at which a task runs or is proposed; None where there is none.
+
+        `stages` are those of the tasks, `unconfirmed` the names of tasks with an unconfirmed run.
+        """
         now = self._context.clock.now().utc()
-        coming = [
-            (times[0], task.name)
-            for task in self._context.settings.tasks
-            if task.schedule is not None and (times := next_times(task, now, 1))
-        ]
+        coming = []
+        for task in self._context.settings.tasks:
+            stage = effective_stage(stages.get(task.name, Stage.MANUAL), unconfirmed=task.name in unconfirmed)
+            if task.schedule is not None and stage is not Stage.MANUAL and (times := next_times(task, now, 1)):
+                coming.append((times[0], task.name, stage is Stage.SEMI))
         if not coming:
             return None
-        at, name = min(coming)
-        return NextLaunch(task=name, at_ms=int(at.timestamp() * 1000))
+        at, name, proposes = min(coming)
+        return NextLaunch(task=name, at_ms=int(at.timestamp() * 1000), proposes=proposes)
 
     def _task(self, name: str) -> Task:
         task = self._context.settings.task(name)
@@ -78,7 +83,7 @@ class Rollout:
     async def _of(self, task: Task) -> TaskRollout:
         store, rules = self._context.store, self._context.settings.rollout
         changes = tuple(
-            replace(change, by=sanitize(change.by, limit=80), reason=sanitize(change.reason, limit=400))
+            replace(change, by=sanitize(change.by, limit=MAX_BY), reason=sanitize(change.reason, limit=400))
             for change in reversed(await store.stages.changes(task.name))
         )
         stage = changes[0].after if changes else Stage.MANUAL

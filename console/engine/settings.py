@@ -126,6 +126,8 @@ class Timings:
     """Cancel calls in flight at once, over all runs."""
     stuck_after_s: float = 90.0
     """A round of a concern that takes longer is reported, and the watchdog is not fed meanwhile."""
+    offline_after_ms: int = 10_000
+    """The provider counts as offline when no poll was answered for this long."""
     fresh_send_ms: int = 2_000
     """A POST that could not start within this after its record is not sent at all."""
     claim_window_ms: int = 60_000

@@ -52,12 +52,14 @@ class MemberTotal:
 
     member: str
     value: int
-    """In the measure: milli-units, micro-money, runs or milliseconds."""
+    """In the measure: milli-units, micro-money, runs or milliseconds. Of a cost, what is known of it."""
     share: float
     """Of the period's total, 0 to 1."""
     before: int
     """The same in the period of equal length before."""
     runs: int
+    unpriced: int = 0
+    """Of `runs`: those whose cost is not known. Unless this is 0, a cost is at least `value`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,10 @@ class UsageReport:
     """The daily cap in the measure; None where it has none or is unlimited."""
     held: int
     """Milli-units that runs without an end hold today."""
+    compares: bool = True
+    """True where the log covers the whole period before, so that a change against it means something."""
+    month_cost_micro: int | None = None
+    """Cost of this month so far, in `currency`, as far as it is known; None where none is known."""
     flags: tuple[Flag, ...] = ()
     month: BurnDown | None = None
     """None where the monthly cap is unlimited."""
@@ -132,6 +138,8 @@ class UsageReporter:
             currency=currency,
             cap=self._cap(query.measure),
             held=sum(hold.units for hold in self._log.totals.holds() if hold.day == today),
+            compares=next(iter(self._log.totals.days()), today) <= _earlier(days[0], query.days),
+            month_cost_micro=sum_totals(self._log.totals.buckets(f"{today[:7]}-01", today)).cost_in(currency or ""),
             flags=await self._flags(query, days[0], today, currency),
             month=self._month(today),
             month_days=self._month_days(today),
@@ -239,6 +247,7 @@ def _members(
             share=value / whole if whole else 0.0,
             before=then.get(member, UsageTotals()).measured(query.measure, currency or "") or 0,
             runs=now[member].runs,
+            unpriced=now[member].unpriced,
         )
         for member, value in sorted(values.items(), key=lambda item: (-item[1], item[0]))
     )

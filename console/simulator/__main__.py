@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m console.simulator",
+        prog="nightdesk simulator",
         description="A simulated Interactions API on loopback, to try things without an API key and at no cost.",
         epilog=f"If the environment variable {TOKEN_VARIABLE} is set, control calls (/_sim/...) must send its value in "
         f"the header {TOKEN_HEADER}.",

@@ -119,7 +119,7 @@ class ClaimRepository:
             await require_original(tx, self._database.folder, record=True)
             run = await _load_proposal(tx, run_id)
             if _is_expired(run, now):
-                expired = await _end_unsent(tx, run, Outcome.EXPIRED, "nobody decided in time", now)
+                expired = await _end_unsent(tx, run, Outcome.EXPIRED, "no decision in time", now)
                 late = Refusal(kind=RefusalKind.KEY_HELD, sentence=f"proposal {run.id} expired before it was approved")
                 return LaunchResult(kind=LaunchKind.REFUSED, run=expired, refusal=late)
             refusal = await _pause_refusal(tx) or admit(await load_cap_usages(tx, caps, now, task), run.limits.budget)
@@ -152,7 +152,7 @@ class ClaimRepository:
             if run is None or not _is_expired(run, now):
                 return None
             if run.state is State.PROPOSED:
-                return await _end_unsent(tx, run, Outcome.EXPIRED, "nobody decided in time", now)
+                return await _end_unsent(tx, run, Outcome.EXPIRED, "no decision in time", now)
             if run.state is State.CLAIMED:
                 note = "its window passed before anything was sent"
                 expired = await _end_unsent(tx, run, Outcome.EXPIRED, note, now)

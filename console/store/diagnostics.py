@@ -13,11 +13,12 @@ import json
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from console.domain.run import Run
+from console.domain.task import Stage
 from console.domain.text import sanitize
 from console.store import integrity_probe
 from console.store.bootstrap import ID, packaged_migrations, version_of
@@ -27,6 +28,7 @@ from console.store.fast_read import list_open
 from console.store.files import DATABASE
 from console.store.identity import ACCEPTED_LOSS, PLACE, DatabasePlace, parse_accepted_loss, parse_place
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri
+from console.store.rollout import SELECT_STAGES
 
 INSPECTION_BUSY_MS = 2_000
 """How long a diagnosis waits for locks of other processes."""
@@ -108,6 +110,12 @@ class DatabaseInspector:
         """Who turned the kill switch on, not sanitized, and when, UTC ms; None while it is off."""
         rows = self._rows(SELECT_PAUSE)
         return (str(rows[0]["by"]), int(rows[0]["since_ms"])) if rows else None
+
+    @property
+    def stages(self) -> Mapping[str, Stage]:
+        """The stage of each task that was ever changed; one whose stage cannot be read is left out."""
+        names = {stage.label: stage for stage in Stage}
+        return {row["task"]: names[row["after"]] for row in self._rows(SELECT_STAGES) if row["after"] in names}
 
     def meta(self, name: str) -> str | None:
         """Return the value stored under `name`, or None."""

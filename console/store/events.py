@@ -14,16 +14,12 @@ from dataclasses import dataclass
 from console.domain.log_record import LogRecord, is_field_name
 from console.domain.run import NON_RUN_OUTCOMES, Run
 from console.domain.task import canonical_json
-from console.domain.timestamps import iso_ms
 from console.domain.usage import money_text, units_text
 from console.store.database import Database, Transaction
 from console.store.rows import Row, Value, damage_if_unreadable, fetch_all, int_of, text_of, to_sqlite_text
 
 UNKNOWN = "-"
 """Stands for a value that the log does not have: a cost that the provider never reported is not 0."""
-_FIRST_TIME_MS = 10**11
-"""A fact in `_ms` of at least this many milliseconds is a time (after 1973), a smaller one a duration."""
-
 INSERT_EVENT = """
     insert into events (run_id, at_ms, kind, detail, ev, record)
     values (
@@ -56,11 +52,6 @@ class EventRow:
     detail: Mapping[str, Value]
     """Facts by name. Texts may come from a provider and are not sanitized."""
 
-    @property
-    def text(self) -> str:
-        """The facts in one line, as `name: value; …`; not sanitized."""
-        return "; ".join(_format_fact(name, value) for name, value in self.detail.items())
-
 
 def event_of(row: Row) -> EventRow:
     """Return the event of a row. Raises StoreDamaged."""
@@ -69,14 +60,6 @@ def event_of(row: Row) -> EventRow:
         if not isinstance(detail, dict):
             raise TypeError("its facts are not an object")
         return EventRow(id=row["id"], at_ms=int_of(row, "at_ms"), kind=text_of(row, "kind"), detail=detail)
-
-
-def _format_fact(name: str, value: Value) -> str:
-    """`remote id: v1_…`; times as ISO 8601, durations in seconds."""
-    label = name.removesuffix("_ms").replace("_", " ")
-    if not name.endswith("_ms") or not isinstance(value, int):
-        return f"{name.replace('_', ' ')}: {value}"
-    return f"{label}: {iso_ms(value) if value >= _FIRST_TIME_MS else f'{value / 1000:g} s'}"
 
 
 class Outbox:

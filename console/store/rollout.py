@@ -24,6 +24,7 @@ EVIDENCE_RUNS = 500
 """Evidence is counted over at most this many of the newest runs."""
 
 SELECT_STAGE = "select after from stage_changes where task = :task order by id desc limit 1"
+SELECT_STAGES = "select task, after from stage_changes where id in (select max(id) from stage_changes group by task)"
 SELECT_CHANGES = "select * from stage_changes where task = :task order by id"
 INSERT_CHANGE = """
     insert into stage_changes (task, before, after, by, reason, forced, evidence, run_id, at_ms)
@@ -66,6 +67,15 @@ class Stages:
     async def stage(self, task: str) -> Stage:
         """Return the task's stage; `manual` if it was never changed."""
         return await self._database.read(lambda tx: load_stage(tx, task))
+
+    async def all(self) -> Mapping[str, Stage]:
+        """Return the stage of each task that was ever changed."""
+
+        async def unit(tx: Transaction) -> Mapping[str, Stage]:
+            with damage_if_unreadable("the stages of the tasks"):
+                return {row["task"]: Stage.of(row["after"]) for row in await fetch_all(tx, SELECT_STAGES, {})}
+
+        return await self._database.read(unit)
 
     async def changes(self, task: str) -> tuple[StageChange, ...]:
         """Return every change of the task's stage, oldest first."""

@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from console.domain.run import NON_RUN_OUTCOMES, IllegalTransition, Outcome, Run, State
+from console.domain.run import NON_RUN_OUTCOMES, RULED_NOT_LAUNCHED, IllegalTransition, Outcome, Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
@@ -200,7 +200,7 @@ async def rule_not_launched(tx: Transaction, run: Run, *, by: str, reason: str, 
     require_state(run, State.UNCONFIRMED)
     await set_verdict(tx, run, "ruled_not_launched", reason, now)
     await _write_ruling(tx, run, "not_launched", by, reason, now)
-    return await end_unlaunched(tx, run, Outcome.NOT_SENT, f"ruled not launched by {by}: {reason}", now)
+    return await end_unlaunched(tx, run, Outcome.NOT_SENT, f"{RULED_NOT_LAUNCHED} {by}: {reason}", now)
 
 
 async def write_off_run(tx: Transaction, run: Run, *, by: str, reason: str, now: Timestamp) -> Run:

@@ -9,7 +9,7 @@ import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import App
@@ -22,7 +22,7 @@ from textual.theme import Theme
 from console.domain.run import RunId
 from console.domain.text import sanitize
 from console.ui.actions.run_actions import CANCEL
-from console.ui.base_screen import NoticePosted, RunSelected
+from console.ui.base_screen import BaseScreen, NoticePosted, RunSelected
 from console.ui.context import Context, ExitReason, ExitResult
 from console.ui.glyphs import ASCII
 from console.ui.runs.screen import RunsScreen
@@ -36,9 +36,6 @@ from console.ui.terminal.sanitize import SanitizingFilter
 from console.ui.theme import Themes, apply_theme
 from console.ui.widgets.key_bar import hints, key_name
 from console.ui.widgets.lines import repaint
-
-if TYPE_CHECKING:
-    from console.ui.base_screen import BaseScreen
 
 FIRST = "runs"
 
@@ -112,7 +109,13 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("colon", "palette", "commands", id="app.palette", tooltip="All commands of this screen by name"),
-        Binding("q", "leave", "quit", id="app.quit", tooltip="Leave the console; asks while runs are live"),
+        Binding(
+            "q",
+            "leave",
+            "quit",
+            id="app.quit",
+            tooltip="Leave the console; asks where runs or the schedule depend on it",
+        ),
         Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_now", tooltip="The same", show=False, priority=True),
         *DIGITS,
         Binding(
@@ -156,7 +159,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         self._slow = slow
         self._selected_run: RunId | None = None
         self._notice_timer = NoticeTimer(context.clock)
-        self._notifier = Notifier(self._write, bell=bell, titles=titles)
+        self._notifier = Notifier(self._write, bell=bell, titles=titles, session=context.session.label)
         for mode, (screen, _) in SCREENS.items():
             self.add_mode(mode, partial(screen, context, self.background))
 
@@ -206,6 +209,11 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             await self.key_queue.put(event)
         else:
             await super().on_event(event)
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key does nothing, where it does not. Textual looks up the bindings behind this."""
+        if isinstance(self.screen, BaseScreen):
+            self.screen.explain(event)
 
     @on(KeyProcessed)
     async def _key_processed(self, event: KeyProcessed) -> None:
@@ -263,7 +271,8 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         """Show the keys of this screen, the signs and the words."""
         from console.ui.dialogs.help import help_page
 
-        self.push_screen(help_page(hints(self.screen.active_bindings), self.context.glyphs))
+        page = help_page(hints(self.screen.active_bindings), self.context.glyphs, self.context.session)
+        self.push_screen(page)
 
     def action_problems(self) -> None:
         """Show all problems with their age and count."""

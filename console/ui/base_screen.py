@@ -20,7 +20,8 @@ from console.ui.header import Tab, alarm_lines, header_lines
 from console.ui.spans import Line, Span, Tone, fit
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
-from console.ui.widgets.key_bar import KeyBar, hints
+from console.ui.terminal.clipboard import NEEDS, load_tmux_buffer
+from console.ui.widgets.key_bar import KeyBar, hints, key_name
 from console.ui.widgets.lines import Lines, repaint
 
 SHELL = Binding(
@@ -32,7 +33,9 @@ MAX_ALARMS = 3
 AT_ONCE = "perform('stop')"
 """The action that acts without a question."""
 
-WRITING = frozenset({"stop", "approve", "decline", "settle", "kill_switch", "launch", "again", "mark"})
+WRITING = frozenset(
+    {"stop", "approve", "decline", "settle", "kill_switch", "launch", "again", "mark", "promote", "demote"}
+)
 """Names of the key actions that a read-only console does not offer."""
 
 
@@ -55,6 +58,11 @@ def always() -> bool:
     return True
 
 
+def nothing_selected() -> str:
+    """Why an action that needs a selection does nothing."""
+    return "nothing is selected"
+
+
 @dataclass(frozen=True, slots=True)
 class KeyAction:
     """What a key does on one screen, and whether it can be done now."""
@@ -62,6 +70,8 @@ class KeyAction:
     perform: Callable[[], object]
     is_available: Callable[[], bool | None] = always
     """False hides the key, None shows it greyed."""
+    why_not: Callable[[], str] = nothing_selected
+    """What is said when the key is pressed while it is not available."""
 
 
 class BaseScreen(Screen[None], inherit_bindings=False):
@@ -125,6 +135,21 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         """Show a line at the bottom for some seconds."""
         self.post_message(NoticePosted(span))
 
+    def copy(self, text: str, what: str) -> None:
+        """Send `text` to the clipboard and say so; `what` is how the notice calls it."""
+        self.app.copy_to_clipboard(text)
+        sent = Span(f"sent to the terminal's clipboard: {what}", Tone.MUTED)
+        if not self.context.in_tmux:
+            self.post_notice(sent)
+            return
+
+        async def copy_in_tmux() -> Span:
+            if await load_tmux_buffer(text):
+                return Span(f"sent to tmux and its terminal's clipboard: {what}", Tone.MUTED)
+            return Span(f"{NEEDS}: {what}", Tone.WARN)
+
+        self.background.start(copy_in_tmux(), name="copy")
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key is offered: False hides it, None greys it."""
         if action != "perform":
@@ -132,12 +157,40 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         name = str(parameters[0])
         if name in WRITING and self.context.read_only:
             return False
+        if name == "export" and self.context.is_locked:
+            return False
         return self.key_actions[name].is_available()
 
     async def action_perform(self, name: str) -> None:
         """Do what the key action of that name does, if it is available."""
         if self.check_action("perform", (name,)):
             self.key_actions[name].perform()
+
+    def explain(self, event: events.Key) -> None:
+        """Say why a key does nothing; called for each key that no widget has taken."""
+        active, name = self.active_bindings.get(event.key), key_name(event.key)
+        if active is not None and active.enabled:
+            return
+        if active is not None:
+            action = active.binding.action.removeprefix("perform('").removesuffix("')")
+            text = self.key_actions[action].why_not() if action in self.key_actions else f"{name} does nothing here"
+        elif any(each.key == event.key for each in self._read_only_bindings()):
+            lifts = "; `:write` lifts that" if self.context.liftable else ""
+            text = f"this console is read-only: {name} is off{lifts}"
+        elif event.is_printable or event.key.startswith(("ctrl+", "f")):
+            text = f"{name} does nothing here; ? shows the keys"
+        else:
+            return
+        self.post_notice(Span(text, Tone.MUTED))
+
+    def _read_only_bindings(self) -> Iterable[Binding]:
+        """The bindings of this screen that a read-only console does not offer."""
+        if self.context.read_only:
+            for bindings in self._bindings.key_to_bindings.values():
+                for binding in bindings:
+                    name = binding.action.removeprefix("perform('").removesuffix("')")
+                    if binding.action.startswith("perform('") and name in WRITING:
+                        yield binding
 
     def refresh_changed_bindings(self) -> None:
         """Have the key bar drawn again if other actions are available than before. Drawing it costs a repaint."""
@@ -150,14 +203,14 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         """Show the shell commands in a dialog that copies them."""
         from console.ui.dialogs.shell_commands import show_shell_commands
 
-        show_shell_commands(self, self.shell_commands(), self.post_notice)
+        show_shell_commands(self.app, self, self.shell_commands())
 
     def _view_changed(self, view: ViewState | None) -> None:
         if view is None or not self.has_body:
             return
         self.view = view
         cells, glyphs = self.app.size.width, self.context.glyphs
-        header = header_lines(view, cells, glyphs, title=self.title or "", tabs=self._tabs())
+        header = header_lines(view, cells, glyphs, session=self.context.session, tabs=self._tabs())
         self.query_one("#header", Lines).show(header)
         self.query_one("#alarms", Lines).show(self._alarms(view, cells))
         self.update(view)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from console.domain.text import os_error_text
 from console.domain.timestamps import Clock
 from console.engine.errors import OperationRefused, OwnershipLost, StaleRun, StoreError
 from console.ui.glyphs import Glyphs
@@ -13,7 +14,38 @@ from console.ui.ports import EnginePort
 from console.ui.spans import sanitize_cell
 
 Leave = Callable[[], Awaitable[None]]
-"""Hands the runs of this process over to a background process. Raises an error with a one-line text where it cannot."""
+"""Hands the runs of this process, or its schedule too, over to a background process. Raises an error with a one-line
+text where it cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionInfo:
+    """Where a console runs and what it acts on, so that nobody takes one ledger for another. All texts are sanitized;
+    an empty one is not shown."""
+
+    user: str = ""
+    host: str = ""
+    name: str = ""
+    """What the config calls this ledger."""
+    folder: str = ""
+    """The state folder."""
+    is_default_folder: bool = True
+    """False for a state folder that was chosen by an option, the environment or the config."""
+    config: str = ""
+    provider: str = ""
+    """Kind and address of the service."""
+    version: str = ""
+    is_demo: bool = False
+
+    @property
+    def who_where(self) -> str:
+        """`ops@web1`."""
+        return "@".join(filter(None, (self.user, self.host)))
+
+    @property
+    def label(self) -> str:
+        """The shortest name for it: that of the ledger, else the host's."""
+        return self.name or self.host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +61,14 @@ class Context:
     """True for a console that offers no key that changes anything."""
     liftable: bool = False
     """True if the caller opens a console with full access after a read-only one has ended with `ExitReason.WRITE`."""
+    is_locked: bool = False
+    """True for a read-only console for somebody who must write no file here either."""
     leave: Leave | None = None
-    """None if this console cannot hand its runs over, as in the demo."""
+    """Hands the runs over; None if this console cannot, as in the demo."""
+    leave_scheduler: Leave | None = None
+    """Hands the runs over to a background process that also schedules; None if this console cannot."""
+    in_tmux: bool = False
+    session: SessionInfo = field(default_factory=SessionInfo)
     command: tuple[str, ...] = ("nightdesk",)
     """The command and options that reach the same state folder from a shell."""
 
@@ -44,6 +82,8 @@ def trouble_line(error: BaseException) -> str:
     text = sanitize_cell(str(error), limit=300).strip()
     if text and (isinstance(error, EXPECTED) or type(error) in (LookupError, ValueError)):
         return text
+    if isinstance(error, OSError):
+        return os_error_text(error)
     name = type(error).__name__
     return f"{name}: {text}" if text else name
 
@@ -55,6 +95,8 @@ class ExitReason(StrEnum):
     """The operator left while no run was live."""
     LEFT = "left"
     """The operator left and the runs were handed over to a background process."""
+    SCHEDULER_LEFT = "scheduler_left"
+    """The operator left, and a background process supervises the runs and schedules."""
     STOPPED = "stopped"
     """The operator stopped all runs, and the provider has shown the end of each."""
     WRITE = "write"

@@ -166,7 +166,7 @@ def state_span(run: Run, glyphs: Glyphs) -> Span:
     """The sign and word of a run's state, `● running`; of an ended run those of its outcome."""
     if run.outcome is not None:
         tone = _OUTCOME_TONES.get(run.outcome, Tone.MUTED)
-        return Span(f"{glyphs.outcomes[run.outcome]} {outcome_word(run.outcome)}", tone)
+        return Span(f"{glyphs.outcomes[run.outcome]} {run.outcome_words}", tone)
     if run.stop is not None and run.stop.alarmed:
         return Span(f"{glyphs.alarm} no proof", Tone.LOUD)
     if run.stalled and run.state is State.RUNNING:

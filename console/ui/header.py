@@ -6,16 +6,24 @@ from dataclasses import dataclass
 
 from console.domain.limits import Cap, CapUsage
 from console.domain.run import HOLDING, State
-from console.engine.models import Snapshot
+from console.engine.models import Owner, Snapshot
+from console.engine.reachability import OFFLINE
+from console.ui.context import SessionInfo
 from console.ui.format import age, clock, countdown, percent, units, when, zone_name
 from console.ui.glyphs import Glyphs, gauge
 from console.ui.runs.cells import budget_tone
-from console.ui.spans import Line, Span, Tone, line, sanitize_cell, spread, width
+from console.ui.spans import Line, Span, Tone, clip, line, middle, sanitize_cell, spread, width
 from console.ui.state.view_state import ViewState, can_settle
 from console.ui.words import process_name, user_text
 
 GAP = 3
 """The number of cells between two facts."""
+LETTERS, SHORT_LETTERS = 20, 4
+"""Letters of the name of a tab that is not shown, in the long and in the short form."""
+FOLDER, SHORT_SESSION = 32, 10
+"""The cells of the state folder, and of the shortest name of the session."""
+LEAST_WITH_SESSION = 56
+"""A narrower header has room for the figures alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,36 +61,49 @@ class Tab:
 
 
 def header_lines(
-    view: ViewState, cells: int, glyphs: Glyphs, *, title: str, tabs: tuple[Tab, ...] = ()
+    view: ViewState, cells: int, glyphs: Glyphs, *, session: SessionInfo, tabs: tuple[Tab, ...] = ()
 ) -> tuple[Line, Line]:
     """Two lines of exactly `cells`, with a blank at each end."""
     end = _clock(view)
     room = max(0, cells - 2 - width(end) - GAP)
-    first = spread(shorten(_cap_facts(view.snapshot, glyphs, title), room), end, cells - 2, glyphs.ellipsis)
-    badges = _badges(view, glyphs)
+    facts = (*(_session(session) if cells >= LEAST_WITH_SESSION else ()), *_cap_facts(view.snapshot, glyphs))
+    first = spread(shorten(facts, room), end, cells - 2, glyphs.ellipsis)
+    badges = _badges(view, glyphs, session, cells)
     room = max(0, cells - 2 - width(badges) - (GAP if badges else 0))
-    second = spread(shorten((*_tabs(tabs), *_schedule_facts(view)), room), badges, cells - 2, glyphs.ellipsis)
+    second = spread(shorten((*_tabs(tabs), *_schedule_facts(view, glyphs)), room), badges, cells - 2, glyphs.ellipsis)
     return (Span(" "), *first, Span(" ")), (Span(" "), *second, Span(" "))
 
 
 def _tabs(tabs: tuple[Tab, ...]) -> tuple[Fact, ...]:
-    """The tabs `1 runs  2 history  3 rollout  4 usage`; in the short form only the shown one has its name."""
+    """The tabs `1 runs  2 history  3 rollout  4 usage`; in the short forms the others have shorter names or none."""
     if not tabs:
         return ()
 
-    def form(named: bool) -> Line:
+    def form(letters: int) -> Line:
         spans: list[Span] = []
         for tab in tabs:
-            name = f" {tab.name}" if named or tab.is_shown else ""
+            name = tab.name if tab.is_shown else tab.name[:letters]
             tone = Tone.PICK if tab.is_shown else Tone.MUTED
-            spans += [Span(f" {tab.key}{name} ", tone)]
+            spans += [Span(f" {tab.key} {name}".rstrip() + " ", tone)]
         return tuple(spans)
 
-    return (Fact(forms=(form(True), form(False)), priority=4),)
+    return (Fact(forms=(form(LETTERS), form(SHORT_LETTERS), form(0), ()), priority=6),)
 
 
-def _cap_facts(snapshot: Snapshot, glyphs: Glyphs, title: str) -> tuple[Fact, ...]:
-    facts = [Fact(forms=(line(Span(title, Tone.STRONG)), ()), priority=1), _slots(snapshot)]
+def _session(session: SessionInfo) -> tuple[Fact, ...]:
+    """Which machine, user and ledger this is, at last only the name that tells it from others."""
+    if not session.label:
+        return ()
+    folder = "" if session.is_default_folder else middle(session.folder, FOLDER)
+    full = "  ".join(filter(None, (session.who_where, session.name)))
+    forms = [f"{full}  {folder}"] if folder else []
+    forms += [full, *([f"{session.host} {session.name}"] if session.name and session.host else []), session.label]
+    clipped = (*forms, clip(session.label, SHORT_SESSION))
+    return (Fact(forms=tuple(line(Span(form, Tone.STRONG)) for form in clipped), priority=5),)
+
+
+def _cap_facts(snapshot: Snapshot, glyphs: Glyphs) -> tuple[Fact, ...]:
+    facts = [_slots(snapshot)]
     for cap_usage in snapshot.cap_usages:
         if cap_usage.cap is Cap.DAILY_UNITS:
             facts.append(_today(cap_usage, glyphs))
@@ -162,35 +183,55 @@ def _clock(view: ViewState) -> Line:
     return line(Span(clock(view.now_ms, where), Tone.STRONG), Span(f" {zone_name(view.now_ms, where)}", Tone.MUTED))
 
 
-def _schedule_facts(view: ViewState) -> tuple[Fact, ...]:
-    """The next scheduled launch, and the process that schedules."""
+def _schedule_facts(view: ViewState, glyphs: Glyphs) -> tuple[Fact, ...]:
+    """The next scheduled launch, and the process that schedules. That nobody does is never left out."""
     ahead, scheduler = view.snapshot.next_launch, view.snapshot.scheduler
     if ahead is None:
-        forms: tuple[Line, ...] = (line(Span("nothing scheduled", Tone.MUTED)), ())
-    else:
-        left = Span(f" in {countdown(ahead.at_ms - view.now_ms)}", Tone.PLAIN)
-        at = Span(f", {when(ahead.at_ms, view.now_ms, view.zone)}", Tone.MUTED)
-        named = line(Span("next ", Tone.MUTED), Span(sanitize_cell(ahead.task)), left)
-        forms = ((*named, at), named, line(Span("next", Tone.MUTED), left))
+        return (Fact(forms=(line(Span("nothing scheduled", Tone.MUTED)), ()), priority=5), *_scheduled_by(scheduler))
+    task, at = Span(sanitize_cell(ahead.task)), when(ahead.at_ms, view.now_ms, view.zone)
+    if view.snapshot.nobody_schedules:
+        loud = Span(f" {glyphs.alarm} NOBODY SCHEDULES ", Tone.LOUD)
+        brief = line(Span(f" {glyphs.alarm} UNSCHEDULED ", Tone.LOUD))
+        missed = line(loud, Span("  "), task, Span(f", due {at}, will be missed", Tone.WARN))
+        return (Fact(forms=(missed, (loud, Span(f"  {at}", Tone.WARN)), (loud,), brief), priority=99),)
+    if view.snapshot.paused is not None:
+        due = Span(f" would be due at {at}", Tone.MUTED)
+        forms: tuple[Line, ...] = (
+            line(Span("paused: ", Tone.WARN), task, due),
+            line(Span("paused: ", Tone.WARN), task),
+            line(Span("paused", Tone.WARN)),
+        )
+        return (Fact(forms=forms, priority=5), *_scheduled_by(scheduler))
+    asks = Span(" (to approve)" if ahead.proposes else "", Tone.WAIT)
+    left = Span(f" in {countdown(ahead.at_ms - view.now_ms)}", Tone.PLAIN)
+    named = line(Span("next ", Tone.MUTED), task, asks, left)
+    short = line(Span("next ", Tone.MUTED), task, left)
+    forms = ((*named, Span(f", {at}", Tone.MUTED)), named, short, line(Span("next", Tone.MUTED), left))
+    return (Fact(forms=forms, priority=5), *_scheduled_by(scheduler))
+
+
+def _scheduled_by(scheduler: Owner | None) -> tuple[Fact, ...]:
     if scheduler is None:
-        who = line(Span("nobody schedules", Tone.WARN if ahead else Tone.MUTED))
-    else:
-        name = "this console" if scheduler.mine else f"{process_name(scheduler.kind)} (pid {scheduler.pid})"
-        who = line(Span("scheduled by ", Tone.MUTED), Span(sanitize_cell(name)))
-    return (Fact(forms=forms, priority=5), Fact(forms=(who, ()), priority=3))
+        return ()
+    name = "this console" if scheduler.mine else f"{process_name(scheduler.kind)} (pid {scheduler.pid})"
+    who = line(Span("scheduled by ", Tone.MUTED), Span(sanitize_cell(name)))
+    return (Fact(forms=(who, ()), priority=3),)
 
 
-def _badges(view: ViewState, glyphs: Glyphs) -> Line:
+def _badges(view: ViewState, glyphs: Glyphs, session: SessionInfo, cells: int) -> Line:
     snapshot = view.snapshot
     unsettled = sum(can_settle(run) for run in snapshot.live)
     proposed = sum(run.state is State.PROPOSED for run in snapshot.live)
     badges: list[Span] = []
     if proposed:
-        badges.append(Span(f"{glyphs.states[State.PROPOSED]} {proposed} to approve", Tone.WAIT))
+        words = "" if cells < LEAST_WITH_SESSION else " to approve"
+        badges.append(Span(f"{glyphs.states[State.PROPOSED]} {proposed}{words}", Tone.WAIT))
     if unsettled:
         badges.append(Span(f" {glyphs.alarm} {unsettled} to settle ", Tone.LOUD))
     if snapshot.read_only:
         badges.append(Span("read-only", Tone.WARN))
+    if session.is_demo:
+        badges.append(Span(" DEMO ", Tone.PICK))
     return tuple(span for at, badge in enumerate(badges) for span in ((Span("  "), badge) if at else (badge,)))
 
 
@@ -207,9 +248,8 @@ def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]
         resume = "" if view.snapshot.read_only else "; press X to resume"
         text = f"launches paused since {since} by {user_text(paused.by)}{resume}"
         alarms.append((Span(f" {glyphs.alarm} PAUSED ", Tone.LOUD), text))
-    lasting = (problem for problem in view.snapshot.problems if problem.over_ms is None)
-    alarms.extend(
-        (Span(f" {glyphs.alarm} ", Tone.LOUD), sanitize_cell(problem.line(view.now_ms), limit=200))
-        for problem in lasting
-    )
+    lasting = [problem for problem in view.snapshot.problems if problem.over_ms is None]
+    for problem in sorted(lasting, key=lambda each: each.topic != OFFLINE):
+        word = f" {glyphs.alarm} OFFLINE " if problem.topic == OFFLINE else f" {glyphs.alarm} "
+        alarms.append((Span(word, Tone.LOUD), sanitize_cell(problem.line(view.now_ms), limit=300)))
     return tuple(alarms)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from console.domain.timestamps import Clock
 from console.engine.acting_user import acting_user
-from console.ui.context import Context, ExitReason, ExitResult, Leave
+from console.ui.context import Context, ExitReason, ExitResult, Leave, SessionInfo
 from console.ui.ports import EnginePort
 from console.ui.terminal.capabilities import (
     fitting_glyphs,
@@ -21,6 +21,7 @@ from console.ui.terminal.capabilities import (
     prepare_environment,
     wants_mouse,
 )
+from console.ui.terminal.clipboard import in_tmux
 
 if TYPE_CHECKING:
     from console.ui.app import ConsoleApp
@@ -40,6 +41,8 @@ async def run_console(
     read_only: bool = False,
     liftable: bool = False,
     leave: Leave | None = None,
+    leave_scheduler: Leave | None = None,
+    session: SessionInfo | None = None,
     themes_folder: Path | None = None,
     keys: Mapping[str, str] | None = None,
     command: tuple[str, ...] = ("nightdesk",),
@@ -52,7 +55,9 @@ async def run_console(
     - `bell`: ring when a person may be needed.
     - `read_only`: offer no key that changes anything; `liftable`: the caller answers `ExitReason.WRITE` by opening a
       console with full access.
-    - `leave`: hands the runs over to a background process; None if that is not possible.
+    - `leave`: hands the runs over to a background process; `leave_scheduler`: the schedule as well. None if that is not
+      possible.
+    - `session`: where the console runs and what it acts on, for the header.
     - `themes_folder`: the operator's own themes.
     - `keys`: keys by the id of a binding.
     - `command`: the command and options that reach this state folder from a shell.
@@ -69,7 +74,11 @@ async def run_console(
         by=acting_user(os.environ, has_terminal=True),
         read_only=read_only,
         liftable=liftable,
+        is_locked=read_only and not liftable,
         leave=leave,
+        leave_scheduler=leave_scheduler,
+        in_tmux=in_tmux(os.environ),
+        session=session or SessionInfo(),
         command=command,
     )
     app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow, bell=bell)

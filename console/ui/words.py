@@ -42,9 +42,14 @@ GLOSSARY = (
 
 
 def user_text(by: str) -> str:
-    """Who did something, as it is shown: `alice (terminal)` or `alice (script)` for the recorded `alice tty=yes`."""
+    """Who did something, as it is shown: `alice (terminal)` for the recorded `alice tty=yes`, or `root (sudo by alice;
+    from 10.0.0.5; script)`."""
     name, _, door = by.rpartition(" ")
-    return f"{sanitize_cell(name)} ({_DOORS[door]})" if name and door in _DOORS else sanitize_cell(by)
+    if not name or door not in _DOORS:
+        return sanitize_cell(by)
+    if name.endswith(")"):
+        return f"{sanitize_cell(name[:-1])}; {_DOORS[door]})"
+    return f"{sanitize_cell(name)} ({_DOORS[door]})"
 
 
 def process_name(kind: str) -> str:

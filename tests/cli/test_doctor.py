@@ -21,7 +21,7 @@ from tests.waiting import until_sync
 ALL = {
     *("folder", "files", "disk", "identity", "schema", "durability", "integrity"),
     *("log", "launches", "owners", "problems", "scheduler", "runs", "clock"),
-    *("config", "key", "terminal", "background"),
+    *("config", "key", "terminal", "background", "limits", "prices"),
 }
 
 
@@ -78,8 +78,8 @@ def test_every_check_passes_on_an_intact_installation(nightdesk: Nightdesk) -> N
     assert done.code == 0
     assert set(findings(done)) == ALL
     assert not failing(done)
-    assert set(warned(done)) == {"scheduler"}
-    assert "start `nightdesk serve`" in warned(done)["scheduler"]
+    assert set(warned(done)) == {"prices"}
+    assert findings(done)["scheduler"] == [("ok", "no process, and every scheduled task is at stage manual")]
     lines = nightdesk("doctor").out.splitlines()
     assert len(lines) == len(done.json)
     assert {line.split()[0] for line in lines} == {"ok", "warn"}
@@ -238,7 +238,7 @@ def test_living_dead_and_stuck_owners_are_reported(nightdesk: Nightdesk) -> None
     assert found["owners"] == [
         ("ok", "no Nightdesk process is running; 1 died, the next process takes over their runs")
     ]
-    assert "have no living guard" in found["runs"][0][1]
+    assert "have no living supervisor" in found["runs"][0][1]
 
 
 @pytest.mark.proofs
@@ -320,3 +320,14 @@ def test_a_restored_database_launches_only_after_it_was_reconciled(nightdesk: Ni
     assert nightdesk("doctor", "--reconcile", "--json").json == {"reconciled": []}
     assert not failing(examined(nightdesk))
     assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02").code == 0
+
+
+def test_a_task_that_is_due_without_a_scheduler_is_a_warning_that_can_be_acted_on(nightdesk: Nightdesk) -> None:
+    assert nightdesk("stage", "nightly", "semi", "--force", "--reason", "a test").code == 0
+    told = warned(examined(nightdesk))["scheduler"]
+    assert told == "no process launches 1 scheduled task; start `nightdesk serve`, or keep the console open"
+    path = nightdesk.folder / "nightdesk.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "[scheduler]\nconsole = false\n", encoding="utf-8")
+    told = warned(examined(nightdesk))["scheduler"]
+    assert "keep the console open" not in told
+    assert "[scheduler] console = false" in told

@@ -54,13 +54,13 @@ def with_a_live_run(nightdesk: Nightdesk, sit: Sit) -> TerminalSession:
 def test_the_quit_dialog_leaves_the_run_supervised(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal = with_a_live_run(nightdesk, sit)
     terminal.type("q")
-    terminal.shows("Leave them under guard")
+    terminal.shows("Leave them in the background")
     asked = time.monotonic()
     terminal.type("\r")
 
     assert terminal.ended() == 0
     assert time.monotonic() - asked < 5
-    assert b"guarded by the background supervisor (pid " in terminal.received
+    assert b"supervised by the background supervisor (pid " in terminal.received
     (run,) = nightdesk.live()
     assert run["state"] == "running"
     assert nightdesk("cancel", "--all").code == 0
@@ -99,7 +99,7 @@ def test_ctrl_c_does_not_stop_the_run(nightdesk: Nightdesk, sit: Sit) -> None:
     terminal.type("\x03")
 
     assert terminal.ended() == 130
-    assert b"goes on, guarded by the background supervisor" in terminal.received
+    assert b"goes on, supervised by the background supervisor" in terminal.received
     assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -77,10 +78,12 @@ def test_all_errors_of_a_config_are_reported(nightdesk: Nightdesk) -> None:
     done = nightdesk("ps", "--json")
 
     assert (done.code, done.out) == (2, "")
-    told = done.err.splitlines()
+    told = json.loads(done.err)["error"].splitlines()
     assert len(told) == 2
-    assert all(line.startswith(f"nightdesk: {nightdesk.folder}/nightdesk.toml:") for line in told)
-    assert 'did you mean "daily_runs"?' in done.err
+    assert all(line.startswith(f"{nightdesk.folder}/nightdesk.toml:") for line in told)
+    assert 'did you mean "daily_runs"?' in done.err.replace("\\", "")
+    plain = nightdesk("ps").err.splitlines()
+    assert plain == [f"nightdesk: {line}" for line in told]
 
 
 def test_without_a_config_it_says_how_to_get_one(nightdesk: Nightdesk) -> None:

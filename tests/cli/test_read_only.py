@@ -62,10 +62,10 @@ def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
     watching.type("\r")
     watching.shows("running")
     watching.type("q")
-    watching.shows("Leave them under guard")
+    watching.shows("Leave them in the background")
     watching.type("\r")
     assert watching.ended() == 0
-    assert b"guarded by" in watching.received
+    assert b"supervised by" in watching.received
     assert nightdesk("cancel", "--all").code == 0
 
 
@@ -73,4 +73,52 @@ def test_its_end_starts_no_process(nightdesk: Nightdesk, watching: TerminalSessi
     watching.shows("read-only")
     watching.type("q")
     assert watching.ended() == 0
-    assert b"guarded by" not in watching.received
+    assert b"supervised by" not in watching.received
+
+
+def test_a_locked_session_changes_nothing_by_any_command(nightdesk: Nightdesk) -> None:
+    assert nightdesk("pause").code == 0
+    nightdesk.environment["NIGHTDESK_READ_ONLY"] = "locked"
+    for command in (
+        ("resume",),
+        ("pause",),
+        ("run", "good"),
+        ("cancel", "--all"),
+        ("approve", "01m8"),
+        ("settle", "01m8", "write-off", "--reason", "r"),
+        ("serve",),
+    ):
+        done = nightdesk(*command)
+        assert done.code == 6, command
+        assert "this session is read-only (NIGHTDESK_READ_ONLY)" in done.err
+    assert nightdesk("stage", "good", "semi", "--force", "--reason", "r").code != 0
+    assert nightdesk("caps", "raise", "daily_runs", "1", "--reason", "r").code != 0
+    assert "PAUSED" in nightdesk("ps").out
+    assert nightdesk("history").code == 0
+    del nightdesk.environment["NIGHTDESK_READ_ONLY"]
+    assert nightdesk("stage", "good", "--json").json[0]["stage"] == "manual"
+
+
+def test_another_word_is_a_mistake_and_no_permission(nightdesk: Nightdesk) -> None:
+    nightdesk.environment["NIGHTDESK_READ_ONLY"] = "yes"
+    done = nightdesk("pause")
+    assert done.code == 2
+    assert "NIGHTDESK_READ_ONLY='yes'; accepted: liftable, locked" in done.err
+
+
+def test_a_locked_console_offers_no_way_out_of_it(nightdesk: Nightdesk) -> None:
+    assert nightdesk("pause").code == 0
+    command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--read-only=locked"]
+    session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    session.shows("read-only")
+    session.type(":")
+    session.shows("type to search")
+    session.type("write")
+    session.shows("nothing matches")
+    session.type("\x1b")
+    session.type("X")
+    session.shows("this console is read-only: X is off")
+    assert ":write" not in session.screen
+    session.type("q")
+    assert session.ended() == 0
+    session.close()

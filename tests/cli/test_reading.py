@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 
 import pytest
 
 from console.cli.exit_codes import ExitCode
 from console.domain.log_record import LogRecord, format_line
-from tests.cli.nightdesk import Nightdesk
+from tests.cli.nightdesk import CAPS, Nightdesk
 
 
 def test_history_show_and_log_agree(nightdesk: Nightdesk) -> None:
@@ -40,7 +41,7 @@ def test_history_show_and_log_agree(nightdesk: Nightdesk) -> None:
     assert (lines[1]["run"], lines[1]["units"], lines[1]["tokens"]) == (good["run"], good["units"], good["tokens"])
     assert lines[2]["reason"] == "done"
     table = nightdesk("history").out.splitlines()
-    assert table[0].split() == ["WHEN", "OUTCOME", "TASK", "RUN", "TRY", "DATE", "ELAPSED", "UNITS", "NOTE"]
+    assert table[0].split() == ["WHEN", "UTC", "OUTCOME", "TASK", "RUN", "TRY", "DATE", "ELAPSED", "UNITS", "NOTE"]
     assert len(table) == 4
 
 
@@ -101,3 +102,37 @@ def test_arrays_are_printed_element_by_element(nightdesk: Nightdesk) -> None:
     first, *elements, last = nightdesk("log", "--json").out.splitlines()
     assert (first, last) == ("[", "]")
     assert [json.loads(element.removesuffix(","))["status"] for element in elements] == ["launched", "ok"]
+
+
+def test_the_name_of_a_task_means_its_live_run_else_its_latest(nightdesk: Nightdesk) -> None:
+    assert nightdesk("run", "good", "--origin", "manual").code == 0
+    assert nightdesk("show", "good", "--json").json["outcome"] == "ok"
+    assert nightdesk("run", "good", "--origin", "manual").code == 0, "skipped: its entry is no run"
+    assert nightdesk("show", "good", "--json").json["outcome"] == "ok"
+    done = nightdesk("show", "nothing")
+    assert done.code == 2
+    assert "no run has the id or key 'nothing', and no run is of a task of that name" in done.err
+
+
+def test_help_shows_a_command_and_errors_are_json_where_json_is_asked_for(nightdesk: Nightdesk) -> None:
+    assert nightdesk("help", "run").out == nightdesk("run", "--help").out
+    done = nightdesk("show", "nothing", "--json")
+    assert (done.code, done.out) == (2, "")
+    told = json.loads(done.err)
+    assert told["exit"] == 2
+    assert "nothing" in told["error"]
+
+
+def test_a_person_without_a_terminal_is_told_how_to_ask(nightdesk: Nightdesk) -> None:
+    done = nightdesk("run", "good")
+    assert done.code == 6
+    assert "(no terminal: counted as scheduled; give --origin manual when a person asks)" in done.err
+
+
+def test_times_are_those_of_the_caps(nightdesk: Nightdesk) -> None:
+    nightdesk.configure(CAPS + 'time_zone = "Asia/Tokyo"\n')
+    assert nightdesk("run", "good", "--origin", "manual").code == 0
+    assert re.search(r"^started .* JST$", nightdesk("show", "good").out, re.MULTILINE)
+    assert "frees at" in nightdesk("caps").out
+    assert " 00:00:00 JST" in nightdesk("caps").out
+    assert nightdesk("history").out.startswith("WHEN JST")

@@ -116,7 +116,7 @@ def test_a_whole_run_holds_timeline_steps_and_attempts() -> None:
 
     shown = detail_json(detail, NOW)
 
-    assert shown["timeline"] == [{"at": "2026-11-23T03:00:00.000Z", "kind": "claimed", "text": "by ada"}]
+    assert shown["timeline"] == [{"at": "2026-11-23T03:00:00.000Z", "kind": "claimed", "text": "by ada", "facts": {}}]
     assert shown["attempts"] == [{"run": run().id, "attempt": 1, "outcome": None}]
     assert "Write it." not in json.dumps(shown), "only hash and length of the prompt are stored"
 

@@ -28,7 +28,7 @@ def test_a_run_of_a_dead_owner_is_taken_over_and_handed_over(nightdesk: Nightdes
 
     assert done.code == 0
     assert time.monotonic() - asked < 10
-    assert "guarded by the background supervisor" in done.err
+    assert "supervised by the background supervisor" in done.err
     assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 

@@ -34,7 +34,7 @@ def test_ctrl_backslash_hands_the_run_over(nightdesk: Nightdesk) -> None:
     running.send_signal(signal.SIGQUIT)
     done = nightdesk.ended(running)
     assert done.code == 131
-    assert "guarded by" in done.err
+    assert "supervised by" in done.err
     assert nightdesk("cancel", "--all").code == 0
 
 

@@ -39,7 +39,7 @@ def test_a_torn_config_does_not_stop_the_supervisor_that_takes_over(nightdesk: N
     done = nightdesk.ended(process)
     config.write_text(whole, encoding="utf-8")
     assert done.code == 130
-    assert "guarded by the background supervisor" in done.err
+    assert "supervised by the background supervisor" in done.err
     until_sync(lambda: ended_as(nightdesk) == "timeout", within=30)
     assert nightdesk.service.live() == 0
 
@@ -66,7 +66,7 @@ def _stays_then_ends(nightdesk: Nightdesk, process: Popen[str], reason: str) -> 
     said = ""
     for line in process.stderr:
         said += line
-        if "goes on guarding" in line:
+        if "goes on supervising" in line:
             break
     assert reason in said
     assert running(nightdesk)
@@ -82,7 +82,7 @@ def test_without_a_successor_it_goes_on_guarding_and_ends_with_7_when_asked_agai
     diag.mkdir()
     done = _stays_then_ends(nightdesk, process, "the background supervisor does not start: Is a directory")
     assert done.code == 7
-    assert "has no guard now" in done.err
+    assert "has no supervisor now" in done.err
     diag.rmdir()
     assert nightdesk("cancel", "--all").code == 0
 
@@ -101,13 +101,13 @@ def test_the_main_process_of_a_systemd_unit_leaves_nobody_behind(nightdesk: Nigh
     said = ""
     for line in process.stderr:
         said += line
-        if "goes on guarding" in line:
+        if "goes on supervising" in line:
             break
     assert "systemd ends every process of this unit with it" in said
     process.send_signal(signal.SIGTERM)
     done = nightdesk.ended(process)
     assert done.code == 7
-    assert "has no guard now" in done.err
+    assert "has no supervisor now" in done.err
     assert nightdesk("cancel", "--all").code == 0
 
 

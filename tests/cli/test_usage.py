@@ -27,7 +27,7 @@ def test_chart_json_and_csv_have_the_same_figures(nightdesk: Nightdesk) -> None:
         ("good", units, 1, None),
     ]
     assert {row["day"] for row in rows} <= {today, rows[0]["day"]}
-    assert all(set(row) == {"day", "task", "units", "cost", "runs", "seconds"} for row in rows)
+    assert all(set(row) == {"day", "task", "units", "cost", "currency", "runs", "seconds"} for row in rows)
     read = list(csv.DictReader(io.StringIO(nightdesk("usage", "--csv").out)))
     assert [(row["task"], float(row["units"]), row["cost"]) for row in read] == [
         ("failing", failed, ""),
@@ -58,7 +58,7 @@ def test_every_breakdown_has_the_sums_of_the_history(nightdesk: Nightdesk) -> No
     }.items():
         rows = nightdesk("usage", "--by", group, "--json").json
         assert {row[group] for row in rows} == members
-        assert list(rows[0]) == list(dict.fromkeys(("day", group, "units", "cost", "runs", "seconds")))
+        assert list(rows[0]) == list(dict.fromkeys(("day", group, "units", "cost", "currency", "runs", "seconds")))
         assert sum(row["runs"] for row in rows) == 2, "only runs that were launched and have ended count"
         assert sum(row["units"] for row in rows) == pytest.approx(sum(run["units"] or 0 for run in runs))
 

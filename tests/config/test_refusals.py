@@ -292,9 +292,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(tmp_path: Path, line: str) 
     assert not re.search("canary|can ary", problem, re.IGNORECASE)
 
 
-@pytest.mark.parametrize(
-    "name", ["GEMINI_API_KEY", "key", "gemini_api_key_of_team2", "K2", "_x", "GEMINIAPIKEYOFTHETEAM"]
-)
+@pytest.mark.parametrize("name", ["GEMINI_API_KEY", "K2", "_X", "GEMINIAPIKEYOFTHETEAM"])
 def test_names_of_variables(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, f'[provider]\napi_key_env = "{name}"\n' + CAPS + TASK)
 
@@ -337,3 +335,55 @@ def test_the_path_of_a_file_that_cannot_be_read_is_sanitized(tmp_path: Path) -> 
         load(tmp_path / HOSTILE)
 
     assert is_sanitized(str(caught.value))
+
+
+IN_CONSOLE = [
+    ('keys = { "run.cancl" = "ctrl+x" }', 'console.keys.run.cancl is not a known key; did you mean "run.cancel"?'),
+    ('keys = { "screen.runs" = "F1" }', 'console.keys.screen.runs "F1" is not a key; accepted: a character, or a name'),
+    ('keys = { "run.cancel" = "ctrl+" }', 'console.keys.run.cancel "ctrl+" is not a key'),
+    ('keys = { "run.detail" = "x" }', 'console.keys.run.detail "x" is also the key of run.cancel on the same screen'),
+    ('theme = "dracula"', 'console.theme "dracula" is not a theme; accepted: day, night'),
+    ('theme = "nigth"', 'console.theme "nigth" is not a theme; accepted: day, night; did you mean "night"?'),
+]
+
+
+@pytest.mark.parametrize(("line", "told"), IN_CONSOLE)
+def test_keys_and_themes_of_the_console_are_checked(tmp_path: Path, line: str, told: str) -> None:
+    path = written(tmp_path, f"[console]\n{line}\n{CAPS}{TASK}")
+    with pytest.raises(ConfigError) as caught:
+        load(path, lambda: ("day", "night"))
+    (error,) = caught.value.errors
+    assert error.startswith(f"{path}:2: {told}")
+
+
+def test_keys_that_are_free_are_accepted(tmp_path: Path) -> None:
+    line = 'keys = { "run.cancel" = "ctrl+x,f8", "run.detail" = "x", "choices.next" = "l" }'
+    settings = load(written(tmp_path, f"[console]\n{line}\n{CAPS}{TASK}"))
+    assert settings.console.keys["run.cancel"] == "ctrl+x,f8"
+
+
+@pytest.mark.parametrize("secret", ["AIzaSyShort", "AIzaSyD-abcdefghijklmnopqrstuvwxyz012345"])
+def test_a_key_in_place_of_the_name_of_its_variable_is_never_echoed(tmp_path: Path, secret: str) -> None:
+    (error,) = problems_of(tmp_path, f'[provider]\napi_key_env = "{secret}"\n{CAPS}{TASK}')
+    assert secret not in error
+    assert "the NAME of an environment variable, in capital letters" in error
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('schedule = "@daily"', '"@daily" is not supported; accepted: cron with five fields, such as "0 3 * * *"; did'),
+        ('schedule = "daily"', '"daily" has 1 field; accepted'),
+        ('time_zone = "CEST"', 'did you mean "Europe/Berlin"?'),
+        ("timeout = 120", 'did you mean "max_seconds"?'),
+        ('daily_units = "unlimted"', 'is "unlimted"; accepted: units from 0 to 10^12, with up to 3 digits'),
+    ],
+)
+def test_what_was_meant_is_named(tmp_path: Path, line: str, told: str) -> None:
+    (error,) = problems_of(tmp_path, f"{CAPS}{TASK}{line}\n")
+    assert told in error
+
+
+def test_a_second_table_of_tasks_names_the_double_brackets(tmp_path: Path) -> None:
+    (error,) = problems_of(tmp_path, '[tasks]\nname = "a"\n[tasks]\nname = "b"\n')
+    assert "accepted: [[tasks]] with double brackets" in error

@@ -36,8 +36,11 @@ def test_a_launch_is_admitted_exactly_if_every_cap_has_room(cap_usages: tuple[Ca
     assert (refusal is None) == (not full)
     if refusal is not None:
         assert refusal.kind is RefusalKind.CAP
-        assert refusal.cap_usage is full[0]
-        assert refusal.sentence.startswith(full[0].cap)
+        need, limit = amount if full[0].cap in UNIT_CAPS else 1, full[0].limit or 0
+        never = need > limit
+        frees = None if never else full[0].frees_at_ms
+        assert refusal.cap_usage == replace(full[0], frees_at_ms=frees)
+        assert refusal.sentence.startswith("never fits: " if never else full[0].cap)
         assert "\n" not in refusal.sentence
 
 
@@ -94,3 +97,22 @@ def test_the_budget_cuts_off_once_it_is_reached(used: int, largest_step: int, bu
 )
 def test_the_budget_at_its_boundary(used: int, largest: int, before: bool, cut: bool) -> None:
     assert is_over_budget(used=used, largest_step=largest, budget=50, before=before) is cut
+
+
+@pytest.mark.parametrize(
+    ("usage", "amount", "sentence"),
+    [
+        (
+            cap_usage(Cap.DAILY_UNITS, 2_000_000),
+            5_000_000,
+            "never fits: this task's budget (5000.0) is larger than daily_units (2000.0)",
+        ),
+        (cap_usage(Cap.CONCURRENT_RUNS, 0), 1, "never fits: concurrent_runs is 0"),
+    ],
+)
+def test_what_is_larger_than_a_whole_cap_is_never_promised_a_time(usage: CapUsage, amount: int, sentence: str) -> None:
+    refusal = admit((replace(usage, frees_at_ms=1_795_404_000_000),), amount)
+    assert refusal is not None
+    assert refusal.sentence == sentence
+    assert refusal.cap_usage is not None
+    assert refusal.cap_usage.frees_at_ms is None

@@ -29,3 +29,12 @@ def test_sudo_adds_the_sanitized_name_of_the_caller() -> None:
 def test_a_user_id_without_a_passwd_entry_is_recorded_as_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4_123_456)
     assert acting_user({}, has_terminal=False) == "4123456 tty=no"
+
+
+def test_what_others_say_stands_beside_the_name_and_never_in_its_place() -> None:
+    environment = {
+        "LOGNAME": "the-boss",
+        "SSH_CONNECTION": "10.0.0.5 50000 10.0.0.1 22",
+        "NIGHTDESK_OPERATOR": "Alice (root); tty=no",
+    }
+    assert acting_user(environment, has_terminal=True) == f"{NAME} (from 10.0.0.5; says: Alice root tty=no) tty=yes"

@@ -212,7 +212,7 @@ async def test_usage_that_was_not_told_for_the_last_steps_is_not_known(tmp_path:
         agent.steps = (Step(index=0, kind="model_output", text="done", done=True),)
         run = await here.engine.wait(run_id)
         assert (run.used, run.usage_known, run.cost_micro) == (booked, False, None)
-        assert "not told for its last steps: booked at the hold" in run.note
+        assert "no usage for its last steps: booked at the hold" in run.note
 
 
 async def test_a_run_that_waits_for_input_is_cancelled_and_fails(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def test_every_key_that_quits_asks_the_same_question(nightdesk: Nightdesk, login
     session = with_a_live_run(login(), nightdesk)
     for keys in (CTRL_C, CTRL_Q, "q"):
         session.type(keys)
-        session.shows("Leave them under guard")
+        session.shows("Leave them in the background")
         if keys != "q":
             session.type(ESCAPE)
             session.shows("cancel   enter detail")
@@ -149,7 +149,7 @@ def test_every_key_that_quits_asks_the_same_question(nightdesk: Nightdesk, login
 
     assert session.ended() == 0
     assert time.monotonic() - asked < 5
-    session.shows(r"guarded by the background supervisor \(pid \d+\)")
+    session.shows(r"supervised by the background supervisor \(pid \d+\)")
     assert nightdesk.service.live() == 1
     assert nightdesk("cancel", "--all").code == 0
 

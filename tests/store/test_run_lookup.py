@@ -49,8 +49,8 @@ async def test_a_timeline_lists_a_run_from_claim_to_end(harness: StoreHarness) -
     run = await harness.ended(Outcome.OK)
     events = await harness.store.runs.timeline(run.id)
     assert [event.kind for event in events] == ["claimed", "sending", "running", "ok"]
-    assert events[0].text == "by: tester tty=no; day: 2026-11-23; hold: 50.0; owner: owner-1"
-    assert events[2].text == f"remote: remote-{run.id}"
+    assert events[0].detail == {"by": "tester tty=no", "day": "2026-11-23", "hold": "50.0", "owner": "owner-1"}
+    assert events[2].detail == {"remote": f"remote-{run.id}"}
 
 
 async def test_a_row_this_program_cannot_have_written_is_an_error(harness: StoreHarness) -> None:

@@ -56,6 +56,12 @@ class FakeEngine:
     cap_usages: tuple[CapUsage, ...] = field(default_factory=samples.cap_usages)
     paused: Pause | None = None
     problems: tuple[Problem, ...] = ()
+    scheduler: Owner | None = field(
+        default_factory=lambda: Owner(id="serve", kind="serve", pid=812, alive=True, mine=False)
+    )
+    others: tuple[Owner, ...] = ()
+    """Living processes besides this one and the scheduler."""
+    stages: Mapping[str, Stage] = field(default_factory=dict)
     guarded: frozenset[RunId] = frozenset()
     holder: Run | None = None
     """The run that holds the key of the next preview."""
@@ -125,15 +131,19 @@ class FakeQueries:
     async def snapshot(self) -> Snapshot:
         self._engine.fail_if_broken()
         me = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+        scheduler = self._engine.scheduler
+        others = {each.id: each for each in (*self._engine.others, *filter(None, [scheduler]))}
         snapshot = Snapshot(
             taken=self._engine.clock.now(),
             live=tuple(self._engine.live),
             recent=tuple(self._engine.recent),
             cap_usages=self._engine.cap_usages,
             paused=self._engine.paused,
-            owners={"me": me},
-            scheduler=me,
+            owners={**others, "me": me},
+            scheduler=scheduler,
             next_launch=NextLaunch(task="nightly-report", at_ms=self._engine.now().wall_ms + 7_988_000),
+            stages=self._engine.stages,
+            read_only=self._engine.settings.read_only,
             time_zone="Europe/Berlin",
             problems=self._engine.problems,
         )

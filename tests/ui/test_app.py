@@ -12,8 +12,9 @@ from textual.widgets import Input
 
 from console.domain.run import Outcome, State
 from console.engine.errors import StoreBusy
+from console.engine.models import Owner
 from console.ui.app import ConsoleApp
-from console.ui.context import Context, ExitReason
+from console.ui.context import Context, ExitReason, SessionInfo
 from console.ui.glyphs import UNICODE
 from console.ui.state.view_state import StatePoller
 from console.ui.theme import load_themes
@@ -199,21 +200,71 @@ async def test_waiting_for_proof_can_be_given_up(idle: FakeEngine) -> None:
         assert await left(screen) is None
 
 
-async def test_runs_that_others_guard_do_not_hold_anybody_back(busy: FakeEngine) -> None:
+ME = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+
+
+async def test_leaving_runs_that_others_supervise_asks_nothing(busy: FakeEngine) -> None:
     busy.guarded = frozenset()
+    busy.live = [replace(run, owner="serve") for run in busy.live]
     async with console(busy, busy.clock) as screen:
         await screen.press("q")
-        assert "Other processes supervise them" in screen.text()
-        await screen.press("enter")
-        assert await left(screen) == ExitReason.LEFT
+        assert await left(screen) == ExitReason.QUIT
 
 
-async def test_a_read_only_console_leaves_without_stopping_anything(busy: FakeEngine) -> None:
+async def test_a_read_only_console_and_the_demo_leave_at_once(busy: FakeEngine) -> None:
+    busy.scheduler = ME
     async with console(busy, busy.clock, read_only=True) as screen:
         await screen.press("q")
-        assert "Stop all" not in screen.text()
+        assert await left(screen) == ExitReason.QUIT
+    async with console(busy, busy.clock, session=SessionInfo(is_demo=True)) as screen:
+        await screen.press("q")
+        assert await left(screen) == ExitReason.QUIT
+    assert busy.asked == []
+
+
+async def test_the_console_that_schedules_is_not_left_without_a_question(idle: FakeEngine) -> None:
+    idle.scheduler = ME
+    left_behind: list[bool] = []
+
+    async def leave_scheduler() -> None:
+        left_behind.append(True)
+
+    async with console(idle, idle.clock, leave_scheduler=leave_scheduler) as screen:
+        await screen.press("q")
+        assert "nightly-report is due 06:33, and will be missed" in " ".join(screen.dialog.split())
         await screen.press("enter")
-        assert await left(screen) == ExitReason.LEFT
+        assert await left(screen) is None, "Enter stays"
+        await screen.press("q", "right", "enter")
+        assert await left(screen) == ExitReason.SCHEDULER_LEFT
+    assert left_behind == [True]
+    async with console(idle, idle.clock) as screen:
+        await screen.press("q", "right", "enter")
+        assert await left(screen) == ExitReason.QUIT
+
+
+async def test_runs_and_schedule_are_left_together_or_the_runs_alone(busy: FakeEngine) -> None:
+    busy.scheduler = ME
+    calls: list[str] = []
+
+    async def leave() -> None:
+        calls.append("runs")
+
+    async def leave_scheduler() -> None:
+        calls.append("schedule")
+
+    for keys, reason in ((["enter"], ExitReason.SCHEDULER_LEFT), (["right", "enter"], ExitReason.LEFT)):
+        async with console(busy, busy.clock, leave=leave, leave_scheduler=leave_scheduler) as screen:
+            await screen.press("q", *keys)
+            assert await left(screen) == reason
+    assert calls == ["schedule", "runs"]
+
+
+async def test_where_another_process_goes_on_scheduling_nothing_is_lost(idle: FakeEngine) -> None:
+    idle.scheduler = ME
+    idle.others = (Owner(id="other", kind="console", pid=9, alive=True, mine=False),)
+    async with console(idle, idle.clock) as screen:
+        await screen.press("q")
+        assert await left(screen) == ExitReason.QUIT
 
 
 async def test_write_is_offered_only_where_somebody_can_lift_read_only(busy: FakeEngine) -> None:
@@ -237,9 +288,10 @@ async def test_a_dropped_line_ends_the_screen_whatever_is_open(busy: FakeEngine)
 
 
 async def test_help_lists_every_key_that_works_here(busy: FakeEngine) -> None:
-    async with console(busy, busy.clock, size=(120, 60)) as screen:
+    async with console(busy, busy.clock, size=(120, 90)) as screen:
         await screen.press("question_mark")
         text = screen.text()
+        assert "ops@web1" in text
         for word in ("x ", "Cancel this run at once", "space", "ctrl+q, ctrl+c", "down, j", "unconfirmed", "not sent"):
             assert word in text
         await screen.press("escape")
@@ -263,9 +315,11 @@ async def test_the_palette_finds_commands_and_themes(busy: FakeEngine) -> None:
 async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         screen.app.set_keymap({"run.cancel": "c"})
-        await screen.press("j", "j", "j", "x")
-        assert busy.asked == []
+        await screen.press("j", "j", "j")
         assert "c cancel" in screen.bottom()
+        await screen.press("x")
+        assert busy.asked == []
+        assert "x does nothing here" in screen.bottom()
         await screen.press("c")
         assert busy.asked == [("stop", busy.live[3].id, "alice tty=yes")]
 
@@ -328,7 +382,7 @@ async def test_the_answers_of_a_question_are_there_on_a_small_terminal(busy: Fak
 
     async with console(busy, busy.clock, size=size, leave=leave) as screen:
         for keys, answers in (
-            (("q",), ("Leave them under guard", "Stop all, wait for proof", "Stay")),
+            (("q",), ("Leave them in the background", "Stop all, wait for proof", "Stay")),
             (("l", "enter"), ("Launch", "Back")),
             (("X",), ("Back", "Pause launches", "Pause and cancel all 7")),
         ):

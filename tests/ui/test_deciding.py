@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from console.domain.rollout import Evidence
+from console.engine.models import Owner
 from tests.driver import console
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
@@ -54,4 +55,8 @@ async def test_leaving_names_who_schedules() -> None:
     operations = engine()
     async with console(operations, operations.clock) as screen:
         await screen.press("q")
-        assert "This console is the scheduler. nightly-report is next" in screen.dialog
+        assert "nightdesk serve (pid 812) schedules from then on." in screen.dialog
+    operations.scheduler = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+    async with console(operations, operations.clock) as screen:
+        await screen.press("q")
+        assert "This console is the scheduler. nightly-report is due" in screen.dialog

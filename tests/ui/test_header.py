@@ -9,20 +9,27 @@ import pytest
 from console.domain.limits import Cap
 from console.engine.models import NextLaunch, Owner, Pause, Snapshot
 from console.engine.problems import Problem
+from console.ui.context import SessionInfo
 from console.ui.glyphs import UNICODE
-from console.ui.header import Fact, alarm_lines, header_lines, shorten
+from console.ui.header import Fact, Tab, alarm_lines, header_lines, shorten
 from console.ui.spans import Line, Span, Tone, line, width
 from console.ui.state.view_state import ViewState
 from tests.ui import samples
 
+TABS = tuple(
+    Tab(key=str(number), name=name, is_shown=number == 1)
+    for number, name in enumerate(("runs", "history", "rollout", "usage"), start=1)
+)
 ME = Owner(id="me", kind="console", pid=4121, alive=True, mine=True)
+SESSION = SessionInfo(user="ops", host="web1", name="prod", folder="/srv/nd")
 SERVE = Owner(id="s", kind="serve", pid=812, alive=True, mine=False)
+NEXT = NextLaunch(task="nightly-report", at_ms=samples.moment(7988).wall_ms)
 SNAPSHOT = Snapshot(
     taken=samples.NOW,
     live=samples.busy(),
     cap_usages=samples.cap_usages(),
     scheduler=ME,
-    next_launch=NextLaunch(task="nightly-report", at_ms=samples.moment(7988).wall_ms),
+    next_launch=NEXT,
     time_zone="Europe/Berlin",
 )
 
@@ -33,7 +40,7 @@ def text(spans: Line) -> str:
 
 def both(snapshot: Snapshot = SNAPSHOT, cells: int = 160, **changes: object) -> str:
     view = ViewState(snapshot=snapshot, now=samples.NOW, **changes)  # type: ignore[arg-type]  # fields of ViewState by name
-    return "\n".join(text(each) for each in header_lines(view, cells, UNICODE, title="Nightdesk"))
+    return "\n".join(text(each) for each in header_lines(view, cells, UNICODE, session=SESSION))
 
 
 def test_the_header_answers_the_questions_of_a_night() -> None:
@@ -54,7 +61,7 @@ def test_the_header_answers_the_questions_of_a_night() -> None:
 @pytest.mark.parametrize("cells", range(40, 220, 7))
 def test_both_lines_take_exactly_the_width_and_keep_the_vital(cells: int) -> None:
     view = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
-    for each in header_lines(view, cells, UNICODE, title="Nightdesk"):
+    for each in header_lines(view, cells, UNICODE, session=SESSION):
         assert width(each) == cells
     shown = both(cells=cells)
     assert "04:20:00" in shown
@@ -76,14 +83,17 @@ def test_a_cap_that_is_reached_is_not_calm() -> None:
         replace(each, spent=each.limit or 0) if each.cap is Cap.DAILY_UNITS else each for each in SNAPSHOT.cap_usages
     )
     view = ViewState(snapshot=replace(SNAPSHOT, cap_usages=full), now=samples.NOW)
-    first, _ = header_lines(view, 160, UNICODE, title="")
+    first, _ = header_lines(view, 160, UNICODE, session=SESSION)
     assert any(span.tone is Tone.BAD for span in first)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"scheduler": None}, "nobody schedules"),
+        ({"scheduler": None}, "NOBODY SCHEDULES   nightly-report, due 06:33, will be missed"),
+        ({"scheduler": None, "schedules": True}, "next nightly-report in 2:13:08"),
+        ({"paused": Pause(since_ms=0, by="bob")}, "paused: nightly-report would be due at 06:33"),
+        ({"next_launch": replace(NEXT, proposes=True)}, "next nightly-report (to approve) in 2:13:08"),
         ({"scheduler": SERVE}, "scheduled by nightdesk serve (pid 812)"),
         ({"next_launch": None}, "nothing scheduled"),
         ({"read_only": True}, "read-only"),
@@ -91,6 +101,26 @@ def test_a_cap_that_is_reached_is_not_calm() -> None:
 )
 def test_who_schedules_and_what_comes(changes: dict[str, object], words: str) -> None:
     assert words in both(replace(SNAPSHOT, **changes))  # type: ignore[arg-type]  # fields of Snapshot by name
+
+
+@pytest.mark.parametrize("cells", range(40, 220, 5))
+def test_that_nobody_schedules_is_loud_at_every_width(cells: int) -> None:
+    view = ViewState(snapshot=replace(SNAPSHOT, scheduler=None), now=samples.NOW)
+    _, second = header_lines(view, cells, UNICODE, session=SESSION, tabs=TABS)
+    (loud,) = (span for span in second if "SCHEDULE" in span.text)
+    assert loud.tone is Tone.LOUD
+    assert "next" not in text(second)
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"), [(160, "ops@web1  prod  /srv/nd"), (80, "prod"), (60, "prod"), (120, "ops@web1  prod")]
+)
+def test_the_header_says_where_it_is(cells: int, words: str) -> None:
+    session = replace(SESSION, is_default_folder=False, is_demo=True)
+    view = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
+    first, second = header_lines(view, cells, UNICODE, session=session, tabs=TABS)
+    assert words in text(first)
+    assert " DEMO " in text(second)
 
 
 def test_alarms_come_worst_first() -> None:
@@ -109,7 +139,7 @@ def test_alarms_come_worst_first() -> None:
         ),
     )
     alarms = alarm_lines(ViewState(snapshot=snapshot, now=samples.NOW, trouble="locked"), UNICODE)
-    assert [word.text.split()[-1] for word, _ in alarms] == ["STALE", "PAUSED", "▲"]
+    assert [word.text.split()[-1] for word, _ in alarms] == ["STALE", "PAUSED", "OFFLINE"]
     assert alarms[0][1] == "this is the state of 75 s ago: locked"
     assert alarms[1][1] == "launches paused since 03:20 by bob (terminal); press X to resume"
     assert alarms[2][1] == "offline ␛[31m (3 times in 90 s)"

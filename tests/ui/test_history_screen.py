@@ -182,8 +182,8 @@ async def test_space_shows_the_other_attempts_of_a_key_and_folds_them_again(engi
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "space")
         assert len(entries(screen)) == 5, "a skip has no attempts to show"
+        assert "this key has a single attempt" in screen.bottom()
         await screen.press("j")
-        assert "space attempts" in screen.bottom()
         await screen.press("space")
         rows = entries(screen)
         assert [row.split()[1] for row in rows] == ["skipped", "ok", "failed", "refused", "timeout", "budget"]
@@ -228,7 +228,8 @@ async def test_y_copies_id_key_or_result(engine: FakeEngine, key: str, what: str
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "j", "y", key)
         assert screen.app.clipboard == texts[what]
-        assert f"copied the {what}" in screen.bottom()
+        said = texts[what] if what != "result" else "the result of nightly-report"
+        assert f"sent to the terminal's clipboard: {said}" in screen.bottom()
 
 
 async def test_e_writes_what_the_filter_shows(engine: FakeEngine, tmp_path: Path) -> None:
@@ -273,11 +274,21 @@ async def test_new_entries_come_in_on_top_and_the_cursor_stays_on_its_run(engine
 
 
 async def test_a_read_only_console_offers_no_second_run(engine: FakeEngine) -> None:
-    async with console(engine, engine.clock, read_only=True) as screen:
-        await screen.press("2", "j", "r")
-        assert not screen.asks
+    async with console(engine, engine.clock, read_only=True, liftable=True) as screen:
+        await screen.press("2", "j")
         assert "run again" not in screen.bottom()
         assert "export" in screen.bottom()
+        await screen.press("r")
+        assert not screen.asks
+        assert "this console is read-only: r is off" in screen.bottom()
+
+
+async def test_a_locked_console_writes_no_file(engine: FakeEngine) -> None:
+    async with console(engine, engine.clock, read_only=True) as screen:
+        await screen.press("2", "j")
+        assert "export" not in screen.bottom()
+        await screen.press("e")
+        assert not screen.asks
 
 
 async def test_a_store_that_does_not_answer_is_reported_and_recovers(engine: FakeEngine) -> None:

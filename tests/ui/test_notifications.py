@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.limits import Cap, CapUsage
 from console.domain.run import Outcome, Run, State, StopReason, StopRequest
-from console.engine.models import Snapshot
+from console.domain.task import Stage
+from console.engine.models import NextLaunch, Owner, Snapshot
+from console.engine.problems import Problem
 from console.ui.spans import Tone
 from console.ui.state.notifications import (
     BELL,
@@ -25,6 +28,8 @@ from console.ui.terminal.renderer import KEEP_TITLE, DiffRenderer
 from tests.driver import console
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
+
+CAP = CapUsage(cap=Cap.DAILY_UNITS, limit=2_000_000, held=0, spent=0, frees_at_ms=samples.moment(3600).wall_ms)
 
 
 def snapshot(*live: Run, recent: tuple[Run, ...] = ()) -> Snapshot:
@@ -75,7 +80,13 @@ def test_every_change_is_reported_once_and_the_most_urgent_first() -> None:
         recent=(ended(10, Outcome.OK), ended(11, Outcome.FAILED), ended(12, Outcome.TIMEOUT)),
     )
     told = find_news(before, after)
-    assert [each.kind for each in told] == list(NewsKind)
+    assert [each.kind for each in told] == [
+        NewsKind.UNCONFIRMED,
+        NewsKind.CUT_OFF,
+        NewsKind.WAITING,
+        NewsKind.FAILED,
+        NewsKind.FINISHED,
+    ]
     assert find_news(after, after) == ()
     assert find_news(before, before) == ()
 
@@ -96,6 +107,61 @@ def test_a_stop_without_proof_is_as_urgent_as_an_unconfirmed_run_and_reported_ag
     assert "no proof of a stop" in notice_line([told]).text
     (told,) = find_news(snapshot(alarmed), snapshot(recent=(ended(1, Outcome.TIMEOUT),)))
     assert told.kind is NewsKind.CUT_OFF
+
+
+PROBLEM = Problem(topic="offline", text="no answer", since_ms=samples.NOW.wall_ms, last_ms=0, count=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "words"),
+    [
+        ({"problems": (PROBLEM,)}, NewsKind.OFFLINE, "no answer"),
+        ({"live": (replace(samples.run(1), stalled=True),)}, NewsKind.STALLED, "nightly-report stalled: no new step"),
+        ({"stages": {"a": Stage.SEMI}}, NewsKind.DEMOTED, "a was demoted to semi"),
+        ({"scheduler": None}, NewsKind.UNSCHEDULED, "nobody schedules: nightly-report will be missed"),
+        ({"cap_usages": (replace(CAP, spent=1_700_000),)}, NewsKind.CAP, "daily_units is used to 80 %"),
+        ({"cap_usages": (replace(CAP, spent=2_000_000),)}, NewsKind.CAP, "daily_units is reached"),
+    ],
+)
+def test_what_is_not_an_ending_is_news_too_and_once(changes: dict[str, object], kind: NewsKind, words: str) -> None:
+    before = replace(
+        snapshot(samples.run(1)),
+        scheduler=Owner(id="s", kind="serve", pid=8, alive=True, mine=False),
+        next_launch=NextLaunch(task="nightly-report", at_ms=samples.moment(60).wall_ms),
+        stages={"a": Stage.UNATTENDED},
+        cap_usages=(CAP,),
+    )
+    after = replace(before, **changes)  # type: ignore[arg-type]  # fields of Snapshot by name
+    (told,) = find_news(before, after)
+    assert (told.kind, told.text) == (kind, words)
+    assert find_news(after, after) == ()
+    ears = Ears()
+    ears.update(before)
+    ears.update(after)
+    assert ears.written[0] == BELL
+
+
+def test_a_problem_that_is_over_at_once_rings_no_bell() -> None:
+    young = replace(PROBLEM, topic="store", since_ms=samples.moment(-1).wall_ms)
+    assert find_news(snapshot(), replace(snapshot(), problems=(young,))) == ()
+    old = replace(young, since_ms=samples.moment(-9).wall_ms)
+    (told,) = find_news(replace(snapshot(), problems=(young,)), replace(snapshot(), problems=(old,)))
+    assert told.kind is NewsKind.OFFLINE
+
+
+def test_a_proposal_is_news_again_shortly_before_it_expires() -> None:
+    proposal = replace(samples.proposal(), expires_ms=samples.moment(20 * 60).wall_ms)
+    before, later = snapshot(proposal), replace(snapshot(proposal), taken=samples.moment(6 * 60))
+    (told,) = find_news(before, later)
+    assert told.text == "crawl-docs expires soon without approval"
+    assert find_news(later, later) == ()
+
+
+def test_a_cap_whose_use_goes_up_and_down_is_reported_once_a_day() -> None:
+    ears = Ears()
+    for spent in (0, 1_700_000, 0, 1_700_000):
+        ears.update(replace(snapshot(), cap_usages=(replace(CAP, spent=spent),)))
+    assert ears.written.count(BELL) == 1
 
 
 def test_the_line_names_the_most_urgent_and_counts_the_others() -> None:
@@ -128,7 +194,7 @@ def test_the_bell_rings_once_a_change_and_the_title_falls_back_when_a_key_is_pre
     cut_off = ended(1, Outcome.TIMEOUT)
     ears.update(snapshot(recent=(cut_off,)))
     ears.update(snapshot(recent=(cut_off,)))
-    assert ears.written == [BELL, title_sequence(TITLES[NewsKind.CUT_OFF])]
+    assert ears.written == [BELL, title_sequence(f"{QUIET_TITLE}: {TITLES[NewsKind.CUT_OFF]}")]
     ears.written.clear()
     assert "cut off" in str(ears.update(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))))
     assert ears.written == [BELL], "what is less urgent does not lower the title"
@@ -158,10 +224,11 @@ def test_only_fixed_titles_are_sent_and_the_old_one_is_saved_first() -> None:
     painter.feed("\x1b]2;owned\x07\x1b]0;owned\x07\x1b]2;nightdesk; rm\x07")
     assert painter.frame() == ""
     assert not painter.has_set_title
-    for words in sorted({QUIET_TITLE, *TITLES.values()}):
+    titles = [QUIET_TITLE, *(f"{QUIET_TITLE} web1: {words}" for words in sorted(TITLES.values()))]
+    for words in titles:
         painter.feed(title_sequence(words))
     assert painter.has_set_title
-    assert painter.frame() == KEEP_TITLE + "".join(map(title_sequence, sorted({QUIET_TITLE, *TITLES.values()})))
+    assert painter.frame() == KEEP_TITLE + "".join(map(title_sequence, titles))
     painter.feed(title_sequence(QUIET_TITLE))
     assert painter.frame() == title_sequence(QUIET_TITLE)
 

@@ -163,10 +163,12 @@ async def test_every_change_of_stage_can_be_read(engine: FakeEngine) -> None:
 
 async def test_a_read_only_console_offers_no_change_of_stage(engine: FakeEngine) -> None:
     async with console(engine, engine.clock, read_only=True) as screen:
-        await screen.press("3", "p", "P")
-        assert not screen.asks
+        await screen.press("3")
         assert "promote" not in screen.bottom()
         assert "history" in screen.bottom()
+        await screen.press("p", "P")
+        assert not screen.asks
+        assert "this console is read-only: P is off" in screen.bottom()
         assert engine.asked == []
 
 

@@ -89,10 +89,10 @@ def test_an_unconfirmed_run_says_what_may_be_and_what_to_do() -> None:
 
 
 def test_a_stop_shows_its_progress_and_an_ended_run_how_it_was_stopped() -> None:
-    assert "since 04:18:20 (1:40), 4 tries" in said(samples.stopping())
+    assert "since 04:18:20 (1:40), 4 cancels sent" in said(samples.stopping())
     assert "STOP NOT PROVEN" in said(samples.stopping(alarmed=True))
     ended = replace(samples.stopping(), state=State.ENDED, outcome=Outcome.TIMEOUT, ended_ms=samples.NOW.wall_ms)
-    assert "timeout by nightdesk, asked at 04:18:20, 4 tries" in said(ended)
+    assert "timeout by nightdesk, asked at 04:18:20, 4 cancels sent" in said(ended)
 
 
 def test_a_rule_that_cuts_off_before_the_cap_is_said() -> None:
@@ -131,7 +131,7 @@ def test_the_whole_run_has_its_sections() -> None:
     run = samples.ended()[0]
     detail = replace(samples.detail(run), attempts=(samples.ended()[3], run))
     shown = text(detail_lines(run, detail, VIEW, 100, UNICODE))
-    for title in ("timeline", "steps", "attempts of this key", "result"):
+    for title in ("timeline", "steps, newest last", "attempts of this key", "result"):
         assert f"\n\n{title}\n" in shown
     assert "this one" in shown
     assert detail_lines(run, None, VIEW, 100, UNICODE)

@@ -57,16 +57,93 @@ async def test_the_cursor_stays_on_its_run_when_rows_come_go_and_move(busy: Fake
     assert busy.asked == [("stop", target, "alice tty=yes")]
 
 
-async def test_a_run_that_ends_keeps_the_cursor_below(busy: FakeEngine) -> None:
+async def test_a_run_that_ends_stays_in_its_row_for_a_moment_and_then_the_cursor_goes_to_its_neighbour(
+    busy: FakeEngine,
+) -> None:
+    target, neighbour = busy.live[3].id, busy.live[4].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(target)
+        at = screen.table.order.index(target)
+        busy.end(target, Outcome.OK)
+        await screen.tick()
+        assert screen.cursor == target
+        assert screen.table.order.index(target) == at
+        assert "✓ ok" in screen.row(target)
+        await screen.press("x")
+        assert "nightly-report has ended: nothing to cancel" in screen.bottom()
+        busy.clock.advance(2)
+        await screen.tick()
+        assert screen.cursor == neighbour
+        assert screen.table.order.index(target) > at
+        await screen.press("x")
+        assert busy.asked == []
+        assert "press the key again" in screen.bottom()
+        busy.clock.advance(2)
+        await screen.tick()
+        await screen.press("x")
+    assert busy.asked == [("stop", neighbour, "alice tty=yes")]
+
+
+async def test_a_cursor_that_was_moved_meanwhile_stays_where_it_is(busy: FakeEngine) -> None:
     target = busy.live[3].id
     async with console(busy, busy.clock) as screen:
         await screen.select(target)
         busy.end(target, Outcome.OK)
         await screen.tick()
+        await screen.press("k")
+        here = screen.cursor
+        busy.clock.advance(5)
+        await screen.tick()
+        assert screen.cursor == here == busy.live[2].id
+
+
+async def test_where_nothing_is_live_any_more_the_cursor_stays_on_the_run_that_ended(idle: FakeEngine) -> None:
+    idle.live = [samples.run(1)]
+    target = idle.live[0].id
+    async with console(idle, idle.clock) as screen:
+        idle.end(target, Outcome.OK)
+        for _ in range(4):
+            idle.clock.advance(1)
+            await screen.tick()
         assert screen.cursor == target
-        assert "✓ ok" in screen.row(target)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("a", "nightly-report is not a proposal: nothing to approve"),
+        ("s", "nightly-report: its outcome is not in doubt, nothing to settle"),
+        ("z", "z does nothing here; ? shows the keys"),
+        ("f5", "f5 does nothing here"),
+    ],
+)
+async def test_a_key_that_cannot_act_says_why(busy: FakeEngine, key: str, words: str) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.select(busy.live[3].id)
+        await screen.press(key)
+        assert words in screen.bottom()
+
+
+async def test_a_read_only_console_says_that_a_key_is_off(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock, read_only=True, liftable=True) as screen:
         await screen.press("x")
-    assert busy.asked == []
+        assert "this console is read-only: x is off; `:write` lifts that" in screen.bottom()
+    async with console(busy, busy.clock, read_only=True) as screen:
+        await screen.press("l")
+        assert "this console is read-only: l is off" in screen.bottom()
+        assert ":write" not in screen.bottom()
+
+
+async def test_the_panel_folds_and_grows(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        usual = screen.table.size.height
+        await screen.press("minus")
+        folded = screen.table.size.height
+        assert folded > usual
+        await screen.press("minus")
+        assert "the panel is folded" in screen.bottom()
+        await screen.press("plus", "plus")
+        assert screen.table.size.height < usual
 
 
 async def test_where_the_run_has_gone_no_key_acts_on_the_one_that_took_its_row(busy: FakeEngine) -> None:
@@ -182,7 +259,7 @@ async def test_the_panel_shows_what_a_stop_has_come_to(busy: FakeEngine) -> None
     async with console(busy, busy.clock) as screen:
         await screen.select(busy.live[2].id)
         text = screen.text()
-        assert "since 04:18:20 (1:40), 4 tries" in text
+        assert "since 04:18:20 (1:40), 4 cancels sent" in text
         assert "last answer of the provider: Method not found" in text
         busy.change(samples.stopping(3, alarmed=True))
         await screen.tick()
@@ -199,8 +276,11 @@ async def test_enter_shows_a_run_in_full_and_its_keys_act_on_it(busy: FakeEngine
         await screen.select(target)
         await screen.press("enter")
         text = screen.text()
-        for word in ("timeline", "sandbox", "steps", "run_command python3", "38.2 of 80 units"):
+        for word in ("timeline", "sandbox", "38.2 of 80 units"):
             assert word in text
+        await screen.press("G")
+        for word in ("steps, newest last", "run_command python3"):
+            assert word in screen.text()
         await screen.press("G", "k", "pageup", "pagedown", "g", "j", "x")
         assert busy.asked == [("stop", target, "alice tty=yes")]
         await screen.press("escape")
@@ -324,7 +404,7 @@ async def test_y_copies_the_id(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("y")
         assert screen.app.clipboard == busy.live[0].id
-        assert f"copied {busy.live[0].id}" in screen.bottom()
+        assert f"sent to the terminal's clipboard: {busy.live[0].id}" in screen.bottom()
 
 
 async def test_a_stopped_unconfirmed_run_keeps_its_state(busy: FakeEngine) -> None:

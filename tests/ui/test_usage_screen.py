@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
-from console.engine.usage import UsageQuery
+from console.domain.usage_stats import Measure
+from console.engine.usage import MemberTotal, UsageQuery, UsageReport
 from console.ui.glyphs import ASCII
+from console.ui.spans import Line
+from console.ui.usage.chart import ChartStyle
+from console.ui.usage.lines import last_start, table
+from console.ui.usage.lines import lines as page
 from tests.driver import console
+from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
 
 
@@ -84,3 +94,62 @@ async def test_members_differ_without_colour_and_without_unicode(busy: FakeEngin
 
 def test_the_month_is_asked_for_by_default() -> None:
     assert UsageQuery().days == 30
+
+
+def many(count: int, *, unpriced: int = 0) -> UsageReport:
+    report = samples.usage_report(UsageQuery(measure=Measure.COST))
+    members = tuple(
+        MemberTotal(
+            member=f"task-{number:02d}",
+            value=0 if number < unpriced else 1_000_000 * (count - number),
+            share=1 / count,
+            before=0,
+            runs=1,
+            unpriced=int(number < unpriced),
+        )
+        for number in range(count)
+    )
+    return replace(report, members=members)
+
+
+def text_of(lines: Sequence[Line]) -> list[str]:
+    return ["".join(span.text for span in each).rstrip() for each in lines]
+
+
+PEN = ChartStyle(patterned=False)
+
+
+@pytest.mark.parametrize(("cells", "rows"), [(60, 17), (80, 21), (120, 33)])
+def test_a_long_table_scrolls_with_its_header_and_total_and_counts_what_is_hidden(cells: int, rows: int) -> None:
+    report = many(36)
+    seen: set[str] = set()
+    for first in range(last_start(report) + 1):
+        shown = text_of(page(report, cells, rows, PEN, first))
+        assert len(shown) <= rows
+        assert any(each.lstrip().startswith("task ") for each in shown)
+        assert any(each.strip().startswith("total") for each in shown)
+        assert any("more below" in each or "above" in each for each in shown)
+        seen |= {name for each in shown for name in re.findall(r"task-[0-9]+", each)}
+    assert seen == {member.member for member in report.members}
+
+
+def test_members_that_share_a_colour_are_listed_under_their_name() -> None:
+    shown = text_of(table(many(9), 60, PEN))
+    at = next(number for number, each in enumerate(shown) if "others, drawn as one:" in each)
+    assert "task-05" in shown[at + 1]
+
+
+def test_a_cost_that_is_not_known_is_never_shown_as_nothing() -> None:
+    shown = text_of(table(many(3, unpriced=1), 60, PEN))
+    row = next(each for each in shown if "task-00" in each)
+    assert "unknown" in row
+    assert "0.00" not in row
+    assert "-" in row.split()[-2:]
+    total = next(each for each in shown if "total" in each)
+    assert ">3" in total, "what is known is a lower bound"
+
+
+async def test_keys_scroll_the_table(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock, size=(60, 20)) as screen:
+        await screen.press("4", "j", "end", "k", "home")
+        assert "total" in screen.text()

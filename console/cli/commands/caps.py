@@ -6,12 +6,16 @@ import asyncio
 
 import click
 
+from console.cli.arguments import cap_names
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import cap_usage_json, instant
+from console.cli.render.run_json import cap_usage_json
 from console.cli.render.runs import cap_usage_line
+from console.domain.fact_text import time_text
+from console.domain.formatting import zone_or_utc
 from console.domain.limits import UNIT_CAPS, Cap, CapUsage
+from console.domain.text import sanitize
 from console.domain.usage import parse_decimal
 from console.engine.queries import OTHER_CONFIG
 
@@ -28,7 +32,7 @@ def caps_command(context: click.Context, invocation: Invocation) -> int | None:
 
 
 @caps_command.command("raise")
-@click.argument("name")
+@click.argument("name", shell_complete=cap_names)
 @click.argument("amount", metavar="UNITS")
 @click.option("--task", metavar="T", help="The task, for task_daily_units and task_daily_runs.")
 @click.option("--reason", metavar="R", required=True, help="The reason, for the record.")
@@ -42,7 +46,7 @@ def raise_command(invocation: Invocation, name: str, amount: str, task: str | No
 def _parse_raise(name: str, amount: str, task: str | None) -> tuple[Cap, int]:
     known = [cap.value for cap in Cap]
     if name not in known:
-        raise CommandError(ExitCode.USAGE, f"no cap is named {name!r}; known: {', '.join(known)}")
+        raise CommandError(ExitCode.USAGE, f"no cap is named {sanitize(name, limit=60)!r}; known: {', '.join(known)}")
     cap = Cap(name)
     if (task is not None) != (cap in TASK_CAPS):
         raise CommandError(
@@ -76,8 +80,9 @@ async def _print(invocation: Invocation) -> int:
     if invocation.json:
         invocation.out_json([{"task": name, **cap_usage_json(cap_usage)} for name, cap_usage in found])
         return ExitCode.OK
+    zone = zone_or_utc(settings.caps.time_zone)
     for name, cap_usage in found:
-        frees = instant(cap_usage.frees_at_ms)
+        frees = None if cap_usage.frees_at_ms is None else time_text(cap_usage.frees_at_ms, zone)
         invocation.out(
             (f"{name} " if name else "") + cap_usage_line(cap_usage) + (f"; frees at {frees}" if frees else "")
         )

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from functools import partial
 
 import click
 
+from console import __version__
+from console.cli.arguments import themes
 from console.cli.config_watch import ConfigWatch
-from console.cli.invocation import Invocation, pass_invocation, shared_options
+from console.cli.invocation import LOCKED, Invocation, pass_invocation, read_only_option, shared_options
 from console.cli.live_table import print_live
 from console.cli.opening import opened
 from console.config import Settings
+from console.domain.text import sanitize
+from console.engine.acting_user import user_name
 from console.engine.settings import ProcessKind
+from console.ui.context import SessionInfo
 from console.ui.terminal.capabilities import why_no_screen
+
+MAX_HOST = 40
+"""Characters of the host's name that are shown."""
 
 
 @click.command("console")
-@click.option("--read-only", is_flag=True, help="Never schedule, take over or write.")
+@read_only_option("Never schedule, take over or write; =locked: nothing in the console lifts that.")
 @click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
 @click.option("--mouse", is_flag=True, help="Use the mouse over SSH as well.")
-@click.option("--theme", metavar="NAME", help="A built-in theme, or one in the config folder.")
+@click.option("--theme", metavar="NAME", shell_complete=themes, help="A built-in theme, or one in the config folder.")
 @shared_options
 @pass_invocation
-def console_command(invocation: Invocation, read_only: bool, slow: bool, mouse: bool, theme: str | None = None) -> int:
+def console_command(
+    invocation: Invocation, read_only: str | None, slow: bool, mouse: bool, theme: str | None = None
+) -> int:
     """Open the console: watch and cancel runs, promote tasks, read usage.
 
     Without a terminal that can show it, prints what `nightdesk ps` prints.
@@ -32,7 +44,11 @@ def console_command(invocation: Invocation, read_only: bool, slow: bool, mouse: 
     if why is not None:
         invocation.say(why)
         return print_live(invocation)
-    return asyncio.run(_console(invocation, read_only=read_only, slow=slow, mouse=mouse, theme=theme))
+    modes = (read_only, invocation.read_only_mode)
+    work = _console(
+        invocation, read_only=modes != (None, None), locked=LOCKED in modes, slow=slow, mouse=mouse, theme=theme
+    )
+    return asyncio.run(work)
 
 
 def _reloaded(invocation: Invocation, settings: Settings) -> None:
@@ -40,7 +56,24 @@ def _reloaded(invocation: Invocation, settings: Settings) -> None:
     invocation.loaded_settings = settings
 
 
-async def _console(invocation: Invocation, *, read_only: bool, slow: bool, mouse: bool, theme: str | None) -> int:
+def _session(invocation: Invocation, settings: Settings) -> SessionInfo:
+    """Where this console runs and what it acts on."""
+    state, service = invocation.state, settings.provider
+    return SessionInfo(
+        user=user_name(),
+        host=re.sub(r"[^A-Za-z0-9.-]", "", os.uname().nodename)[:MAX_HOST],
+        name=settings.store.name or "",
+        folder=sanitize(str(state.path)),
+        is_default_folder=state.is_default,
+        config=sanitize(str(invocation.config.path)),
+        provider=sanitize(f"{service.kind} {service.base_url}"),
+        version=__version__,
+    )
+
+
+async def _console(
+    invocation: Invocation, *, read_only: bool, locked: bool, slow: bool, mouse: bool, theme: str | None
+) -> int:
     from console.cli.screen import ScreenOptions, run_console_command
 
     settings = invocation.settings()
@@ -52,6 +85,8 @@ async def _console(invocation: Invocation, *, read_only: bool, slow: bool, mouse
         bell=wished.bell,
         keys=wished.keys,
         command=invocation.again,
+        session=_session(invocation, settings),
+        liftable=not locked,
     )
     while True:
         async with opened(invocation, ProcessKind.CONSOLE, settings=settings, read_only=read_only) as app:

@@ -6,7 +6,7 @@ import asyncio
 
 import click
 
-from console.cli.arguments import resolve_run
+from console.cli.arguments import resolve_run, run_ids
 from console.cli.exit_codes import ExitCode
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
@@ -21,7 +21,7 @@ RULINGS = ("adopt", "not-launched", "write-off")
 
 
 @click.command("approve")
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @json_option
 @pass_invocation
 def approve_command(invocation: Invocation, run: str) -> int:
@@ -30,7 +30,7 @@ def approve_command(invocation: Invocation, run: str) -> int:
 
 
 @click.command("decline")
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @click.option("--reason", metavar="R", default="", help="The reason, for the record.")
 @json_option
 @pass_invocation
@@ -64,7 +64,7 @@ async def _decline(invocation: Invocation, text: str, reason: str) -> int:
 
 
 @click.command("settle")
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @click.argument("ruling", type=click.Choice(RULINGS), metavar="adopt|not-launched|write-off")
 @click.argument("remote_id", required=False, metavar="[ID]")
 @click.option("--reason", metavar="R", required=True, help="The reason, for the record.")

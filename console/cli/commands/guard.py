@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -19,10 +21,13 @@ from console.cli.successor import GUARD_LOCK, ParentProcess, receive_settings
 from console.engine.errors import StoreError
 from console.engine.settings import ProcessKind
 from console.os_files import LockedFile
+from console.program import NAME
 
 LOCK_WAIT_S = 5.0
 """How long to wait for the lock of a supervisor that may be about to end."""
 POLL_S = 1.0
+PR_SET_NAME = 15
+"""From <linux/prctl.h>."""
 IDLE_POLLS = 3
 """It ends when this many polls in a row find nothing to guard."""
 
@@ -33,12 +38,36 @@ IDLE_POLLS = 3
 @pass_invocation
 def guard_command(invocation: Invocation, handed_over: bool) -> int:
     """Guard the runs that other processes left, until there are none."""
+    go_to_background(invocation, "guard", handed_over=handed_over)
+    return asyncio.run(_guard(invocation, has_parent=handed_over))
+
+
+def go_to_background(invocation: Invocation, command: str, *, handed_over: bool) -> None:
+    """Make this process one that no terminal and no folder depends on, under a name that people recognise.
+
+    With `handed_over`, the settings come from the process that started it. Raises ValueError, CommandError.
+    """
     if handed_over:
         handed = receive_settings()
         invocation.loaded_settings, invocation.handed_key = handed.settings, handed.key
     invocation.config_flag, invocation.state_flag = str(invocation.config.path), str(invocation.folder)
     os.chdir("/")
-    return asyncio.run(_guard(invocation, has_parent=handed_over))
+    show_as(f"{NAME} {command} --state-dir {invocation.folder}")
+
+
+def show_as(title: str) -> None:
+    """Have process lists show `title` in place of the interpreter and its arguments; does nothing where it cannot.
+
+    Only as much is written as the kernel reserved for the arguments of this process.
+    """
+    with suppress(OSError, ValueError, AttributeError):
+        # After the name in parentheses, which may hold blanks: fields 3 and following of proc_pid_stat(5).
+        fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        start, end = int(fields[45]), int(fields[46])
+        if 0 < start < end:
+            text = os.fsencode(title)[: end - start - 1]
+            ctypes.memmove(start, text.ljust(end - start, b"\0"), end - start)
+            ctypes.CDLL(None).prctl(PR_SET_NAME, NAME.encode(), 0, 0, 0)
 
 
 async def _guard(invocation: Invocation, *, has_parent: bool) -> int:

@@ -13,7 +13,7 @@ from console.cli.filters import Filters, filter_options
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.run_json import run_json
-from console.cli.render.runs import PAST_COLUMNS, past_rows
+from console.cli.render.runs import past_columns, past_rows
 from console.cli.render.table import render_table
 from console.domain.run import Run
 from console.domain.text import sanitize
@@ -64,7 +64,8 @@ async def _print_csv(invocation: Invocation, pages: AsyncIterator[tuple[Run, ...
 
 def _print_table(invocation: Invocation, runs: list[Run], now: Timestamp, time_zone: str) -> None:
     if runs:
-        invocation.out(*render_table(PAST_COLUMNS, past_rows(runs, now, time_zone), invocation.style, invocation.width))
+        columns, rows = past_columns(now, time_zone), past_rows(runs, now, time_zone)
+        invocation.out(*render_table(columns, rows, invocation.style, invocation.width))
     else:
         invocation.say("no entry of the history matches")
 

@@ -19,6 +19,7 @@ from console.cli.run_exit_codes import exit_code_of_launch, exit_code_of_run
 from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.config import Settings
 from console.domain.key import TARGET_ACCEPTED, check_target
+from console.domain.limits import RefusalKind
 from console.domain.run import Run, RunId, State
 from console.domain.text import is_blank, sanitize
 from console.engine.errors import StoreError
@@ -74,16 +75,20 @@ def run_command(
     )
     settings = invocation.settings()
     check_task(settings, task)
-    return asyncio.run(_launch(invocation, settings, request, wait=not no_wait))
+    guessed = origin is None and request.scheduled
+    return asyncio.run(_launch(invocation, settings, request, wait=not no_wait, guessed=guessed))
 
 
-async def _launch(invocation: Invocation, settings: Settings, request: LaunchRequest, *, wait: bool) -> int:
+async def _launch(
+    invocation: Invocation, settings: Settings, request: LaunchRequest, *, wait: bool, guessed: bool
+) -> int:
+    """Launch and follow. `guessed`: nobody said whether a person or a schedule asks."""
     async with opened(invocation, ProcessKind.RUN, settings=settings) as app:
         # Before the claim: without a usable key there is nothing to take a hold for.
         app.provider.ready()
         with shutdown_on_signals(on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
             answer = await app.engine.operations.launch(request)
-            _report_answer(invocation, answer)
+            _report_answer(invocation, answer, guessed=guessed)
             run, is_guarded = await _supervised(invocation, app, answer.run.id, shutdown, wait=wait)
             if not is_guarded:
                 return ExitCode.UNCONFIRMED
@@ -103,24 +108,26 @@ async def _supervised(
             over = run.state in (State.ENDED, State.UNCONFIRMED)
             if over or failed_before:
                 await app.engine.hand_over()
-                invocation.say(f"{error}; {'open runs have' if over else f'run {run.id} has'} no guard now")
+                invocation.say(f"{error}; {'open runs have' if over else f'run {run.id} has'} no supervisor now")
                 return run, over
             again = " again" if shutdown.code is not None else ""
-            invocation.say(f"{error}; this process goes on guarding run {run.id} until it is asked to end{again}")
+            invocation.say(f"{error}; this process goes on supervising run {run.id} until it is asked to end{again}")
             failed_before = True
             shutdown.reset()
             wait = True
         else:
             if guard:
                 stop = f"to stop it: nightdesk cancel {short_id(run.id)}"
-                invocation.say(f"run {run.id} goes on, guarded by {guard}; {stop}")
+                invocation.say(f"run {run.id} goes on, supervised by {guard}; {stop}")
             return run, True
 
 
-def _report_answer(invocation: Invocation, answer: LaunchResult) -> None:
+def _report_answer(invocation: Invocation, answer: LaunchResult, *, guessed: bool) -> None:
     if answer.kind in (LaunchKind.SKIPPED, LaunchKind.REFUSED):
         word = "skipped" if answer.kind is LaunchKind.SKIPPED else "refused"
         why = answer.refusal.sentence if answer.refusal else answer.run.note
+        if guessed and answer.refusal and answer.refusal.kind is RefusalKind.STAGE:
+            why += " (no terminal: counted as scheduled; give --origin manual when a person asks)"
         holder = f" (run {answer.holder.id})" if answer.holder and answer.holder.id not in why else ""
         invocation.say(f"{sanitize(answer.run.task)}: {word}: {sanitize(why, limit=400)}{holder}")
     for difference in answer.differences:
@@ -153,7 +160,7 @@ async def _read_run(invocation: Invocation, app: App, run_id: RunId) -> Run:
                 ) from error
             if not told:
                 told = True
-                invocation.say(f"{error}; the run is still guarded")
+                invocation.say(f"{error}; the run is still supervised")
             await asyncio.sleep(POLL_S)
 
 
@@ -171,6 +178,9 @@ async def _finish(invocation: Invocation, app: App, answer: LaunchResult, run: R
                 invocation.say(f"{sanitize(run.task)} was demoted from {change.before.label} to {change.after.label}")
     if invocation.json:
         invocation.out_json(answer_json(answer, run, app.clock.now()))
+    elif run.state is State.ENDED and run.attempt:
+        what = "its answer, steps and timeline" if run.result else "its steps and timeline"
+        invocation.say(f"{what}: nightdesk show {short_id(run.id)}")
     if shutdown.code is not None:
         return shutdown.code
     return exit_code_of_run(run) if run.attempt else exit_code_of_launch(answer)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from functools import partial
 
 import click
 
 from console.app import App
+from console.cli.commands.guard import go_to_background
 from console.cli.config_watch import ConfigWatch
 from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import NoPlaceForSuccessor, hand_over
@@ -16,23 +18,33 @@ from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.cli.opening import opened
 from console.cli.sd_notify import ServiceManager
 from console.cli.signals import EXIT_CODES, ShutdownRequest, shutdown_on_signals
+from console.cli.successor import PARENT_DESCRIPTOR
 from console.config import Settings
 from console.diag_log import logger
-from console.domain.formatting import counted
+from console.domain.fact_text import time_text
+from console.domain.formatting import counted, zone_or_utc
+from console.domain.text import sanitize
 from console.engine.settings import ProcessKind
 
 NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c ends it and hands them over"
 
 
 @click.command("serve")
+@click.option(
+    "--handed-over", is_flag=True, hidden=True, help="Take the settings from the process that starts this one."
+)
 @shared_options
 @pass_invocation
-def serve_command(invocation: Invocation) -> int:
+def serve_command(invocation: Invocation, handed_over: bool) -> int:
     """Schedule and supervise without a screen, until SIGTERM.
 
     SIGTERM stops no run: another live process or the background supervisor takes them over. Under systemd they wait
     for the restart.
     """
+    if handed_over:
+        go_to_background(invocation, "serve", handed_over=True)
+        # It does not end with the process that started it, unlike a supervisor that waits for runs.
+        os.close(PARENT_DESCRIPTOR)
     return asyncio.run(_serve(invocation))
 
 
@@ -52,9 +64,24 @@ async def _serve(invocation: Invocation) -> int:
             tasks = counted(len(settings.tasks), "task")
             logger().info("serving %s", tasks)
             manager.ready(f"serving {tasks}")
-            invocation.say(f"serving {tasks}; SIGTERM ends it and stops no run")
+            invocation.say(f"serving {tasks}; SIGTERM ends it and stops no run", await _schedule_line(app))
             code = await _until_left(invocation, app, shutdown, manager)
     return ExitCode.OK if code is ExitCode.TERMINATED else code
+
+
+async def _schedule_line(app: App) -> str:
+    """Who schedules, and what comes next, in one line."""
+    await app.engine.tick()
+    snapshot = await app.engine.queries.snapshot()
+    if snapshot.scheduler is not None and not snapshot.scheduler.mine:
+        other = f"{snapshot.scheduler.kind} (pid {snapshot.scheduler.pid})"
+        return f"{other} schedules now; this process takes the schedule over when it ends"
+    ahead = snapshot.next_launch
+    if ahead is None:
+        return "nothing is scheduled: no task with a schedule is at stage semi or unattended"
+    effect = "is proposed" if ahead.proposes else "is launched"
+    at = time_text(ahead.at_ms, zone_or_utc(snapshot.time_zone))
+    return f"scheduling; next: {sanitize(ahead.task)} {effect} at {at}"
 
 
 async def _until_left(invocation: Invocation, app: App, shutdown: ShutdownRequest, manager: ServiceManager) -> ExitCode:
@@ -69,9 +96,9 @@ async def _until_left(invocation: Invocation, app: App, shutdown: ShutdownReques
             if asked_before or isinstance(error, NoPlaceForSuccessor):
                 manager.stopping()
                 await app.engine.hand_over()
-                _report(invocation, f"{error}; the runs have no guard until `nightdesk` is started again")
+                _report(invocation, f"{error}; the runs are not supervised until `nightdesk` is started again")
                 return ExitCode.UNCONFIRMED
-            _report(invocation, f"{error}; this process goes on guarding until it is asked to end again")
+            _report(invocation, f"{error}; this process goes on supervising until it is asked to end again")
             asked_before = True
             shutdown.reset()
         else:
@@ -107,7 +134,7 @@ async def _leave(invocation: Invocation, app: App) -> None:
             "stopped by systemd: %s for the restart", "1 run waits" if waiting == 1 else f"{waiting} runs wait"
         )
     elif guards := await hand_over(invocation, app):
-        logger().info("stopped: the runs go on, guarded by %s", guards)
-        invocation.say(f"the runs go on, guarded by {guards}")
+        logger().info("stopped: the runs go on, supervised by %s", guards)
+        invocation.say(f"the runs go on, supervised by {guards}")
     else:
         logger().info("stopped: nothing needs a guard")

@@ -104,5 +104,7 @@ def completion_command(invocation: Invocation, shell_name: str) -> int:
     """
     kind = get_completion_class(shell_name)
     assert kind is not None
-    invocation.out(kind(cli, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE").source())
+    script = kind(cli, {}, PROGRAM, f"_{PROGRAM.upper()}_COMPLETE").source()
+    # click's script for fish splits at every comma, which cuts a description at its first one.
+    invocation.out(script.replace('string split "," $completion', 'string split --max 1 "," $completion'))
     return ExitCode.OK

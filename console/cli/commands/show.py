@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+from zoneinfo import ZoneInfo
 
 import click
 
-from console.cli.arguments import resolve_run
+from console.cli.arguments import resolve_run, run_ids
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import detail_json, elapsed_ms, instant, tokens
+from console.cli.render.run_json import detail_json, elapsed_ms, tokens
 from console.cli.render.runs import time_left
-from console.domain.run import Run
+from console.domain.fact_text import time_text, words_of
+from console.domain.formatting import counted, format_count, zone_or_utc
+from console.domain.run import Run, StopRequest
+from console.domain.task import Origin
 from console.domain.text import sanitize
-from console.domain.timestamps import Timestamp, iso_ms
+from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
 from console.engine.models import RunDetail
 from console.ui.format import cut_off_rule, elapsed, format_duration, money
+from console.ui.words import user_text
 
 
 @click.command("show")
-@click.argument("run")
+@click.argument("run", shell_complete=run_ids)
 @json_option
 @pass_invocation
 def show_command(invocation: Invocation, run: str) -> int:
@@ -33,29 +38,34 @@ async def _show(invocation: Invocation, text: str) -> int:
     async with opened(invocation) as app:
         run = await resolve_run(app.engine.queries, text)
         detail = await app.engine.queries.detail(run.id)
-        now = app.clock.now()
+        now, zone = app.clock.now(), zone_or_utc(app.engine.settings.caps.time_zone)
     assert detail is not None, "a run is never deleted"
     if invocation.json:
         invocation.out_json(detail_json(detail, now))
     else:
-        invocation.out(*_lines(detail, now))
+        invocation.out(*_lines(detail, now, zone))
     return ExitCode.OK
 
 
-def _lines(detail: RunDetail, now: Timestamp) -> list[str]:
-    lines = [f"{name:<12}  {sanitize(value, limit=400)}" for name, value in _facts(detail, now) if value]
+def _lines(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[str]:
+    """The run as text; times are of `zone`."""
+    lines = [f"{name:<12}  {sanitize(value, limit=400)}" for name, value in _facts(detail, now, zone) if value]
     if len(detail.attempts) > 1:
         lines += ["", "attempts of this key:"]
-        lines += [f"  {run.attempt}  {run.id}  {run.outcome or run.state}" for run in detail.attempts]
+        lines += [f"  {run.attempt}  {run.id}  {run.outcome_words or run.state}" for run in detail.attempts]
     if detail.changed_since:
         lines += ["", "the task now differs:", *(f"  {sanitize(line, limit=200)}" for line in detail.changed_since)]
     if detail.timeline:
         lines += ["", "timeline:"]
-        lines += [f"  {iso_ms(event.at_ms)}  {event.kind:<12}  {sanitize(event.text)}" for event in detail.timeline]
+        lines += [
+            f"  {time_text(event.at_ms, zone)}  {event.kind:<12}  {sanitize(event.text)}".rstrip()
+            for event in detail.timeline
+        ]
     if detail.steps:
         lines += ["", "steps:"]
         lines += [
-            f"  {step.index:>4}  {sanitize(step.kind, limit=30):<22}  {sanitize(step.text)}" for step in detail.steps
+            f"  {step.index:>4}  {sanitize(words_of(step.kind), limit=30):<22}  {sanitize(step.text)}"
+            for step in detail.steps
         ]
     if detail.run.result:
         lines += ["", "result, as the agent wrote it:"]
@@ -63,38 +73,51 @@ def _lines(detail: RunDetail, now: Timestamp) -> list[str]:
     return lines
 
 
-def _facts(detail: RunDetail, now: Timestamp) -> list[tuple[str, str]]:
+def _facts(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[tuple[str, str]]:
     run = detail.run
+
+    def when(wall_ms: int | None) -> str:
+        return time_text(wall_ms, zone) if wall_ms is not None else ""
+
     attempt = f"attempt {run.attempt}" if run.attempt else "no attempt"
     return [
         ("run", run.id),
         ("task", run.task),
         ("key", f"{run.key}  ({run.type}:{run.target}:{run.date}), {attempt}"),
-        ("state", f"{run.state}" + (f", {run.outcome}" if run.outcome else "")),
+        ("state", f"{run.state}" + (f", {run.outcome_words}" if run.outcome else "")),
         ("note", run.note),
-        ("stop", f"{run.stop.reason} by {run.stop.by}, {run.stop.tries} tries; {run.stop.answer}" if run.stop else ""),
+        ("stop", _stop_text(run.stop) if run.stop else ""),
         ("trouble", run.trouble),
-        ("launched", f"{run.origin} at stage {run.stage.label} by {run.requested_by}"),
-        ("started", instant(run.sent.wall_ms) or "" if run.sent else "never sent"),
-        ("deadline", f"{instant(run.deadline_ms)}  ({format_duration(run.limits.max_ms)})" if run.deadline_ms else ""),
+        ("launched", f"{_BY[run.origin]} at stage {run.stage.label} by {user_text(run.requested_by)}"),
+        ("started", when(run.sent.wall_ms) if run.sent else "never sent"),
+        ("deadline", f"{when(run.deadline_ms)}  ({format_duration(run.limits.max_ms)})" if run.deadline_ms else ""),
         ("left", time_left(run, now.wall_ms)),
-        ("ended", instant(run.ended_ms) or ""),
+        ("ended", when(run.ended_ms)),
         *(_figures(run, now) if run.attempt else ()),
         ("agent", f"{run.fingerprint.agent}, model {run.fingerprint.model}"),
         ("remote", f"{run.remote_id} ({run.remote_status or 'status not read yet'})" if run.remote_id else ""),
         ("sandbox", run.sandbox_id or ""),
         ("superseded", run.superseded_by or ""),
-        ("tries again", instant(run.retry_at_ms) or ""),
+        ("tries again", when(run.retry_at_ms)),
     ]
+
+
+_BY = {Origin.MANUAL: "by hand", Origin.SCHEDULE: "by schedule"}
+
+
+def _stop_text(stop: StopRequest) -> str:
+    by = user_text(stop.by) if stop.by else "nightdesk"
+    answer = f"; last answer: {stop.answer}" if stop.answer else ""
+    return f"{words_of(stop.reason)}, asked by {by}, {counted(stop.tries, 'cancel')} sent{answer}"
 
 
 def _figures(run: Run, now: Timestamp) -> list[tuple[str, str]]:
     """Return what a run that took a hold has used."""
     rule = cut_off_rule(run.limits.cut_off)
-    counted = tokens(run)
+    total = tokens(run)
     return [
         ("elapsed", elapsed(elapsed_ms(run, now))),
         ("units", f"{units_text(run.used)} of {units_text(run.limits.budget)}, cut off {rule}"),
-        ("tokens", "unknown" if counted is None else str(counted)),
+        ("tokens", "unknown" if total is None else format_count(total)),
         ("cost", "nothing" if run.sent is None else money(run.cost_micro, run.currency)),
     ]

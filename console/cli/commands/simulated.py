@@ -1,4 +1,4 @@
-"""`demo` and `drill`: the commands that run on the embedded simulator instead of a service."""
+"""`demo`, `drill` and `simulator`: the commands that run on the embedded simulator instead of a service."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from dataclasses import asdict
 
 import click
 
+from console import __version__
+from console.cli.arguments import themes
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.live_table import print_snapshot
@@ -16,7 +18,10 @@ from console.cli.screen import ScreenOptions, exit_code_of_screen, run_screen
 from console.demo.runner import running_demo
 from console.drill.checks import CHECKS
 from console.drill.runner import Finding, drill
+from console.engine.acting_user import user_name
 from console.program import shell_command
+from console.simulator.__main__ import main as simulator_main
+from console.ui.context import SessionInfo
 from console.ui.terminal.capabilities import why_no_screen
 
 SAMPLE_S = 1.5
@@ -26,7 +31,7 @@ SAMPLE_S = 1.5
 @click.command("demo")
 @click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
 @click.option("--mouse", is_flag=True, help="Use the mouse over SSH as well.")
-@click.option("--theme", metavar="NAME", help="A built-in theme, or one in the config folder.")
+@click.option("--theme", metavar="NAME", shell_complete=themes, help="A built-in theme, or one in the config folder.")
 @json_option
 @pass_invocation
 def demo_command(invocation: Invocation, slow: bool, mouse: bool, theme: str | None) -> int:
@@ -51,10 +56,18 @@ async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str |
 
         command = (*shell_command(invocation.environment), *demo.options)
         result = await run_screen(
-            demo.app, ScreenOptions(theme=theme, slow=slow, mouse=True if mouse else None, command=command)
+            demo.app,
+            ScreenOptions(
+                theme=theme,
+                slow=slow,
+                mouse=True if mouse else None,
+                command=command,
+                session=SessionInfo(user=user_name(), is_demo=True, name="demo", version=__version__),
+            ),
         )
     if result.message:
         invocation.say(*result.message.splitlines())
+    invocation.say("The demo is gone, with everything in it. `nightdesk init` writes a config for runs of your own.")
     return exit_code_of_screen(result)
 
 
@@ -67,7 +80,14 @@ def drill_command(invocation: Invocation) -> int:
     Exit: 0 every guard fired, 1 one did not.
     """
     began = time.monotonic()
-    findings = asyncio.run(drill(CHECKS, dict(invocation.environment)))
+    if not invocation.json:
+        invocation.say(f"{len(CHECKS)} checks on a simulated service, about 10 seconds")
+
+    def report(finding: Finding) -> None:
+        if not invocation.json and invocation.stdout.isatty():
+            invocation.say(f"{'pass' if finding.passed else 'FAIL'}  {finding.guard}")
+
+    findings = asyncio.run(drill(CHECKS, dict(invocation.environment), on_finding=report))
     if invocation.json:
         invocation.out_json([asdict(finding) for finding in findings])
     else:
@@ -89,3 +109,11 @@ def _print(invocation: Invocation, findings: tuple[Finding, ...], seconds: float
     invocation.out(*render_table(columns, rows, invocation.style, None))
     passed = sum(finding.passed for finding in findings)
     invocation.say(f"{passed} of {len(findings)} guards fired, in {seconds:.1f} s")
+
+
+@click.command("simulator", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@pass_invocation
+def simulator_command(invocation: Invocation, words: tuple[str, ...]) -> int:
+    """Run the simulated service alone, to try a config of your own against it. --help shows its options."""
+    return simulator_main(words)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -13,10 +14,13 @@ from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.run_json import instant
 from console.cli.render.table import Cell, Column, Tone, render_table
+from console.domain.fact_text import time_text
+from console.domain.formatting import at, zone_or_utc
 from console.domain.rollout import StageChange
 from console.domain.task import Stage
 from console.domain.timestamps import iso_ms
 from console.engine.models import TaskRollout
+from console.ui.words import user_text
 
 
 @click.command("stage")
@@ -50,7 +54,9 @@ async def _stage(invocation: Invocation, task: str | None, to: Stage | None, rea
     if invocation.json:
         invocation.out_json([rollout_json(rollout) for rollout in rollouts])
     elif to is None:
-        _print(invocation, rollouts)
+        _print(invocation, rollouts, zone_or_utc(app.engine.settings.caps.time_zone))
+        if task is not None:
+            invocation.out("", *_task_lines(rollouts[0]))
     return ExitCode.OK
 
 
@@ -70,8 +76,22 @@ def rollout_json(rollout: TaskRollout) -> dict[str, object]:
         "evidence": evidence,
         "missing": list(rollout.unmet_criteria),
         "last_change": _change_json(rollout.changes[0]) if rollout.changes else None,
-        "next": [iso_ms(instant.at_ms) for instant in rollout.next],
+        "changes": [_change_json(change) for change in rollout.changes],
+        "time_zone": rollout.task.time_zone,
+        "next": [
+            {
+                "utc": iso_ms(time.at_ms),
+                "local": at(time.at_ms, zone_or_utc(rollout.task.time_zone)).isoformat(),
+                "clocks_change": time.shifts,
+                "effect": EFFECTS[rollout.effective],
+            }
+            for time in rollout.next
+        ],
     }
+
+
+EFFECTS = {Stage.MANUAL: "refused", Stage.SEMI: "proposed", Stage.UNATTENDED: "launched"}
+"""What happens at a scheduled time of a task at that stage."""
 
 
 def _change_json(change: StageChange) -> dict[str, object]:
@@ -85,7 +105,25 @@ def _change_json(change: StageChange) -> dict[str, object]:
     }
 
 
-def _print(invocation: Invocation, rollouts: tuple[TaskRollout, ...]) -> None:
+def _task_lines(rollout: TaskRollout) -> list[str]:
+    """Return the next scheduled times of a task, in its zone and in UTC, and every change of its stage."""
+    zone, lines = zone_or_utc(rollout.task.time_zone), []
+    if rollout.next:
+        lines.append(f"next, {EFFECTS[rollout.effective]} at stage {rollout.effective.label}:")
+        for time in rollout.next:
+            shifts = "  the clocks change before it" if time.shifts else ""
+            lines.append(f"  {time_text(time.at_ms, zone)}  {iso_ms(time.at_ms)[:16]}Z{shifts}")
+    else:
+        lines.append("no schedule: launched by hand or by another program")
+    lines.append("changes of its stage:" if rollout.changes else "never promoted")
+    for change in rollout.changes:
+        forced = " (forced)" if change.forced else ""
+        moved = f"{change.before.label} -> {change.after.label}{forced}"
+        lines.append(f"  {time_text(change.at_ms, zone)}  {moved}  {user_text(change.by)}: {change.reason}")
+    return lines
+
+
+def _print(invocation: Invocation, rollouts: tuple[TaskRollout, ...], zone: ZoneInfo) -> None:
     columns = (
         Column(title="TASK", shrink_order=1),
         Column(title="STAGE"),
@@ -103,7 +141,9 @@ def _print(invocation: Invocation, rollouts: tuple[TaskRollout, ...]) -> None:
             Cell(str(rollout.evidence.manual_ok)),
             Cell(str(rollout.evidence.approved_ok)),
             Cell("; ".join(rollout.unmet_criteria) or "-"),
-            Cell(f"{iso_ms(rollout.changes[0].at_ms)[:16]}Z {rollout.changes[0].reason}" if rollout.changes else "-"),
+            Cell(
+                f"{time_text(rollout.changes[0].at_ms, zone)} {rollout.changes[0].reason}" if rollout.changes else "-"
+            ),
         ]
         for rollout in rollouts
     ]

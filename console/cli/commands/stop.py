@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from console.app import App
-from console.cli.arguments import Seconds, resolve_runs
+from console.cli.arguments import Seconds, resolve_runs, run_ids
 from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
@@ -40,7 +40,7 @@ _timeout = click.option(
 
 
 @click.command("cancel")
-@click.argument("runs", nargs=-1, metavar="RUN|KEY...")
+@click.argument("runs", nargs=-1, metavar="RUN|KEY|TASK...", shell_complete=run_ids)
 @click.option("--all", "everything", is_flag=True, help="All live and unconfirmed runs.")
 @_timeout
 @json_option

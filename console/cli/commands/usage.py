@@ -54,6 +54,7 @@ def rows(report: UsageReport) -> list[dict[str, object]]:
             group.value: member,
             "units": figures.units / 1000,
             "cost": None if (cost := figures.cost_in(report.currency or "")) is None else cost / 1_000_000,
+            "currency": report.currency if cost is not None else None,
             "runs": figures.runs,
             "seconds": figures.ms / 1000,
         }

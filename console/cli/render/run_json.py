@@ -63,7 +63,9 @@ def detail_json(detail: RunDetail, now: Timestamp) -> Json:
             "alarmed": run.stop.alarmed,
         },
         "changed_since": list(detail.changed_since),
-        "timeline": [{"at": iso_ms(e.at_ms), "kind": e.kind, "text": e.text} for e in detail.timeline],
+        "timeline": [
+            {"at": iso_ms(e.at_ms), "kind": e.kind, "text": e.text, "facts": dict(e.facts)} for e in detail.timeline
+        ],
         "live_steps": [
             {"index": s.index, "kind": s.kind, "text": s.text, "at": iso_ms(s.at_ms), "done": s.done}
             for s in detail.steps

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from console.cli.render.run_json import elapsed_ms
 from console.cli.render.table import Cell, Column, Tone
+from console.domain.fact_text import words_of
 from console.domain.formatting import (
     format_countdown,
     format_duration,
     format_elapsed,
     format_units,
     format_when,
+    zone_name,
     zone_or_utc,
 )
 from console.domain.limits import UNIT_CAPS, CapUsage
@@ -31,8 +34,9 @@ LIVE_COLUMNS = (
     Column(title="STAGE"),
     Column(title="LAST STEP", shrink_order=3),
 )
+WHEN = "WHEN"
 PAST_COLUMNS = (
-    Column(title="WHEN"),
+    Column(title=WHEN),
     Column(title="OUTCOME"),
     Column(title="TASK", shrink_order=2),
     Column(title="RUN"),
@@ -74,6 +78,12 @@ def live_rows(runs: Sequence[Run], now: Timestamp) -> list[list[Cell]]:
     ]
 
 
+def past_columns(now: Timestamp, time_zone: str) -> tuple[Column, ...]:
+    """Return the columns of the history; the first one names the zone of its times, `WHEN CET`."""
+    zone = zone_name(now.wall_ms, zone_or_utc(time_zone))
+    return tuple(replace(column, title=f"{WHEN} {zone}") if column.title == WHEN else column for column in PAST_COLUMNS)
+
+
 def past_rows(runs: Sequence[Run], now: Timestamp, time_zone: str) -> list[list[Cell]]:
     """Return one row per entry of the history, in the order given; times are of `time_zone`."""
     zone = zone_or_utc(time_zone)
@@ -95,7 +105,7 @@ def past_rows(runs: Sequence[Run], now: Timestamp, time_zone: str) -> list[list[
 
 def outcome_text(run: Run) -> str:
     """Return the outcome, or the state of a run that has none yet."""
-    return run.outcome.value if run.outcome else run.state.value
+    return run.outcome_words or run.state.value
 
 
 def outcome_tone(run: Run) -> Tone:
@@ -124,6 +134,10 @@ def head_lines(snapshot: Snapshot, *, has_caps: bool) -> list[str]:
     lines = [cap_usage_line(cap_usage) for cap_usage in snapshot.cap_usages] if has_caps else []
     if snapshot.paused:
         lines.append(f"PAUSED by {snapshot.paused.by}: run `nightdesk resume` to allow launches")
+    if has_caps and snapshot.nobody_schedules and snapshot.next_launch is not None:
+        zone, ahead = zone_or_utc(snapshot.time_zone), snapshot.next_launch
+        at = f"{format_when(ahead.at_ms, snapshot.taken.wall_ms, zone)} {zone_name(ahead.at_ms, zone)}"
+        lines.append(f"NOBODY SCHEDULES: {ahead.task} is due {at} and will be missed; `nightdesk serve` schedules")
     return [*lines, *(problem.line(snapshot.taken.wall_ms) for problem in snapshot.problems)]
 
 
@@ -157,7 +171,7 @@ def progress_line(run: Run) -> str:
         case State.RUNNING:
             message = f"running: {sanitize(run.remote_status or 'launched', limit=40)}, {_units(run)}"
         case State.STOPPING:
-            reason = run.stop.reason if run.stop else "asked"
+            reason = words_of(run.stop.reason) if run.stop else "asked"
             message = f"stopping ({reason}), waiting for the service to confirm, {_units(run)}"
         case State.UNCONFIRMED:
             message = (
@@ -165,7 +179,7 @@ def progress_line(run: Run) -> str:
                 f"nightdesk settle {short_id(run.id)} adopt ID | not-launched | write-off"
             )
         case State.ENDED:
-            message = f"{run.outcome} after {format_elapsed(run.elapsed_ms)}, {_units(run)}"
+            message = f"{run.outcome_words} after {format_elapsed(run.elapsed_ms)}, {_units(run)}"
     extras = [
         "no new step for a while" if run.stalled and run.state is State.RUNNING else "",
         "stop not confirmed for 10 minutes" if run.stop and run.stop.alarmed and run.state is State.STOPPING else "",

@@ -23,7 +23,16 @@ from console.engine.run.live_usage import LiveUsage
 from console.engine.run.progress import ProgressRecorder
 from console.engine.run.settle import settle_run
 from console.engine.run.writer import RunWriter
-from console.provider.contract import Denied, NotFound, Prepares, ProviderError, RemoteRun, StatusClass
+from console.provider.contract import (
+    Denied,
+    NotFound,
+    Prepares,
+    ProviderError,
+    RemoteRun,
+    StatusClass,
+    Unavailable,
+    Unreachable,
+)
 from console.store.progress import Progress, ProgressUpdate
 
 ACCESS = "access"
@@ -155,7 +164,7 @@ class RunMonitor:
 
     async def _poll(self) -> None:
         pace, is_first = self._context.poll_pace, True
-        with pace.polling():
+        with pace.polling(), self._context.reachability.following():
             while self._end is None:
                 self._poll_now.clear()
                 async with pace.turn():
@@ -174,17 +183,22 @@ class RunMonitor:
             remote = await self._context.provider.get(self._writer.run.remote_id or "")
             self._usage.absorb_remote(remote, self._context.clock.now())
             self._denied = 0
+            self._context.reachability.answered()
         except Denied as error:
+            self._context.reachability.answered()
             self._denied += 1
             self._usage.trouble = sanitize(str(error), limit=200)
             if self._denied % self._context.timings.denied_polls == 0:
                 raise AccessDenied(self._usage.trouble) from error
         except NotFound as error:
+            self._context.reachability.answered()
             if self._was_discarded():
                 return _never_started(self._writer.run)
             self._usage.trouble = sanitize(str(error), limit=200)
         except ProviderError as error:
             self._usage.trouble = sanitize(str(error), limit=200)
+            if isinstance(error, Unreachable | Unavailable):
+                self._context.reachability.failed(str(error), self._context.clock.now())
         except Exception as error:
             self._report("the poll", error)
             return None

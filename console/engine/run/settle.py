@@ -104,12 +104,12 @@ def result_of(
         outcome, notes = Outcome.FAILED, [f"needs input: the provider showed {parked}", *notes]
     known = usage.usage_known and (remote.usage is not None or usage.is_complete)
     if not known:
-        told = "not told for its last steps" if usage.usage_known else "never told"
-        notes.append(f"usage was {told}: booked at the hold")
+        missing = "no usage for its last steps" if usage.usage_known else "no usage"
+        notes.append(f"the provider reported {missing}: booked at the hold")
     price = context.settings.price_of(run)
     return RunResult(
         outcome=outcome,
-        note=sanitize("; ".join(notes), limit=NOTE),
+        note=sanitize("; ".join(distinct(notes)), limit=NOTE),
         result=remote.result[:RESULT],
         usage=usage.usage,
         used=usage.used if known else max(usage.used, run.limits.budget),
@@ -128,6 +128,14 @@ def _ending(run: Run, usage: LiveUsage, remote: RemoteRun) -> Ending:
     if ending is Ending.INCOMPLETE and isinstance(limit, TokenLimit) and limit.is_reached(usage.usage):
         return Ending.SERVER_LIMIT
     return ending
+
+
+def distinct(notes: list[str]) -> list[str]:
+    """The notes without those that repeat what another one says behind its code, `13: X` beside `tool_error: X`."""
+    kept: dict[str, str] = {}
+    for note in notes:
+        kept.setdefault(note.partition(": ")[2] or note, note)
+    return list(kept.values())
 
 
 def retry_at(context: EngineContext, run: Run, outcome: Outcome, now: Timestamp) -> int | None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from console.domain.formatting import counted
 from console.domain.key import day_date, slot_date
 from console.domain.run import Run
 from console.domain.task import Task
@@ -129,6 +130,11 @@ class Scheduler:
             await store.cursors.advance(schedule_name(task), to_ms=_ms(at))
         if found.missed or found.untold:
             await self._context.log_flusher.flush()
+        if found.missed:
+            last = f"{max(found.missed).astimezone(zone_of(task)):%Y-%m-%d %H:%M %Z}"
+            times = counted(len(found.missed) + found.untold, "scheduled time")
+            text = f"{task.name} missed {times}, the last at {last}: nobody scheduled then"
+            self._context.problems.report(f"missed {task.name}", text)
 
     async def _has_open_run(self, task: Task) -> bool:
         return any(run.task == task.name and run.is_live for run in await self._context.store.runs.open_runs())

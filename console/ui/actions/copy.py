@@ -39,8 +39,9 @@ def copy_action(screen: BaseScreen, selection: Selection) -> KeyAction:
 
     def chosen(run: Run, name: str | None) -> None:
         if name is not None:
-            screen.app.copy_to_clipboard(copies(run)[name][1])
-            screen.post_notice(Span(f"copied the {name} of {sanitize_cell(run.task)}", Tone.MUTED))
+            text = copies(run)[name][1]
+            # A short text can be copied by hand from the notice as well.
+            screen.copy(text, text if name != "result" else f"the result of {sanitize_cell(run.task)}")
 
     return KeyAction(ask, lambda: True if selection.selected_run() is not None else None)
 

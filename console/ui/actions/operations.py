@@ -5,7 +5,6 @@ from __future__ import annotations
 from console.domain.run import RunId, State
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.ui.context import Context
-from console.ui.glyphs import outcome_word
 from console.ui.spans import Span, Tone, sanitize_cell
 from console.ui.words import run_count
 
@@ -17,7 +16,7 @@ async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
         return Span(f"stopping {len(runs)} runs; waiting for the provider to confirm")
     task = sanitize_cell(runs[0].task)
     if runs[0].outcome is not None:
-        return Span(f"{task} had already ended: {outcome_word(runs[0].outcome)}", Tone.MUTED)
+        return Span(f"{task} had already ended: {runs[0].outcome_words}", Tone.MUTED)
     return Span(f"stopping {task}; waiting for the provider to confirm")
 
 
@@ -55,7 +54,7 @@ async def settle(context: Context, run_id: RunId, ruling: str, values: tuple[str
         run = await operations.settle_not_launched(run_id, by=by, reason=reason)
     else:
         run = await operations.settle_write_off(run_id, by=by, reason=reason)
-    became = outcome_word(run.outcome) if run.outcome is not None else run.state.value
+    became = run.outcome_words or run.state.value
     return Span(f"settled: {sanitize_cell(run.task)} is {became}", Tone.OK if run.state is State.ENDED else Tone.BUSY)
 
 
@@ -80,7 +79,7 @@ def launched(answer: LaunchResult) -> Span:
             return Span(f"proposed {task}; waiting for approval", Tone.WAIT)
         case LaunchKind.SKIPPED:
             holder = answer.holder
-            state = outcome_word(holder.outcome) if holder and holder.outcome else "running"
+            state = (holder.outcome_words if holder else "") or "running"
             return Span(f"skipped: key {answer.run.key} is already {state}", Tone.WARN)
         case LaunchKind.REFUSED:
             why = sanitize_cell(answer.refusal.sentence if answer.refusal else answer.run.note)

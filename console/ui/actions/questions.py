@@ -50,6 +50,8 @@ def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Gl
     return [
         labelled("target", sanitize_cell(preview.target)),
         labelled("key", Span(preview.key, Tone.STRONG), Span(f"  {preview.date}", Tone.MUTED)),
+        # Before the figures: a low window cuts the end.
+        *_obstacles(preview, view, cells, glyphs),
         labelled("time", format_duration(limits.max_ms), Span(", enforced outside the agent", Tone.MUTED)),
         labelled("budget", f"{units(limits.budget)} units", Span(f", cut off {rule}", Tone.MUTED)),
         labelled("usually", *_typical(preview)),
@@ -60,7 +62,6 @@ def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Gl
         ),
         (),
         *(_cap_line(each, limits.budget, cells, glyphs) for each in preview.cap_usages),
-        *_obstacles(preview, view, cells, glyphs),
     ]
 
 
@@ -114,7 +115,7 @@ def _obstacles(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyp
     elif preview.answer is LaunchKind.SKIPPED:
         done = preview.holder is not None and preview.holder.outcome is Outcome.OK
         lines.append(labelled("skipped", Span("already done" if done else "already running", Tone.WARN)))
-    return [(), *lines] if lines else []
+    return [(), *lines, ()] if lines else []
 
 
 def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8) -> list[Line]:

@@ -16,7 +16,7 @@ from console.domain.run import Run, State
 from console.ui.actions import operations
 from console.ui.actions.shell_commands import ShellCommand, run_commands
 from console.ui.base_screen import BaseScreen, KeyAction
-from console.ui.spans import Span, Tone
+from console.ui.spans import Span, Tone, sanitize_cell
 from console.ui.state.view_state import can_settle, can_stop
 
 CANCEL = Binding(
@@ -46,6 +46,9 @@ KILL = Binding(
     tooltip="Pause or resume all launches (asks first)",
 )
 
+NO_RUN = "no run is selected"
+"""Why a key that acts on a run does nothing."""
+
 
 class Selection(Protocol):
     """The runs that a key acts on."""
@@ -56,6 +59,11 @@ class Selection(Protocol):
 
     def marked_runs(self) -> tuple[Run, ...]:
         """The runs that are marked."""
+        ...
+
+    @property
+    def has_just_moved(self) -> bool:
+        """True for a moment after another run was selected without a key."""
         ...
 
     def unmark(self) -> None:
@@ -74,10 +82,10 @@ class RunActions:
     def key_actions(self) -> dict[str, KeyAction]:
         """The actions by the names that their bindings use."""
         return {
-            "stop": KeyAction(self._stop, self._can_stop),
-            "approve": KeyAction(self._approve, self._is_proposed),
-            "decline": KeyAction(self._decline, self._is_proposed),
-            "settle": KeyAction(self._settle, self._can_settle),
+            "stop": KeyAction(self._stop, self._can_stop, self._why_no_stop),
+            "approve": KeyAction(self._approve, self._is_proposed, partial(self._why_no_proposal, "approve")),
+            "decline": KeyAction(self._decline, self._is_proposed, partial(self._why_no_proposal, "decline")),
+            "settle": KeyAction(self._settle, self._can_settle, self._why_no_settle),
             "copy": KeyAction(self._copy_id, self._has_run),
             "kill_switch": KeyAction(self._kill_switch),
         }
@@ -94,17 +102,37 @@ class RunActions:
         run = self._selection.selected_run()
         return True if any(map(can_stop, (*self._selection.marked_runs(), *([run] if run else [])))) else None
 
-    def _is_proposed(self) -> bool:
+    def _is_proposed(self) -> bool | None:
         run = self._selection.selected_run()
-        return run is not None and run.state is State.PROPOSED
+        return True if run is not None and run.state is State.PROPOSED else None
 
-    def _can_settle(self) -> bool:
+    def _can_settle(self) -> bool | None:
         run = self._selection.selected_run()
-        return run is not None and can_settle(run)
+        return True if run is not None and can_settle(run) else None
+
+    def _why_no_stop(self) -> str:
+        run = self._selection.selected_run()
+        if run is None:
+            return NO_RUN
+        if run.state is State.PROPOSED:
+            return f"{sanitize_cell(run.task)} is a proposal: press d to decline it"
+        return f"{sanitize_cell(run.task)} has ended: nothing to cancel"
+
+    def _why_no_proposal(self, verb: str) -> str:
+        run = self._selection.selected_run()
+        return NO_RUN if run is None else f"{sanitize_cell(run.task)} is not a proposal: nothing to {verb}"
+
+    def _why_no_settle(self) -> str:
+        run = self._selection.selected_run()
+        return NO_RUN if run is None else f"{sanitize_cell(run.task)}: its outcome is not in doubt, nothing to settle"
 
     def _stop(self) -> None:
         """Stop one run at once, several after one question."""
         run, marked = self._selection.selected_run(), tuple(filter(can_stop, self._selection.marked_runs()))
+        if self._selection.has_just_moved and run is not None and not marked:
+            text = f"the cursor has just moved to {sanitize_cell(run.task)}: press the key again to cancel it"
+            self._screen.post_notice(Span(text, Tone.WARN))
+            return
         if run is not None and can_stop(run) and [each.id for each in marked] in ([], [run.id]):
             self._screen.background.start(operations.stop(self._context, (run.id,)), name=f"stop {run.id}")
         elif marked:
@@ -167,8 +195,7 @@ class RunActions:
     def _copy_id(self) -> None:
         run = self._selection.selected_run()
         if run is not None:
-            self._screen.app.copy_to_clipboard(run.id)
-            self._screen.post_notice(Span(f"copied {run.id}", Tone.MUTED))
+            self._screen.copy(run.id, run.id)
 
     def _kill_switch(self) -> None:
         """Ask: pause, pause and cancel all, or resume."""

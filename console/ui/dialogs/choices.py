@@ -20,6 +20,8 @@ from console.ui.widgets.lines import paint
 
 GAP = 2
 """The number of cells between two answers."""
+ENTER = " (enter)"
+"""Behind the answer that Enter takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
         """1 if all answers fit beside each other into `cells`, else one row for each."""
         return (
             1
-            if sum(cells_of(self._spans(at)) + GAP for at in range(len(self._choices))) <= cells
+            if sum(cells_of(self._spans(at)) + GAP for at in range(len(self._choices))) - GAP <= cells
             else len(self._choices)
         )
 
@@ -111,7 +113,7 @@ class Choices(Widget, can_focus=True, inherit_bindings=False):
 
     def _spans(self, index: int) -> Line:
         choice = self._choices[index]
-        hint = f" ({choice.key})" if choice.key else ""
+        hint = ENTER if index == self.index else f" ({choice.key})" if choice.key else ""
         return (Span(f"  {choice.label}{hint}  ", Tone.PICK if index == self.index else Tone.PLAIN),)
 
     def _places(self) -> list[tuple[int, int, int]]:

@@ -11,8 +11,9 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 
 from console.domain.run import Outcome, State
+from console.ui.context import SessionInfo
 from console.ui.glyphs import Glyphs, outcome_word
-from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell, wrapped
+from console.ui.spans import Line, Span, Tone, fit, line, middle, sanitize_cell, wrapped
 from console.ui.state.view_state import ViewState
 from console.ui.widgets.key_bar import Hint, group_of, in_groups
 from console.ui.widgets.lines import Lines, ScrollLines
@@ -69,11 +70,12 @@ class TextPage(ModalScreen[None], inherit_bindings=False):
         self.query_one(ScrollLines).show(lines)
 
 
-def help_page(hints: Sequence[Hint], glyphs: Glyphs) -> TextPage:
-    """The keys of a screen, the signs, and the glossary."""
+def help_page(hints: Sequence[Hint], glyphs: Glyphs, session: SessionInfo) -> TextPage:
+    """Where this console is, the keys of a screen, the signs, and the glossary."""
 
     def text(cells: int) -> list[Line]:
         return [
+            *session_lines(session, cells, glyphs.ellipsis),
             *help_lines(hints, cells, glyphs.ellipsis),
             (),
             line(Span("signs", Tone.STRONG)),
@@ -84,6 +86,25 @@ def help_page(hints: Sequence[Hint], glyphs: Glyphs) -> TextPage:
         ]
 
     return TextPage("Keys, signs and words", text)
+
+
+def session_lines(session: SessionInfo, cells: int, ellipsis: str) -> list[Line]:
+    """Who and where this console is and what it acts on; empty where that is not known."""
+    facts = (
+        ("demo", "a built-in simulator; nothing is kept" if session.is_demo else ""),
+        ("user", session.who_where),
+        ("name", session.name),
+        ("state folder", session.folder),
+        ("config", session.config),
+        ("provider", session.provider),
+        ("version", session.version),
+    )
+    lines = [
+        line(Span(f"  {name:<{WORD}}", Tone.KEY), Span(middle(value, max(8, cells - WORD - 2), ellipsis), Tone.MUTED))
+        for name, value in facts
+        if value
+    ]
+    return [line(Span("here", Tone.STRONG)), *lines, ()] if lines else []
 
 
 def problems_page(view: ViewState | None) -> TextPage:

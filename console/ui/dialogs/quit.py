@@ -1,4 +1,4 @@
-"""Leaving a console with live runs: hand them over to a background process, stop all and wait for proof, or stay."""
+"""Leaving a console on which runs or the schedule depend: hand them over, stop all and wait for proof, or stay."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from textual.app import App, ComposeResult
 from console.domain.run import HOLDING, LIVE, Run
 from console.ui.actions import operations
 from console.ui.actions.questions import run_names
-from console.ui.context import Context, ExitReason, ExitResult
+from console.ui.context import Context, ExitReason, ExitResult, Leave
 from console.ui.dialogs.choices import Choice, Choices
 from console.ui.dialogs.dialog import Body, ChoiceDialog, Dialog
+from console.ui.format import when
 from console.ui.spans import Line, Span, Tone, line, sanitize_cell, wrapped
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
+from console.ui.words import process_name
 
 QUITTING = "-quitting"
 """The class of the dialogs of quitting, which are opened once."""
@@ -28,32 +30,54 @@ def holding(view: ViewState | None) -> tuple[Run, ...]:
     return tuple(run for run in view.snapshot.live if run.state in HOLDING) if view is not None else ()
 
 
-def scheduling_lines(view: ViewState | None, cells: int) -> list[Line]:
-    """Which process launches scheduled tasks after this console is closed; empty where nothing is scheduled."""
+def schedule_ends(view: ViewState | None) -> bool:
+    """True where tasks are due and nobody is going to launch them once this console is gone."""
     snapshot = view.snapshot if view is not None else None
-    if snapshot is None or snapshot.scheduler is None or snapshot.next_launch is None:
+    return snapshot is not None and snapshot.schedule_ends_here
+
+
+def nothing_is_lost(view: ViewState | None, context: Context) -> bool:
+    """True where leaving changes nothing: no run and no task depends on this console."""
+    if view is None or context.read_only or context.session.is_demo:
+        return True
+    return not schedule_ends(view) and all(_is_elsewhere(run, view) for run in holding(view))
+
+
+def _is_elsewhere(run: Run, view: ViewState) -> bool:
+    owner = view.snapshot.owners.get(run.owner or "")
+    return run.id not in view.guarded and owner is not None and owner.alive and not owner.mine
+
+
+def scheduling_lines(view: ViewState, cells: int) -> list[Line]:
+    """Which process launches scheduled tasks after this console is closed; empty where nothing is scheduled."""
+    snapshot, ahead = view.snapshot, view.snapshot.next_launch
+    if ahead is None or snapshot.scheduler is None:
         return []
-    scheduler, task = snapshot.scheduler, sanitize_cell(snapshot.next_launch.task)
-    if scheduler.mine:
-        text = f"This console is the scheduler. {task} is next, and is not launched until another scheduler runs."
+    if schedule_ends(view):
+        due = f"{sanitize_cell(ahead.task)} is due {when(ahead.at_ms, view.now_ms, view.zone)}"
+        text = f"This console is the scheduler. {due}, and will be missed unless another scheduler runs then."
         return [line(Span(each, Tone.WARN)) for each in wrapped(text, cells)]
-    text = f"{sanitize_cell(scheduler.kind)} (pid {scheduler.pid}) goes on scheduling."
+    others = [owner for owner in snapshot.owners.values() if owner.alive and not owner.mine]
+    goes_on = snapshot.scheduler if not snapshot.scheduler.mine else next((o for o in others if o.may_schedule), None)
+    if goes_on is None:
+        return []
+    text = f"{process_name(goes_on.kind)} (pid {goes_on.pid}) schedules from then on."
     return [line(Span(text, Tone.MUTED))]
 
 
 def quit_question(view: ViewState, context: Context) -> tuple[str, Body, Sequence[Choice]]:
     """The title, the text and the answers for the present state.
 
-    The answers are `leave` or `stop`, and `quit` once everything has ended.
+    The answers are `leave`, `schedule` or `stop`, and `quit` where no run depends on this console.
     """
-    runs = holding(view)
+    runs, ends = holding(view), schedule_ends(view)
+    if ends and all(_is_elsewhere(run, view) for run in runs):
+        return _schedule_question(view, context)
     if not runs:
-        ended = line(Span("All runs that were live have ended."))
-        return "No runs are live any more", lambda cells: [ended], (Choice(id="quit", label="Quit"), STAY)
-    elsewhere = sum(run.id not in view.guarded for run in runs)
+        return _nothing_left()
     count = "1 run is" if len(runs) == 1 else f"{len(runs)} runs are"
     choices: list[Choice] = []
-    if context.read_only or elsewhere == len(runs):
+    if all(_is_elsewhere(run, view) for run in runs):
         text = "Other processes supervise them, and go on when you leave."
         choices.append(Choice(id="leave", label="Leave"))
     elif context.leave is None:
@@ -61,9 +85,11 @@ def quit_question(view: ViewState, context: Context) -> tuple[str, Body, Sequenc
         choices.append(STAY)
     else:
         text = "A background process can supervise them until you open a console again."
-        choices.append(Choice(id="leave", label="Leave them under guard"))
-    if not context.read_only:
-        choices.append(Choice(id="stop", label="Stop all, wait for proof"))
+        choices.append(Choice(id="leave", label="Leave them in the background"))
+    if ends and context.leave_scheduler is not None:
+        text += " It can also launch what is due."
+        choices[:1] = [Choice(id="schedule", label="Leave runs and schedule"), Choice(id="leave", label="Runs only")]
+    choices.append(Choice(id="stop", label="Stop all, wait for proof"))
     choices.append(Choice(id="leave", label="Quit") if choices[0] is STAY else STAY)
 
     def body(cells: int) -> list[Line]:
@@ -71,6 +97,18 @@ def quit_question(view: ViewState, context: Context) -> tuple[str, Body, Sequenc
         return [*lines, (), *run_names(runs, cells, context.glyphs)]
 
     return f"{count} live", body, choices
+
+
+def _schedule_question(view: ViewState, context: Context) -> tuple[str, Body, Sequence[Choice]]:
+    choices = [STAY, Choice(id="quit", label="Quit, schedule nothing")]
+    if context.leave_scheduler is not None:
+        choices.insert(1, Choice(id="schedule", label="Leave a scheduler in the background"))
+    return "Who launches what is due?", lambda cells: scheduling_lines(view, cells), choices
+
+
+def _nothing_left() -> tuple[str, Body, Sequence[Choice]]:
+    ended = line(Span("All runs that were live have ended."))
+    return "No runs are live any more", lambda cells: [ended], (Choice(id="quit", label="Quit"), STAY)
 
 
 class StopProgressDialog(Dialog[str]):
@@ -85,7 +123,7 @@ class StopProgressDialog(Dialog[str]):
         self._runs: Sequence[Run] = ()
 
     def answers(self) -> ComposeResult:
-        leave = (Choice(id="leave", label="Leave them under guard"),) if self._given.leave is not None else ()
+        leave = (Choice(id="leave", label="Leave them in the background"),) if self._given.leave is not None else ()
         yield Choices((STAY, *leave), id="choices")
 
     def on_mount(self) -> None:
@@ -117,8 +155,8 @@ class Quit:
         self._background = background
 
     def ask(self, view: ViewState | None) -> None:
-        """End the console at once where no run is live, else ask; does nothing while the question is open."""
-        if view is None or not holding(view):
+        """End the console at once where nothing depends on it, else ask; does nothing while the question is open."""
+        if view is None or nothing_is_lost(view, self._context):
             self._app.exit(ExitResult(reason=ExitReason.QUIT))
         elif not any(screen.has_class(QUITTING) for screen in self._app.screen_stack):
             title, body, choices = quit_question(view, self._context)
@@ -133,14 +171,17 @@ class Quit:
         if answer == "quit":
             self._app.exit(ExitResult(reason=ExitReason.QUIT))
         elif answer == "leave":
-            self._background.start(self._hand_over(), name="hand over")
+            self._background.start(self._hand_over(self._context.leave, ExitReason.LEFT), name="hand over")
+        elif answer == "schedule":
+            work = self._hand_over(self._context.leave_scheduler, ExitReason.SCHEDULER_LEFT)
+            self._background.start(work, name="leave a scheduler")
         elif answer == "stop":
             self._open(StopProgressDialog(self._context))
             self._background.start(operations.stop_all(self._context), name="stop all")
         elif answer == "proven":
             self._app.exit(ExitResult(reason=ExitReason.STOPPED))
 
-    async def _hand_over(self) -> None:
-        if self._context.leave is not None:
-            await self._context.leave()
-        self._app.exit(ExitResult(reason=ExitReason.LEFT))
+    async def _hand_over(self, leave: Leave | None, reason: ExitReason) -> None:
+        if leave is not None:
+            await leave()
+        self._app.exit(ExitResult(reason=reason))

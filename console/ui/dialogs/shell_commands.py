@@ -5,9 +5,10 @@ A module of its own because dialogs are not loaded with the first screen, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any, Protocol
 
-from textual.screen import Screen
+from textual.app import App
 
 from console.ui.actions.shell_commands import ShellCommand
 from console.ui.dialogs.choices import Choice
@@ -18,23 +19,28 @@ KEYS = "y23456789"
 """`y` copies the first command, as it copies everywhere; the other commands are numbered."""
 
 
-def show_shell_commands(
-    screen: Screen[None], commands: Sequence[ShellCommand], post_notice: Callable[[Span], None]
-) -> None:
-    """Ask which command to copy to the clipboard; `post_notice` says what was copied."""
+class CopyingScreen(Protocol):
+    """A screen that copies and says so."""
+
+    def copy(self, text: str, what: str) -> None:
+        """Send `text` to the clipboard; `what` is how the notice calls it."""
+        ...
+
+
+def show_shell_commands(app: App[Any], screen: CopyingScreen, commands: Sequence[ShellCommand]) -> None:
+    """Ask which command to copy to the clipboard, and copy it."""
 
     def chosen(answer: str | None) -> None:
         if answer is not None:
             text = commands[int(answer)].text
-            screen.app.copy_to_clipboard(text)
-            post_notice(Span(f"copied {sanitize_cell(text, limit=200)}", Tone.MUTED))
+            screen.copy(text, sanitize_cell(text, limit=200))
 
     choices = [
         Choice(id=str(at), label=f"copy {each.name}", key=key)
         for at, (each, key) in enumerate(zip(commands, KEYS, strict=False))
     ]
     question = ChoiceDialog("The same in a shell", lambda cells: _lines(commands, cells), [*choices, BACK])
-    screen.app.push_screen(question, chosen)
+    app.push_screen(question, chosen)
 
 
 def _lines(commands: Sequence[ShellCommand], cells: int) -> list[Line]:

@@ -53,8 +53,10 @@ COLUMNS = (
     Column(name=ColumnName.NOTE, least=12, most=1_000, priority=0, turn=1),
 )
 NARROW = 72
+SHORT_WHEN = 9
+"""The width of `Sat 06:15`."""
 NARROW_COLUMNS = (
-    Column(name=ColumnName.WHEN, least=16, most=16, priority=40),
+    Column(name=ColumnName.WHEN, least=SHORT_WHEN, most=SHORT_WHEN, priority=40),
     Column(name=ColumnName.OUTCOME, least=13, most=13),
     Column(name=ColumnName.TASK, least=10, most=72),
     Column(name=ColumnName.KEY_STATE, least=7, most=7, priority=10),
@@ -95,7 +97,7 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyph
     quiet = Tone.MUTED if run.attempt == 0 else Tone.PLAIN
     match placed.column.name:
         case ColumnName.WHEN:
-            return Span(_when(run.created_ms, view), quiet)
+            return Span(_when(run.created_ms, view, short=placed.cells == SHORT_WHEN), quiet)
         case ColumnName.OUTCOME:
             return state_span(run, glyphs)
         case ColumnName.TASK:
@@ -124,12 +126,15 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyph
             assert_never(placed.column.name)
 
 
-def _when(wall_ms: int, view: ViewState) -> str:
-    """`Mon 23 Nov 03:06`; in another year `2025-11-23 03:06`.
+def _when(wall_ms: int, view: ViewState, *, short: bool) -> str:
+    """`Mon 23 Nov 03:06`; in another year `2025-11-23 03:06`. Both take sixteen cells: the columns stay aligned.
 
-    Both take sixteen cells, so that the columns stay aligned.
+    Short: `Mon 03:06` within a week, else the day.
     """
     then = at(wall_ms, view.zone)
+    if short:
+        near = abs((then.date() - at(view.now_ms, view.zone).date()).days) < 7
+        return f"{then:%a %H:%M}" if near else f"{then.day:>2} {then:%b %y}"
     if then.year == at(view.now_ms, view.zone).year:
         return f"{then:%a} {then.day:>2} {then:%b %H:%M}"
     return f"{then:%Y-%m-%d %H:%M}"
@@ -220,7 +225,9 @@ def _attempts(attempts: Sequence[Run], shown: Run, view: ViewState, glyphs: Glyp
 def _attempt(run: Run, is_shown: bool, view: ViewState, glyphs: Glyphs) -> Line:
     state = state_span(run, glyphs)
     sign = glyphs.pointer if is_shown else " "
-    figures = f"{_when(run.created_ms, view)}  {units(run.used):>5} units  {elapsed(view.elapsed_ms(run)):>7}"
+    figures = (
+        f"{_when(run.created_ms, view, short=False)}  {units(run.used):>5} units  {elapsed(view.elapsed_ms(run)):>7}"
+    )
     superseded = "  superseded" if run.superseded_by else ""
     return line(
         Span(f"{sign}{run.attempt:>2}  "),

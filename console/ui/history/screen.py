@@ -14,6 +14,7 @@ from console.domain.run import Run
 from console.engine.models import HistoryFilter
 from console.ui.actions.copy import COPY_WHAT, copy_action
 from console.ui.actions.launch import AGAIN, LaunchActions
+from console.ui.actions.panel import PANEL_KEYS, panel_actions
 from console.ui.actions.run_actions import CANCEL, DETAIL, KILL, SETTLE, RunActions
 from console.ui.actions.shell_commands import ShellCommand, history_commands
 from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
@@ -61,6 +62,7 @@ class HistoryScreen(BaseScreen):
         EXPORT,
         Binding("escape", "perform('everything')", "all", id="history.all", tooltip="Clear the filter", show=False),
         KILL,
+        *PANEL_KEYS,
     ]
 
     def __init__(self, context: Context, background: BackgroundWork) -> None:
@@ -76,9 +78,12 @@ class HistoryScreen(BaseScreen):
             **ExportAction(self, self.shown).key_actions(),
             "copy": copy_action(self, self),
             "detail": KeyAction(self._open_detail, lambda: True if self.selected_run() is not None else None),
-            "attempts": KeyAction(self._toggle_attempts, self._has_folded_attempts),
+            "attempts": KeyAction(
+                self._toggle_attempts, self._has_folded_attempts, lambda: "this key has a single attempt"
+            ),
             "filter": KeyAction(lambda: self.filter.open()),
             "everything": KeyAction(lambda: self.filter.clear()),
+            **panel_actions(self),
         }
 
     def body(self) -> Iterable[Widget]:
@@ -122,6 +127,11 @@ class HistoryScreen(BaseScreen):
     def marked_runs(self) -> tuple[Run, ...]:
         """None: entries cannot be marked."""
         return ()
+
+    @property
+    def has_just_moved(self) -> bool:
+        """Never: the cursor moves by keys only."""
+        return False
 
     def unmark(self) -> None:
         """Do nothing: entries cannot be marked."""
@@ -167,11 +177,17 @@ class HistoryScreen(BaseScreen):
             lines = panel(entry, view.detail, view, cells - 2, rows, glyphs)
             name = line(Span(f" {sanitize_cell(entry.run.task)} ", Tone.STRONG), Span(f"{entry.run.id} ", Tone.MUTED))
         elif self._loader.pages.complete:
-            text = " no entry matches this filter" if self.filter.text else " no entries yet"
-            lines = [(), line(Span(text, Tone.MUTED))]
+            lines = [(), *self._empty()]
         rule = self.context.glyphs.rule
         self.query_one("#rule", Lines).show([(Span(rule * 2, Tone.FAINT), *name, Span(rule * cells, Tone.FAINT))])
         field.show([(Span(" "), *each) for each in lines] + [()] * (rows - len(lines)))
+
+    def _empty(self) -> list[Line]:
+        """What to do where the list is empty."""
+        if self.filter.text:
+            return [line(Span(" no entry matches this filter; ", Tone.MUTED), Span("esc", Tone.KEY), " shows all")]
+        hint = line(Span(" go to ", Tone.MUTED), Span("1", Tone.KEY), " and press ", Span("l", Tone.KEY), " to launch")
+        return [line(Span(" nothing was launched, skipped or refused yet", Tone.MUTED)), hint]
 
     @on(HistoryTable.Moved)
     def _moved(self, event: HistoryTable.Moved) -> None:

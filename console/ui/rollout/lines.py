@@ -6,6 +6,7 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from console.domain.rollout import RolloutRules, StageChange
+from console.domain.run import State
 from console.domain.task import Stage
 from console.engine.models import ScheduledTime, TaskRollout
 from console.ui.format import at, elapsed, units, when, zone, zone_name
@@ -18,7 +19,9 @@ WIDE = 100
 """From this width on stages are written out and bars are long."""
 STAGES, SHORT_STAGES = 33, 16
 EVIDENCE, NEXT = 16, 10
-LABEL = 12
+LABEL = 13
+COLUMN_GAP = 2
+"""The cells between the two columns of the panel."""
 UPCOMING = 42
 """The width of a coming launch, with its mark and in both time zones."""
 
@@ -42,7 +45,7 @@ def rollout_line(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cel
         *(stages_line(rollout, glyphs) if cells >= WIDE else short_stages_line(rollout, glyphs)),
         Span(" "),
         *fit(_evidence_bar(rollout, rules, glyphs), EVIDENCE, glyphs.ellipsis),
-        Span(f" {left(_next(rollout, view), NEXT)} ", Tone.MUTED),
+        Span(f" {left(_next(rollout, view, glyphs), NEXT)} ", Tone.MUTED),
         Span(when(down.at_ms, view.now_ms, view.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
     )
     return fit(spans, cells, glyphs.ellipsis)
@@ -115,13 +118,16 @@ def details(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: i
         ]
         return [fit(each, cells, glyphs.ellipsis) for each in lines]
     one, other = (
-        _evidence(rollout, view, rules, first - 1, glyphs),
+        _evidence(rollout, view, rules, first - COLUMN_GAP, glyphs),
         _upcoming(rollout, view, cells - first, glyphs),
     )
     rows = max(len(one), len(other))
     one, other = one + [()] * (rows - len(one)), other + [()] * (rows - len(other))
     pairs = zip(one, other, strict=True)
-    return [(*fit(a, first, glyphs.ellipsis), *fit(b, cells - first, glyphs.ellipsis)) for a, b in pairs]
+    gap = Span(" " * COLUMN_GAP)
+    return [
+        (*fit(a, first - COLUMN_GAP, glyphs.ellipsis), gap, *fit(b, cells - first, glyphs.ellipsis)) for a, b in pairs
+    ]
 
 
 def _label(name: str) -> Span:
@@ -178,7 +184,15 @@ def _schedule_lines(rollout: TaskRollout, glyphs: Glyphs) -> list[Line]:
     if rollout.task.schedule is None:
         return [line(Span("no schedule: launched by hand or by another program", Tone.MUTED))]
     where = zone(rollout.task.time_zone)
-    title = line(Span(f"{sanitize_cell(rollout.task.schedule)} in {rollout.task.time_zone}", Tone.MUTED))
+    effect = {
+        Stage.MANUAL: (", refused at stage manual", Tone.WARN),
+        Stage.SEMI: (", to approve", Tone.WAIT),
+        Stage.UNATTENDED: ("", Tone.MUTED),
+    }
+    title = line(
+        Span(f"{sanitize_cell(rollout.task.schedule)} in {rollout.task.time_zone}", Tone.MUTED),
+        Span(*effect[rollout.effective]),
+    )
     shift = next((instant for instant in rollout.next if instant.shifts), None)
     lines = [title, *(_launch_line(instant, where, glyphs) for instant in rollout.next)]
     if shift is not None:
@@ -225,10 +239,14 @@ def _change_line(step: StageChange, view: ViewState, glyphs: Glyphs) -> Line:
         Span(f"{at(step.at_ms, view.zone):%Y-%m-%d %H:%M}  ", Tone.MUTED),
         Span(f"{right(step.before.label, 10)} {glyphs.to} {left(step.after.label, 10)}", Tone.OK if up else Tone.BAD),
         forced,
-        Span(f"  {sanitize_cell(user_text(step.by), limit=24)}: ", Tone.MUTED),
+        Span(f"  {sanitize_cell(user_text(step.by), limit=60)}: ", Tone.MUTED),
         sanitize_cell(step.reason),
     )
 
 
-def _next(rollout: TaskRollout, view: ViewState) -> str:
-    return f"{at(rollout.next[0].at_ms, view.zone):%a %H:%M}" if rollout.next else "by hand"
+def _next(rollout: TaskRollout, view: ViewState, glyphs: Glyphs) -> str:
+    """When the schedule launches or proposes it next, the latter with the sign of a proposal."""
+    if not rollout.scheduled:
+        return "by hand"
+    sign = glyphs.states[State.PROPOSED] if rollout.effective is Stage.SEMI else ""
+    return f"{sign}{at(rollout.scheduled[0].at_ms, view.zone):%a %H:%M}"

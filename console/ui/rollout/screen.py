@@ -62,8 +62,12 @@ class RolloutScreen(BaseScreen):
         self._list_rows = 0
         self._read_soon = CoalescedWork(self._read, background, name="rollout")
         self.key_actions = {
-            "promote": KeyAction(self._promote, partial(self._can_move, Stage.UNATTENDED)),
-            "demote": KeyAction(self._demote, partial(self._can_move, Stage.MANUAL)),
+            "promote": KeyAction(
+                self._promote, partial(self._can_move, Stage.UNATTENDED), partial(self._why_not, "the last stage")
+            ),
+            "demote": KeyAction(
+                self._demote, partial(self._can_move, Stage.MANUAL), partial(self._why_not, "the first stage")
+            ),
             "history": KeyAction(self._show_history),
         }
 
@@ -139,6 +143,12 @@ class RolloutScreen(BaseScreen):
             return False
         rollout = self.selected
         return True if rollout is not None and rollout.stage is not last else None
+
+    def _why_not(self, end: str) -> str:
+        rollout = self.selected
+        if rollout is None:
+            return "no task is selected"
+        return f"{sanitize_cell(rollout.task.name)} is at {rollout.stage.label}, {end}"
 
     def _show_history(self) -> None:
         rollout, view = self.selected, self.view

@@ -187,7 +187,8 @@ def _stopping(run: Run, view: ViewState) -> str:
     if run.stop is None:
         return "stop requested"
     reason = run.stop.reason.value.replace("_", " ")
-    return f"{reason}, requested {elapsed(view.now_ms - run.stop.at_ms)} ago"
+    trouble = f"; {sanitize_cell(run.trouble)}" if run.trouble else ""
+    return f"{reason}, requested {elapsed(view.now_ms - run.stop.at_ms)} ago{trouble}"
 
 
 def _running(run: Run, view: ViewState) -> Span:

@@ -64,6 +64,11 @@ class DetailScreen(BaseScreen):
         """None: this screen shows a single run."""
         return ()
 
+    @property
+    def has_just_moved(self) -> bool:
+        """Never: this screen shows a single run."""
+        return False
+
     def unmark(self) -> None:
         """Do nothing: no run is marked here."""
 
@@ -89,7 +94,7 @@ class DetailScreen(BaseScreen):
         )
         self.query_one("#rule", Lines).show([fit(title, cells, glyphs.ellipsis)])
         lines = detail_lines(run, self._detail, view, cells - 3, glyphs)
-        self.query_one(ScrollLines).show([(Span(" "), *each) for each in lines])
+        self.query_one(ScrollLines).show([(Span(" "), *each) for each in lines], follows=run.outcome is None)
         self.refresh_changed_bindings()
 
     def action_close(self) -> None:
@@ -112,15 +117,19 @@ class DetailScreen(BaseScreen):
 
 
 def detail_lines(run: Run, detail: RunDetail | None, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    """Everything that is known about a run, in sections; each line at most `cells` wide."""
+    """Everything that is known about a run, in sections; each line at most `cells` wide.
+
+    The steps come last, so that the end of the text is the newest one; below them only the result of an ended run.
+    """
     lines = facts(run, view, cells, glyphs, detail=detail)
     if detail is None:
         return lines
     lines += _section("timeline", _timeline(detail, view))
-    lines += _section("steps", [step_line(step, cells, glyphs, view) for step in detail.steps])
     if len(detail.attempts) > 1:
         lines += _section("attempts of this key", [_attempt(each, view, run.id, glyphs) for each in detail.attempts])
     lines += _section("what was launched", _fingerprint(run))
+    newest = sorted(detail.steps, key=lambda step: step.index)
+    lines += _section("steps, newest last", [step_line(step, cells, glyphs, view) for step in newest])
     result = result_lines(run, cells, glyphs)[1:]
     lines += _section("result", result)
     return [fit(each, cells, glyphs.ellipsis) for each in lines]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from console.domain.fact_text import words_of
+from console.domain.formatting import counted
 from console.domain.run import Run, State, StepRecord
 from console.domain.task import CutOff, Origin
 from console.engine.models import RunDetail
@@ -30,7 +32,7 @@ def labelled(name: str, *value: Span | str) -> Line:
 def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None) -> list[Line]:
     """The facts about a run, the urgent ones first, without its steps; each line is at most `cells` wide."""
     lines = [
-        *_state(run, view, glyphs),
+        *_state(run, view, cells, glyphs),
         *_unconfirmed(run, view, cells),
         *_stop(run, view),
         *_limits(run, view, cells, glyphs),
@@ -42,7 +44,7 @@ def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunD
     return [fit(each, cells, glyphs.ellipsis) for each in lines]
 
 
-def _state(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
+def _state(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     state = state_span(run, glyphs)
     more = ""
     if run.state is State.ENDED and run.ended_ms is not None:
@@ -58,9 +60,21 @@ def _state(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
         more = ", not supervised yet"
     yield labelled("state", state, more)
     if run.note:
-        yield labelled("note", Span(sanitize_cell(run.note), Tone.BAD if run.state is State.ENDED else Tone.PLAIN))
+        yield from _wrapped("note", run.note, cells, Tone.BAD if run.state is State.ENDED else Tone.PLAIN)
     if run.trouble:
-        yield labelled("trouble", Span(sanitize_cell(run.trouble), Tone.WARN))
+        yield from _wrapped("trouble", run.trouble, cells, Tone.WARN)
+
+
+MOST_LINES = 3
+"""Lines of one wrapped fact."""
+
+
+def _wrapped(name: str, text: str, cells: int, tone: Tone) -> Iterator[Line]:
+    """A fact of free text, wrapped rather than cut."""
+    pieces = wrapped(sanitize_cell(text), max(16, cells - LABEL))
+    kept = [*pieces[: MOST_LINES - 1], " ".join(pieces[MOST_LINES - 1 :])] if len(pieces) > MOST_LINES else pieces
+    for number, piece in enumerate(kept):
+        yield labelled("" if number else name, Span(piece, tone))
 
 
 def _owner(run: Run, view: ViewState) -> str:
@@ -89,12 +103,14 @@ def _stop(run: Run, view: ViewState) -> Iterator[Line]:
     stop = run.stop
     if stop is None:
         return
-    reason = stop.reason.value.replace("_", " ")
+    reason = words_of(stop.reason)
     by = f" by {user_text(stop.by)}" if stop.by else ""
     if run.state is State.ENDED:
-        yield labelled("stopped", f"{reason}{by}, asked at {clock(stop.at_ms, view.zone)}, {_tries(stop.tries)}")
+        cancels = f", {counted(stop.tries, 'cancel')} sent" if stop.tries else ""
+        yield labelled("stopped", f"{reason}{by}, asked at {clock(stop.at_ms, view.zone)}{cancels}")
         return
-    since = f"since {clock(stop.at_ms, view.zone)} ({elapsed(view.now_ms - stop.at_ms)}), {_tries(stop.tries)}"
+    cancels = f"{counted(stop.tries, 'cancel')} sent"
+    since = f"since {clock(stop.at_ms, view.zone)} ({elapsed(view.now_ms - stop.at_ms)}), {cancels}"
     if stop.alarmed:
         yield line(
             Span(" STOP NOT PROVEN ", Tone.LOUD),
@@ -106,10 +122,6 @@ def _stop(run: Run, view: ViewState) -> Iterator[Line]:
     yield labelled("", f"{reason}{by}")
     if stop.answer:
         yield labelled("", Span("last answer of the provider: ", Tone.MUTED), sanitize_cell(stop.answer))
-
-
-def _tries(tries: int) -> str:
-    return "1 try" if tries == 1 else f"{tries} tries"
 
 
 def _limits(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
@@ -157,7 +169,7 @@ def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:
         rule = ", stopped before the budget" if run.limits.cut_off is CutOff.BEFORE else ""
         yield labelled("", Span(f"most expensive step {units(run.largest_step)} units{rule}", Tone.MUTED))
     worst = ""
-    if detail is not None and detail.worst_case_micro is not None:
+    if detail is not None and detail.worst_case_micro is not None and run.state is not State.ENDED:
         worst = f", at most {money(detail.worst_case_micro, detail.currency)}"
     if run.sent is not None:
         yield labelled("cost", money(run.cost_micro, run.currency), Span(worst, Tone.MUTED))

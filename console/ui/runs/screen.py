@@ -10,7 +10,9 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from console.domain.run import Run
+from console.engine.models import RunDetail
 from console.ui.actions.launch import LAUNCH, LaunchActions
+from console.ui.actions.panel import PANEL_KEYS, panel_actions
 from console.ui.actions.run_actions import APPROVE, CANCEL, COPY, DECLINE, DETAIL, KILL, SETTLE, RunActions
 from console.ui.actions.shell_commands import ShellCommand
 from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
@@ -48,6 +50,7 @@ class RunsScreen(BaseScreen):
         Binding("escape", "perform('unmark')", "unmark", id="run.unmark", tooltip="Clear marks", show=False),
         COPY,
         KILL,
+        *PANEL_KEYS,
     ]
 
     def __init__(self, context: Context, background: BackgroundWork) -> None:
@@ -59,6 +62,7 @@ class RunsScreen(BaseScreen):
             "detail": KeyAction(self._open_detail, lambda: True if self.selected_run() is not None else None),
             "mark": KeyAction(self._mark, lambda: True if self.selected_run() is not None else None),
             "unmark": KeyAction(self.unmark),
+            **panel_actions(self),
         }
 
     def body(self) -> Iterable[Widget]:
@@ -80,6 +84,11 @@ class RunsScreen(BaseScreen):
         view = self.view
         runs = (view.run(each) for each in self.table.marked) if view is not None and self.has_body else ()
         return tuple(run for run in runs if run is not None)
+
+    @property
+    def has_just_moved(self) -> bool:
+        """True for a moment after the cursor went to another run by itself."""
+        return self.has_body and self.table.moved_by_itself
 
     def unmark(self) -> None:
         """Clear all marks."""
@@ -169,8 +178,10 @@ class RunsScreen(BaseScreen):
             said = said[: rows - len(newest) - (1 if newest else 0)]
             return [(Span(" "), *each) for each in (*said, *([()] if newest else []), *newest)]
         half = min(64, cells // 2)
+        done = steps(detail, view, cells - half - 3, rows, glyphs) if detail is not None and _has_steps(detail) else []
+        if not done:
+            return [(Span(" "), *each) for each in facts(run, view, cells, glyphs, detail=detail)[:rows]]
         said = facts(run, view, half, glyphs, detail=detail)
-        done = steps(detail, view, cells - half - 3, rows, glyphs) if detail is not None else []
         beside = [fit(each, cells - half - 3, glyphs.ellipsis) for each in done]
         return [
             (
@@ -181,6 +192,10 @@ class RunsScreen(BaseScreen):
             )
             for at in range(min(rows, max(len(said), len(beside))))
         ]
+
+
+def _has_steps(detail: RunDetail) -> bool:
+    return bool(detail.steps or detail.run.result)
 
 
 def _filled(lines: Iterable[Line], rows: int) -> list[Line]:

@@ -24,6 +24,20 @@ from console.ui.widgets.lines import paint
 
 HEADER = 1
 """Rows of the header, which does not scroll."""
+LINGER_MS = 2_000
+"""A selected run that ends stays in its row for this long; then the cursor goes to its neighbour."""
+SETTLE_MS = 1_500
+"""For this long after the cursor moved by itself no key cancels: it may have been meant for the run before."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A run that ended under the cursor."""
+
+    run_id: RunId
+    row: int
+    at_ms: int
+    """Boot time."""
 
 
 class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
@@ -68,6 +82,11 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._made_for: tuple[PlacedColumn[ColumnName], ...] = ()
         self._last_row = 0
         self._had_cursor = False
+        self._live: frozenset[RunId] = frozenset()
+        """The runs that were live at the last refresh."""
+        self._ended: _Ended | None = None
+        self._moved_ms: int | None = None
+        """Boot time at which the cursor last moved by itself."""
 
     @property
     def _cells(self) -> int:
@@ -89,7 +108,10 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
             return
         snapshot = view.snapshot
         self._made.clear()
+        self._watch_for_end(view)
         self._order = RowOrder.of(snapshot, self._order, frozen=self.frozen)
+        if self._ended is not None and not self.frozen:
+            self._order = self._order.keeping(self._ended.run_id, self._ended.row)
         self._runs = {run.id: run for run in (*snapshot.live, *snapshot.recent)}
         gone = self.marks - self._runs.keys()
         if gone:
@@ -102,6 +124,30 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._last_row = self._last_row if index is None else index
         self._set_height(len(self._order.ids) + HEADER)
         self._repaint_changed()
+
+    def _watch_for_end(self, view: ViewState) -> None:
+        """Keep a selected run in its row for a moment when it ends; then move the cursor to a run that is live."""
+        now_ms, live = view.now.boot_ms, frozenset(run.id for run in view.snapshot.live)
+        cursor, ended = self.cursor, self._ended
+        if ended is None and cursor is not None and cursor in self._live - live:
+            row = self._order.index(cursor)
+            if row is not None and any(run.id == cursor for run in view.snapshot.recent):
+                self._ended = _Ended(cursor, row, now_ms)
+        elif ended is not None and cursor != ended.run_id:
+            self._ended = None
+        elif ended is not None and now_ms - ended.at_ms >= LINGER_MS and not self.frozen:
+            self._ended = None
+            left = [each for each in self._order.live() if each in live]
+            if left:
+                self._moved_ms = now_ms
+                self.cursor = left[min(ended.row, len(left) - 1)]
+        self._live = live
+
+    @property
+    def moved_by_itself(self) -> bool:
+        """True for a moment after the cursor went from a run that ended to another one."""
+        now_ms = self.view.now.boot_ms if self.view is not None else 0
+        return self._moved_ms is not None and now_ms - self._moved_ms < SETTLE_MS
 
     def watch_cursor(self, cursor: RunId | None) -> None:
         index = self._order.index(cursor)

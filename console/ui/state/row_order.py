@@ -39,6 +39,19 @@ class RowOrder:
         placed = set(kept)
         return cls(ids=(*kept, *(each for each in fresh if each not in placed)))
 
+    def keeping(self, run_id: RunId, row: int) -> RowOrder:
+        """The same rows with `run_id` at `row`, or at the end of the rows above the separator if that is higher."""
+        others = [each for each in self.ids if each != run_id]
+        above = others.index(SEPARATOR) if SEPARATOR in others else len(others)
+        at = min(row, above)
+        ids = (*others[:at], run_id, *others[at:])
+        # A separator with nothing below it is none.
+        return RowOrder(ids=ids[:-1] if ids[-1] == SEPARATOR else ids)
+
+    def live(self) -> tuple[RunId, ...]:
+        """The rows above the separator."""
+        return self.ids[: self.ids.index(SEPARATOR)] if SEPARATOR in self.ids else self.ids
+
     def index(self, run_id: RunId | None) -> int | None:
         """The row of that run; None if it has none."""
         return self.ids.index(run_id) if run_id is not None and run_id in self.ids else None

@@ -52,7 +52,13 @@ def knows_titles(environ: Mapping[str, str]) -> bool:
 
 
 def fitting_glyphs(environ: Mapping[str, str], encoding: str | None) -> Glyphs:
-    """The set of signs that the encoding and the font of the terminal can show."""
+    """The set of signs that the encoding and the font of the terminal can show.
+
+    `LC_ALL`, `LC_CTYPE` or `LANG` set to C or POSIX, or NIGHTDESK_ASCII, asks for ASCII, whatever Python makes of it.
+    """
+    locale = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "")
+    if environ.get("NIGHTDESK_ASCII", "") not in ("", "0") or locale in ("C", "POSIX"):
+        return ASCII
     try:
         "".join([*UNICODE.states.values(), *UNICODE.outcomes.values(), UNICODE.full]).encode(encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

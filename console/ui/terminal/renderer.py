@@ -234,8 +234,8 @@ ERASE = "\x1b[m\x1b[2J"
 
 KEEP_TITLE, RESTORE_TITLE = "\x1b[22;2t", "\x1b]2;\x07\x1b[23;2t"
 """Save and restore the terminal's own title. A terminal that cannot do that is left without a title."""
-_TITLE = re.compile(r"2;nightdesk(?:: [a-z ]{1,40})?")
-"""The only titles that are sent: fixed words of lower-case letters."""
+_TITLE = re.compile(r"2;nightdesk(?: [A-Za-z0-9._-]{1,64})?(?:: [a-z ]{1,40})?")
+"""The only titles that are sent: the name of the host or of the ledger, and fixed words of lower-case letters."""
 
 
 class DiffRenderer:

@@ -21,6 +21,8 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 OTHERS = "others"
 AXIS = 8
 """The width of the scale at the left."""
+DAILY = 3
+"""The least width of a column that has its own date."""
 WIDEST = 10
 """The greatest width of one column with its gap."""
 
@@ -69,22 +71,26 @@ def columns(chart: Chart, cells: int, rows: int, pen: ChartStyle, *, scale: str)
 
     Where there are more days than columns, a column is the highest of its days, so that no spike is lost.
     """
-    height, room = rows - 2, cells - AXIS
-    if height < 3 or room < 4 or not chart.days:
+    room = cells - AXIS
+    groups = _groups(chart.days, room) if room >= 4 and chart.days else []
+    wide = max(1, min(WIDEST, room // len(groups))) if groups else 1
+    # Every day has its number and weekday below it where there is room for both.
+    daily = len(groups) == len(chart.days) and wide >= DAILY
+    height = rows - 3 if daily else rows - 2
+    if height < 3 or not groups:
         return [fit((Span("too small for a chart", Tone.MUTED),), cells)][:rows]
-    groups = _groups(chart.days, room)
     stacks = [_stack(chart, group) for group in groups]
     held = chart.held
     top = _nice(max([sum(stack) for stack in stacks] + [sum(stacks[-1]) + held, 1]))
     if chart.cap is not None and 3 * chart.cap <= 4 * top:
         # A cap far above the bars would flatten them; the title names it anyway.
         top = max(top, _nice(chart.cap))
-    wide = max(1, min(WIDEST, room // len(groups)))
     # An even height, so that the middle of the scale has a row.
     blank = [fit((), cells)] * (height % 2)
+    dates = _days_and_weekdays(groups, wide, cells) if daily else [_dates(groups, wide, cells)]
     height -= height % 2
     lines = [_row(row, height, top, stacks, wide, room, chart, pen, scale, held) for row in range(height - 1, -1, -1)]
-    return [*blank, *lines, _marks(chart, groups, wide, cells, pen), _dates(groups, wide, cells)]
+    return [*blank, *lines, _marks(chart, groups, wide, cells, pen), *dates]
 
 
 def _groups(days: Sequence[str], room: int) -> list[tuple[str, ...]]:
@@ -178,6 +184,18 @@ def _marks(chart: Chart, groups: list[tuple[str, ...]], wide: int, cells: int, p
     return fit(tuple(spans), cells)
 
 
+def _days_and_weekdays(groups: list[tuple[str, ...]], wide: int, cells: int) -> list[Line]:
+    """The number of each day below its column, and its weekday or, for the first of a month, the month."""
+    days = [date.fromisoformat(group[-1]) for group in groups]
+    body = max(1, wide - 1)
+    numbers = "".join(left(str(day.day).center(body), wide) for day in days)
+    names = "".join(
+        left((f"{day:%b}" if day.day == 1 and body >= 3 else f"{day:%a}"[: min(3, body)]).center(body), wide, "")
+        for day in days
+    )
+    return [fit((Span(" " * AXIS), Span(text, Tone.MUTED)), cells) for text in (numbers, names)]
+
+
 def _dates(groups: list[tuple[str, ...]], wide: int, cells: int) -> Line:
     """As many dates as fit below their columns without touching; the newest one always."""
     text = [" "] * (cells - AXIS)
@@ -185,7 +203,8 @@ def _dates(groups: list[tuple[str, ...]], wide: int, cells: int) -> Line:
     for number in range(len(groups) - 1, -1, -1):
         day = date.fromisoformat(groups[number][-1])
         label = f"{day:%a} {day.day}" if len(groups) <= 14 else f"{day:%b} {day.day}"
-        start = min(number * wide, len(text) - len(label))
+        middle = number * wide + max(1, wide - 1) // 2
+        start = max(0, min(middle - len(label) // 2, len(text) - len(label)))
         if start >= 0 and start + len(label) < free_from + (free_from == len(text)):
             text[start : start + len(label)] = label
             free_from = start - 1

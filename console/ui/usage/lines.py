@@ -7,6 +7,7 @@ from datetime import date
 
 from console.domain.usage_stats import Group, Measure
 from console.engine.usage import Flag, MemberTotal, UsageReport
+from console.ui.format import money
 from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell
 from console.ui.usage.chart import OTHERS, SERIES, Chart, ChartStyle, amount, columns, drawn_members, month_course
 from console.ui.words import run_count
@@ -14,6 +15,7 @@ from console.ui.words import run_count
 NAME = 22
 UNIT = {Measure.UNITS: " units", Measure.RUNS: " runs"}
 """Behind a figure of this measure; others have their unit in the figure or in the title."""
+OTHERS_TITLE = Span("others, drawn as one:", Tone.MUTED)
 PRINTED_ROWS = 16
 """The height of the chart in a shell."""
 TALL = 40
@@ -52,27 +54,45 @@ def title(report: UsageReport, cells: int) -> Line:
 
 
 def table(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
-    """One line for each member: sign, total, share, change against the period before, runs."""
+    """The header, one line for each member (sign, amount, share, change against the period before, runs), the total."""
     measure = report.query.measure
     head = f"   {left(report.query.group.value, NAME)} {right(measure.value, 9)} {right('share', 6)}"
     lines = [fit((Span(f"{head} {right('change', 8)} {right('runs', 6)}", Tone.MUTED),), cells)]
     drawn = drawn_members([member.member for member in report.members])
     by_day = report.query.group is Group.DAY
     members = sorted(report.members, key=lambda one: one.member, reverse=True) if by_day else report.members
-    # Without figures for the period before, every member would be new.
-    compares = not by_day and any(member.before for member in members)
+    # Without figures for the whole period before, nearly every member would have grown.
+    compares = not by_day and report.compares and any(member.before for member in members)
     for member in members:
-        series = drawn.index(member.member) if member.member in drawn else drawn.index(OTHERS)
-        lines.append(fit(_member(member, 0 if by_day else series, measure, pen, compares=compares), cells))
-    return lines
+        own = member.member in drawn
+        if not own and OTHERS in drawn and not by_day:
+            lines.append(fit((Span(f" {pen.sign(len(drawn) - 1)} ", SERIES[len(drawn) - 1]), OTHERS_TITLE), cells))
+            drawn = tuple(name for name in drawn if name != OTHERS)
+        series = 0 if by_day else drawn.index(member.member) if own else None
+        lines.append(fit(_member(member, series, measure, pen, compares=compares), cells))
+    total = MemberTotal(
+        member="total",
+        value=sum(member.value for member in members),
+        share=1.0,
+        before=sum(member.before for member in members),
+        runs=sum(member.runs for member in members),
+        unpriced=sum(member.unpriced for member in members),
+    )
+    return [*lines, fit(_member(total, None, measure, pen, compares=compares), cells)]
 
 
-def _member(member: MemberTotal, series: int, measure: Measure, pen: ChartStyle, *, compares: bool) -> Line:
-    change, tone = _change(member) if compares else ("", Tone.MUTED)
+def _member(member: MemberTotal, series: int | None, measure: Measure, pen: ChartStyle, *, compares: bool) -> Line:
+    """One row; `series` is the number of its colour in the chart."""
+    unknown = measure is Measure.COST and member.unpriced > 0
+    change, tone = _change(member) if compares and not unknown else ("", Tone.MUTED)
+    value, share = amount(member.value, measure), f"{member.share:.0%}"
+    if unknown:
+        # A cost that is not known is never shown as 0, and one that is known in part not as if it were whole.
+        value, share = (f">{value}" if member.value else "unknown"), "-"
     return line(
-        Span(f" {pen.sign(series)} ", SERIES[series]),
-        Span(f"{left(sanitize_cell(member.member), NAME)} {right(amount(member.value, measure), 9)} "),
-        Span(f"{right(f'{member.share:.0%}', 6)} ", Tone.MUTED),
+        Span(f" {pen.sign(series)} ", SERIES[series]) if series is not None else Span("   "),
+        Span(f"{left(sanitize_cell(member.member), NAME)} {right(value, 9)} "),
+        Span(f"{right(share, 6)} ", Tone.MUTED),
         Span(right(change, 8), tone),
         Span(f" {right(str(member.runs), 6)}", Tone.MUTED),
     )
@@ -129,7 +149,10 @@ def month_forecast(report: UsageReport) -> Line:
     if month is None:
         return (Span(" the month has no cap", Tone.MUTED),)
     spent, cap, daily = (amount(value, Measure.UNITS) for value in (month.spent, month.cap, month.per_day))
-    so_far = Span(f" month: {spent} of {cap} units, {daily} a day lately: ", Tone.MUTED)
+    cost = ""
+    if report.query.measure is Measure.COST and report.month_cost_micro is not None:
+        cost = f"{money(report.month_cost_micro, report.currency)} so far; "
+    so_far = Span(f" month: {cost}{spent} of {cap} units, {daily} a day lately: ", Tone.MUTED)
     if month.reached_on is None:
         return so_far, Span("on course to stay under the cap", Tone.OK)
     return so_far, Span(f"the cap will be reached on {_day(month.reached_on)}", Tone.BAD)
@@ -154,25 +177,39 @@ def month_lines(report: UsageReport, cells: int, rows: int) -> list[Line]:
     today = date.fromisoformat(report.days[-1])
     following = date(today.year + today.month // 12, today.month % 12 + 1, 1)
     last_day = (following - date.resolution).day
-    return month_course(report.month_days, report.month.cap, last_day, cells, rows)
+    title = fit((Span(f" units of {today:%B} by day, and the cap", Tone.MUTED),), cells)
+    return [title, *month_course(report.month_days, report.month.cap, last_day, cells, rows - 1)]
 
 
-def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle) -> list[Line]:
-    """The page for the screen. The chart gets the rows that table and findings leave, at least eight."""
+def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle, first: int = 0) -> list[Line]:
+    """The page for the screen. The chart gets the rows that table and findings leave, at least eight.
+
+    `first` is the number of the first member that is shown of a table that is longer than its room.
+    """
     below = [fit(each, cells) for each in (month_forecast(report), log_trouble(report)) if each is not None]
+    if not report.members and not report.held:
+        nothing = f" Nothing was used in the last {report.query.days} days."
+        hint = line(Span(" Launch a task (", Tone.MUTED), Span("1", Tone.KEY), " then ", Span("l", Tone.KEY), ").")
+        return [title(report, cells), (), fit((Span(nothing, Tone.MUTED),), cells), fit(hint, cells), (), *below]
     wide = cells >= 110
     half = cells // 2 if wide else cells
     members, found = table(report, half, pen), flags(report, cells - half if wide else cells)
-    month = MONTH_ROWS + 3 if wide and rows >= TALL else 0
+    month = MONTH_ROWS + 4 if wide and rows >= TALL else 0
     needed = max(len(members), len(found) + month) if wide else len(members) + len(found)
     height = max(8, rows - 2 - len(below) - max(4, min(12 + month, needed)))
     room = max(0, rows - 1 - height - len(below))
     chart = columns(chart_of(report), cells, height, pen, scale=report.query.measure)
     if not wide:
         kept = found[: max(0, room - min(len(members), room))]
-        return [title(report, cells), *chart, *_cut(members, room, half), *kept, *below]
+        return [title(report, cells), *chart, *_window(members, room, half, first), *kept, *below]
     beside = [*found, *month_lines(report, min(60, cells - half), room - len(found))]
-    return [title(report, cells), *chart, *_side_by_side(_cut(members, room, half), beside, half, room), *below]
+    table_lines = _window(members, room, half, first)
+    return [title(report, cells), *chart, *_side_by_side(table_lines, beside, half, room), *below]
+
+
+def last_start(report: UsageReport) -> int:
+    """The largest `first` of `lines` that makes sense."""
+    return max(0, len(report.members) - 1)
 
 
 def printed(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
@@ -192,12 +229,16 @@ def printed(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
     ]
 
 
-def _cut(lines: Sequence[Line], rows: int, cells: int) -> list[Line]:
-    """At most `rows` lines; where lines are left out, the last one says how many."""
-    if len(lines) <= rows or rows < 2:
-        return list(lines[:rows])
-    more = len(lines) - rows + 1
-    return [*lines[: rows - 1], fit((Span(f"   and {more} more", Tone.MUTED),), cells)]
+def _window(table_lines: Sequence[Line], rows: int, cells: int, first: int) -> list[Line]:
+    """The table in at most `rows` lines: header and total stay, the rows between scroll and are counted."""
+    if len(table_lines) <= rows or rows < 4:
+        return list(table_lines[:rows])
+    head, *body, total = table_lines
+    room = rows - 3
+    start = min(first, len(body) - room)
+    above, below = start, len(body) - start - room
+    counts = ", ".join(filter(None, (f"{above} above" if above else "", f"{below} more below" if below else "")))
+    return [head, *body[start : start + room], fit((Span(f"   {counts}", Tone.MUTED),), cells), total]
 
 
 def _side_by_side(one: Sequence[Line], other: Sequence[Line], half: int, rows: int) -> list[Line]:

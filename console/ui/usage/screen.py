@@ -21,7 +21,7 @@ from console.ui.state.background import BackgroundWork, CoalescedWork
 from console.ui.state.view_state import ViewState
 from console.ui.theme import MONO
 from console.ui.usage.chart import ChartStyle
-from console.ui.usage.lines import lines
+from console.ui.usage.lines import last_start, lines
 from console.ui.widgets.lines import Lines
 
 RANGES = (7, 30, 90, 365)
@@ -42,13 +42,21 @@ class UsageScreen(BaseScreen):
             id="usage.group",
             tooltip="Stack by task, outcome or stage, or show plain days",
         ),
+        Binding("down,j", "scroll(1)", "down", id="usage.down", tooltip="To later rows of the table", show=False),
+        Binding("up,k", "scroll(-1)", "up", id="usage.up", tooltip="To earlier rows of the table", show=False),
+        Binding("pagedown", "scroll(8)", "page down", id="usage.page_down", tooltip="Eight rows down", show=False),
+        Binding("pageup", "scroll(-8)", "page up", id="usage.page_up", tooltip="Eight rows up", show=False),
+        Binding("home", "scroll(-100000)", "first", id="usage.first", tooltip="To the first row", show=False),
+        Binding("end,G", "scroll(100000)", "last", id="usage.last", tooltip="To the last row", show=False),
     ]
 
     def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context, background)
         self.query_now = UsageQuery()
         self._report: UsageReport | None = None
-        self._drawn: tuple[UsageReport, int, int, ChartStyle] | None = None
+        self._drawn: tuple[UsageReport, int, int, ChartStyle, int] | None = None
+        self._first = 0
+        """The number of the first member of the table that is shown."""
         self._lines: list[Line] = []
         self._trouble = ""
         self._read_ms: int | None = None
@@ -87,8 +95,14 @@ class UsageScreen(BaseScreen):
     def _next_group(self) -> None:
         self._show(replace(self.query_now, group=_next(tuple(Group), self.query_now.group)))
 
+    def action_scroll(self, rows: int) -> None:
+        """Scroll the table by rows."""
+        if self._report is not None:
+            self._first = max(0, min(self._first + rows, last_start(self._report)))
+            self._draw()
+
     def _show(self, query: UsageQuery) -> None:
-        self.query_now = query
+        self.query_now, self._first = query, 0
         self._read_soon()
 
     async def _read(self) -> None:
@@ -113,7 +127,7 @@ class UsageScreen(BaseScreen):
         else:
             ascii_only = self.context.glyphs is ASCII
             pen = ChartStyle(patterned=ascii_only or self.app.theme == MONO, ascii_only=ascii_only)
-            drawing = self._report, cells, rows, pen
+            drawing = self._report, cells, rows, pen, self._first
             if drawing != self._drawn:
                 # Not at every refresh: plotext takes some milliseconds for the course of the month.
                 self._drawn = drawing

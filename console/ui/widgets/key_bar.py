@@ -24,10 +24,13 @@ DISPLAY = {
     "pagedown": "pgdn",
     "pageup": "pgup",
     "minus": "-",
+    "plus": "+",
     "full_stop": ".",
     "comma": ",",
 }
 
+ONLY_ENABLED = frozenset({"run.approve", "run.decline", "run.settle"})
+"""Hints that few runs have; they stand in the bar only while they can be used."""
 LAST_GROUPS = ("shell", "table", "detail", "app")
 
 
@@ -80,7 +83,7 @@ def _hint(identity: str, entry: _HintKeys) -> Hint:
         tooltip=binding.tooltip,
         action=binding.action,
         id=identity,
-        show=binding.show,
+        show=binding.show and (entry.active.enabled or identity not in ONLY_ENABLED),
         enabled=entry.active.enabled,
     )
 

@@ -89,12 +89,18 @@ class ScrollLines(ScrollView, can_focus=True):
         super().__init__(id=id, classes=classes)
         self._lines: tuple[Line, ...] = ()
 
-    def show(self, lines: Sequence[Line]) -> None:
-        """Replace the lines and keep the scroll position."""
+    def show(self, lines: Sequence[Line], *, follows: bool = False) -> None:
+        """Replace the lines and keep the scroll position.
+
+        With `follows`, a text that is scrolled to its end stays there when it grows, as `tail -f` does.
+        """
         old, self._lines = self._lines, tuple(lines)
+        at_end = self.scroll_offset.y > 0 and self.scroll_offset.y >= len(old) - self.size.height
         if len(old) != len(self._lines):
             self.virtual_size = Size(0, len(self._lines))
             self.refresh(layout=True)
+            if follows and at_end:
+                self.scroll_to(y=len(self._lines), animate=False)
             return
         top, height = self.scroll_offset.y, self.size.height
         changed = [

@@ -1,0 +1,76 @@
+"""The facts of events as people read them: units, times in their zone and words, whatever form they are stored in.
+
+Screens, `show` and exports use this one formatter, so that no stored integer, field name or enum value reaches a
+person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from zoneinfo import ZoneInfo
+
+from console.domain.formatting import at, format_duration, format_units, zone_name
+
+UNIT_FACTS = frozenset({"hold", "used", "amount", "budget"})
+"""Facts that are milli-units where they are stored as numbers."""
+YES_NO_FACTS = frozenset({"gone", "forced", "own"})
+PROCESS_FACTS = frozenset({"owner", "before"})
+"""Facts that hold the id of a process, 32 hex digits."""
+HIDDEN_FACTS = frozenset({"fence"})
+"""Facts that mean something to the program only."""
+LABELS = {
+    "why": "reason",
+    "remote": "id at the provider",
+    "owner": "process",
+    "before": "from",
+    "after": "to",
+    "said": "answer",
+    "gone": "deleted",
+    "up_to": "up to event",
+}
+"""Labels of facts whose names do not say what they are."""
+FIRST_TIME_MS = 10**11
+"""A fact in `_ms` of at least this many milliseconds is a time (after 1973), a smaller one a duration."""
+SHORT_ID = 8
+"""Characters of the id of a process that are shown."""
+
+
+def facts_text(facts: Mapping[str, object], zone: ZoneInfo) -> str:
+    """The facts in one line, `by: alice tty=yes; hold: 50 units`; not sanitized."""
+    return "; ".join(
+        f"{label_of(name)}: {value_text(name, value, zone)}"
+        for name, value in facts.items()
+        if name not in HIDDEN_FACTS and value not in (None, "")
+    )
+
+
+def label_of(name: str) -> str:
+    """The name of a fact as it is shown: `expires` for `expires_ms`."""
+    return LABELS.get(name, name.removesuffix("_ms").replace("_", " "))
+
+
+def value_text(name: str, value: object, zone: ZoneInfo) -> str:
+    """The value of a fact as it is shown."""
+    if name.endswith("_ms") and isinstance(value, int):
+        return time_text(value, zone) if value >= FIRST_TIME_MS else format_duration(value)
+    if name in UNIT_FACTS and isinstance(value, int):
+        return f"{format_units(value)} units"
+    if name in UNIT_FACTS:
+        return f"{value} units"
+    if name in YES_NO_FACTS and isinstance(value, int):
+        return "yes" if value else "no"
+    if name in PROCESS_FACTS and isinstance(value, str) and len(value) == 32:
+        return value[:SHORT_ID]
+    if name in ("reason", "ruling", "outcome") and isinstance(value, str):
+        return words_of(value)
+    return str(value)
+
+
+def words_of(value: str) -> str:
+    """A stored word as people write it: `kill switch` for `kill_switch`, `taken over` for `taken_over`."""
+    return value.replace("_", " ") if value.isascii() and value.replace("_", "").isalnum() else value
+
+
+def time_text(wall_ms: int, zone: ZoneInfo) -> str:
+    """A time to the second in its zone: `2026-11-23 04:06:52 CET`."""
+    return f"{at(wall_ms, zone):%Y-%m-%d %H:%M:%S} {zone_name(wall_ms, zone)}"
