@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import subprocess
 import sys
 import weakref
@@ -12,6 +13,7 @@ from contextlib import closing
 
 import pytest
 
+from console.__main__ import MOST_FILES
 from console.start_up import COLLECT_ALL_S, DEFERRED, STEADY, begin_collection, collect_all, defer_collection
 
 
@@ -84,3 +86,17 @@ def test_importing_the_package_changes_nothing() -> None:
     script = "import gc; before = gc.get_threshold(); import console.app; print(before == gc.get_threshold())"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "True\n"
+
+
+def test_a_process_uses_as_many_descriptors_as_it_may() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    show = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    script = f"from console.__main__ import _allow_many_files; _allow_many_files(); {show}"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, {hard})); {script}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout == f"{MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)}\n"
