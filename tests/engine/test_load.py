@@ -169,7 +169,7 @@ async def test_polls_that_come_far_less_often_than_configured_are_said_to_be_beh
 
 
 @pytest.mark.parametrize(
-    ("limit", "streams"), [(64, 0), (1024, 1024 - KEPT_FILES), (resource.RLIM_INFINITY, MOST_STREAMS)]
+    ("limit", "streams"), [(64, 0), (KEPT_FILES + 9, 9), (65_536, MOST_STREAMS), (resource.RLIM_INFINITY, MOST_STREAMS)]
 )
 def test_streams_leave_descriptors_to_everything_else(
     limit: int, streams: int, monkeypatch: pytest.MonkeyPatch
