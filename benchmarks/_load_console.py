@@ -112,13 +112,20 @@ class LagSampler:
 
     def __init__(self) -> None:
         self.lags: list[float] = []
+        self.work: list[float] = []
+        """The CPU time of the thread of the event loop between two samples: its own part of the lag."""
 
     async def run(self) -> None:
         """Sample until cancelled."""
         while True:
-            before = time.perf_counter()
+            before, worked = time.perf_counter(), time.thread_time()
             await asyncio.sleep(SAMPLE_S)
             self.lags.append(time.perf_counter() - before - SAMPLE_S)
+            self.work.append(time.thread_time() - worked)
+
+    def restart(self) -> None:
+        """Forget what was sampled."""
+        self.lags, self.work = [], []
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -169,14 +176,15 @@ async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: 
     """Show the console, and launch the short runs one after the other. Returns what was measured, and the runs."""
     screen = asyncio.create_task(run_console(app.engine, clock=app.clock))
     await asyncio.sleep(SETTLE_S)
-    lag.lags, cpu, memory, started = [], cpu_seconds(), memory_bytes(), time.monotonic()
+    lag.restart()
+    cpu, memory, started = cpu_seconds(), memory_bytes(), time.monotonic()
     (folder / READY).touch()
     launching = []
     for name in short:
         launching.append(asyncio.create_task(launch(app, name)))
         await asyncio.sleep(seconds / SHORT_RUNS)
     elapsed_s = time.monotonic() - started
-    cpu, grown, lags = cpu_seconds() - cpu, memory_bytes() - memory, lag.lags
+    cpu, grown, lags, work = cpu_seconds() - cpu, memory_bytes() - memory, list(lag.lags), list(lag.work)
     (folder / DONE).touch()
     await asyncio.sleep(SHORT_MS / 1000 + SETTLE_S)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -186,6 +194,8 @@ async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: 
         "lag_p50_ms": percentile(lags, 0.5) * 1000,
         "lag_p99_ms": percentile(lags, 0.99) * 1000,
         "lag_max_ms": max(lags) * 1000,
+        "work_p99_ms": percentile(work, 0.99) * 1000,
+        "work_max_ms": max(work) * 1000,
         "cpu": cpu / elapsed_s,
         "memory_mb": memory_bytes() / 1e6,
         "memory_grown_mb": grown / 1e6,

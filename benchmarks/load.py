@@ -197,6 +197,10 @@ def report(measured: dict[str, Any], operator: Operator, reference_ms: float, be
         f"maximum {measured['lag_max_ms']:.1f} ms; in an idle process p99 {reference_ms:.1f} ms"
     )
     print(
+        f"  CPU time of its thread between two samples: p99 {measured['work_p99_ms']:.1f} ms, "
+        f"maximum {measured['work_max_ms']:.1f} ms"
+    )
+    print(
         f"  x to cancel answered: {len(after_x)} of {len(operator.pressed)}, median {percentile(after_x, 0.5):.0f} ms, "
         f"p99 {percentile(after_x, 0.99):.0f} ms"
     )
