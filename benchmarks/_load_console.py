@@ -24,7 +24,7 @@ from console.domain.limits import Caps
 from console.domain.run import State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Units
-from console.engine.settings import EngineSettings, ProcessKind
+from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
 from console.provider.contract import (
     CancelAnswer,
     LaunchOrder,
@@ -32,12 +32,12 @@ from console.provider.contract import (
     RemoteRun,
     Resolution,
     StreamEvent,
-    Traits,
     Unstarted,
     Verdict,
 )
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.secret import Secret
+from console.provider.traits import Traits
 from console.simulator.scenario import Ending, Scenario
 from console.start_up import defer_collection, shorten_turns
 from console.ui.run_console import run_console
@@ -152,7 +152,7 @@ def engine_settings(names: Sequence[str], short: Sequence[str]) -> EngineSetting
         tasks=tuple([task(name, 3_600_000) for name in names] + [task(name, SHORT_MS) for name in short]),
         caps=UNLIMITED,
         units=Units(tokens_per_unit=10_000, cached_weight_milli=100),
-        poll_ms=POLL_MS,
+        services=(ServiceSettings(poll_ms=POLL_MS),),
         kind=ProcessKind.CONSOLE,
     )
 
@@ -208,7 +208,7 @@ async def measure(folder: Path, url: str, count: int, seconds: int) -> dict[str,
     short = [f"short-{number:02}" for number in range(SHORT_RUNS)]
     provider, lag = TimedProvider(GeminiProvider(base_url=url, secret=Secret("not-used"))), LagSampler()
     settings = engine_settings(names, short)
-    async with open_app(folder=folder / "state", settings=settings, make_provider=lambda: provider) as app:
+    async with open_app(folder=folder / "state", settings=settings, make_provider=lambda name: provider) as app:
         sampling = asyncio.create_task(lag.run())
         launched = await launch_all(app, names)
         lag_of_launch = percentile(lag.lags, 0.99) * 1000

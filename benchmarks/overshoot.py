@@ -22,7 +22,7 @@ from console.domain.run import Outcome, Run
 from console.domain.task import CutOff, Guardrails, Task
 from console.domain.usage import Units
 from console.engine.models import LaunchRequest
-from console.engine.settings import EngineSettings, ProcessKind
+from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.secret import Secret
 from console.simulator.scenario import Ending, Scenario
@@ -65,14 +65,18 @@ def tasks(runs: int, cut_off: CutOff) -> tuple[Task, ...]:
 async def measure(url: str, folder: Path, runs: int, cut_off: CutOff) -> list[Run]:
     """Launch every task, at most AT_ONCE at a time, and return the runs after their end."""
     settings = EngineSettings(
-        tasks=tasks(runs, cut_off), caps=UNLIMITED, units=UNITS, poll_ms=1000, kind=ProcessKind.RUN
+        tasks=tasks(runs, cut_off),
+        caps=UNLIMITED,
+        units=UNITS,
+        services=(ServiceSettings(poll_ms=1000),),
+        kind=ProcessKind.RUN,
     )
     slots = asyncio.Semaphore(AT_ONCE)
 
     async with open_app(
         folder=folder,
         settings=settings,
-        make_provider=lambda: GeminiProvider(base_url=url, secret=Secret("not-used")),
+        make_provider=lambda name: GeminiProvider(base_url=url, secret=Secret("not-used")),
     ) as app:
 
         async def launch(task: Task) -> Run:

@@ -7,6 +7,7 @@ import ctypes
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from console.config import ProviderSettings, Settings
@@ -15,7 +16,7 @@ from console.domain.timestamps import Clock
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
 from console.engine.errors import StoreError
-from console.engine.settings import EngineSettings, ProcessKind, Timings
+from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import (
@@ -28,12 +29,12 @@ from console.provider.contract import (
     RemoteRun,
     Resolution,
     StreamEvent,
-    Traits,
     Unstarted,
     Verdict,
 )
 from console.provider.http.secret import Secret
 from console.provider.services import TRAITS, make_provider
+from console.provider.traits import Traits
 from console.start_up import begin_collection
 from console.store.pragmas import BUSY_MS
 from console.store.store import Store
@@ -42,7 +43,8 @@ COLLECT_AFTER_S = 3.0
 """Seconds until garbage is collected, which it is not while modules load."""
 PR_SET_DUMPABLE = 4
 """From <linux/prctl.h>."""
-MakeProvider = Callable[[], Provider]
+MakeProvider = Callable[[str], Provider]
+"""Makes the provider of a name; raises ValueError, in one line, if there is no usable key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,8 @@ class App:
     store: Store
     log: LogWriter
     clock: Clock
-    provider: LazyProvider
+    providers: Mapping[str, LazyProvider]
+    """By their names in the config."""
 
 
 @asynccontextmanager
@@ -62,7 +65,7 @@ async def open_app(
     folder: Path,
     settings: EngineSettings,
     make_provider: MakeProvider,
-    key_trouble: Callable[[], str | None] = lambda: None,
+    key_trouble: Callable[[str], str | None] = lambda name: None,
     timings: Timings | None = None,
     busy_ms: int = BUSY_MS,
 ) -> AsyncIterator[App]:
@@ -83,14 +86,17 @@ async def open_app(
         stack.callback(log.close)
         launches = LaunchJournal(folder / "launch.journal")
         stack.callback(launches.close)
-        provider = LazyProvider(make_provider)
-        stack.push_async_callback(provider.aclose)
+        providers = {
+            one.name: LazyProvider(partial(make_provider, one.name), TRAITS[one.kind]) for one in settings.services
+        }
+        for provider in providers.values():
+            stack.push_async_callback(provider.aclose)
         try:
             engine = Engine(
                 store=store,
                 log=log,
                 launches=launches,
-                provider=provider,
+                providers=providers,
                 clock=clock,
                 settings=settings,
                 folder=folder,
@@ -101,7 +107,19 @@ async def open_app(
             # Its lock cannot be made, on a read-only file system for one.
             raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
         await stack.enter_async_context(engine)
-        yield App(engine=engine, store=store, log=log, clock=clock, provider=provider)
+        yield App(engine=engine, store=store, log=log, clock=clock, providers=providers)
+
+
+def require_key(providers: Mapping[str, LazyProvider]) -> None:
+    """Raises ValueError, in one line, if none of the providers has a usable key."""
+    troubles = []
+    for provider in providers.values():
+        try:
+            provider.ready()
+        except ValueError as error:
+            troubles.append(error)
+    if len(troubles) == len(providers):
+        raise troubles[0]
 
 
 def forbid_memory_dumps() -> None:
@@ -119,58 +137,71 @@ def engine_settings(settings: Settings, kind: ProcessKind, *, read_only: bool = 
         units=settings.units,
         prices=dict(settings.prices),
         rollout=settings.rollout,
-        poll_ms=settings.poll_ms,
-        service=service_name(settings.provider),
-        server_limit=TRAITS[settings.provider.kind].server_limit,
+        services=tuple(map(service_settings, settings.providers.values())),
         kind=kind,
         read_only=read_only,
         schedules=schedules and not read_only,
     )
 
 
-def service_name(provider: ProviderSettings) -> str:
-    """The service as runs record it: `gemini https://generativelanguage.googleapis.com v1beta`."""
-    return f"{provider.kind} {provider.base_url} {provider.api_version}"
+def service_settings(provider: ProviderSettings) -> ServiceSettings:
+    """Return what the engine needs of one service."""
+    return ServiceSettings(
+        name=provider.name,
+        kind=provider.kind,
+        service=provider.service,
+        server_limit=TRAITS[provider.kind].server_limit,
+        poll_ms=provider.poll_ms,
+    )
 
 
 class ProviderFactory:
-    """Makes the provider that the config names."""
+    """Makes the providers that the config names."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], key: str | None = None) -> None:
-        """`key` is the API key if another process handed it over; else it is read where the config says."""
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], keys: Mapping[str, str] | None = None
+    ) -> None:
+        """`keys` are API keys, by name of the provider, that another process handed over.
+
+        Other keys are read where the config says.
+        """
         self._settings = settings
         self._environment = environment
-        self.key_from_file = key
-        """The API key once it was read from a file, for a process that takes over after the file is gone."""
+        self.keys_from_files = dict(keys or {})
+        """The API keys once they were read from files, for a process that takes over after the files are gone."""
 
-    def __call__(self) -> Provider:
-        """Raises ValueError, in one line, if there is no usable key."""
-        service = self._settings.provider
+    def __call__(self, name: str) -> Provider:
+        """Make the provider of that name. Raises ValueError, in one line, if there is no usable key."""
+        service = self._settings.providers[name]
         return make_provider(
+            kind=service.kind,
             base_url=service.base_url,
             api_version=service.api_version,
-            secret=self._secret(),
+            secret=self._secret(name),
             proxy=service.proxy,
             ca_file=service.ca_file,
             hidden=[text for task in self._settings.tasks for text in (task.prompt, task.system_instruction) if text],
         )
 
-    def key_trouble(self) -> str | None:
-        """Why there is no usable API key, in one line; None where there is one. The HTTP library is not loaded."""
+    def key_trouble(self, name: str) -> str | None:
+        """Why that provider has no usable API key, in one line; None where it has one.
+
+        The HTTP library is not loaded.
+        """
         try:
-            self._secret()
+            self._secret(name)
         except ValueError as error:
             return str(error)
         return None
 
-    def _secret(self) -> Secret:
-        source = self._settings.provider.api_key
-        if self.key_from_file is not None:
-            return Secret(self.key_from_file)
+    def _secret(self, name: str) -> Secret:
+        source = self._settings.providers[name].api_key
+        if name in self.keys_from_files:
+            return Secret(self.keys_from_files[name])
         if source.file is None:
             return Secret.from_env(source.env or "", self._environment)
         secret = Secret.from_file(source.file)
-        self.key_from_file = secret.reveal()
+        self.keys_from_files[name] = secret.reveal()
         return secret
 
 

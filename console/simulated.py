@@ -47,10 +47,10 @@ def memory_folder(memory: Path = MEMORY) -> Path | None:
     return memory if has_room and os.access(memory, os.W_OK | os.X_OK) else None
 
 
-def simulator_provider(url: str) -> Callable[[], Provider]:
+def simulator_provider(url: str) -> Callable[[str], Provider]:
     """Return a factory of the real HTTP client, pointed at the simulator at `url`."""
 
-    def make() -> Provider:
-        return make_provider(base_url=url, api_version="v1beta", secret=Secret(KEY))
+    def make(name: str) -> Provider:
+        return make_provider(kind="gemini", base_url=url, api_version="v1beta", secret=Secret(KEY))
 
     return make

@@ -18,6 +18,7 @@ from console.config.schema import (
     CapsTable,
     ConsoleTable,
     DefaultsTable,
+    GeminiTable,
     PriceTable,
     ProviderTable,
     RolloutTable,
@@ -36,7 +37,8 @@ PAGES = [path for path in tracked_files() if path.suffix == ".md"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 TABLES: dict[str, type[Table]] = {
-    "[provider]": ProviderTable,
+    "[provider]": GeminiTable,
+    "[providers.NAME]": ProviderTable,
     "[store]": StoreTable,
     "[units]": UnitsTable,
     "[caps]": CapsTable,

@@ -21,6 +21,7 @@ from console.domain.text import sanitize
 if TYPE_CHECKING:
     # For the types alone: `log` takes its filters from here and loads no database driver.
     from console.domain.run import Run
+    from console.domain.task import Task
     from console.engine.queries import Queries
 
 MAX_NAMED = 10
@@ -72,10 +73,10 @@ async def resolve_run(queries: Queries, text: str) -> Run:
     return (await resolve_runs(queries, text))[-1]
 
 
-def check_task(settings: Settings, name: str) -> None:
-    """Raise CommandError, with the names that were probably meant, if no task is called `name`."""
-    if settings.task(name) is not None:
-        return
+def check_task(settings: Settings, name: str) -> Task:
+    """Return the task of that name. Raises CommandError, with the names that were probably meant, if there is none."""
+    if (task := settings.task(name)) is not None:
+        return task
     names = [task.name for task in settings.tasks]
     near = difflib.get_close_matches(name, names, n=3)
     if near:

@@ -62,7 +62,7 @@ class ConfigWatch:
             first = str(error).splitlines()[0] if str(error) else "it cannot be read"
             return f", the one of before stays in force: {first}"
         for table, changed in (
-            ("[provider]", settings.provider != self._settings.provider),
+            ("[provider]", settings.providers != self._settings.providers),
             ("state_dir", settings.store.state_dir != self._settings.store.state_dir),
         ):
             if changed:

@@ -75,7 +75,7 @@ def _start(invocation: Invocation, kind: ProcessKind = ProcessKind.GUARD) -> Suc
             folder=invocation.folder,
             environment=invocation.environment,
             settings=invocation.loaded_settings,
-            key=invocation.provider_factory.key_from_file if invocation.provider_factory else None,
+            keys=invocation.provider_factory.keys_from_files if invocation.provider_factory else {},
         )
     except OSError as error:
         raise HandoverFailed(f"the background supervisor does not start: {error.strerror}") from error

@@ -53,8 +53,8 @@ class Invocation:
         self.json = False
         self.loaded_settings: Settings | None = None
         """The config as this process read it or was given it; None before."""
-        self.handed_key: str | None = None
-        """The API key that another process handed over."""
+        self.handed_keys: Mapping[str, str] = {}
+        """The API keys, by name of the provider, that another process handed over."""
         self.provider_factory: ProviderFactory | None = None
         """Of the app that was opened last; it knows the key that was read."""
 

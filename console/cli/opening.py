@@ -37,7 +37,7 @@ async def opened(
     """
     settings = settings or invocation.settings()
     read_only = read_only or invocation.is_locked
-    invocation.provider_factory = ProviderFactory(settings, invocation.environment, invocation.handed_key)
+    invocation.provider_factory = ProviderFactory(settings, invocation.environment, invocation.handed_keys)
     # The console drives its terminal itself.
     job_control = nullcontext() if kind is ProcessKind.CONSOLE else not_stopped_by_terminal()
     with job_control:
@@ -74,7 +74,7 @@ async def opened_for_emergency(invocation: Invocation, *, busy_ms: int = BUSY_MS
             yield app
         return
 
-    def no_provider() -> Provider:
+    def no_provider(name: str) -> Provider:
         raise ValueError("the config cannot be used, so the service is not known")
 
     with not_stopped_by_terminal():

@@ -30,8 +30,8 @@ class HandedOver:
 
     version: str
     settings: Settings
-    key: str | None = field(repr=False)
-    """The API key where it was read from a file, which may be gone by now."""
+    keys: Mapping[str, str] = field(repr=False)
+    """The API keys, by name of the provider, that were read from files, which may be gone by now."""
 
 
 class Successor:
@@ -67,7 +67,7 @@ def start_successor(
     folder: Path,
     environment: Mapping[str, str],
     settings: Settings | None,
-    key: str | None,
+    keys: Mapping[str, str],
 ) -> Successor:
     """Start a background supervisor for the state folder `folder`; `command` is `guard`, or `serve` to schedule too.
 
@@ -81,7 +81,7 @@ def start_successor(
     try:
         if settings is not None:
             with os.fdopen(memory, "wb", closefd=False) as file:
-                pickle.dump(HandedOver(version=__version__, settings=settings, key=key), file)
+                pickle.dump(HandedOver(version=__version__, settings=settings, keys=dict(keys)), file)
             os.lseek(memory, 0, os.SEEK_SET)
         pid = os.posix_spawn(
             sys.executable,

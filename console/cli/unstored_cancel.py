@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from console.app import LazyProvider, ProviderFactory
 from console.cli.invocation import Invocation
@@ -40,8 +41,10 @@ async def cancel_unstored(invocation: Invocation, texts: Sequence[str]) -> tuple
     and a day. Raises ConfigError, CommandError, ValueError without a usable key, JournalError.
     """
     settings = invocation.settings()
-    provider = LazyProvider(ProviderFactory(settings, invocation.environment))
-    provider.ready()
+    factory = ProviderFactory(settings, invocation.environment)
+    providers = [LazyProvider(partial(factory, name)) for name in settings.providers if not factory.key_trouble(name)]
+    if not providers:
+        raise ValueError(factory.key_trouble(next(iter(settings.providers))))
     longest_ms = max((task.guardrails.max_ms for task in settings.tasks), default=0) + DAY_MS
     oldest = new_run_id(max(0, SystemClock().now().wall_ms - longest_ms), bytes(10))
     journal = LaunchJournal(invocation.folder / "launch.journal")
@@ -55,18 +58,28 @@ async def cancel_unstored(invocation: Invocation, texts: Sequence[str]) -> tuple
 
     async def cancel(run_id: RunId, remote_id: str) -> UnstoredCancel | None:
         async with calls:
-            try:
-                if (await provider.get(remote_id)).status_class is StatusClass.TERMINAL:
-                    return None
-                answer = (await provider.cancel(remote_id)).said
-            except NotFound:
-                return None
-            except ProviderError as error:
-                answer = f"not cancelled: {error}"
+            answers = [await _cancel_at(provider, remote_id) for provider in providers]
+        # The journal does not say at which service a run was launched: where it is not known, nothing is cancelled.
+        answer = "; ".join(filter(None, answers))
+        if not answer:
+            return None
         return UnstoredCancel(run_id=run_id, remote_id=remote_id, answer=sanitize(answer, limit=200))
 
     try:
         sent = await asyncio.gather(*(cancel(run_id, remote_id) for run_id, remote_id in chosen))
     finally:
-        await provider.aclose()
+        for provider in providers:
+            await provider.aclose()
     return tuple(each for each in sent if each is not None)
+
+
+async def _cancel_at(provider: LazyProvider, remote_id: str) -> str:
+    """Cancel a run at one service; return its answer, or an empty text if it shows no such run as live."""
+    try:
+        if (await provider.get(remote_id)).status_class is StatusClass.TERMINAL:
+            return ""
+        return (await provider.cancel(remote_id)).said
+    except NotFound:
+        return ""
+    except ProviderError as error:
+        return f"not cancelled: {error}"

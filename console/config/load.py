@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from console.config.errors import ConfigError, ErrorCollector, decode
 from console.config.field_types import nearest, quoted
 from console.config.key_ids import KEY_ACCEPTED, KEY_IDS, collisions, is_key, near_key, split_keys
+from console.config.providers import Provider, ProviderReader, check_services
 from console.config.schema import (
     SECTIONS,
     CapsTable,
     ConsoleTable,
     DefaultsTable,
     PriceTable,
-    ProviderTable,
     RolloutTable,
     SchedulerTable,
     StoreTable,
@@ -27,10 +27,10 @@ from console.config.schema import (
     TaskTable,
     UnitsTable,
 )
-from console.config.settings import ConsoleSettings, KeySource, ProviderSettings, Settings, StoreSettings
+from console.config.settings import ConsoleSettings, Settings, StoreSettings
 from console.config.tasks import TaskReader, check_distinct
 from console.config.toml_positions import KeyPath, lines_of
-from console.config.trusted_files import OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
+from console.config.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
 from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task
@@ -39,7 +39,6 @@ from console.domain.usage import Price, Units, round_up
 
 MAX_FILE = 16 << 20
 """Maximum size of the config file in bytes."""
-DEFAULT_KEY_ENV = "GEMINI_API_KEY"
 
 T = TypeVar("T", bound=Table)
 
@@ -96,7 +95,8 @@ class _Reader:
     def settings(self) -> Settings:
         for name in self._document.keys() - set(SECTIONS):
             self._errors.unknown((name,), SECTIONS)
-        provider = self._section("provider", ProviderTable)
+        reader = ProviderReader(self._document, self._errors, self._path_from)
+        providers = reader.read()
         store = self._section("store", StoreTable)
         units = self._section("units", UnitsTable)
         caps = self._section("caps", CapsTable)
@@ -107,31 +107,23 @@ class _Reader:
         if console is not None:
             self._check_console(console)
         prices = self._prices()
-        key = self._key_source(provider or ProviderTable())
-        ca_file = self._ca_file(provider or ProviderTable())
+        services = {name: reader.settings(provider) for name, provider in providers.items()}
+        check_services(services, self._errors)
         state_dir = self._state_dir(store or StoreTable())
         # An invalid section has been reported already; its defaults only allow the tasks to be checked as well.
-        tasks, prompt_files = self._tasks(provider or ProviderTable(), defaults or DefaultsTable(), caps)
-        if self._errors or not (provider and store and units and caps and rollout and scheduler and console):
+        tasks, prompt_files = self._tasks(providers, defaults or DefaultsTable(), caps, prices)
+        if self._errors or not (providers and store and units and caps and rollout and scheduler and console):
             raise self._errors.error()
         return Settings(
             path=self._path,
             prompt_files=prompt_files,
-            provider=ProviderSettings(
-                kind=provider.kind,
-                base_url=provider.base_url,
-                api_version=provider.api_version,
-                api_key=key,
-                proxy=provider.proxy,
-                ca_file=ca_file,
-            ),
+            providers=services,
             store=StoreSettings(state_dir=state_dir, name=store.name),
             tasks=tasks,
             caps=_caps(caps),
             units=_units(units),
             prices=prices,
             rollout=_rollout(rollout),
-            poll_ms=provider.poll_seconds,
             console_schedules=scheduler.console,
             console=ConsoleSettings(
                 theme=console.theme,
@@ -186,39 +178,6 @@ class _Reader:
                 prices[model] = _price(table)
         return prices
 
-    def _key_source(self, table: ProviderTable) -> KeySource:
-        if table.api_key_file is None:
-            return KeySource(env=table.api_key_env or DEFAULT_KEY_ENV)
-        where = ("provider", "api_key_file")
-        if table.api_key_env is not None:
-            self._errors.add(where, "is set as well as api_key_env", accepted="one of the two")
-        file = self._path_from(table.api_key_file, where)
-        if file is None:
-            return KeySource()
-        try:
-            # A missing file is no error here: it only stops commands that need the key.
-            if os.path.exists(file):
-                read_bounded(file, most=MAX_FILE, forbidden_mode=OPEN_TO_OTHERS)
-        except Unreadable as error:
-            self._errors.add(where, str(error), accepted="a file of yours with mode 0600")
-        return KeySource(file=file)
-
-    def _ca_file(self, table: ProviderTable) -> Path | None:
-        if table.ca_file is None:
-            return None
-        where = ("provider", "ca_file")
-        path = self._path_from(table.ca_file, where)
-        if path is None:
-            return None
-        try:
-            content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
-        except Unreadable as error:
-            self._errors.add(where, f"{path} {error}", accepted="a file of certificates that nobody else may write")
-            return None
-        if b"-----BEGIN CERTIFICATE-----" not in content:
-            self._errors.add(where, f"{path} contains no certificate", accepted="certificates in PEM form")
-        return path
-
     def _state_dir(self, table: StoreTable) -> Path | None:
         return None if table.state_dir is None else self._path_from(table.state_dir, ("store", "state_dir"))
 
@@ -231,7 +190,11 @@ class _Reader:
             return None
 
     def _tasks(
-        self, provider: ProviderTable, defaults: DefaultsTable, caps: CapsTable | None
+        self,
+        providers: Mapping[str, Provider],
+        defaults: DefaultsTable,
+        caps: CapsTable | None,
+        prices: Mapping[str, Price],
     ) -> tuple[tuple[Task, ...], tuple[Path, ...]]:
         """Return the tasks, and the files in which their prompts are."""
         raw = self._document.get("tasks", [])
@@ -240,8 +203,9 @@ class _Reader:
             return (), ()
         reader = TaskReader(
             folder=self._path.parent,
-            provider=provider,
+            providers=providers,
             defaults=defaults,
+            prices=prices,
             zone=caps.time_zone if caps else "UTC",
             errors=self._errors,
         )

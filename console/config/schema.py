@@ -6,6 +6,7 @@ limit".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -42,6 +43,7 @@ Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}\Z", description="three capita
 Tokens = Annotated[int, Meta(ge=1, le=1_000_000_000, description="a whole number from 1 to 1000000000")]
 Attempts = Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")]
 Count = Annotated[int, Meta(ge=0, le=100_000, description="a whole number from 0 to 100000")]
+ContainerWord = Annotated[Literal["small", "medium", "large"], Meta(description='"small", "medium" or "large"')]
 CutOffWord = Annotated[Literal["reached", "before"], Meta(description='"reached" or "before"')]
 WindowWord = Annotated[Literal["day", "slot"], Meta(description='"day" or "slot"')]
 MissedWord = Annotated[Literal["skip", "latest", "all"], Meta(description='"skip", "latest" or "all"')]
@@ -67,22 +69,63 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ProviderTable(Table, frozen=True, kw_only=True):
-    """`[provider]`"""
+    """What `[provider]` and `[providers.NAME]` of every kind hold."""
 
-    kind: Annotated[Literal["gemini"], Meta(description='"gemini"')] = "gemini"
-    base_url: BaseUrl = "https://generativelanguage.googleapis.com"
-    api_version: Version = "v1beta"
     api_key_env: EnvName | None = None
     api_key_file: OneLine | None = None
     proxy: ProxyUrl | None = None
     ca_file: OneLine | None = None
+    account: Name | None = None
+    """Tells two accounts at one service apart."""
+    poll_seconds: PollSeconds = 5_000
+    system_instruction: Text | None = None
+
+
+class GeminiTable(ProviderTable, frozen=True, kw_only=True):
+    """A provider of kind `gemini`."""
+
+    kind: Annotated[Literal["gemini"], Meta(description='"gemini"')] = "gemini"
+    base_url: BaseUrl = "https://generativelanguage.googleapis.com"
+    api_version: Version = "v1beta"
     agent: Word = "antigravity-preview-09-2026"
     model: Word = "gemini-3.8-flash"
-    poll_seconds: PollSeconds = 5_000
     sandbox: Word = "own"
     tools: Tools = ()
     network: Network | None = None
-    system_instruction: Text | None = None
+
+
+class AnthropicTable(ProviderTable, frozen=True, kw_only=True):
+    """A provider of kind `anthropic`. Tools and network stand in the agent and the environment at the service."""
+
+    kind: Annotated[Literal["anthropic"], Meta(description='"anthropic"')] = "anthropic"
+    base_url: BaseUrl = "https://api.anthropic.com"
+    agent: Word
+    agent_version: Attempts | None = None
+    environment: Word
+    model: Word
+    """The model of the agent, for its price."""
+
+
+class OpenAITable(ProviderTable, frozen=True, kw_only=True):
+    """A provider of kind `openai`."""
+
+    kind: Annotated[Literal["openai"], Meta(description='"openai"')] = "openai"
+    base_url: BaseUrl = "https://api.openai.com"
+    agent: Word | None = None
+    """Id of a saved agent; None: the model and the system instruction make one."""
+    model: Word
+    container: ContainerWord = "medium"
+    tools: Tools = ()
+    network: Network | None = None
+
+
+AnyProviderTable = GeminiTable | AnthropicTable | OpenAITable
+PROVIDER_TABLES: Mapping[str, type[AnyProviderTable]] = {
+    "gemini": GeminiTable,
+    "anthropic": AnthropicTable,
+    "openai": OpenAITable,
+}
+"""By kind."""
 
 
 class StoreTable(Table, frozen=True, kw_only=True):
@@ -165,9 +208,10 @@ class ConsoleTable(Table, frozen=True, kw_only=True):
 
 
 class TaskTable(Table, frozen=True, kw_only=True):
-    """One `[[tasks]]` entry. None means the value of [defaults] or [provider]."""
+    """One `[[tasks]]` entry. None means the value of [defaults] or of its provider."""
 
     name: Name
+    provider: Name | None = None
     type: TaskType = "task"
     target: Target | None = None
     prompt: Text | None = None
@@ -192,5 +236,8 @@ class TaskTable(Table, frozen=True, kw_only=True):
     system_instruction: Text | None = None
 
 
-SECTIONS = ("provider", "store", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console", "tasks")
+SECTIONS = (
+    *("provider", "providers", "store", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console"),
+    "tasks",
+)
 """The names of all tables."""

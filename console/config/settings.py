@@ -23,17 +23,27 @@ class KeySource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderSettings:
-    """The service that runs the agents."""
+    """A service that runs agents."""
 
+    name: str
+    """What the config calls it; `default` for a lone `[provider]`."""
     kind: str
     base_url: str
     """An https URL, or http with a loopback address; without a slash at the end."""
     api_version: str
     api_key: KeySource
+    account: str | None = None
+    """Tells two accounts at one service apart."""
+    poll_ms: int = 5_000
     proxy: str | None = None
     """URL of the HTTP proxy through which the service is reached; None connects directly."""
     ca_file: Path | None = None
     """PEM file with the certificate authorities to trust; None trusts the bundled ones."""
+
+    @property
+    def service(self) -> str:
+        """The service as runs record it: `gemini https://generativelanguage.googleapis.com v1beta`."""
+        return " ".join(filter(None, (self.kind, self.base_url, self.api_version, self.account)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +78,8 @@ class Settings:
     path: Path
     prompt_files: tuple[Path, ...] = ()
     """The files in which prompts are."""
-    provider: ProviderSettings
+    providers: Mapping[str, ProviderSettings]
+    """By name, in the order of the file; at least one."""
     store: StoreSettings = field(default_factory=StoreSettings)
     tasks: tuple[Task, ...]
     """In the order of the file."""
@@ -76,7 +87,6 @@ class Settings:
     units: Units
     prices: Mapping[str, Price]
     rollout: RolloutRules
-    poll_ms: int
     console_schedules: bool
     """True if an open console may run the schedule."""
     console: ConsoleSettings = field(default_factory=ConsoleSettings)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
 from console.config.errors import ErrorCollector
-from console.config.schema import MAX_TEXT, DefaultsTable, ProviderTable, TaskTable
+from console.config.providers import Provider
+from console.config.schema import MAX_TEXT, DefaultsTable, TaskTable
 from console.config.toml_positions import KeyPath
 from console.config.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
-from console.domain.task import CutOff, Guardrails, MissedPolicy, Task, canonical_json
+from console.domain.server_limit import ServerLimitKind
+from console.domain.task import DEFAULT_PROVIDER, CutOff, Guardrails, MissedPolicy, Task, canonical_json
+from console.domain.text import sanitize
+from console.domain.usage import Price
+from console.provider.services import TRAITS
 
 T = TypeVar("T")
 
@@ -20,10 +25,18 @@ class TaskReader:
     """Converts task tables to tasks, with the defaults that all tasks of one file share."""
 
     def __init__(
-        self, *, folder: Path, provider: ProviderTable, defaults: DefaultsTable, zone: str, errors: ErrorCollector
+        self,
+        *,
+        folder: Path,
+        providers: Mapping[str, Provider],
+        defaults: DefaultsTable,
+        prices: Mapping[str, Price],
+        zone: str,
+        errors: ErrorCollector,
     ) -> None:
         self._folder = folder
-        self._provider = provider
+        self._providers = providers
+        self._prices = prices
         self._defaults = defaults
         self._zone = zone
         self._errors = errors
@@ -34,27 +47,56 @@ class TaskReader:
         """Return the task; None if an error was added."""
         prompt = self._prompt(table, where)
         window = self._window(table, where)
-        tools = self._canonical(_or(table.tools, self._provider.tools), (*where, "tools"))
-        network = self._canonical(_or(table.network, self._provider.network), (*where, "network"))
+        provider = self._provider(table, where)
+        if provider is None:
+            return None
+        tools = self._canonical(_or(table.tools, provider.tools), (*where, "tools"))
+        network = self._canonical(_or(table.network, provider.network), (*where, "network"))
         if prompt is None or window is None or tools is None or network is None:
+            return None
+        model = _or(table.model, provider.table.model)
+        if TRAITS[provider.table.kind].server_limit is ServerLimitKind.MONEY and model not in self._prices:
+            # The limit at the service is promised in money.
+            accepted = f'[prices."{sanitize(model)}"] with input and output'
+            self._errors.add(where, f'uses the model "{sanitize(model)}", which has no price', accepted=accepted)
             return None
         return Task(
             name=table.name,
             type=table.type,
             target=_or(table.target, table.name),
             prompt=prompt,
-            agent=_or(table.agent, self._provider.agent),
-            model=_or(table.model, self._provider.model),
-            sandbox=_or(table.sandbox, self._provider.sandbox),
+            provider=provider.name,
+            agent=_or(table.agent, provider.agent),
+            model=model,
+            environment=provider.environment,
+            sandbox=_or(table.sandbox, provider.sandbox),
             tools=tools,
             network=network[0] if network else None,
-            system_instruction=_or(table.system_instruction, self._provider.system_instruction),
+            system_instruction=_or(table.system_instruction, provider.table.system_instruction),
             guardrails=self._guardrails(table),
             schedule=table.schedule.expression if table.schedule else None,
             time_zone=_or(table.time_zone, self._zone),
             window=window,
             missed=MissedPolicy(table.missed),
         )
+
+    def _provider(self, table: TaskTable, where: KeyPath) -> Provider | None:
+        """Return the provider of a task; None if an error was added, for the task or for all providers."""
+        known = ", ".join(f'"{name}"' for name in self._providers)
+        name = table.provider
+        if name is None:
+            name = DEFAULT_PROVIDER if len(self._providers) != 1 else next(iter(self._providers))
+        provider = self._providers.get(name)
+        if provider is None:
+            complaint = "is missing" if table.provider is None else f'is "{name}", which does not exist'
+            self._errors.add((*where, "provider"), complaint, accepted=known)
+            return None
+        for key, instead in provider.foreign_keys.items():
+            if getattr(table, key) is not None:
+                complaint = f'is not a setting of a task with the provider "{name}" ({provider.table.kind})'
+                self._errors.add((*where, key), complaint, accepted=instead)
+                return None
+        return provider
 
     def _guardrails(self, table: TaskTable) -> Guardrails:
         defaults = self._defaults

@@ -25,7 +25,9 @@ def write_config(folder: Path, settings: EngineSettings, url: str) -> Path:
 def config_text(settings: EngineSettings, url: str, key: Path) -> str:
     """Return the TOML text that `console.config` reads as these settings, with the simulator at `url`."""
     tables = [
-        _table("[provider]", base_url=url, api_key_file=str(key), poll_seconds=Decimal(settings.poll_ms) / 1000),
+        _table(
+            "[provider]", base_url=url, api_key_file=str(key), poll_seconds=Decimal(settings.services[0].poll_ms) / 1000
+        ),
         _table("[units]", tokens_per_unit=settings.units.tokens_per_unit),
         _caps(settings.caps),
         *(_price(model, price) for model, price in settings.prices.items()),

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console.app import App, open_app, service_name
+from console.app import App, open_app, service_settings
 from console.config import load
 from console.demo.config_file import write_config
 from console.demo.history import CRON, seed
@@ -42,7 +42,7 @@ async def running_demo(by: str) -> AsyncIterator[Demo]:
         settings, make = demo_settings(), simulator_provider(simulator.url)
         config = write_config(parent, settings, simulator.url)
         # Commands in another terminal are set up for the same service.
-        settings = replace(settings, service=service_name(load(config).provider))
+        settings = replace(settings, services=(service_settings(load(config).providers["default"]),))
         async with open_app(folder=folder, settings=settings, make_provider=make) as app:
             await launch_samples(app, by)
             yield Demo(app=app, options=("--config", str(config), "--state-dir", str(folder)))

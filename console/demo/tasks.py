@@ -6,7 +6,7 @@ from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, Task
 from console.domain.usage import Price, Units
-from console.engine.settings import EngineSettings, ProcessKind
+from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
 from console.simulator.scenario import Scenario, failing, good, greedy, never_ending, slow, stalling
 
 MODEL = "gemini-3.8-flash"
@@ -123,7 +123,7 @@ def demo_settings(poll_ms: int = 500) -> EngineSettings:
         units=UNITS,
         prices={MODEL: PRICE},
         rollout=RolloutRules(),
-        poll_ms=poll_ms,
+        services=(ServiceSettings(poll_ms=poll_ms),),
         kind=ProcessKind.CONSOLE,
         schedules=True,
     )

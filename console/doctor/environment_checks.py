@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Mapping
 
-from console.config import ConfigError
+from console.config import ConfigError, KeySource
 from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.domain.formatting import counted
+from console.domain.server_limit import NO_SERVER_LIMIT, ServerLimitKind
 from console.provider.http.secret import Secret
+from console.provider.services import TRAITS
 from console.ui.glyphs import ASCII
 from console.ui.terminal.capabilities import fitting_glyphs, fitting_theme, is_remote, why_no_screen
 
@@ -29,22 +32,37 @@ def config(subject: Subject) -> Results:
 
 
 def key(subject: Subject) -> Results:
-    """Check that the API key exists and is private. It is never shown."""
+    """Check that each API key exists and is private. It is never shown."""
     if subject.settings is None:
         yield Level.WARN, "not checked: the config file has errors"
         return
 
-    source = subject.settings.provider.api_key
+    for provider in subject.settings.providers.values():
+        level, message = _key_of(provider.api_key, subject.environment)
+        yield level, f"{provider.name}: {message}" if len(subject.settings.providers) > 1 else message
+
+
+def _key_of(source: KeySource, environment: Mapping[str, str]) -> tuple[Level, str]:
     try:
         if source.file:
             Secret.from_file(source.file)
             mode = stat.S_IMODE(source.file.expanduser().stat().st_mode)
-            yield Level.OK, f"in the file {source.file} (mode {mode:04o})"
-        else:
-            Secret.from_env(source.env or "", subject.environment)
-            yield Level.OK, f"in the environment variable {source.env}"
+            return Level.OK, f"in the file {source.file} (mode {mode:04o})"
+        Secret.from_env(source.env or "", environment)
     except ValueError as error:
-        yield Level.FAIL, str(error)
+        return Level.FAIL, str(error)
+    return Level.OK, f"in the environment variable {source.env}"
+
+
+def service(subject: Subject) -> Results:
+    """Say what the services limit by themselves, if this program does not reach them in time."""
+    if subject.settings is None:
+        yield Level.WARN, "not checked: the config file has errors"
+        return
+    for provider in subject.settings.providers.values():
+        kind = TRAITS[provider.kind].server_limit
+        named = f"{provider.name}: " if len(subject.settings.providers) > 1 else ""
+        yield Level.OK, named + (NO_SERVER_LIMIT if kind is ServerLimitKind.NONE else f"the service limits {kind}")
 
 
 def terminal(subject: Subject) -> Results:
@@ -85,6 +103,7 @@ def background(subject: Subject) -> Results:
 AROUND_CHECKS = (
     Check(name="config", area=Area.CONFIG, run=config),
     Check(name="key", area=Area.CONFIG, run=key),
+    Check(name="service", area=Area.CONFIG, run=service),
     Check(name="terminal", area=Area.AROUND, run=terminal),
     Check(name="background", area=Area.AROUND, run=background),
 )

@@ -11,6 +11,8 @@ from enum import IntEnum, StrEnum
 
 from console.domain.text import sanitize
 
+DEFAULT_PROVIDER = "default"
+"""The name of the provider in a config that has one only."""
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z", re.ASCII)
 _MAX_SHOWN = 120
 """Characters shown of one value in a difference; a list of tools may be long."""
@@ -96,8 +98,13 @@ class Task:
     type: str = "task"
     target: str
     prompt: str = field(repr=False)
+    provider: str = DEFAULT_PROVIDER
+    """Name of the provider in the config."""
     agent: str
+    """Id of the agent; `ID@VERSION` where one version was chosen."""
     model: str
+    environment: str = ""
+    """Id of the template, or size, of the environment; empty for services that have no such setting."""
     sandbox: str = "own"
     """`own`: a sandbox made before the launch; `remote`: one made by the launch; otherwise the id of one to reuse."""
     tools: tuple[str, ...] = ()
@@ -141,6 +148,8 @@ class Fingerprint:
     network: str
     system_sha256: str
     """Empty if there is no system instruction."""
+    provider: str = DEFAULT_PROVIDER
+    environment: str = ""
 
     @classmethod
     def of(cls, task: Task) -> Fingerprint:
@@ -155,6 +164,8 @@ class Fingerprint:
             tools=canonical_json([json.loads(tool) for tool in task.tools]),
             network=task.network or "",
             system_sha256=_sha256(system) if system is not None else "",
+            provider=task.provider,
+            environment=task.environment,
         )
 
     @property
@@ -163,8 +174,11 @@ class Fingerprint:
         return _sha256(canonical_json(self.as_fields()))
 
     def as_fields(self) -> dict[str, str | int]:
-        """Return the fields by name, in a fixed order."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Return the fields by name, in a fixed order; a field with a default only if it has another value.
+
+        So the digest of a launch is the same as in versions that did not have the field.
+        """
+        return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) != f.default}
 
     @classmethod
     def from_fields(cls, stored: Mapping[str, str | int]) -> Fingerprint:
@@ -173,10 +187,8 @@ class Fingerprint:
 
     def differences(self, other: Fingerprint) -> tuple[str, ...]:
         """Return one sanitized phrase per field that differs: `model: a -> b`. Hashes are shortened to 12 digits."""
-        mine, theirs = self.as_fields(), other.as_fields()
-        return tuple(
-            f"{name}: {_short(mine[name])} -> {_short(theirs[name])}" for name in mine if mine[name] != theirs[name]
-        )
+        pairs = ((f.name, getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+        return tuple(f"{name}: {_short(mine)} -> {_short(theirs)}" for name, mine, theirs in pairs if mine != theirs)
 
 
 def _sha256(text: str) -> str:

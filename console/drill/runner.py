@@ -17,7 +17,7 @@ from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Units
 from console.engine.models import LaunchRequest, LaunchResult
-from console.engine.settings import EngineSettings, ProcessKind
+from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
 from console.simulated import simulated_service, simulator_provider
 from console.simulator.control_client import ControlClient
 from console.simulator.faults import FaultSpec
@@ -68,7 +68,13 @@ class DrillEnv:
     async def app(self, *tasks: Task, caps: Caps = CAPS) -> AsyncIterator[App]:
         """Run an engine on the state folder of this check, as `nightdesk run` does."""
         settings = EngineSettings(
-            tasks=tasks, caps=caps, units=UNITS, poll_ms=200, kind=ProcessKind.RUN, read_only=False, schedules=False
+            tasks=tasks,
+            caps=caps,
+            units=UNITS,
+            services=(ServiceSettings(poll_ms=200),),
+            kind=ProcessKind.RUN,
+            read_only=False,
+            schedules=False,
         )
         async with open_app(
             folder=self.folder / "state", settings=settings, make_provider=simulator_provider(self.url)

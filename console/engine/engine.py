@@ -56,17 +56,18 @@ class Engine:
         store: Store,
         log: LogWriter,
         launches: LaunchJournal,
-        provider: Provider,
+        providers: Mapping[str, Provider],
         clock: Clock,
         settings: EngineSettings,
         folder: Path,
-        key_trouble: Callable[[], str | None] = lambda: None,
+        key_trouble: Callable[[str], str | None] = lambda name: None,
         timings: Timings | None = None,
         randomness: Callable[[int], bytes] = os.urandom,
     ) -> None:
         """`folder` is the state folder, made by the store. Nothing happens before `__aenter__`. Raises OSError.
 
-        `key_trouble` says why there is no usable API key; None where there is one.
+        `providers` are those of `settings.services` by name. `key_trouble` says why there is no usable API key for the
+        provider of that name; None where there is one.
         """
         self._owners = folder / "owners"
         self._guards_runs = settings.kind.guards and not settings.read_only
@@ -76,7 +77,7 @@ class Engine:
             store=store,
             log_flusher=LogFlusher(store, log, problems),
             launches=launches,
-            provider=provider,
+            providers=providers,
             clock=clock,
             settings=settings,
             owner=self._lock.id if self._lock else NOBODY,
@@ -246,7 +247,9 @@ class Engine:
             self._concerns.wake(name)
 
     async def _measure_load(self) -> None:
-        await self._load.measure(self._context.timings.tick_s, self.settings.poll_ms / 1000)
+        await self._load.measure(
+            self._context.timings.tick_s, min(one.poll_ms for one in self.settings.services) / 1000
+        )
 
     async def _publish_problems(self) -> None:
         lagging = self.lagging()

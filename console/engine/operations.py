@@ -64,7 +64,7 @@ class Operations:
             task=task,
             date=date,
             owner=self._owner,
-            service=settings.service,
+            service=settings.service_for(task).service,
             limits=settings.limits(task),
             caps=settings.caps,
             rollout=settings.rollout,
@@ -94,7 +94,7 @@ class Operations:
             run_id,
             by=by,
             owner=self._owner,
-            service=self._context.settings.service,
+            service=self._context.settings.service_for(task).service,
             task=task,
             caps=self._context.settings.caps,
             expires_ms=now.wall_ms + self._context.timings.claim_window_ms,
@@ -252,7 +252,7 @@ class Operations:
         run = await self._unconfirmed(run_id, reason)
         self._require_service(run)
         try:
-            remote = await self._context.provider.get(remote_id)
+            remote = await self._context.provider_of(run).get(remote_id)
         except ProviderError as error:
             raise OperationRefused(f"the provider does not show {remote_id}: {error}") from error
         if remote.is_unstarted:
@@ -275,7 +275,7 @@ class Operations:
         await require_not_found(self._context, run)
         if run.sandbox_own and run.sandbox_id is not None:
             try:
-                await self._context.provider.discard(run.sandbox_id)
+                await self._context.provider_of(run).discard(run.sandbox_id)
             except ProviderError as error:
                 raise OperationRefused(f"its sandbox could not be deleted first: {error}") from error
         now = self._context.clock.now()
@@ -302,7 +302,7 @@ class Operations:
 
     def _require_service(self, run: Run) -> None:
         if not self._context.settings.serves(run):
-            here = self._context.settings.service
+            here = self._context.settings.known_services
             raise OperationRefused(f"run {run.id} is launched at {run.service}; this process is set up for {here}")
 
     async def _run(self, run_id: RunId) -> Run:

@@ -43,14 +43,17 @@ class OverdueCancels:
         """Start a cancel for each run that needs one."""
         now, timings = self._context.clock.now(), self._context.timings
         seen: set[RunId] = set()
-        keyless = self._context.key_trouble() is not None
+        services = self._context.settings.services
+        keyless = {one.name for one in services if self._context.key_trouble(one.name) is not None}
         for runs, states, grace_ms in (
             (mine, LIVE_HERE, timings.own_overdue_ms),
             (others, LIVE_ELSEWHERE, timings.overdue_ms),
         ):
             for run in runs:
                 seen.add(run.id)
-                if not self._context.settings.serves(run) or (run.owner != self._context.owner and keyless):
+                if not self._context.settings.serves(run) or (
+                    run.owner != self._context.owner and self._context.settings.service_of(run).name in keyless
+                ):
                     continue
                 if run.state in states and self._is_overdue(run, now, grace_ms) and self._may_try(run.id, now):
                     self.send(run)
@@ -88,7 +91,7 @@ class OverdueCancels:
                 attempt = await try_cancel(self._context, run)
                 await self._record(await request, attempt)
             elif run.sandbox_own and run.sandbox_id is not None and run.sandbox_deleted_ms is None:
-                answer, gone = await try_discard(self._context, run.sandbox_id)
+                answer, gone = await try_discard(self._context, self._context.provider_of(run), run.sandbox_id)
                 await self._context.store.runs.record_sandbox_deleted(
                     await request, answer=answer, gone=gone, now=self._context.clock.now()
                 )

@@ -65,7 +65,7 @@ class Queries:
             paused=Pause(since_ms=pause.since_ms, by=sanitize(pause.by, limit=MAX_BY)) if pause else None,
             owners=owners,
             scheduler=scheduler,
-            schedules=scheduler is None and settings.schedules and self._context.key_trouble() is None,
+            schedules=scheduler is None and settings.schedules and self._context.has_some_key(),
             next_launch=self._rollout.next_launch(stages, unconfirmed),
             stages=stages,
             time_zone=settings.caps.time_zone,

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from zoneinfo import ZoneInfo
 
 from console.domain.formatting import counted, format_clock
+from console.domain.task import DEFAULT_PROVIDER
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.problems import Problems
@@ -24,10 +25,13 @@ WHY_LIMIT = 120
 class Reachability:
     """Counts polls without an answer, and reports the provider as offline when they last."""
 
-    def __init__(self, problems: Problems, *, after_ms: int, zone: Callable[[], ZoneInfo]) -> None:
-        """It is offline `after_ms` after the first poll that failed, if none was answered since. `zone` is that of the
-        times in messages."""
+    def __init__(
+        self, problems: Problems, *, provider: str = DEFAULT_PROVIDER, after_ms: int, zone: Callable[[], ZoneInfo]
+    ) -> None:
+        """`provider` is its name in the config. It is offline `after_ms` after the first poll that failed, if none was
+        answered since. `zone` is that of the times in messages."""
         self._problems = problems
+        self._provider = provider
         self._after_ms = after_ms
         self._zone = zone
         self._followed = 0
@@ -49,7 +53,7 @@ class Reachability:
         """The provider answered a poll, however."""
         if self._failing_since is not None:
             self._failing_since = None
-            self._problems.clear(OFFLINE)
+            self._problems.clear(OFFLINE, self._provider)
 
     def failed(self, why: str, now: Timestamp) -> None:
         """A poll got no answer, or none that says anything."""
@@ -59,9 +63,13 @@ class Reachability:
             return
         since = format_clock(self._failing_since.wall_ms, self._zone())
         runs = counted(self._followed, "run")
-        text = f"no answer since {since} from the provider ({sanitize(why, limit=WHY_LIMIT)})"
+        named = "the provider" if self._provider == DEFAULT_PROVIDER else f"the provider {self._provider}"
+        text = f"no answer since {since} from {named} ({sanitize(why, limit=WHY_LIMIT)})"
         blind = "is" if self._followed == 1 else "are"
         limits = "its limits hold" if self._followed == 1 else "their limits hold"
         self._problems.report(
-            OFFLINE, f"{text}; {runs} {blind} supervised without seeing what happens, {limits}", lasting=True
+            OFFLINE,
+            f"{text}; {runs} {blind} supervised without seeing what happens, {limits}",
+            source=self._provider,
+            lasting=True,
         )

@@ -105,12 +105,12 @@ class TakeOver:
         """False where this process could not poll or cancel the run: its service or its key is another."""
         problems, topic = self._context.problems, unsupervised_topic(row.id)
         if not self._context.settings.serves(row):
-            here = self._context.settings.service
+            here = self._context.settings.known_services
             problems.report(
                 topic, f"run {row.id} of {row.service} is not supervised: this process is set up for {here}"
             )
             return False
-        trouble = self._context.key_trouble()
+        trouble = self._context.key_trouble_of(row)
         if trouble is not None:
             problems.report(topic, f"run {row.id} is not supervised here: {trouble}")
             return False

@@ -10,7 +10,7 @@ from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run
 from console.domain.server_limit import ServerLimit, ServerLimitKind, server_limit_of
-from console.domain.task import Task
+from console.domain.task import DEFAULT_PROVIDER, Task
 from console.domain.usage import Price, Units
 
 
@@ -32,6 +32,20 @@ class ProcessKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """One service that the config names."""
+
+    name: str = DEFAULT_PROVIDER
+    """The name of its provider in the config."""
+    kind: str = "gemini"
+    service: str | None = None
+    """As `Run.service`; None if it is not known."""
+    server_limit: ServerLimitKind = ServerLimitKind.TOKENS
+    """What it can limit."""
+    poll_ms: int = 5000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EngineSettings:
     """The config as the engine needs it."""
 
@@ -40,11 +54,8 @@ class EngineSettings:
     units: Units
     prices: dict[str, Price] = field(default_factory=dict)
     rollout: RolloutRules = field(default_factory=RolloutRules)
-    poll_ms: int = 5000
-    service: str | None = None
-    """The service that the config names, as `Run.service`; None where the process is configured for none."""
-    server_limit: ServerLimitKind = ServerLimitKind.TOKENS
-    """What that service can limit."""
+    services: tuple[ServiceSettings, ...] = (ServiceSettings(),)
+    """At least one."""
     kind: ProcessKind = ProcessKind.CONSOLE
     read_only: bool = False
     """Never schedules, takes over or writes."""
@@ -58,7 +69,7 @@ class EngineSettings:
         prices = sorted(self.prices.items())
         # Not part of the repr of a task.
         texts = [(task.prompt, task.system_instruction) for task in self.tasks]
-        judged = repr((self.tasks, texts, self.caps, self.units, prices, self.rollout, self.service))
+        judged = repr((self.tasks, texts, self.caps, self.units, prices, self.rollout, self.services))
         fingerprint = hashlib.sha256(judged.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         # It is compared every second, and a config may have a thousand tasks.
         object.__setattr__(self, "fingerprint", fingerprint)
@@ -72,8 +83,36 @@ class EngineSettings:
         )
 
     def serves(self, run: Run) -> bool:
-        """True where `run` is launched at the service that the config names, as far as both are known."""
-        return run.service is None or self.service is None or run.service == self.service
+        """True where `run` is launched at a service that the config names, as far as both are known."""
+        return self._service_of(run) is not None
+
+    def service_of(self, run: Run) -> ServiceSettings:
+        """The service at which `run` is launched; the first one where the config does not name it."""
+        return self._service_of(run) or self.services[0]
+
+    def _service_of(self, run: Run) -> ServiceSettings | None:
+        named = [one for one in self.services if one.name == run.fingerprint.provider]
+        for one in (*named, *self.services):
+            if run.service is None or one.service is None or run.service == one.service:
+                return one
+        return None
+
+    def service_for(self, task: Task) -> ServiceSettings:
+        """The service at which a run of `task` is launched. Raises LookupError where the config names none for it."""
+        for one in self.services:
+            if one.name == task.provider:
+                return one
+        raise LookupError(f"task {task.name}: no provider is named {task.provider}")
+
+    @property
+    def has_several_services(self) -> bool:
+        """True where a run has to be shown with its provider."""
+        return len(self.services) > 1
+
+    @property
+    def known_services(self) -> str:
+        """The services that the config names, for a message."""
+        return " and ".join(one.service or one.name for one in self.services)
 
     def price_of(self, run: Run) -> Price | None:
         """The price of the model of `run`; None where the config has none for it."""
@@ -85,7 +124,7 @@ class EngineSettings:
         Raises ValueError if its service limits money and the config has no price for the model.
         """
         server_limit = server_limit_of(
-            self.server_limit,
+            self.service_for(task).server_limit,
             budget=task.guardrails.budget,
             units=self.units,
             price=self.prices.get(task.model),

@@ -11,7 +11,7 @@ import asyncio
 from console.domain.run import Run, RunId, State
 from console.engine.context import EngineContext
 from console.engine.run.cancel import try_discard
-from console.provider.contract import RUN_LABEL, ProviderError, Unstarted, Unsupported
+from console.provider.contract import RUN_LABEL, Provider, ProviderError, Unstarted
 
 LONGEST_S = 60.0
 """One round takes no longer; the next one goes on."""
@@ -42,23 +42,23 @@ class UnstartedSweep:
         discarded = 0
         try:
             async with asyncio.timeout(LONGEST_S):
-                for left in await self._left():
-                    run = await self._context.store.runs.get(RunId(left.labels.get(RUN_LABEL, "")))
-                    if run is not None and is_useless(left, run):
-                        _, gone = await try_discard(self._context, left.prepared_id)
-                        discarded += gone
+                for provider in self._context.providers.values():
+                    for left in await _left(provider):
+                        run = await self._context.store.runs.get(RunId(left.labels.get(RUN_LABEL, "")))
+                        if run is not None and is_useless(left, run):
+                            _, gone = await try_discard(self._context, provider, left.prepared_id)
+                            discarded += gone
         except TimeoutError:
             pass
         return discarded
 
-    async def _left(self) -> tuple[Unstarted, ...]:
-        try:
-            return await self._context.provider.unstarted()
-        except Unsupported:
-            return ()
-        except ProviderError:
-            # Nothing depends on it; a service that cannot be reached is reported by what needs it.
-            return ()
+
+async def _left(provider: Provider) -> tuple[Unstarted, ...]:
+    try:
+        return await provider.unstarted()
+    except ProviderError:
+        # Unsupported, or out of reach: nothing depends on it, and what needs the service reports it.
+        return ()
 
 
 def is_useless(left: Unstarted, run: Run) -> bool:

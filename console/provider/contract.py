@@ -13,8 +13,9 @@ from enum import StrEnum
 from typing import Protocol
 
 from console.domain.run import Ending, Run
-from console.domain.server_limit import ServerLimit, ServerLimitKind
+from console.domain.server_limit import ServerLimit
 from console.domain.usage import Usage
+from console.provider.traits import Traits
 
 RUN_LABEL, KEY_LABEL, ATTEMPT_LABEL = "nightdesk-run", "nightdesk-key", "nightdesk-attempt"
 """The labels of every launch: id of the run, idempotency key, number of the attempt."""
@@ -25,50 +26,6 @@ REMOTE = "remote"
 def labels_of(run: Run) -> dict[str, str]:
     """Return the labels by which a launch of `run` is recognised at the service."""
     return {KEY_LABEL: run.key, RUN_LABEL: run.id, ATTEMPT_LABEL: str(run.attempt)}
-
-
-class Prepares(StrEnum):
-    """What `prepare` makes."""
-
-    SANDBOX = "sandbox"
-    """Where the agent works; the run gets an id of its own at its start."""
-    SESSION = "session"
-    """The run itself, not started: its id is the id of the run."""
-
-
-class DiscardUse(StrEnum):
-    """What `discard` is good for."""
-
-    MAY_STOP = "may_stop"
-    """It ends a run that ignores its cancel."""
-    AFTER_STOP = "after_stop"
-    """The service refuses it while the run works; afterwards it removes what is left."""
-
-
-class UsageReport(StrEnum):
-    """How current the usage of a live run is."""
-
-    LIVE = "live"
-    BEST_EFFORT = "best_effort"
-    """It may be missing until the run ends."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Traits:
-    """What one provider is able to do; a constant of its adapter."""
-
-    prepares: Prepares
-    can_find_launch: bool
-    """True if `resolve` can find out what became of a launch without an answer."""
-    start_repeats: bool
-    """True if `create` may be sent again for the same order: the service recognises the repetition."""
-    discard: DiscardUse
-    server_limit: ServerLimitKind
-    usage: UsageReport
-    tells_money: bool
-    """True if the service reports what a run has cost."""
-    least_poll_ms: int
-    """Polls of one run in a shorter interval are not allowed by the config."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from console.provider.contract import Provider, Traits
 from console.provider.gemini import traits as gemini
-from console.provider.http.secret import Secret
+from console.provider.traits import Traits
+
+if TYPE_CHECKING:
+    from console.provider.contract import Provider
+    from console.provider.http.secret import Secret
 
 TRAITS: Mapping[str, Traits] = {"gemini": gemini.TRAITS}
 """What the provider of each kind is able to do."""
@@ -18,6 +22,7 @@ TRAITS: Mapping[str, Traits] = {"gemini": gemini.TRAITS}
 
 def make_provider(
     *,
+    kind: str,
     base_url: str,
     api_version: str,
     secret: Secret,
@@ -25,14 +30,17 @@ def make_provider(
     ca_file: Path | None = None,
     hidden: Sequence[str] = (),
 ) -> Provider:
-    """Return the client of the Gemini service at `base_url`; `hidden` are texts that no error message may quote."""
-    from console.provider.gemini.adapter import GeminiProvider
+    """Return the client of the service of that kind at `base_url`; `hidden` are texts that no error message may quote.
+
+    Raises KeyError for a kind that is not in TRAITS.
+    """
     from console.provider.http.clients import Route
 
-    return GeminiProvider(
-        base_url=base_url,
-        api_version=api_version,
-        secret=secret,
-        route=Route(proxy=proxy, ca_file=ca_file),
-        hidden=hidden,
-    )
+    route = Route(proxy=proxy, ca_file=ca_file)
+    match kind:
+        case "gemini":
+            from console.provider.gemini.adapter import GeminiProvider
+
+            return GeminiProvider(base_url=base_url, api_version=api_version, secret=secret, route=route, hidden=hidden)
+        case _:
+            raise KeyError(kind)

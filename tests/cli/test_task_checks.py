@@ -22,6 +22,9 @@ from tests.engine.test_due import NOW
 
 CAPS = Caps(daily_units=2_000_000, monthly_units=20_000_000, daily_runs=100, concurrent_runs=8, time_zone="UTC")
 TASK = Task(name="t", target="t", prompt="p", agent="a", model="m", guardrails=Guardrails(max_ms=60_000, budget=50_000))
+PROVIDER = ProviderSettings(
+    name="default", kind="gemini", base_url="https://x", api_version="v1", api_key=KeySource(env="K")
+)
 PRICE = Price(input_micro=1, cached_micro=1, output_micro=1, currency="USD")
 
 
@@ -30,13 +33,12 @@ def found(
 ) -> Sequence[tuple[Level, str]]:
     settings = Settings(
         path=Path("nightdesk.toml"),
-        provider=ProviderSettings(kind="gemini", base_url="https://x", api_version="v1", api_key=KeySource(env="K")),
+        providers={"default": PROVIDER},
         tasks=(task,),
         caps=caps,
         units=Units(),
         prices={"m": PRICE} if priced else {},
         rollout=RolloutRules(approval_ms=approval_ms),
-        poll_ms=5000,
         console_schedules=True,
     )
     subject = Subject(

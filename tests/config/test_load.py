@@ -37,8 +37,8 @@ def test_caps_and_a_task_make_a_complete_file(folder: Path) -> None:
     )
     assert settings.units == UnitRule(tokens_per_unit=10_000, cached_weight_milli=100)
     assert settings.rollout == RolloutRules()
-    assert settings.poll_ms == 5000
-    assert settings.provider.api_key == KeySource(env="GEMINI_API_KEY")
+    assert settings.providers["default"].poll_ms == 5000
+    assert settings.providers["default"].api_key == KeySource(env="GEMINI_API_KEY")
     (task,) = settings.tasks
     assert task.guardrails == Guardrails(max_ms=600_000, budget=50_000)
     assert (task.type, task.target, task.sandbox, task.window) == ("task", "report", "own", "day")
@@ -49,9 +49,9 @@ def test_caps_and_a_task_make_a_complete_file(folder: Path) -> None:
 def test_every_key_of_every_table_reaches_the_settings(folder: Path) -> None:
     settings = loaded(folder, EVERY_TABLE + TASK)
 
-    assert settings.provider.base_url == "http://127.0.0.1:8080"
-    assert (settings.provider.api_version, settings.provider.api_key.env) == ("v1", "OTHER_KEY")
-    assert settings.poll_ms == 100
+    assert settings.providers["default"].base_url == "http://127.0.0.1:8080"
+    assert (settings.providers["default"].api_version, settings.providers["default"].api_key.env) == ("v1", "OTHER_KEY")
+    assert settings.providers["default"].poll_ms == 100
     assert settings.units == UnitRule(tokens_per_unit=500, cached_weight_milli=250)
     assert settings.caps == Caps(
         daily_units=500, monthly_units=10**15, daily_runs=None, concurrent_runs=100_000, time_zone="Europe/Berlin"
@@ -125,7 +125,7 @@ def test_a_key_file_is_named_and_not_read(folder: Path) -> None:
 
     settings = loaded(folder, f'[provider]\napi_key_file = "{key}"\n' + CAPS + TASK)
 
-    assert settings.provider.api_key == KeySource(file=key)
+    assert settings.providers["default"].api_key == KeySource(file=key)
     assert "canary" not in repr(settings)
 
 
@@ -176,5 +176,5 @@ def test_a_proxy_and_certificates_are_named_in_the_file(folder: Path) -> None:
     authorities = folder / "ca.pem"
     authorities.write_text("-----BEGIN CERTIFICATE-----\n")
     table = '[provider]\nproxy = "http://proxy.example:3128/"\nca_file = "ca.pem"\n'
-    provider = loaded(folder, table + CAPS + TASK).provider
+    provider = loaded(folder, table + CAPS + TASK).providers["default"]
     assert (provider.proxy, provider.ca_file) == ("http://proxy.example:3128", authorities)

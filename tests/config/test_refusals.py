@@ -296,7 +296,7 @@ def test_a_secret_in_the_wrong_place_is_not_repeated(tmp_path: Path, line: str) 
 def test_names_of_variables(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, f'[provider]\napi_key_env = "{name}"\n' + CAPS + TASK)
 
-    assert load(path).provider.api_key.env == name
+    assert load(path).providers["default"].api_key.env == name
 
 
 def test_values_from_the_file_are_shown_sanitized(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from console.engine.engine import Engine
 from console.engine.log_flush import LogFlusher
 from console.engine.models import LaunchRequest, LaunchResult
 from console.engine.problems import Problems
-from console.engine.settings import EngineSettings, ProcessKind, Timings
+from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
@@ -82,7 +82,11 @@ def a_task(
 
 
 def settings(
-    *tasks: Task, kind: ProcessKind = ProcessKind.CONSOLE, caps: Caps = CAPS, poll_ms: int = 20
+    *tasks: Task,
+    kind: ProcessKind = ProcessKind.CONSOLE,
+    caps: Caps = CAPS,
+    poll_ms: int = 20,
+    service: str | None = None,
 ) -> EngineSettings:
     """Return engine settings with a price for the model and a short poll interval."""
     return EngineSettings(
@@ -90,7 +94,7 @@ def settings(
         caps=caps,
         units=Units(tokens_per_unit=10_000, cached_weight_milli=100),
         prices={MODEL: PRICE},
-        poll_ms=poll_ms,
+        services=(ServiceSettings(poll_ms=poll_ms, service=service),),
         kind=kind,
     )
 
@@ -156,7 +160,7 @@ def engine_context(
         store=store,
         log_flusher=LogFlusher(store, LogWriter(folder / "runs.log"), problems),
         launches=LaunchJournal(folder / "launch.journal"),
-        provider=provider,
+        providers={"default": provider},
         clock=clock,
         settings=use,
         owner=owner,
@@ -174,9 +178,13 @@ async def engine_harness(
     *,
     clock: Clock | None = None,
     timings: Timings = QUICK,
-    key_trouble: Callable[[], str | None] = lambda: None,
+    key_trouble: Callable[[str], str | None] = lambda name: None,
+    others: Mapping[str, Provider] | None = None,
 ) -> AsyncIterator[EngineHarness]:
-    """Run an engine on `folder`; at the end, hand over its runs and close its files."""
+    """Run an engine on `folder`; at the end, hand over its runs and close its files.
+
+    `others` are providers beside the default one, by name.
+    """
     clock = clock or SystemClock()
     store = await Store.open(folder, now=clock.now())
     log = LogWriter(folder / "runs.log")
@@ -185,7 +193,7 @@ async def engine_harness(
         store=store,
         log=log,
         launches=launches,
-        provider=provider,
+        providers={"default": provider, **(others or {})},
         clock=clock,
         settings=use or settings(),
         folder=folder,

@@ -16,7 +16,6 @@ from console.provider.contract import (
     LaunchOrder,
     LostLaunch,
     NotFound,
-    Prepares,
     ProviderError,
     RemoteRun,
     Resolution,
@@ -29,6 +28,7 @@ from console.provider.contract import (
     Verdict,
 )
 from console.provider.services import TRAITS
+from console.provider.traits import Prepares
 
 ENDINGS = {
     "completed": Ending.OK,

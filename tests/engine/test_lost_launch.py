@@ -11,20 +11,8 @@ from console.domain.run import Outcome, Run, State
 from console.domain.server_limit import ServerLimitKind
 from console.domain.usage import Usage
 from console.engine.errors import OperationRefused
-from console.provider.contract import (
-    Absent,
-    DiscardUse,
-    Fenced,
-    Found,
-    Prepares,
-    Refused,
-    Rejected,
-    Traits,
-    Unavailable,
-    Unknown,
-    Unstarted,
-    UsageReport,
-)
+from console.provider.contract import Absent, Fenced, Found, Refused, Rejected, Unavailable, Unknown, Unstarted
+from console.provider.traits import DiscardUse, Prepares, Traits, UsageReport
 from tests.engine.building import BY, EngineHarness, engine_harness
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until

@@ -17,7 +17,7 @@ from tests.engine.fake_provider import FakeProvider
 from tests.waiting import until
 
 HERE, ELSEWHERE = "gemini https://one.example v1", "gemini https://two.example v1"
-AT_HERE, AT_ELSEWHERE = replace(settings(), service=HERE), replace(settings(), service=ELSEWHERE)
+AT_HERE, AT_ELSEWHERE = settings(service=HERE), settings(service=ELSEWHERE)
 NO_KEY = "the environment variable KEY is not set"
 
 
@@ -53,7 +53,9 @@ async def test_a_process_without_a_key_takes_over_nothing_until_it_has_one(tmp_p
     provider = FakeProvider()
     run = await abandoned_run(tmp_path, provider)
     trouble = [NO_KEY]
-    async with engine_harness(tmp_path, provider, AT_HERE, key_trouble=lambda: trouble[0] if trouble else None) as here:
+    async with engine_harness(
+        tmp_path, provider, AT_HERE, key_trouble=lambda name: trouble[0] if trouble else None
+    ) as here:
         await here.next_tick()
         assert not here.engine.guarded
         assert f"run {run.id} is not supervised here: {NO_KEY}" in texts(here.engine)
@@ -65,7 +67,7 @@ async def test_a_process_without_a_key_takes_over_nothing_until_it_has_one(tmp_p
 async def test_a_process_without_a_key_does_not_schedule(tmp_path: Path) -> None:
     task = a_task(schedule="* * * * *", window="slot")
     use = replace(settings(task, kind=ProcessKind.SERVE), schedules=True)
-    async with engine_harness(tmp_path, FakeProvider(), use, key_trouble=lambda: NO_KEY) as keyless:
+    async with engine_harness(tmp_path, FakeProvider(), use, key_trouble=lambda name: NO_KEY) as keyless:
         await keyless.next_tick()
         assert (await keyless.engine.queries.snapshot()).scheduler is None
         assert f"nothing is scheduled here: {NO_KEY}" in texts(keyless.engine)

@@ -23,10 +23,10 @@ from console.provider.contract import (
     RemoteRun,
     Resolution,
     StreamEvent,
-    Traits,
     Unstarted,
     Verdict,
 )
+from console.provider.traits import Traits
 from console.store.database import Database, Transaction
 from console.store.pragmas import safe_journal_mode
 from tests.sync_database import unit_name

@@ -175,7 +175,7 @@ async def running_engine(life: ProcessLife, ports: EnginePorts) -> AsyncIterator
         store=store,
         log=log,
         launches=launches,
-        provider=provider,
+        providers={"default": provider},
         clock=clock,
         settings=settings(a_task(max_ms=life.scenario.max_ms, prompt=agent.prompt()), poll_ms=30),
         folder=life.folder,

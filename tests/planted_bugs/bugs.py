@@ -145,7 +145,7 @@ class TakesNotFoundForTheEnd(RunMonitor):
     async def _poll(self) -> None:
         remote_id = self._writer.run.remote_id or ""
         try:
-            await self._context.provider.get(remote_id)
+            await self._context.provider_of(self._writer.run).get(remote_id)
         except NotFound:
             self._end = RemoteRun(
                 remote_id=remote_id,

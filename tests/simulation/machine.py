@@ -32,10 +32,10 @@ from console.provider.contract import (
     RemoteRun,
     Resolution,
     StreamEvent,
-    Traits,
     Unstarted,
     Verdict,
 )
+from console.provider.traits import Traits
 from console.store.errors import StoreBusy, StoreError
 from console.store.store import Store
 from tests.clock import ManualClock
@@ -304,7 +304,7 @@ class EngineProcess(Process):
             store=self.store,
             log=MemoryLog(machine.folder / "runs.log", self),
             launches=MemoryJournal(machine.folder / "launch.journal", self),
-            provider=RaisingProvider(provider, self) if machine.exceptions.enabled else provider,
+            providers={"default": RaisingProvider(provider, self) if machine.exceptions.enabled else provider},
             clock=machine.clock,
             settings=self.settings,
             folder=machine.folder,

@@ -14,7 +14,7 @@ from console.domain.task import Guardrails, Task
 from console.domain.usage import Units
 from console.engine.errors import OperationRefused, StaleRun, StoreError
 from console.engine.models import LaunchRequest
-from console.engine.settings import EngineSettings, ProcessKind
+from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
 from tests.simulation.exception_injector import is_injected
 from tests.simulation.fault_injector import Fault
 from tests.simulation.invariant_checker import InvariantChecker
@@ -108,7 +108,7 @@ class RandomScenario:
             caps=self._caps,
             units=Units(tokens_per_unit=1_000, cached_weight_milli=100),
             rollout=RolloutRules(approval_ms=60_000),
-            poll_ms=5_000,
+            services=(ServiceSettings(poll_ms=5_000),),
             kind=self._rng.choice((ProcessKind.SERVE, ProcessKind.SERVE, ProcessKind.CONSOLE)),
             schedules=self._rng.random() < 0.3,
         )

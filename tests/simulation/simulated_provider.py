@@ -20,7 +20,6 @@ from console.provider.contract import (
     RemoteRun,
     Resolution,
     StreamEvent,
-    Traits,
     Unavailable,
     Unknown,
     Unreachable,
@@ -29,6 +28,7 @@ from console.provider.contract import (
     Verdict,
 )
 from console.provider.services import TRAITS
+from console.provider.traits import Traits
 from tests.simulation.fault_injector import Fault
 from tests.simulation.service import Agent, Service
 

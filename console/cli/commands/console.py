@@ -58,7 +58,7 @@ def _reloaded(invocation: Invocation, settings: Settings) -> None:
 
 def _session(invocation: Invocation, settings: Settings) -> SessionInfo:
     """Where this console runs and what it acts on."""
-    state, service = invocation.state, settings.provider
+    state, services = invocation.state, settings.providers.values()
     return SessionInfo(
         user=user_name(),
         host=re.sub(r"[^A-Za-z0-9.-]", "", os.uname().nodename)[:MAX_HOST],
@@ -66,7 +66,7 @@ def _session(invocation: Invocation, settings: Settings) -> SessionInfo:
         folder=sanitize(str(state.path)),
         is_default_folder=state.is_default,
         config=sanitize(str(invocation.config.path)),
-        provider=sanitize(f"{service.kind} {service.base_url}"),
+        provider=sanitize(", ".join(f"{service.kind} {service.base_url}" for service in services)),
         version=__version__,
     )
 

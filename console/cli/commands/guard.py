@@ -49,7 +49,7 @@ def go_to_background(invocation: Invocation, command: str, *, handed_over: bool)
     """
     if handed_over:
         handed = receive_settings()
-        invocation.loaded_settings, invocation.handed_key = handed.settings, handed.key
+        invocation.loaded_settings, invocation.handed_keys = handed.settings, handed.keys
     invocation.config_flag, invocation.state_flag = str(invocation.config.path), str(invocation.folder)
     os.chdir("/")
     show_as(f"{NAME} {command} --state-dir {invocation.folder}")

@@ -74,18 +74,18 @@ def run_command(
         task=task, date=date, target=target, scheduled=not by_hand, by=invocation.by, rerun=rerun, reason=reason
     )
     settings = invocation.settings()
-    check_task(settings, task)
+    provider = check_task(settings, task).provider
     guessed = origin is None and request.scheduled
-    return asyncio.run(_launch(invocation, settings, request, wait=not no_wait, guessed=guessed))
+    return asyncio.run(_launch(invocation, settings, request, provider, wait=not no_wait, guessed=guessed))
 
 
 async def _launch(
-    invocation: Invocation, settings: Settings, request: LaunchRequest, *, wait: bool, guessed: bool
+    invocation: Invocation, settings: Settings, request: LaunchRequest, provider: str, *, wait: bool, guessed: bool
 ) -> int:
     """Launch and follow. `guessed`: nobody said whether a person or a schedule asks."""
     async with opened(invocation, ProcessKind.RUN, settings=settings) as app:
         # Before the claim: without a usable key there is nothing to take a hold for.
-        app.provider.ready()
+        app.providers[provider].ready()
         with shutdown_on_signals(on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
             answer = await app.engine.operations.launch(request)
             _report_answer(invocation, answer, guessed=guessed)

@@ -9,7 +9,7 @@ from functools import partial
 
 import click
 
-from console.app import App
+from console.app import App, require_key
 from console.cli.commands.guard import go_to_background
 from console.cli.config_watch import ConfigWatch
 from console.cli.exit_codes import ExitCode, HandoverFailed
@@ -52,7 +52,7 @@ async def _serve(invocation: Invocation) -> int:
     settings, manager = invocation.settings(), ServiceManager.of(invocation.environment)
     async with opened(invocation, ProcessKind.SERVE, settings=settings) as app:
         # An unattended launch without a key would only fill the history with runs that were not sent.
-        app.provider.ready()
+        require_key(app.providers)
         watch = ConfigWatch(app.engine, invocation.config.path, settings, partial(_reloaded, invocation))
         watch.start()
         signals = EXIT_CODES

@@ -14,7 +14,8 @@ from console.domain.timestamps import Timestamp
 from console.engine.concerns import describe, wait_task
 from console.engine.context import EngineContext
 from console.engine.run.writer import RunWriter, StoreChange
-from console.provider.contract import DiscardUse, Prepares, ProviderError, Unavailable
+from console.provider.contract import Provider, ProviderError, Unavailable
+from console.provider.traits import DiscardUse, Prepares
 
 NOTE = 200
 """Characters kept of an answer."""
@@ -93,7 +94,7 @@ class Canceller:
 
     async def _escalate(self) -> None:
         waited = self._waited_ms()
-        may_stop = self._context.provider.traits.discard is DiscardUse.MAY_STOP
+        may_stop = self._context.traits_of(self._writer.run).discard is DiscardUse.MAY_STOP
         if may_stop and waited >= self._context.timings.sandbox_after_ms and not self._sandbox_gone:
             self.sandbox_deleted = self._writer.run.sandbox_own and self._writer.run.sandbox_id is not None
             self._sandbox_gone = await discard_own(self._context, self._writer)
@@ -130,7 +131,7 @@ async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:
         return CancelAttempt(trouble="there is no id to cancel")
     try:
         context.cancelled_at[run.id] = context.clock.now()
-        answer = await context.provider.cancel(remote_id)
+        answer = await context.provider_of(run).cancel(remote_id)
     except Unavailable as error:
         return CancelAttempt(trouble=sanitize(str(error), limit=NOTE), retry_after_s=error.retry_after_s)
     except ProviderError as error:
@@ -146,7 +147,7 @@ async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:
 
 def remote_id_of(context: EngineContext, run: Run) -> str | None:
     """The id by which `run` can be cancelled. The id of a session that was made before is the id of the run."""
-    if run.remote_id is None and run.sandbox_own and context.provider.traits.prepares is Prepares.SESSION:
+    if run.remote_id is None and run.sandbox_own and context.traits_of(run).prepares is Prepares.SESSION:
         return run.sandbox_id
     return run.remote_id
 
@@ -156,7 +157,7 @@ async def discard_own(context: EngineContext, writer: RunWriter) -> bool:
     sandbox_id = writer.run.sandbox_id
     if sandbox_id is None or not writer.run.sandbox_own:
         return True
-    answer, gone = await try_discard(context, sandbox_id)
+    answer, gone = await try_discard(context, context.provider_of(writer.run), sandbox_id)
 
     async def change(run: Run) -> Run:
         return await context.store.runs.record_sandbox_deleted(run, answer=answer, gone=gone, now=context.clock.now())
@@ -166,10 +167,10 @@ async def discard_own(context: EngineContext, writer: RunWriter) -> bool:
     return gone
 
 
-async def try_discard(context: EngineContext, prepared_id: str) -> tuple[str, bool]:
+async def try_discard(context: EngineContext, provider: Provider, prepared_id: str) -> tuple[str, bool]:
     """One discard call: what came of it, and whether the sandbox or session is gone. Never raises."""
     try:
-        await context.provider.discard(prepared_id)
+        await provider.discard(prepared_id)
     except ProviderError as error:
         return f"not deleted: {sanitize(str(error), limit=NOTE)}", False
     except Exception as error:

@@ -29,7 +29,6 @@ from console.provider.contract import (
     Launched,
     LaunchOrder,
     NotSent,
-    Prepares,
     ProviderError,
     RateLimited,
     Rejected,
@@ -38,6 +37,7 @@ from console.provider.contract import (
     Verdict,
     labels_of,
 )
+from console.provider.traits import Prepares
 from console.store.transitions import RunResult
 
 OWN = "own"
@@ -178,12 +178,12 @@ class Launcher:
 
     async def _prepare(self) -> bool:
         """Make the sandbox or session of the run and store its id. False where the run ended or has to wait."""
-        run, task, what = self.run, self._task(), self._context.provider.traits.prepares
+        run, task, what = self.run, self._task(), self._context.traits_of(self.run).prepares
         if task is None or run.sandbox_id is not None or (what is Prepares.SANDBOX and run.fingerprint.sandbox != OWN):
             return True
         try:
             if self._prepared is None:
-                self._prepared = await self._context.provider.prepare(order_for(run, task))
+                self._prepared = await self._context.provider_of(run).prepare(order_for(run, task))
         except Unsupported as error:
             await self._record_prepared(None, own=False, note=f"no {what} made before the launch: {error}")
             return True
@@ -220,7 +220,7 @@ class Launcher:
             return NotSent(why="the lock file of this process was removed: restart it")
         self._posting, self._order = True, order_for(run, task)
         try:
-            return await context.provider.create(self._order)
+            return await context.provider_of(run).create(self._order)
         except Exception as error:
             context.problems.report_once(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
             return Unknown(why=f"the launch raised {describe(error)}")
@@ -336,7 +336,7 @@ class Launcher:
 
 def order_for(run: Run, task: Task) -> LaunchOrder:
     """The order for `run`; the limit at the service and the labels are always on it."""
-    environment = REMOTE if task.sandbox in (OWN, REMOTE) else task.sandbox
+    environment = task.environment or (REMOTE if task.sandbox in (OWN, REMOTE) else task.sandbox)
     return LaunchOrder(
         agent=task.agent,
         model=task.model,
@@ -347,7 +347,7 @@ def order_for(run: Run, task: Task) -> LaunchOrder:
         max_ms=run.limits.max_ms,
         labels=labels_of(run),
         tools=task.tools,
-        network=task.network if environment == REMOTE else None,
+        network=task.network if task.sandbox in (OWN, REMOTE) else None,
         system_instruction=task.system_instruction,
     )
 

@@ -42,7 +42,7 @@ def lost_launch(run: Run) -> LostLaunch:
 
 def can_resolve(context: EngineContext, run: Run) -> bool:
     """True where the service can be asked what became of the launch of `run`."""
-    return context.provider.traits.can_find_launch and run.sandbox_id is not None and run.sandbox_own
+    return context.traits_of(run).can_find_launch and run.sandbox_id is not None and run.sandbox_own
 
 
 async def resolve(context: EngineContext, run: Run) -> tuple[Resolution, str]:
@@ -50,7 +50,7 @@ async def resolve(context: EngineContext, run: Run) -> tuple[Resolution, str]:
     resolution: Resolution = Absent()
     trouble = ""
     try:
-        resolution = await context.provider.resolve(lost_launch(run))
+        resolution = await context.provider_of(run).resolve(lost_launch(run))
     except Unsupported:
         pass
     except ProviderError as error:
@@ -84,7 +84,7 @@ async def clear_up(
     """
     verdict: Launched | Fenced | Unknown = unknown
     for wait in context.timings.resolve_first_waits_s:
-        if order is not None and context.provider.traits.start_repeats and not stopped.is_set():
+        if order is not None and context.traits_of(run).start_repeats and not stopped.is_set():
             repeated = await _repeat(context, run, order)
             if isinstance(repeated, Launched):
                 return repeated
@@ -109,7 +109,7 @@ def _verdict(run: Run, unknown: Unknown, resolution: Resolution) -> Launched | F
 async def _repeat(context: EngineContext, run: Run, order: LaunchOrder) -> object:
     """Send the start again; the service recognises it. An error of any kind proves nothing."""
     try:
-        return await context.provider.create(order)
+        return await context.provider_of(run).create(order)
     except Exception as error:
         context.problems.report_once(f"run {run.id}", f"run {run.id}: the launch raised {describe(error)}", error)
         return Unknown(why=f"the launch raised {describe(error)}")

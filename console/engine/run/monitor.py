@@ -26,13 +26,13 @@ from console.engine.run.writer import RunWriter
 from console.provider.contract import (
     Denied,
     NotFound,
-    Prepares,
     ProviderError,
     RemoteRun,
     StatusClass,
     Unavailable,
     Unreachable,
 )
+from console.provider.traits import Prepares
 from console.store.progress import Progress, ProgressUpdate
 
 ACCESS = "access"
@@ -164,7 +164,7 @@ class RunMonitor:
 
     async def _poll(self) -> None:
         pace, is_first = self._context.poll_pace, True
-        with pace.polling(), self._context.reachability.following():
+        with pace.polling(), self._context.reachability_of(self._writer.run).following():
             while self._end is None:
                 self._poll_now.clear()
                 async with pace.turn():
@@ -172,7 +172,7 @@ class RunMonitor:
                 if remote is not None:
                     await self._classify(remote)
                 self._note_news()
-                interval_s = self._context.settings.poll_ms / 1000
+                interval_s = self._context.settings.service_of(self._writer.row).poll_ms / 1000
                 await wait_event(self._poll_now, pace.wait_s(self._writer.row.id, interval_s, is_first=is_first))
                 is_first = False
         await asyncio.Event().wait()
@@ -180,25 +180,25 @@ class RunMonitor:
     async def _poll_once(self) -> RemoteRun | None:
         """One poll; None where it failed. Raises AccessDenied after several refusals in a row."""
         try:
-            remote = await self._context.provider.get(self._writer.run.remote_id or "")
+            remote = await self._context.provider_of(self._writer.run).get(self._writer.run.remote_id or "")
             self._usage.absorb_remote(remote, self._context.clock.now())
             self._denied = 0
-            self._context.reachability.answered()
+            self._context.reachability_of(self._writer.run).answered()
         except Denied as error:
-            self._context.reachability.answered()
+            self._context.reachability_of(self._writer.run).answered()
             self._denied += 1
             self._usage.trouble = sanitize(str(error), limit=200)
             if self._denied % self._context.timings.denied_polls == 0:
                 raise AccessDenied(self._usage.trouble) from error
         except NotFound as error:
-            self._context.reachability.answered()
+            self._context.reachability_of(self._writer.run).answered()
             if self._was_discarded():
                 return _never_started(self._writer.run)
             self._usage.trouble = sanitize(str(error), limit=200)
         except ProviderError as error:
             self._usage.trouble = sanitize(str(error), limit=200)
             if isinstance(error, Unreachable | Unavailable):
-                self._context.reachability.failed(str(error), self._context.clock.now())
+                self._context.reachability_of(self._writer.run).failed(str(error), self._context.clock.now())
         except Exception as error:
             self._report("the poll", error)
             return None
@@ -238,7 +238,7 @@ class RunMonitor:
 
     def _was_discarded(self) -> bool:
         """True where the run was a session that was discarded, which the service does only after its end."""
-        is_session = self._context.provider.traits.prepares is Prepares.SESSION
+        is_session = self._context.traits_of(self._writer.run).prepares is Prepares.SESSION
         return is_session and self._writer.run.sandbox_deleted_ms is not None
 
     async def _stream(self) -> None:
@@ -259,7 +259,9 @@ class RunMonitor:
 
     async def _follow_stream(self) -> None:
         """Take in the events of one stream until it ends. Raises what the provider raises."""
-        async with aclosing(self._context.provider.follow(self._writer.run.remote_id or "")) as events:
+        async with aclosing(
+            self._context.provider_of(self._writer.run).follow(self._writer.run.remote_id or "")
+        ) as events:
             async for event in events:
                 self._usage.absorb_event(event, self._context.clock.now())
                 self._note_news()

@@ -14,7 +14,8 @@ from console.engine.context import EngineContext
 from console.engine.run.cancel import discard_own
 from console.engine.run.live_usage import LiveUsage
 from console.engine.run.writer import RunWriter
-from console.provider.contract import DiscardUse, ProviderError, RemoteRun, StatusClass
+from console.provider.contract import Provider, ProviderError, RemoteRun, StatusClass
+from console.provider.traits import DiscardUse
 from console.store.transitions import RunResult
 
 NOTE = 200
@@ -40,7 +41,7 @@ async def settle_run(
     settles it.
     """
     ended = context.clock.now()
-    remote = await _with_usage(context, usage, remote)
+    remote = await _with_usage(context, context.provider_of(writer.run), usage, remote)
 
     async def settle(run: Run) -> Run:
         deleted = sandbox_deleted or run.sandbox_deleted_ms is not None
@@ -52,7 +53,7 @@ async def settle_run(
             break
         await asyncio.sleep(context.timings.tick_s)
     await context.log_flusher.flush()
-    if context.provider.traits.discard is DiscardUse.AFTER_STOP and _was_cut_off(writer.run, remote):
+    if context.traits_of(writer.run).discard is DiscardUse.AFTER_STOP and _was_cut_off(writer.run, remote):
         # The session stays usable otherwise: a later message, or a raised limit, would resume it.
         await discard_own(context, writer)
 
@@ -61,13 +62,13 @@ def _was_cut_off(run: Run, remote: RemoteRun) -> bool:
     return run.stop is not None or remote.ending is Ending.SERVER_LIMIT
 
 
-async def _with_usage(context: EngineContext, usage: LiveUsage, remote: RemoteRun) -> RemoteRun:
+async def _with_usage(context: EngineContext, provider: Provider, usage: LiveUsage, remote: RemoteRun) -> RemoteRun:
     for wait in context.timings.usage_waits_s:
         if remote.usage is not None:
             break
         await asyncio.sleep(wait)
         try:
-            again = await context.provider.get(remote.remote_id)
+            again = await provider.get(remote.remote_id)
         except ProviderError:
             continue
         except Exception as error:

@@ -58,23 +58,32 @@ class Scheduler:
 
     async def _schedule(self) -> set[str]:
         """Launch what is due; return the topics of what raised."""
-        trouble = self._context.key_trouble()
-        if trouble is not None:
+        services = self._context.settings.services
+        troubles = {one.name: why for one in services if (why := self._context.key_trouble(one.name)) is not None}
+        if len(troubles) == len(services):
             # Whoever has a key may schedule.
             self._lock.release()
-            self._context.problems.report("no key", f"nothing is scheduled here: {trouble}")
+            self._context.problems.report("no key", f"nothing is scheduled here: {'; '.join(troubles.values())}")
             return set()
-        self._context.problems.clear("no key")
+        if troubles:
+            names = ", ".join(sorted(troubles))
+            why = "; ".join(troubles.values())
+            self._context.problems.report("no key", f"no task of {names} is scheduled here: {why}")
+        else:
+            self._context.problems.clear("no key")
         if not self._lock.take(self._context.owner):
             return set()
         now = self._context.clock.now().utc()
-        scheduled = [task for task in self._context.settings.tasks if task.schedule is not None]
+        keyed = [task for task in self._context.settings.tasks if task.provider not in troubles]
+        scheduled = [task for task in keyed if task.schedule is not None]
         if not self._begun:
             await self._begin(scheduled, now)
         failing: set[str] = set()
         for task in scheduled:
             await self._isolated(f"task {task.name}", self._launch_due(task, now), failing)
         for run in await self._context.store.cursors.due_retries(self._context.clock.now().wall_ms):
+            if run.fingerprint.provider in troubles:
+                continue
             await self._isolated(f"retry of run {run.id}", self._retry(run), failing)
         return failing
 

@@ -20,7 +20,6 @@ from console.provider.contract import (
     RemoteRun,
     Resolution,
     StreamEvent,
-    Traits,
     Unavailable,
     Unstarted,
     Unsupported,
@@ -48,6 +47,7 @@ from console.provider.http.secret import Secret
 from console.provider.http.service_client import ServiceClient
 from console.provider.http.start_call import StartCall
 from console.provider.http.verdict import RefusalRules
+from console.provider.traits import Traits
 
 HEADERS = ServiceHeaders(key_header="x-goog-api-key")
 REFUSALS = RefusalRules(statuses=frozenset({400, 401, 402, 403, 404, 413, 416, 422}))

@@ -6,7 +6,7 @@ Kept apart because the config and the engine read it without loading the HTTP li
 from __future__ import annotations
 
 from console.domain.server_limit import ServerLimitKind
-from console.provider.contract import DiscardUse, Prepares, Traits, UsageReport
+from console.provider.traits import DiscardUse, Prepares, Traits, UsageReport
 
 TRAITS = Traits(
     prepares=Prepares.SANDBOX,

@@ -15,7 +15,6 @@ from console.provider.contract import (
     LaunchOrder,
     LostLaunch,
     NotSent,
-    Prepares,
     RateLimited,
     Rejected,
     Unknown,
@@ -23,6 +22,7 @@ from console.provider.contract import (
     Verdict,
 )
 from console.provider.services import TRAITS
+from console.provider.traits import Prepares
 from console.simulator.faults import FaultSpec
 from tests.provider.contract.services import LABELS, RUN_KEY, ContractHarness
 

@@ -6,15 +6,8 @@ import pytest
 
 from console.domain.run import Ending
 from console.domain.server_limit import MoneyLimit, ServerLimitKind, TokenLimit
-from console.provider.contract import (
-    Denied,
-    DiscardUse,
-    NotFound,
-    ProviderError,
-    Refused,
-    StatusClass,
-    UsageReport,
-)
+from console.provider.contract import Denied, NotFound, ProviderError, Refused, StatusClass
+from console.provider.traits import DiscardUse, UsageReport
 from console.simulator.scenario import Scenario
 from tests.provider.contract.services import LABELS, RUN_KEY, ContractHarness
 from tests.provider.contract.test_launch import NETWORK_FAULTS
