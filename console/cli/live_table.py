@@ -11,7 +11,7 @@ from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation
 from console.cli.opening import opened_for_emergency
 from console.cli.render.run_json import run_json
-from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows
+from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows, without_provider
 from console.cli.render.table import render_table
 from console.domain.text import sanitize
 from console.engine.models import Snapshot
@@ -41,7 +41,11 @@ def print_snapshot(invocation: Invocation, snapshot: Snapshot, *, has_caps: bool
         return
     invocation.out(*(sanitize(line) for line in head_lines(snapshot, has_caps=has_caps)))
     if snapshot.live:
-        rows = live_rows(snapshot.live, snapshot.taken)
-        invocation.out("", *render_table(LIVE_COLUMNS, rows, invocation.style, invocation.width))
+        columns, rows = list(LIVE_COLUMNS), live_rows(snapshot.live, snapshot.taken)
+        settings = invocation.loaded_settings
+        names = {run.fingerprint.provider for run in snapshot.live}.union(settings.providers if settings else ())
+        if len(names) == 1:
+            columns, rows = without_provider(columns, rows)
+        invocation.out("", *render_table(columns, rows, invocation.style, invocation.width))
     else:
         invocation.out("nothing is live")

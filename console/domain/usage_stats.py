@@ -1,4 +1,4 @@
-"""Usage per day, task, stage and outcome, with totals, anomalous days and a forecast for the month. Pure functions.
+"""Usage per day, task, stage, outcome and provider: totals, anomalous days, a forecast for the month. Pure functions.
 
 The day of a run is the day to whose caps it counts, as its log lines state it, and not the day on which it ended.
 Totals are sums of integers, so the order of adding does not matter. Anomalies are found with median and MAD (median
@@ -16,6 +16,7 @@ from statistics import median
 from typing import assert_never
 
 from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES
+from console.domain.task import DEFAULT_PROVIDER
 
 UNLAUNCHED_OUTCOMES = NON_RUN_OUTCOMES | KEY_FREEING_OUTCOMES
 """Outcomes of entries for which no agent was launched."""
@@ -37,6 +38,7 @@ class Group(StrEnum):
     DAY = "day"
     OUTCOME = "outcome"
     STAGE = "stage"
+    PROVIDER = "provider"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +94,7 @@ class UsageTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """The totals of one task on one day, at one stage, with one outcome."""
+    """The totals of one task on one day, at one stage and one provider, with one outcome."""
 
     day: str
     """`2026-11-23`."""
@@ -100,6 +102,7 @@ class Bucket:
     stage: str
     outcome: str
     totals: UsageTotals
+    provider: str = DEFAULT_PROVIDER
 
     def member(self, group: Group) -> str:
         """Return the member of `group` to which the bucket belongs."""
@@ -112,6 +115,8 @@ class Bucket:
                 return self.outcome
             case Group.STAGE:
                 return self.stage
+            case Group.PROVIDER:
+                return self.provider
             case _:
                 assert_never(group)
 

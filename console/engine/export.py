@@ -10,6 +10,7 @@ import io
 from collections.abc import Iterable, Mapping
 
 from console.domain.run import Run
+from console.domain.server_limit import limit_text
 from console.domain.timestamps import Timestamp, iso_ms
 
 Json = dict[str, object]
@@ -54,6 +55,9 @@ def run_json(run: Run, now: Timestamp) -> Json:
         "trouble": run.trouble,
         "superseded_by": run.superseded_by,
         "retry_at": instant(run.retry_at_ms),
+        "provider": run.fingerprint.provider,
+        "service": run.service,
+        "server_limit": limit_text(run.limits.server_limit),
     }
 
 

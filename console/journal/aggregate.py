@@ -15,6 +15,7 @@ from typing import Self
 from zlib import crc32
 
 from console.domain.log_record import LogParseError, LogRecord, parse_line
+from console.domain.task import DEFAULT_PROVIDER
 from console.journal.daily_totals import ENDINGS, NON_RUNS, OPENINGS, Cell, DailyTotals, Sums
 from console.journal.log_reader import IntervalSet, LogTail
 
@@ -27,7 +28,9 @@ _TASK_AT, _RUN = 88, 30
 """Offset of `task=` in a `launched` line; length of `run=` with an id."""
 _NOTE, _NOTE_AT = b"status=note ", 34
 """Notes are not counted. Most belong to no key, so their status comes after a single dash."""
-_FORM = re.compile(r"status=(\S+) task=(\S+) stage=(\S+) day=(\d{4}-\d{2}-\d{2}) currency=(\S+)\Z", re.ASCII)
+_FORM = re.compile(
+    r"status=(\S+) task=(\S+) stage=(\S+) day=(\d{4}-\d{2}-\d{2}) currency=(\S+) provider=(\S+)\Z", re.ASCII
+)
 """The fields of an ending, joined, that determine its cell and currency."""
 _LAST = 15
 """Index of the field after `currency` in an ending; the rest of the line is not split."""
@@ -41,15 +44,17 @@ _EXACT, _EXACT_MONEY = 1e9, 1e6
 
 Form = tuple[Cell, str]
 """The cell of an ending and the currency of its cost; the currency is empty if the price is unknown."""
-Key = tuple[bytes, bytes, bytes, bytes, bytes]
-"""Status, task, stage, day and currency as they are written in the line, with their field names."""
+Key = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
+"""Status, task, stage, day, currency and provider as they are written in the line, with their field names."""
+_PROVIDER, _DEFAULT = b"provider=", f"provider={DEFAULT_PROVIDER}".encode("ascii")
+"""The field after `currency` in the line of a run with another provider than the default one."""
 
 
 class LogAggregator:
     """Accumulates blocks of log lines into daily totals. Each line number counts once."""
 
     def __init__(self, *, max_forms: int = 10_000) -> None:
-        """`max_forms`: how many parsed combinations of task, day, outcome and currency are cached."""
+        """`max_forms`: how many parsed combinations of task, day, outcome, currency and provider are cached."""
         self.totals = DailyTotals()
         self.seen = IntervalSet()
         self.foreign = 0
@@ -141,8 +146,8 @@ def _form_of(key: Key) -> Form | None:
     match = _FORM.match(b" ".join(key).decode("ascii"))
     if match is None or match[1] not in ENDINGS:
         return None
-    status, task, stage, day, currency = match.groups()
-    return (day, task, stage, status), "" if currency == "-" else currency
+    status, task, stage, day, currency, provider = match.groups()
+    return (day, task, stage, status, provider), "" if currency == "-" else currency
 
 
 class _Batch:
@@ -171,10 +176,16 @@ class _Batch:
                 if len(fields) <= _LAST:
                     self._take_odd(line)
                     continue
-                _, _, status, elapsed, units, task, run, _, stage, _, _, day, _, cost, currency, _ = fields
-                ending = endings.get((status, task, stage, day, currency))
+                _, _, status, elapsed, units, task, run, _, stage, _, _, day, _, cost, currency, rest = fields
+                provider = _DEFAULT
+                if _PROVIDER in rest:
+                    provider, _, rest = rest.partition(b" ")
+                    if _PROVIDER in rest:
+                        self._take_odd(line)
+                        continue
+                ending = endings.get((status, task, stage, day, currency, provider))
                 if ending is None:
-                    ending = self._begin((status, task, stage, day, currency))
+                    ending = self._begin((status, task, stage, day, currency, provider))
                     if ending is None:
                         self._take_odd(line)
                         continue

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from console.domain.log_record import LogRecord, parse_line
 from console.domain.run import NON_RUN_OUTCOMES, Outcome
+from console.domain.task import DEFAULT_PROVIDER
 from console.domain.usage import parse_decimal
 from console.domain.usage_stats import UNLAUNCHED_OUTCOMES, Bucket, OpenHold, UsageTotals
 
@@ -26,8 +27,8 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\Z", re.ASCII)
 _MAX_EARLY = 1000
 """Endings remembered whose launch has not been seen: lines of two processes may be in reverse order."""
 
-Cell = tuple[str, str, str, str]
-"""Day, task, stage and outcome."""
+Cell = tuple[str, str, str, str, str]
+"""Day, task, stage, outcome and provider."""
 
 
 @dataclass(slots=True)
@@ -81,7 +82,8 @@ class DailyTotals:
                 self.close((run,))
             fields = record.fields
             if is_day(fields.get("day", "")):
-                cell = (fields["day"], fields.get("task", "-"), fields.get("stage", "-"), record.status)
+                provider = fields.get("provider", DEFAULT_PROVIDER)
+                cell = (fields["day"], fields.get("task", "-"), fields.get("stage", "-"), record.status, provider)
                 self.put(cell, _sums_of(record))
 
     def put(self, cell: Cell, sums: Sums) -> None:
@@ -124,12 +126,12 @@ class DailyTotals:
         return tuple(sorted(self._days))
 
     def day(self, day: str) -> tuple[Bucket, ...]:
-        """Return the buckets of one day, sorted by task, stage and outcome; empty for a day without totals."""
+        """Return the buckets of one day, sorted by task, stage, outcome and provider; empty without totals."""
         if day not in self._frozen:
             cells = self._days.get(day, {})
             self._frozen[day] = tuple(
-                Bucket(day=cell[0], task=cell[1], stage=cell[2], outcome=cell[3], totals=sums.totals(cell[3]))
-                for cell, sums in sorted(cells.items(), key=lambda item: item[0])
+                Bucket(day=day, task=task, stage=stage, outcome=outcome, provider=provider, totals=sums.totals(outcome))
+                for (day, task, stage, outcome, provider), sums in sorted(cells.items(), key=lambda item: item[0])
             )
         return self._frozen[day]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from console.domain.log_record import LogRecord, is_field_name
 from console.domain.run import NON_RUN_OUTCOMES, Run
-from console.domain.task import canonical_json
+from console.domain.task import DEFAULT_PROVIDER, canonical_json
 from console.domain.usage import money_text, units_text
 from console.store.database import Database, Transaction
 from console.store.rows import Row, Value, damage_if_unreadable, fetch_all, int_of, text_of, to_sqlite_text
@@ -204,6 +204,7 @@ def _record(
         "tokens": tokens if ended else "0",
         "cost": UNKNOWN if cost_micro is None else money_text(cost_micro),
         "currency": UNKNOWN if cost_micro is None else run.currency,
+        **({} if run.fingerprint.provider == DEFAULT_PROVIDER else {"provider": run.fingerprint.provider}),
         **more,
     }
     return LogRecord(

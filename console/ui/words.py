@@ -5,7 +5,8 @@ A module of its own because all screens use them.
 
 from __future__ import annotations
 
-from console.domain.run import Outcome
+from console.domain.run import Outcome, Run
+from console.domain.task import DEFAULT_PROVIDER
 from console.engine.settings import ProcessKind
 from console.ui.glyphs import outcome_word
 from console.ui.spans import sanitize_cell
@@ -65,3 +66,9 @@ def run_count(number: int) -> str:
 def ending_text(outcome: Outcome) -> str:
     """What happened to a run that ended, behind its name: `was stopped by its budget`."""
     return _ENDINGS.get(outcome, f"ended {outcome_word(outcome)}")
+
+
+def task_text(run: Run) -> str:
+    """The task, and its provider where that is not the default one: `nightly-report @research`."""
+    provider = run.fingerprint.provider
+    return sanitize_cell(run.task if provider == DEFAULT_PROVIDER else f"{run.task} @{provider}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,6 +16,7 @@ from console.cli.render.runs import (
     progress_key,
     progress_line,
     time_left,
+    without_provider,
 )
 from console.domain.limits import Cap, CapUsage
 from console.domain.run import Outcome, State, StopReason
@@ -92,6 +94,17 @@ def test_every_row_has_every_column() -> None:
 
     assert {len(row) for row in live_rows(runs, NOW)} == {len(LIVE_COLUMNS)}
     assert {len(row) for row in past_rows(runs, NOW, "Europe/Berlin")} == {len(PAST_COLUMNS)}
+
+
+def test_the_provider_is_a_column_of_its_own_that_can_be_left_out() -> None:
+    other = run()
+    other = replace(other, fingerprint=replace(other.fingerprint, provider="research"))
+    for columns, rows in ((LIVE_COLUMNS, live_rows([other], NOW)), (PAST_COLUMNS, past_rows([other], NOW, "UTC"))):
+        assert "research" in [cell.text for cell in rows[0]]
+        fewer, shorter = without_provider(columns, rows)
+        assert "PROVIDER" not in [column.title for column in fewer]
+        assert len(shorter[0]) == len(fewer)
+        assert "research" not in [cell.text for cell in shorter[0]]
 
 
 def test_cap_usages_are_in_units_or_launches() -> None:

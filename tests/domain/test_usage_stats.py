@@ -59,7 +59,7 @@ def test_grouping_loses_and_doubles_nothing(buckets: list[Bucket], group: Group)
 def test_the_members_of_each_group() -> None:
     bucket = Bucket(day="2026-11-23", task="report", stage="semi", outcome="ok", totals=UsageTotals())
     members = {group.value: bucket.member(group) for group in Group}
-    assert members == {"day": "2026-11-23", "task": "report", "stage": "semi", "outcome": "ok"}
+    assert members == {"day": "2026-11-23", "task": "report", "stage": "semi", "outcome": "ok", "provider": "default"}
 
 
 def test_what_each_measure_counts() -> None:

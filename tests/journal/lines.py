@@ -35,6 +35,7 @@ def _records(draw: st.DrawFn) -> LogRecord:
         "tokens": "0",
         "cost": draw(_money),
         "currency": currency,
+        **draw(st.sampled_from([{}, {"provider": "research"}, {"provider": "default"}, {"provider": "-"}])),
         "hold": draw(st.sampled_from(["50.0", "-"])),
     }
     if draw(st.integers(0, 9)) == 0:

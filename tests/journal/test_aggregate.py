@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.domain.log_record import LogParseError, LogRecord, format_line, parse_line
-from console.domain.usage_stats import sum_totals
+from console.domain.usage_stats import Group, sum_totals, totals_by_day
 from console.journal.aggregate import LogAggregator
 from console.journal.daily_totals import DailyTotals
 from console.journal.log_reader import IntervalSet
@@ -97,6 +98,8 @@ def night(count: int, *, first: int = 1) -> list[LogRecord]:
         common |= {"origin": "schedule", "reason": "-", "day": f"2026-11-{10 + number % 9}"}
         launch = {**common, "tokens": "0", "cost": "-", "currency": "-", "hold": "50.0", "remote": source.choice("ab ")}
         ending = {**common, "tokens": "5", "cost": f"{source.randrange(10**7) / 10**6:.6f}", "currency": "USD"}
+        if number % 5 == 0:
+            ending |= {"provider": "research"}
         units, elapsed_ms = source.randrange(10**6), source.randrange(10**7)
         records.append(LogRecord(ev=0, at_ms=number, key="9f2c51ab03de7714", status="launched", fields=launch))
         records.append(
@@ -112,6 +115,18 @@ def test_a_long_log_is_summed_exactly() -> None:
     assert figures.runs == 3000
     assert figures.units == sum(record.units for record in records)
     assert fold.totals.holds() == ()
+
+
+def test_each_provider_is_summed_for_itself() -> None:
+    endings = [record for record in night(2000) if record.status == "ok"]
+    numbered = (replace(record, ev=1000 + number) for number, record in enumerate(endings))
+    fold = check_same(b"".join(map(format_line, numbered)))
+    by_provider = totals_by_day(fold.totals.buckets(), Group.PROVIDER)
+    runs = Counter({name: 0 for name in ("default", "research")})
+    for members in by_provider.values():
+        runs.update({name: totals.runs for name, totals in members.items()})
+    assert runs == {"default": 800, "research": 200}
+    assert fold.one_by_one < 10, "the lines of both are summed in bulk"
 
 
 @pytest.mark.parametrize("damage", [b"", b"ts=torn", b"\xff\x00"])

@@ -9,6 +9,7 @@ import pytest
 from console.domain.key import key_of
 from console.domain.limits import Cap, CapUsage
 from console.domain.run import Outcome, Run, State
+from console.domain.server_limit import NO_SERVER_LIMIT
 from console.domain.task import Stage
 from console.engine.models import LaunchKind, LaunchPreview, Snapshot
 from console.ui.actions.questions import can_rerun, launch_lines, proposal_lines, run_names, settle_lines
@@ -42,6 +43,12 @@ def test_what_is_not_known_is_said_to_be_unknown() -> None:
     shown = text(launch_lines(PREVIEW, VIEW, 88, UNICODE))
     assert "unknown: no price for this model" in shown
     assert "no successful run yet" in shown
+
+
+def test_a_service_without_a_limit_of_its_own_is_named_before_the_launch() -> None:
+    assert NO_SERVER_LIMIT not in text(launch_lines(PREVIEW, VIEW, 88, UNICODE))
+    unlimited = replace(PREVIEW, limits=replace(PREVIEW.limits, server_limit=None))
+    assert NO_SERVER_LIMIT in text(launch_lines(unlimited, VIEW, 88, UNICODE))
 
 
 def test_every_cap_shows_what_this_launch_would_add() -> None:

@@ -13,12 +13,13 @@ from console.cli.filters import Filters, filter_options
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.run_json import run_json
-from console.cli.render.runs import past_columns, past_rows
+from console.cli.render.runs import past_columns, past_rows, without_provider
 from console.cli.render.table import render_table
 from console.domain.run import Run
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.export import csv_text
+from console.engine.settings import EngineSettings
 from console.store.history import HistoryFilter
 from console.store.store import Store
 
@@ -48,7 +49,7 @@ async def _print(invocation: Invocation, filters: Filters, limit: int, *, as_csv
                     for run in page:
                         add(run_json(run, now))
         else:
-            _print_table(invocation, [run async for page in pages for run in page], now, time_zone)
+            _print_table(invocation, [run async for page in pages for run in page], now, app.engine.settings)
     return ExitCode.OK
 
 
@@ -62,9 +63,12 @@ async def _print_csv(invocation: Invocation, pages: AsyncIterator[tuple[Run, ...
     invocation.flush()
 
 
-def _print_table(invocation: Invocation, runs: list[Run], now: Timestamp, time_zone: str) -> None:
+def _print_table(invocation: Invocation, runs: list[Run], now: Timestamp, settings: EngineSettings) -> None:
     if runs:
-        columns, rows = past_columns(now, time_zone), past_rows(runs, now, time_zone)
+        time_zone = settings.caps.time_zone
+        columns, rows = list(past_columns(now, time_zone)), past_rows(runs, now, time_zone)
+        if not settings.has_several_services:
+            columns, rows = without_provider(columns, rows)
         invocation.out(*render_table(columns, rows, invocation.style, invocation.width))
     else:
         invocation.say("no entry of the history matches")

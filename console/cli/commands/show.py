@@ -16,6 +16,7 @@ from console.cli.render.runs import time_left
 from console.domain.fact_text import time_text, words_of
 from console.domain.formatting import counted, format_count, zone_or_utc
 from console.domain.run import Run, StopRequest
+from console.domain.server_limit import describe_limit
 from console.domain.task import Origin
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -95,6 +96,8 @@ def _facts(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[tuple[str,
         ("ended", when(run.ended_ms)),
         *(_figures(run, now) if run.attempt else ()),
         ("agent", f"{run.fingerprint.agent}, model {run.fingerprint.model}"),
+        ("provider", f"{run.fingerprint.provider}" + (f" ({run.service})" if run.service else "")),
+        ("its limit", describe_limit(run.limits.server_limit) if run.attempt else ""),
         ("remote", f"{run.remote_id} ({run.remote_status or 'status not read yet'})" if run.remote_id else ""),
         ("sandbox", run.sandbox_id or ""),
         ("superseded", run.superseded_by or ""),

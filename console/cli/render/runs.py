@@ -24,9 +24,12 @@ from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
 from console.engine.models import Snapshot
 
+PROVIDER = Column(title="PROVIDER")
+"""Shown where the config has more than one."""
 LIVE_COLUMNS = (
     Column(title="STATE"),
     Column(title="TASK", shrink_order=2),
+    PROVIDER,
     Column(title="RUN"),
     Column(title="LEFT", right=True),
     Column(title="ELAPSED", right=True),
@@ -39,6 +42,7 @@ PAST_COLUMNS = (
     Column(title=WHEN),
     Column(title="OUTCOME"),
     Column(title="TASK", shrink_order=2),
+    PROVIDER,
     Column(title="RUN"),
     Column(title="TRY", right=True),
     Column(title="DATE"),
@@ -67,6 +71,7 @@ def live_rows(runs: Sequence[Run], now: Timestamp) -> list[list[Cell]]:
         [
             Cell(run.state.value, _STATE_TONES.get(run.state, Tone.PLAIN)),
             Cell(_task(run)),
+            Cell(run.fingerprint.provider),
             Cell(short_id(run.id)),
             Cell(time_left(run, now.wall_ms)),
             Cell(format_elapsed(elapsed_ms(run, now)) if run.sent else ""),
@@ -92,6 +97,7 @@ def past_rows(runs: Sequence[Run], now: Timestamp, time_zone: str) -> list[list[
             Cell(format_when(run.ended_ms or run.created_ms, now.wall_ms, zone)),
             Cell(outcome_text(run), outcome_tone(run)),
             Cell(_task(run)),
+            Cell(run.fingerprint.provider),
             Cell(short_id(run.id)),
             Cell(str(run.attempt) if run.attempt else "-"),
             Cell(run.date),
@@ -101,6 +107,12 @@ def past_rows(runs: Sequence[Run], now: Timestamp, time_zone: str) -> list[list[
         ]
         for run in runs
     ]
+
+
+def without_provider(columns: Sequence[Column], rows: Sequence[list[Cell]]) -> tuple[list[Column], list[list[Cell]]]:
+    """Return a table without the column of the provider, which says nothing where there is only one."""
+    at = columns.index(PROVIDER)
+    return [*columns[:at], *columns[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in rows]
 
 
 def outcome_text(run: Run) -> str:

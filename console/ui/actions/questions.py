@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from console.domain.limits import UNIT_CAPS, Cap, CapUsage
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, State
+from console.domain.server_limit import NO_SERVER_LIMIT
 from console.engine.models import LaunchKind, LaunchPreview, RunDetail
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Dialog, Field, FormDialog
@@ -56,6 +57,7 @@ def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Gl
         labelled("budget", f"{units(limits.budget)} units", Span(f", cut off {rule}", Tone.MUTED)),
         labelled("usually", *_typical(preview)),
         labelled("at most", worst if known else "unknown: no price for this model"),
+        *(() if limits.server_limit else (labelled("service", Span(NO_SERVER_LIMIT, Tone.WARN)),)),
         labelled(
             "agent",
             Span(f"{sanitize_cell(preview.task.agent)} {glyphs.dot} {sanitize_cell(preview.task.model)}", Tone.MUTED),

@@ -16,7 +16,7 @@ from console.ui.history.pages import Entry
 from console.ui.runs.lines import labelled, result_lines
 from console.ui.spans import Line, Span, Tone, clip, fit, left, line, middle, right, sanitize_cell, width
 from console.ui.state.view_state import ViewState
-from console.ui.words import ending_text, user_text
+from console.ui.words import ending_text, task_text, user_text
 
 
 class ColumnName(StrEnum):
@@ -101,7 +101,7 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyph
         case ColumnName.OUTCOME:
             return state_span(run, glyphs)
         case ColumnName.TASK:
-            return Span(sanitize_cell(run.task), Tone.MUTED if run.attempt == 0 else Tone.STRONG)
+            return Span(task_text(run), Tone.MUTED if run.attempt == 0 else Tone.STRONG)
         case ColumnName.TARGET:
             return Span(middle(sanitize_cell(run.target), placed.cells, glyphs.ellipsis), quiet)
         case ColumnName.DATE:

@@ -15,6 +15,7 @@ from console.ui.format import age, countdown, elapsed, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.spans import Line, Span, Tone, fit, left, merged, middle, right, sanitize_cell
 from console.ui.state.view_state import ViewState
+from console.ui.words import task_text
 
 
 class ColumnName(StrEnum):
@@ -99,7 +100,7 @@ def cell(place: PlacedColumn[ColumnName], run: Run, view: ViewState, glyphs: Gly
         case ColumnName.STATE:
             spans: Line = (state_span(run, glyphs),)
         case ColumnName.TASK:
-            spans = (Span(sanitize_cell(run.task), Tone.MUTED if ended else Tone.STRONG),)
+            spans = (Span(task_text(run), Tone.MUTED if ended else Tone.STRONG),)
         case ColumnName.TARGET:
             spans = (Span(middle(sanitize_cell(run.target), place.cells, glyphs.ellipsis), quiet),)
         case ColumnName.KEY:

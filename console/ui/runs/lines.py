@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from console.domain.fact_text import words_of
 from console.domain.formatting import counted
 from console.domain.run import Run, State, StepRecord
-from console.domain.task import CutOff, Origin
+from console.domain.server_limit import NO_SERVER_LIMIT
+from console.domain.task import DEFAULT_PROVIDER, CutOff, Origin
 from console.engine.models import RunDetail
 from console.ui.format import age, clock, count, countdown, elapsed, format_duration, money, percent, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
@@ -144,6 +145,8 @@ def _limits(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[L
     yield labelled("budget", *gauge(bar, ((run.used, tone),), limits.budget, glyphs), Span(" " if bar else ""), *words)
     if ahead := projection(run, view):
         yield labelled("", ahead)
+    if run.limits.server_limit is None and run.state is not State.ENDED:
+        yield labelled("", Span(NO_SERVER_LIMIT, Tone.WARN))
 
 
 def projection(run: Run, view: ViewState) -> Span | None:
@@ -202,6 +205,8 @@ def _launch(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
     yield labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}{attempt}", Tone.MUTED))
     agent = f"{sanitize_cell(run.fingerprint.agent)} {glyphs.dot} {sanitize_cell(run.fingerprint.model)}"
     yield labelled("agent", Span(agent, Tone.MUTED))
+    if run.fingerprint.provider != DEFAULT_PROVIDER:
+        yield labelled("", Span(f"at {sanitize_cell(run.fingerprint.provider)}", Tone.MUTED))
     if run.retry_at_ms is not None:
         yield labelled("again", f"automatically at {when(run.retry_at_ms, view.now_ms, view.zone)}")
     if run.superseded_by is not None:
