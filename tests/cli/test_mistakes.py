@@ -147,7 +147,7 @@ main()
 def test_a_likely_emergency_word_suggests_the_command(nightdesk: Nightdesk) -> None:
     for word in ("kill", "stop"):
         assert "pause --cancel" in nightdesk(word).err
-    assert "nightdesk ps" in nightdesk("status").err
+    assert "nightdesk ps" in nightdesk("list").err
     assert "Did you mean history?" in nightdesk("histroy").err
     assert "Did you mean" not in nightdesk("gaurd").err
 

@@ -19,7 +19,7 @@ WIDE = 100
 """From this width on stages are written out and bars are long."""
 STAGES, SHORT_STAGES = 33, 16
 EVIDENCE, NEXT = 16, 10
-LABEL = 13
+LABEL = 12
 COLUMN_GAP = 2
 """The cells between the two columns of the panel."""
 UPCOMING = 42
@@ -143,7 +143,7 @@ def _evidence(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells:
     if needed:
         shown = gauge(bar, ((min(done, needed), Tone.OK),), needed, glyphs)
         asked = f" {done} of {needed}" if done <= needed else f" {done}, {needed} needed"
-        lines.append(line(_label("ok by hand" if rollout.stage is Stage.MANUAL else "ok, approved"), *shown, asked))
+        lines.append(line(_label("by hand ok" if rollout.stage is Stage.MANUAL else "approved ok"), *shown, asked))
     lines.append(_share("p95 units", found.p95_units, found.budget, units, bar, glyphs))
     lines.append(_share("p95 time", found.p95_ms, found.max_ms, elapsed, bar, glyphs))
     lines.append(line(_label("watched"), f"{found.observed} of {found.ran} with a console"))
