@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from console.ui.glyphs import ASCII, UNICODE
+from console.ui.glyphs import ASCII, UNICODE, Glyphs
 from console.ui.terminal.capabilities import (
     fitting_glyphs,
     fitting_theme,
@@ -85,3 +85,19 @@ def test_signs_that_cannot_be_shown_are_not_used(term: str, encoding: str | None
 )
 def test_the_theme_fits_the_terminal(environ: dict[str, str], theme: str) -> None:
     assert fitting_theme(environ) == theme
+
+
+@pytest.mark.parametrize(
+    ("environ", "glyphs"),
+    [
+        ({"LANG": "C"}, ASCII),
+        ({"LC_ALL": "POSIX", "LANG": "de_DE.UTF-8"}, ASCII),
+        ({"LANG": "C.UTF-8"}, UNICODE),
+        ({"LC_ALL": "en_US.UTF-8", "LANG": "C"}, UNICODE),
+        ({}, UNICODE),
+        ({"NIGHTDESK_ASCII": "1", "LANG": "de_DE.UTF-8"}, ASCII),
+        ({"NIGHTDESK_ASCII": "0"}, UNICODE),
+    ],
+)
+def test_a_c_locale_and_a_switch_ask_for_ascii(environ: dict[str, str], glyphs: Glyphs) -> None:
+    assert fitting_glyphs(environ, "utf-8") is glyphs

@@ -17,6 +17,8 @@ from console.ui.words import user_text
 
 WIDE = 100
 """From this width on stages are written out and bars are long."""
+NARROW = 66
+"""Below this width names of tasks are shortened, so that the next launch has its room."""
 STAGES, SHORT_STAGES = 33, 16
 EVIDENCE, NEXT = 16, 10
 LABEL = 12
@@ -27,7 +29,7 @@ UPCOMING = 42
 
 
 def _name_cells(cells: int) -> int:
-    return 24 if cells >= WIDE else 18
+    return 24 if cells >= WIDE else 18 if cells >= NARROW else 14
 
 
 def header(cells: int) -> Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, MutableMapping
 from typing import TextIO
 
@@ -56,7 +57,9 @@ def fitting_glyphs(environ: Mapping[str, str], encoding: str | None) -> Glyphs:
 
     `LC_ALL`, `LC_CTYPE` or `LANG` set to C or POSIX, or NIGHTDESK_ASCII, asks for ASCII, whatever Python makes of it.
     """
-    locale = next((environ[name] for name in ("LC_ALL", "LC_CTYPE", "LANG") if environ.get(name)), "")
+    # In a C locale Python turns its UTF-8 mode on and sets LC_CTYPE itself (PEP 538, 540).
+    names = ("LC_ALL", "LANG") if sys.flags.utf8_mode else ("LC_ALL", "LC_CTYPE", "LANG")
+    locale = next((environ[name] for name in names if environ.get(name)), "")
     if environ.get("NIGHTDESK_ASCII", "") not in ("", "0") or locale in ("C", "POSIX"):
         return ASCII
     try:
