@@ -67,9 +67,22 @@ def test_a_scheduler_can_be_left_in_the_background(nightdesk: Nightdesk, schedul
     until_sync(lambda: not Path(f"/proc/{pid}/cmdline").exists(), within=30, what="it ends at SIGTERM")
 
 
+def test_a_terminal_that_goes_away_ends_no_schedule(nightdesk: Nightdesk, scheduling: TerminalSession) -> None:
+    scheduling.hang_up()
+    until_sync(lambda: _scheduler(nightdesk) == scheduling.pid, within=30, what="it goes on scheduling")
+    assert "NOBODY SCHEDULES" not in nightdesk("ps").out
+    command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]
+    session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    try:
+        assert scheduling.ended() == 129, "it ends once another process may schedule"
+        session.shows("scheduled by this console")
+    finally:
+        session.close()
+
+
 def _scheduler(nightdesk: Nightdesk) -> int | None:
     """Return the process that schedules, as `doctor` names it."""
     findings = nightdesk("doctor", "--json").json
     told = next(finding["told"] for finding in findings if finding["check"] == "scheduler")
-    found = re.search(r"serve process (\d+) launches what is due", told)
+    found = re.search(r"(?:serve|console) process (\d+) launches what is due", told)
     return int(found[1]) if found else None
