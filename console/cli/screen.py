@@ -13,7 +13,8 @@ from console.cli.handover import hand_over, hand_over_schedule
 from console.cli.invocation import Invocation
 from console.cli.locations import themes_folder
 from console.cli.signals import shutdown_on_signals
-from console.domain.formatting import format_when, zone_name, zone_or_utc
+from console.domain.formatting import counted, format_when, zone_name, zone_or_utc
+from console.domain.run import HOLDING
 from console.domain.text import sanitize
 from console.engine.errors import StoreError
 from console.ui.context import ExitReason, ExitResult, Leave, SessionInfo
@@ -85,7 +86,7 @@ async def run_console_command(invocation: Invocation, app: App, options: ScreenO
     if result.reason is ExitReason.SCHEDULER_LEFT:
         invocation.say(f"{guards[0]} supervises and launches what is due; `nightdesk` shows it, SIGTERM ends it")
         return code
-    unscheduled = await _unscheduled(app)
+    notes = await _notes(app)
     try:
         guard = guards[0] if guards else await hand_over(invocation, app)
     except HandoverFailed as error:
@@ -93,26 +94,32 @@ async def run_console_command(invocation: Invocation, app: App, options: ScreenO
         return await _headless(invocation, app, code)
     if guard:
         invocation.say(f"supervised by {guard}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
-    if unscheduled:
-        invocation.say(unscheduled)
+    invocation.say(*notes)
     return code
 
 
-async def _unscheduled(app: App) -> str:
-    """Which task is missed once this process is gone, in one line; empty where others schedule or nothing is due."""
+async def _notes(app: App) -> list[str]:
+    """What goes on and what is missed once this process is gone, a line each; empty where there is nothing to say."""
     try:
         snapshot = await app.engine.queries.snapshot()
     except StoreError:
-        return ""
-    ahead = snapshot.next_launch
-    if ahead is None or not (snapshot.schedule_ends_here or snapshot.nobody_schedules):
-        return ""
-    zone = zone_or_utc(snapshot.time_zone)
-    at = f"{format_when(ahead.at_ms, snapshot.taken.wall_ms, zone)} {zone_name(ahead.at_ms, zone)}"
-    return (
-        f"nobody schedules now: {sanitize(ahead.task)} is due {at} and will be missed; "
-        "`nightdesk serve` schedules, and so does an open console"
-    )
+        return []
+    notes, ahead = [], snapshot.next_launch
+    elsewhere = 0
+    for run in snapshot.live:
+        owner = snapshot.owners.get(run.owner or "")
+        elsewhere += run.state in HOLDING and owner is not None and owner.alive and not owner.mine
+    if elsewhere:
+        goes = "goes" if elsewhere == 1 else "go"
+        notes.append(f"{counted(elsewhere, 'run')} {goes} on, supervised by other processes")
+    if ahead is not None and (snapshot.schedule_ends_here or snapshot.nobody_schedules):
+        zone = zone_or_utc(snapshot.time_zone)
+        at = f"{format_when(ahead.at_ms, snapshot.taken.wall_ms, zone)} {zone_name(ahead.at_ms, zone)}"
+        notes.append(
+            f"nobody schedules now: {sanitize(ahead.task)} is due {at} and will be missed; "
+            "`nightdesk serve` schedules, and so does an open console"
+        )
+    return notes
 
 
 def _report(invocation: Invocation, result: ExitResult) -> ExitCode:

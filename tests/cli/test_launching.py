@@ -101,7 +101,8 @@ def test_a_launch_over_a_cap_is_refused(nightdesk: Nightdesk) -> None:
 
     refused = nightdesk.launch("good")
     assert (refused.code, refused.json["refusal"]["kind"]) == (6, "cap")
-    assert "daily_units is reached" in refused.err
+    assert "never fits: this task's budget (50.0) is larger than daily_units (49.5)" in refused.err
+    assert refused.json["refusal"]["cap"]["frees_at"] is None
 
     assert nightdesk("caps", "raise", "daily_units", "0.5", "--reason", "one more").code == 0
     assert nightdesk.launch("good").code == 0
