@@ -20,7 +20,7 @@ demo: $(RUN) ## open the console on the built-in simulator: no API key, no confi
 test: lint ## run all checks, then the tests that show that the program works (at most 4 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak and not proofs'
 
-proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, races, faults, planted bugs
+proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, races, faults, processes, planted bugs (at most 12 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'proofs and not soak'
 
 check: lint ## check format, lint, types, layers and the rules of the code base
