@@ -3,13 +3,15 @@ PYTHON  ?= python3
 VENV    ?= .venv
 # Processes that share the tests. With more than one per core, tests of deadlines wait for each other.
 WORKERS ?= 2
+# What `make layer` runs: folders, files and options of pytest.
+TESTS   ?= tests/domain
 BIN     := $(VENV)/bin
 RUN     := $(VENV)/.stamp-run
 DEV     := $(VENV)/.stamp-dev
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test proofs check lint screenshots bench soak clean
+.PHONY: help demo test layer proofs check lint screenshots bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -19,6 +21,9 @@ demo: $(RUN) ## open the console on the built-in simulator: no API key, no confi
 
 test: lint ## run all checks, then the tests that show that the program works (at most 4 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak and not proofs'
+
+layer: $(DEV) ## run the short tests of one part, such as TESTS=tests/store or TESTS="tests/ui -k history"
+	$(BIN)/python -m pytest -q -m 'not soak and not proofs' $(TESTS)
 
 proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, races, faults, processes, planted bugs (at most 12 minutes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'proofs and not soak'
