@@ -202,7 +202,7 @@ async def test_runs_without_a_place_for_a_stream_are_polled_to_their_end(
     monkeypatch.setattr(resource, "getrlimit", lambda _: (KEPT_FILES + 2, KEPT_FILES + 2))
     async with engine_harness(tmp_path, provider, settings(*(a_task(name) for name in "abcd"))) as here:
         runs = [(await here.launch(name)).run for name in "abcd"]
-        await until(lambda: provider.open == 2)
+        await until(lambda: (provider.open, len(provider.agents)) == (2, 4))
         for agent in provider.agents.values():
             agent.status = "completed"
         for run in runs:

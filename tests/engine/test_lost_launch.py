@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from console.domain.launch import LaunchKind
 from console.domain.run import Outcome, Run, State
 from console.domain.server_limit import ServerLimitKind
 from console.domain.usage import Usage
@@ -68,7 +69,9 @@ async def test_a_launch_that_was_fenced_gives_its_key_and_its_hold_back(tmp_path
         run = await outcome_of(here)
         assert (run.outcome, run.used) == (Outcome.NOT_SENT, 0)
         assert "the session was deleted, unused" in run.note
-        assert (await outcome_of(here)).state is not State.UNCONFIRMED, "the key is free"
+        again = await here.launch()
+        assert again.kind is LaunchKind.LAUNCHED, "the key is free"
+        await here.reaches(again.run.id, State.RUNNING)
     assert len(provider.orders) == 2
 
 
