@@ -3,6 +3,8 @@ PYTHON  ?= python3
 VENV    ?= .venv
 # Processes that share the tests. With more than one per core, tests of deadlines wait for each other.
 WORKERS ?= 2
+# The slowest tests are named, so that one that waits for a time limit is seen.
+SLOWEST := --durations 15 --durations-min 5
 # What `make layer` runs: folders, files and options of pytest.
 TESTS   ?= tests/domain
 BIN     := $(VENV)/bin
@@ -20,13 +22,13 @@ demo: $(RUN) ## open the console on the built-in simulator: no API key, no confi
 	@$(BIN)/python -m console demo
 
 test: lint ## run all checks, then the tests that show that the program works (at most 4 minutes)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'not soak and not proofs'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'not soak and not proofs'
 
 layer: $(DEV) ## run the short tests of one part, such as TESTS=tests/store or TESTS="tests/ui -k history"
 	$(BIN)/python -m pytest -q -m 'not soak and not proofs' $(TESTS)
 
 proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, races, faults, processes, planted bugs (at most 12 minutes)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'proofs and not soak'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'proofs and not soak'
 
 check: lint ## check format, lint, types, layers and the rules of the code base
 	$(BIN)/python -m pytest -q tests/test_house.py
