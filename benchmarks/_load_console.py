@@ -213,12 +213,13 @@ async def measure(folder: Path, url: str, count: int, seconds: int) -> dict[str,
         launched = await launch_all(app, names)
         lag_of_launch = percentile(lag.lags, 0.99) * 1000
         shown = await show(app, folder, seconds, short, lag)
+        done_ms = app.clock.now().wall_ms - 1000
         sampling.cancel()
         runs = [run for run_id in shown.pop("short_ids") if (run := await app.store.runs.get(run_id)) is not None]
         late = [
-            provider.cancels_sent.get(run.remote_id or "", math.inf) - run.deadline_ms / 1000
+            provider.cancels_sent.get(run.remote_id, math.inf) - run.deadline_ms / 1000
             for run in runs
-            if run.deadline_ms is not None
+            if run.remote_id is not None and run.deadline_ms is not None and run.deadline_ms < done_ms
         ]
         remote_ids = {run.remote_id for run in runs}
         return {
@@ -242,7 +243,7 @@ async def all_answered(app: App) -> None:
     while time.monotonic() < deadline:
         if not [run for run in await app.store.runs.open_runs() if run.state in (State.CLAIMED, State.SENDING)]:
             return
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(1.0)
 
 
 def cpu_seconds() -> float:
