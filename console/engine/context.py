@@ -42,6 +42,8 @@ class EngineContext:
     problems: Problems
     background: BackgroundTasks
     """Writes that nobody waits for."""
+    journal_turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One launch at a time writes into `launches`."""
     cancelled_at: dict[RunId, Timestamp] = field(default_factory=dict)
     """When this process last sent a cancel for a run."""
     holds_lock: Callable[[], bool] = field(default=lambda: True)

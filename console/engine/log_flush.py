@@ -10,6 +10,7 @@ import asyncio
 from console.engine.problems import Problems
 from console.journal.log_files import JournalError
 from console.journal.runs_log import LogWriter
+from console.store.database import run_uncancelled
 from console.store.errors import StoreError
 from console.store.store import Store
 
@@ -49,5 +50,6 @@ class LogFlusher:
     async def _append_unlogged(self) -> None:
         async with self._log.locked_async():
             while records := await self._store.outbox.unlogged():
-                self._log.append(records, sync=True)
+                # In a thread, because it waits for the disk; to its end, because the lock of the file is held so long.
+                await run_uncancelled(asyncio.to_thread(self._log.append, records, sync=True), "log")
                 await self._store.outbox.mark_logged([record.ev for record in records])

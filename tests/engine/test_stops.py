@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +17,7 @@ from console.domain.task import CutOff, Guardrails, Stage
 from console.domain.usage import Usage
 from console.engine.errors import OperationRefused
 from console.engine.models import LaunchKind
+from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import NotFound, StreamEvent, Unavailable, Unknown
 from tests.clock import ManualClock
@@ -236,6 +240,32 @@ async def test_a_stop_right_after_the_launch_is_sent_although_the_log_is_locked(
             assert asked.state is State.STOPPING
             await until(lambda: provider.agents["v1_0001"].status == "cancelled", within=2)
         assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
+
+
+@pytest.mark.parametrize("file", [LogWriter, LaunchJournal])
+async def test_a_disk_that_does_not_answer_holds_up_no_cut_off(
+    file: type[LogWriter] | type[LaunchJournal], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, answers, given_up = FakeProvider(), threading.Event(), list[str]()
+    append = file.append
+
+    def frozen(*arguments: Any, **more: Any) -> None:
+        if not answers.wait(10):
+            given_up.append("nothing else went on meanwhile")
+        append(*arguments, **more)
+
+    use = settings(a_task("first", max_ms=1_500), a_task("second"))
+    async with engine_harness(tmp_path, provider, use) as here:
+        first = (await here.launch("first")).run
+        await here.reaches(first.id, State.RUNNING)
+        monkeypatch.setattr(file, "append", frozen)
+        launching = asyncio.create_task(here.launch("second"))
+        await until(lambda: provider.agents["v1_0001"].cancels >= 1)
+        answers.set()
+        assert (await here.engine.wait(first.id)).outcome is Outcome.TIMEOUT
+        await here.reaches((await launching).run.id, State.RUNNING)
+    assert not given_up
+    assert sorted(here.statuses()) == ["launched", "launched", "timeout"]
 
 
 async def test_a_deadline_reached_offline_is_stored_and_cancelled_when_online(tmp_path: Path) -> None:

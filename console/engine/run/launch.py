@@ -38,6 +38,7 @@ from console.provider.contract import (
     labels_of,
 )
 from console.provider.traits import Prepares
+from console.store.database import run_uncancelled
 from console.store.transitions import RunResult
 
 OWN = "own"
@@ -267,7 +268,8 @@ class Launcher:
         """The id is on disk before the database is asked; from there on the store may fail and nothing is lost."""
         problems = self._context.problems
         try:
-            self._context.launches.append(self.run.id, self.run.attempt, launched.remote_id)
+            # Also where this task is cancelled: the next process finds the id in the journal.
+            await run_uncancelled(self._write_journal(launched.remote_id), "launch.journal")
         except JournalError as error:
             problems.report("launch.journal", str(error), source="append")
         except Exception as error:
@@ -302,6 +304,11 @@ class Launcher:
                 is_stored=lambda row: row.remote_id == launched.remote_id,
             )
             self._unstored.append(change)
+
+    async def _write_journal(self, remote_id: str) -> None:
+        """Put the id on disk, in a thread because that waits for the disk. Raises JournalError."""
+        async with self._context.journal_turn:
+            await asyncio.to_thread(self._context.launches.append, self.run.id, self.run.attempt, remote_id)
 
     async def _cancel_unwanted(self, launched: Launched) -> None:
         """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
