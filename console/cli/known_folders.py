@@ -11,6 +11,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from console.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
+
 MAX_FOLDERS = 16
 MAX_BYTES = 64 << 10
 DATABASE = "nightdesk.db"
@@ -45,12 +47,7 @@ def _record(config: Path) -> Path:
 
 def _read(record: Path) -> tuple[Path, ...]:
     try:
-        descriptor = os.open(record, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+        content = read_bounded(record, most=MAX_BYTES, forbidden_mode=WRITABLE_BY_OTHERS)
+    except Unreadable:
         return ()
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
-            return ()
-        lines = os.fsdecode(file.read(MAX_BYTES)).splitlines()
-    return tuple(Path(line) for line in lines if os.path.isabs(line))
+    return tuple(Path(line) for line in os.fsdecode(content).splitlines() if os.path.isabs(line))

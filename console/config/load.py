@@ -30,15 +30,12 @@ from console.config.schema import (
 from console.config.settings import ConsoleSettings, Settings, StoreSettings
 from console.config.tasks import TaskReader, check_distinct
 from console.config.toml_positions import KeyPath, lines_of
-from console.config.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
 from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task
 from console.domain.text import sanitize
 from console.domain.usage import Price, Units, round_up
-
-MAX_FILE = 16 << 20
-"""Maximum size of the config file in bytes."""
+from console.trusted_files import MAX_CONFIG, WRITABLE_BY_OTHERS, Unreadable, read_bounded
 
 T = TypeVar("T", bound=Table)
 
@@ -49,7 +46,7 @@ def load(path: Path, themes: Callable[[], Collection[str]] | None = None) -> Set
     `themes` returns the names that `theme` may have; None where they are not known.
     """
     try:
-        content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
+        content = read_bounded(path, most=MAX_CONFIG, forbidden_mode=WRITABLE_BY_OTHERS)
     except Unreadable as error:
         accepted = "accepted: a readable file of yours that nobody else may write (mode 0600 or 0644)"
         raise ConfigError([f"{path}: the file {error}; {accepted}"]) from None

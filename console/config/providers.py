@@ -22,12 +22,10 @@ from console.config.schema import (
 )
 from console.config.settings import KeySource, ProviderSettings
 from console.config.toml_positions import KeyPath
-from console.config.trusted_files import OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
 from console.domain.task import DEFAULT_PROVIDER, NAME
 from console.provider.services import TRAITS
+from console.trusted_files import MAX_CONFIG, OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
 
-MAX_FILE = 16 << 20
-"""Maximum size of a key file or a file of certificates, in bytes."""
 KEY_VARIABLES = {"gemini": "GEMINI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 """The environment variable of the key, by kind."""
 KINDS = tuple(kind for kind in PROVIDER_TABLES if kind in TRAITS)
@@ -166,7 +164,7 @@ class ProviderReader:
         try:
             # A missing file is no error here: it only stops commands that need the key.
             if os.path.exists(file):
-                read_bounded(file, most=MAX_FILE, forbidden_mode=OPEN_TO_OTHERS)
+                read_bounded(file, most=MAX_CONFIG, forbidden_mode=OPEN_TO_OTHERS)
         except Unreadable as error:
             self._errors.add(where, str(error), accepted="a file of yours with mode 0600")
         return KeySource(file=file)
@@ -179,7 +177,7 @@ class ProviderReader:
         if path is None:
             return None
         try:
-            content = read_bounded(path, most=MAX_FILE, forbidden_mode=WRITABLE_BY_OTHERS)
+            content = read_bounded(path, most=MAX_CONFIG, forbidden_mode=WRITABLE_BY_OTHERS)
         except Unreadable as error:
             self._errors.add(where, f"{path} {error}", accepted="a file of certificates that nobody else may write")
             return None

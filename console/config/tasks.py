@@ -11,12 +11,12 @@ from console.config.errors import ErrorCollector
 from console.config.providers import Provider
 from console.config.schema import MAX_TEXT, DefaultsTable, TaskTable
 from console.config.toml_positions import KeyPath
-from console.config.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
 from console.domain.server_limit import ServerLimitKind
 from console.domain.task import DEFAULT_PROVIDER, CutOff, Guardrails, MissedPolicy, Task, canonical_json
 from console.domain.text import sanitize
 from console.domain.usage import Price
 from console.provider.services import TRAITS
+from console.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
 
 T = TypeVar("T")
 

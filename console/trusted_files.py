@@ -1,6 +1,7 @@
-"""Read a file named by the configuration, with a size limit and only if no other user could have written it.
+"""Reads a file that somebody may have replaced by anything: with a size limit, without waiting, only a regular file.
 
-Kept apart because the config file itself and the files it names go through the same checks.
+Where it matters, only if no other user could have written it. Kept apart because the config, the files that it names
+and small files of the state folder go through the same checks.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import os
 import stat
 from pathlib import Path
 
+MAX_CONFIG = 16 << 20
+"""Maximum size of the config file, and of a file that it names, in bytes."""
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 """Permission bits that a file with instructions must not have."""
 OPEN_TO_OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -31,13 +34,8 @@ def read_bounded(path: Path, *, most: int, forbidden_mode: int = 0) -> bytes:
     except (OSError, ValueError) as error:
         raise Unreadable(f"cannot be read: {_why(error)}") from None
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
-        if forbidden_mode and status.st_mode & forbidden_mode:
-            raise Unreadable(f"has mode {stat.S_IMODE(status.st_mode):04o}")
-        if forbidden_mode and status.st_uid not in (os.geteuid(), 0):
-            raise Unreadable("belongs to another user")
+        # Before a file object is made, which raises for a folder.
+        _check(os.fstat(descriptor), forbidden_mode)
         with open(descriptor, "rb", closefd=False) as file:
             content = file.read(most + 1)
     except OSError as error:
@@ -47,6 +45,15 @@ def read_bounded(path: Path, *, most: int, forbidden_mode: int = 0) -> bytes:
     if len(content) > most:
         raise Unreadable(f"is larger than {most} bytes")
     return content
+
+
+def _check(status: os.stat_result, forbidden_mode: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise Unreadable("is a folder" if stat.S_ISDIR(status.st_mode) else "is not a regular file")
+    if forbidden_mode and status.st_mode & forbidden_mode:
+        raise Unreadable(f"has mode {stat.S_IMODE(status.st_mode):04o}")
+    if forbidden_mode and status.st_uid not in (os.geteuid(), 0):
+        raise Unreadable("belongs to another user")
 
 
 def _why(error: OSError | ValueError) -> str:
