@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import io
 import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -19,7 +17,7 @@ from click.shell_completion import CompletionItem
 from console import __version__
 from console.cli.exit_codes import ExitCode, command_error
 from console.cli.invocation import Invocation, read_only_option, refuse_if_locked, shared_options
-from console.cli.output import BackgroundWriter, OutputClosed
+from console.cli.output import BackgroundWriter, DataOutput, OutputClosed
 from console.domain.text import sanitize
 
 PROGRAM = "nightdesk"
@@ -95,21 +93,6 @@ def _hint(word: str) -> str:
 class LazyGroup(click.Group):
     """Imports the module of a command only when that command is invoked; help and completion read `COMMANDS`."""
 
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        try:
-            return super().make_context(info_name, args, parent, **extra)
-        except OSError as error:
-            # The help page and the version are printed from here.
-            raise OutputClosed from error
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:
-            raise OutputClosed from error
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -178,9 +161,8 @@ def cli(context: click.Context, read_only: str | None, slow: bool, mouse: bool) 
 
 def entry(arguments: Sequence[str]) -> int:
     """Run one command line on the streams of this process and return its exit code. Never raises an Exception."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A character that the terminal's encoding lacks is written as an escape; no command fails for one.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    # Help pages are printed by click, which knows no other stream.
+    sys.stdout = DataOutput.text(1, sys.stdout.encoding)
     messages = BackgroundWriter(2, sys.stderr.encoding)
     invocation = Invocation(
         environment=os.environ, stdin=sys.stdin, stdout=sys.stdout, stderr=messages, working=_working_folder()
@@ -195,12 +177,11 @@ def entry(arguments: Sequence[str]) -> int:
 
 
 def _discard_unwritten() -> None:
-    """Keep the interpreter from failing, with exit code 120, at output that cannot be written."""
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except OSError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    """Keep the interpreter from failing, with exit code 120, at messages of its own that cannot be written."""
+    try:
+        sys.stderr.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
 def run(arguments: Sequence[str], invocation: Invocation) -> int:
@@ -217,8 +198,8 @@ def run(arguments: Sequence[str], invocation: Invocation) -> int:
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
-    except (BrokenPipeError, OutputClosed) as error:
-        raise OutputClosed from error
+    except OutputClosed:
+        raise
     except Exception as error:
         failure = command_error(error)
         if invocation.json:

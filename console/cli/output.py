@@ -1,4 +1,4 @@
-"""Output that can neither stop nor end the process that guards a run.
+"""Output that can neither stop nor end the process that guards a run, and whose failure has an exit code of its own.
 
 A terminal may be stopped with ctrl-s, a pipe may have lost its reader, a disk may be full. Messages for the person
 are therefore written by a thread of their own: what cannot be written is dropped, and the caller never waits.
@@ -6,11 +6,15 @@ are therefore written by a thread of their own: what cannot be written is droppe
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import threading
 from collections import deque
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 MAX_PENDING = 256 << 10
 """Bytes that wait to be written; messages beyond them are dropped and counted."""
@@ -23,6 +27,47 @@ class OutputClosed(Exception):
 
     Not an OSError: click ends the process with 1 for a broken pipe, which would read as "the agent failed".
     """
+
+
+class DataOutput(io.RawIOBase):
+    """The raw stream below a text stream for data; raises OutputClosed where the descriptor takes nothing more.
+
+    A descriptor that another process made non-blocking is waited for: without that, Python drops what it does not take.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._is_closed = False
+
+    @classmethod
+    def text(cls, descriptor: int, encoding: str) -> TextIO:
+        """Return a text stream; a character that `encoding` does not have is written as an escape."""
+        return io.TextIOWrapper(io.BufferedWriter(cls(descriptor)), encoding, "backslashreplace")
+
+    def writable(self) -> bool:
+        """True, as BufferedWriter asks for."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return os.isatty(self._descriptor)
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write some of `data` and return how many bytes. After an error the rest is dropped. Raises OutputClosed."""
+        content = bytes(data)
+        while not self._is_closed:
+            try:
+                return os.write(self._descriptor, content)
+            except BlockingIOError:
+                select.select([], [self._descriptor], [])
+            except OSError as error:
+                self._is_closed = True
+                raise OutputClosed from error
+        return len(content)
 
 
 class MessageStream(Protocol):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -134,7 +135,7 @@ def test_a_terminal_stopped_with_ctrl_s_does_not_hold_up_the_limit(nightdesk: Ni
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/full")
-@pytest.mark.parametrize("arguments", [("ps",), ("ps", "--json"), ("--help",), ("--version",), ("paths",)])
+@pytest.mark.parametrize("arguments", [("ps",), ("ps", "--json"), ("--help",), ("run", "-h"), ("--version",)])
 def test_data_that_cannot_be_written_is_never_a_failed_agent(nightdesk: Nightdesk, arguments: tuple[str, ...]) -> None:
     with FULL.open("w") as full:
         done = subprocess.run(
@@ -148,6 +149,33 @@ def test_data_that_cannot_be_written_is_never_a_failed_agent(nightdesk: Nightdes
             check=False,
         )
     assert done.returncode == 141
+
+
+def test_a_full_pipe_that_does_not_block_loses_no_data(nightdesk: Nightdesk, pipe: tuple[int, int]) -> None:
+    """Some programs make the pipes of their children non-blocking."""
+    reader, writer = pipe
+    os.set_blocking(writer, False)
+    filled = 0
+    with suppress(BlockingIOError):
+        while True:
+            filled += os.write(writer, b"." * 4096)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "ps", "--json"],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+    )
+    try:
+        os.close(writer)
+        read = b""
+        while more := os.read(reader, filled):
+            read += more
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert read[filled:] == b"[]\n"
 
 
 def test_closed_streams_are_like_dev_null(nightdesk: Nightdesk) -> None:
