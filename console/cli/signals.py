@@ -7,15 +7,25 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from console.cli.exit_codes import ExitCode
 
-EXIT_CODES = {
+OTHERS = (
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGXCPU),
+    *(signal.SIGPWR, signal.SIGIO, signal.SIGSTKFLT, *range(signal.SIGRTMIN, signal.SIGRTMAX + 1)),
+)
+"""Further signals that end a process by default. They come by mistake, from a limit of processor time, or as the stop
+signal of a container; a run must not lose its guard to any of them."""
+EXIT_CODES: dict[int, ExitCode] = {
     signal.SIGINT: ExitCode.INTERRUPTED,
     signal.SIGQUIT: ExitCode.QUIT,
     signal.SIGTERM: ExitCode.TERMINATED,
     signal.SIGHUP: ExitCode.HUNG_UP,
+    **dict.fromkeys(OTHERS, ExitCode.TERMINATED),
 }
+WITHOUT_HANG_UP = tuple(number for number in EXIT_CODES if number != signal.SIGHUP)
+"""For a process that has no terminal, or that lives on without it."""
 
 
 class ShutdownRequest:
@@ -46,25 +56,27 @@ class ShutdownRequest:
 
 @contextmanager
 def shutdown_on_signals(
-    *numbers: signal.Signals, on_suspend: Callable[[], None] | None = None
+    *numbers: int, on_suspend: Callable[[], None] | None = None, on_hang_up: Callable[[], None] = lambda: None
 ) -> Iterator[ShutdownRequest]:
     """Turn these signals (default: all of EXIT_CODES) into a ShutdownRequest for the block. Needs a running loop.
 
-    With `on_suspend` ctrl-z calls it instead of stopping the process, for a process that guards runs.
+    The others of EXIT_CODES do nothing meanwhile, except that SIGHUP calls `on_hang_up`. With `on_suspend` ctrl-z calls
+    it instead of stopping the process, for a process that guards runs.
     """
     loop, shutdown = asyncio.get_running_loop(), ShutdownRequest()
-    numbers = numbers or tuple(EXIT_CODES)
-    for number in numbers:
-        loop.add_signal_handler(number, shutdown.ask, EXIT_CODES[number])
+    handlers: dict[int, Callable[[], None]] = dict.fromkeys(EXIT_CODES, lambda: None)
+    handlers[signal.SIGHUP] = on_hang_up
+    for number in numbers or EXIT_CODES:
+        handlers[number] = partial(shutdown.ask, EXIT_CODES[number])
     if on_suspend is not None:
-        loop.add_signal_handler(signal.SIGTSTP, on_suspend)
+        handlers[signal.SIGTSTP] = on_suspend
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield shutdown
     finally:
-        for number in numbers:
+        for number in handlers:
             loop.remove_signal_handler(number)
-        if on_suspend is not None:
-            loop.remove_signal_handler(signal.SIGTSTP)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ async def run_console(
     themes_folder: Path | None = None,
     keys: Mapping[str, str] | None = None,
     command: tuple[str, ...] = ("nightdesk",),
+    ending_signals: Collection[int] = (signal.SIGTERM,),
 ) -> ExitResult:
     """Run the console until it ends; the engine and its runs are not affected by that.
 
@@ -61,8 +62,9 @@ async def run_console(
     - `themes_folder`: the operator's own themes.
     - `keys`: keys by the id of a binding.
     - `command`: the command and options that reach this state folder from a shell.
+    - `ending_signals`: they end the console with `ExitReason.TERMINATED`.
 
-    SIGTERM ends the console with `ExitReason.TERMINATED`, a terminal that is gone with `ExitReason.LINE_DROPPED`;
+    A terminal that is gone ends it with `ExitReason.LINE_DROPPED`;
     descriptors 0 to 2 are then /dev/null and SIGHUP is ignored. The caller sets its own signal handlers afterwards.
     Raises ValueError for an unknown theme, OSError without a terminal.
     """
@@ -82,17 +84,19 @@ async def run_console(
         command=command,
     )
     app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow, bell=bell)
-    return await _ended(app, mouse=wants_mouse(os.environ, mouse))
+    return await _ended(app, ending_signals, mouse=wants_mouse(os.environ, mouse))
 
 
-async def _ended(app: ConsoleApp, *, mouse: bool) -> ExitResult:
+async def _ended(app: ConsoleApp, ending_signals: Collection[int], *, mouse: bool) -> ExitResult:
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, app.terminated)
+    for number in ending_signals:
+        loop.add_signal_handler(number, app.terminated)
     try:
         await app.load_first_view()
         result = await app.run_async(mouse=mouse)
     finally:
-        loop.remove_signal_handler(signal.SIGTERM)
+        for number in ending_signals:
+            loop.remove_signal_handler(number)
     await app.background.wait(within=LAST_OPERATIONS_S)
     return result or ExitResult(reason=ExitReason.CRASHED, message=app.crash)
 

@@ -83,12 +83,13 @@ def _descriptors_are_nothing(pid: int) -> bool:
 
 
 @pytest.mark.proofs
-def test_sigterm_hands_over(nightdesk: Nightdesk, sit: Sit) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGQUIT, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_to_end_hands_over(nightdesk: Nightdesk, sit: Sit, number: signal.Signals) -> None:
     terminal = with_a_live_run(nightdesk, sit)
-    terminal.signal(signal.SIGTERM)
+    terminal.signal(number)
 
     assert terminal.ended() == 143
-    until_sync(lambda: nightdesk.service.live() == 1, what="a run that goes on")
+    assert b"supervised by the background supervisor (pid " in terminal.received
     assert nightdesk("cancel", "--all").code == 0
 
 

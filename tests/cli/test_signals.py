@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 import termios
+from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from tests.cli.nightdesk import Nightdesk
 from tests.waiting import until_sync
@@ -28,14 +32,54 @@ def test_ctrl_z_does_not_stop_the_guard(nightdesk: Nightdesk) -> None:
     assert "not suspended" in done.err
 
 
-def test_ctrl_backslash_hands_the_run_over(nightdesk: Nightdesk) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (signal.SIGQUIT, 131),
+        pytest.param(signal.SIGUSR1, 143, marks=pytest.mark.proofs),
+        pytest.param(signal.SIGXCPU, 143, marks=pytest.mark.proofs),
+        pytest.param(signal.SIGRTMIN + 3, 143, marks=pytest.mark.proofs),
+    ],
+)
+def test_a_signal_that_would_kill_hands_the_run_over(nightdesk: Nightdesk, number: int, code: int) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: _is_running(nightdesk))
-    running.send_signal(signal.SIGQUIT)
+    running.send_signal(number)
     done = nightdesk.ended(running)
+    assert done.code == code
+    assert "supervised by" in done.err
+    assert nightdesk("cancel", "--all").code == 0
+
+
+@pytest.mark.proofs
+def test_serve_hands_its_runs_over_at_ctrl_backslash(nightdesk: Nightdesk) -> None:
+    serving = nightdesk.start("serve")
+    until_sync(lambda: any((nightdesk.state / "owners").glob("*.problems")), what="a serve that supervises")
+    assert nightdesk("run", "endless", "--origin", "manual", "--no-wait").code == 0
+    serving.send_signal(signal.SIGQUIT)
+    done = nightdesk.ended(serving)
     assert done.code == 131
     assert "supervised by" in done.err
     assert nightdesk("cancel", "--all").code == 0
+
+
+def test_only_a_deliberate_end_stops_the_background_supervisor(nightdesk: Nightdesk) -> None:
+    """`pkill -HUP nightdesk` is for `serve`, which loads its config again; a guard reads none."""
+    assert nightdesk.launch("endless", "--no-wait").code == 0
+    until_sync(lambda: _guard_pid(nightdesk) is not None)
+    pid = _guard_pid(nightdesk)
+    assert pid is not None
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+        os.kill(pid, number)
+    # The answer to the cancel is recorded by the guard, after it has received the signals.
+    assert nightdesk("cancel", "--all").code == 0
+    assert _guard_pid(nightdesk) == pid
+
+
+def _guard_pid(nightdesk: Nightdesk) -> int | None:
+    with closing(sqlite3.connect(nightdesk.state / "nightdesk.db")) as connection:
+        row = connection.execute("select pid from owners where kind = 'guard'").fetchone()
+    return row[0] if row else None
 
 
 def test_a_background_job_is_not_stopped_by_stty_tostop(nightdesk: Nightdesk) -> None:
@@ -98,4 +142,4 @@ print(before, dumpable(3, 0, 0, 0, 0), file=sys.stderr)
         text=True,
         check=True,
     )
-    assert done.stderr == "1 0\n"
+    assert done.stderr == f"state folder: {nightdesk.state}\n1 0\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 from functools import partial
 
 import click
@@ -17,13 +16,14 @@ from console.cli.handover import NoPlaceForSuccessor, hand_over
 from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.cli.opening import opened
 from console.cli.sd_notify import ServiceManager
-from console.cli.signals import EXIT_CODES, ShutdownRequest, shutdown_on_signals
+from console.cli.signals import EXIT_CODES, WITHOUT_HANG_UP, ShutdownRequest, shutdown_on_signals
 from console.cli.successor import PARENT_DESCRIPTOR
 from console.config import Settings
 from console.diag_log import logger
 from console.domain.fact_text import time_text
 from console.domain.formatting import counted, zone_or_utc
 from console.domain.text import sanitize
+from console.engine.errors import StoreError
 from console.engine.settings import ProcessKind
 
 NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c ends it and hands them over"
@@ -55,12 +55,11 @@ async def _serve(invocation: Invocation) -> int:
         require_key(app.providers)
         watch = ConfigWatch(app.engine, invocation.config.path, settings, partial(_reloaded, invocation))
         watch.start()
-        signals = EXIT_CODES
-        if not invocation.stdin.isatty():
-            # Without a terminal that could hang up, SIGHUP is the service manager's word for reloading.
-            signals = {number: code for number, code in EXIT_CODES.items() if number is not signal.SIGHUP}
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, watch.reload)
-        with shutdown_on_signals(*signals, on_suspend=lambda: invocation.say(NOT_SUSPENDED)) as shutdown:
+        # Without a terminal that could hang up, SIGHUP is the service manager's word for reloading.
+        signals = EXIT_CODES if invocation.stdin.isatty() else WITHOUT_HANG_UP
+        with shutdown_on_signals(
+            *signals, on_suspend=lambda: invocation.say(NOT_SUSPENDED), on_hang_up=watch.reload
+        ) as shutdown:
             tasks = counted(len(settings.tasks), "task")
             logger().info("serving %s", tasks)
             manager.ready(f"serving {tasks}")
@@ -71,8 +70,12 @@ async def _serve(invocation: Invocation) -> int:
 
 async def _schedule_line(app: App) -> str:
     """Who schedules, and what comes next, in one line."""
-    await app.engine.tick()
-    snapshot = await app.engine.queries.snapshot()
+    try:
+        await app.engine.tick()
+        snapshot = await app.engine.queries.snapshot()
+    except StoreError as error:
+        # Serving goes on; the runs that were taken over have a guard.
+        return f"the state store does not answer yet: {sanitize(str(error), limit=200)}"
     if snapshot.scheduler is not None and not snapshot.scheduler.mine:
         other = f"{snapshot.scheduler.kind} (pid {snapshot.scheduler.pid})"
         return f"{other} schedules now; this process takes the schedule over when it ends"
