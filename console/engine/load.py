@@ -11,7 +11,7 @@ import asyncio
 import resource
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from console.domain.run import RunId
 from console.engine.problems import Problems
@@ -39,6 +39,8 @@ MOST_POLLS_PER_S = 100.0
 is followed by a poll at once. A poll takes some 1 to 2 ms of CPU."""
 LONGEST_STRETCH = 12.0
 """The interval grows no further than this for a late event loop; for MOST_POLLS_PER_S it may."""
+MOST_DESCRIPTORS = 65_536
+"""More open files than any number of live runs needs."""
 
 
 def streams_at_once() -> int:
@@ -105,6 +107,15 @@ class PollPace:
         return len(self._waiting), 0.0 if oldest is None else asyncio.get_running_loop().time() - oldest
 
 
+def raise_descriptor_limit() -> None:
+    """Let this process open as many files as the system allows: without a free descriptor no cancel can be sent."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, MOST_DESCRIPTORS)
+    if 0 <= soft < most:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 class LoadMeter:
     """Measures how late the event loop runs, adjusts the polls, and reports a process that does not keep up."""
 
@@ -116,6 +127,8 @@ class LoadMeter:
 
     async def measure(self, every_s: float, interval_s: float) -> None:
         """Measure once; called every `every_s` seconds. `interval_s` is the configured time between two polls."""
+        # Again and again, as the limit of a process can be changed while it runs.
+        raise_descriptor_limit()
         now = asyncio.get_running_loop().time()
         if self._due is not None:
             self._late = [*self._late, max(0.0, now - self._due)][-ROUNDS:]

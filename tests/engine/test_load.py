@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import ExitStack
@@ -17,6 +18,7 @@ from console.engine.load import (
     KEPT_FILES,
     LATE_S,
     LONGEST_STRETCH,
+    MOST_DESCRIPTORS,
     MOST_POLLS_PER_S,
     MOST_STREAMS,
     ROUNDS,
@@ -208,3 +210,14 @@ async def test_runs_without_a_place_for_a_stream_are_polled_to_their_end(
         for run in runs:
             assert (await here.engine.wait(run.id)).outcome is Outcome.OK
     assert provider.most_open == 2
+
+
+async def test_a_lowered_limit_of_open_files_is_raised_again(pace: PollPace, problems: Problems) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 20, hard))
+    try:
+        await LoadMeter(pace, problems).measure(1.0, INTERVAL_S)
+        raised = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert raised == (min(hard, MOST_DESCRIPTORS), hard)
