@@ -105,7 +105,7 @@ def run_ids(context: click.Context, _parameter: click.Parameter, incomplete: str
 
     folder = state_folder(getattr(context.obj, "state_flag", None), os.environ, Path.cwd(), _configured(context))
     try:
-        runs = live_runs(folder.path, SystemClock().now())
+        runs = live_runs(folder.path, SystemClock().now()).runs
     except Exception:  # a store that cannot be read has nothing to offer, and a shell waits for the answer
         return []
     return [

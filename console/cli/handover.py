@@ -9,7 +9,7 @@ from pathlib import Path
 from console.app import App
 from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.invocation import Invocation
-from console.cli.successor import GUARD_LOCK, Successor, no_successor_reason, start_successor
+from console.cli.successor import GUARD_LOCK, Successor, ancestors_of, no_successor_reason, start_successor
 from console.domain.run import Run, RunId, State
 from console.engine.errors import StoreError
 from console.engine.models import Owner, Snapshot
@@ -35,8 +35,9 @@ async def hand_over(invocation: Invocation, app: App, run_id: RunId | None = Non
     """
     try:
         needing = _runs_to_hand_over(await app.engine.queries.snapshot())
-    except StoreError:
-        # Nothing is known about the runs, so somebody has to go on looking.
+        await _require_rows(app)
+    except (StoreError, OSError):
+        # Nothing is known about the runs, or whose processes live, so somebody has to go on looking.
         needing = None
     if needing == ():
         await app.engine.hand_over()
@@ -48,6 +49,15 @@ async def hand_over(invocation: Invocation, app: App, run_id: RunId | None = Non
         return await _taker(app, run_id or (needing[0].id if needing else None), successor)
     finally:
         successor.release()
+
+
+async def _require_rows(app: App) -> None:
+    """Raise HandoverFailed for a supervised run without a row: no other process can know of it."""
+    for run_id in app.engine.guarded:
+        if await app.store.runs.get(run_id) is None:
+            raise HandoverFailed(
+                f"run {run_id} is not in the state store any more, so no other process can supervise it"
+            )
 
 
 async def hand_over_schedule(invocation: Invocation, app: App) -> str:
@@ -65,7 +75,10 @@ async def hand_over_schedule(invocation: Invocation, app: App) -> str:
 
 
 def _start(invocation: Invocation, kind: ProcessKind = ProcessKind.GUARD) -> Successor:
-    reason = no_successor_reason(invocation.environment, pid=os.getpid(), parent=os.getppid())
+    pid = os.getpid()
+    reason = no_successor_reason(
+        invocation.environment, pid=pid, ancestors=ancestors_of(pid), has_terminal=_has_terminal()
+    )
     if reason is not None:
         raise NoPlaceForSuccessor(f"no background supervisor can be left behind: {reason}")
     try:
@@ -79,6 +92,15 @@ def _start(invocation: Invocation, kind: ProcessKind = ProcessKind.GUARD) -> Suc
         )
     except OSError as error:
         raise HandoverFailed(f"the background supervisor does not start: {error.strerror}") from error
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a controlling terminal, whatever its streams are."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 async def _until_supervised(

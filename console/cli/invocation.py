@@ -21,7 +21,7 @@ from console.cli.locations import (
     state_folder,
     theme_names,
 )
-from console.cli.output import MessageStream, OutputClosed
+from console.cli.output import MessageStream
 from console.cli.render.table import Style
 from console.domain.text import sanitize
 from console.engine.acting_user import acting_user
@@ -70,19 +70,13 @@ class Invocation:
 
     def write(self, text: str) -> None:
         """Write data, already sanitized, to stdout, where it may be buffered. Raises OutputClosed."""
-        try:
-            self.stdout.write(text)
-        except OSError as error:
-            raise OutputClosed from error
+        self.stdout.write(text)
 
     def flush(self) -> None:
         """Write what is buffered for stdout, after the messages before it. Raises OutputClosed."""
         with suppress(OSError):
             self.stderr.flush()
-        try:
-            self.stdout.flush()
-        except OSError as error:
-            raise OutputClosed from error
+        self.stdout.flush()
 
     def out_json(self, value: object) -> None:
         """Write one object or array. ASCII only, so that no text in it acts on a terminal. Raises OutputClosed."""
@@ -155,6 +149,26 @@ class Invocation:
         else:
             configured = configured_state_folder(self.config.path)
         return state_folder(self.state_flag, self.environment, self.working, configured)
+
+    @property
+    def ledger(self) -> str:
+        """What tells this state folder from others: its name in the config, and its path where it is not the default.
+
+        Empty for the default folder without a name. Sanitized. Raises CommandError.
+        """
+        from console.config import ConfigError
+
+        name = None
+        with suppress(ConfigError, CommandError):
+            name = self.settings().store.name
+        found = self.state
+        path = None if found.is_default else str(found.path)
+        return " ".join(sanitize(each, limit=200) for each in (name, path) if each)
+
+    def say_ledger(self) -> None:
+        """Name the state folder to the person, unless it is the usual one."""
+        if ledger := self.ledger:
+            self.say(f"state folder: {ledger}")
 
     @property
     def again(self) -> tuple[str, ...]:

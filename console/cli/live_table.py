@@ -6,6 +6,7 @@ Kept apart because `ps --json` loads no engine.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation
@@ -13,19 +14,34 @@ from console.cli.opening import opened_for_emergency
 from console.cli.render.run_json import run_json
 from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows, without_provider
 from console.cli.render.table import render_table
+from console.domain.run import Run
 from console.domain.text import sanitize
+from console.domain.timestamps import Timestamp
+from console.engine.clock import SystemClock
+from console.engine.errors import StoreBusy
+from console.engine.live_runs import READ_BUSY_MS, UNREADABLE, live_runs
 from console.engine.models import Snapshot
-
-READ_BUSY_MS = 5_000
-"""How long to wait for a store that another process holds."""
 
 
 def print_live(invocation: Invocation) -> int:
     """Print the open runs of the state folder. Raises ConfigError, CommandError, StoreError."""
-    snapshot = asyncio.run(read_snapshot(invocation))
+    invocation.say_ledger()
+    try:
+        snapshot = asyncio.run(read_snapshot(invocation))
+    except StoreBusy:
+        return _print_past_locks(invocation)
     # The caps stand in the config, which this command can do without.
     print_snapshot(invocation, snapshot, has_caps=invocation.loaded_settings is not None)
-    return ExitCode.OK
+    return ExitCode.STORE if any(each.topic == UNREADABLE for each in snapshot.problems) else ExitCode.OK
+
+
+def _print_past_locks(invocation: Invocation) -> int:
+    """Print the runs, without caps and problems, while another process keeps all others from reading the store."""
+    now = SystemClock().now()
+    found = live_runs(invocation.folder, now)
+    _print_runs(invocation, found.runs, now)
+    invocation.say(*(sanitize(line) for line in (found.busy, found.unreadable) if line))
+    return ExitCode.STORE if found.unreadable else ExitCode.OK
 
 
 async def read_snapshot(invocation: Invocation) -> Snapshot:
@@ -40,10 +56,14 @@ def print_snapshot(invocation: Invocation, snapshot: Snapshot, *, has_caps: bool
         invocation.out_json([run_json(run, snapshot.taken) for run in snapshot.live])
         return
     invocation.out(*(sanitize(line) for line in head_lines(snapshot, has_caps=has_caps)))
-    if snapshot.live:
-        columns, rows = list(LIVE_COLUMNS), live_rows(snapshot.live, snapshot.taken)
+    _print_runs(invocation, snapshot.live, snapshot.taken)
+
+
+def _print_runs(invocation: Invocation, runs: Sequence[Run], now: Timestamp) -> None:
+    if runs:
+        columns, rows = list(LIVE_COLUMNS), live_rows(runs, now)
         settings = invocation.loaded_settings
-        names = {run.fingerprint.provider for run in snapshot.live}.union(settings.providers if settings else ())
+        names = {run.fingerprint.provider for run in runs}.union(settings.providers if settings else ())
         if len(names) == 1:
             columns, rows = without_provider(columns, rows)
         invocation.out("", *render_table(columns, rows, invocation.style, invocation.width))

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.domain.text import sanitize
+from console.trusted_files import MAX_CONFIG, Unreadable, read_bounded
 
 PACKAGED_THEMES = tuple(Path(__file__).parents[1].joinpath(*up, "themes") for up in ((), ("..",)))
 """Where the packaged themes are: in an installation, and in a checkout."""
 CONFIG_NAME = "nightdesk.toml"
 CONFIG_VARIABLE = "NIGHTDESK_CONFIG"
+STATE_FLAG = "--state-dir"
 STATE_VARIABLE = "NIGHTDESK_STATE_DIR"
 NO_HOME = (
     "no home folder is known: HOME is not set and this user is not in the user database; "
@@ -66,7 +68,7 @@ def state_folder(
     Raises CommandError.
     """
     if flag:
-        return _location(working, flag, "--state-dir")
+        return _location(working, flag, STATE_FLAG)
     if named := environment.get(STATE_VARIABLE):
         return _location(working, named, STATE_VARIABLE)
     if configured is not None:
@@ -82,8 +84,8 @@ def state_folder(
 def configured_state_folder(config: Path) -> Path | None:
     """Return the state folder that a config file names, even if the rest of the file cannot be used."""
     try:
-        text = config.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError):
+        text = read_bounded(config, most=MAX_CONFIG).decode("utf-8-sig")
+    except (Unreadable, UnicodeDecodeError):
         return None
     try:
         store = tomllib.loads(text).get("store")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -12,7 +11,7 @@ from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import hand_over, hand_over_schedule
 from console.cli.invocation import Invocation
 from console.cli.locations import themes_folder
-from console.cli.signals import shutdown_on_signals
+from console.cli.signals import WITHOUT_HANG_UP, shutdown_on_signals
 from console.domain.formatting import counted, format_when, zone_name, zone_or_utc
 from console.domain.run import HOLDING
 from console.domain.text import sanitize
@@ -60,6 +59,7 @@ async def run_screen(
         themes_folder=themes_folder(),
         keys=options.keys,
         command=options.command,
+        ending_signals=WITHOUT_HANG_UP,
     )
 
 
@@ -88,7 +88,9 @@ async def run_console_command(invocation: Invocation, app: App, options: ScreenO
         return code
     notes = await _notes(app)
     try:
-        guard = guards[0] if guards else await hand_over(invocation, app)
+        # A second signal does not interrupt the hand-over.
+        with shutdown_on_signals(*WITHOUT_HANG_UP):
+            guard = guards[0] if guards else await hand_over(invocation, app)
     except HandoverFailed as error:
         invocation.say(f"{error}; this process goes on supervising, without a screen, until it is asked to end")
         return await _headless(invocation, app, code)
@@ -130,7 +132,7 @@ def _report(invocation: Invocation, result: ExitResult) -> ExitCode:
 
 async def _headless(invocation: Invocation, app: App, code: ExitCode) -> int:
     """Guard and schedule without a terminal: until others do, until nothing is left to do, or until a signal."""
-    with shutdown_on_signals(signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, on_suspend=lambda: None) as shutdown:
+    with shutdown_on_signals(*WITHOUT_HANG_UP, on_suspend=lambda: None) as shutdown:
         while shutdown.code is None and (app.engine.guarded or await _is_the_scheduler(app)):
             await shutdown.wait(POLL_S)
         try:

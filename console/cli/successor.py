@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import SIGTSTP, SIGTTIN, SIGTTOU
@@ -129,18 +130,40 @@ class ParentProcess:
             return True
 
 
-def no_successor_reason(environment: Mapping[str, str], *, pid: int, parent: int) -> str | None:
-    """Return why a process left behind would be killed with this one; None if it would live on."""
+def no_successor_reason(
+    environment: Mapping[str, str], *, pid: int, ancestors: Sequence[int], has_terminal: bool
+) -> str | None:
+    """Return why a process left behind would be killed with this one; None if it would live on.
+
+    `ancestors` are the parent, its parent and so on. `has_terminal` is whether a person started this process at a
+    terminal: then the unit, if there is one, is that of the session or of the terminal and does not end with it.
+    """
     if pid == 1:
         return "this process is the first of its container, which ends with it"
-    started_by_systemd = environment.get("SYSTEMD_EXEC_PID") in (str(pid), str(parent))
-    if started_by_systemd and environment.get("INVOCATION_ID"):
+    parent = ancestors[0] if ancestors else 0
+    # Without a terminal any ancestor counts: a script that a unit runs, and what that script runs.
+    of_unit = {pid, parent} if has_terminal else {pid, *ancestors}
+    if environment.get("INVOCATION_ID") and environment.get("SYSTEMD_EXEC_PID") in {str(each) for each in of_unit}:
         return "systemd ends every process of this unit with it"
     if parent == 1 and _in_container() and not _is_service_manager(Path("/proc/1/comm")):
         return "this is the main process of its container, which ends with it"
     return None
 
 
+def ancestors_of(pid: int) -> list[int]:
+    """Return the parent of a process, its parent and so on, without process 1 unless it is the parent."""
+    found: list[int] = []
+    with suppress(OSError, ValueError, IndexError):
+        while pid > 1 and len(found) < MAX_ANCESTORS:
+            # The name of the program, in parentheses, may contain anything.
+            status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
+            pid = int(status.split()[1])
+            if pid > 1 or not found:
+                found.append(pid)
+    return found
+
+
+MAX_ANCESTORS = 64
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """Linux's PROC_PID_INIT_INO: the namespace of the machine itself."""
 

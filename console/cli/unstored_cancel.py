@@ -1,4 +1,4 @@
-"""Sends cancels while the state store cannot even be read, for the runs whose ids stand in launch.journal.
+"""Sends cancels while the state store cannot be read, for the runs whose ids stand in launch.journal.
 
 A process that holds the store must not keep a person from stopping agents. What is sent here is not recorded: the
 process that guards a run sees its end at the service and records that.
@@ -7,8 +7,8 @@ process that guards a run sees its end at the service and records that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from console.app import LazyProvider, ProviderFactory
@@ -21,6 +21,8 @@ from console.provider.contract import NotFound, ProviderError, StatusClass
 
 AT_ONCE = 8
 """Calls to the service at the same time."""
+AGAIN_S = 2.0
+"""Between two cancels of a run that the service does not show as ended."""
 DAY_MS = 86_400_000
 
 
@@ -32,13 +34,21 @@ class UnstoredCancel:
     remote_id: str
     answer: str
     """What the service replied, or why nothing was sent; one sanitized line."""
+    shown: str | None = None
+    """The final status that the service shows; None while it shows none."""
 
 
-async def cancel_unstored(invocation: Invocation, texts: Sequence[str]) -> tuple[UnstoredCancel, ...]:
-    """Cancel the runs in launch.journal that the service shows as live.
+Report = Callable[[UnstoredCancel], None]
+
+
+async def cancel_unstored(
+    invocation: Invocation, texts: Sequence[str], seconds: float, report: Report
+) -> tuple[UnstoredCancel, ...]:
+    """Cancel the runs in launch.journal that the service shows as live, and wait for their ends for `seconds`.
 
     `texts` are beginnings of run ids; without any, all runs are cancelled that are younger than the longest time limit
-    and a day. Raises ConfigError, CommandError, ValueError without a usable key, JournalError.
+    and a day. `report` gets each cancel once it is sent, and again once the service shows the end. Raises ConfigError,
+    CommandError, ValueError without a usable key, JournalError.
     """
     settings = invocation.settings()
     factory = ProviderFactory(settings, invocation.environment)
@@ -55,31 +65,77 @@ async def cancel_unstored(invocation: Invocation, texts: Sequence[str]) -> tuple
         if (run_id.startswith(wanted) if wanted else run_id >= oldest)
     ]
     calls = asyncio.Semaphore(AT_ONCE)
+    until = asyncio.get_running_loop().time() + seconds
 
     async def cancel(run_id: RunId, remote_id: str) -> UnstoredCancel | None:
         async with calls:
-            answers = [await _cancel_at(provider, remote_id) for provider in providers]
-        # The journal does not say at which service a run was launched: where it is not known, nothing is cancelled.
-        answer = "; ".join(filter(None, answers))
-        if not answer:
-            return None
-        return UnstoredCancel(run_id=run_id, remote_id=remote_id, answer=sanitize(answer, limit=200))
+            found = await _where_live(providers, remote_id)
+            if not found:
+                return None
+            sent = await _cancel_once(found, run_id, remote_id)
+        report(sent)
+        return await _wait_for_end(found, sent, calls, until, report)
 
     try:
-        sent = await asyncio.gather(*(cancel(run_id, remote_id) for run_id, remote_id in chosen))
+        results = await asyncio.gather(*(cancel(run_id, remote_id) for run_id, remote_id in chosen))
     finally:
         for provider in providers:
             await provider.aclose()
-    return tuple(each for each in sent if each is not None)
+    return tuple(each for each in results if each is not None)
 
 
-async def _cancel_at(provider: LazyProvider, remote_id: str) -> str:
-    """Cancel a run at one service; return its answer, or an empty text if it shows no such run as live."""
+async def _where_live(providers: Sequence[LazyProvider], remote_id: str) -> list[LazyProvider]:
+    """Return the services that may have the run as live: the one that shows it, else those that do not answer.
+
+    The journal does not say at which service a run was launched.
+    """
+    silent = []
+    for provider in providers:
+        try:
+            remote = await provider.get(remote_id)
+        except NotFound:
+            continue
+        except ProviderError:
+            silent.append(provider)
+        else:
+            return [] if remote.status_class is StatusClass.TERMINAL else [provider]
+    return silent
+
+
+async def _wait_for_end(
+    providers: Sequence[LazyProvider], sent: UnstoredCancel, calls: asyncio.Semaphore, until: float, report: Report
+) -> UnstoredCancel:
+    """Repeat the cancel until the service shows the end, or until `until` (the loop's clock)."""
+    loop = asyncio.get_running_loop()
+    while True:
+        async with calls:
+            for provider in providers:
+                shown = await _shown_end(provider, sent.remote_id)
+                if shown is not None:
+                    sent = replace(sent, shown=shown)
+                    report(sent)
+                    return sent
+            if loop.time() >= until:
+                return sent
+        await asyncio.sleep(min(AGAIN_S, max(0.0, until - loop.time())))
+        async with calls:
+            sent = await _cancel_once(providers, sent.run_id, sent.remote_id)
+
+
+async def _cancel_once(providers: Sequence[LazyProvider], run_id: RunId, remote_id: str) -> UnstoredCancel:
+    answers = []
+    for provider in providers:
+        try:
+            answers.append((await provider.cancel(remote_id)).said)
+        except ProviderError as error:
+            answers.append(f"not cancelled: {error}")
+    return UnstoredCancel(run_id=run_id, remote_id=remote_id, answer=sanitize("; ".join(answers), limit=200))
+
+
+async def _shown_end(provider: LazyProvider, remote_id: str) -> str | None:
+    """The final status that the service shows; None while it shows none or does not answer."""
     try:
-        if (await provider.get(remote_id)).status_class is StatusClass.TERMINAL:
-            return ""
-        return (await provider.cancel(remote_id)).said
-    except NotFound:
-        return ""
-    except ProviderError as error:
-        return f"not cancelled: {error}"
+        remote = await provider.get(remote_id)
+    except ProviderError:
+        return None
+    return sanitize(remote.status, limit=40) if remote.status_class is StatusClass.TERMINAL else None

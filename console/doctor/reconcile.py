@@ -24,17 +24,23 @@ async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]
     journal = LaunchJournal(folder / "launch.journal")
     told = []
     try:
+        check = RestoreCheck(store, journal, folder / "runs.log")
+        # Before a decision is recorded: its event would count as history that is not lost.
+        lost = await check.lost_history()
         try:
             await store.identity.require_original()
         except StoreCopied:
             await store.identity.accept_copy(by=by, now=now)
             told.append("this copy of the state folder may launch now; launch nothing from the one it was copied from")
-        lost = await RestoreCheck(store, journal, folder / "runs.log").lost_history()
         if lost is not None:
-            await store.identity.accept_lost_history(lost, by=by, now=now)
+            kept = await store.identity.accept_lost_history(lost, check.logged_runs(), by=by, now=now)
             told.append(f"{sanitize(lost.sentence)}; launches are possible again")
-            told.append("the keys of the lost runs are free: look at the service for what they have launched")
-            told += [f"lost: run {sanitize(run_id)}" for run_id in lost.run_ids]
+            told += [f"key {sanitize(run.key)} stays taken by the lost run {run.run_id}: {run.status}" for run in kept]
+            unknown = [run_id for run_id in lost.run_ids if run_id not in {run.run_id for run in kept}]
+            if unknown:
+                told.append("the keys of these lost runs are not known, so they are free: look for them at the service")
+            remotes = journal.read()
+            told += [f"lost: run {sanitize(run_id)}, {sanitize(remotes.get(run_id, 'no id'))}" for run_id in unknown]
             if lost.known_ev > lost.last_ev:
                 told.append("`nightdesk log rebuild` writes runs.log anew from the database; the old file is kept")
     finally:

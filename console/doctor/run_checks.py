@@ -40,7 +40,7 @@ def log(subject: Subject) -> Results:
         return
     with inspect_database(subject.folder) as found:
         newest, unlogged = found.last_ev, found.unlogged
-        accepted_ev, _ = found.accepted_loss
+        accepted_ev = found.accepted_loss.ev
     if last > max(newest, accepted_ev):
         yield (
             Level.FAIL,
@@ -65,7 +65,7 @@ def launches(subject: Subject) -> Results:
     if not received and not (subject.folder / DATABASE).exists():
         return
     with inspect_database(subject.folder) as found:
-        _, accepted = found.accepted_loss
+        accepted = found.accepted_loss.run_ids
         received = {run_id: remote_id for run_id, remote_id in received.items() if run_id not in accepted}
         unknown, unlinked = found.unknown(received), found.without_remote(received)
     if unknown:

@@ -90,7 +90,7 @@ class Engine:
         self._concerns = ConcernRunner(problems)
         self._load = LoadMeter(self._context.poll_pace, problems)
         self._supervisor = Supervisor(self._context, self._owners)
-        restore_check = RestoreCheck(store, launches, folder / "runs.log")
+        restore_check = RestoreCheck(store, launches, folder / "runs.log", again_s=self._context.timings.tick_s)
         self.operations = Operations(self._context, self._supervisor, randomness, restore_check)
         self.rollout = Rollout(self._context)
         self._scheduling = SchedulerLock(folder)
@@ -135,6 +135,7 @@ class Engine:
             Concern(name="dead owners", round=DeadOwners(self._context, self._owners).remove, every_s=beat),
             Concern(name="unstarted", round=UnstartedSweep(self._context).sweep_if_due, every_s=beat),
             Concern(name="queue", round=supervisor.store_windows, every_s=beat),
+            Concern(name="pause", round=self._context.store.controls.adopt_pause, every_s=tick),
             Concern(name="load", round=self._measure_load, every_s=tick),
             Concern(name="problems", round=self._publish_problems, every_s=tick),
         ]

@@ -5,20 +5,63 @@ Kept apart because `ps --json` loads it without the engine: scripts call it ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from console.domain.formatting import counted
 from console.domain.run import Run, State
+from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.store.fast_read import open_runs
+from console.store.errors import StoreBusy, StoreError
+from console.store.fast_read import open_runs, peek_open_runs
 
 WAITING = (State.PROPOSED, State.UNCONFIRMED)
 """Runs that wait for a person come first."""
 
 
-def live_runs(folder: Path, now: Timestamp) -> tuple[Run, ...]:
-    """All runs that are not ended, in the order of `by_urgency`. Raises StoreError."""
-    return by_urgency(open_runs(folder, now=now).runs)
+READ_BUSY_MS = 2_000
+"""How long a list of runs waits for a store that another process holds."""
+UNREADABLE = "unreadable runs"
+"""The topic of the problem that rows of open runs cannot be read."""
+SHOWN = 3
+"""Rows that cannot be read of which the reason is shown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRuns:
+    """The open runs, and what is to be said about the list."""
+
+    runs: tuple[Run, ...]
+    """In the order of `by_urgency`."""
+    unreadable: str = ""
+    """A line about rows that cannot be read; empty without any."""
+    busy: str = ""
+    """Why the list may be out of date: another process keeps all others from reading the store. Empty if it is not."""
+
+
+def live_runs(folder: Path, now: Timestamp) -> LiveRuns:
+    """All runs that are not ended; a store that another process holds is read past its locks. Raises StoreError."""
+    try:
+        listing, busy = open_runs(folder, now=now, busy_ms=READ_BUSY_MS), ""
+    except StoreBusy as error:
+        busy = f"{error}; this is what its file holds, which may be in the middle of a change"
+        try:
+            listing = peek_open_runs(folder)
+        except StoreError:
+            raise error from None
+    unreadable = unreadable_line([row.why for row in listing.unreadable])
+    return LiveRuns(runs=by_urgency(listing.runs), unreadable=unreadable, busy=busy)
+
+
+def unreadable_line(reasons: Sequence[str]) -> str:
+    """One line about rows of open runs that cannot be read, which nobody supervises; empty without any."""
+    if not reasons:
+        return ""
+    named = "; ".join(reasons[:SHOWN])
+    more = f" and {len(reasons) - SHOWN} more" if len(reasons) > SHOWN else ""
+    what = counted(len(reasons), "open run")
+    return sanitize(f"{what} cannot be read and not be supervised; `nightdesk cancel --all` stops them: {named}{more}")
 
 
 def by_urgency(runs: Iterable[Run]) -> tuple[Run, ...]:

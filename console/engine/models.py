@@ -57,6 +57,16 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseResult:
+    """What came of turning the kill switch on: launches are blocked."""
+
+    stopped: tuple[Run, ...] = ()
+    """The runs that were asked to stop."""
+    unstored: str = ""
+    """Why the pause is not in the store yet, where a file blocks launches instead; empty if it is stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NextLaunch:
     """The next scheduled time of a task whose stage lets it run or be proposed then."""
 

@@ -16,6 +16,7 @@ from console.domain.task import Fingerprint, Task
 from console.domain.text import is_blank
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreError
+from console.engine.models import PauseResult
 from console.engine.restore_check import RestoreCheck
 from console.engine.run.cancel import try_cancel
 from console.engine.run.lost_launch import require_not_found
@@ -27,7 +28,10 @@ T = TypeVar("T")
 
 
 class Operations:
-    """The operations on a state folder. Runs that they start are supervised by this process."""
+    """The operations on a state folder. Runs that they start are supervised by this process.
+
+    In one piece, because each operation is a few lines on the same parts.
+    """
 
     def __init__(
         self,
@@ -152,9 +156,10 @@ class Operations:
         if mine is not None:
             await self._flush_soon()
             return mine
-        now, runs = self._context.clock.now(), self._context.store.runs
+        now, runs, wait_s = self._context.clock.now(), self._context.store.runs, self._context.timings.intent_wait_s
+        request = runs.request_stop(run.id, reason=reason, by=by, now=now)
         try:
-            asked = await self._soon(runs.request_stop(run.id, reason=reason, by=by, now=now), f"stop {run.id}")
+            asked = await self._soon(request, f"stop {run.id}", seconds=wait_s)
         except StoreError as error:
             return await self._cancel_unstored(run, error)
         if asked.state is State.STOPPING and self._context.settings.serves(asked):
@@ -174,12 +179,14 @@ class Operations:
             return replace(run, trouble=f"{attempt.trouble}; {told}" if attempt.trouble else told)
         return replace(run, trouble=f"the stop is not recorded yet: {error}")
 
-    async def _soon(self, work: Coroutine[Any, Any, T], name: str) -> T:
-        """What `work` returns within `stop_wait_s`; where it takes longer it goes on in the background.
+    async def _soon(self, work: Coroutine[Any, Any, T], name: str, *, seconds: float | None = None) -> T:
+        """What `work` returns within `seconds` (default `stop_wait_s`); where it takes longer it goes on in the
+        background.
 
         Raises StoreBusy then.
         """
-        task = await self._context.background.start_and_wait(work, name, self._context.timings.stop_wait_s)
+        wait_s = seconds or self._context.timings.stop_wait_s
+        task = await self._context.background.start_and_wait(work, name, wait_s)
         if not task.done():
             raise StoreBusy("the state store is busy; it is tried again")
         return task.result()
@@ -189,17 +196,29 @@ class Operations:
         with suppress(StoreError):
             await self._soon(self._context.log_flusher.flush(), "flush the log")
 
-    async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
+    async def pause(self, *, by: str, cancel: bool = False) -> PauseResult:
         """The kill switch: no launch of any origin until `resume`; with `cancel` every live run is stopped too.
 
-        The cancels do not wait for the store. Raises StoreError where the pause itself cannot be stored.
+        Neither waits for the store. Raises StoreError where the pause can be put neither into the store nor into a
+        file, with `cancel` after the stops, or where no runs to stop are known.
         """
-        storing = self._context.store.controls.pause(by=by, now=self._context.clock.now())
-        pausing = await self._context.background.start_and_wait(storing, "pause", self._context.timings.stop_wait_s)
+        # A disk that hangs may keep even the file from being made; the cancels do not wait for that.
+        wait_s = self._context.timings.stop_wait_s
+        pausing = await self._context.background.start_and_wait(self._pause(by), "pause", wait_s)
         stopped = await self.stop_all(by=by, reason=StopReason.KILL_SWITCH) if cancel else ()
-        await pausing
+        return PauseResult(stopped=stopped, unstored=await pausing)
+
+    async def _pause(self, by: str) -> str:
+        """Pause in the store or, where that takes long or fails, by a file; return why it is not stored, or ``."""
+        controls, now, wait_s = self._context.store.controls, self._context.clock.now(), self._context.timings
+        storing = controls.pause(by=by, now=now, busy_ms=int(wait_s.intent_wait_s * 1000))
+        try:
+            await self._soon(storing, "pause", seconds=wait_s.intent_wait_s)
+        except StoreError as error:
+            await controls.request_pause(by=by, now=now)
+            return str(error)
         await self._flush_soon()
-        return stopped
+        return ""
 
     async def resume(self, *, by: str) -> None:
         """Allow launches again. Raises StoreError."""

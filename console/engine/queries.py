@@ -7,12 +7,13 @@ from pathlib import Path
 
 from console.domain.fact_text import facts_text, words_of
 from console.domain.formatting import zone_or_utc
-from console.domain.run import Run, RunId, State
+from console.domain.run import Run, RunId, State, new_run_id
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.engine.acting_user import MAX_BY
 from console.engine.context import EngineContext
-from console.engine.live_runs import by_urgency
+from console.engine.errors import StoreDamaged
+from console.engine.live_runs import UNREADABLE, by_urgency, unreadable_line
 from console.engine.models import (
     LAUNCHING,
     LaunchPreview,
@@ -29,9 +30,12 @@ from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock, is_alive, problems_path
 from console.engine.problems import Problem, read_published
 from console.engine.rollout import Rollout
+from console.provider.contract import ProviderError, StatusClass
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
+from console.store.rows import RunListing
 
 RECENT = 50
+DAY_MS = 86_400_000
 OTHER_CONFIG = "other config"
 """Topic of the problem that another process judges by another config."""
 
@@ -52,10 +56,11 @@ class Queries:
         """The state folder now."""
         store, settings, now = self._context.store, self._context.settings, self._context.clock.now()
         pause = await store.controls.paused()
+        listing = await store.runs.list_open()
         owners = await self._known_owners()
         scheduler = owners.get(self._lock.holder() or "")
         scheduler = scheduler if scheduler and scheduler.alive else None
-        live, stages = by_urgency(await store.runs.open_runs()), await store.stages.all()
+        live, stages = by_urgency(listing.runs), await store.stages.all()
         unconfirmed = {run.task for run in live if run.state is State.UNCONFIRMED}
         return Snapshot(
             taken=now,
@@ -69,10 +74,18 @@ class Queries:
             next_launch=self._rollout.next_launch(stages, unconfirmed),
             stages=stages,
             time_zone=settings.caps.time_zone,
-            problems=self._context.problems.entries() + self._problems_of_others(owners),
+            problems=self._unreadable(listing) + self._context.problems.entries() + self._problems_of_others(owners),
             read_only=settings.read_only,
             queued=self._context.launch_queue.positions,
         )
+
+    def _unreadable(self, listing: RunListing) -> tuple[Problem, ...]:
+        """One problem for the rows of open runs that cannot be read: these runs are in no list."""
+        if not listing.unreadable:
+            return ()
+        now_ms = self._context.clock.now().wall_ms
+        text = unreadable_line([row.why for row in listing.unreadable])
+        return (Problem(topic=UNREADABLE, text=text, since_ms=now_ms, last_ms=now_ms, count=1),)
 
     def _problems_of_others(self, owners: Mapping[str, Owner]) -> tuple[Problem, ...]:
         """What the other living processes of this state folder report."""
@@ -147,6 +160,34 @@ class Queries:
         if task is None:
             return ("the task is no longer in the config",)
         return run.fingerprint.differences(Fingerprint.of(task))
+
+    async def end_at_service(self, run: Run) -> str | None:
+        """The final status that the service shows for a run, cleaned; None where it shows none or cannot be asked."""
+        if run.remote_id is None or not self._context.settings.serves(run):
+            return None
+        try:
+            remote = await self._context.provider_of(run).get(run.remote_id)
+        except ProviderError:
+            return None
+        return sanitize(remote.status, limit=40) if remote.status_class is StatusClass.TERMINAL else None
+
+    async def unrecorded_launches(self) -> tuple[RunId, ...]:
+        """Launched runs of launch.journal without a row that can be read: nobody supervises them.
+
+        Only runs that are younger than the longest time limit and a day. Raises JournalError, StoreError.
+        """
+        longest_ms = max((task.guardrails.max_ms for task in self._context.settings.tasks), default=0) + DAY_MS
+        oldest = new_run_id(max(0, self._context.clock.now().wall_ms - longest_ms), bytes(10))
+        found = []
+        for run_id in self._context.launches.read():
+            if run_id >= oldest:
+                try:
+                    known = await self._context.store.runs.get(run_id) is not None
+                except StoreDamaged:
+                    known = False
+                if not known:
+                    found.append(run_id)
+        return tuple(found)
 
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
         """What a launch of `request` would be now; nothing is written. Raises LookupError, ValueError."""

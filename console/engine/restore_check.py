@@ -11,40 +11,58 @@ import asyncio
 from contextlib import suppress
 from pathlib import Path
 
-from console.domain.run import RunId
+from console.domain.log_record import LogRecord
+from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, RunId
 from console.engine.errors import StoreOlder
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_files import JournalError
 from console.journal.log_reader import LogReader
-from console.store.identity import LostHistory
+from console.store.identity import ForgottenRun, LostHistory
 from console.store.store import Store
 
 NEWEST_LINES = 1_000
 """Lines of runs.log among which the highest record number is looked for; lines may be out of order."""
+LAST_LINES = 20
+"""The same for a check before a later launch, which takes a millisecond."""
 NEWEST_RUNS = 1_000
 """Launched runs that are looked up; run ids sort by time, and a backup has lost the newest ones."""
 
 
-class RestoreCheck:
-    """Compares the database with the files beside it, until it was found complete once in this process."""
+FREE_STATUSES = frozenset(outcome.value for outcome in KEY_FREEING_OUTCOMES | NON_RUN_OUTCOMES)
+"""Statuses of the log after which a key is free."""
 
-    def __init__(self, store: Store, launches: LaunchJournal, log_path: Path) -> None:
+
+class RestoreCheck:
+    """Compares the database with the files beside it: in full before the first launch of a process, later by the log.
+
+    A backup may be put back while the process lives; the end of the log then has records that the database lacks.
+    """
+
+    def __init__(self, store: Store, launches: LaunchJournal, log_path: Path, *, again_s: float = 1.0) -> None:
+        """After `again_s` seconds a launch checks again."""
         self._store = store
         self._launches = launches
         self._log_path = log_path
-        self._is_complete = False
+        self._again_s = again_s
+        self._complete_at: float | None = None
+        """Loop time at which the database was last found complete; None before."""
         self._mutex = asyncio.Lock()
         """Launches that are asked for at once are checked by the first of them."""
 
     async def require_complete(self) -> None:
         """Raise StoreOlder if the database has lost history that nobody has given up. Raises StoreError."""
+        loop = asyncio.get_running_loop()
         async with self._mutex:
-            if self._is_complete:
+            if self._complete_at is None:
+                lost = await self.lost_history()
+            elif loop.time() < self._complete_at + self._again_s:
                 return
-            lost = await self.lost_history()
+            else:
+                lost = await self._store.identity.lost_history(known_ev=self._logged_ev(LAST_LINES), run_ids=())
             if lost is not None:
+                self._complete_at = None
                 raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
-            self._is_complete = True
+            self._complete_at = loop.time()
 
     async def lost_history(self) -> LostHistory | None:
         """Return what the files know and the database does not; None if it is complete. Raises StoreError.
@@ -52,9 +70,33 @@ class RestoreCheck:
         A file that cannot be read proves nothing. The files are read before the database, so that a record that is
         written meanwhile does not count as lost.
         """
-        known_ev, launched = 0, list[RunId]()
-        with suppress(JournalError), LogReader(self._log_path, last=NEWEST_LINES) as reader:
-            known_ev = max((line.record.ev for line in reader.read()), default=0)
+        known_ev, launched = self._logged_ev(NEWEST_LINES), list[RunId]()
         with suppress(JournalError):
             launched = sorted(self._launches.read())[-NEWEST_RUNS:]
         return await self._store.identity.lost_history(known_ev=known_ev, run_ids=launched)
+
+    def _logged_ev(self, lines: int) -> int:
+        """Return the highest number among the last lines of runs.log; 0 if none can be read."""
+        with suppress(JournalError), LogReader(self._log_path, last=lines) as reader:
+            return max((line.record.ev for line in reader.read()), default=0)
+        return 0
+
+    def logged_runs(self) -> tuple[ForgottenRun, ...]:
+        """Return the runs in runs.log that may have launched an agent.
+
+        A file that cannot be read proves nothing.
+        """
+        statuses: dict[RunId, LogRecord] = {}
+        with suppress(JournalError), LogReader(self._log_path) as reader:
+            for line in reader.read():
+                record = line.record
+                if record.status != "note" and "run" in record.fields:
+                    run_id = RunId(record.fields["run"])
+                    before = statuses.get(run_id)
+                    if before is None or before.ev < record.ev:
+                        statuses[run_id] = record
+        return tuple(
+            ForgottenRun(run_id=run_id, key=record.key, status=record.status)
+            for run_id, record in statuses.items()
+            if record.status not in FREE_STATUSES
+        )

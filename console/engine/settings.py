@@ -203,7 +203,7 @@ class Timings:
     """A run that shows a parked status in this many consecutive polls is cancelled: nobody is there to answer it."""
     denied_polls: int = 3
     """A run whose polls are refused for the key so often in a row is given to another process, where one lives."""
-    denied_again_s: float = 300.0
+    denied_again_s: float = 30.0
     """For so long it is not taken back."""
     clock_note_ms: int = 5_000
     clock_pause_ms: int = 300_000

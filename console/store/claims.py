@@ -23,7 +23,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import KeyTaken, StaleRun, StoreDamaged, StoreFull
 from console.store.events import ended_record, not_run_record, refused_proposal_record, write_event
 from console.store.files import FREE_BYTES, free_bytes
-from console.store.identity import require_original
+from console.store.identity import load_accepted_loss, require_original
 from console.store.ledger import claim_day, load_cap_usages, load_today, release_hold, take_hold
 from console.store.rollout import has_unconfirmed, load_stage
 from console.store.rows import (
@@ -122,7 +122,9 @@ class ClaimRepository:
                 expired = await _end_unsent(tx, run, Outcome.EXPIRED, "no decision in time", now)
                 late = Refusal(kind=RefusalKind.KEY_HELD, sentence=f"proposal {run.id} expired before it was approved")
                 return LaunchResult(kind=LaunchKind.REFUSED, run=expired, refusal=late)
-            refusal = await _pause_refusal(tx) or admit(await load_cap_usages(tx, caps, now, task), run.limits.budget)
+            refusal = await self._pause_refusal(tx) or admit(
+                await load_cap_usages(tx, caps, now, task), run.limits.budget
+            )
             if refusal is not None:
                 record = refused_proposal_record(run, now.wall_ms, refusal.kind.value)
                 await write_event(tx, "refused", now.wall_ms, run=run, record=record, by=by, why=refusal.sentence)
@@ -210,7 +212,7 @@ class ClaimRepository:
         key = self._decide_key(await _load_key_runs(tx, terms.key), request.key_request(terms.task))
         stage = await _load_effective_stage(tx, terms.task)
         cap_usages: tuple[CapUsage, ...] = ()
-        refusal = await _pause_refusal(tx) or key.refusal
+        refusal = await self._pause_refusal(tx) or key.refusal or await _lost_key_refusal(tx, request, terms, key)
         kind = LaunchKind.LAUNCHED
         if refusal is None and key.answer in (KeyDecisionKind.DONE, KeyDecisionKind.RUNNING):
             kind = LaunchKind.SKIPPED
@@ -226,6 +228,13 @@ class ClaimRepository:
         if refusal is not None:
             kind = LaunchKind.REFUSED
         return LaunchDecision(kind=kind, stage=stage, key=key, refusal=refusal, cap_usages=cap_usages)
+
+    async def _pause_refusal(self, tx: Transaction) -> Refusal | None:
+        pause = await load_pause(tx, self._database.folder)
+        if pause is None:
+            return None
+        by = sanitize(pause.by, limit=80)
+        return Refusal(kind=RefusalKind.PAUSED, sentence=f"launches are paused by {by}; `nightdesk resume` frees them")
 
     async def _skip_outrun(
         self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp
@@ -354,12 +363,21 @@ async def _load_effective_stage(tx: Transaction, task: Task) -> Stage:
     return effective_stage(await load_stage(tx, task.name), unconfirmed=await has_unconfirmed(tx, task.name))
 
 
-async def _pause_refusal(tx: Transaction) -> Refusal | None:
-    pause = await load_pause(tx)
-    if pause is None:
+async def _lost_key_refusal(
+    tx: Transaction, request: LaunchRequest, terms: LaunchTerms, decision: KeyDecision
+) -> Refusal | None:
+    """Refuse a key that a run had taken which a restored database has forgotten, unless a person asks for a rerun."""
+    if decision.answer is not KeyDecisionKind.FREE or request.rerun:
         return None
-    by = sanitize(pause.by, limit=80)
-    return Refusal(kind=RefusalKind.PAUSED, sentence=f"launches are paused by {by}; `nightdesk resume` frees them")
+    lost = (await load_accepted_loss(tx)).keys.get(terms.key)
+    if lost is None:
+        return None
+    run_id, _, status = sanitize(lost, limit=80).partition(" ")
+    sentence = (
+        f"run {run_id} of this key, which the restored database has lost, was {status} in runs.log; "
+        f'to run it again: nightdesk run {terms.task.name} --rerun --reason "…"'
+    )
+    return Refusal(kind=RefusalKind.KEY_HELD, sentence=sentence)
 
 
 def _is_expired(run: Run, now: Timestamp) -> bool:

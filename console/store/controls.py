@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 from console.domain.timestamps import Timestamp
 from console.store.database import Database, Transaction
+from console.store.errors import StoreError
 from console.store.events import note_record, write_event
+from console.store.pause_file import PauseRow, request_pause, requested_pause, withdraw_pause
 from console.store.rows import Row, fetch_all, fetch_one, int_of, text_of
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
@@ -43,15 +47,6 @@ UPSERT_META = """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PauseRow:
-    """The kill switch while it is on."""
-
-    by: str
-    """Who turned it on; not sanitized."""
-    since_ms: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnerRow:
     """A process that registered itself. Whether it is alive is decided by its lock file, not by this row."""
 
@@ -69,34 +64,64 @@ class Controls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pause(self, *, by: str, now: Timestamp) -> bool:
-        """Turn the kill switch on: nothing is launched. Return False if it was on already; its `by` stays."""
+    async def pause(self, *, by: str, now: Timestamp, busy_ms: int | None = None) -> bool:
+        """Turn the kill switch on: nothing is launched. Return False if it was on already; its `by` stays.
+
+        `busy_ms` is as in `Database.transaction`.
+        """
 
         async def unit(tx: Transaction) -> bool:
-            row = await fetch_one(tx, INSERT_PAUSE, {"by": by, "since_ms": now.wall_ms})
-            if row is not None:
-                record = note_record("pause", {"by": by}, None, now.wall_ms)
-                await write_event(tx, "pause", now.wall_ms, record=record)
-            return row is not None
+            return await _insert_pause(tx, PauseRow(by=by, since_ms=now.wall_ms))
 
-        return await self._database.transaction(unit)
+        return await self._database.transaction(unit, busy_ms=busy_ms, urgent=True)
+
+    async def request_pause(self, *, by: str, now: Timestamp) -> None:
+        """Turn the kill switch on where the database does not take it, with a file that counts from now on."""
+        # In a thread: the disk may be the reason why the database does not answer.
+        await asyncio.to_thread(request_pause, self._database.folder, by=by, now=now)
+
+    async def adopt_pause(self) -> None:
+        """Store a pause that was requested with a file; the file is removed by the next call after that."""
+        folder = self._database.folder
+        if requested_pause(folder) is None:
+            return
+
+        async def unit(tx: Transaction) -> None:
+            # Read again: a resume may have removed it, which takes the same lock.
+            request = requested_pause(folder)
+            if request is not None and not await _insert_pause(tx, request):
+                # The row is on disk, from an earlier transaction.
+                withdraw_pause(folder)
+
+        await self._database.transaction(unit)
 
     async def resume(self, *, by: str, now: Timestamp) -> bool:
         """Turn the kill switch off. Return False if it was off already."""
+        folder = self._database.folder
+        requested: PauseRow | None = None
 
         async def unit(tx: Transaction) -> bool:
+            nonlocal requested
+            requested = requested_pause(folder)
+            withdraw_pause(folder)
             row = await fetch_one(tx, DELETE_PAUSE, {})
-            if row is not None:
-                await write_event(
-                    tx, "resume", now.wall_ms, record=note_record("resume", {"by": by}, None, now.wall_ms)
-                )
-            return row is not None
+            was_on = row is not None or requested is not None
+            if was_on:
+                record = note_record("resume", {"by": by}, None, now.wall_ms)
+                await write_event(tx, "resume", now.wall_ms, record=record)
+            return was_on
 
-        return await self._database.transaction(unit)
+        try:
+            return await self._database.transaction(unit)
+        except StoreError:
+            if requested is not None:
+                # Not resumed, so the pause goes on.
+                await self.request_pause(by=requested.by, now=now)
+            raise
 
     async def paused(self) -> PauseRow | None:
         """Return who turned the kill switch on and when, or None while it is off."""
-        return await self._database.read(load_pause)
+        return await self._database.read(lambda tx: load_pause(tx, self._database.folder))
 
     async def announce(self, owner_id: str, *, kind: str, pid: int, now: Timestamp) -> None:
         """Register this process, for display; kernel locks decide who is alive."""
@@ -151,10 +176,21 @@ class Controls:
         await self._database.transaction(unit)
 
 
-async def load_pause(tx: Transaction) -> PauseRow | None:
-    """Return the kill switch as the transaction sees it, or None while it is off."""
+async def load_pause(tx: Transaction, folder: Path) -> PauseRow | None:
+    """Return the kill switch as the transaction sees it, or else as it was requested; None while it is off."""
     row = await fetch_one(tx, SELECT_PAUSE, {})
-    return PauseRow(by=text_of(row, "by"), since_ms=int_of(row, "since_ms")) if row else None
+    if row is None:
+        return requested_pause(folder)
+    return PauseRow(by=text_of(row, "by"), since_ms=int_of(row, "since_ms"))
+
+
+async def _insert_pause(tx: Transaction, pause: PauseRow) -> bool:
+    """Store the pause; False if one is stored already."""
+    row = await fetch_one(tx, INSERT_PAUSE, {"by": pause.by, "since_ms": pause.since_ms})
+    if row is not None:
+        record = note_record("pause", {"by": pause.by}, None, pause.since_ms)
+        await write_event(tx, "pause", pause.since_ms, record=record)
+    return row is not None
 
 
 def owner_of(row: Row) -> OwnerRow:

@@ -26,7 +26,8 @@ from console.store.controls import SELECT_META, SELECT_OWNERS, SELECT_PAUSE, Own
 from console.store.errors import StoreDamaged, StoreError, StoreMissing, translate_sqlite_errors
 from console.store.fast_read import list_open
 from console.store.files import DATABASE
-from console.store.identity import ACCEPTED_LOSS, PLACE, DatabasePlace, parse_accepted_loss, parse_place
+from console.store.identity import ACCEPTED_LOSS, PLACE, AcceptedLoss, DatabasePlace, parse_accepted_loss, parse_place
+from console.store.pause_file import requested_pause
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri
 from console.store.rollout import SELECT_STAGES
 
@@ -45,7 +46,8 @@ COUNT_UNLOGGED = "select count(*) from events where ev is not null and logged = 
 class DatabaseInspector:
     """Facts about one open database. Each property and method raises StoreError if its fact cannot be read."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self._folder = folder
         self._connection = connection
 
     @property
@@ -78,8 +80,8 @@ class DatabaseInspector:
         return parse_place(self.meta(PLACE))
 
     @property
-    def accepted_loss(self) -> tuple[int, frozenset[str]]:
-        """The newest log record and the runs that a person has given up after a restore."""
+    def accepted_loss(self) -> AcceptedLoss:
+        """The history that a person has given up after a restore."""
         return parse_accepted_loss(self.meta(ACCEPTED_LOSS))
 
     @property
@@ -109,6 +111,8 @@ class DatabaseInspector:
     def pause(self) -> tuple[str, int] | None:
         """Who turned the kill switch on, not sanitized, and when, UTC ms; None while it is off."""
         rows = self._rows(SELECT_PAUSE)
+        if not rows and (request := requested_pause(self._folder)) is not None:
+            return request.by, request.since_ms
         return (str(rows[0]["by"]), int(rows[0]["since_ms"])) if rows else None
 
     @property
@@ -172,7 +176,7 @@ def inspect_database(folder: Path) -> Iterator[DatabaseInspector]:
         with translate_sqlite_errors():
             connection.execute("pragma query_only = on")
             connection.execute("pragma trusted_schema = off")
-        yield DatabaseInspector(connection)
+        yield DatabaseInspector(folder, connection)
 
 
 async def check_integrity(folder: Path, *, longest_s: float = LONGEST_CHECK_S) -> tuple[str, ...]:

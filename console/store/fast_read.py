@@ -37,6 +37,19 @@ def open_runs(folder: Path, *, now: Timestamp, busy_ms: int = BUSY_MS) -> RunLis
             return list_open(connection)
 
 
+def peek_open_runs(folder: Path) -> RunListing:
+    """Return the open runs as the file holds them, past the lock of a process that keeps all others from reading.
+
+    The file may be in the middle of a change. Only for a process without another connection to the database, whose
+    locks would be dropped by the end of this one. Raises StoreError.
+    """
+    with translate_sqlite_errors():
+        uri = f"{database_uri(folder).partition('?')[0]}?mode=ro&immutable=1"
+        with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            connection.row_factory = sqlite3.Row
+            return list_open(connection)
+
+
 def list_open(connection: sqlite3.Connection) -> RunListing:
     """Return the runs that have not ended, oldest first, and apart from them the rows that cannot be read.
 

@@ -8,8 +8,8 @@ launch from a copy until a person has accepted it, and the engine does the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from console.domain.run import RunId
@@ -88,6 +88,28 @@ class LostHistory:
         return f"the database is older than its files: {'; '.join(facts)}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgottenRun:
+    """A run that runs.log knows and the database does not, and that may have launched an agent."""
+
+    run_id: RunId
+    key: str
+    status: str
+    """Its last one in runs.log: `launched`, `unconfirmed` or an outcome."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedLoss:
+    """The history that a person has given up after a restore."""
+
+    ev: int = 0
+    """The newest record of runs.log that may be missing."""
+    run_ids: frozenset[str] = frozenset()
+    """The runs that may be missing."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """The keys of lost runs, which stay taken, and for each the run id and the last status: `01k… ok`."""
+
+
 def find_lost_history(
     *, last_ev: int, known_ev: int, missing: Iterable[RunId], accepted_ev: int = 0, accepted: Collection[str] = ()
 ) -> LostHistory | None:
@@ -132,37 +154,43 @@ class StoreIdentity:
         wanted = sorted(set(run_ids))
 
         async def unit(tx: Transaction) -> LostHistory | None:
-            row = await fetch_one(tx, SELECT_LAST_EV, {})
-            found: set[str] = set()
-            for first in range(0, len(wanted), CHUNK):
-                names = {f"id_{number}": run_id for number, run_id in enumerate(wanted[first : first + CHUNK])}
-                sql = SELECT_KNOWN.format(ids=", ".join(f":{name}" for name in names))
-                found |= {row["id"] for row in await fetch_all(tx, sql, names)}
-            missing = [run_id for run_id in wanted if run_id not in found]
-            accepted_ev, accepted = await _load_accepted_loss(tx)
+            missing = await _load_unknown(tx, wanted)
+            accepted = await load_accepted_loss(tx)
             return find_lost_history(
-                last_ev=int_of(row, "ev") if row else 0,
+                last_ev=await _load_last_ev(tx),
                 known_ev=known_ev,
                 missing=missing,
-                accepted_ev=accepted_ev,
-                accepted=accepted,
+                accepted_ev=accepted.ev,
+                accepted=accepted.run_ids,
             )
 
         return await self._database.read(unit)
 
-    async def accept_lost_history(self, lost: LostHistory, *, by: str, now: Timestamp) -> None:
-        """Store that a person gives up this history, so that it does not count as lost any more; write a log note."""
+    async def accept_lost_history(
+        self, lost: LostHistory, runs: Iterable[ForgottenRun] = (), *, by: str, now: Timestamp
+    ) -> tuple[ForgottenRun, ...]:
+        """Store that a person gives up this history, so that it does not count as lost any more; write a log note.
 
-        async def unit(tx: Transaction) -> None:
-            accepted_ev, accepted = await _load_accepted_loss(tx)
-            runs = sorted({*accepted, *lost.run_ids})
-            value = json.dumps({"ev": max(accepted_ev, lost.known_ev), "runs": runs})
-            await fetch_all(tx, UPSERT_META, {"name": ACCEPTED_LOSS, "value": value})
+        Of `runs`, those that the database does not know keep their keys; return them.
+        """
+        candidates = {run.run_id: run for run in runs}
+
+        async def unit(tx: Transaction) -> tuple[ForgottenRun, ...]:
+            accepted = await load_accepted_loss(tx)
+            unknown = await _load_unknown(tx, candidates)
+            gone = tuple(candidates[run_id] for run_id in unknown)
+            value = {
+                "ev": max(accepted.ev, lost.known_ev),
+                "runs": sorted({*accepted.run_ids, *lost.run_ids, *unknown}),
+                "keys": {**accepted.keys, **{run.key: f"{run.run_id} {run.status}" for run in gone}},
+            }
+            await fetch_all(tx, UPSERT_META, {"name": ACCEPTED_LOSS, "value": json.dumps(value)})
             fields = {"by": by, "up_to": str(lost.known_ev), "runs": " ".join(lost.run_ids)}
             record = note_record("loss_accepted", fields, None, now.wall_ms)
             await write_event(tx, "loss_accepted", now.wall_ms, record=record, by=by, up_to=lost.known_ev)
+            return gone
 
-        await self._database.transaction(unit)
+        return await self._database.transaction(unit)
 
 
 async def require_original(tx: Transaction, folder: Path, *, record: bool = False) -> None:
@@ -197,18 +225,37 @@ def parse_place(text: str | None) -> DatabasePlace | None:
         return DatabasePlace(**json.loads(text))
 
 
-def parse_accepted_loss(text: str | None) -> tuple[int, frozenset[str]]:
-    """Return the record number and the run ids stored under ACCEPTED_LOSS. Raises StoreDamaged."""
+def parse_accepted_loss(text: str | None) -> AcceptedLoss:
+    """Return what is stored under ACCEPTED_LOSS. Raises StoreDamaged."""
     if text is None:
-        return 0, frozenset()
+        return AcceptedLoss()
     with damage_if_unreadable("the history that was given up"):
         loss = json.loads(text)
-        return int(loss["ev"]), frozenset(map(str, loss["runs"]))
+        # Versions before 0.2 stored no keys.
+        keys = {str(key): str(value) for key, value in loss.get("keys", {}).items()}
+        return AcceptedLoss(ev=int(loss["ev"]), run_ids=frozenset(map(str, loss["runs"])), keys=keys)
 
 
-async def _load_accepted_loss(tx: Transaction) -> tuple[int, frozenset[str]]:
+async def load_accepted_loss(tx: Transaction) -> AcceptedLoss:
+    """Return the history that a person has given up. Raises StoreDamaged."""
     row = await fetch_one(tx, SELECT_META, {"name": ACCEPTED_LOSS})
     return parse_accepted_loss(text_of(row, "value") if row else None)
+
+
+async def _load_last_ev(tx: Transaction) -> int:
+    row = await fetch_one(tx, SELECT_LAST_EV, {})
+    return int_of(row, "ev") if row else 0
+
+
+async def _load_unknown(tx: Transaction, run_ids: Iterable[RunId]) -> list[RunId]:
+    """Return those of `run_ids` of which there is no row, in order."""
+    wanted = sorted(set(run_ids))
+    found: set[str] = set()
+    for first in range(0, len(wanted), CHUNK):
+        names = {f"id_{number}": run_id for number, run_id in enumerate(wanted[first : first + CHUNK])}
+        sql = SELECT_KNOWN.format(ids=", ".join(f":{name}" for name in names))
+        found |= {row["id"] for row in await fetch_all(tx, sql, names)}
+    return [run_id for run_id in wanted if run_id not in found]
 
 
 async def _load_place(tx: Transaction) -> DatabasePlace | None:

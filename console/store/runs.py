@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from console.domain.key import is_key
 from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason
@@ -15,6 +16,7 @@ from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, note_record, write_event
 from console.store.fast_read import SELECT_OPEN
 from console.store.listing import RepeatedListing
+from console.store.pause_file import requested_pause
 from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, write_progress, write_steps
 from console.store.rows import (
     NOTE_LIMIT,
@@ -128,7 +130,7 @@ class RunRepository:
 
         Also raises StaleRun if the run has a stop or launches are paused.
         """
-        return await self._database.transaction(lambda tx: transitions.begin_send(tx, run, now))
+        return await self._database.transaction(lambda tx: _begin_send(tx, self._database.folder, run, now))
 
     async def record_not_sent(self, run: Run, *, why: str, final: bool, now: Timestamp) -> Run:
         """Store that the POST provably launched nothing: back to `claimed`, or ended if this was the final try."""
@@ -352,3 +354,9 @@ async def _require_run(tx: Transaction, run_id: RunId) -> Run:
     if run is None:
         raise StaleRun(f"there is no run {run_id}")
     return run
+
+
+async def _begin_send(tx: Transaction, folder: Path, run: Run, now: Timestamp) -> Run:
+    if requested_pause(folder) is not None:
+        raise StaleRun(f"run {run.id}: launches are paused")
+    return await transitions.begin_send(tx, run, now)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         LaunchRequest,
         LaunchResult,
         Page,
+        PauseResult,
         RunDetail,
         Snapshot,
         TaskRollout,
@@ -68,7 +69,7 @@ class OperationsPort(Protocol):
         """Stop every live or unconfirmed run."""
         ...
 
-    async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
+    async def pause(self, *, by: str, cancel: bool = False) -> PauseResult:
         """Refuse all launches until `resume`; with `cancel`, also stop all runs."""
         ...
 

@@ -316,10 +316,16 @@ def test_a_restored_database_launches_only_after_it_was_reconciled(nightdesk: Ni
     assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02").code == 8
     decided = nightdesk("doctor", "--reconcile", "--json")
     assert decided.code == 0
-    assert f"lost: run {forgotten['run']}" in decided.json["reconciled"]
+    key = forgotten["key"]
+    assert f"key {key} stays taken by the lost run {forgotten['run']}: ok" in decided.json["reconciled"]
     assert nightdesk("doctor", "--reconcile", "--json").json == {"reconciled": []}
     assert not failing(examined(nightdesk))
-    assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02").code == 0
+    again = ("run", "good", "--origin", "manual", "--date", "2026-01-02")
+    refused = nightdesk(*again)
+    assert refused.code == 6
+    assert f"run {forgotten['run']} of this key, which the restored database has lost, was ok" in refused.err
+    assert nightdesk(*again, "--rerun", "--reason", "its report was lost as well").code == 0
+    assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-03").code == 0
 
 
 def test_a_task_that_is_due_without_a_scheduler_is_a_warning_that_can_be_acted_on(nightdesk: Nightdesk) -> None:

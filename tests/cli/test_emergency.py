@@ -7,12 +7,14 @@ import os
 import signal
 import sqlite3
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
+from console.store.pause_file import PAUSE_FILE
 from tests.cli.nightdesk import Nightdesk
 from tests.waiting import until_sync
 
@@ -21,6 +23,11 @@ Harm = Callable[[Path], object]
 
 def tear(config: Path) -> None:
     config.write_text(config.read_text(encoding="utf-8") + "\noops = = 1\n", encoding="utf-8")
+
+
+def replace_by_a_folder(config: Path) -> None:
+    config.unlink()
+    config.mkdir()
 
 
 def replace_service(config: Path) -> None:
@@ -43,6 +50,7 @@ def guarding(nightdesk: Nightdesk) -> Iterator[subprocess.Popen[str]]:
     ("words", "harm"),
     [
         pytest.param(("cancel", "--all"), tear, id="torn"),
+        pytest.param(("cancel", "--all"), replace_by_a_folder, id="a folder"),
         pytest.param(("pause", "--cancel"), Path.unlink, id="missing"),
         pytest.param(("cancel", "--all"), lambda config: config.chmod(0o666), id="others may write it"),
         pytest.param(("pause", "--cancel"), replace_service, id="another service"),
@@ -109,36 +117,135 @@ def test_a_locked_log_does_not_delay_a_stop(
     nightdesk("resume")
 
 
-@pytest.mark.parametrize(
-    ("begin", "words"),
-    [
-        ("begin", ("cancel", "--all")),
-        ("begin immediate", ("pause", "--cancel")),
-        ("begin exclusive", ("pause", "--cancel")),
-    ],
-)
-def test_a_locked_store_does_not_prevent_a_cancel(
-    nightdesk: Nightdesk, guarding: subprocess.Popen[str], begin: str, words: tuple[str, ...]
-) -> None:
-    """Another process keeps a read, immediate or exclusive transaction open on the database."""
+@contextmanager
+def held(nightdesk: Nightdesk, begin: str) -> Iterator[None]:
+    """Keep a transaction of another process open on the database."""
     with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", isolation_level=None)) as connection:
         connection.execute(begin)
         connection.execute("select count(*) from runs").fetchone()
-        stopping = nightdesk.start(*words, "--timeout", "2")
-        until_sync(lambda: nightdesk.service.live() == 0, what="the cancel")
-        done = nightdesk.ended(stopping)
-    assert done.code in (7, 8)
-    assert "not recorded" in done.err or "NOT PAUSED" in done.err
+        yield
 
 
-def test_a_run_can_be_named_while_the_store_cannot_be_read(
+HELD = (
+    pytest.param("begin", marks=pytest.mark.proofs),
+    "begin immediate",
+    pytest.param("begin exclusive", marks=pytest.mark.proofs),
+)
+"""By a reader; by a writer, whom readers do not wait for; by a writer whom all wait for."""
+
+
+@pytest.mark.parametrize("begin", HELD)
+def test_a_held_store_does_not_delay_a_pause(nightdesk: Nightdesk, begin: str) -> None:
+    nightdesk.launch("good")
+    with held(nightdesk, begin):
+        asked = time.monotonic()
+        paused = nightdesk("pause", "--json")
+        assert time.monotonic() - asked < 5
+        assert (paused.code, paused.json) == (0, {"paused": True, "recorded": False, "runs": []})
+        assert "not recorded in the store and the log yet" in paused.err
+    assert nightdesk.launch("failing").code == 6
+    assert "PAUSED" in nightdesk("ps").out
+    # The first engine with time for it moves the pause into the store.
+    serving = nightdesk.start("serve")
+    until_sync(lambda: not (nightdesk.state / PAUSE_FILE).exists(), what="the pause in the store")
+    serving.send_signal(signal.SIGTERM)
+    nightdesk.ended(serving)
+    assert "event=pause" in (nightdesk.state / "runs.log").read_text(encoding="utf-8")
+    assert nightdesk.launch("failing").code == 6
+    assert nightdesk("resume").code == 0
+    assert nightdesk.launch("failing").code == 1
+
+
+@pytest.mark.parametrize(
+    ("begin", "words"),
+    [
+        ("begin immediate", ("pause", "--cancel")),
+        pytest.param("begin", ("cancel", "--all"), marks=pytest.mark.proofs),
+        pytest.param("begin immediate", ("cancel", "RUN"), marks=pytest.mark.proofs),
+        pytest.param("begin exclusive", ("pause", "--cancel"), marks=pytest.mark.proofs),
+        pytest.param("begin exclusive", ("cancel", "RUN"), marks=pytest.mark.proofs),
+    ],
+)
+def test_a_held_store_does_not_delay_a_cancel(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str], begin: str, words: tuple[str, ...]
+) -> None:
+    """The command ends once the service shows the end; it does not wait for the store to record it."""
+    (run,) = nightdesk.live()
+    words = tuple(run["run"][:12] if word == "RUN" else word for word in words)
+    with held(nightdesk, begin):
+        done = nightdesk.process(*words, "--json")
+        assert nightdesk.service.live() == 0
+        assert done.code == 7
+        runs = done.json["runs"] if words[0] == "pause" else done.json
+        assert [(each["run"], each["shown"]) for each in runs] == [(run["run"], "cancelled")]
+        assert "not recorded" in done.err
+        if words[0] == "pause":
+            assert (done.json["paused"], done.json["recorded"]) == (True, False)
+    until_sync(lambda: not nightdesk.live(), what="the end in the store")
+    assert (nightdesk.launch("good").code == 6) is (words[0] == "pause")
+
+
+def test_a_run_that_is_not_known_is_not_cancelled_while_the_store_cannot_be_read(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str]
+) -> None:
+    with held(nightdesk, "begin exclusive"):
+        other = nightdesk.process("cancel", "00000000")
+    assert (other.code, nightdesk.service.live()) == (7, 1)
+
+
+def test_a_database_that_is_gone_does_not_prevent_a_cancel(
+    nightdesk: Nightdesk, guarding: subprocess.Popen[str]
+) -> None:
+    """The ids that the launches returned stand in launch.journal as well."""
+    (nightdesk.state / "nightdesk.db").rename(nightdesk.state / "elsewhere.db")
+    done = nightdesk.process("cancel", "--all")
+    (nightdesk.state / "elsewhere.db").rename(nightdesk.state / "nightdesk.db")
+    assert (done.code, nightdesk.service.live()) == (7, 0)
+    assert "is missing" in done.err
+
+
+def test_ps_reads_past_the_lock_of_a_process_that_keeps_all_others_out(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str]
 ) -> None:
     (run,) = nightdesk.live()
+    with held(nightdesk, "begin exclusive"):
+        table, listed = nightdesk.process("ps"), nightdesk.process("ps", "--json")
+    assert (table.code, listed.code) == (0, 0)
+    assert run["run"][:12] in table.out
+    assert [each["run"] for each in listed.json] == [run["run"]]
+    assert "in the middle of a change" in table.err
+    assert "in the middle of a change" in listed.err
+
+
+def test_a_row_that_cannot_be_read_is_reported_and_its_agent_can_be_stopped(nightdesk: Nightdesk) -> None:
+    assert nightdesk.launch("endless", "--no-wait").code == 0
+    assert nightdesk.launch("good").code == 0
+    (run,) = nightdesk.live()
     with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", isolation_level=None)) as connection:
-        connection.execute("begin exclusive")
-        other = nightdesk.process("cancel", "00000000")
-        assert (other.code, nightdesk.service.live()) == (7, 1)
-        done = nightdesk.process("cancel", run["run"][:12])
-        assert (done.code, nightdesk.service.live()) == (7, 0)
-        assert f"run {run['run'][:12]}: cancel sent, not recorded" in done.err
+        for (name,) in connection.execute("select name from sqlite_schema where type = 'trigger'").fetchall():
+            connection.execute(f"drop trigger {name}")
+        connection.execute("update runs set fingerprint = '{' where id = ?", (run["run"],))
+    for done in (nightdesk("ps"), nightdesk("ps", "--json")):
+        assert done.code == 8
+        assert "1 open run cannot be read" in done.out + done.err
+        assert run["run"] in done.out + done.err
+    stopped = nightdesk("cancel", "--all")
+    assert stopped.code == 7
+    assert nightdesk.service.live() == 0
+    assert f"run {run['run'][:12]}: the service shows it as cancelled; not recorded" in stopped.err
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_run_that_a_restored_backup_has_forgotten_can_be_stopped(nightdesk: Nightdesk, named: bool) -> None:
+    nightdesk.launch("good")
+    backup = (nightdesk.state / "nightdesk.db").read_bytes()
+    lost = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()))
+    (run,) = nightdesk.live()
+    lost.kill()
+    nightdesk.ended(lost)
+    (nightdesk.state / "nightdesk.db").write_bytes(backup)
+    assert nightdesk.live() == []
+    stopped = nightdesk("cancel", run["run"][:12] if named else "--all")
+    assert (stopped.code, nightdesk.service.live()) == (7, 0)
+    assert f"run {run['run'][:12]}: the service shows it as cancelled; not recorded" in stopped.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import signal
 import sys
@@ -9,7 +10,7 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from console.cli.successor import no_successor_reason
+from console.cli.successor import ancestors_of, no_successor_reason
 from console.config import load
 from tests.cli.nightdesk import Done, Nightdesk
 from tests.waiting import until_sync
@@ -125,9 +126,22 @@ def test_where_a_process_can_be_left_behind(
     environment: dict[str, str], pid: int, parent: int, words: str | None
 ) -> None:
     """A shell in a terminal started by systemd inherits INVOCATION_ID, but its processes may outlive the command."""
-    reason = no_successor_reason(environment, pid=pid, parent=parent)
+    reason = no_successor_reason(environment, pid=pid, ancestors=[parent], has_terminal=True)
     assert (reason is None) == (words is None)
     assert words is None or words in (reason or "")
+
+
+@pytest.mark.parametrize(("has_terminal", "is_possible"), [(False, False), (True, True)])
+def test_a_script_deep_inside_a_unit_cannot_leave_a_process_behind(has_terminal: bool, is_possible: bool) -> None:
+    """At a terminal the ancestor is a terminal program that is a unit itself, and goes on."""
+    unit = {"INVOCATION_ID": "1", "SYSTEMD_EXEC_PID": "40"}
+    reason = no_successor_reason(unit, pid=70, ancestors=[60, 50, 40], has_terminal=has_terminal)
+    assert (reason is None) == is_possible
+
+
+def test_the_ancestors_of_this_process_begin_with_its_parent() -> None:
+    assert ancestors_of(os.getpid())[0] == os.getppid()
+    assert ancestors_of(1) == []
 
 
 def test_an_error_of_the_program_leaves_no_run_without_a_guard(nightdesk: Nightdesk) -> None:

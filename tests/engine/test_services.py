@@ -11,7 +11,7 @@ from console.domain.run import Outcome, Run, RunId, State
 from console.engine.engine import Engine
 from console.engine.errors import OperationRefused
 from console.engine.settings import ProcessKind
-from console.provider.contract import Denied, RemoteRun, Unknown
+from console.provider.contract import Denied, NotFound, ProviderError, RemoteRun, Unknown
 from tests.engine.building import BY, QUICK, EngineHarness, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeProvider
 from tests.waiting import until
@@ -81,18 +81,21 @@ async def test_a_process_without_a_key_does_not_schedule(tmp_path: Path) -> None
 class DenyingProvider(FakeProvider):
     """Refuses the key at every poll."""
 
-    def __init__(self, inner: FakeProvider) -> None:
+    def __init__(self, inner: FakeProvider, error: ProviderError) -> None:
         super().__init__()
         self.agents = inner.agents
+        self.error = error
 
     async def get(self, remote_id: str) -> RemoteRun:
-        raise Denied("401: API key not valid")
+        raise self.error
 
 
-async def test_a_run_whose_key_is_refused_is_handed_to_another_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [Denied("401: API key not valid"), NotFound("404: no such interaction")], ids=repr)
+async def test_a_run_that_a_key_cannot_reach_is_handed_to_another_process(tmp_path: Path, error: ProviderError) -> None:
+    """Of the key of another account a service says the one or the other."""
     provider = FakeProvider()
     run = await abandoned_run(tmp_path, provider)
-    async with engine_harness(tmp_path, DenyingProvider(provider), AT_HERE) as refused:
+    async with engine_harness(tmp_path, DenyingProvider(provider, error), AT_HERE) as refused:
         await until(lambda: refused.engine.guarded == {run.id})
         await refused.next_tick()
         assert refused.engine.guarded == {run.id}, "the run is kept while no other process is alive"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from console.store.controls import OwnerRow, PauseRow
+from console.store.controls import OwnerRow
+from console.store.pause_file import PauseRow
 from tests.store.harness import StoreHarness
 
 

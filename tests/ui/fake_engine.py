@@ -24,6 +24,7 @@ from console.engine.models import (
     Owner,
     Page,
     Pause,
+    PauseResult,
     RunDetail,
     Snapshot,
     TaskRollout,
@@ -73,6 +74,8 @@ class FakeEngine:
     """An error that every read raises while it is set."""
     rollouts: tuple[TaskRollout, ...] = ()
     """The stages of the tasks; if empty, every task is at manual without evidence."""
+    unstored: str = ""
+    """Why stops are not stored; empty if they are."""
     hooks: dict[str, Hook] = field(default_factory=dict)
     """By `snapshot`, `detail`, `preview` or `stop`: awaited before it is answered, and for `stop` before it acts.
 
@@ -292,6 +295,8 @@ class FakeOperations:
         run = self._engine.all()[run_id]
         if run.state is State.ENDED:
             return run
+        if self._engine.unstored:
+            return replace(run, trouble=self._engine.unstored)
         request = run.stop or StopRequest(reason=reason, by=by, at_ms=self._engine.now().wall_ms, tries=1)
         state = State.STOPPING if run.state is State.RUNNING else run.state
         return self._engine.change(replace(run, state=state, stop=request))
@@ -299,10 +304,10 @@ class FakeOperations:
     async def stop_all(self, *, by: str) -> tuple[Run, ...]:
         return tuple([await self.stop(run.id, by=by) for run in list(self._engine.live) if run.state in HOLDING])
 
-    async def pause(self, *, by: str, cancel: bool = False) -> tuple[Run, ...]:
+    async def pause(self, *, by: str, cancel: bool = False) -> PauseResult:
         self._engine.asked.append(("pause", str(cancel)))
         self._engine.paused = Pause(since_ms=self._engine.now().wall_ms, by=by)
-        return await self.stop_all(by=by) if cancel else ()
+        return PauseResult(stopped=await self.stop_all(by=by) if cancel else ())
 
     async def resume(self, *, by: str) -> None:
         self._engine.asked.append(("resume",))

@@ -13,9 +13,11 @@ from textual.widgets import Input
 from console.domain.run import Outcome, State
 from console.engine.errors import StoreBusy
 from console.engine.models import Owner
+from console.ui.actions import operations
 from console.ui.app import ConsoleApp
 from console.ui.context import Context, ExitReason, SessionInfo
 from console.ui.glyphs import UNICODE
+from console.ui.spans import Span, Tone
 from console.ui.state.view_state import StatePoller
 from console.ui.theme import load_themes
 from tests.driver import Console, console
@@ -66,6 +68,14 @@ async def test_a_failing_operation_is_reported_in_one_line(busy: FakeEngine) -> 
         busy.clock.advance(7)
         await screen.tick()
         assert "kill switch" in screen.bottom()
+
+
+async def test_a_stop_that_is_not_recorded_is_not_reported_as_one(busy: FakeEngine) -> None:
+    busy.unstored = "cancel sent, not recorded yet: the state store is busy"
+    running = next(run for run in busy.live if run.state is State.RUNNING)
+    context = Context(engine=busy, clock=busy.clock, glyphs=UNICODE, by="alice tty=yes")
+    told = await operations.stop(context, (running.id,))
+    assert told == Span(f"{running.task}: {busy.unstored}", Tone.WARN)
 
 
 async def test_problems_are_alarms_and_the_rest_is_counted(busy: FakeEngine) -> None:

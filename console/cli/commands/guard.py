@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -78,7 +79,8 @@ async def _guard(invocation: Invocation, *, has_parent: bool) -> int:
         return ExitCode.OK
     try:
         async with opened(invocation, ProcessKind.GUARD, settings=settings) as app:
-            with shutdown_on_signals(on_suspend=lambda: None) as shutdown:
+            # Nothing but a deliberate end: no `pkill -HUP` that is meant for `serve` takes a run its guard.
+            with shutdown_on_signals(signal.SIGTERM, signal.SIGINT, on_suspend=lambda: None) as shutdown:
                 parent = ParentProcess() if has_parent else None
                 return await _until_idle(app, shutdown, lambda: lock.is_there, parent)
     finally:
@@ -99,6 +101,8 @@ async def _until_idle(
         else:
             owners = [guard_of(snapshot, run.owner) for run in snapshot.live if needs_a_guard(run)]
             busy = any(owner is None or owner.mine for owner in owners) or (parent is not None and parent.guards())
+            # A run whose row is gone is in no list; this process alone knows of it.
+            busy = busy or bool(app.engine.guarded)
             idle = 0 if busy else idle + 1
         await shutdown.wait(POLL_S)
     return shutdown.code or ExitCode.OK

@@ -6,6 +6,7 @@ import click
 
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.domain.text import sanitize
 from console.engine.clock import SystemClock
 from console.engine.export import run_json
 from console.engine.live_runs import live_runs
@@ -15,7 +16,10 @@ from console.engine.live_runs import live_runs
 @json_option
 @pass_invocation
 def ps_command(invocation: Invocation) -> int:
-    """List live runs, proposals and unconfirmed runs."""
+    """List live runs, proposals and unconfirmed runs.
+
+    Exit: 0; 8 if the state store cannot be read, or not all of it.
+    """
     if invocation.json:
         return _print_json(invocation)
     # The table needs an engine and its event loop, which scripts that ask for JSON do not pay for.
@@ -28,5 +32,8 @@ def _print_json(invocation: Invocation) -> int:
     """Print the open runs from the store alone; scripts may ask every few seconds."""
     invocation.settings_if_usable()
     now = SystemClock().now()
-    invocation.out_json([run_json(run, now) for run in live_runs(invocation.folder, now)])
-    return ExitCode.OK
+    found = live_runs(invocation.folder, now)
+    invocation.out_json([run_json(run, now) for run in found.runs])
+    for line in filter(None, (found.busy, found.unreadable)):
+        invocation.say(sanitize(line))
+    return ExitCode.STORE if found.unreadable else ExitCode.OK

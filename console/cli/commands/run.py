@@ -153,6 +153,9 @@ async def _read_run(invocation: Invocation, app: App, run_id: RunId) -> Run:
     while True:
         try:
             return await app.engine.get_run(run_id)
+        except LookupError as error:
+            message = f"run {run_id} is not in the state store any more: an older one was put back; look at the service"
+            raise CommandError(ExitCode.UNCONFIRMED, message) from error
         except StoreError as error:
             if run_id not in app.engine.guarded:
                 raise CommandError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
@@ -13,21 +14,23 @@ from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened, opened_for_emergency
+from console.cli.proof import ProofWaiter
 from console.cli.render.run_json import run_json
-from console.cli.render.runs import progress_line, short_id
-from console.cli.unstored_cancel import cancel_unstored
+from console.cli.render.runs import progress_line, progress_name, short_id
+from console.cli.unstored_cancel import UnstoredCancel, cancel_unstored
 from console.config import ConfigError
-from console.domain.run import Run, State
+from console.domain.formatting import counted
+from console.domain.run import Run, RunId, State, StopReason
 from console.domain.text import sanitize
-from console.engine.errors import StoreBusy, StoreError
+from console.engine.clock import SystemClock
+from console.engine.errors import StoreError
+from console.engine.export import Json
 from console.journal.log_files import JournalError
-from console.store.pragmas import BUSY_MS
+from console.store.pause_file import PAUSE_FILE, request_pause
 
 WAIT_SECONDS = 60.0
 STOP_BUSY_MS = 800
 """How long a stop waits for a store that another process holds, before the cancels go out without it."""
-RETRY_S = 0.5
-"""Between two reads of a store that is busy."""
 
 _timeout = click.option(
     "--timeout",
@@ -79,56 +82,131 @@ def resume_command(invocation: Invocation) -> int:
 async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float) -> int:
     try:
         async with opened_for_emergency(invocation, busy_ms=STOP_BUSY_MS) as app:
-            asked = await _stop(invocation, app, texts)
-            return await _wait_for_proof(invocation, app, asked, seconds)
-    except StoreBusy as error:
-        return await _cancel_unstored(invocation, texts, error)
+            asked, unrecorded = await _stop(invocation, app, texts)
+            return await _wait_for_proof(invocation, app, asked, unrecorded, seconds)
+    except StoreError as error:
+        return await _cancel_unstored(invocation, texts, seconds, error)
 
 
-async def _stop(invocation: Invocation, app: App, texts: Sequence[str]) -> Sequence[Run]:
+async def _stop(invocation: Invocation, app: App, texts: Sequence[str]) -> tuple[Sequence[Run], Sequence[RunId]]:
+    """Stop the runs; return them, and apart from them the launched runs that the store does not know."""
     operations = app.engine.operations
     if not texts:
-        return await operations.stop_all(by=invocation.by)
+        return await operations.stop_all(by=invocation.by), await _unrecorded(invocation, app)
     # All arguments are resolved before anything is stopped: a typing mistake stops nothing.
-    found = [await resolve_runs(app.engine.queries, text) for text in texts]
-    # For a key every open attempt; if none is open, the last one, to report how it ended.
-    chosen = [run.id for runs in found for run in [run for run in runs if run.state is not State.ENDED] or [runs[-1]]]
-    return [await operations.stop(run_id, by=invocation.by) for run_id in dict.fromkeys(chosen)]
+    chosen: list[RunId] = []
+    lost: list[RunId] = []
+    for text in texts:
+        try:
+            runs = await resolve_runs(app.engine.queries, text)
+        except CommandError:
+            unrecorded = await _unrecorded(invocation, app)
+            matching = [run_id for run_id in unrecorded if run_id.startswith(text.strip().lower())]
+            if not matching:
+                raise
+            lost += matching
+        else:
+            # For a key every open attempt; if none is open, the last one, to report how it ended.
+            chosen += [run.id for run in [run for run in runs if run.state is not State.ENDED] or [runs[-1]]]
+    # At once: a store that does not answer delays each of them.
+    stops = (operations.stop(run_id, by=invocation.by) for run_id in dict.fromkeys(chosen))
+    return await asyncio.gather(*stops), lost
+
+
+async def _unrecorded(invocation: Invocation, app: App) -> tuple[RunId, ...]:
+    """The launched runs that the store does not know, as after a backup was put back."""
+    try:
+        return await app.engine.queries.unrecorded_launches()
+    except (JournalError, StoreError) as error:
+        invocation.say(f"launches that the store does not know were not looked for: {sanitize(str(error), limit=400)}")
+        return ()
 
 
 async def _pause(invocation: Invocation, seconds: float | None) -> int:
-    busy_ms = BUSY_MS if seconds is None else STOP_BUSY_MS
+    """Pause and, if `seconds` are given, stop all runs and wait that long for their ends."""
+    recorded = None
     try:
-        async with opened_for_emergency(invocation, busy_ms=busy_ms) as app:
-            asked = await app.engine.operations.pause(by=invocation.by, cancel=seconds is not None)
-            invocation.say("paused: launches are blocked until `nightdesk resume`")
-            if seconds is None:
-                if invocation.json:
-                    invocation.out_json({"paused": True, "runs": []})
-                return ExitCode.OK
-            return await _wait_for_proof(invocation, app, asked, seconds, paused=True)
-    except StoreBusy as error:
-        if seconds is None:
-            raise
-        await _cancel_unstored(invocation, (), error)
-        raise CommandError(ExitCode.STORE, f"NOT PAUSED, launches go on: {error}") from error
+        async with opened_for_emergency(invocation, busy_ms=STOP_BUSY_MS) as app:
+            unstored = (await app.engine.operations.pause(by=invocation.by)).unstored
+            recorded = not unstored
+            _report_pause(invocation, unstored)
+            if seconds is not None:
+                asked = await app.engine.operations.stop_all(by=invocation.by, reason=StopReason.KILL_SWITCH)
+                unrecorded = await _unrecorded(invocation, app)
+                return await _wait_for_proof(invocation, app, asked, unrecorded, seconds, pause={"recorded": recorded})
+    except StoreError as error:
+        if recorded is None:
+            recorded = False
+            _pause_by_file(invocation, error)
+        if seconds is not None:
+            return await _cancel_unstored(invocation, (), seconds, error, pause={"recorded": recorded})
+    if invocation.json:
+        invocation.out_json({"paused": True, "recorded": recorded, "runs": []})
+    return ExitCode.OK
 
 
-async def _cancel_unstored(invocation: Invocation, texts: Sequence[str], error: StoreBusy) -> int:
-    """Send the cancels past the store, which another process holds. The exit code is that of a stop without proof."""
+def _pause_by_file(invocation: Invocation, error: StoreError) -> None:
+    """Pause without the database. Raises StoreError if that does not work either."""
     try:
-        sent = await cancel_unstored(invocation, texts)
+        request_pause(invocation.folder, by=invocation.by, now=SystemClock().now())
+    except StoreError as reason:
+        invocation.say(f"NOT PAUSED, launches go on: {sanitize(str(reason), limit=400)}")
+        raise error from reason
+    _report_pause(invocation, str(error))
+
+
+def _report_pause(invocation: Invocation, unstored: str) -> None:
+    invocation.say("paused: launches are blocked until `nightdesk resume`")
+    if unstored:
+        why = sanitize(unstored, limit=400)
+        invocation.say(f"the file {PAUSE_FILE} blocks them; not recorded in the store and the log yet: {why}")
+
+
+async def _cancel_unstored(
+    invocation: Invocation,
+    texts: Sequence[str],
+    seconds: float,
+    error: StoreError,
+    *,
+    pause: dict[str, object] | None = None,
+) -> int:
+    """Send the cancels past the store, which does not answer, and wait for the ends at the service."""
+
+    try:
+        sent = await cancel_unstored(invocation, texts, seconds, partial(_report_unstored, invocation))
     except (ValueError, ConfigError, CommandError, JournalError) as reason:
         invocation.say(f"no cancel could be sent from here either: {sanitize(str(reason), limit=400)}")
         raise error from None
-    for cancel in sent:
-        invocation.say(f"run {short_id(cancel.run_id)}: cancel sent, not recorded: {cancel.answer}")
     if not sent:
         invocation.say("the service shows no run as live that was launched here")
-    invocation.say(f"{error}; `nightdesk ps` shows the runs once the store is free")
+    invocation.say(f"{sanitize(str(error), limit=400)}; `nightdesk ps` shows the runs once the store can be read")
     if invocation.json:
-        invocation.out_json([{"run": each.run_id, "remote_id": each.remote_id, "answer": each.answer} for each in sent])
+        runs = [_unstored_json(each) for each in sent]
+        invocation.out_json(runs if pause is None else {"paused": True, **pause, "runs": runs})
     return ExitCode.UNCONFIRMED
+
+
+def _report_unstored(invocation: Invocation, cancel: UnstoredCancel) -> None:
+    told = f"the service shows it as {cancel.shown}" if cancel.shown else f"cancel sent: {cancel.answer}"
+    invocation.say(f"run {short_id(cancel.run_id)}: {told}; not recorded")
+
+
+def _unstored_json(cancel: UnstoredCancel) -> Json:
+    return {"run": cancel.run_id, "remote_id": cancel.remote_id, "answer": cancel.answer, "shown": cancel.shown}
+
+
+async def _cancel_unrecorded(
+    invocation: Invocation, run_ids: Sequence[RunId], seconds: float
+) -> tuple[UnstoredCancel, ...]:
+    """Cancel launched runs that the store does not know and that the service shows as live."""
+    if not run_ids:
+        return ()
+    try:
+        return await cancel_unstored(invocation, run_ids, seconds, partial(_report_unstored, invocation))
+    except (ValueError, ConfigError, CommandError, JournalError) as error:
+        what = counted(len(run_ids), "launched run")
+        invocation.say(f"{what} without a row cannot be cancelled from here: {sanitize(str(error), limit=400)}")
+        return ()
 
 
 async def _resume(invocation: Invocation) -> int:
@@ -142,9 +220,17 @@ async def _resume(invocation: Invocation) -> int:
 
 
 async def _wait_for_proof(
-    invocation: Invocation, app: App, asked: Sequence[Run], seconds: float, *, paused: bool | None = None
+    invocation: Invocation,
+    app: App,
+    asked: Sequence[Run],
+    unrecorded: Sequence[RunId],
+    seconds: float,
+    *,
+    pause: dict[str, object] | None = None,
 ) -> int:
     """Wait until every run is shown to have ended, for at most `seconds`."""
+    reason = StopReason.OPERATOR if pause is None else StopReason.KILL_SWITCH
+    lost = asyncio.create_task(_cancel_unrecorded(invocation, unrecorded, seconds))
     for run in asked:
         invocation.say(progress_line(run) + (" (ended before)" if run.state is State.ENDED else ""))
     # A process must repeat the cancels and look for the end; if none lives, the background supervisor does it.
@@ -153,30 +239,20 @@ async def _wait_for_proof(
     except HandoverFailed as error:
         # The stops are asked for, and a process that lives may prove them; nobody else would.
         invocation.say(f"{error}; runs without a living guard are not watched; keep `nightdesk` open")
-    loop = asyncio.get_running_loop()
-    until = loop.time() + seconds
-    ends = [await _end(app, run, until) for run in asked]
-    for before, run in zip(asked, ends, strict=True):
-        if before.state is not State.ENDED:
-            invocation.say(progress_line(run))
+    ends = await ProofWaiter(app, asked, by=invocation.by, reason=reason).wait(seconds)
+    for before, end in zip(asked, ends, strict=True):
+        if end.shown is not None:
+            invocation.say(
+                f"{progress_name(end.run)}: the service shows it as {end.shown}; not recorded yet: "
+                "the process that supervises it records the end once it can write to the state store"
+            )
+        elif before.state is not State.ENDED:
+            invocation.say(progress_line(end.run))
+    sent = await lost
     if invocation.json:
-        runs = [run_json(run, app.clock.now()) for run in ends]
-        invocation.out_json(runs if paused is None else {"paused": paused, "runs": runs})
-    return ExitCode.OK if all(run.state is State.ENDED for run in ends) else ExitCode.UNCONFIRMED
-
-
-async def _end(app: App, run: Run, until: float) -> Run:
-    """Return the run once it has ended or is unconfirmed, or as it was last read at `until` (the loop's clock)."""
-    loop = asyncio.get_running_loop()
-    while loop.time() < until:
-        try:
-            async with asyncio.timeout_at(until):
-                return await app.engine.wait(run.id)
-        except TimeoutError:
-            break
-        except StoreError:
-            await asyncio.sleep(min(RETRY_S, max(0.0, until - loop.time())))
-    try:
-        return await app.engine.get_run(run.id)
-    except StoreError:
-        return run
+        now = app.clock.now()
+        runs = [{**run_json(end.run, now), **({"shown": end.shown} if end.shown else {})} for end in ends]
+        runs += [_unstored_json(cancel) for cancel in sent]
+        invocation.out_json(runs if pause is None else {"paused": True, **pause, "runs": runs})
+    is_proven = all(end.run.state is State.ENDED for end in ends) and not sent
+    return ExitCode.OK if is_proven else ExitCode.UNCONFIRMED

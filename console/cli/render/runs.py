@@ -198,7 +198,12 @@ def progress_line(run: Run) -> str:
         sanitize(run.trouble, limit=200) if run.state is not State.ENDED else "",
         sanitize(run.note, limit=200) if run.state in (State.ENDED, State.UNCONFIRMED) else "",
     ]
-    return f"{sanitize(run.task)} {short_id(run.id)}: " + "; ".join([message, *filter(None, extras)])
+    return f"{progress_name(run)}: " + "; ".join([message, *filter(None, extras)])
+
+
+def progress_name(run: Run) -> str:
+    """Format the task and the id with which progress lines begin."""
+    return f"{sanitize(run.task)} {short_id(run.id)}"
 
 
 def _units(run: Run) -> str:

@@ -184,17 +184,15 @@ class RunMonitor:
             self._usage.absorb_remote(remote, self._context.clock.now())
             self._denied = 0
             self._context.reachability_of(self._writer.run).answered()
-        except Denied as error:
+        except (Denied, NotFound) as error:
             self._context.reachability_of(self._writer.run).answered()
+            if isinstance(error, NotFound) and self._was_discarded():
+                return _never_started(self._writer.run)
+            # The key of another account is told the one or the other; a process with the right key may be alive.
             self._denied += 1
             self._usage.trouble = sanitize(str(error), limit=200)
             if self._denied % self._context.timings.denied_polls == 0:
                 raise AccessDenied(self._usage.trouble) from error
-        except NotFound as error:
-            self._context.reachability_of(self._writer.run).answered()
-            if self._was_discarded():
-                return _never_started(self._writer.run)
-            self._usage.trouble = sanitize(str(error), limit=200)
         except ProviderError as error:
             self._usage.trouble = sanitize(str(error), limit=200)
             if isinstance(error, Unreachable | Unavailable):

@@ -11,6 +11,7 @@ from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.concerns import describe
 from console.engine.context import EngineContext
+from console.engine.errors import OwnershipLost
 from console.engine.run.cancel import discard_own
 from console.engine.run.live_usage import LiveUsage
 from console.engine.run.writer import RunWriter
@@ -37,8 +38,8 @@ async def settle_run(
     Usage that arrives late is waited for a little; where none ever came, or none after the last step, the run is booked
     at its hold or at what it is known to have used, whichever is more. `parked` is the status under which it waited for
     input before this program cancelled it; `sandbox_deleted` is true where its stop deleted its sandbox, also where
-    that is not stored yet. Goes on trying while the store does not work. Raises OwnershipLost where another process
-    settles it.
+    that is not stored yet. Goes on trying while the store does not work, unless the row is gone. Raises OwnershipLost
+    where another process settles it, and where the row is gone.
     """
     ended = context.clock.now()
     remote = await _with_usage(context, context.provider_of(writer.run), usage, remote)
@@ -51,6 +52,11 @@ async def settle_run(
     while not await writer.write(settle):
         if writer.row.state is State.ENDED:
             break
+        if writer.is_missing:
+            run_id = writer.row.id
+            end = f"the service shows {sanitize(remote.status, limit=40)}, and nothing of it is recorded"
+            context.problems.report("lost run", f"run {run_id} was supervised to its end: {end}", lasting=True)
+            raise OwnershipLost(run_id)
         await asyncio.sleep(context.timings.tick_s)
     await context.log_flusher.flush()
     if context.traits_of(writer.run).discard is DiscardUse.AFTER_STOP and _was_cut_off(writer.run, remote):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from console.domain.run import IllegalTransition, Run, State, StopReason, StopRequest
 from console.engine.concerns import describe, wait_task
 from console.engine.context import EngineContext
-from console.engine.errors import OwnershipLost, StaleRun, StoreError
+from console.engine.errors import OwnershipLost, StaleRun, StoreError, StoreOlder
 
 StoreChange = Callable[[Run], Awaitable[Run]]
 """Writes a change of the run given as it is stored; returns it as stored afterwards."""
@@ -52,6 +52,8 @@ class RunWriter:
         self._turn = asyncio.Lock()
         """Several tasks of one supervisor write; each starts from what the last one left."""
         self._flushing: asyncio.Task[bool] | None = None
+        self.is_missing = False
+        """True once the store was found to have no such row: it was replaced by an older one."""
 
     @property
     def run(self) -> Run:
@@ -202,12 +204,16 @@ class RunWriter:
             self._context.problems.clear(topic, self._topic)
 
     def _ours(self, row: Run | None) -> Run:
-        """The row, if it is still under our owner and fence. Raises OwnershipLost.
+        """The row, if it is still under our owner and fence. Raises OwnershipLost, StoreOlder for no row at all.
 
         Some writes are open to any process and return the row of a successor; taking it for ours would mean to go
         on writing under the successor's fence.
         """
-        if row is None or (row.owner, row.fence) != (self._row.owner, self._row.fence):
+        if row is None:
+            # Nobody deletes a row. The agent is still there, and no other process can know of it.
+            self.is_missing = True
+            raise StoreOlder(f"run {self._row.id} is not in the state store any more: an older one was put back")
+        if (row.owner, row.fence) != (self._row.owner, self._row.fence):
             raise OwnershipLost(self._row.id)
         return row
 

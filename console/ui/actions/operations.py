@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from console.domain.run import RunId, State
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.ui.context import Context
@@ -11,12 +13,18 @@ from console.ui.words import run_count
 
 async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
     """Stop these runs."""
-    runs = [await context.engine.operations.stop(run_id, by=context.by) for run_id in ids]
+    # All at once: a store that does not answer delays each of them.
+    runs = await asyncio.gather(*(context.engine.operations.stop(run_id, by=context.by) for run_id in ids))
+    unstored = [run for run in runs if run.outcome is None and run.stop is None]
     if len(runs) > 1:
-        return Span(f"stopping {len(runs)} runs; waiting for the provider to confirm")
+        told = f"; {len(unstored)} of these stops are not recorded yet" if unstored else ""
+        text = f"stopping {len(runs)} runs; waiting for the provider to confirm{told}"
+        return Span(text, Tone.WARN if unstored else Tone.PLAIN)
     task = sanitize_cell(runs[0].task)
     if runs[0].outcome is not None:
         return Span(f"{task} had already ended: {runs[0].outcome_words}", Tone.MUTED)
+    if unstored:
+        return Span(f"{task}: {sanitize_cell(runs[0].trouble, limit=200)}", Tone.WARN)
     return Span(f"stopping {task}; waiting for the provider to confirm")
 
 
@@ -64,9 +72,10 @@ async def switch(context: Context, answer: str) -> Span:
     if answer == "resume":
         await operations.resume(by=by)
         return Span("launches resumed", Tone.OK)
-    stopped = await operations.pause(by=by, cancel=answer == "cancel")
-    asked = f"; stopping {run_count(len(stopped))}" if stopped else ""
-    return Span(f"launches paused{asked}", Tone.WARN)
+    result = await operations.pause(by=by, cancel=answer == "cancel")
+    asked = f"; stopping {run_count(len(result.stopped))}" if result.stopped else ""
+    unstored = "; not recorded yet, the state store does not answer" if result.unstored else ""
+    return Span(f"launches paused{asked}{unstored}", Tone.WARN)
 
 
 def launched(answer: LaunchResult) -> Span:
