@@ -89,6 +89,8 @@ class Write(NamedTuple):
     by_person: bool = False
     owner_is_alive: bool = False
     """The owner before the write holds its kernel lock."""
+    is_proven: bool = False
+    """The truth at the service settles an unconfirmed run: it was launched, or nothing can be launched any more."""
 
 
 def run_violations(run: RunFacts, agent: AgentFacts) -> Iterator[str]:
@@ -139,7 +141,8 @@ def change_violations(before: RunFacts, after: RunFacts, write: Write) -> Iterat
         yield f"I8: the fence of run {after.id} decreased"
     if before.hold in (Hold.SETTLED, Hold.RELEASED) and after.hold is not before.hold:
         yield f"I7: the hold of run {after.id} was {before.hold} and is {after.hold}"
-    if before.state is State.UNCONFIRMED and after.state is not before.state and not write.by_person:
+    ruled = write.by_person or write.is_proven
+    if before.state is State.UNCONFIRMED and after.state is not before.state and not ruled:
         yield f"I4: the unconfirmed run {after.id} became {after.state} without a person"
     if after.fence > before.fence:
         if write.owner_is_alive:

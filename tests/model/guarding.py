@@ -188,7 +188,23 @@ def _rejected(g: Guarding) -> Iterator[Way]:
     yield "record_rejected", g.left(g.with_row(row))
 
 
+def resolved(g: Guarding) -> Iterator[Way]:
+    """The service is asked what became of the launch, where it can be. What starts nothing is fenced, then recorded."""
+    if not (g.scene.bounds.can_find and g.row.box):
+        return
+    if g.remote.started:
+        yield "resolve: found", g.at(At.GUARDING, g.with_row(running(g.row)))
+    elif g.remote.box is Box.THERE and not g.scene.mutations.absent_is_not_launched:
+        yield "resolve: fences it", g.with_remote(without_box(g.remote))
+    else:
+        verdict = Verdict.NOT_SENT if g.row.state is State.SENDING else Verdict.RULED
+        row = ended(g.row, Outcome.NOT_SENT, Hold.RELEASED)._replace(sends=g.row.decided(verdict))
+        yield "resolve: not launched", g.left(g.with_row(row))
+
+
 def _unknown(g: Guarding) -> Iterator[Way]:
+    if g.holds(State.SENDING):
+        yield from resolved(g)
     if not g.holds(State.SENDING):
         yield "finds it lost", g.left()
     elif g.scene.mutations.resend_after_unknown:
@@ -208,7 +224,10 @@ def _guarding(g: Guarding) -> Iterator[Way]:
             return
     if g.row.state is State.RUNNING:
         yield "request_stop timeout", g.with_row(stopped(g.row, StopReason.TIMEOUT))
-    if g.row.state in (State.STOPPING, State.UNCONFIRMED) and g.row.box and g.remote.box is Box.THERE:
+    if g.row.state is State.UNCONFIRMED:
+        yield from resolved(g)
+    may_stop = not g.scene.bounds.can_find
+    if may_stop and g.row.state in (State.STOPPING, State.UNCONFIRMED) and g.row.box and g.remote.box is Box.THERE:
         yield "discard", g.with_remote(without_box(g.remote))
     if g.row.state is State.STOPPING:
         yield from _stopping(g)

@@ -61,10 +61,13 @@ def _considered(scene: Scene, key: KeyWorld, process: int, around: Around, attem
             yield Move(Actor.WATCH, "cancel overdue, obeyed", process, None, key.with_remote(attempt, remote))
 
 
-def recovered(mutations: Mutations, row: Row, *, journalled: bool, window_open: bool) -> tuple[At, Row]:
+def recovered(
+    mutations: Mutations, row: Row, *, journalled: bool, window_open: bool, can_find: bool = False
+) -> tuple[At, Row]:
     """Place and row after the recovery action of the program on a row that was taken over."""
     known = journalled and not mutations.recovery_forgets_journal
-    act = recovery_action(row.state, id_in_journal=known, window_open=window_open)
+    can_resolve = can_find and row.box
+    act = recovery_action(row.state, id_in_journal=known, window_open=window_open, can_resolve=can_resolve)
     if row.state is State.SENDING and mutations.recovery_resends:
         return At.CLAIMED, moved(row, State.CLAIMED)._replace(sends=row.decided(Verdict.NOT_SENT))
     match act:
@@ -74,8 +77,10 @@ def recovered(mutations: Mutations, row: Row, *, journalled: bool, window_open: 
             return At.NOWHERE, ended(row, Outcome.EXPIRED, Hold.RELEASED)
         case RecoveryAction.ADOPT:
             return At.GUARDING, running(row)
-        case RecoveryAction.BLOCK | RecoveryAction.RESOLVE:
+        case RecoveryAction.BLOCK:
             return At.GUARDING, unconfirmed(row)
+        case RecoveryAction.RESOLVE:
+            return At.UNKNOWN, row
         case RecoveryAction.GUARD:
             return At.GUARDING, row
         case RecoveryAction.LEAVE:
@@ -91,7 +96,8 @@ def _recovered(scene: Scene, key: KeyWorld, process: int, local: Local) -> Itera
         return
     journalled = key.remotes[local.attempt].journalled
     for window_open in (True, False) if row.state is State.CLAIMED else (True,):
-        at, after = recovered(scene.mutations, row, journalled=journalled, window_open=window_open)
+        can_find = scene.bounds.can_find
+        at, after = recovered(scene.mutations, row, journalled=journalled, window_open=window_open, can_find=can_find)
         place = Local() if at is At.NOWHERE else Local(at, local.attempt, local.fence)
         what = f"recovers {row.state}: {after.state if after is not row else 'goes on'}"
         moved_on = key.with_row(local.attempt, after).with_local(process, place)
@@ -118,6 +124,9 @@ def _rulings(scene: Scene, key: KeyWorld, attempt: int, row: Row) -> Iterator[tu
     remote = key.remotes[attempt]
     if remote.started:
         yield "adopt", key.with_row(attempt, running(row))
+        if scene.bounds.can_find and row.box:
+            # The service shows it, so nobody can rule otherwise.
+            return
     if row.box and remote.box is Box.THERE and not scene.mutations.rule_without_sandbox:
         yield "discard before the ruling", key.with_remote(attempt, without_box(remote))
     else:

@@ -60,7 +60,8 @@ def _broken(scene: Scene, before: KeyWorld, move: Move, around: Around) -> Itera
         if attempt >= len(before.rows):
             yield from launch_violations([_run(*numbered) for numbered in _numbered(before.rows)], run)
         elif row is not before.rows[attempt]:
-            write = _write(before.rows[attempt], move, around)
+            is_proven = scene.bounds.can_find and _proves(remote, row)
+            write = _write(before.rows[attempt], move, around, is_proven=is_proven)
             yield from change_violations(_run(before.rows[attempt], attempt), run, write)
         elif remote is before.remotes[attempt]:
             continue
@@ -110,12 +111,18 @@ def _agent(row: Row, remote: Remote) -> AgentFacts:
     )
 
 
-def _write(before: Row, move: Move, around: Around) -> Write:
+def _proves(remote: Remote, row: Row) -> bool:
+    """True where what `row` says of its launch is true, and stays true whatever still arrives."""
+    return remote.started == 0 and remote.box is Box.GONE if row.state is State.ENDED else remote.started > 0
+
+
+def _write(before: Row, move: Move, around: Around, *, is_proven: bool) -> Write:
     """Only a guard writes with its owner and fence; everybody else may ask, take over, or act for a person."""
     return Write(
         by_owner=before.is_of(-1 if move.process is None else move.process, move.fence or 0),
         by_person=move.actor is Actor.OPERATOR,
         owner_is_alive=before.owner is not None and around.lives[before.owner] is Life.UP,
+        is_proven=is_proven,
     )
 
 

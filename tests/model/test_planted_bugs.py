@@ -27,6 +27,11 @@ BUGS = {
     "ruled not launched, the sandbox left": (AGAIN, Mutations(rule_without_sandbox=True), "K17"),
     "a key is free again after its end": (AGAIN, Mutations(key_expires=True), "I8"),
     "another prompt is taken for the same": (PROMPTS, Mutations(any_prompt=True), "I13"),
+    "what a session does not show yet is taken for not launched": (
+        replace(AGAIN, can_find=True),
+        Mutations(absent_is_not_launched=True),
+        "I3",
+    ),
     "the hold is taken after the cap is checked": (ROOM, Mutations(judge_then_take=True), "I6"),
 }
 

@@ -14,6 +14,8 @@ WALKS = {
     "two keys, three processes": Bounds(keys=2, attempts=1, tries=1, deaths=1, operator=False),
     "two keys, room for one hold": Bounds(keys=2, attempts=2, tries=1, deaths=1, processes=2, operator=False, cap=1),
     "proposals and the kill switch": Bounds(attempts=1, tries=1, deaths=1, proposals=True, pauses=True),
+    "sessions that show what was started in them": Bounds(attempts=1, tries=1, deaths=2, can_find=True),
+    "sessions, run again by hand": Bounds(processes=2, tries=1, deaths=1, lost_locks=False, can_find=True),
     "run again by hand": Bounds(processes=2, tries=1, deaths=1, lost_locks=False),
     "tried again by itself, the prompt edited": Bounds(
         processes=2, tries=1, deaths=1, lost_locks=False, operator=False, retries=True, prompts=("a", "b")
@@ -68,6 +70,10 @@ def test_every_recovery_action_occurs(all_walks: dict[str, Walked]) -> None:
         "recovers running: goes on",
         "recovers stopping: goes on",
         "recovers unconfirmed: goes on",
+        "recovers sending: goes on",
+        "resolve: found",
+        "resolve: fences it",
+        "resolve: not launched",
     } <= taken
 
 

@@ -211,6 +211,7 @@ class Mutations:
     any_prompt: bool = False
     lost_reply_is_rejected: bool = False
     judge_then_take: bool = False
+    absent_is_not_launched: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +239,8 @@ class Bounds:
     """How many holds fit under the cap; None: all."""
     own_sandbox: bool = True
     """The service can make a sandbox before the launch, and refuses a launch into a deleted one."""
+    can_find: bool = False
+    """What is made before the launch is a session: it shows whether a run started in it, and is deleted only if not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

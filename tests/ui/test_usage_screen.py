@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from console.domain.usage_stats import Measure
+from console.engine.settings import ServiceSettings
 from console.engine.usage import MemberTotal, UsageQuery, UsageReport
 from console.ui.glyphs import ASCII
 from console.ui.spans import Line
@@ -48,6 +49,18 @@ async def test_each_key_goes_round(busy: FakeEngine, key: str, asked: list[tuple
             assert f"{measure} a day by {group}" in screen.text().replace("cost in USD", "cost")
             assert f"last {days} days" in screen.text()
     assert [each[1:] for each in busy.asked] == asked
+
+
+async def test_providers_are_a_group_where_there_are_several(busy: FakeEngine) -> None:
+    services = (ServiceSettings(), ServiceSettings(name="research"))
+    busy.settings = replace(busy.settings, services=services)
+    async with console(busy, busy.clock) as screen:
+        await screen.press("4")
+        for _ in range(4):
+            await screen.press("g")
+        assert "units a day by provider" in screen.text()
+        await screen.press("g")
+        assert "units a day by task" in screen.text()
 
 
 async def test_an_unreadable_log_is_reported_and_recovers(busy: FakeEngine) -> None:

@@ -93,7 +93,9 @@ class UsageScreen(BaseScreen):
         self._show(replace(self.query_now, measure=_next(tuple(Measure), self.query_now.measure)))
 
     def _next_group(self) -> None:
-        self._show(replace(self.query_now, group=_next(tuple(Group), self.query_now.group)))
+        several = self.context.engine.settings.has_several_services
+        groups = tuple(group for group in Group if several or group is not Group.PROVIDER)
+        self._show(replace(self.query_now, group=_next(groups, self.query_now.group)))
 
     def action_scroll(self, rows: int) -> None:
         """Scroll the table by rows."""
