@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 
 from console.demo.runner import Demo, running_demo
 from console.ui.app import ConsoleApp
-from console.ui.context import Context, ExitResult
+from console.ui.context import Context, ExitResult, SessionInfo
 from console.ui.glyphs import UNICODE
 from console.ui.theme import Themes, load_themes
 
@@ -40,7 +40,7 @@ SCREENS = (
     Picture(name="runs", keys=DOWN_TWICE),
     Picture(name="runs-80x24", keys=("j",), size=(80, 24)),
     Picture(name="detail", keys=(*DOWN_TWICE, "enter")),
-    Picture(name="launch", keys=("l", "l", "o", "g", "enter")),
+    Picture(name="launch", keys=("l", "r", "e", "l", "enter")),
     Picture(name="history", keys=("2", "j")),
     Picture(name="rollout", keys=("3",)),
     Picture(name="usage", keys=("4",)),
@@ -58,7 +58,8 @@ def pictures(themes: Themes) -> tuple[Picture, ...]:
 
 async def take(demo: Demo, picture: Picture, folder: Path) -> None:
     """Open a console on the running engine, press the keys, and save the picture."""
-    context = Context(engine=demo.app.engine, clock=demo.app.clock, glyphs=UNICODE, by=BY)
+    session = SessionInfo(user="ops", host="web1", name="prod")
+    context = Context(engine=demo.app.engine, clock=demo.app.clock, glyphs=UNICODE, by=BY, session=session)
     app = ConsoleApp(context, themes=load_themes(), theme=picture.theme)
 
     async def press(pilot: Pilot[ExitResult]) -> None:
