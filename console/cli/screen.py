@@ -15,7 +15,6 @@ from console.cli.signals import WITHOUT_HANG_UP, shutdown_on_signals
 from console.domain.formatting import counted, format_when, zone_name, zone_or_utc
 from console.domain.run import HOLDING
 from console.domain.text import sanitize
-from console.engine.errors import StoreError
 from console.ui.context import ExitReason, ExitResult, Leave, SessionInfo
 from console.ui.run_console import run_console
 
@@ -104,7 +103,7 @@ async def _notes(app: App) -> list[str]:
     """What goes on and what is missed once this process is gone, a line each; empty where there is nothing to say."""
     try:
         snapshot = await app.engine.queries.snapshot()
-    except StoreError:
+    except Exception:  # no note is worth a run that is not handed over
         return []
     notes, ahead = [], snapshot.next_launch
     elsewhere = 0
@@ -147,8 +146,7 @@ async def _headless(invocation: Invocation, app: App, code: ExitCode) -> int:
 async def _is_the_scheduler(app: App) -> bool:
     try:
         return (await app.engine.queries.snapshot()).schedule_ends_here
-    except StoreError:
-        # Nothing is known about the schedule, so somebody has to go on looking.
+    except Exception:  # nothing is known about the schedule, so somebody has to go on looking
         return app.engine.settings.schedules
 
 

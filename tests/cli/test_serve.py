@@ -45,6 +45,18 @@ def test_under_systemd_it_just_goes_and_says_how_many_wait(nightdesk: Nightdesk)
     assert "0 runs wait for the restart" in (nightdesk.state / "diag.log").read_text()
 
 
+def test_it_says_whether_it_schedules_and_what_comes_next(nightdesk: Nightdesk) -> None:
+    for stage, told in (("manual", "nothing is scheduled"), ("semi", "scheduling; next: nightly is proposed at ")):
+        if stage == "semi":
+            assert nightdesk("stage", "nightly", "semi", "--force", "--reason", "a test").code == 0
+        serving = nightdesk.start("serve")
+        assert serving.stderr is not None
+        serving.stderr.readline()
+        assert serving.stderr.readline().startswith(told)
+        serving.send_signal(signal.SIGTERM)
+        assert nightdesk.ended(serving).code == 0
+
+
 def test_it_does_not_serve_without_a_key(nightdesk: Nightdesk) -> None:
     del nightdesk.environment["GEMINI_API_KEY"]
 

@@ -24,6 +24,7 @@ from console.domain.fact_text import time_text
 from console.domain.formatting import counted, zone_or_utc
 from console.domain.text import sanitize
 from console.engine.errors import StoreError
+from console.engine.models import Snapshot
 from console.engine.settings import ProcessKind
 
 NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c ends it and hands them over"
@@ -63,19 +64,25 @@ async def _serve(invocation: Invocation) -> int:
             tasks = counted(len(settings.tasks), "task")
             logger().info("serving %s", tasks)
             manager.ready(f"serving {tasks}")
-            invocation.say(f"serving {tasks}; SIGTERM ends it and stops no run", await _schedule_line(app))
+            invocation.say(f"serving {tasks}; SIGTERM ends it and stops no run")
+            # Beside the duties: a store that another process holds must not delay them.
+            telling = asyncio.create_task(_tell_schedule(invocation, app), name="tell the schedule")
             code = await _until_left(invocation, app, shutdown, manager)
+            telling.cancel()
     return ExitCode.OK if code is ExitCode.TERMINATED else code
 
 
-async def _schedule_line(app: App) -> str:
-    """Who schedules, and what comes next, in one line."""
+async def _tell_schedule(invocation: Invocation, app: App) -> None:
+    """Say who schedules and what comes next, in one line."""
     try:
-        await app.engine.tick()
         snapshot = await app.engine.queries.snapshot()
     except StoreError as error:
-        # Serving goes on; the runs that were taken over have a guard.
-        return f"the state store does not answer yet: {sanitize(str(error), limit=200)}"
+        invocation.say(f"the schedule is not known yet: {error}")
+    else:
+        invocation.say(_schedule_line(snapshot))
+
+
+def _schedule_line(snapshot: Snapshot) -> str:
     if snapshot.scheduler is not None and not snapshot.scheduler.mine:
         other = f"{snapshot.scheduler.kind} (pid {snapshot.scheduler.pid})"
         return f"{other} schedules now; this process takes the schedule over when it ends"
