@@ -94,6 +94,8 @@ def crash_text(error: BaseException) -> str:
 NOTICE_MS = 6_000
 NEWS_MS = 12_000
 """News stands longer than the answer to a key, because the operator may not be looking."""
+WARNINGS = frozenset({Tone.WARN, Tone.BAD, Tone.LOUD})
+"""Tones of notices that a mere hint does not replace."""
 SLOW_S, FAST_S = 5.0, 1.0
 FIRST_VIEW_S = 0.3
 """The time that the first frame waits for the first state to be read."""
@@ -256,7 +258,14 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
 
     @on(NoticePosted)
     def _notice_posted(self, event: NoticePosted) -> None:
+        if event.span.tone is Tone.MUTED and self._stands_a_warning:
+            # Keys of a paste that do nothing must not cover that one of them was ignored.
+            return
         self._show(event.span, NOTICE_MS)
+
+    @property
+    def _stands_a_warning(self) -> bool:
+        return self.notice is not None and self.notice.tone in WARNINGS and not self._notice_timer.is_over
 
     @on(TerminalLost)
     def line_dropped(self) -> None:

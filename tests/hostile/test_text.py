@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,8 +74,23 @@ def test_hostile_text_has_no_effect_on_any_screen_or_output(nightdesk: Nightdesk
         assert nightdesk(kind, "--json").out.isascii()
 
 
+def _end_background(nightdesk: Nightdesk) -> None:
+    """Kill the background supervisors, also those that wait for their turn; the next process takes their runs over."""
+    title, killed = f"nightdesk guard --state-dir {nightdesk.state}".encode(), 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if path.read_bytes().startswith(title):
+                os.kill(int(path.parent.name), signal.SIGKILL)
+                killed += 1
+    assert killed, "a background supervisor had the runs"
+
+
 def on_screens(nightdesk: Nightdesk) -> bytes:
-    """What a terminal receives from the console while every run is selected, opened and clicked on."""
+    """What a terminal receives from the console while every run is selected, opened and clicked on.
+
+    The console supervises the runs, so that leaving it asks.
+    """
+    _end_background(nightdesk)
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--mouse"]
     session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
     try:
