@@ -111,6 +111,8 @@ async def exchange(
                 reply = await read_reply(response, limit)
             finally:
                 await response.aclose()
+                # Its stream refers to it: a cycle, and work for the garbage collector at every poll.
+                response.stream = httpx.ByteStream(b"")
     except asyncio.CancelledError as cancelled:
         raise cancelled.with_traceback(None) from None
     except TimeoutError:

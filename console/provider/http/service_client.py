@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import lru_cache
 
 import httpx
-import stamina
 
 from console.provider.contract import NotFound, ProviderError, Unavailable
 from console.provider.http.address import escaped
@@ -22,12 +21,6 @@ ERROR_BODY_BYTES = 1 << 16
 """Bytes read of an error reply to a stream request."""
 
 STREAM_HEADERS = {"accept": "text/event-stream", "accept-encoding": "identity", "cache-control": "no-store"}
-
-
-def _keep_off_stderr(logger: logging.Logger) -> None:
-    """Give `logger` a handler; without any, its warnings go to stderr, onto the screen or into the mails of cron."""
-    if not logger.handlers:
-        logger.addHandler(logging.NullHandler())
 
 
 @lru_cache(maxsize=4096)
@@ -54,7 +47,6 @@ class ServiceClient:
         self._slots: asyncio.Semaphore | None = None
         self._idle: list[httpx.AsyncClient] = []
         """Clients of one connection each: a pool of many looks through all of them at every request."""
-        _keep_off_stderr(logging.getLogger("stamina"))
 
     def address(self, collection: str, opaque_id: str) -> str:
         """Return the URL of one resource. Raises NotFound for what cannot be an id."""
@@ -74,15 +66,17 @@ class ServiceClient:
 
         All attempts and pauses share one deadline; the last error is raised.
         """
-        end = asyncio.get_running_loop().time() + self._bounds.call_s
-        caller = stamina.AsyncRetryingCaller(
-            attempts=self._bounds.attempts,
-            timeout=self._bounds.call_s,
-            wait_initial=self._bounds.pause_s,
-            wait_max=10 * self._bounds.pause_s,
-            wait_jitter=2 * self._bounds.pause_s,
-        )
-        return await caller(TransientError, self._steady, method, address, end)
+        loop, pause_s = asyncio.get_running_loop(), self._bounds.pause_s
+        end = loop.time() + self._bounds.call_s
+        for doublings in range(self._bounds.attempts - 1):
+            try:
+                return await self._steady(method, address, end)
+            except TransientError:
+                wait_s = min(pause_s * 2**doublings + random.uniform(0.0, 2 * pause_s), 10 * pause_s)
+                if loop.time() + wait_s >= end:
+                    raise
+            await asyncio.sleep(wait_s)
+        return await self._steady(method, address, end)
 
     async def _steady(self, method: str, address: str, end: float) -> Reply:
         reply = await self._answer(method, address, None, end - asyncio.get_running_loop().time())
