@@ -6,7 +6,9 @@ Kept apart because the context of the engine holds it, while it needs nothing of
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
+from console.domain.log_record import LogRecord
 from console.engine.problems import Problems
 from console.journal.log_files import JournalError
 from console.journal.runs_log import LogWriter
@@ -50,6 +52,19 @@ class LogFlusher:
     async def _append_unlogged(self) -> None:
         async with self._log.locked_async():
             while records := await self._store.outbox.unlogged():
-                # In a thread, because it waits for the disk; to its end, because the lock of the file is held so long.
-                await run_uncancelled(asyncio.to_thread(self._log.append, records, sync=True), "log")
+                # To its end, because the lock of the file is held so long.
+                await run_uncancelled(self._append(records), "log")
                 await self._store.outbox.mark_logged([record.ev for record in records])
+
+    async def _append(self, records: Sequence[LogRecord]) -> None:
+        """Append records in a thread, because that waits for the disk.
+
+        What is raised unexpectedly is shown here: a caller that was cancelled does not learn of it.
+        """
+        try:
+            await asyncio.to_thread(self._log.append, records, sync=True)
+        except JournalError:
+            raise
+        except Exception as error:
+            self._problems.report("runs.log", f"the log is behind: {type(error).__name__}: {error}", error)
+            raise

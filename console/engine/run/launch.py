@@ -267,15 +267,8 @@ class Launcher:
     async def _record_launched(self, launched: Launched, now: Timestamp) -> None:
         """The id is on disk before the database is asked; from there on the store may fail and nothing is lost."""
         problems = self._context.problems
-        try:
-            # Also where this task is cancelled: the next process finds the id in the journal.
-            await run_uncancelled(self._write_journal(launched.remote_id), "launch.journal")
-        except JournalError as error:
-            problems.report("launch.journal", str(error), source="append")
-        except Exception as error:
-            problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
-        else:
-            problems.clear("launch.journal", "append")
+        # Also where this task is cancelled: the next process finds the id in the journal.
+        await run_uncancelled(self._write_journal(launched.remote_id), "launch.journal")
 
         async def store(run: Run) -> Run:
             return await self._context.store.runs.record_launched(
@@ -306,9 +299,17 @@ class Launcher:
             self._unstored.append(change)
 
     async def _write_journal(self, remote_id: str) -> None:
-        """Put the id on disk, in a thread because that waits for the disk. Raises JournalError."""
-        async with self._context.journal_turn:
-            await asyncio.to_thread(self._context.launches.append, self.run.id, self.run.attempt, remote_id)
+        """Put the id on disk, in a thread because that waits for the disk. A failure is shown as a problem."""
+        problems, run = self._context.problems, self.run
+        try:
+            async with self._context.journal_turn:
+                await asyncio.to_thread(self._context.launches.append, run.id, run.attempt, remote_id)
+        except JournalError as error:
+            problems.report("launch.journal", str(error), source="append")
+        except Exception as error:
+            problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
+        else:
+            problems.clear("launch.journal", "append")
 
     async def _cancel_unwanted(self, launched: Launched) -> None:
         """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
