@@ -50,10 +50,12 @@ def guarding(nightdesk: Nightdesk) -> Iterator[subprocess.Popen[str]]:
     ("words", "harm"),
     [
         pytest.param(("cancel", "--all"), tear, id="torn"),
-        pytest.param(("cancel", "--all"), replace_by_a_folder, id="a folder"),
-        pytest.param(("pause", "--cancel"), Path.unlink, id="missing"),
-        pytest.param(("cancel", "--all"), lambda config: config.chmod(0o666), id="others may write it"),
-        pytest.param(("pause", "--cancel"), replace_service, id="another service"),
+        pytest.param(("cancel", "--all"), replace_by_a_folder, id="a folder", marks=pytest.mark.proofs),
+        pytest.param(("pause", "--cancel"), Path.unlink, id="missing", marks=pytest.mark.proofs),
+        pytest.param(
+            ("cancel", "--all"), lambda config: config.chmod(0o666), id="others may write it", marks=pytest.mark.proofs
+        ),
+        pytest.param(("pause", "--cancel"), replace_service, id="another service", marks=pytest.mark.proofs),
     ],
 )
 def test_all_runs_can_be_stopped_with_a_broken_config(
@@ -102,7 +104,9 @@ def test_without_a_state_folder_the_error_is_that_of_the_config(nightdesk: Night
     assert not nightdesk.state.exists()
 
 
-@pytest.mark.parametrize("words", [("pause", "--cancel"), ("ps",)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [pytest.param(("ps",), marks=pytest.mark.proofs), ("pause", "--cancel")], ids=" ".join
+)
 def test_a_locked_log_does_not_delay_a_stop(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str], words: tuple[str, ...]
 ) -> None:
