@@ -189,6 +189,7 @@ def test_a_held_store_does_not_delay_a_cancel(
     assert (nightdesk.launch("good").code == 6) is (words[0] == "pause")
 
 
+@pytest.mark.proofs
 def test_a_run_that_is_not_known_is_not_cancelled_while_the_store_cannot_be_read(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str]
 ) -> None:
@@ -221,6 +222,7 @@ def test_ps_reads_past_the_lock_of_a_process_that_keeps_all_others_out(
     assert "in the middle of a change" in listed.err
 
 
+@pytest.mark.proofs
 def test_a_row_that_cannot_be_read_is_reported_and_its_agent_can_be_stopped(nightdesk: Nightdesk) -> None:
     assert nightdesk.launch("endless", "--no-wait").code == 0
     assert nightdesk.launch("good").code == 0
@@ -239,6 +241,7 @@ def test_a_row_that_cannot_be_read_is_reported_and_its_agent_can_be_stopped(nigh
     assert f"run {run['run'][:12]}: the service shows it as cancelled; not recorded" in stopped.err
 
 
+@pytest.mark.proofs
 @pytest.mark.parametrize("named", [False, True])
 def test_a_run_that_a_restored_backup_has_forgotten_can_be_stopped(nightdesk: Nightdesk, named: bool) -> None:
     nightdesk.launch("good")
