@@ -80,7 +80,7 @@ class Replay:
             self._open_hold(run, event.detail)
         if kind == "stop":
             run.stop = True
-        elif kind == "taken_over":
+        elif kind in ("taken_over", "given_back"):
             run.fence += 1
         elif kind == "not_sent" and record is None:
             run.sent, run.state = False, State.CLAIMED

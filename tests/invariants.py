@@ -2,13 +2,14 @@
 
 The model, the simulation, the kill suites, the fault matrix and the state machine of the store all check the functions
 below; each of them builds the facts from what it knows. Every function yields one line per violation and nothing where
-all is well. A line begins with the number of its invariant in the protocol's list (I1 to I18, K for a crash point).
+all is well. A line begins with the number of its invariant in the protocol's list (I1 to I18, K for a crash point), or
+with that of the guarantee in docs/promises.md (P5).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import pairwise
 from typing import NamedTuple
@@ -23,6 +24,9 @@ from tests.evidence import AgentEvidence, EventRow, Evidence, HoldRow, StoreEvid
 MAY_BE_AN_AGENT = frozenset({"open", "unknown", "launched", "ruled_not_launched"})
 """Verdicts on a try of the POST after which an agent may run, or may have run."""
 RULED = "ruled_not_launched"
+STOP_EVENTS = frozenset({"stop", "late_stop"})
+CUT_OFF_BOUND_S = 1.0
+"""How long after its time a cancel may leave."""
 REQUESTS = frozenset({"stop", "alarmed", "sandbox_deleted", "superseded"})
 """What a process may write to a run that it does not own."""
 
@@ -145,7 +149,8 @@ def change_violations(before: RunFacts, after: RunFacts, write: Write) -> Iterat
     if before.state is State.UNCONFIRMED and after.state is not before.state and not ruled:
         yield f"I4: the unconfirmed run {after.id} became {after.state} without a person"
     if after.fence > before.fence:
-        if write.owner_is_alive:
+        is_given_back = write.by_owner and after.owner is None
+        if write.owner_is_alive and not is_given_back:
             yield f"2.2: run {after.id} was taken from a living owner"
     elif not write.by_owner and not write.by_person and not _is_request(before, after):
         yield f"I9: a process that does not own run {after.id} changed it from {before} to {after}"
@@ -197,6 +202,54 @@ def post_violations(run: RunFacts, unproven_posts: int) -> Iterator[str]:
         yield f"I2: a POST of run {run.id} left without its record: {run.state}, tries {run.tries}"
     if unproven_posts:
         yield f"I1: a second POST of run {run.id} left, and nothing proves what the first one did"
+
+
+def cut_off_violations(run_id: str, *, due: float, left: float | None) -> Iterator[str]:
+    """A cancel leaves within a second of its time, whatever the store, the log and the output do. Seconds."""
+    if left is None:
+        yield f"P5: no cancel of run {run_id} left, due at {due:.1f} s"
+    elif left > due + CUT_OFF_BOUND_S:
+        yield f"P5: the cancel of run {run_id} left at {left:.1f} s, {left - due:.1f} s after it was due"
+
+
+def intent_violations(run_id: str, kinds: Collection[str]) -> Iterator[str]:
+    """Once the store works again, the events of a run that was cancelled tell who stopped it and why.
+
+    `kinds` are those of its events.
+    """
+    if not STOP_EVENTS.intersection(kinds):
+        yield f"P5: run {run_id} was cancelled, and no event tells of a stop: {sorted(kinds)}"
+
+
+def launch_service_violations(run_id: str, *, recorded: str | None, used: str) -> Iterator[str]:
+    """A launch leaves for the service that its row names."""
+    if recorded != used:
+        yield f"P11: run {run_id} of {recorded} was launched at {used}"
+
+
+def guardian_violations(run_id: str, *, has_key: bool, service: str | None, here: str) -> Iterator[str]:
+    """Whoever takes a run over can poll and cancel it."""
+    if not has_key:
+        yield f"P11: run {run_id} was taken by a process without a key"
+    if service not in (None, here):
+        yield f"P11: run {run_id} of {service} was taken by a process that is set up for {here}"
+
+
+def unguarded_violations(run_id: str, *, late_s: float, bound_s: float) -> Iterator[str]:
+    """An agent past its limit is cancelled in time where a process that can guard it has lived all the time."""
+    if late_s > bound_s:
+        yield f"P11: the agent of run {run_id} works {late_s:.0f} s past its limit; a process that can guard it lives"
+
+
+def copy_violations(key: str, place: str, *, may_launch: bool, before: str | None) -> Iterator[str]:
+    """A POST of `key` leaves from the state folder `place`, which is not the original and which nobody has accepted.
+
+    `before` is the folder from which the key was launched already.
+    """
+    if not may_launch:
+        yield f"P8: key {key} was launched from a {place} that nobody accepted"
+    if before is not None and before != place:
+        yield f"P8: key {key} was launched from the folder {before} and again from the {place}"
 
 
 def cap_violations(day: str, *, held: int, spent: int, overshoot: int, cap: int) -> Iterator[str]:

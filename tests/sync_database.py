@@ -10,6 +10,7 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -26,6 +27,9 @@ T = TypeVar("T")
 Between = Callable[[str], Awaitable[None]]
 """Called before and after each transaction, with `before write record_launched` and the like. There a test may let time
 pass, raise, or let the process die."""
+Turn = Callable[[str, int | None, bool], AbstractAsyncContextManager[None]]
+"""Surrounds each unit with the wait for its turn, given `write` or `read`, `busy_ms` and `urgent` as in
+`Database.transaction`. There a test may have the store blocked."""
 
 
 class _Inline:
@@ -49,21 +53,24 @@ class _Inline:
 class SyncDatabase(Database):
     """A process's access to a database that several may share. Without `between`, nothing happens between steps."""
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, between: Between | None = None) -> None:
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, between: Between | None = None, turn: Turn | None = None
+    ) -> None:
         self.folder = folder
         self.connection = connection
         self._between = between
+        self._turn = turn
         self._tx = cast(Transaction, _Inline(connection))
 
     async def transaction(
         self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False
     ) -> T:
         """As `Database.transaction`."""
-        return await self._run_whole("write", unit)
+        return await self._run_whole("write", unit, busy_ms, urgent=urgent)
 
     async def read(self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None) -> T:
         """As `Database.read`."""
-        return await self._run_whole("read", unit)
+        return await self._run_whole("read", unit, busy_ms)
 
     async def version(self, tx: Transaction) -> int | None:
         """None: this database reads and writes on one connection, and does not count its own commits."""
@@ -77,7 +84,9 @@ class SyncDatabase(Database):
         """False between any two steps of the event loop, unless the test holds a transaction open."""
         return self.connection.in_transaction
 
-    async def _run_whole(self, what: str, unit: Callable[[Transaction], Awaitable[T]]) -> T:
+    async def _run_whole(
+        self, what: str, unit: Callable[[Transaction], Awaitable[T]], busy_ms: int | None, *, urgent: bool = False
+    ) -> T:
         """Runs to its end even where the caller is cancelled, as the real one does; then raises CancelledError."""
         if self._between is None:
             return self._at_once(what, unit)
@@ -88,8 +97,15 @@ class SyncDatabase(Database):
         except asyncio.CancelledError as error:
             cancelled = error
         try:
-            result = self._at_once(what, unit)
-        except BaseException as error:
+            if self._turn is None:
+                # One that was cancelled meanwhile counts as one that had begun.
+                result = self._at_once(what, unit)
+            else:
+                if cancelled is not None:
+                    raise cancelled
+                async with self._turn(what, busy_ms, urgent):
+                    result = self._at_once(what, unit)
+        except Exception as error:
             if cancelled is not None:
                 raise cancelled from error
             raise
@@ -145,6 +161,8 @@ def memory_connection() -> sqlite3.Connection:
     return connection
 
 
-def sync_store(folder: Path, connection: sqlite3.Connection, between: Between | None = None) -> Store:
-    """A store on `connection`, which several may share. `folder` is only asked for its free space."""
-    return Store(SyncDatabase(folder, connection, between))
+def sync_store(
+    folder: Path, connection: sqlite3.Connection, between: Between | None = None, turn: Turn | None = None
+) -> Store:
+    """A store on `connection`, which several may share. `folder` is asked for its free space and its place only."""
+    return Store(SyncDatabase(folder, connection, between, turn))

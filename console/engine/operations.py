@@ -14,6 +14,7 @@ from console.domain.limits import Cap
 from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_id
 from console.domain.task import Fingerprint, Task
 from console.domain.text import is_blank
+from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreError
 from console.engine.models import PauseResult
@@ -157,7 +158,7 @@ class Operations:
             await self._flush_soon()
             return mine
         now, runs, wait_s = self._context.clock.now(), self._context.store.runs, self._context.timings.intent_wait_s
-        request = runs.request_stop(run.id, reason=reason, by=by, now=now)
+        request = _store_stop(self._context, run.id, by=by, reason=reason, now=now)
         try:
             asked = await self._soon(request, f"stop {run.id}", seconds=wait_s)
         except StoreError as error:
@@ -348,3 +349,21 @@ def require_reason(reason: str) -> None:
     """Raises OperationRefused for an empty reason."""
     if is_blank(reason):
         raise OperationRefused("this takes a reason")
+
+
+async def _store_stop(context: EngineContext, run_id: RunId, *, by: str, reason: StopReason, now: Timestamp) -> Run:
+    """Store a stop request as soon as the store answers. A run that ended meanwhile gets a note of it."""
+    runs = context.store.runs
+    while True:
+        try:
+            asked = await runs.request_stop(run_id, reason=reason, by=by, now=now)
+            break
+        except StoreBusy as error:
+            text = f"the stop of {run_id} is not recorded yet: {error}"
+            context.problems.report("store", text, source=f"stop {run_id}")
+            await asyncio.sleep(context.timings.tick_s)
+    context.problems.clear("store", f"stop {run_id}")
+    if asked.stop is None and asked.ended_ms is not None and asked.ended_ms >= now.wall_ms:
+        fields = {"by": by, "why": f"{reason.value}, asked before the end and stored after it"}
+        await runs.note(event="late_stop", fields=fields, run=asked, now=now)
+    return asked

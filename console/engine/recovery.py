@@ -5,7 +5,7 @@ Recovery is idempotent: a crash within it leaves a row that the same table judge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from pathlib import Path
 
@@ -75,11 +75,20 @@ def unsupervised_topic(run_id: RunId) -> str:
 class TakeOver:
     """Takes over open runs that nobody supervises, and expires proposals."""
 
-    def __init__(self, context: EngineContext, owners: Path, supervise: Callable[[Run], None]) -> None:
-        """`owners` is the folder of the lock files; `supervise` begins to supervise a run of this owner."""
+    def __init__(
+        self,
+        context: EngineContext,
+        owners: Path,
+        supervise: Callable[[Run], None],
+        require_launchable: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`owners` is the folder of the lock files; `supervise` begins to supervise a run of this owner;
+        `require_launchable` raises StoreError where nothing may be launched from this state folder.
+        """
         self._context = context
         self._owners = owners
         self._supervise = supervise
+        self._require_launchable = require_launchable
 
     async def consider(self, row: Run, now: Timestamp) -> None:
         """Do for an open run what its state and its owner ask for.
@@ -120,6 +129,9 @@ class TakeOver:
     async def _take(self, row: Run, now: Timestamp) -> None:
         """Make the run ours and do what the recovery table says."""
         runs = self._context.store.runs
+        if row.state is State.CLAIMED and (row.expires_ms is None or now.wall_ms < row.expires_ms):
+            # It would be sent: in a copy, or in a database that was put back, it may have been sent already.
+            await self._require_launchable()
         mine: Run | None = row
         if row.owner != self._context.owner:
             mine = await runs.take_over(row, owner=self._context.owner, now=now)

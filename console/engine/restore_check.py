@@ -64,16 +64,28 @@ class RestoreCheck:
                 raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
             self._complete_at = loop.time()
 
+    async def require_launchable(self) -> None:
+        """Raise StoreOlder as `require_complete`, or StoreCopied in a copy that nobody accepted. Raises StoreError."""
+        await self._store.identity.require_original()
+        await self.require_complete()
+
     async def lost_history(self) -> LostHistory | None:
         """Return what the files know and the database does not; None if it is complete. Raises StoreError.
 
-        A file that cannot be read proves nothing. The files are read before the database, so that a record that is
-        written meanwhile does not count as lost.
+        The runs of both files count beside the number of the newest record: as soon as a process works on an older
+        database, its new records take the numbers of the lost ones. A file that cannot be read proves nothing. The
+        files are read before the database, so that a record that is written meanwhile does not count as lost.
         """
-        known_ev, launched = self._logged_ev(NEWEST_LINES), list[RunId]()
+        known_ev, runs, launched = 0, set[RunId](), set[RunId]()
+        with suppress(JournalError), LogReader(self._log_path, last=NEWEST_LINES) as reader:
+            for line in reader.read():
+                known_ev = max(known_ev, line.record.ev)
+                run_id = line.record.fields.get("run", "-")
+                if run_id != "-":
+                    runs.add(RunId(run_id))
         with suppress(JournalError):
-            launched = sorted(self._launches.read())[-NEWEST_RUNS:]
-        return await self._store.identity.lost_history(known_ev=known_ev, run_ids=launched)
+            launched.update(sorted(self._launches.read())[-NEWEST_RUNS:])
+        return await self._store.identity.lost_history(known_ev=known_ev, run_ids=runs, launched=launched)
 
     def _logged_ev(self, lines: int) -> int:
         """Return the highest number among the last lines of runs.log; 0 if none can be read."""

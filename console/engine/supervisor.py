@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,8 +64,8 @@ class _Rows:
 class Supervisor:
     """Supervises the runs of this process and watches over those of others."""
 
-    def __init__(self, context: EngineContext, owners: Path) -> None:
-        """`owners` is the folder of the lock files."""
+    def __init__(self, context: EngineContext, owners: Path, require_launchable: Callable[[], Awaitable[None]]) -> None:
+        """`owners` is the folder of the lock files; `require_launchable` as for `TakeOver`."""
         self._context = context
         self._owners = owners
         self._runs: dict[RunId, _Supervised] = {}
@@ -74,7 +75,7 @@ class Supervisor:
         self._leaving = False
         self.recorder = ProgressRecorder(context)
         self.overdue = OverdueCancels(context)
-        self._take_over = TakeOver(context, owners, self.supervise)
+        self._take_over = TakeOver(context, owners, self.supervise, require_launchable)
 
     @property
     def guarded(self) -> frozenset[RunId]:
@@ -299,7 +300,8 @@ class Supervisor:
             row = await self._context.store.runs.get(run.id)
             if row is None or row.owner != self._context.owner:
                 return True
-            await self._context.store.runs.release(row)
+            why = "the service refuses the key of its process"
+            await self._context.store.runs.release(row, why=why, now=self._context.clock.now())
         except (StoreError, StaleRun, OSError):
             return False
         until = asyncio.get_running_loop().time() + self._context.timings.denied_again_s

@@ -30,7 +30,7 @@ CHUNK = 500
 """Run ids that are looked up by one statement."""
 
 SELECT_LAST_EV = "select coalesce(max(ev), 0) as ev from events"
-SELECT_KNOWN = "select id from runs where id in ({ids})"
+SELECT_KNOWN = "select id, sent_ms is not null as sent from runs where id in ({ids})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +84,7 @@ class LostHistory:
         if self.known_ev > self.last_ev:
             facts.append(f"runs.log goes up to event {self.known_ev}, the database only to {self.last_ev}")
         if self.run_ids:
-            facts.append(f"{len(self.run_ids)} launched runs of launch.journal are missing")
+            facts.append(f"{len(self.run_ids)} runs of runs.log and launch.journal are missing")
         return f"the database is older than its files: {'; '.join(facts)}"
 
 
@@ -149,12 +149,16 @@ class StoreIdentity:
 
         await self._database.transaction(unit)
 
-    async def lost_history(self, *, known_ev: int, run_ids: Iterable[RunId]) -> LostHistory | None:
-        """Return what the database has lost of the records up to `known_ev` and of the launched `run_ids`."""
-        wanted = sorted(set(run_ids))
+    async def lost_history(
+        self, *, known_ev: int, run_ids: Iterable[RunId], launched: Collection[RunId] = ()
+    ) -> LostHistory | None:
+        """Return what the database has lost of the records up to `known_ev`, of the runs `run_ids` and of those that
+        were `launched`: one of these whose row does not say that it was sent is lost too.
+        """
+        wanted = sorted({*run_ids, *launched})
 
         async def unit(tx: Transaction) -> LostHistory | None:
-            missing = await _load_unknown(tx, wanted)
+            missing = await _load_unknown(tx, wanted, launched)
             accepted = await load_accepted_loss(tx)
             return find_lost_history(
                 last_ev=await _load_last_ev(tx),
@@ -247,14 +251,15 @@ async def _load_last_ev(tx: Transaction) -> int:
     return int_of(row, "ev") if row else 0
 
 
-async def _load_unknown(tx: Transaction, run_ids: Iterable[RunId]) -> list[RunId]:
-    """Return those of `run_ids` of which there is no row, in order."""
+async def _load_unknown(tx: Transaction, run_ids: Iterable[RunId], launched: Collection[RunId] = ()) -> list[RunId]:
+    """Return those of `run_ids` of which there is no row, in order; for the `launched`, no row that says so."""
     wanted = sorted(set(run_ids))
     found: set[str] = set()
     for first in range(0, len(wanted), CHUNK):
         names = {f"id_{number}": run_id for number, run_id in enumerate(wanted[first : first + CHUNK])}
         sql = SELECT_KNOWN.format(ids=", ".join(f":{name}" for name in names))
-        found |= {row["id"] for row in await fetch_all(tx, sql, names)}
+        rows = await fetch_all(tx, sql, names)
+        found |= {row["id"] for row in rows if row["sent"] or row["id"] not in launched}
     return [run_id for run_id in wanted if run_id not in found]
 
 

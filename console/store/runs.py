@@ -15,6 +15,7 @@ from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, note_record, write_event
 from console.store.fast_read import SELECT_OPEN
+from console.store.identity import require_original
 from console.store.listing import RepeatedListing
 from console.store.pause_file import requested_pause
 from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, write_progress, write_steps
@@ -128,7 +129,8 @@ class RunRepository:
     async def mark_sending(self, run: Run, now: Timestamp) -> Run:
         """Store that the POST may leave from now on. The run's time limit counts from `now`.
 
-        Also raises StaleRun if the run has a stop or launches are paused.
+        Also raises StaleRun if the run has a stop or launches are paused, and StoreCopied in a copied state folder:
+        the original may be sending this very run.
         """
         return await self._database.transaction(lambda tx: _begin_send(tx, self._database.folder, run, now))
 
@@ -212,13 +214,9 @@ class RunRepository:
         except StaleRun:
             return None
 
-    async def release(self, run: Run) -> Run:
+    async def release(self, run: Run, *, why: str, now: Timestamp) -> Run:
         """Give the run up, under the next fence, so that any process may take it over. Raises StaleRun."""
-
-        async def unit(tx: Transaction) -> Run:
-            return await compare_and_set(tx, run, {"owner": None, "fence": run.fence + 1})
-
-        return await self._database.transaction(unit)
+        return await self._database.transaction(lambda tx: _give_back(tx, run, why, now))
 
     async def record_observed(self, runs: Sequence[Run], *, by: str, now: Timestamp) -> None:
         """Record, once per run, that a console was open while the run was under way; rollout evidence counts it."""
@@ -348,6 +346,12 @@ class RunRepository:
         return await self._database.read(unit)
 
 
+async def _give_back(tx: Transaction, run: Run, why: str, now: Timestamp) -> Run:
+    free = await compare_and_set(tx, run, {"owner": None, "fence": run.fence + 1})
+    await write_event(tx, "given_back", now.wall_ms, run=run, before=run.owner, fence=free.fence, why=why)
+    return free
+
+
 async def _require_run(tx: Transaction, run_id: RunId) -> Run:
     """Return the run as it is now. Raises StaleRun if there is none."""
     run = await load_run(tx, run_id)
@@ -359,4 +363,5 @@ async def _require_run(tx: Transaction, run_id: RunId) -> Run:
 async def _begin_send(tx: Transaction, folder: Path, run: Run, now: Timestamp) -> Run:
     if requested_pause(folder) is not None:
         raise StaleRun(f"run {run.id}: launches are paused")
+    await require_original(tx, folder)
     return await transitions.begin_send(tx, run, now)

@@ -44,7 +44,7 @@ async def test_a_restored_database_launches_nothing_until_it_is_reconciled(tmp_p
     async with engine_harness(tmp_path, provider, clock=clock) as here:
         _append_unknown_launch(here.folder)
         for _ in range(2):
-            with pytest.raises(StoreOlder, match="1 launched runs"):
+            with pytest.raises(StoreOlder, match=r"1 runs of runs\.log and launch\.journal"):
                 await here.launch()
         assert provider.orders == []
         assert await here.store.runs.open_runs() == ()
@@ -95,3 +95,19 @@ async def test_a_run_whose_row_a_backup_has_forgotten_is_supervised_to_its_end(t
         await until(lambda: agent.status == "cancelled")
         await until(lambda: run_id not in here.engine.guarded)
         assert any(f"run {run_id} was supervised to its end" in each.text for each in here.engine.problems.entries())
+
+
+async def test_new_records_under_the_numbers_of_lost_ones_do_not_hide_a_lost_run(tmp_path: Path) -> None:
+    """Processes that work on an older database go on numbering where it ends."""
+    provider = FakeProvider()
+    async with engine_harness(tmp_path, provider, clock=ManualClock()) as here:
+        await here.launch()
+        await until(lambda: len(here.log()) > 0)
+        content, last = (here.folder / "runs.log").read_bytes(), here.log()[-1].ev
+    async with engine_harness(tmp_path / "other", provider, clock=ManualClock()) as other:
+        while not other.log() or other.log()[-1].ev <= last:
+            await other.engine.operations.pause(by=BY)
+            await other.engine.operations.resume(by=BY)
+        (other.folder / "runs.log").write_bytes(content)
+        with pytest.raises(StoreOlder, match=r"1 runs of runs\.log"):
+            await other.launch()

@@ -21,16 +21,20 @@ from console.engine.operations import Operations
 from console.engine.ownership import if_dead
 from console.engine.problems import Problems
 from console.engine.recovery import TakeOver
+from console.engine.restore_check import RestoreCheck
 from console.engine.run.cancel import CancelAttempt, Canceller
 from console.engine.run.launch import Launcher
 from console.engine.run.monitor import RunMonitor
+from console.engine.run.writer import RunWriter, UnstoredChange
 from console.engine.scheduling.cron import date_for
+from console.engine.settings import EngineSettings
 from console.provider.contract import Fenced, NotFound, NotSent, RateLimited, Rejected, RemoteRun, StatusClass, Unknown
 from console.provider.gemini.adapter import REFUSALS
 from console.provider.http.verdict import RefusalRules
 from console.store.claims import ClaimRepository
 from console.store.database import Transaction
-from console.store.errors import StoreError
+from console.store.errors import StoreCopied, StoreError
+from console.store.identity import require_original
 from console.store.ledger import release_hold
 from console.store.pragmas import JournalMode
 from console.store.rows import Columns, compare_and_set, load_run
@@ -48,6 +52,12 @@ class Suite(StrEnum):
     """The simulated worlds, with every fault."""
     EXCEPTIONS = "exceptions"
     """The simulated worlds with undeclared exceptions."""
+    BLOCKED = "blocked"
+    """The simulated worlds whose store and log do not answer for a while."""
+    SERVICES = "services"
+    """The simulated worlds with two services, and with keys that are missing or refused."""
+    COPIES = "copies"
+    """The simulated worlds with copied state folders and databases that were put back."""
     VERDICTS = "tests/provider/test_verdict.py"
     DATES = "tests/engine/test_cron.py"
     PRAGMAS = "tests/store/test_database.py"
@@ -243,6 +253,46 @@ class KeepsQuiet(Problems):
             super().report_once(topic, text)
 
 
+async def takes_every_folder_for_the_original(tx: Transaction, folder: Path, *, record: bool = False) -> None:
+    """`require_original` that refuses no copy."""
+    with suppress(StoreCopied):
+        await require_original(tx, folder, record=record)
+
+
+class NeverLooksBack(RestoreCheck):
+    """Takes every database for complete."""
+
+    async def require_complete(self) -> None:
+        return
+
+
+class TakesWithoutAKey(TakeOver):
+    """Takes over runs that it can neither poll nor cancel."""
+
+    def _may_take(self, row: Run) -> bool:
+        return self._context.settings.serves(row)
+
+
+class WaitsForTheStore(RunWriter):
+    """Lets a cancel wait until its request is stored."""
+
+    async def wait_stored(self, seconds: float) -> None:
+        await super().wait_stored(3_600.0)
+
+
+class RecordsFirst(Launcher):
+    """Supervises a run only once the answer to its launch is stored."""
+
+    async def _store_or_owe(self, change: UnstoredChange, what: str) -> None:
+        while True:
+            try:
+                self.run = await change.store(self.run)
+            except StoreError:
+                await asyncio.sleep(1.0)
+            else:
+                return
+
+
 class ReleasesAtTheEnd(Engine):
     """Releases its lock only where nothing was raised on the way."""
 
@@ -363,5 +413,41 @@ BUGS = (
         plant=lambda: replaced(Engine, ReleasesAtTheEnd),
         found_by=Suite.EXCEPTIONS,
         tells=("S3",),
+    ),
+    Bug(
+        name="a run is taken for one of whichever service is configured",
+        plant=lambda: overridden(EngineSettings, "serves", lambda self, run: True),
+        found_by=Suite.SERVICES,
+        tells=("P11",),
+    ),
+    Bug(
+        name="a process without a key takes runs over",
+        plant=lambda: replaced(TakeOver, TakesWithoutAKey),
+        found_by=Suite.SERVICES,
+        tells=("P11",),
+    ),
+    Bug(
+        name="a copied state folder is not recognised",
+        plant=lambda: replaced(require_original, takes_every_folder_for_the_original),
+        found_by=Suite.COPIES,
+        tells=("P8",),
+    ),
+    Bug(
+        name="a database that was put back launches",
+        plant=lambda: replaced(RestoreCheck, NeverLooksBack),
+        found_by=Suite.COPIES,
+        tells=("P8",),
+    ),
+    Bug(
+        name="a cancel waits until its request is stored",
+        plant=lambda: replaced(RunWriter, WaitsForTheStore),
+        found_by=Suite.BLOCKED,
+        tells=("P5: no cancel", "P5: the cancel"),
+    ),
+    Bug(
+        name="a run is supervised only once the answer to its launch is stored",
+        plant=lambda: replaced(Launcher, RecordsFirst),
+        found_by=Suite.BLOCKED,
+        tells=("P5: no cancel", "P5: the cancel"),
     ),
 )

@@ -14,7 +14,7 @@ import pytest
 from tests.planted_bugs.bugs import BUGS, Suite
 from tests.reporting import report
 
-WORLDS = {Suite.WORLDS: 1_000, Suite.EXCEPTIONS: 400}
+WORLDS = {Suite.WORLDS: 1_000, Suite.EXCEPTIONS: 400, Suite.BLOCKED: 400, Suite.SERVICES: 400, Suite.COPIES: 600}
 """Seeds in which a bug must show itself."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from enum import StrEnum
 
 
@@ -48,13 +48,22 @@ class Fault(StrEnum):
 class FaultInjector:
     """The faults of one seed. `clear()` ends them all."""
 
-    def __init__(self, rng: random.Random, now: Callable[[], float], among: Collection[Fault] = tuple(Fault)) -> None:
-        """`now` gives the seconds of the world; only faults `among` these are drawn."""
+    def __init__(
+        self,
+        rng: random.Random,
+        now: Callable[[], float],
+        among: Collection[Fault] = tuple(Fault),
+        always: Mapping[Fault, float] | None = None,
+    ) -> None:
+        """`now` gives the seconds of the world; only faults `among` these are drawn, and those of `always` are added
+        with their probabilities.
+        """
         self.rng = rng
         self._now = now
         share = rng.choice((0.0, 0.1, 0.2, 0.35))
         drawn = [fault for fault in Fault if fault in among and rng.random() < share]
         self._often = {fault: rng.choice((0.1, 0.3, 0.7)) for fault in drawn}
+        self._often.update(always or {})
         self.is_clear = False
         self._offline_until = 0.0
 

@@ -6,7 +6,7 @@ after every write finds a wrong step where it is made, not where it does harm.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from console.domain.limits import Caps
@@ -35,7 +35,8 @@ from tests.simulation.service import TERMINAL
 
 SELECT = """
     select id, key, attempt, state, outcome, stop_reason, fingerprint, owner, fence, remote_id, sent_ms, superseded_by,
-           sent_boot_ms, origin, note, stop_alarmed, used, max_ms, sandbox_id, sandbox_own, sandbox_deleted_ms,
+           sent_boot_ms, origin, requested_by, service, day, note, stop_alarmed, used, max_ms, sandbox_id, sandbox_own,
+           sandbox_deleted_ms,
            (select state from holds where run_id = runs.id) as hold,
            (select group_concat(verdict) from (select verdict from sends where run_id = runs.id order by n)) as tries
     from runs where attempt > 0 order by seq
@@ -43,6 +44,7 @@ SELECT = """
 SUMS = "select day, sum(held), sum(spent) from day_sums group by day"
 OVERSHOT = "select settled, amount from holds where day = ? and settled > amount"
 UNLOGGED = "select 1 from events where ev is not null and logged = 0"
+KINDS_OF_EVENTS = "select distinct kind from events where run_id = ?"
 SHOWN_ENDS = TERMINAL | {"requires_action"}
 AT_REST = ("ended", "proposed")
 
@@ -68,6 +70,9 @@ class Row(NamedTuple):
     superseded_by: str | None
     sent_boot_ms: int | None
     origin: str
+    requested_by: str
+    service: str | None
+    day: str
     note: str
     stop_alarmed: int
     used: int
@@ -92,8 +97,9 @@ class InvariantChecker:
         """The first violation: an engine may handle the exception as an error of its own and go on."""
         self.sent_at: dict[str, float] = {}
         """The second of the world from which the time limit of each run counts."""
+        self.on_change: Callable[[EngineProcess, str], None] = lambda process, run_id: None
+        """Called after a process changed the row of a run."""
         machine.on_write = self.after_write
-        machine.on_post = self.before_post
 
     def must_not(self, violations: Iterable[str]) -> None:
         """Raises Broken for the first of the violations, if there is one."""
@@ -106,18 +112,30 @@ class InvariantChecker:
         """Every run, oldest first."""
         return self._rows.values()
 
+    def row(self, run_id: str) -> Row:
+        """The run as the database has it."""
+        return self._rows[run_id]
+
+    def event_kinds(self, run_id: str) -> set[str]:
+        """The kinds of the events of a run."""
+        return {kind for (kind,) in self._machine.site.connection.execute(KINDS_OF_EVENTS, (run_id,))}
+
+    def facts(self, run_id: str) -> RunFacts:
+        """The same in the words of the invariants."""
+        return self._facts[run_id]
+
     def before_post(self, process: EngineProcess, order: LaunchOrder) -> None:
-        """A POST leaves `process`."""
+        """A POST leaves `process`, which works on the state folder that is watched."""
         run_id, attempt = order.labels["nightdesk-run"], order.labels["nightdesk-attempt"]
-        self.must_not(post_violations(self._facts[run_id], self._machine.service.posts[run_id, attempt]))
+        self.must_not(post_violations(self._facts[run_id], self._machine.unproven_posts(run_id, attempt)))
 
     def after_write(self, process: EngineProcess) -> None:
         """`process` has committed a transaction: compares every row with what it was."""
-        changes = self._machine.connection.total_changes
+        changes = self._machine.site.connection.total_changes
         if changes == self._changes:
             return
         self._changes = changes
-        for values in self._machine.connection.execute(SELECT):
+        for values in self._machine.site.connection.execute(SELECT):
             row = Row(*values)
             before = self._rows.get(row.id)
             if before != row:
@@ -144,6 +162,7 @@ class InvariantChecker:
             self._check_time_limit(row)
         self.must_not(run_violations(facts, self.agent(row)))
         self.must_not(key_violations([(run, self.agent(self._rows[run.id])) for run in of_key]))
+        self.on_change(process, row.id)
 
     def _write(self, before: RunFacts, process: EngineProcess) -> Write:
         owners = [other for other in self._machine.processes if other.owner == before.owner]
@@ -155,13 +174,14 @@ class InvariantChecker:
 
     def agent(self, row: Row) -> AgentFacts:
         """What is true of a run at the service now."""
-        service = self._machine.service
-        agents = service.of_run(RunId(row.id))
+        machine = self._machine
+        agents = machine.agents_of(RunId(row.id))
         return AgentFacts(
-            unproven_posts=service.posts[row.id, str(row.attempt)],
+            unproven_posts=machine.unproven_posts(row.id, row.attempt),
             started=len(agents),
-            working=sum(agent.is_working(service.now) for agent in agents),
-            sandbox_exists=bool(row.sandbox_own) and row.sandbox_id in service.boxes,
+            working=sum(agent.is_working(machine.service.now) for agent in agents),
+            sandbox_exists=bool(row.sandbox_own)
+            and any(row.sandbox_id in service.boxes for service in machine.services),
             own_sandbox=bool(row.sandbox_own),
             end_shown=any(agent.shown & SHOWN_ENDS for agent in agents if agent.remote_id == row.remote_id),
         )
@@ -173,7 +193,7 @@ class InvariantChecker:
             self.must_not([f"2.3: run {row.id} was cut off after {ran:.1f} s"])
 
     def _check_caps(self) -> None:
-        connection = self._machine.connection
+        connection = self._machine.site.connection
         for day, held, spent in connection.execute(SUMS):
             overshoot = sum(used - amount for used, amount in connection.execute(OVERSHOT, (day,)))
             cap = self._caps.daily_units or 0
@@ -192,13 +212,13 @@ class InvariantChecker:
 
     def has_unlogged_events(self) -> bool:
         """True while an event has no line in the log."""
-        return self._machine.connection.execute(UNLOGGED).fetchone() is not None
+        return self._machine.site.connection.execute(UNLOGGED).fetchone() is not None
 
     def check_store_and_log(self) -> None:
         """Checks the whole database and the log at the end of the world."""
-        store = read_store(self._machine.connection)
+        store = read_store(self._machine.site.connection)
         self.must_not(store_violations(store))
-        self.must_not(log_violations(store.events, map(parse_line, self._machine.disk.lines)))
+        self.must_not(log_violations(store.events, map(parse_line, self._machine.site.disk.lines)))
 
     def check_all_over(self) -> None:
         """I11: every run has ended, or an alarm says that a person is needed."""

@@ -10,41 +10,29 @@ import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from console.domain.log_record import LogRecord, format_line
+from console.app import LazyProvider
 from console.domain.run import RunId
 from console.domain.timestamps import Timestamp
 from console.engine.engine import Engine
 from console.engine.settings import EngineSettings, Timings
-from console.journal.launch_journal import LaunchJournal
-from console.journal.log_files import JournalBusy, JournalError
-from console.journal.runs_log import WAIT_SECONDS, LogWriter
 from console.os_files import LockedFile
-from console.provider.contract import (
-    CancelAnswer,
-    LaunchOrder,
-    LostLaunch,
-    Provider,
-    RemoteRun,
-    Resolution,
-    StreamEvent,
-    Unstarted,
-    Verdict,
-)
-from console.provider.traits import Traits
+from console.provider.contract import LaunchOrder, Provider, Verdict
 from console.store.errors import StoreBusy, StoreError
 from console.store.store import Store
 from tests.clock import ManualClock
+from tests.simulation.access import Access, Key
 from tests.simulation.exception_injector import ExceptionInjector
 from tests.simulation.fault_injector import Fault, FaultInjector
-from tests.simulation.service import Service
+from tests.simulation.ports import MemoryJournal, MemoryLog, RaisingProvider
+from tests.simulation.service import Agent, Service
 from tests.simulation.simulated_provider import SimulatedProvider
 from tests.simulation.virtual_loop import PROCESS, Process, VirtualLoop
-from tests.sync_database import sync_store
+from tests.sync_database import Turn, sync_store
 
 T = TypeVar("T")
 ACTING: contextvars.ContextVar[asyncio.Task[Any] | None] = contextvars.ContextVar("acting", default=None)
@@ -108,118 +96,20 @@ class Disk:
         self.launched: dict[RunId, str] = {}
         self.writing: Process | None = None
         """The process that holds the lock of the log."""
+        self.is_full = False
+        """Nothing can be appended to the log."""
 
 
-class MemoryLog(LogWriter):
-    """The writer of the log without a file. As with a kernel lock, the death of its holder frees the lock."""
+@dataclass(kw_only=True)
+class Site:
+    """One state folder: its database, its files and its lock files."""
 
-    def __init__(self, path: Path, process: EngineProcess) -> None:
-        super().__init__(path)
-        self._disk = process.machine.disk
-        self._process = process
-
-    @asynccontextmanager
-    async def locked_async(self, wait: float = WAIT_SECONDS) -> AsyncIterator[None]:
-        """As `LogWriter.locked_async`, in simulated time."""
-        self._process.check("before log.lock")
-        disk, waited = self._disk, 0.0
-        while disk.writing is not None and not disk.writing.is_dead:
-            if waited >= wait:
-                raise JournalBusy("another process keeps the lock")
-            waited += 0.25
-            await asyncio.sleep(0.25)
-        disk.writing = self._process
-        try:
-            yield
-        finally:
-            if disk.writing is self._process:
-                disk.writing = None
-
-    def append(self, lines: Sequence[LogRecord], *, sync: bool) -> None:
-        """As `LogWriter.append`."""
-        self._process.check("before log.append")
-        self._disk.lines += [format_line(record) for record in lines]
-        self._process.check("after log.append")
-
-
-class MemoryJournal(LaunchJournal):
-    """The launch journal without a file."""
-
-    def __init__(self, path: Path, process: EngineProcess) -> None:
-        super().__init__(path)
-        self._disk = process.machine.disk
-        self._process = process
-
-    def append(self, run_id: RunId, attempt: int, remote_id: str) -> None:
-        """As `LaunchJournal.append`."""
-        if self._process.machine.faults.strikes(Fault.JOURNAL_FULL):
-            raise JournalError("the disk is full")
-        self._process.check("before journal.append")
-        self._disk.launched[run_id] = remote_id
-        self._process.check("after journal.append")
-
-    def read(self) -> dict[RunId, str]:
-        """As `LaunchJournal.read`."""
-        self._process.check("before journal.read")
-        return dict(self._disk.launched)
-
-
-class RaisingProvider:
-    """A provider whose calls may raise undeclared exceptions before and after their effect."""
-
-    def __init__(self, inner: Provider, process: EngineProcess) -> None:
-        self._inner = inner
-        self._process = process
-
-    async def _around(self, name: str, call: Coroutine[Any, Any, T]) -> T:
-        try:
-            self._process.check(f"before provider.{name}")
-        except BaseException:
-            call.close()
-            raise
-        result = await call
-        self._process.check(f"after provider.{name}")
-        return result
-
-    @property
-    def traits(self) -> Traits:
-        return self._inner.traits
-
-    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
-        return await self._inner.review(order)
-
-    async def prepared_exists(self, prepared_id: str) -> bool:
-        return await self._inner.prepared_exists(prepared_id)
-
-    async def unstarted(self) -> tuple[Unstarted, ...]:
-        return await self._inner.unstarted()
-
-    async def resolve(self, lost: LostLaunch) -> Resolution:
-        return await self._around("resolve", self._inner.resolve(lost))
-
-    async def prepare(self, order: LaunchOrder) -> str:
-        return await self._around("prepare", self._inner.prepare(order))
-
-    async def discard(self, prepared_id: str) -> None:
-        await self._around("discard", self._inner.discard(prepared_id))
-
-    async def create(self, order: LaunchOrder) -> Verdict:
-        return await self._around("create", self._inner.create(order))
-
-    async def get(self, remote_id: str) -> RemoteRun:
-        return await self._around("get", self._inner.get(remote_id))
-
-    async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
-        self._process.check("before provider.follow")
-        async for event in self._inner.follow(remote_id):
-            self._process.check("event of provider.follow")
-            yield event
-
-    async def cancel(self, remote_id: str) -> CancelAnswer:
-        return await self._around("cancel", self._inner.cancel(remote_id))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    name: str
+    folder: Path
+    connection: sqlite3.Connection
+    disk: Disk = field(default_factory=Disk)
+    turns: Callable[[EngineProcess], Turn] | None = None
+    """Makes for each process the wait for its turn at the store; None where the store never blocks."""
 
 
 class Machine:
@@ -237,18 +127,26 @@ class Machine:
     ) -> None:
         self.loop = loop
         self.rng = rng
-        self.connection = connection
         self.faults = faults
         self.exceptions = exceptions
         self.engine = engine
         """The class of the engines; a planted bug replaces it."""
         self.service = Service(loop, self.faults)
+        self.services = [self.service]
+        """All services; the first one is that of processes which know of no other."""
         self.clock = MachineClock(loop)
-        self.disk = Disk()
-        self.folder = Path(tempfile.mkdtemp(prefix="sim-", dir=_memory_folder()))
+        self.base = Path(tempfile.mkdtemp(prefix="sim-", dir=_memory_folder()))
+        self.site = Site(name="state", folder=self.base / "state", connection=connection)
+        """The state folder of all processes that are started without another."""
+        self.site.folder.mkdir()
         self.processes: list[EngineProcess] = []
         self.on_write: Callable[[EngineProcess], None] = lambda process: None
+        """Called after each transaction on `site`."""
         self.on_post: Callable[[EngineProcess, LaunchOrder], None] = lambda process, order: None
+        self.on_answer: Callable[[EngineProcess, LaunchOrder, Verdict], None] = lambda process, order, verdict: None
+        """Called when a process knows what its POST proved."""
+        self.on_started: Callable[[EngineProcess], None] = lambda process: None
+        """Called within a process once its engine runs."""
         self.history: list[str] = []
         """What happened from outside, for a failing seed."""
 
@@ -256,31 +154,53 @@ class Machine:
         """Adds a line to the history."""
         self.history.append(f"{self.loop.time():8.1f}s {what}")
 
-    def spawn(self, settings: EngineSettings) -> EngineProcess:
-        """Starts a process with an engine in it."""
-        process = EngineProcess(self, f"p{len(self.processes)}", settings)
+    def spawn(
+        self, settings: EngineSettings, *, site: Site | None = None, access: Access | None = None
+    ) -> EngineProcess:
+        """Starts a process with an engine in it, on `site` and with `access` to a service, where these are given."""
+        process = EngineProcess(self, f"p{len(self.processes)}", settings, site or self.site, access)
         self.processes.append(process)
-        self.note(f"{process} starts as {settings.kind}")
+        where = "" if process.site is self.site else f" on {process.site.name}"
+        how = "" if access is None else f" with {access}"
+        self.note(f"{process} starts as {settings.kind}{where}{how}")
         return process
 
-    def living(self) -> list[EngineProcess]:
-        """The processes that neither died nor left."""
-        return [process for process in self.processes if not process.is_dead and not process.has_left]
+    def living(self, site: Site | None = None) -> list[EngineProcess]:
+        """The processes of a state folder, by default of `self.site`, that neither died nor left."""
+        wanted = site or self.site
+        return [
+            process
+            for process in self.processes
+            if not process.is_dead and not process.has_left and process.site is wanted
+        ]
+
+    def agents_of(self, run_id: RunId) -> list[Agent]:
+        """Every agent with the label of the run, at whichever service."""
+        return [agent for service in self.services for agent in service.of_run(run_id)]
+
+    def unproven_posts(self, run_id: str, attempt: int | str) -> int:
+        """POSTs of a run that left, less those that provably launched nothing."""
+        return sum(service.posts[run_id, str(attempt)] for service in self.services)
 
     def throw_away(self) -> None:
         """Ends the world."""
         for process in self.processes:
             process.die()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.base, ignore_errors=True)
 
 
 class EngineProcess(Process):
     """A process that runs one engine."""
 
-    def __init__(self, machine: Machine, name: str, settings: EngineSettings) -> None:
+    def __init__(
+        self, machine: Machine, name: str, settings: EngineSettings, site: Site, access: Access | None
+    ) -> None:
         super().__init__(name)
         self.machine = machine
         self.settings = settings
+        self.site = site
+        self.access = access
+        """Its service and its key; None where there is one service for all and each has a key."""
         self.is_leaving = False
         self.has_left = False
         self.started_at = machine.loop.time()
@@ -289,7 +209,8 @@ class EngineProcess(Process):
         self.locks: list[LockedFile] = []
         """Every kernel lock that it took."""
         self._steps = 0
-        self.store: Store = sync_store(machine.folder, machine.connection, self._between)
+        turn = site.turns(self) if site.turns is not None else None
+        self.store: Store = sync_store(site.folder, site.connection, self._between, turn)
         context = contextvars.copy_context()
         context.run(PROCESS.set, self)
         self._started = asyncio.Event()
@@ -298,19 +219,39 @@ class EngineProcess(Process):
         self._living = machine.loop.start(self, self._live())
 
     def _make_engine(self) -> Engine:
-        machine = self.machine
-        provider = SimulatedProvider(service=machine.service, leaving=lambda order: machine.on_post(self, order))
+        machine, folder, access = self.machine, self.site.folder, self.access
         return machine.engine(
             store=self.store,
-            log=MemoryLog(machine.folder / "runs.log", self),
-            launches=MemoryJournal(machine.folder / "launch.journal", self),
-            providers={"default": RaisingProvider(provider, self) if machine.exceptions.enabled else provider},
+            log=MemoryLog(folder / "runs.log", self),
+            launches=MemoryJournal(folder / "launch.journal", self),
+            providers={"default": self._make_provider()},
             clock=machine.clock,
             settings=self.settings,
-            folder=machine.folder,
+            folder=folder,
+            key_trouble=lambda name: None if access is None else access.key_trouble(),
             timings=SLOW,
             randomness=machine.rng.randbytes,
         )
+
+    def _make_provider(self) -> Provider:
+        """The way to the service of this process, as the program has it: without a key none is made."""
+        machine, access = self.machine, self.access
+        provider = SimulatedProvider(
+            service=machine.service if access is None else access.service,
+            leaving=lambda order: machine.on_post(self, order),
+            answered=lambda order, verdict: machine.on_answer(self, order, verdict),
+            denies=lambda: access is not None and access.key is Key.REFUSED,
+        )
+        if machine.exceptions.enabled:
+            return RaisingProvider(provider, self)
+        if access is None:
+            return provider
+
+        def make() -> Provider:
+            access.require_key()
+            return provider
+
+        return LazyProvider(make)
 
     @property
     def owner(self) -> str | None:
@@ -331,6 +272,7 @@ class EngineProcess(Process):
         try:
             async with self.engine:
                 self._started.set()
+                self.machine.on_started(self)
                 await asyncio.Event().wait()
         except StoreError:
             self.machine.note(f"{self} could not start")
@@ -363,7 +305,7 @@ class EngineProcess(Process):
         return left
 
     def _lock_path(self) -> Path:
-        return self.machine.folder / "owners" / f"{self.owner}.lock"
+        return self.site.folder / "owners" / f"{self.owner}.lock"
 
     def lose_lock(self) -> None:
         """Somebody removes its lock file: all others take it for dead."""
@@ -383,8 +325,8 @@ class EngineProcess(Process):
         self.end()
         for lock in self.locks:
             lock.release()
-        if self.machine.disk.writing is self:
-            self.machine.disk.writing = None
+        if self.site.disk.writing is self:
+            self.site.disk.writing = None
 
     def _drop_dead(self) -> None:
         """Dies by itself. What it leaves is closed in the next step, because a running coroutine cannot be closed."""
@@ -398,7 +340,7 @@ class EngineProcess(Process):
     async def _between(self, what: str) -> None:
         """Before and after every transaction: others get their turn, the store fails, the process dies."""
         machine, rng = self.machine, self.machine.rng
-        if what.startswith("after write"):
+        if what.startswith("after write") and self.site is machine.site:
             machine.on_write(self)
         self._steps += 1
         if self._steps == self.dies_at:

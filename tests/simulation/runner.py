@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
@@ -42,6 +43,7 @@ class Tally:
     latest_s: float = 0.0
     struck: set[tuple[str, str]] = field(default_factory=set)
     reached: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
     broken: dict[int, str] = field(default_factory=dict)
     """By seed, the history of each world that broke an invariant."""
 
@@ -55,6 +57,7 @@ class Tally:
         self.latest_s = max(self.latest_s, figures.latest_s)
         self.struck |= figures.struck
         self.reached |= figures.reached
+        self.counts += figures.counts
 
     def join(self, other: Tally) -> None:
         """Adds the seeds of another process, but not its real time."""
@@ -67,14 +70,16 @@ class Tally:
         self.latest_s = max(self.latest_s, other.latest_s)
         self.struck |= other.struck
         self.reached |= other.reached
+        self.counts += other.counts
         self.broken |= other.broken
 
     def line(self) -> str:
         """`10000 seeds, 0 broken: …`."""
         exceptions = f", exceptions at {len(self.struck)} sites and kinds" if self.struck else ""
+        counts = "".join(f", {count} {what}" for what, count in sorted(self.counts.items()))
         return (
             f"{self.seeds} seeds, {len(self.broken)} broken: {self.runs} runs, {self.posts} POSTs, "
-            f"{self.agents} agents, {self.deaths} dead processes{exceptions}, "
+            f"{self.agents} agents, {self.deaths} dead processes{exceptions}{counts}, "
             f"{self.simulated_s / 86400:.1f} simulated days in {self.real_s:.0f} s "
             f"({self.seeds / max(self.real_s, 0.001):.0f} seeds/s)"
         )
@@ -88,8 +93,13 @@ def run_seeds(
     tally, connection = Tally(), memory_connection()
     try:
         for seed in range(first, last):
-            # One transaction around a world, rolled back at its end: the next world finds an empty store.
-            connection.execute("begin")
+            if mode is Mode.COPIES:
+                # What is copied has to be committed.
+                connection.close()
+                connection = memory_connection()
+            else:
+                # One transaction around a world, rolled back at its end: the next world finds an empty store.
+                connection.execute("begin")
             world = World(seed, connection, mode, engine=engine)
             tally.seeds += 1
             try:
@@ -97,7 +107,8 @@ def run_seeds(
             except Exception as error:
                 tally.broken[seed] = history(world, error)
             finally:
-                connection.execute("rollback")
+                if connection.in_transaction:
+                    connection.execute("rollback")
             if tally.broken and stop_at_first:
                 break
     finally:

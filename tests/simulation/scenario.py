@@ -15,10 +15,12 @@ from console.domain.usage import Units
 from console.engine.errors import OperationRefused, StaleRun, StoreError
 from console.engine.models import LaunchRequest
 from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
+from tests.simulation.access import Access
 from tests.simulation.exception_injector import is_injected
 from tests.simulation.fault_injector import Fault
+from tests.simulation.hazard import Hazard
 from tests.simulation.invariant_checker import InvariantChecker
-from tests.simulation.machine import EngineProcess, Machine
+from tests.simulation.machine import EngineProcess, Machine, Site
 
 BY = "tester tty=no"
 BUDGET = 50_000
@@ -63,16 +65,23 @@ class RandomScenario:
             (1, self._pause),
             (3, self._meet_fate),
         ]
+        self.hazard = Hazard()
+        """What a world of its own kind adds."""
 
     async def act(self) -> None:
         """One random act."""
-        weights = [weight for weight, _ in self._acts]
-        (act,) = self._rng.choices([act for _, act in self._acts], weights)
+        acts = [*self._acts, *self.hazard.acts]
+        (act,) = self._rng.choices([act for _, act in acts], [weight for weight, _ in acts])
         await act()
 
-    def spawn(self) -> EngineProcess:
-        """Starts a process."""
-        process = self._machine.spawn(self._settings())
+    def spawn(self, access: Access | None = None, site: Site | None = None) -> EngineProcess:
+        """Starts a process; `access` None: with that which the world draws for it."""
+        access = access or self.hazard.access()
+        settings = self.hazard.settings(self._settings())
+        if access is not None:
+            here = replace(settings.services[0], service=access.service.name)
+            settings = replace(settings, services=(here,))
+        process = self._machine.spawn(settings, site=site, access=access)
         if self._machine.faults.strikes(Fault.CRASH):
             process.dies_at = self._rng.randrange(1, self._rng.choice((30, 100)))
         return process
@@ -82,6 +91,8 @@ class RandomScenario:
         await asyncio.wait({task}, timeout=120.0)
         if task.done():
             raise_unexpected(task)
+        else:
+            task.add_done_callback(raise_unexpected)
 
     def _task(self, name: str) -> Task:
         guardrails = Guardrails(
@@ -159,7 +170,7 @@ class RandomScenario:
         if not runs:
             return
         run_id, operations = self._rng.choice(runs), process.engine.operations
-        agents = self._machine.service.of_run(run_id)
+        agents = self._machine.agents_of(run_id)
         self._machine.note(f"{process} settles a run")
         match self._rng.choice(("adopt", "not launched", "not launched", "write off")):
             case "adopt" if agents:

@@ -11,7 +11,7 @@ from console.domain.server_limit import TokenLimit
 from console.domain.usage import Usage
 from console.provider.contract import LaunchOrder, RemoteRun, StatusClass
 from tests.simulation.fault_injector import Fault, FaultInjector
-from tests.simulation.virtual_loop import VirtualLoop
+from tests.simulation.virtual_loop import Process, VirtualLoop
 
 ENDINGS = {
     "completed": Ending.OK,
@@ -63,6 +63,10 @@ class Agent:
         """True while it acts and spends."""
         return not self.parked and not self.is_over(now)
 
+    def worked_at(self, at: float) -> bool:
+        """True where it still worked at a time that has passed."""
+        return not self.parked and at < min(self.ends, self.stopped[0] if self.stopped else self.ends)
+
     def stop(self, now: float, status: str) -> None:
         """Ends it now, unless it has ended."""
         if not self.is_over(now):
@@ -83,14 +87,22 @@ def token_limit(order: LaunchOrder) -> int:
 class Service:
     """Agents and sandboxes. Outlives every process."""
 
-    def __init__(self, loop: VirtualLoop, faults: FaultInjector) -> None:
+    def __init__(self, loop: VirtualLoop, faults: FaultInjector, name: str = "") -> None:
+        """`name` is part of all ids, so that those of two services differ."""
         self.loop = loop
         self.faults = faults
+        self.name = name
         self.agents: dict[str, Agent] = {}
         self.boxes: set[str] = set()
         self.deleted: set[str] = set()
         self.posts: Counter[tuple[str, str]] = Counter()
         """By run and attempt: POSTs that left, less those that provably launched nothing."""
+        self.cancelled: dict[str, tuple[float, Process | None]] = {}
+        """By remote id, when the first cancel left for it (seconds of the world), and from which process."""
+        self.unboxed: dict[str, float] = {}
+        """By sandbox, when the first call left that deletes it; seconds of the world."""
+        self.strange: list[str] = []
+        """Ids of agents and sandboxes that were asked for and never existed here."""
         self._arriving: set[asyncio.Task[None]] = set()
 
     @property
@@ -109,12 +121,14 @@ class Service:
 
     def make_box(self) -> str:
         """Makes a sandbox and returns its id."""
-        box = f"{BOX}{len(self.boxes) + len(self.deleted) + 1}"
+        box = f"{BOX}{self.name}{len(self.boxes) + len(self.deleted) + 1}"
         self.boxes.add(box)
         return box
 
     def delete_box(self, box: str) -> None:
         """Deletes a sandbox, which ends the agent in it."""
+        if box not in self.boxes | self.deleted:
+            self.strange.append(box)
         self.boxes.discard(box)
         self.deleted.add(box)
         for agent in self.agents.values():
@@ -128,7 +142,7 @@ class Service:
         rng, faults = self.faults.rng, self.faults
         never = faults.strikes(Fault.NEVER_ENDS)
         agent = Agent(
-            remote_id=f"v1_{len(self.agents) + 1}",
+            remote_id=f"v1_{self.name}{len(self.agents) + 1}",
             run_id=RunId(order.labels["nightdesk-run"]),
             key=order.labels["nightdesk-key"],
             order=order,

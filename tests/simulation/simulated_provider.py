@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from console.domain.usage import Usage
 from console.provider.contract import (
     CancelAnswer,
+    Denied,
     Launched,
     LaunchOrder,
     LostLaunch,
@@ -31,6 +32,7 @@ from console.provider.services import TRAITS
 from console.provider.traits import Traits
 from tests.simulation.fault_injector import Fault
 from tests.simulation.service import Agent, Service
+from tests.simulation.virtual_loop import PROCESS
 
 DEADLINE_S = 60.0
 """How long a create waits for its answer."""
@@ -43,6 +45,10 @@ class SimulatedProvider:
     service: Service
     leaving: Callable[[LaunchOrder], None]
     """Called with every create at the instant in which its POST leaves."""
+    answered: Callable[[LaunchOrder, Verdict], None] = lambda order, verdict: None
+    """Called when it is known what a create proved."""
+    denies: Callable[[], bool] = lambda: False
+    """True while the service refuses the key of this process."""
 
     @property
     def traits(self) -> Traits:
@@ -71,6 +77,7 @@ class SimulatedProvider:
         return box
 
     async def discard(self, prepared_id: str) -> None:
+        self.service.unboxed.setdefault(prepared_id, self.service.now)
         await self._travel()
         if self._strikes(Fault.DELETE_FAILS):
             raise Unavailable("503")
@@ -78,11 +85,19 @@ class SimulatedProvider:
         await self._back(Fault.DELETE_FAILS)
 
     async def create(self, order: LaunchOrder) -> Verdict:
+        verdict = await self._create(order)
+        self.answered(order, verdict)
+        return verdict
+
+    async def _create(self, order: LaunchOrder) -> Verdict:
         faults, rng = self.service.faults, self.service.faults.rng
         if faults.is_offline() or self._strikes(Fault.NOT_SENT):
             await self._pause()
             return NotSent(why="connection refused")
         self.leaving(order)
+        if self.denies():
+            await self._pause()
+            return Rejected(why="401 API key not valid", http_status=401)
         tried = self._tried(order)
         self.service.posts[tried] += 1
         if self._strikes(Fault.SERVER_ERROR):
@@ -128,6 +143,7 @@ class SimulatedProvider:
             await asyncio.sleep(3.0)
 
     async def cancel(self, remote_id: str) -> CancelAnswer:
+        self.service.cancelled.setdefault(remote_id, (self.service.now, PROCESS.get()))
         await self._travel()
         if self._strikes(Fault.CANCEL_FAILS):
             raise self.service.faults.rng.choice((NotFound("404 method not found"), Unavailable("503")))
@@ -172,6 +188,8 @@ class SimulatedProvider:
             await self._pause()
             raise Unreachable("no network")
         await self._pause()
+        if self.denies():
+            raise Denied("401 API key not valid")
 
     async def _back(self, trouble: Fault) -> None:
         """The call had its effect; the answer may be lost."""
@@ -188,6 +206,7 @@ class SimulatedProvider:
     def _agent(self, remote_id: str) -> Agent:
         agent = self.service.agents.get(remote_id)
         if agent is None:
+            self.service.strange.append(remote_id)
             raise ProviderError("404 no such interaction")
         return agent
 

@@ -13,9 +13,10 @@ from tests.simulation.exception_injector import KINDS
 from tests.simulation.runner import Tally, run_many, run_seeds
 from tests.simulation.world import Mode
 
-SAFETY, LIVENESS, EXCEPTIONS = 6_000, 1_500, 5_000
+SAFETY, LIVENESS, EXCEPTIONS, BLOCKED, SERVICES, COPIES = 6_000, 1_500, 5_000, 500, 400, 500
 """Worlds of each run of the suite; `make soak` runs a million others."""
 FIRST_LIVE, FIRST_EXCEPTION, FIRST_OF_SOAK = 1_000_000, 3_000_000, 10_000_000
+FIRST_BLOCKED, FIRST_SERVICE, FIRST_COPY = 4_000_000, 5_000_000, 6_000_000
 """Where the seeds of each kind begin, so that one number means one world."""
 
 
@@ -43,6 +44,27 @@ def test_supervision_recovers_from_any_exception_at_any_call() -> None:
     missed = {(site, kind) for site in tally.reached for kind in KINDS} - tally.struck
     report(f"{len(tally.struck)} of {len(tally.reached) * len(KINDS)} pairs of call and exception were struck")
     assert len(missed) <= len(tally.reached) * len(KINDS) // 10, sorted(missed)
+
+
+def test_a_store_or_a_log_that_does_not_answer_delays_no_cut_off() -> None:
+    tally = run_many(FIRST_BLOCKED, BLOCKED, Mode.BLOCKED)
+    check(tally)
+    assert tally.counts["cut-offs while the store was held"] > BLOCKED / 25, tally.counts
+    assert tally.counts["stops stored"] > BLOCKED / 5, tally.counts
+
+
+def test_nobody_asks_a_service_for_a_run_of_another_and_who_cannot_guard_takes_nothing() -> None:
+    tally = run_many(FIRST_SERVICE, SERVICES, Mode.SERVICES)
+    check(tally)
+    assert tally.counts["take-overs"] > SERVICES / 40, tally.counts
+    assert tally.counts["launches"] > SERVICES / 4, tally.counts
+
+
+def test_a_copied_folder_and_an_older_database_launch_no_key_again() -> None:
+    tally = run_many(FIRST_COPY, COPIES, Mode.COPIES)
+    check(tally)
+    for what in ("copy worlds", "backup worlds", "refusals"):
+        assert tally.counts[what] > COPIES / 10, tally.counts
 
 
 def test_a_seed_is_the_same_world_every_time() -> None:

@@ -7,18 +7,24 @@ import logging
 import random
 import re
 import sqlite3
+from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
 from console.domain.task import Stage
 from console.engine.engine import Engine
 from console.journal.log_files import JournalError
+from console.provider.contract import LaunchOrder
 from console.store.errors import StoreError
+from tests.simulation.blocked_worlds import BESIDE_BLOCKS, BlockedStore
+from tests.simulation.copy_worlds import BESIDE_COPIES, CopiedFolders
 from tests.simulation.exception_injector import ExceptionInjector, is_injected
 from tests.simulation.fault_injector import Fault, FaultInjector
+from tests.simulation.hazard import Hazard
 from tests.simulation.invariant_checker import Broken, InvariantChecker
 from tests.simulation.machine import EngineProcess, Machine, patch_kernel
 from tests.simulation.scenario import BY, RandomScenario, random_caps
+from tests.simulation.service_worlds import BESIDE_SERVICES, TwoServices
 from tests.simulation.supervision_checker import SupervisionChecker
 from tests.simulation.virtual_loop import VirtualLoop
 from tests.sync_database import sync_store
@@ -38,12 +44,31 @@ class Mode(StrEnum):
     """Every fault; once the faults end, every run ends or raises an alarm."""
     EXCEPTIONS = "exceptions"
     """Undeclared exceptions at the ports of the engines; supervision recovers from each of them."""
+    BLOCKED = "blocked"
+    """Stores and logs that do not answer for a while; cut-offs leave in time."""
+    COPIES = "copies"
+    """State folders that are copied, and databases that are put back; they launch nothing."""
+    SERVICES = "services"
+    """Two services in one state folder, and keys that are missing or refused; who cannot guard takes nothing."""
 
 
 BESIDE_EXCEPTIONS = frozenset(
     {Fault.NEVER_ENDS, Fault.SPENDS, Fault.FAILS, Fault.USAGE_LATE, Fault.STREAM, Fault.CRASH, Fault.HAND_OVER}
 )
 """Faults in a world of exceptions: none of them delays a cancel."""
+
+
+BESIDE = {
+    Mode.EXCEPTIONS: BESIDE_EXCEPTIONS,
+    Mode.BLOCKED: BESIDE_BLOCKS,
+    Mode.SERVICES: BESIDE_SERVICES,
+    Mode.COPIES: BESIDE_COPIES,
+}
+"""The faults of each kind of world that does not have all of them."""
+ALWAYS = {Mode.BLOCKED: {Fault.NEVER_ENDS: 0.7}, Mode.SERVICES: {Fault.NEVER_ENDS: 0.5}}
+"""The faults without which there is little to see in a kind of world."""
+UNCHECKED = (Mode.SAFETY, Mode.LIVENESS)
+"""Worlds that add nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +86,8 @@ class WorldFigures:
     """Sites of port calls that were reached while exceptions could be raised."""
     latest_s: float
     """The longest time that an agent worked past its limit."""
+    counts: Counter[str]
+    """What the checks of this kind of world had before them."""
 
 
 class World:
@@ -73,20 +100,45 @@ class World:
         self._loop = VirtualLoop()
         self._rng = rng = random.Random(seed)
         random.seed(seed)
-        with_exceptions = mode is Mode.EXCEPTIONS
         self.machine = Machine(
             self._loop,
             rng,
             connection,
-            faults=FaultInjector(rng, self._loop.time, BESIDE_EXCEPTIONS if with_exceptions else tuple(Fault)),
-            exceptions=ExceptionInjector(rng, self._loop.time, enabled=with_exceptions),
+            faults=FaultInjector(rng, self._loop.time, BESIDE.get(mode, tuple(Fault)), ALWAYS.get(mode)),
+            exceptions=ExceptionInjector(rng, self._loop.time, enabled=mode is Mode.EXCEPTIONS),
             engine=engine,
         )
         caps = random_caps(rng)
         self._checker = InvariantChecker(self.machine, caps)
         self._supervision = SupervisionChecker(self.machine, self._checker)
         self._scenario = RandomScenario(self.machine, self._checker, caps)
-        self._lasts_s = rng.choice((20.0, 60.0, 150.0))
+        self._hazard = self._make_hazard()
+        self._lasts_s = rng.choice((20.0, 60.0, 150.0) if mode is not Mode.BLOCKED else (60.0, 150.0))
+
+    def _make_hazard(self) -> Hazard:
+        """What this kind of world adds, connected with the others."""
+        machine, checker, scenario = self.machine, self._checker, self._scenario
+        match self._mode:
+            case Mode.EXCEPTIONS:
+                hazard = Hazard(check=self._supervision.check)
+            case Mode.BLOCKED:
+                hazard = BlockedStore(machine, checker, scenario).hazard()
+            case Mode.SERVICES:
+                hazard = TwoServices(machine, checker, scenario).hazard()
+            case Mode.COPIES:
+                hazard = CopiedFolders(machine, checker, scenario).hazard()
+            case _:
+                hazard = Hazard()
+
+        def on_post(process: EngineProcess, order: LaunchOrder) -> None:
+            if process.site is machine.site:
+                checker.before_post(process, order)
+            hazard.on_post(process, order)
+
+        machine.on_post, machine.on_answer, machine.on_started = on_post, hazard.on_answer, hazard.on_started
+        checker.on_change = hazard.on_change
+        scenario.hazard = hazard
+        return hazard
 
     def run(self) -> WorldFigures:
         """Runs the world to its end. Raises Broken where an invariant does not hold."""
@@ -112,6 +164,7 @@ class World:
             struck=frozenset((strike.site, strike.kind) for strike in exceptions.strikes),
             reached=frozenset(exceptions.reached),
             latest_s=self._supervision.latest_s,
+            counts=self._hazard.counts,
         )
 
     async def _run(self) -> None:
@@ -135,6 +188,7 @@ class World:
             await self._leave(machine.living()[0])
         machine.faults.clear()
         machine.exceptions.clear()
+        self._hazard.clear()
         machine.note("the faults end")
         for process in machine.living():
             process.dies_at = None
@@ -142,9 +196,12 @@ class World:
                 self._loop.resume(process)
         if not machine.living():
             self._scenario.spawn()
-        if self._mode is not Mode.SAFETY:
+        if self._mode not in (Mode.SAFETY, Mode.COPIES):
             await self._wait_until_over(LIMIT_S)
             self._checker.check_all_over()
+        checked = self._hazard.check_end()
+        if checked is not None:
+            await checked
         for process in machine.living():
             await self._leave(process)
         await self._flush_log()
@@ -153,18 +210,16 @@ class World:
 
     async def _leave(self, process: EngineProcess) -> None:
         await self._scenario.finished(process.leave())
-        self._supervision.check_hand_over(process)
+        if not self._hazard.may_hand_over_late():
+            self._supervision.check_hand_over(process)
 
     async def _wait(self, seconds: float) -> None:
-        """Lets time pass; in a world of exceptions supervision is checked meanwhile."""
-        if self._mode is not Mode.EXCEPTIONS:
-            await asyncio.sleep(seconds)
-            return
+        """Lets time pass; what the world adds is checked meanwhile."""
         until = self._loop.time() + seconds
         await asyncio.sleep(0.0)
         while (left := until - self._loop.time()) > 0:
-            await asyncio.sleep(min(left, 5.0))
-            self._supervision.check()
+            await asyncio.sleep(left if self._mode in UNCHECKED else min(left, 5.0))
+            self._hazard.check()
 
     async def _wait_until_over(self, seconds: float) -> None:
         """Waits until every run has ended, for at most so long."""
@@ -182,7 +237,7 @@ class World:
 
     async def _set_stages(self) -> None:
         """Puts each task at a random stage of its rollout."""
-        store, now = sync_store(self.machine.folder, self.machine.connection), self.machine.clock.now()
+        store, now = sync_store(self.machine.site.folder, self.machine.site.connection), self.machine.clock.now()
         for task in self._scenario.tasks:
             for stage in range(1, self._rng.choice((1, 2, 3, 3))):
                 await store.stages.change(task.name, Stage(stage), by=BY, reason="-", forced=True, evidence={}, now=now)

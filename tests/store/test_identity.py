@@ -152,7 +152,7 @@ async def test_a_backup_that_was_put_back_is_older_than_the_files_beside_it(
         lost = await identity.lost_history(known_ev=newest, run_ids=ids)
         assert lost is not None
         assert lost.run_ids == (forgotten.id,)
-        assert f"up to event {newest}, the database only to {newest - 1}; 1 launched runs" in lost.sentence
+        assert f"up to event {newest}, the database only to {newest - 1}; 1 runs of runs.log" in lost.sentence
         await identity.accept_lost_history(lost, by="anna", now=restored.now)
         assert await identity.lost_history(known_ev=newest, run_ids=ids) is None
         assert await identity.lost_history(known_ev=newest + 2, run_ids=ids) is not None

@@ -7,6 +7,7 @@ proof is never lost to a store that fails: it is kept in memory and recorded as 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import assert_never
 
@@ -14,7 +15,7 @@ from console.domain.run import IllegalTransition, Outcome, Run, State, StopReque
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.engine.concerns import describe, wait_event
+from console.engine.concerns import describe, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
 from console.engine.run.cancel import try_cancel
@@ -227,10 +228,14 @@ class Launcher:
             return Unknown(why=f"the launch raised {describe(error)}")
 
     async def _record(self, verdict: Verdict | Fenced) -> None:
-        """Store what the POST proved; where the store fails, wait and come again."""
+        """Store what the POST proved. An agent that runs, or may run, is guarded from here on whatever the store does;
+        for all else wait where the store fails, and come again.
+        """
         now = self._context.clock.now()
         if isinstance(verdict, Launched):
             await self._record_launched(verdict, now)
+        elif isinstance(verdict, Unknown):
+            await self._record_unconfirmed(verdict, now)
         else:
             try:
                 await self._record_other(verdict, now)
@@ -248,7 +253,7 @@ class Launcher:
         # In the background: a log that cannot be written must not delay the limits and stops of a run that was sent.
         self._context.background.start(self._context.log_flusher.flush(), f"log the launch of {self.run.id}")
 
-    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown | Fenced, now: Timestamp) -> None:
+    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Fenced, now: Timestamp) -> None:
         runs = self._context.store.runs
         match verdict:
             case NotSent(why=why):
@@ -259,44 +264,47 @@ class Launcher:
                 self.run = await runs.record_rejected(self.run, why=sanitize(why, limit=NOTE), now=now)
             case Fenced(why=why):
                 self.run = await runs.record_not_sent(self.run, why=sanitize(why, limit=NOTE), final=True, now=now)
-            case Unknown(why=why):
-                self.run = await runs.record_unconfirmed(self.run, why=sanitize(why, limit=NOTE), now=now)
             case _:
                 assert_never(verdict)
 
     async def _record_launched(self, launched: Launched, now: Timestamp) -> None:
         """The id is on disk before the database is asked; from there on the store may fail and nothing is lost."""
-        problems = self._context.problems
         # Also where this task is cancelled: the next process finds the id in the journal.
         await run_uncancelled(self._write_journal(launched.remote_id), "launch.journal")
 
-        async def store(run: Run) -> Run:
-            return await self._context.store.runs.record_launched(
-                run,
-                remote_id=launched.remote_id,
-                status=launched.status,
-                sandbox_id=launched.prepared_id,
-                now=now,
-            )
+        change = _change_to_launched(self._context, launched, now, lambda: self._cancel_unwanted(launched))
+        await self._store_or_owe(change, "launched")
 
+    async def _record_unconfirmed(self, unknown: Unknown, now: Timestamp) -> None:
+        change = _change_to_unconfirmed(self._context, sanitize(unknown.why, limit=NOTE), now)
         try:
-            self.run = await store(self.run)
-        except (StaleRun, OwnershipLost):
-            await self._cancel_unwanted(launched)
-            raise
-        except Exception as error:
-            # It runs, whatever the store says: it is monitored from here on, and recorded later.
-            unexpected = None if isinstance(error, StoreError) else error
-            topic = "store" if unexpected is None else f"run {self.run.id}"
-            text = f"launched, but not recorded yet: {describe(error)}"
-            # The writer of the run records it, and clears this.
-            problems.report(topic, text, unexpected, source=f"run {self.run.id}")
-            change = UnstoredChange(
-                store=store,
-                project=lambda run: _launched(run, launched),
-                is_stored=lambda row: row.remote_id == launched.remote_id,
-            )
-            self._unstored.append(change)
+            await self._store_or_owe(change, "unconfirmed")
+        except (StaleRun, IllegalTransition):
+            # Recorded before, by a write that raised after its commit; or somebody else acted.
+            await self._read_again()
+
+    async def _store_or_owe(self, change: UnstoredChange, what: str) -> None:
+        """Store a change, for at most `intent_wait_s`; what is not stored by then is left to the writer of the run.
+
+        Raises StaleRun, OwnershipLost or IllegalTransition where another process acted.
+        """
+        context, run_id = self._context, self.run.id
+        storing = context.background.start(change.store(self.run), f"{what} {run_id}")
+        source, error = f"run {run_id}", None
+        if await wait_task(storing, context.timings.intent_wait_s):
+            try:
+                self.run = storing.result()
+                return
+            except (StaleRun, OwnershipLost, IllegalTransition):
+                raise
+            except Exception as raised:
+                error = raised
+        unexpected = None if isinstance(error, StoreError) else error
+        topic = "store" if unexpected is None else source
+        why = describe(error) if error is not None else "the state store does not answer"
+        # The writer of the run records it, and clears this.
+        context.problems.report(topic, f"{what}, but not recorded yet: {why}", unexpected, source=source)
+        self._unstored.append(change)
 
     async def _write_journal(self, remote_id: str) -> None:
         """Put the id on disk, in a thread because that waits for the disk. A failure is shown as a problem."""
@@ -363,3 +371,41 @@ def order_for(run: Run, task: Task) -> LaunchOrder:
 def _launched(run: Run, launched: Launched) -> Run:
     state = State.STOPPING if run.stop is not None else State.RUNNING
     return replace(run, state=state, remote_id=launched.remote_id, remote_status=launched.status)
+
+
+def _change_to_launched(
+    context: EngineContext, launched: Launched, now: Timestamp, on_refused: Callable[[], Awaitable[None]]
+) -> UnstoredChange:
+    """The run was launched. `on_refused` is called where its row has become another process's or a person's."""
+
+    async def store(run: Run) -> Run:
+        try:
+            return await context.store.runs.record_launched(
+                run,
+                remote_id=launched.remote_id,
+                status=launched.status,
+                sandbox_id=launched.prepared_id,
+                now=now,
+            )
+        except (StaleRun, OwnershipLost, IllegalTransition):
+            await on_refused()
+            raise
+
+    return UnstoredChange(
+        store=store,
+        project=lambda run: _launched(run, launched),
+        is_stored=lambda row: row.remote_id == launched.remote_id,
+    )
+
+
+def _change_to_unconfirmed(context: EngineContext, why: str, now: Timestamp) -> UnstoredChange:
+    """It is not known whether the run was launched."""
+
+    async def store(run: Run) -> Run:
+        return await context.store.runs.record_unconfirmed(run, why=why, now=now)
+
+    return UnstoredChange(
+        store=store,
+        project=lambda run: replace(run, state=State.UNCONFIRMED) if run.state is State.SENDING else run,
+        is_stored=lambda row: row.state is not State.SENDING,
+    )

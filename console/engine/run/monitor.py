@@ -157,10 +157,11 @@ class RunMonitor:
         meanwhile within a tick.
         """
         run, timings = self._writer.run, self._context.timings
-        if run.state is not State.RUNNING or run.sent is None or self._writer.is_behind:
+        if run.state is not State.RUNNING or run.sent is None:
             return timings.tick_s
+        ticks = 1 if self._writer.is_behind else timings.idle_ticks
         left_s = (run.limits.max_ms - now.since(run.sent)) / 1000
-        return min(timings.idle_ticks * timings.tick_s, max(0.0, left_s))
+        return min(ticks * timings.tick_s, max(0.0, left_s))
 
     async def _poll(self) -> None:
         pace, is_first = self._context.poll_pace, True

@@ -160,7 +160,15 @@ class RunSupervisor:
             if not gone and self._sandbox_must_go(writer.run):
                 gone = await discard_own(self._context, writer)
                 wait = min(wait * 2, self._context.timings.cancel_longest_s)
-            await wait_event(self._row_changed, self._context.timings.tick_s if gone else wait)
+            await wait_event(self._row_changed, self._context.timings.tick_s if gone else self._until_due(wait))
+
+    def _until_due(self, seconds: float) -> float:
+        """At most so long, but no longer than to the time limit of the run."""
+        run = self.run
+        if run.sent is None:
+            return seconds
+        left_s = (run.limits.max_ms - self._context.clock.now().since(run.sent)) / 1000
+        return min(seconds, left_s) if left_s > 0 else seconds
 
     async def _keep_resolving(self, writer: RunWriter) -> None:
         """Ask the service until it shows what became of the launch; a run that was found is taken up, stop and all."""

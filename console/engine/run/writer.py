@@ -7,16 +7,17 @@ once; it is stored as soon as the store takes it, in the order in which it happe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 from console.domain.run import IllegalTransition, Run, State, StopReason, StopRequest
 from console.engine.concerns import describe, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError, StoreOlder
 
-StoreChange = Callable[[Run], Awaitable[Run]]
+StoreChange = Callable[[Run], Coroutine[Any, Any, Run]]
 """Writes a change of the run given as it is stored; returns it as stored afterwards."""
 TRIES = 3
 _ORDER = (
@@ -109,9 +110,13 @@ class RunWriter:
         self._flush_in_background()
 
     async def wait_stored(self, seconds: float) -> None:
-        """Wait until everything that happened is stored, for at most `seconds`."""
+        """Wait until everything that happened is stored, for at most `seconds`.
+
+        Where more than one change is owed the store has been waited for before: then this does not wait again.
+        """
         if self._unstored:
-            await wait_task(self._flush_in_background(), seconds)
+            # A turn of the loop is enough for a flush to begin.
+            await wait_task(self._flush_in_background(), seconds if len(self._unstored) == 1 else 0.0)
 
     def keep_flushing(self) -> None:
         """Try to store what is owed, in the background. Raises OwnershipLost where an earlier try found that."""
@@ -178,7 +183,14 @@ class RunWriter:
         while self._unstored:
             stored = self._ours(await self._context.store.runs.get(self._row.id))
             change = self._unstored[0]
-            self._row = stored if change.is_stored(stored) else self._ours(await change.store(stored))
+            if not change.is_stored(stored):
+                try:
+                    stored = self._ours(await change.store(stored))
+                except IllegalTransition:
+                    if stored.state is State.ENDED:
+                        raise OwnershipLost(f"{self._row.id} was ended by somebody else") from None
+                    raise
+            self._row = stored
             del self._unstored[0]
 
     async def _apply(self, change: StoreChange) -> bool:
