@@ -148,7 +148,8 @@ def expected(cell: Cell) -> Verdict:
             # A 404 means that the sandbox is gone; the stop stays unproven, and an alarm is raised.
             return Verdict(state=State.STOPPING, outcomes=frozenset(), posts=1)
         case CallKind.ENV_DELETE:
-            return _ended(Outcome.FAILED)
+            # The agent ends with its sandbox, which is the stop that was asked for.
+            return _ended(Outcome.CANCELLED)
         case _:
             return _ended(Outcome.OK)
 
