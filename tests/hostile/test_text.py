@@ -75,11 +75,12 @@ def test_hostile_text_has_no_effect_on_any_screen_or_output(nightdesk: Nightdesk
 
 
 def _end_background(nightdesk: Nightdesk) -> None:
-    """Kill the background supervisors, also those that wait for their turn; the next process takes their runs over."""
-    title, killed = f"nightdesk guard --state-dir {nightdesk.state}".encode(), 0
+    """Kill the background supervisors, also those that are starting; the next process takes their runs over."""
+    killed = 0
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if path.read_bytes().startswith(title):
+            words = path.read_bytes()
+            if b"guard" in words and str(nightdesk.state).encode() in words:
                 os.kill(int(path.parent.name), signal.SIGKILL)
                 killed += 1
     assert killed, "a background supervisor had the runs"
