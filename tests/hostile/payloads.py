@@ -58,9 +58,12 @@ MARKUP = (
     "]8;;",
 )
 
-_OURS = re.compile(r"\x1b\[[0-9]*[AB]\x08|\x1b\[[?>=<]?[0-9;]*(?:\$p|[ABCDHJKhlmpu])")
+_OURS = re.compile(
+    r"\x1b\[[0-9]*[AB]\x08|\x1b\[[?>=<]?[0-9;]*(?:\$p|[ABCDHJKhlmpu])"
+    r"|\x1b\[2[23];2t|\x1b\]2;(?:nightdesk [A-Za-z0-9._-]+(?:: [a-z ]+)?)?\x07"
+)
 """What the driver and coloured tables may send: cursor moves (some followed by a backspace), erasures, modes, colours,
-and the kitty keyboard protocol."""
+the kitty keyboard protocol, and the title of the window: the name of the host or ledger and fixed words."""
 
 
 def acting(received: bytes) -> Iterator[str]:
