@@ -28,7 +28,7 @@ from console.engine.run.monitor import RunMonitor
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.engine.scheduling.cron import date_for
 from console.engine.settings import EngineSettings
-from console.provider.contract import Fenced, NotFound, NotSent, RateLimited, Rejected, RemoteRun, StatusClass, Unknown
+from console.provider.contract import NotFound, Rejected, RemoteRun, StatusClass, Unknown
 from console.provider.gemini.adapter import REFUSALS
 from console.provider.http.verdict import RefusalRules
 from console.store.claims import ClaimRepository
@@ -85,18 +85,13 @@ class PostsBeforeRecord(Launcher):
 
 
 class ResendsUnknown(Launcher):
-    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown | Fenced, now: Timestamp) -> None:
-        if isinstance(verdict, Unknown):
-            await self._again(verdict.why, self._not_sent_waits, None)
-        else:
-            await super()._record_other(verdict, now)
+    async def _record_unconfirmed(self, unknown: Unknown, now: Timestamp) -> None:
+        await self._again(unknown.why, self._not_sent_waits, None)
 
 
 class TakesUnknownForRefusal(Launcher):
-    async def _record_other(self, verdict: NotSent | RateLimited | Rejected | Unknown | Fenced, now: Timestamp) -> None:
-        if isinstance(verdict, Unknown):
-            verdict = Rejected(why=verdict.why, http_status=400)
-        await super()._record_other(verdict, now)
+    async def _record_unconfirmed(self, unknown: Unknown, now: Timestamp) -> None:
+        await self._record_other(Rejected(why=unknown.why, http_status=400), now)
 
 
 class TakesForeignFence(Launcher):
