@@ -111,7 +111,8 @@ class ControlApi:
     def _problem(self, request: Request) -> str | None:
         """Return why the call is not permitted, or None."""
         host, token = request.headers.get("host", ""), self._state.control_token
-        if host.rpartition(":")[0] not in LOCAL_HOSTS and host not in LOCAL_HOSTS:
+        name, _, port = host.rpartition(":")
+        if host not in LOCAL_HOSTS and not (name in LOCAL_HOSTS and port.isascii() and port.isdigit()):
             return "Control calls must be addressed to 127.0.0.1 or localhost."
         if "origin" in request.headers:
             return "Control calls from a web page are not permitted."

@@ -87,7 +87,14 @@ def test_a_call_to_this_machine_is_permitted(simulator: SimulatorThread, host: s
 
 @pytest.mark.parametrize(
     "headers",
-    [{"host": "evil.example"}, {"host": "evil.example:80"}, {"host": "127.0.0.1.evil.example"}, {"origin": "null"}],
+    [
+        {"host": "evil.example"},
+        {"host": "evil.example:80"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": "127.0.0.1:80@evil.example"},
+        {"host": "localhost:x"},
+        {"origin": "null"},
+    ],
 )
 def test_a_web_page_cannot_make_control_calls(simulator: SimulatorThread, headers: dict[str, str]) -> None:
     for name in ("stats", "runs"):
