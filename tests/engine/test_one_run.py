@@ -10,7 +10,16 @@ from console.domain.run import Outcome, State
 from console.domain.server_limit import TokenLimit
 from console.domain.usage import Usage
 from console.engine.models import LaunchKind
-from console.provider.contract import NotSent, RateLimited, Rejected, RemoteRun, Step, StreamEvent, Unsupported
+from console.provider.contract import (
+    NotSent,
+    RateLimited,
+    Rejected,
+    RemoteRun,
+    Step,
+    StreamEvent,
+    Unavailable,
+    Unsupported,
+)
 from tests.engine.building import BY, PRICE, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
@@ -122,6 +131,17 @@ async def test_a_short_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: 
         answer = await here.launch(rerun=True, reason="again")
         assert (await here.engine.wait(answer.run.id)).outcome is Outcome.NOT_SENT
     assert len(provider.orders) == 3
+
+
+async def test_a_rate_limit_on_sandboxes_is_treated_as_one_on_launches(tmp_path: Path) -> None:
+    provider = FakeProvider(finished)
+    provider.sandbox_errors += [Unavailable("HTTP 429: a", retry_after_s=0.01) for _ in range(3)]
+    async with engine_harness(tmp_path, provider) as here:
+        assert (await here.engine.wait((await here.launch()).run.id)).outcome is Outcome.OK
+        provider.sandbox_errors.append(Unavailable("HTTP 429: quota", retry_after_s=3600))
+        run = await here.engine.wait((await here.launch(rerun=True, reason="again")).run.id)
+        assert (run.outcome, "HTTP 429: quota" in run.note) == (Outcome.NOT_SENT, True)
+    assert len(provider.orders) == 1
 
 
 async def test_a_rejected_launch_records_the_reason_and_releases_the_hold(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from console.provider.contract import (
     ProviderError,
     RateLimited,
     Rejected,
+    Unavailable,
     Unknown,
     Unsupported,
     Verdict,
@@ -193,7 +194,9 @@ class Launcher:
             await self._end(Outcome.REJECTED, f"{what} refused: {error}")
             return False
         except ProviderError as error:
-            await self._again(f"{what}: {error}", self._not_sent_waits, None)
+            asked_s = error.retry_after_s if isinstance(error, Unavailable) else None
+            waits = self._not_sent_waits if asked_s is None else self._rate_waits
+            await self._again(f"{what}: {error}", waits, asked_s)
             return False
         await self._record_prepared(self._prepared, own=True, note="")
         return True
