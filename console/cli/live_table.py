@@ -18,7 +18,7 @@ from console.domain.run import Run
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.clock import SystemClock
-from console.engine.errors import StoreBusy
+from console.engine.errors import StoreBusy, StoreDamaged
 from console.engine.live_runs import READ_BUSY_MS, UNREADABLE, live_runs
 from console.engine.models import Snapshot
 
@@ -30,13 +30,18 @@ def print_live(invocation: Invocation) -> int:
         snapshot = asyncio.run(read_snapshot(invocation))
     except StoreBusy:
         return _print_past_locks(invocation)
+    except StoreDamaged as error:
+        # The caps, for one, cannot be read; the runs perhaps can.
+        _print_past_locks(invocation)
+        invocation.say(sanitize(str(error)))
+        return ExitCode.STORE
     # The caps stand in the config, which this command can do without.
     print_snapshot(invocation, snapshot, has_caps=invocation.loaded_settings is not None)
     return ExitCode.STORE if any(each.topic == UNREADABLE for each in snapshot.problems) else ExitCode.OK
 
 
 def _print_past_locks(invocation: Invocation) -> int:
-    """Print the runs, without caps and problems, while another process keeps all others from reading the store."""
+    """Print the runs, without caps and problems, where the rest of the store cannot be read."""
     now = SystemClock().now()
     found = live_runs(invocation.folder, now)
     _print_runs(invocation, found.runs, now)

@@ -15,7 +15,7 @@ from console.domain.timestamps import Timestamp
 from console.store.bootstrap import prepare_store
 from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.pragmas import BUSY_MS, connection_pragmas, database_uri
-from console.store.rows import RunListing, UnreadableRun, run_of
+from console.store.rows import RunListing, UnreadableRun, number_queries, run_of
 
 # Without the hint the planner reads all runs in order, to save sorting the few that are open.
 SELECT_OPEN = "select runs.* from runs indexed by runs_open where state <> 'ended' order by seq"
@@ -65,9 +65,14 @@ def list_open(connection: sqlite3.Connection) -> RunListing:
 def _list_one_by_one(connection: sqlite3.Connection) -> RunListing:
     runs: list[Run] = []
     unreadable: list[UnreadableRun] = []
-    with translate_sqlite_errors():
-        numbers = [row["seq"] for row in connection.execute(SELECT_OPEN.replace("runs.*", "runs.seq")).fetchall()]
-    for seq in numbers:
+    by_index, by_table = number_queries(SELECT_OPEN)
+    try:
+        with translate_sqlite_errors():
+            numbers = connection.execute(by_index).fetchall()
+    except StoreDamaged:
+        with translate_sqlite_errors():
+            numbers = connection.execute(by_table).fetchall()
+    for (seq,) in numbers:
         try:
             with translate_sqlite_errors():
                 runs += map(run_of, connection.execute(SELECT_BY_SEQ, (seq,)).fetchall())

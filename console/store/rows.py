@@ -322,8 +322,26 @@ async def list_runs(
         with translate_sqlite_errors():
             rows = await fetch_all(tx, sql, parameters)
     except StoreDamaged:
-        rows = await fetch_all(tx, sql.replace("runs.*", "runs.seq", 1), parameters)
+        rows = await _list_numbers(tx, sql, parameters)
     return await readable_runs(tx, rows, make)
+
+
+async def _list_numbers(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
+    by_index, by_table = number_queries(sql)
+    try:
+        with translate_sqlite_errors():
+            return await fetch_all(tx, by_index, parameters)
+    except StoreDamaged:
+        return await fetch_all(tx, by_table, parameters)
+
+
+def number_queries(sql: str) -> tuple[str, str]:
+    """Return the query for the `seq` alone of the runs that `sql` lists, and the same without the index it names.
+
+    For a damaged store: the first needs no row of the table, the second no index.
+    """
+    by_index = sql.replace("runs.*", "runs.seq", 1)
+    return by_index, by_index.replace("indexed by runs_open", "not indexed", 1)
 
 
 async def readable_runs(

@@ -121,6 +121,24 @@ def test_a_locked_log_does_not_delay_a_stop(
     nightdesk("resume")
 
 
+def test_a_damaged_index_hides_no_open_run(nightdesk: Nightdesk, guarding: subprocess.Popen[str]) -> None:
+    (run,) = nightdesk.live()
+    database = nightdesk.state / "nightdesk.db"
+    with closing(sqlite3.connect(database)) as connection:
+        (page,) = connection.execute("select rootpage from sqlite_schema where name = 'runs_open'").fetchone()
+        (size,) = connection.execute("pragma page_size").fetchone()
+    whole = database.read_bytes()
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xee" * 8)
+    listed, table = nightdesk.process("ps", "--json"), nightdesk.process("ps")
+    with database.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(whole[(page - 1) * size :][:8])
+    assert [each["run"] for each in listed.json] == [run["run"]]
+    assert (table.code, run["run"][:12] in table.out, "damaged" in table.err) == (8, True, True)
+
+
 @contextmanager
 def held(nightdesk: Nightdesk, begin: str) -> Iterator[None]:
     """Keep a transaction of another process open on the database."""
