@@ -13,6 +13,7 @@ from console.cli.arguments import task_names
 from console.domain.log_record import LogRecord
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
+from console.domain.text import words_of
 from console.domain.timestamps import parse_instant
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class Filters:
     def log_predicate(self, now_ms: int, time_zone: str) -> Callable[[LogRecord], bool]:
         """Return whether a log line fits; `--grep` looks into all its values. Raises ValueError."""
         since, until = self.bounds(now_ms, time_zone)
-        words = self.grep.lower().split()
+        words = self.grep.split()
 
         def fits(record: LogRecord) -> bool:
             fields = record.fields
@@ -102,14 +103,19 @@ def _among(value: str | None, wanted: tuple[str, ...]) -> bool:
     return not wanted or value in wanted
 
 
-def _has_words(record: LogRecord, words: list[str]) -> bool:
-    if not words:
+def _has_words(record: LogRecord, typed: list[str]) -> bool:
+    """Return whether each typed word begins a word of the line; one without a letter must stand in it as it is."""
+    if not typed:
         return True
-    text = " ".join((record.key, record.status, *record.fields.values())).lower()
-    pieces = "".join(character if character.isalnum() else " " for character in text).split()
-    return all(any(piece.startswith(part) for piece in pieces) for word in words for part in _parts(word))
+    text = " ".join((record.key, record.status, *record.fields.values()))
+    words = words_of(text)
+    return all(_begins(words, parts) if (parts := words_of(word)) else word in text for word in typed)
 
 
-def _parts(word: str) -> list[str]:
-    """Split a word as the index of the store does: at everything that is neither letter nor digit."""
-    return "".join(character if character.isalnum() else " " for character in word).split()
+def _begins(words: list[str], parts: list[str]) -> bool:
+    """Return whether `parts` stand in `words` in a row; of the last one the beginning is enough."""
+    *whole, begun = parts
+    return any(
+        words[at : at + len(whole)] == whole and words[at + len(whole)].startswith(begun)
+        for at in range(len(words) - len(whole))
+    )

@@ -5,6 +5,7 @@ Agent output, task names, error bodies and status words are untrusted until they
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 UNSAFE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -15,6 +16,17 @@ MAX_COMBINING = 3
 
 _COMBINING = frozenset({"Mn", "Me"})
 """Matched by category because many marks that stack (in Thai, for example) have the combining class 0."""
+
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u303b"
+    "\u3040-\u318f\u31a0-\u31bf\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uaa60-\uaa7f\uac00-\ud7ff\uf900-\ufaff"
+    "\uff66-\uffdc\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
+)
+"""Characters of scripts that are written without blanks between words, or with few of them: Han, Hiragana, Katakana,
+Bopomofo, Hangul, Thai, Lao, Burmese and Khmer."""
+_EMOJI = re.compile("[\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]")
+"""Characters that are no letters and yet are searched for."""
 
 
 def is_unsafe(character: str) -> bool:
@@ -84,3 +96,19 @@ def os_error_text(error: OSError) -> str:
     """
     reason = error.strerror or str(error) or type(error).__name__
     return sanitize(f"{reason} ({error.filename})" if isinstance(error.filename, str) else reason, limit=300)
+
+
+def to_index_text(text: str) -> str:
+    """Return `text` as it is searched for words.
+
+    Scripts without blanks between words get blanks around each character, so a word is found as a sequence of its
+    characters. An emoji becomes a word of letters and digits: its code.
+    """
+    if text.isascii():
+        return text
+    return _EMOJI.sub(lambda found: f" u{ord(found[0]):x} ", _UNSPACED.sub(r" \g<0> ", text))
+
+
+def words_of(text: str) -> list[str]:
+    """Return the words of `text` without their case, cut at everything that is neither letter nor digit."""
+    return "".join(each if each.isalnum() else " " for each in to_index_text(text).lower()).split()

@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from console.domain.text import to_index_text
 from console.domain.timestamps import Timestamp
 from console.os_files import sync_folder
 from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, translate_sqlite_errors
@@ -29,7 +30,6 @@ from console.store.files import (
     replace_file,
 )
 from console.store.pragmas import JournalMode, connection_pragmas, database_uri, safe_journal_mode
-from console.store.rows import to_index_text
 
 ID, JOURNAL, MADE = "state_id", "journal_mode", "made_ms"
 """Names in the table `meta`: the id that `state.id` repeats, the journal mode, and when the store was created."""

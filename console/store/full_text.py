@@ -9,8 +9,9 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 
+from console.domain.text import to_index_text
 from console.store.database import Transaction
-from console.store.rows import Value, fetch_all, to_index_text
+from console.store.rows import Value, fetch_all
 
 MOST_TERMS = 32
 """If more words begin with a typed word, the query asks for the prefix."""

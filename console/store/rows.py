@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from console.domain.run import Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest, check_transition
 from console.domain.server_limit import ServerLimit, TokenLimit, limit_text, parse_limit
 from console.domain.task import CutOff, Fingerprint, Origin, Stage, canonical_json
-from console.domain.text import sanitize
+from console.domain.text import sanitize, to_index_text
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
 from console.store.errors import StaleRun, StoreDamaged, translate_sqlite_errors
@@ -42,11 +42,6 @@ NOTE_LIMIT = 400
 """Longest note, in characters."""
 _MAX_LIMIT = 2**62
 """The largest stored value of a run's limits; a larger one limits nothing."""
-_UNSPACED = re.compile(
-    "[\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3031-\u3035\u303b\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
-    "\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f\U00020000-\U0003ffff]"
-)
-"""Characters of scripts that are written without blanks between words: Han, Hiragana and Katakana."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 PLAIN_COLUMNS = (
@@ -273,14 +268,6 @@ def usage_columns(usage: Usage) -> Columns:
 def to_sqlite_text(value: Value) -> Value:
     """Return `value` with lone surrogates of a text replaced by U+FFFD; SQLite cannot store them."""
     return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
-
-
-def to_index_text(text: str) -> str:
-    """Return `text` as the full-text index gets it: with blanks around each character of Chinese and Japanese.
-
-    These languages do not separate words by blanks, so a word is found as a sequence of its characters.
-    """
-    return text if text.isascii() else _UNSPACED.sub(r" \g<0> ", text)
 
 
 def clamp_amount(amount: int) -> int:

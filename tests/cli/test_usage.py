@@ -93,6 +93,13 @@ def test_the_log_takes_the_filters_of_the_history(nightdesk: Nightdesk) -> None:
     assert len(statuses("--stage", "manual", "--since", "1h")) == 5
     assert statuses("--until", "1h") == []
     assert statuses("--grep", "fail launch") == ["launched"]
+    assert statuses("--grep", "FAILING") == ["launched", "failed"]
+    for absent in ("ailing", "🚀", "launch🚀", "failed good"):
+        assert statuses("--grep", absent) == []
+    assert len(statuses("--grep", "=")) == 0
+    nightdesk("caps", "raise", "daily_units", "1", "--reason", "東京の日報 ✅")
+    assert statuses("--grep", "日報") == statuses("--grep", "✅") == ["note"]
+    assert statuses("--grep", "報日") == []
     assert nightdesk("log", "--since", "soon").code == 2
     assert "status=failed" in nightdesk("log", "--task", "failing").out
 

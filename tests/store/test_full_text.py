@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from console.domain.run import Outcome, StopReason
 from console.domain.task import Origin, Stage
+from console.domain.text import to_index_text
 from console.store.database import Transaction, run_sync
 from console.store.full_text import match_words, row_test
 from console.store.history import History, HistoryFilter, QueryPlan
-from console.store.rows import fetch_all, to_index_text, to_sqlite_text
+from console.store.rows import fetch_all, to_sqlite_text
 from console.store.transitions import RunResult
 from tests.store.harness import BY, StoreHarness, a_task
 from tests.sync_database import SyncDatabase, memory_connection
@@ -98,6 +99,45 @@ async def test_words_inside_text_without_blanks_are_found(harness: StoreHarness,
         history = History(harness.store.database, plan=plan)
         for wanted in (HistoryFilter(text=text), HistoryFilter(text=text, outcomes=(Outcome.OK,))):
             assert {run.task for run in (await history.page(wanted)).runs} == found
+
+
+UNSPACED = {
+    "thai": "รายงานการประชุมประจำไตรมาสเสร็จแล้ว",
+    "lao": "ບົດລາຍງານການປະຊຸມ",
+    "khmer": "របាយការណ៍ប្រជុំប្រចាំត្រីមាស",
+    "burmese": "အစည်းအဝေးမှတ်တမ်း",
+    "korean": "분기예산회의록을 완성했습니다",
+    "halfwidth": "ﾃｽﾄ完了ﾚﾎﾟｰﾄ",
+    "emoji": "Deploy finished 🚀 all green ✅ \U0001f1e9\U0001f1ea",
+    "plain": "u1f5 is a word",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("ประชุม", "thai"),
+        ("ปะซุม", ""),
+        ("ປະຊຸມ", "lao"),
+        ("ប្រជុំ", "khmer"),
+        ("ဝေး", "burmese"),
+        ("회의", "korean"),
+        ("완성", "korean"),
+        ("의회", ""),
+        ("ﾚﾎﾟｰﾄ", "halfwidth"),
+        ("🚀", "emoji"),
+        ("green ✅", "emoji"),
+        ("🛑", ""),
+        ("u1f5", "plain"),
+    ],
+)
+async def test_words_of_other_scripts_and_emoji_are_found(harness: StoreHarness, text: str, found: str) -> None:
+    for name, result in UNSPACED.items():
+        await harness.settle(await harness.running(a_task(name)), result=result)
+    for plan in (*QueryPlan, None):
+        history = History(harness.store.database, plan=plan)
+        for wanted in (HistoryFilter(text=text), HistoryFilter(text=text, outcomes=(Outcome.OK,))):
+            assert {run.task for run in (await history.page(wanted)).runs} == set(found.split())
 
 
 async def test_a_changed_text_is_found_by_its_new_words_only(harness: StoreHarness) -> None:

@@ -1,5 +1,6 @@
--- Chinese and Japanese do not separate words by blanks, so their characters are indexed with blanks around each of them:
--- a word is then found as a sequence of characters. Only rows with such characters are indexed again.
+-- Chinese, Japanese, Thai and others do not separate words by blanks, so their characters are indexed with blanks around
+-- each of them: a word is then found as a sequence of characters. An emoji is indexed as a word. Only rows with such
+-- characters are indexed again.
 -- A row is removed from an index of external content by giving the texts exactly as they were inserted.
 
 create temporary table reindexed as
