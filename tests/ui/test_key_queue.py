@@ -163,6 +163,30 @@ async def test_pasted_text_does_not_answer_a_question(busy: FakeEngine) -> None:
         assert busy.asked == []
 
 
+@pytest.mark.parametrize("text", ["x\ry\r", "\rxy", "y x\r"])
+async def test_a_short_line_of_pasted_text_cancels_nothing(busy: FakeEngine, text: str) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("j", "j")
+        burst(screen, *("enter" if key == "\r" else "space" if key == " " else key for key in text))
+        await shown(screen)
+        assert busy.asked == []
+
+
+async def test_pasted_text_that_arrives_in_pieces_cancels_nothing(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("j", "j")
+        driver, now = screen.app._driver, asyncio.get_running_loop().time()
+        assert driver is not None
+        for number, key in enumerate("binofwmzvxown"):
+            event = events.Key(key, key)
+            # Two at a time, further apart than the first window is long.
+            event.time = now - 1.0 + number // 2 * 0.03
+            driver.send_message(event)
+        await shown(screen)
+        assert busy.asked == []
+        assert "x was ignored" in screen.text()
+
+
 async def test_a_single_key_acts_at_once_and_a_held_one_is_no_burst(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         await screen.press("j", "j")

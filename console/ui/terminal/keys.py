@@ -36,9 +36,11 @@ HELD_S = 3.0
 """The time that keys wait for a dialog that is being prepared."""
 FOLLOW_S = 0.02
 """The time that a decisive key waits to see whether others follow it."""
-BURST_S = 0.02
-BURST_KEYS = 4
-"""So many different keys within BURST_S before or after one another are a burst; nobody types that fast."""
+BURSTS = ((0.02, 4), (0.25, 6))
+"""So many different keys within so many seconds before or after one another are a burst; nobody types that fast. The
+second finds text that arrives in pieces."""
+LINE_S, LINE_KEYS = 0.02, 3
+"""Fewer keys are a burst where one of them is enter: a short line of pasted text."""
 
 
 @dataclass
@@ -189,8 +191,13 @@ class KeyQueue:
         return True
 
     def _is_in_burst(self, event: events.Key) -> bool:
-        near = {key for at, key in self._arrivals if abs(at - event.time) <= BURST_S}
-        return len(near) >= BURST_KEYS
+        if any(len(self._keys_near(event, seconds)) >= number for seconds, number in BURSTS):
+            return True
+        near = self._keys_near(event, LINE_S)
+        return "enter" in near and len(near) >= LINE_KEYS
+
+    def _keys_near(self, event: events.Key, seconds: float) -> set[str]:
+        return {key for at, key in self._arrivals if abs(at - event.time) <= seconds}
 
     def _send_marker(self, target: MessagePump) -> None:
         self._number += 1
