@@ -87,11 +87,12 @@ def problems_path(folder: Path, owner: str) -> Path:
 def if_dead(folder: Path, owner: str) -> Iterator[bool]:
     """True where `owner` holds its lock no more; it then stays locked by us while the block runs.
 
-    A missing file means dead: an owner makes its file before it claims anything and removes it last. Raises OSError.
+    A missing file means dead: an owner makes its file before it claims anything and removes it last. An id that is not
+    one of ours, from a damaged row, is dead too: nobody can hold its lock. Raises OSError.
     """
     try:
         lock = LockedFile.try_lock(lock_path(folder, owner), create=False)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):
         yield True
         return
     try:

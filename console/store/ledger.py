@@ -24,13 +24,16 @@ from console.store.errors import StaleRun
 from console.store.events import note_record, write_event
 from console.store.rows import Columns, clamp_amount, damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
 
+MOST_AHEAD_DAYS = 31
+"""By how many days the day of the newest hold may be ahead of the clock, which was set back then."""
+
 TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
 """Caps that each task has for itself."""
 
 SELECT_LAST_DAY = "select value from meta where name = 'last_day'"
 KEEP_LAST_DAY = """
     insert into meta (name, value) values ('last_day', :day)
-    on conflict (name) do update set value = max(value, excluded.value)
+    on conflict (name) do update set value = iif(value > :latest, excluded.value, max(value, excluded.value))
 """
 SUM_DAYS = """
     select
@@ -149,9 +152,18 @@ async def load_cap_usages(tx: Transaction, caps: Caps, now: Timestamp, task: Tas
 
 
 def day_of(now: Timestamp, zone: ZoneInfo, last_day: str | None) -> str:
-    """Return today's date in `zone`, but never one before `last_day`: a clock set back must not open a day again."""
+    """Return today's date in `zone`, but never one before `last_day`: a clock set back must not open a day again.
+
+    A `last_day` more than MOST_AHEAD_DAYS ahead came from a clock that was wrong, or is damaged. It does not count, or
+    the caps would stay on that day until it comes.
+    """
     today = day_date(now.utc(), zone)
-    return today if last_day is None else max(today, last_day)
+    return today if last_day is None or last_day > _latest(today) else max(today, last_day)
+
+
+def _latest(today: str) -> str:
+    """Return the last day that `last_day` can be."""
+    return (date.fromisoformat(today) + timedelta(days=MOST_AHEAD_DAYS)).isoformat()
 
 
 def month_of(day: str) -> str:
@@ -186,7 +198,7 @@ async def load_today(tx: Transaction, caps: Caps, now: Timestamp) -> str:
 async def claim_day(tx: Transaction, caps: Caps, now: Timestamp) -> str:
     """Return the day on which a hold taken now counts, and store it so that no later hold counts on an earlier day."""
     day = await load_today(tx, caps, now)
-    await fetch_all(tx, KEEP_LAST_DAY, {"day": day})
+    await fetch_all(tx, KEEP_LAST_DAY, {"day": day, "latest": _latest(day)})
     return day
 
 

@@ -76,9 +76,11 @@ def test_only_one_process_at_a_time_can_take_over_a_dead_owner(tmp_path: Path) -
         assert gone
 
 
-def test_an_owner_id_with_a_path_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("owner", ["../../etc/passwd", "", "zz", "A" * 32])
+def test_an_owner_id_that_is_not_ours_is_no_path_and_nobody_alive(tmp_path: Path, owner: str) -> None:
     with pytest.raises(ValueError, match="not an owner id"):
-        is_alive(tmp_path, "../../etc/passwd")
+        lock_path(tmp_path, owner)
+    assert not is_alive(tmp_path, owner)
 
 
 def test_a_lock_whose_file_was_removed_is_not_held(tmp_path: Path) -> None:

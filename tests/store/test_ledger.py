@@ -14,8 +14,10 @@ from console.domain.limits import Cap
 from console.domain.run import Outcome
 from console.domain.task import Guardrails
 from console.domain.timestamps import Timestamp
+from console.store.database import Transaction
 from console.store.ledger import day_ends_ms, day_of, month_ends_ms, month_of
 from console.store.progress import Progress
+from console.store.rows import fetch_all
 from tests.store.harness import BUDGET, BY, CAPS, StoreHarness, a_task
 
 MIDNIGHT_IN_BERLIN = int(datetime(2026, 11, 23, 23, tzinfo=UTC).timestamp() * 1000)
@@ -125,6 +127,32 @@ async def test_a_clock_set_back_does_not_open_yesterdays_cap(harness: StoreHarne
     assert answer.refusal.cap_usage.cap is Cap.DAILY_RUNS
     harness.caps = CAPS
     assert (await harness.claimed(date="2026-11-24")).day == "2026-11-23", "the day never goes back"
+
+
+@pytest.mark.parametrize("years", [1, 30])
+async def test_a_clock_that_was_far_ahead_does_not_keep_the_caps_on_its_day(harness: StoreHarness, years: int) -> None:
+    harness.caps = replace(CAPS, daily_runs=1)
+    await harness.ended(Outcome.OK, date="2026-11-22")
+    harness.clock.step_wall(86_400 * 365 * years)
+    await harness.ended(Outcome.OK, date="2026-11-23")
+    harness.clock.step_wall(-86_400 * 365 * years)
+    assert (await harness.claim(date="2026-11-24")).refusal is not None, "what was launched today still counts"
+    harness.clock.step_wall(86_400)
+    assert (await harness.claimed(date="2026-11-24")).day == "2026-11-24"
+    harness.clock.step_wall(-86_400)
+    assert (await harness.claim(date="2026-11-25")).refusal is not None, "this day does not open again either"
+
+
+@pytest.mark.parametrize("value", ["9999-12-31", "3026-11-23"])
+async def test_a_day_that_cannot_be_does_not_count(harness: StoreHarness, value: str) -> None:
+    await harness.ended(Outcome.OK)
+
+    async def unit(tx: Transaction) -> None:
+        await fetch_all(tx, "update meta set value = :value where name = 'last_day'", {"value": value})
+
+    await harness.store.database.transaction(unit)
+    assert (await harness.cap_usage(Cap.DAILY_RUNS)).spent == 1
+    assert (await harness.claimed(date="2026-11-24")).day == "2026-11-23"
 
 
 async def test_a_refused_launch_moves_no_day(harness: StoreHarness) -> None:
@@ -248,7 +276,9 @@ def test_the_days_on_which_clocks_change(zone: str, day: str, ends: str) -> None
 @given(st.dates(min_value=date(2000, 1, 1), max_value=date(2100, 1, 1)))
 def test_a_clock_set_back_opens_no_second_day(last: date) -> None:
     now = _moment(int(datetime(2026, 11, 23, tzinfo=UTC).timestamp() * 1000))
-    assert day_of(now, ZoneInfo("UTC"), last.isoformat()) == max(last.isoformat(), "2026-11-23")
+    # Unless it was ahead by more than a month: the caps must not wait for that day.
+    expected = "2026-11-23" if last > date(2026, 12, 24) else max(last.isoformat(), "2026-11-23")
+    assert day_of(now, ZoneInfo("UTC"), last.isoformat()) == expected
 
 
 @pytest.mark.parametrize(("day", "ends"), [("2026-02-28", "2026-03-01"), ("2026-12-31", "2027-01-01")])
