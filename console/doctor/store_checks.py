@@ -116,13 +116,18 @@ def identity(subject: Subject) -> Results:
 
 
 def schema(subject: Subject) -> Results:
-    """Check that this program understands the version of the database."""
+    """Check that this program understands the version of the database, and that its schema is that of the version."""
     if not (subject.folder / DATABASE).exists():
         return
     with inspect_database(subject.folder) as found:
         version = found.schema
-    latest = latest_schema()
-    if version > latest:
+        latest = latest_schema()
+        changed = found.changed_objects if version == latest else ()
+    if version < 0:
+        yield Level.FAIL, f"the database is of version {version}, which no program writes: it is damaged"
+    elif changed:
+        yield Level.FAIL, sanitize(f"the database is damaged, or another program changed it: {', '.join(changed)}")
+    elif version > latest:
         yield (
             Level.FAIL,
             f"the database is of version {version}, this program knows versions up to {latest}; use the newer one",

@@ -97,6 +97,13 @@ def _check_may_be_empty(folder: Path, state_id: str | None) -> None:
         raise StoreMissing(f"the database in {folder} is empty, though {STATE_ID} says that it held a store")
 
 
+def _check_is_ours(connection: sqlite3.Connection, folder: Path) -> None:
+    """Raise StoreMissing if a database of version 0, which is to be filled, is that of another program."""
+    (objects,) = connection.execute("select count(*) from sqlite_schema").fetchone()
+    if objects:
+        raise StoreMissing(f"{folder / DATABASE} is a database of another program; move it away")
+
+
 def _create_or_upgrade(
     folder: Path, migrations: Sequence[Migration], now: Timestamp, busy_ms: int, wanted: JournalMode
 ) -> JournalMode:
@@ -111,6 +118,7 @@ def _create_or_upgrade(
     with _connect(folder, busy_ms) as connection:
         if version_of(connection) == 0:
             _check_may_be_empty(folder, state_id)
+            _check_is_ours(connection, folder)
             connection.execute(f"pragma journal_mode = {wanted.value}").fetchone()
         mode = _journal_of(connection, wanted)
         connection.execute(f"pragma synchronous = {mode.synchronous:d}")
@@ -184,7 +192,9 @@ def version_of(connection: sqlite3.Connection) -> int:
 
 
 def check_version(version: int, latest: int) -> None:
-    """Raise StoreNewer if a newer version of this program has made the database."""
+    """Raise StoreNewer if a newer version of this program made the database, StoreDamaged for a negative version."""
+    if version < 0:
+        raise StoreDamaged(f"the state store is damaged: it is of version {version}")
     if version > latest:
         raise StoreNewer(
             f"the state store is of version {version}, this program knows versions up to {latest}; use the newer one"

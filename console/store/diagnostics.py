@@ -21,7 +21,7 @@ from console.domain.run import Run
 from console.domain.task import Stage
 from console.domain.text import sanitize
 from console.store import integrity_probe
-from console.store.bootstrap import ID, packaged_migrations, version_of
+from console.store.bootstrap import ID, migrate, packaged_migrations, version_of
 from console.store.controls import SELECT_META, SELECT_OWNERS, SELECT_PAUSE, OwnerRow, owner_of
 from console.store.errors import StoreDamaged, StoreError, StoreMissing, translate_sqlite_errors
 from console.store.fast_read import list_open
@@ -43,6 +43,13 @@ SELECT_LAST_EV = "select coalesce(max(ev), 0) from events"
 COUNT_UNLOGGED = "select count(*) from events where ev is not null and logged = 0"
 
 
+# Without what SQLite and the full-text index make for themselves.
+SELECT_OBJECTS = r"""
+    select type || ' ' || name, sql from sqlite_schema
+    where name not like 'sqlite\_%' escape '\' and name not like 'runs\_text\_%' escape '\'
+"""
+
+
 class DatabaseInspector:
     """Facts about one open database. Each property and method raises StoreError if its fact cannot be read."""
 
@@ -55,6 +62,18 @@ class DatabaseInspector:
         """The version of its schema; 0 for an empty database."""
         with translate_sqlite_errors():
             return version_of(self._connection)
+
+    @property
+    def changed_objects(self) -> tuple[str, ...]:
+        """The tables, indexes and triggers that are missing or not as this program makes them: `index runs_open`."""
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+            migrate(fresh, packaged_migrations())
+            expected = dict(fresh.execute(SELECT_OBJECTS).fetchall())
+        with translate_sqlite_errors():
+            found = dict(self._connection.execute(SELECT_OBJECTS).fetchall())
+        added = found.keys() - expected.keys()
+        changed = [name for name, sql in expected.items() if found.get(name) != sql]
+        return tuple(sorted([*changed, *(name for name in added if name.startswith("trigger "))]))
 
     @property
     def journal(self) -> str:

@@ -190,6 +190,25 @@ def test_a_state_folder_that_is_not_a_folder(nightdesk: Nightdesk) -> None:
     assert "is a symbolic link" in failing(done)["folder"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "name"),
+    [
+        ("drop index runs_key_taken", "index runs_key_taken"),
+        ("drop trigger holds_never_deleted", "trigger holds_never_deleted"),
+        ("create trigger more after insert on runs begin select 1; end", "trigger more"),
+        ("alter table raises rename to other", "table raises"),
+    ],
+)
+def test_a_changed_schema_is_reported(nightdesk: Nightdesk, statement: str, name: str) -> None:
+    nightdesk.launch("good")
+    change(nightdesk, "create table notes (text)")
+    assert "schema" not in failing(examined(nightdesk)), "a table more is no damage"
+    change(nightdesk, statement)
+    done = examined(nightdesk)
+    assert done.code == 8
+    assert name in failing(done)["schema"]
+
+
 def test_lost_log_lines_are_reported(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     nightdesk.launch("failing")

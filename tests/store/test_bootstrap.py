@@ -25,7 +25,7 @@ from console.store.bootstrap import (
     version_of,
 )
 from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, StoreUnsafe
-from console.store.files import folder_lock
+from console.store.files import create_file, folder_lock, make_folder
 from console.store.pragmas import JournalMode, database_uri
 from console.store.store import Store
 from tests.clock import ManualClock
@@ -159,6 +159,25 @@ async def test_a_damaged_database_is_refused(folder: Path, damage: bytes) -> Non
     (folder / "nightdesk.db").write_bytes(damage)
     with pytest.raises(StoreDamaged):
         await Store.open(folder, now=NOW)
+
+
+async def test_a_negative_version_is_damage(folder: Path) -> None:
+    await _made(folder)
+    _execute(folder, "pragma user_version = -1")
+    for read_only in (False, True):
+        with pytest.raises(StoreDamaged, match="version -1"):
+            await Store.open(folder, now=NOW, read_only=read_only)
+
+
+async def test_the_database_of_another_program_is_not_filled(folder: Path) -> None:
+    make_folder(folder)
+    create_file(folder / "nightdesk.db")
+    _execute(folder, "create table moz_places (x)")
+    before = (folder / "nightdesk.db").read_bytes()
+    with pytest.raises(StoreMissing, match="of another program"):
+        await Store.open(folder, now=NOW)
+    assert (folder / "nightdesk.db").read_bytes() == before
+    assert not (folder / "state.id").exists()
 
 
 async def test_links_are_refused(folder: Path, tmp_path: Path) -> None:
