@@ -213,8 +213,11 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             await super().on_event(event)
 
     def on_key(self, event: events.Key) -> None:
-        """Say why a key does nothing, where it does not. Textual looks up the bindings behind this."""
-        if isinstance(self.screen, BaseScreen):
+        """Say why a key does nothing, where it does not. Textual looks up the bindings behind this.
+
+        Not for a key of a paste, which would hide what was ignored in it.
+        """
+        if isinstance(self.screen, BaseScreen) and not self.key_queue.is_in_burst(event):
             self.screen.explain(event)
 
     @on(KeyProcessed)

@@ -126,7 +126,7 @@ class KeyQueue:
             self._waiting.popleft()
             if not accepted:
                 continue
-            if isinstance(event, events.Key) and decisive and self._is_in_burst(event):
+            if isinstance(event, events.Key) and decisive and self.is_in_burst(event):
                 self._on_burst(event)
                 continue
             self._is_busy = True
@@ -190,7 +190,8 @@ class KeyQueue:
         self._follow = loop.call_later(left, self._app.post_message, KeyProcessed(0))
         return True
 
-    def _is_in_burst(self, event: events.Key) -> bool:
+    def is_in_burst(self, event: events.Key) -> bool:
+        """True for a key that arrived among so many others that they are pasted text."""
         if any(len(self._keys_near(event, seconds)) >= number for seconds, number in BURSTS):
             return True
         near = self._keys_near(event, LINE_S)
