@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -169,8 +170,9 @@ class ReferenceModel:
     @property
     def today(self) -> str:
         """The day of a hold taken now."""
-        here = self.clock.now().utc().date().isoformat()
-        return max(here, self.last_day)
+        today = self.clock.now().utc().date()
+        here, latest = today.isoformat(), (today + timedelta(days=31)).isoformat()
+        return here if self.last_day > latest else max(here, self.last_day)
 
     def open_of_key(self, key: str) -> Entry | None:
         """The run of the key that has not ended."""
@@ -190,7 +192,7 @@ class ReferenceModel:
     def took(self, run: Run) -> None:
         """A claim: the hold counts from here."""
         self.entries[run.id] = Entry(run, day=run.day)
-        self.last_day = max(self.last_day, run.day)
+        self.last_day = run.day
 
     def saw(self, run: Run) -> None:
         """A write returned `run`."""
