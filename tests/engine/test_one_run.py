@@ -135,7 +135,7 @@ async def test_a_short_rate_limit_is_waited_for_and_a_long_one_is_not(tmp_path: 
 
 async def test_a_rate_limit_on_sandboxes_is_treated_as_one_on_launches(tmp_path: Path) -> None:
     provider = FakeProvider(finished)
-    provider.sandbox_errors += [Unavailable("HTTP 429: a", retry_after_s=0.01) for _ in range(3)]
+    provider.sandbox_errors += [Unavailable("HTTP 429: a", retry_after_s=0.01) for _ in range(2)]
     async with engine_harness(tmp_path, provider) as here:
         assert (await here.engine.wait((await here.launch()).run.id)).outcome is Outcome.OK
         provider.sandbox_errors.append(Unavailable("HTTP 429: quota", retry_after_s=3600))

@@ -194,9 +194,7 @@ class Launcher:
             await self._end(Outcome.REJECTED, f"{what} refused: {error}")
             return False
         except ProviderError as error:
-            asked_s = error.retry_after_s if isinstance(error, Unavailable) else None
-            waits = self._not_sent_waits if asked_s is None else self._rate_waits
-            await self._again(f"{what}: {error}", waits, asked_s)
+            await self._again(f"{what}: {error}", self._not_sent_waits, _asked_wait_s(error))
             return False
         await self._record_prepared(self._prepared, own=True, note="")
         return True
@@ -351,6 +349,11 @@ class Launcher:
         ending = RunResult.of_nothing_sent(outcome, sanitize(note, limit=NOTE))
         self.run = await self._context.store.runs.settle(self.run, ending, self._context.clock.now())
         await self._context.log_flusher.flush()
+
+
+def _asked_wait_s(error: ProviderError) -> float | None:
+    """How long the service asked to wait, in seconds."""
+    return error.retry_after_s if isinstance(error, Unavailable) else None
 
 
 def order_for(run: Run, task: Task) -> LaunchOrder:
