@@ -20,7 +20,7 @@ def burst(screen: Console, *keys: str) -> None:
     driver = screen.app._driver
     assert driver is not None
     for key in keys:
-        driver.send_message(events.Key(key, key if len(key) == 1 else None))
+        driver.send_message(events.Key(key, " " if key == "space" else key if len(key) == 1 else None))
 
 
 async def shown(screen: Console) -> str:
@@ -161,6 +161,20 @@ async def test_pasted_text_does_not_answer_a_question(busy: FakeEngine) -> None:
         await shown(screen)
         assert screen.asks
         assert busy.asked == []
+
+
+@pytest.mark.parametrize(("behind", "asked"), [("", [("decline", "not tonight")]), ("and more", [])])
+async def test_enter_behind_text_that_went_into_a_line_is_taken_unless_more_text_follows(
+    busy: FakeEngine, behind: str, asked: list[tuple[str, str]]
+) -> None:
+    """A line typed ahead on a slow connection arrives at once; so does a paste of several lines."""
+    async with console(busy, busy.clock) as screen:
+        await screen.press("d")
+        keys_of = {" ": "space", "\r": "enter"}
+        burst(screen, *(keys_of.get(key, key) for key in "not tonight\r" + behind))
+        await shown(screen)
+        assert [(each[0], each[-1]) for each in busy.asked] == asked
+        assert screen.asks is bool(behind)
 
 
 @pytest.mark.parametrize("text", ["x\ry\r", "\rxy", "y x\r"])

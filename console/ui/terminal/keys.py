@@ -9,7 +9,8 @@ Two rules protect from keys that nobody meant:
 - A key that was typed before a dialog could be seen does not answer it. Each event carries the time of its arrival and
   each dialog the time from which it is visible on the terminal.
 - A decisive key (one that acts at once and cannot be taken back) that arrives within a burst of other keys is taken for
-  pasted text. Pastes that a terminal does not mark, or that arrive in pieces, look like that.
+  pasted text. Pastes that a terminal does not mark, or that arrive in pieces, look like that. Text that went into a
+  line of a dialog does not count, so that Enter may follow it at once; text behind the Enter does.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from textual import events
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.widget import Widget
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -132,6 +135,10 @@ class KeyQueue:
             self._is_busy = True
             self._screen_seen, self._passes = screen, 0
             target = self._app.focused or screen
+            if isinstance(event, events.Key) and _is_text(event, target):
+                # Text that goes into a line is no reason to distrust the Enter behind it, however fast it comes.
+                with suppress(ValueError):
+                    self._arrivals.remove((event.time, event.key))
             await self._deliver(event)
             self._send_marker(target)
 
@@ -208,3 +215,8 @@ class KeyQueue:
         self._patience = asyncio.get_running_loop().call_later(PATIENCE_S, self._app.post_message, marker)
         if not target.post_message(KeyProcessed(self._number)):
             self._app.post_message(marker)
+
+
+def _is_text(event: events.Key, target: MessagePump) -> bool:
+    """True for a character that `target` takes as text, as a line of a form does."""
+    return isinstance(target, Widget) and target.check_consume_key(event.key, event.character)
