@@ -28,7 +28,8 @@ layer: $(DEV) ## run the short tests of one part, such as TESTS=tests/store or T
 	$(BIN)/python -m pytest -q -m 'not soak and not proofs' $(TESTS)
 
 proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, races, faults, processes, planted bugs (at most 12 minutes)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'proofs and not soak'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'proofs and not soak' --ignore=tests/simulation
+	$(BIN)/python -m pytest $(SLOWEST) -m 'proofs and not soak' tests/simulation # uses all cores by itself
 
 check: lint ## check format, lint, types, layers and the rules of the code base
 	$(BIN)/python -m pytest -q tests/test_house.py
