@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
@@ -25,12 +26,15 @@ _RETRY_SECONDS = 0.005
 
 
 class LogWriter:
-    """Appends to, rotates and rebuilds one log file. Not thread-safe."""
+    """Appends to, rotates and rebuilds one log file. Not thread-safe, except that `append` may run in a thread while
+    another one calls `close`.
+    """
 
     def __init__(self, path: Path, *, write: Write = os.write) -> None:
         self._file = AppendFile(path, write=write)
         self._lock_path = path.with_name(path.name + ".lock")
         self._held = False
+        self._appending = threading.Lock()
 
     @property
     def path(self) -> Path:
@@ -73,15 +77,16 @@ class LogWriter:
         JournalError, whose `written` is the number of complete lines, and ValueError for a bad field name.
         """
         written = 0
-        try:
-            for record in lines:
-                self._file.append(format_line(record))
-                written += 1
-            if sync:
-                self._file.sync()
-        except JournalError as error:
-            error.written = written
-            raise
+        with self._appending:
+            try:
+                for record in lines:
+                    self._file.append(format_line(record))
+                    written += 1
+                if sync:
+                    self._file.sync()
+            except JournalError as error:
+                error.written = written
+                raise
 
     def rotate(self, *, keep: int, max_bytes: int | None = None, force: bool = False) -> Path | None:
         """Rename the log to `runs.log.1`, keep at most `keep` rotated files, and start a new file.
@@ -132,8 +137,14 @@ class LogWriter:
             fresh.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file. While an `append` is under way in another thread the file stays open, and nothing waits: that
+        thread would write to whatever file is opened next under the same descriptor.
+        """
+        if self._appending.acquire(blocking=False):
+            try:
+                self._file.close()
+            finally:
+                self._appending.release()
 
     def _shift(self, keep: int) -> Path:
         numbered = [self.path.with_name(f"{self.path.name}.{number}") for number in range(1, keep + 1)]

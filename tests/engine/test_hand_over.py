@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from console.domain.limits import Cap
 from console.domain.run import Outcome, State
 from console.domain.usage import Usage
 from console.engine.errors import OwnershipLost
 from console.engine.run.launch import Launcher
+from console.journal.runs_log import LogWriter
 from console.provider.contract import NotSent, RateLimited
 from tests.clock import ManualClock
-from tests.engine.building import QUICK, engine_context, engine_harness, settings
+from tests.engine.building import BY, QUICK, engine_context, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.store.harness import open_harness
 from tests.waiting import until
@@ -109,3 +113,35 @@ async def test_a_claim_that_is_not_sent_yet_is_left_to_the_successor(tmp_path: P
         async with engine_harness(tmp_path, provider) as second:
             assert (await second.engine.wait(run_id)).outcome is Outcome.OK
     assert len(provider.orders) == 1
+
+
+async def test_a_log_that_does_not_answer_delays_no_hand_over_and_has_each_line_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, begun, answers, given_up = FakeProvider(), threading.Event(), threading.Event(), list[str]()
+    append = LogWriter.append
+
+    def frozen(*arguments: Any, **more: Any) -> None:
+        begun.set()
+        if not answers.wait(10):
+            given_up.append("the hand-over waited for the log")
+        append(*arguments, **more)
+
+    async with engine_harness(tmp_path, provider, timings=SHORT_HANDOVER) as here:
+        monkeypatch.setattr(LogWriter, "append", frozen)
+        raising = asyncio.create_task(
+            here.engine.operations.raise_cap(Cap.DAILY_RUNS, 1, task=None, by=BY, reason="one more")
+        )
+        await until(begun.is_set)
+        raising.cancel()
+        await here.engine.hand_over()
+        assert raising.cancelled()
+        assert not here.log()
+        answers.set()
+
+        async def marked() -> bool:
+            return not await here.store.outbox.unlogged()
+
+        await until(marked)
+        assert not given_up
+        assert [record.fields.get("event") for record in here.log()] == ["raise"]

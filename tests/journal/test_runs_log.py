@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,26 @@ def test_a_closed_writer_opens_again(path: Path) -> None:
     writer.close()
     writer.append([record(2)], sync=False)
     assert evs(path) == [1, 2]
+
+
+def test_closing_waits_for_no_append_in_another_thread_and_takes_no_file_from_it(path: Path) -> None:
+    begun, answers = threading.Event(), threading.Event()
+
+    def slow(descriptor: int, line: bytes) -> int:
+        begun.set()
+        assert answers.wait(10)
+        return os.write(descriptor, line)
+
+    writer = LogWriter(path, write=slow)
+    with ThreadPoolExecutor(1) as thread:
+        appending = thread.submit(writer.append, [record(1)], sync=True)
+        assert begun.wait(10)
+        writer.close()
+        assert not appending.done()
+        answers.set()
+        appending.result(10)
+    writer.close()
+    assert evs(path) == [1]
 
 
 def test_no_descriptor_is_left_behind(path: Path) -> None:

@@ -207,12 +207,11 @@ class LeavesTheSandbox(Operations):
 
 
 class MarksBeforeWriting(LogFlusher):
-    async def flush(self) -> None:
-        with suppress(StoreError):
-            async with self._mutex, self._log.locked_async():
-                while records := await self._store.outbox.unlogged():
-                    await self._store.outbox.mark_logged([record.ev for record in records])
-                    self._log.append(records, sync=True)
+    async def _append_unlogged(self) -> None:
+        async with self._log.locked_async():
+            while records := await self._store.outbox.unlogged():
+                await self._store.outbox.mark_logged([record.ev for record in records])
+                self._log.append(records, sync=True)
 
 
 class SingleLoop(ConcernRunner):
