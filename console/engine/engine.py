@@ -117,7 +117,12 @@ class Engine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Hand the runs over; none is stopped by it."""
-        await self.hand_over()
+        try:
+            await self.hand_over()
+        finally:
+            # An operation asked for after an earlier hand-over may try its write again for as long as the store is
+            # held, and the store waits for all writes when it closes.
+            await self._context.background.stop()
 
     def concerns(self) -> tuple[Concern, ...]:
         """What this engine repeats, each in a task of its own."""
