@@ -130,7 +130,10 @@ class Nightdesk:
     def close(self) -> None:
         """Kill the started processes and remove the state folder, which also ends a background supervisor."""
         for process in self._started:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            # Its streams are open also where it ended by itself and nobody waited for it.
+            process.kill()
+            process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream is not None:
+                    stream.close()
         shutil.rmtree(self.state, ignore_errors=True)
