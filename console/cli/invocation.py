@@ -166,8 +166,11 @@ class Invocation:
         return " ".join(sanitize(each, limit=200) for each in (name, path) if each)
 
     def say_ledger(self) -> None:
-        """Name the state folder to the person, unless it is the usual one."""
-        if ledger := self.ledger:
+        """Name the state folder, unless it is the usual one, to a person who reads stderr on a terminal.
+
+        A program that reads stderr finds only messages about what happened. Raises CommandError.
+        """
+        if not self.json and self.stderr.isatty() and (ledger := self.ledger):
             self.say(f"state folder: {ledger}")
 
     @property

@@ -25,7 +25,6 @@ from console.engine.models import Snapshot
 
 def print_live(invocation: Invocation) -> int:
     """Print the open runs of the state folder. Raises ConfigError, CommandError, StoreError."""
-    invocation.say_ledger()
     try:
         snapshot = asyncio.run(read_snapshot(invocation))
     except StoreBusy:
@@ -35,6 +34,7 @@ def print_live(invocation: Invocation) -> int:
         _print_past_locks(invocation)
         invocation.say(sanitize(str(error)))
         return ExitCode.STORE
+    invocation.say_ledger()
     # The caps stand in the config, which this command can do without.
     print_snapshot(invocation, snapshot, has_caps=invocation.loaded_settings is not None)
     return ExitCode.STORE if any(each.topic == UNREADABLE for each in snapshot.problems) else ExitCode.OK
@@ -44,6 +44,7 @@ def _print_past_locks(invocation: Invocation) -> int:
     """Print the runs, without caps and problems, where the rest of the store cannot be read."""
     now = SystemClock().now()
     found = live_runs(invocation.folder, now)
+    invocation.say_ledger()
     _print_runs(invocation, found.runs, now)
     invocation.say(*(sanitize(line) for line in (found.busy, found.unreadable) if line))
     return ExitCode.STORE if found.unreadable else ExitCode.OK

@@ -77,6 +77,8 @@ class MessageStream(Protocol):
 
     def flush(self) -> object: ...
 
+    def isatty(self) -> bool: ...
+
 
 class BackgroundWriter:
     """A MessageStream over a descriptor. Never blocks for longer than FLUSH_S, never raises."""
@@ -113,6 +115,10 @@ class BackgroundWriter:
     def flush(self) -> None:
         """Wait until everything is written, for at most FLUSH_S."""
         self.drain(FLUSH_S)
+
+    def isatty(self) -> bool:
+        """Return whether it is a terminal."""
+        return os.isatty(self._descriptor)
 
     def drain(self, seconds: float) -> bool:
         """Wait until everything is written, for at most `seconds`. Return whether it is."""

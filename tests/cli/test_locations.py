@@ -18,7 +18,8 @@ from console.cli.known_folders import other_folders, remember_folder
 from console.cli.locations import configured_state_folder
 from console.cli.main import run
 from console.config import load
-from tests.cli.nightdesk import Done, Nightdesk
+from tests.cli.nightdesk import CAPS, Done, Nightdesk
+from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
 
@@ -75,6 +76,30 @@ def test_the_config_selects_the_ledger_in_every_environment(nightdesk: Nightdesk
         assert paths["state"]["why"] == "state_dir in the config"
     assert without_flags(nightdesk, "run", "good", "--origin", "manual").code == 0
     assert (nightdesk.folder / "ledger" / "nightdesk.db").is_file()
+
+
+def on_a_terminal(nightdesk: Nightdesk, *arguments: str) -> str:
+    """Run a command on a terminal to its end and return all that it shows."""
+    command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), *arguments]
+    terminal = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    try:
+        terminal.ended()
+        terminal.read()
+        return terminal.received.decode()
+    finally:
+        terminal.close()
+
+
+def test_a_terminal_names_a_state_folder_that_is_not_the_default_before_a_table_only(nightdesk: Nightdesk) -> None:
+    named = f"state folder: {nightdesk.state}"
+    nightdesk.launch("good")
+    for word in ("ps", "log"):
+        assert on_a_terminal(nightdesk, word).startswith(named)
+        assert named not in on_a_terminal(nightdesk, word, "--json")
+        assert named not in nightdesk.process(word).err
+    nightdesk.configure(CAPS.replace("daily_runs", "dayly_runs"))
+    (nightdesk.state / "nightdesk.db").unlink()
+    assert on_a_terminal(nightdesk, "ps").startswith("nightdesk: ")
 
 
 def test_init_names_the_state_folder(nightdesk: Nightdesk) -> None:

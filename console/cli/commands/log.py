@@ -40,11 +40,10 @@ def log_command(
     if context.invoked_subcommand:
         return None
 
-    if not invocation.json:
-        invocation.say_ledger()
     filters = Filters(**typed)
     time_zone = invocation.settings().caps.time_zone if filters.has_days else "UTC"
     fits = filters.log_predicate(SystemClock().now().wall_ms, time_zone)
+    invocation.say_ledger()
     return print_log(invocation, follows=follow, last=lines, fits=fits)
 
 
