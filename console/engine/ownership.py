@@ -71,9 +71,13 @@ class SchedulerLock:
         return None
 
 
+def _is_owner_id(owner: str) -> bool:
+    return len(owner) == 32 and all(c in "0123456789abcdef" for c in owner)
+
+
 def lock_path(folder: Path, owner: str) -> Path:
     """The lock file of `owner`. Raises ValueError for an id that is not one of ours."""
-    if len(owner) != 32 or any(c not in "0123456789abcdef" for c in owner):
+    if not _is_owner_id(owner):
         raise ValueError(f"not an owner id: {owner!r}")
     return folder / f"{owner}.lock"
 
@@ -90,9 +94,12 @@ def if_dead(folder: Path, owner: str) -> Iterator[bool]:
     A missing file means dead: an owner makes its file before it claims anything and removes it last. An id that is not
     one of ours, from a damaged row, is dead too: nobody can hold its lock. Raises OSError.
     """
+    if not _is_owner_id(owner):
+        yield True
+        return
     try:
         lock = LockedFile.try_lock(lock_path(folder, owner), create=False)
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         yield True
         return
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.engine.ownership import OwnerLock, if_dead, is_alive, lock_path
+from console.os_files import LockedFile
 from tests.waiting import until
 
 HOLDER = """
@@ -92,3 +93,18 @@ def test_a_lock_whose_file_was_removed_is_not_held(tmp_path: Path) -> None:
     assert not lock.is_held(), "another file with the same name is not the lock"
     lock.release()
     assert not lock.is_held()
+
+
+@pytest.mark.parametrize("error", [ValueError("unexpected"), OSError(24, "Too many open files"), MemoryError()])
+def test_an_owner_whose_lock_cannot_be_tried_is_not_taken_for_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    lock = OwnerLock(tmp_path / "owners")
+
+    def fails(path: Path, *, create: bool = True) -> LockedFile | None:
+        raise error
+
+    monkeypatch.setattr(LockedFile, "try_lock", fails)
+    with pytest.raises(type(error)):
+        is_alive(tmp_path / "owners", lock.id)
+    lock.release()
