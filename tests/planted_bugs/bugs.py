@@ -377,7 +377,7 @@ BUGS = (
     Bug(
         name="recovery sends what was being sent",
         plant=lambda: replaced(TakeOver, ResendsAfterTakeOver),
-        tells=("I1:", "I10"),
+        tells=("I1:", "I3", "I10"),
     ),
     Bug(name="a living owner is robbed", plant=lambda: replaced(if_dead, everybody_is_dead), tells=("2.2",)),
     Bug(
