@@ -15,20 +15,10 @@ from typing import TypeVar
 
 import httpx
 
-from console.provider.contract import (
-    CancelAnswer,
-    LaunchOrder,
-    LostLaunch,
-    Provider,
-    RemoteRun,
-    Resolution,
-    StreamEvent,
-    Unstarted,
-    Verdict,
-)
-from console.provider.traits import Traits
+from console.provider.contract import Provider, StreamEvent
 from console.store.database import Database, Transaction
 from console.store.pragmas import safe_journal_mode
+from tests.provider_in_steps import ProviderInSteps
 from tests.sync_database import unit_name
 
 T = TypeVar("T")
@@ -144,53 +134,18 @@ async def crashing_database(folder: Path, injector: CrashInjector) -> CrashingDa
     return database
 
 
-class CrashingProvider:
+class CrashingProvider(ProviderInSteps):
     """A provider whose every call is a step, named after its method."""
 
     def __init__(self, inner: Provider, injector: CrashInjector, *, streams: bool) -> None:
         """Without `streams`, an event stream ends at once without an event."""
-        self._inner = inner
-        self._injector = injector
+        super().__init__(inner, injector.around)
         self._streams = streams
-
-    @property
-    def traits(self) -> Traits:
-        return self._inner.traits
-
-    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
-        return await self._inner.review(order)
-
-    async def prepared_exists(self, prepared_id: str) -> bool:
-        return await self._inner.prepared_exists(prepared_id)
-
-    async def unstarted(self) -> tuple[Unstarted, ...]:
-        return await self._inner.unstarted()
-
-    async def resolve(self, lost: LostLaunch) -> Resolution:
-        return await self._injector.around("resolve", self._inner.resolve(lost))
-
-    async def prepare(self, order: LaunchOrder) -> str:
-        return await self._injector.around("prepare", self._inner.prepare(order))
-
-    async def discard(self, prepared_id: str) -> None:
-        await self._injector.around("discard", self._inner.discard(prepared_id))
-
-    async def create(self, order: LaunchOrder) -> Verdict:
-        return await self._injector.around("create", self._inner.create(order))
-
-    async def get(self, remote_id: str) -> RemoteRun:
-        return await self._injector.around("get", self._inner.get(remote_id))
 
     async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         if self._streams:
             async for event in self._inner.follow(remote_id):
                 yield event
-
-    async def cancel(self, remote_id: str) -> CancelAnswer:
-        return await self._injector.around("cancel", self._inner.cancel(remote_id))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
 
 REQUEST = "request"

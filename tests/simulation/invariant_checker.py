@@ -14,6 +14,7 @@ from console.domain.log_record import parse_line
 from console.domain.run import HOLDING, Outcome, RunId, State
 from console.domain.task import Origin
 from console.provider.contract import LaunchOrder
+from tests.engine.fake_provider import TERMINAL
 from tests.evidence import read_store
 from tests.invariants import (
     RULED,
@@ -31,7 +32,6 @@ from tests.invariants import (
     store_violations,
 )
 from tests.simulation.machine import EngineProcess, Machine, is_operator
-from tests.simulation.service import TERMINAL
 
 SELECT = """
     select id, key, attempt, state, outcome, stop_reason, fingerprint, owner, fence, remote_id, sent_ms, superseded_by,

@@ -16,18 +16,8 @@ from console.domain.run import RunId
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_files import JournalBusy, JournalError
 from console.journal.runs_log import WAIT_SECONDS, LogWriter
-from console.provider.contract import (
-    CancelAnswer,
-    LaunchOrder,
-    LostLaunch,
-    Provider,
-    RemoteRun,
-    Resolution,
-    StreamEvent,
-    Unstarted,
-    Verdict,
-)
-from console.provider.traits import Traits
+from console.provider.contract import Provider, StreamEvent
+from tests.provider_in_steps import ProviderInSteps
 from tests.simulation.fault_injector import Fault
 
 if TYPE_CHECKING:
@@ -92,14 +82,14 @@ class MemoryJournal(LaunchJournal):
         return dict(self._disk.launched)
 
 
-class RaisingProvider:
+class RaisingProvider(ProviderInSteps):
     """A provider whose calls may raise undeclared exceptions before and after their effect."""
 
     def __init__(self, inner: Provider, process: EngineProcess) -> None:
-        self._inner = inner
+        super().__init__(inner, self._raising)
         self._process = process
 
-    async def _around(self, name: str, call: Coroutine[Any, Any, T]) -> T:
+    async def _raising(self, name: str, call: Coroutine[Any, Any, T], /) -> T:
         try:
             self._process.check(f"before provider.{name}")
         except BaseException:
@@ -109,42 +99,8 @@ class RaisingProvider:
         self._process.check(f"after provider.{name}")
         return result
 
-    @property
-    def traits(self) -> Traits:
-        return self._inner.traits
-
-    async def review(self, order: LaunchOrder) -> tuple[str, ...]:
-        return await self._inner.review(order)
-
-    async def prepared_exists(self, prepared_id: str) -> bool:
-        return await self._inner.prepared_exists(prepared_id)
-
-    async def unstarted(self) -> tuple[Unstarted, ...]:
-        return await self._inner.unstarted()
-
-    async def resolve(self, lost: LostLaunch) -> Resolution:
-        return await self._around("resolve", self._inner.resolve(lost))
-
-    async def prepare(self, order: LaunchOrder) -> str:
-        return await self._around("prepare", self._inner.prepare(order))
-
-    async def discard(self, prepared_id: str) -> None:
-        await self._around("discard", self._inner.discard(prepared_id))
-
-    async def create(self, order: LaunchOrder) -> Verdict:
-        return await self._around("create", self._inner.create(order))
-
-    async def get(self, remote_id: str) -> RemoteRun:
-        return await self._around("get", self._inner.get(remote_id))
-
     async def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
         self._process.check("before provider.follow")
         async for event in self._inner.follow(remote_id):
             self._process.check("event of provider.follow")
             yield event
-
-    async def cancel(self, remote_id: str) -> CancelAnswer:
-        return await self._around("cancel", self._inner.cancel(remote_id))
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()

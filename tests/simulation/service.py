@@ -6,21 +6,14 @@ import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
 
-from console.domain.run import Ending, RunId
+from console.domain.run import RunId
 from console.domain.server_limit import TokenLimit
 from console.domain.usage import Usage
 from console.provider.contract import LaunchOrder, RemoteRun, StatusClass
+from tests.engine.fake_provider import ENDINGS, TERMINAL
 from tests.simulation.fault_injector import Fault, FaultInjector
 from tests.simulation.virtual_loop import Process, VirtualLoop
 
-ENDINGS = {
-    "completed": Ending.OK,
-    "failed": Ending.FAILED,
-    "cancelled": Ending.CANCELLED,
-    "incomplete": Ending.INCOMPLETE,
-    "budget_exceeded": Ending.SERVER_LIMIT,
-}
-TERMINAL = frozenset(ENDINGS)
 BOX = "box-"
 """The prefix of the ids of sandboxes that the service made on request."""
 
