@@ -13,17 +13,17 @@ from functools import partial
 
 from console.app import LazyProvider, ProviderFactory
 from console.cli.invocation import Invocation
-from console.domain.run import RunId, new_run_id
+from console.domain.launch import oldest_live_id
+from console.domain.run import RunId
 from console.domain.text import sanitize
 from console.engine.clock import SystemClock
 from console.journal.launch_journal import LaunchJournal
-from console.provider.contract import NotFound, ProviderError, StatusClass
+from console.provider.contract import NotFound, ProviderError, StatusClass, shown_end
 
 AT_ONCE = 8
 """Calls to the service at the same time."""
 AGAIN_S = 2.0
 """Between two cancels of a run that the service does not show as ended."""
-DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,8 @@ async def cancel_unstored(
 ) -> tuple[UnstoredCancel, ...]:
     """Cancel the runs in launch.journal that the service shows as live, and wait for their ends for `seconds`.
 
-    `texts` are beginnings of run ids; without any, all runs are cancelled that are younger than the longest time limit
-    and a day. `report` gets each cancel once it is sent, and again once the service shows the end. Raises ConfigError,
+    `texts` are beginnings of run ids; without any, all runs are cancelled that may still be live. `report` gets each
+    cancel once it is sent, and again once the service shows the end. Raises ConfigError,
     CommandError, ValueError without a usable key, JournalError.
     """
     settings = invocation.settings()
@@ -55,8 +55,7 @@ async def cancel_unstored(
     providers = [LazyProvider(partial(factory, name)) for name in settings.providers if not factory.key_trouble(name)]
     if not providers:
         raise ValueError(factory.key_trouble(next(iter(settings.providers))))
-    longest_ms = max((task.guardrails.max_ms for task in settings.tasks), default=0) + DAY_MS
-    oldest = new_run_id(max(0, SystemClock().now().wall_ms - longest_ms), bytes(10))
+    oldest = oldest_live_id(settings.tasks, SystemClock().now().wall_ms)
     journal = LaunchJournal(invocation.folder / "launch.journal")
     wanted = tuple(text.strip().lower() for text in texts)
     chosen = [
@@ -110,7 +109,7 @@ async def _wait_for_end(
     while True:
         async with calls:
             for provider in providers:
-                shown = await _shown_end(provider, sent.remote_id)
+                shown = await shown_end(provider, sent.remote_id)
                 if shown is not None:
                     sent = replace(sent, shown=shown)
                     report(sent)
@@ -130,12 +129,3 @@ async def _cancel_once(providers: Sequence[LazyProvider], run_id: RunId, remote_
         except ProviderError as error:
             answers.append(f"not cancelled: {error}")
     return UnstoredCancel(run_id=run_id, remote_id=remote_id, answer=sanitize("; ".join(answers), limit=200))
-
-
-async def _shown_end(provider: LazyProvider, remote_id: str) -> str | None:
-    """The final status that the service shows; None while it shows none or does not answer."""
-    try:
-        remote = await provider.get(remote_id)
-    except ProviderError:
-        return None
-    return sanitize(remote.status, limit=40) if remote.status_class is StatusClass.TERMINAL else None

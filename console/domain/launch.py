@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from console.domain.key import KeyDecision, KeyRequest, key_of
 from console.domain.limits import Caps, CapUsage, Refusal
 from console.domain.rollout import RolloutRules
-from console.domain.run import Limits, Run, RunId
+from console.domain.run import Limits, Run, RunId, new_run_id
 from console.domain.task import Fingerprint, Origin, Stage, Task
 from console.domain.text import is_blank
+
+DAY_MS = 86_400_000
+
+
+def oldest_live_id(tasks: Iterable[Task], now_ms: int) -> RunId:
+    """Return the lowest id of a run that may still be live: it is younger than the longest time limit and a day."""
+    longest_ms = max((task.guardrails.max_ms for task in tasks), default=0) + DAY_MS
+    return new_run_id(max(0, now_ms - longest_ms), bytes(10))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

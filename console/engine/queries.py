@@ -7,7 +7,8 @@ from pathlib import Path
 
 from console.domain.fact_text import facts_text, words_of
 from console.domain.formatting import zone_or_utc
-from console.domain.run import Run, RunId, State, new_run_id
+from console.domain.launch import oldest_live_id
+from console.domain.run import Run, RunId, State
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.engine.acting_user import MAX_BY
@@ -30,12 +31,11 @@ from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock, is_alive, problems_path
 from console.engine.problems import Problem, read_published
 from console.engine.rollout import Rollout
-from console.provider.contract import ProviderError, StatusClass
+from console.provider.contract import shown_end
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
 from console.store.rows import RunListing
 
 RECENT = 50
-DAY_MS = 86_400_000
 OTHER_CONFIG = "other config"
 """Topic of the problem that another process judges by another config."""
 
@@ -165,19 +165,14 @@ class Queries:
         """The final status that the service shows for a run, cleaned; None where it shows none or cannot be asked."""
         if run.remote_id is None or not self._context.settings.serves(run):
             return None
-        try:
-            remote = await self._context.provider_of(run).get(run.remote_id)
-        except ProviderError:
-            return None
-        return sanitize(remote.status, limit=40) if remote.status_class is StatusClass.TERMINAL else None
+        return await shown_end(self._context.provider_of(run), run.remote_id)
 
     async def unrecorded_launches(self) -> tuple[RunId, ...]:
         """Launched runs of launch.journal without a row that can be read: nobody supervises them.
 
-        Only runs that are younger than the longest time limit and a day. Raises JournalError, StoreError.
+        Only runs that may still be live. Raises JournalError, StoreError.
         """
-        longest_ms = max((task.guardrails.max_ms for task in self._context.settings.tasks), default=0) + DAY_MS
-        oldest = new_run_id(max(0, self._context.clock.now().wall_ms - longest_ms), bytes(10))
+        oldest = oldest_live_id(self._context.settings.tasks, self._context.clock.now().wall_ms)
         found = []
         for run_id in self._context.launches.read():
             if run_id >= oldest:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from console.domain.run import Ending, Run
 from console.domain.server_limit import ServerLimit
+from console.domain.text import sanitize
 from console.domain.usage import Usage
 from console.provider.traits import Traits
 
@@ -327,3 +328,12 @@ class Provider(Protocol):
     async def aclose(self) -> None:
         """Close all connections."""
         ...
+
+
+async def shown_end(provider: Provider, remote_id: str) -> str | None:
+    """Return the final status that the service shows, sanitized; None where it shows none or does not answer."""
+    try:
+        remote = await provider.get(remote_id)
+    except ProviderError:
+        return None
+    return sanitize(remote.status, limit=40) if remote.status_class is StatusClass.TERMINAL else None
