@@ -211,10 +211,11 @@ class Operations:
 
     async def _pause(self, by: str) -> str:
         """Pause in the store or, where that takes long or fails, by a file; return why it is not stored, or ``."""
-        controls, now, wait_s = self._context.store.controls, self._context.clock.now(), self._context.timings
-        storing = controls.pause(by=by, now=now, busy_ms=int(wait_s.intent_wait_s * 1000))
+        controls, now = self._context.store.controls, self._context.clock.now()
+        wait_s = self._context.timings.intent_wait_s
+        storing = controls.pause(by=by, now=now, busy_ms=int(wait_s * 1000))
         try:
-            await self._soon(storing, "pause", seconds=wait_s.intent_wait_s)
+            await self._soon(storing, "pause", seconds=wait_s)
         except StoreError as error:
             await controls.request_pause(by=by, now=now)
             return str(error)

@@ -192,7 +192,7 @@ class Supervisor:
         self.overdue.start_due([entry.supervisor.run for entry in self._runs.values()], self._rows.others)
 
     async def store_windows(self) -> None:
-        """Store how far the windows of the queued launches are extended, for whoever takes them over.
+        """Store how far the windows of the queued launches are extended, for a process that takes them over.
 
         Raises StoreError.
         """

@@ -18,7 +18,7 @@ from console.provider.contract import Provider, ProviderError, Unavailable
 from console.provider.traits import DiscardUse, Prepares
 
 NOTE = 200
-"""Characters kept of an answer."""
+"""Characters kept of an answer or of a reason."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

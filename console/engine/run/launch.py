@@ -18,7 +18,7 @@ from console.domain.timestamps import Timestamp
 from console.engine.concerns import describe, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
-from console.engine.run.cancel import try_cancel
+from console.engine.run.cancel import NOTE, try_cancel
 from console.engine.run.lost_launch import clear_up
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.journal.log_files import JournalError
@@ -45,8 +45,6 @@ from console.store.transitions import RunResult
 
 OWN = "own"
 """A sandbox that is made before the launch, for one run alone."""
-NOTE = 200
-"""Characters kept of a reason."""
 
 
 class Launcher:

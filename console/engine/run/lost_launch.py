@@ -13,6 +13,7 @@ from console.domain.text import sanitize
 from console.engine.concerns import describe, wait_event
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused
+from console.engine.run.cancel import NOTE
 from console.provider.contract import (
     Absent,
     Fenced,
@@ -26,9 +27,6 @@ from console.provider.contract import (
     Unsupported,
     labels_of,
 )
-
-NOTE = 200
-"""Characters kept of a reason."""
 
 
 def lost_launch(run: Run) -> LostLaunch:

@@ -12,14 +12,13 @@ from console.domain.timestamps import Timestamp
 from console.engine.concerns import describe
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
-from console.engine.run.cancel import discard_own
+from console.engine.run.cancel import NOTE, discard_own
 from console.engine.run.live_usage import LiveUsage
 from console.engine.run.writer import RunWriter
 from console.provider.contract import Provider, ProviderError, RemoteRun, StatusClass
 from console.provider.traits import DiscardUse
 from console.store.transitions import RunResult
 
-NOTE = 200
 RESULT = 262_144
 """Characters of the agent's own text that are kept."""
 

@@ -223,20 +223,20 @@ class SandboxCalls:
 
     async def exists(self, sandbox_id: str) -> bool:
         """Return whether a sandbox exists. Raises Unsupported, ProviderError."""
-        reply = await self._calls.with_retry("GET", self._calls.address(ENVIRONMENTS, sandbox_id))
+        return await self._found("GET", sandbox_id)
+
+    async def delete(self, sandbox_id: str) -> None:
+        """Delete a sandbox; success if it does not exist any more. Raises Unsupported, ProviderError."""
+        await self._found("DELETE", sandbox_id)
+
+    async def _found(self, method: str, sandbox_id: str) -> bool:
+        """Make a call to a sandbox; False where there is none. Raises Unsupported, ProviderError."""
+        reply = await self._calls.with_retry(method, self._calls.address(ENVIRONMENTS, sandbox_id))
         self._demand_route(reply)
         error = self._calls.errors.exception(reply)
         if not reply.is_success and not isinstance(error, NotFound):
             raise error
         return reply.is_success
-
-    async def delete(self, sandbox_id: str) -> None:
-        """Delete a sandbox; success if it does not exist any more. Raises ProviderError."""
-        reply = await self._calls.with_retry("DELETE", self._calls.address(ENVIRONMENTS, sandbox_id))
-        self._demand_route(reply)
-        error = self._calls.errors.exception(reply)
-        if not reply.is_success and not isinstance(error, NotFound):
-            raise error
 
     def _demand_route(self, reply: Reply) -> None:
         """Raise Unsupported if the service does not know the call, which says nothing about the sandbox."""
