@@ -83,10 +83,16 @@ class OverdueCancels:
         return tried is None or now.since(tried) >= self._context.timings.overdue_ms
 
     async def _cancel(self, run: Run) -> None:
-        """Store the request, for at most `intent_wait_s`; cancel in any case; record what came of it."""
+        """Store the request, for at most `intent_wait_s`; cancel, and record what came of it.
+
+        `run` may have been read long ago, where the rows could not be read since. Nothing is cancelled if the store
+        shows in that time that the launch was sent anew: its limit counts from then.
+        """
         async with self._slots:
             background, wait_s = self._context.background, self._context.timings.intent_wait_s
             request = await background.start_and_wait(self._request(run), f"stop {run.id}", wait_s)
+            if _was_sent_anew(run, request):
+                return
             if remote_id_of(self._context, run) is not None:
                 attempt = await try_cancel(self._context, run)
                 await self._record(await request, attempt)
@@ -100,7 +106,7 @@ class OverdueCancels:
         runs, now = self._context.store.runs, self._context.clock.now()
         if run.stop is not None:
             return run
-        return await runs.request_stop(run.id, reason=StopReason.TIMEOUT, by="nightdesk", now=now)
+        return await runs.request_stop(run.id, reason=StopReason.TIMEOUT, by="nightdesk", now=now, sent=run.sent)
 
     async def _record(self, run: Run, attempt: CancelAttempt) -> None:
         await self._context.store.runs.record_stop_try(
@@ -118,3 +124,10 @@ class OverdueCancels:
         elif error is not None and not isinstance(error, StaleRun):
             text = f"run {run_id}: its overdue cancel raised {describe(error)}"
             self._context.problems.report_once(f"run {run_id}", text, error)
+
+
+def _was_sent_anew(run: Run, request: asyncio.Task[Run]) -> bool:
+    """True where the row that `request` returned is of a later try of the launch than `run`."""
+    if not request.done() or request.cancelled() or request.exception() is not None:
+        return False
+    return request.result().sent != run.sent

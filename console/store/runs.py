@@ -240,9 +240,18 @@ class RunRepository:
     # Stops: open to every process, so these writes reload the row and do not compare the owner or fence of `run`
 
     async def request_stop(
-        self, run_id: RunId, *, reason: StopReason, by: str, now: Timestamp, busy_ms: int | None = None
+        self,
+        run_id: RunId,
+        *,
+        reason: StopReason,
+        by: str,
+        now: Timestamp,
+        sent: Timestamp | None = None,
+        busy_ms: int | None = None,
     ) -> Run:
         """Store a stop request. The first one stays; an ended run and a proposal are returned unchanged.
+
+        So is, with `sent`, a run whose launch was sent at another time: the request was for an earlier try.
 
         It overtakes other writes of this process; `busy_ms` is as in `Database.transaction`. Raises StaleRun if there
         is no such run.
@@ -251,6 +260,8 @@ class RunRepository:
         async def unit(tx: Transaction) -> Run:
             run = await _require_run(tx, run_id)
             if run.stop is not None or run.state in (State.ENDED, State.PROPOSED):
+                return run
+            if sent is not None and run.sent != sent:
                 return run
             columns = {"stop_reason": reason.value, "stop_by": by, "stop_at_ms": now.wall_ms}
             to = None if run.state in UNCHANGED_BY_STOP else State.STOPPING
