@@ -265,6 +265,15 @@ class Run:
         """True while an engine supervises it."""
         return self.state in LIVE
 
+    def left_ms(self, now: Timestamp) -> int | None:
+        """Return the real milliseconds until its time limit, negative once it has passed; None if nothing was sent."""
+        return None if self.sent is None else self.limits.max_ms - now.since(self.sent)
+
+    def is_overdue(self, now: Timestamp, *, grace_ms: int = 0) -> bool:
+        """True from `grace_ms` after its time limit on."""
+        left_ms = self.left_ms(now)
+        return left_ms is not None and left_ms <= -grace_ms
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:

@@ -337,8 +337,7 @@ class Operations:
         require_reason(reason)
         run = await self._run(run_id)
         now = self._context.clock.now()
-        overdue = run.sent is not None and now.since(run.sent) >= run.limits.max_ms
-        if run.state is State.SENDING and overdue and run.id not in self._supervisor.guarded:
+        if run.state is State.SENDING and run.is_overdue(now) and run.id not in self._supervisor.guarded:
             why = "the process that launched it does not come to an end"
             run = await self._context.store.runs.record_unconfirmed(run, why=why, now=now)
         if run.state is not State.UNCONFIRMED:

@@ -35,7 +35,7 @@ class OverdueCancels:
         if run.stop is not None:
             return True
         try:
-            return run.sent is not None and self._context.clock.now().since(run.sent) >= run.limits.max_ms
+            return run.is_overdue(self._context.clock.now())
         except Exception:
             return True
 
@@ -55,7 +55,7 @@ class OverdueCancels:
                     run.owner != self._context.owner and self._context.settings.service_of(run).name in keyless
                 ):
                     continue
-                if run.state in states and self._is_overdue(run, now, grace_ms) and self._may_try(run.id, now):
+                if run.state in states and run.is_overdue(now, grace_ms=grace_ms) and self._may_try(run.id, now):
                     self.send(run)
         for run_id in [run_id for run_id in self._context.cancelled_at if run_id not in seen]:
             del self._context.cancelled_at[run_id]
@@ -73,10 +73,6 @@ class OverdueCancels:
     async def close(self) -> None:
         """Send no more; what is on its way is cut short."""
         await end_tasks(self._tasks.values())
-
-    @staticmethod
-    def _is_overdue(run: Run, now: Timestamp, grace_ms: int) -> bool:
-        return run.sent is not None and now.since(run.sent) >= run.limits.max_ms + grace_ms
 
     def _may_try(self, run_id: RunId, now: Timestamp) -> bool:
         tried = self._context.cancelled_at.get(run_id)

@@ -175,7 +175,7 @@ class TakeOver:
             remote_id = self._context.launches.read().get(run.id)
         except JournalError as error:
             self._context.problems.report("launch.journal", str(error), source="read")
-            if run.sent is not None and now.since(run.sent) < run.limits.max_ms:
+            if run.sent is not None and not run.is_overdue(now):
                 raise
             return None
         self._context.problems.clear("launch.journal", "read")

@@ -284,8 +284,8 @@ class Supervisor:
             # Even a stop that is due is not tried without any pause: what raised may raise again at once.
             await asyncio.sleep(min(pause, FIRST_WAIT_S))
             return
-        if run.sent is not None:
-            left_ms = run.limits.max_ms - self._context.clock.now().since(run.sent)
+        left_ms = run.left_ms(self._context.clock.now())
+        if left_ms is not None:
             pause = min(pause, max(0.0, left_ms / 1000))
         entry.changed.clear()
         await wait_event(entry.changed, pause)

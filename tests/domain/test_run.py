@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -23,6 +24,8 @@ from console.domain.run import (
     new_run_id,
     settled_outcome,
 )
+from tests.clock import ManualClock
+from tests.domain.test_key_decision import LIMITS, a_run
 
 EDGES = {
     ("proposed", "claimed"),
@@ -120,3 +123,16 @@ def test_run_ids_sort_by_time_and_are_unique(sources: list[tuple[int, bytes]]) -
 def test_a_run_id_takes_ten_random_bytes(length: int) -> None:
     with pytest.raises(ValueError, match=f"10 random bytes, got {length}"):
         new_run_id(0, bytes(length))
+
+
+def test_a_time_limit_counts_from_the_launch_and_has_passed_from_its_last_millisecond_on() -> None:
+    clock = ManualClock()
+    limits = replace(LIMITS, max_ms=15_000)
+    claimed, sent = replace(a_run(), limits=limits), replace(a_run(), limits=limits, sent=clock.now())
+    clock.advance(14.999)
+    assert (sent.left_ms(clock.now()), sent.is_overdue(clock.now())) == (1, False)
+    now = clock.advance(0.001)
+    assert (sent.left_ms(now), sent.is_overdue(now), sent.is_overdue(now, grace_ms=1)) == (0, True, False)
+    now = clock.advance(2.0)
+    assert (sent.left_ms(now), sent.is_overdue(now, grace_ms=2_000)) == (-2_000, True)
+    assert (claimed.left_ms(now), claimed.is_overdue(now)) == (None, False)

@@ -144,7 +144,7 @@ class RunMonitor:
         await wait_event(self._changed, self._until_next(now))
 
     def _limit_reached(self, run: Run, now: Timestamp) -> StopReason | None:
-        if run.sent is not None and now.since(run.sent) >= run.limits.max_ms:
+        if run.is_overdue(now):
             return StopReason.TIMEOUT
         if self._usage.over_budget(run):
             return StopReason.BUDGET
@@ -157,11 +157,11 @@ class RunMonitor:
         meanwhile within a tick.
         """
         run, timings = self._writer.run, self._context.timings
-        if run.state is not State.RUNNING or run.sent is None:
+        left_ms = run.left_ms(now)
+        if run.state is not State.RUNNING or left_ms is None:
             return timings.tick_s
         ticks = 1 if self._writer.is_behind else timings.idle_ticks
-        left_s = (run.limits.max_ms - now.since(run.sent)) / 1000
-        return min(ticks * timings.tick_s, max(0.0, left_s))
+        return min(ticks * timings.tick_s, max(0.0, left_ms / 1000))
 
     async def _poll(self) -> None:
         pace, is_first = self._context.poll_pace, True

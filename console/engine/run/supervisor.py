@@ -164,11 +164,8 @@ class RunSupervisor:
 
     def _until_due(self, seconds: float) -> float:
         """At most so long, but no longer than to the time limit of the run."""
-        run = self.run
-        if run.sent is None:
-            return seconds
-        left_s = (run.limits.max_ms - self._context.clock.now().since(run.sent)) / 1000
-        return min(seconds, left_s) if left_s > 0 else seconds
+        left_ms = self.run.left_ms(self._context.clock.now())
+        return seconds if left_ms is None or left_ms <= 0 else min(seconds, left_ms / 1000)
 
     async def _keep_resolving(self, writer: RunWriter) -> None:
         """Ask the service until it shows what became of the launch; a run that was found is taken up, stop and all."""
@@ -194,5 +191,5 @@ class RunSupervisor:
         )
 
     def _sandbox_must_go(self, run: Run) -> bool:
-        overdue = run.sent is not None and self._context.clock.now().since(run.sent) >= run.limits.max_ms
+        overdue = run.is_overdue(self._context.clock.now())
         return (run.stop is not None or overdue) and run.sandbox_deleted_ms is None
