@@ -18,6 +18,8 @@ from console.domain.text import sanitize
 
 log = logging.getLogger("nightdesk")
 
+MISSED = "missed "
+"""How the topic of the problem begins that a task missed scheduled times; its name follows."""
 TEXT_LIMIT = 300
 """Characters of one problem's text."""
 MOST = 50

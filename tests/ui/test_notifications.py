@@ -7,22 +7,14 @@ from dataclasses import replace
 import pytest
 
 from console.domain.limits import Cap, CapUsage
+from console.domain.notice import NoticeKind
 from console.domain.run import Outcome, Run, State, StopReason, StopRequest
 from console.domain.task import Stage
 from console.engine.models import NextLaunch, Owner, Snapshot
+from console.engine.notices import find_notices, kind_of
 from console.engine.problems import Problem
 from console.ui.spans import Tone
-from console.ui.state.notifications import (
-    BELL,
-    QUIET_TITLE,
-    TITLES,
-    NewsKind,
-    Notifier,
-    find_news,
-    kind_of,
-    notice_line,
-    title_sequence,
-)
+from console.ui.state.notifications import BELL, QUIET_TITLE, TITLES, Notifier, notice_line, title_sequence
 from console.ui.state.view_state import ViewState
 from console.ui.terminal.renderer import KEEP_TITLE, DiffRenderer
 from tests.driver import console
@@ -55,18 +47,18 @@ class Ears:
 @pytest.mark.parametrize(
     ("outcome", "kind"),
     [
-        (Outcome.TIMEOUT, NewsKind.CUT_OFF),
-        (Outcome.BUDGET, NewsKind.CUT_OFF),
-        (Outcome.FAILED, NewsKind.FAILED),
-        (Outcome.NOT_SENT, NewsKind.FAILED),
-        (Outcome.OK, NewsKind.FINISHED),
+        (Outcome.TIMEOUT, NoticeKind.CUT_OFF),
+        (Outcome.BUDGET, NoticeKind.CUT_OFF),
+        (Outcome.FAILED, NoticeKind.FAILED),
+        (Outcome.NOT_SENT, NoticeKind.FAILED),
+        (Outcome.OK, NoticeKind.FINISHED),
         (Outcome.DECLINED, None),
         (Outcome.WRITTEN_OFF, None),
         (Outcome.SKIPPED, None),
     ],
 )
-def test_endings_are_sorted_by_what_they_ask_of_a_person(outcome: Outcome, kind: NewsKind | None) -> None:
-    assert kind_of(ended(1, outcome)) is kind
+def test_endings_are_sorted_by_what_they_ask_of_a_person(outcome: Outcome, kind: NoticeKind | None) -> None:
+    assert kind_of(ended(1, outcome), samples.NOW.wall_ms) is kind
 
 
 def test_every_change_is_reported_once_and_the_most_urgent_first() -> None:
@@ -79,21 +71,21 @@ def test_every_change_is_reported_once_and_the_most_urgent_first() -> None:
         running[3],
         recent=(ended(10, Outcome.OK), ended(11, Outcome.FAILED), ended(12, Outcome.TIMEOUT)),
     )
-    told = find_news(before, after)
+    told = find_notices(before, after)
     assert [each.kind for each in told] == [
-        NewsKind.UNCONFIRMED,
-        NewsKind.CUT_OFF,
-        NewsKind.WAITING,
-        NewsKind.FAILED,
-        NewsKind.FINISHED,
+        NoticeKind.UNCONFIRMED,
+        NoticeKind.CUT_OFF,
+        NoticeKind.WAITING,
+        NoticeKind.FAILED,
+        NoticeKind.FINISHED,
     ]
-    assert find_news(after, after) == ()
-    assert find_news(before, before) == ()
+    assert find_notices(after, after) == ()
+    assert find_notices(before, before) == ()
 
 
 def test_a_run_that_began_and_ended_between_two_refreshes_is_reported() -> None:
-    assert [each.kind for each in find_news(snapshot(), snapshot(recent=(ended(1, Outcome.BUDGET),)))] == [
-        NewsKind.CUT_OFF
+    assert [each.kind for each in find_notices(snapshot(), snapshot(recent=(ended(1, Outcome.BUDGET),)))] == [
+        NoticeKind.CUT_OFF
     ]
 
 
@@ -101,12 +93,12 @@ def test_a_stop_without_proof_is_as_urgent_as_an_unconfirmed_run_and_reported_ag
     stop = StopRequest(reason=StopReason.TIMEOUT, by="nightdesk", at_ms=0, tries=9)
     stopping = replace(samples.run(1, State.STOPPING), stop=stop)
     alarmed = replace(stopping, stop=replace(stop, alarmed=True))
-    assert find_news(snapshot(samples.run(1)), snapshot(stopping)) == (), "stopping is not stopped"
-    (told,) = find_news(snapshot(stopping), snapshot(alarmed))
-    assert told.kind is NewsKind.UNCONFIRMED
+    assert find_notices(snapshot(samples.run(1)), snapshot(stopping)) == (), "stopping is not stopped"
+    (told,) = find_notices(snapshot(stopping), snapshot(alarmed))
+    assert told.kind is NoticeKind.UNCONFIRMED
     assert "no proof of a stop" in notice_line([told]).text
-    (told,) = find_news(snapshot(alarmed), snapshot(recent=(ended(1, Outcome.TIMEOUT),)))
-    assert told.kind is NewsKind.CUT_OFF
+    (told,) = find_notices(snapshot(alarmed), snapshot(recent=(ended(1, Outcome.TIMEOUT),)))
+    assert told.kind is NoticeKind.CUT_OFF
 
 
 PROBLEM = Problem(topic="offline", text="no answer", since_ms=samples.NOW.wall_ms, last_ms=0, count=1)
@@ -115,15 +107,20 @@ PROBLEM = Problem(topic="offline", text="no answer", since_ms=samples.NOW.wall_m
 @pytest.mark.parametrize(
     ("changes", "kind", "words"),
     [
-        ({"problems": (PROBLEM,)}, NewsKind.OFFLINE, "no answer"),
-        ({"live": (replace(samples.run(1), stalled=True),)}, NewsKind.STALLED, "nightly-report stalled: no new step"),
-        ({"stages": {"a": Stage.SEMI}}, NewsKind.DEMOTED, "a was demoted to semi"),
-        ({"scheduler": None}, NewsKind.UNSCHEDULED, "nobody schedules: nightly-report will be missed"),
-        ({"cap_usages": (replace(CAP, spent=1_700_000),)}, NewsKind.CAP, "daily_units is used to 80 %"),
-        ({"cap_usages": (replace(CAP, spent=2_000_000),)}, NewsKind.CAP, "daily_units is reached"),
+        ({"problems": (PROBLEM,)}, NoticeKind.OFFLINE, "no answer"),
+        (
+            {"problems": (replace(PROBLEM, topic="missed a", text="a missed 2 scheduled times"),)},
+            NoticeKind.MISSED,
+            "a missed 2 scheduled times",
+        ),
+        ({"live": (replace(samples.run(1), stalled=True),)}, NoticeKind.STALLED, "nightly-report stalled: no new step"),
+        ({"stages": {"a": Stage.SEMI}}, NoticeKind.DEMOTED, "a was demoted to semi"),
+        ({"scheduler": None}, NoticeKind.NOBODY_SCHEDULES, "nobody schedules: nightly-report will be missed"),
+        ({"cap_usages": (replace(CAP, spent=1_700_000),)}, NoticeKind.CAP_NEAR, "daily_units is used to 80 %"),
+        ({"cap_usages": (replace(CAP, spent=2_000_000),)}, NoticeKind.CAP_REACHED, "daily_units is reached"),
     ],
 )
-def test_what_is_not_an_ending_is_news_too_and_once(changes: dict[str, object], kind: NewsKind, words: str) -> None:
+def test_what_is_not_an_ending_is_news_too_and_once(changes: dict[str, object], kind: NoticeKind, words: str) -> None:
     before = replace(
         snapshot(samples.run(1)),
         scheduler=Owner(id="s", kind="serve", pid=8, alive=True, mine=False),
@@ -132,9 +129,9 @@ def test_what_is_not_an_ending_is_news_too_and_once(changes: dict[str, object], 
         cap_usages=(CAP,),
     )
     after = replace(before, **changes)  # type: ignore[arg-type]  # fields of Snapshot by name
-    (told,) = find_news(before, after)
+    (told,) = find_notices(before, after)
     assert (told.kind, told.text) == (kind, words)
-    assert find_news(after, after) == ()
+    assert find_notices(after, after) == ()
     ears = Ears()
     ears.update(before)
     ears.update(after)
@@ -143,21 +140,21 @@ def test_what_is_not_an_ending_is_news_too_and_once(changes: dict[str, object], 
 
 def test_a_problem_that_is_over_at_once_rings_no_bell() -> None:
     young = replace(PROBLEM, topic="store", since_ms=samples.moment(-1).wall_ms)
-    assert find_news(snapshot(), replace(snapshot(), problems=(young,))) == ()
+    assert find_notices(snapshot(), replace(snapshot(), problems=(young,))) == ()
     old = replace(young, since_ms=samples.moment(-9).wall_ms)
-    (told,) = find_news(replace(snapshot(), problems=(young,)), replace(snapshot(), problems=(old,)))
-    assert told.kind is NewsKind.OFFLINE
+    (told,) = find_notices(replace(snapshot(), problems=(young,)), replace(snapshot(), problems=(old,)))
+    assert told.kind is NoticeKind.TROUBLE
 
 
 def test_a_proposal_is_news_again_shortly_before_it_expires() -> None:
     proposal = replace(samples.proposal(), expires_ms=samples.moment(20 * 60).wall_ms)
     before, later = snapshot(proposal), replace(snapshot(proposal), taken=samples.moment(6 * 60))
-    (told,) = find_news(before, later)
+    (told,) = find_notices(before, later)
     assert told.text == "crawl-docs expires soon without approval"
-    assert find_news(later, later) == ()
+    assert find_notices(later, later) == ()
 
 
-def test_a_cap_whose_use_goes_up_and_down_is_reported_once_a_day() -> None:
+def test_a_cap_whose_use_goes_up_and_down_is_reported_once_in_its_period() -> None:
     ears = Ears()
     for spent in (0, 1_700_000, 0, 1_700_000):
         ears.update(replace(snapshot(), cap_usages=(replace(CAP, spent=spent),)))
@@ -168,14 +165,14 @@ def test_the_line_names_the_most_urgent_and_counts_the_others() -> None:
     after = snapshot(
         samples.unconfirmed(), recent=(ended(10, Outcome.OK), ended(11, Outcome.OK), ended(12, Outcome.TIMEOUT))
     )
-    span = notice_line(reversed(find_news(snapshot(), after)))
+    span = notice_line(reversed(find_notices(snapshot(), after)))
     assert span.text == "update-deps is unconfirmed  1 more cut off  2 more finished"
     assert span.tone is Tone.LOUD
 
 
 def test_names_from_outside_are_cleaned() -> None:
     hostile = replace(samples.proposal(), task="a\x1b]2;owned\x07b")
-    text = notice_line(find_news(snapshot(), snapshot(hostile))).text
+    text = notice_line(find_notices(snapshot(), snapshot(hostile))).text
     assert text.isprintable()
 
 
@@ -194,7 +191,7 @@ def test_the_bell_rings_once_a_change_and_the_title_falls_back_when_a_key_is_pre
     cut_off = ended(1, Outcome.TIMEOUT)
     ears.update(snapshot(recent=(cut_off,)))
     ears.update(snapshot(recent=(cut_off,)))
-    assert ears.written == [BELL, title_sequence(f"{QUIET_TITLE}: {TITLES[NewsKind.CUT_OFF]}")]
+    assert ears.written == [BELL, title_sequence(f"{QUIET_TITLE}: {TITLES[NoticeKind.CUT_OFF]}")]
     ears.written.clear()
     assert "cut off" in str(ears.update(snapshot(recent=(ended(2, Outcome.FAILED), cut_off))))
     assert ears.written == [BELL], "what is less urgent does not lower the title"

@@ -20,6 +20,7 @@ from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock
+from console.engine.problems import MISSED
 from console.engine.scheduling.cron import zone_of
 from console.engine.scheduling.due import ON_TIME_MS, Due, due, schedule_name
 
@@ -143,7 +144,7 @@ class Scheduler:
             last = f"{max(found.missed).astimezone(zone_of(task)):%Y-%m-%d %H:%M %Z}"
             times = counted(len(found.missed) + found.untold, "scheduled time")
             text = f"{task.name} missed {times}, the last at {last}: nobody scheduled then"
-            self._context.problems.report(f"missed {task.name}", text)
+            self._context.problems.report(f"{MISSED}{task.name}", text)
 
     async def _has_open_run(self, task: Task) -> bool:
         return any(run.task == task.name and run.is_live for run in await self._context.store.runs.open_runs())
