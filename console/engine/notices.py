@@ -18,7 +18,6 @@ from console.engine.models import Snapshot
 from console.engine.problems import MISSED, Problem
 from console.engine.reachability import OFFLINE
 
-
 _ENDINGS = {
     Outcome.OK: NoticeKind.FINISHED,
     Outcome.CANCELLED: NoticeKind.FINISHED,
