@@ -54,6 +54,8 @@ class RunRepository:
     the `run` that was passed, and adds the ledger, timeline and log rows that belong to the change. It raises StaleRun
     if the row has changed, IllegalTransition if `run` is in a state the write does not apply to, and StoreError if
     the store does not work; in all three cases nothing was written.
+
+    In one piece because every write of a run goes through the same check of state, owner and fence.
     """
 
     def __init__(self, database: Database) -> None:
