@@ -27,6 +27,8 @@ BY = "nightdesk drill"
 SEED = 11
 CHECK_TIMEOUT_S = 25.0
 """Seconds after which a check has failed."""
+POLL_MS = 200
+"""How often a run is polled."""
 UNITS = Units()
 CAPS = Caps(daily_units=1_000_000, monthly_units=10_000_000, daily_runs=100, concurrent_runs=50, time_zone="UTC")
 
@@ -61,24 +63,17 @@ class DrillEnv:
     control: ControlClient
     folder: Path
     """Used by this check only."""
-    environment: dict[str, str] = field(repr=False)
+    settings: EngineSettings
+    """The settings of the engine, without tasks; its first service is the simulated one."""
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
     """The environment of processes that a check starts."""
 
     @asynccontextmanager
-    async def app(self, *tasks: Task, caps: Caps = CAPS) -> AsyncIterator[App]:
+    async def app(self, *tasks: Task, caps: Caps | None = None) -> AsyncIterator[App]:
         """Run an engine on the state folder of this check, as `nightdesk run` does."""
-        settings = EngineSettings(
-            tasks=tasks,
-            caps=caps,
-            units=UNITS,
-            services=(ServiceSettings(poll_ms=200),),
-            kind=ProcessKind.RUN,
-            read_only=False,
-            schedules=False,
-        )
-        async with open_app(
-            folder=self.folder / "state", settings=settings, make_provider=simulator_provider(self.url)
-        ) as app:
+        settings = replace(self.settings, tasks=tasks, caps=caps or self.settings.caps)
+        make = simulator_provider(self.url, settings.services[0].kind)
+        async with open_app(folder=self.folder / "state", settings=settings, make_provider=make) as app:
             yield app
 
     async def started(self, key: str) -> int:
@@ -146,13 +141,23 @@ async def drill(
     checks fail.
     """
     with simulated_service("drill", seed=SEED, faults=faults) as (simulator, parent):
-        env = DrillEnv(url=simulator.url, control=simulator.control, folder=parent, environment=environment)
+        settings = EngineSettings(
+            tasks=(), caps=CAPS, units=UNITS, services=(ServiceSettings(poll_ms=POLL_MS),), kind=ProcessKind.RUN
+        )
+        env = DrillEnv(
+            url=simulator.url,
+            control=simulator.control,
+            folder=parent,
+            settings=settings,
+            environment=environment,
+        )
         envs = [replace(env, folder=parent / str(number)) for number in range(len(checks))]
         for each in envs:
             each.folder.mkdir(mode=0o700)
 
         async def result(guard: str, done: str, check: Check, env: DrillEnv) -> Finding:
-            finding = await _result(guard, done, check, env)
+            seen, passed = await outcome_of(check(env))
+            finding = Finding(guard=guard, done=done, seen=seen, passed=passed)
             on_finding(finding)
             return finding
 
@@ -162,14 +167,14 @@ async def drill(
         return tuple(await asyncio.gather(*findings))
 
 
-async def _result(guard: str, done: str, check: Check, env: DrillEnv) -> Finding:
+async def outcome_of(check: Awaitable[str]) -> tuple[str, bool]:
+    """Return what a check saw, and whether the guard fired. Raises nothing that the check raises."""
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
-            seen, passed = await check(env), True
+            return await check, True
     except TimeoutError:
-        seen, passed = f"nothing within {CHECK_TIMEOUT_S:g} s", False
+        return f"nothing within {CHECK_TIMEOUT_S:g} s", False
     except DrillFailed as error:
-        seen, passed = str(error), False
+        return str(error), False
     except Exception as error:
-        seen, passed = f"{type(error).__name__}: {error}", False
-    return Finding(guard=guard, done=done, seen=seen, passed=passed)
+        return f"{type(error).__name__}: {error}", False

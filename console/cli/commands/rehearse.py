@@ -1,0 +1,73 @@
+"""`rehearse`: what each guard would do for the tasks of one's own config, without a key and without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+
+import click
+
+from console.cli.arguments import check_task, task_names
+from console.cli.exit_codes import CommandError, ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.render.table import Cell, Column, Tone, render_table
+from console.domain.formatting import counted
+from console.domain.text import sanitize
+from console.drill.rehearsal import CHECKS, Rehearsal, Rehearsed, rehearse
+
+
+@click.command("rehearse")
+@click.argument("task", required=False, shell_complete=task_names)
+@json_option
+@pass_invocation
+def rehearse_command(invocation: Invocation, task: str | None) -> int:
+    """Show what each guard would do for TASK, or for every task of the config.
+
+    An agent of the built-in simulator runs away under the limits, caps and settings of the config. Needs no API key and
+    no network; the state folder is not touched. Long time limits are scaled down, and the table says by how much.
+
+    Exit: 0 every guard fired, 1 one did not, or a task can never be launched.
+    """
+    settings = invocation.settings()
+    tasks = (check_task(settings, task),) if task is not None else settings.tasks
+    if not tasks:
+        raise CommandError(ExitCode.USAGE, "the config has no tasks to rehearse; accepted: at least one [[tasks]]")
+    began = time.monotonic()
+    if not invocation.json:
+        invocation.say(f"{len(tasks) * len(CHECKS)} checks on a simulated service, nothing leaves this machine")
+
+    def report(finding: Rehearsed) -> None:
+        if not invocation.json and invocation.stdout.isatty():
+            invocation.say(f"{'pass' if finding.passed else 'FAIL'}  {sanitize(finding.task)}: {finding.guard}")
+
+    rehearsal = asyncio.run(rehearse(settings, tasks, on_finding=report))
+    if invocation.json:
+        invocation.out_json({"passed": rehearsal.passed, **asdict(rehearsal)})
+    else:
+        _print(invocation, rehearsal, time.monotonic() - began)
+    return ExitCode.OK if rehearsal.passed else ExitCode.AGENT
+
+
+def _print(invocation: Invocation, rehearsal: Rehearsal, seconds: float) -> None:
+    columns = (
+        Column(title="task"),
+        Column(title="guard"),
+        Column(title="config"),
+        Column(title="seen"),
+        Column(title="result"),
+    )
+    rows = [
+        (
+            Cell(finding.task),
+            Cell(finding.guard),
+            Cell(finding.config, Tone.FAINT),
+            Cell(finding.seen),
+            Cell("pass", Tone.GOOD) if finding.passed else Cell("FAIL", Tone.BAD),
+        )
+        for finding in rehearsal.findings
+    ]
+    invocation.out(*render_table(columns, rows, invocation.style, None))
+    invocation.say(*(sanitize(note, limit=300) for note in rehearsal.notes))
+    passed = sum(finding.passed for finding in rehearsal.findings)
+    invocation.say(f"{passed} of {counted(len(rehearsal.findings), 'check')} passed, in {seconds:.1f} s")
