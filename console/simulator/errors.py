@@ -6,6 +6,19 @@ Kept apart because both the state and every face of it raise this error; a face 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
+
+
+class ErrorForm(StrEnum):
+    """How the body of an error is written. A face has a form of its own, and may know some of the others."""
+
+    OWN = "own"
+    NEW = "new"
+    OLD = "old"
+    ARRAY = "array"
+    """The old form in an array."""
+    HTML = "html"
+    EMPTY = "empty"
 
 
 class ApiError(Exception):
@@ -19,11 +32,11 @@ class ApiError(Exception):
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
         retry_delay_s: float | None = None,
-        form: str | None = None,
+        form: ErrorForm = ErrorForm.OWN,
     ) -> None:
         """`code`: the word for the error; None is the usual one of the HTTP status.
 
-        `retry_delay_s`: a pause that the body asks for. `form`: how the face writes the body; None is its usual form.
+        `retry_delay_s`: a pause that the body asks for. `form`: how the face writes the body.
         """
         super().__init__(message)
         self.http_status = http_status

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from console.simulator.clock import SimulatorClock
 from console.simulator.errors import ApiError
 from console.simulator.faults import FaultRegistry, FaultSet, Switch
-from console.simulator.resources import Environments, SavedAgents
+from console.simulator.resources import Environments
 from console.simulator.scenario import PARKED, TERMINAL, Ending, Scenario
-from console.simulator.timeline import PlannedStep, Timeline, TokenLimit, Tokens
+from console.simulator.timeline import Measure, PlannedStep, ServiceLimit, Timeline, Tokens
 
 SANDBOX_GONE = ("environment_not_found", "The environment of this interaction was deleted.")
 
@@ -36,6 +36,10 @@ class RunRequest:
     labels: Mapping[str, str]
     previous_interaction_id: str | None
     service_tier: str
+    run_id: str | None = None
+    """The id of the run where the service has chosen it before, as that of a session; None makes one."""
+    limit: Measure | None = None
+    """The limit that the service enforces, where it is not a number of tokens."""
 
     @property
     def max_total_tokens(self) -> int | None:
@@ -176,13 +180,11 @@ class RunStore:
         clock: SimulatorClock,
         faults: FaultRegistry,
         environments: Environments,
-        agents: SavedAgents,
     ) -> None:
         self._seed = seed
         self._clock = clock
         self._faults = faults
         self._environments = environments
-        self._agents = agents
         self._runs: dict[str, SimulatedRun] = {}
         self._by_key: dict[str, list[SimulatedRun]] = {}
         self._numbers = itertools.count()
@@ -219,9 +221,8 @@ class RunStore:
 
     def start(self, request: RunRequest, scenario: Scenario, faults: FaultSet) -> SimulatedRun:
         """Start a run. Raises ApiError if the request names something unknown or continues a live run."""
-        config = self._agents.configuration(request.agent, request.agent_config)
         self._check_previous(request, faults)
-        run = self._new_run(request, config, scenario, faults, self._environment_of(request))
+        run = self._new_run(request, scenario, faults, self._environment_of(request))
         self._runs[run.id] = run
         self._by_key.setdefault(run.key, []).append(run)
         return run
@@ -287,7 +288,6 @@ class RunStore:
     def _new_run(
         self,
         request: RunRequest,
-        config: Mapping[str, object],
         scenario: Scenario,
         faults: FaultSet,
         environment_id: str | None,
@@ -295,19 +295,19 @@ class RunStore:
         key = request.labels.get("nightdesk-key", "")
         number = next(self._numbers)
         seed = f"{self._seed}/{key}/{len(self.all(key)) if key else number}"
-        shown_config = dict(config)
+        shown_config = dict(request.agent_config)
         if request.max_total_tokens is not None and not self._faults.trigger(Switch.ECHO_INT, faults):
             shown_config["max_total_tokens"] = str(request.max_total_tokens)
         random_id = random.Random(f"{seed}/{number}/id").randbytes(24)
         zombie = self._faults.trigger(Switch.ZOMBIE, faults) is not None
         return SimulatedRun(
-            id=f"v1_{base64.urlsafe_b64encode(random_id).decode()}",
+            id=request.run_id or f"v1_{base64.urlsafe_b64encode(random_id).decode()}",
             agent=request.agent,
             agent_config=shown_config,
             input=request.input,
             labels=request.labels,
             scenario=scenario,
-            timeline=Timeline(scenario, self._token_limit(request, faults), seed=seed, zombie=zombie),
+            timeline=Timeline(scenario, self._limit(request, faults), seed=seed, zombie=zombie),
             faults=faults,
             created_s=self._clock.now(),
             created_wall_s=self._clock.wall(),
@@ -317,11 +317,12 @@ class RunStore:
             service_tier=request.service_tier,
         )
 
-    def _token_limit(self, request: RunRequest, faults: FaultSet) -> TokenLimit:
+    def _limit(self, request: RunRequest, faults: FaultSet) -> ServiceLimit:
         trigger = self._faults.trigger
         hit, overshoot = trigger(Switch.BUDGET_HIT, faults), trigger(Switch.BUDGET_OVERSHOOT, faults)
-        return TokenLimit(
-            tokens=None if trigger(Switch.BUDGET_IGNORED, faults) else request.max_total_tokens,
+        tokens = None if request.max_total_tokens is None else Measure(most=request.max_total_tokens)
+        return ServiceLimit(
+            measure=None if trigger(Switch.BUDGET_IGNORED, faults) else request.limit or tokens,
             overshoot=overshoot.value / 100 if overshoot else 0.0,
             hit_by_step=max(1, int(hit.value)) if hit else None,
             status=Ending.BUDGET_EXCEEDED if trigger(Switch.BUDGET_EXCEEDED, faults) else Ending.INCOMPLETE,

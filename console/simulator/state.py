@@ -15,12 +15,14 @@ from console.simulator.faults import CallKind, Fault, FaultRegistry, FaultSet, F
 from console.simulator.resources import Environments, SavedAgents
 from console.simulator.run import RunRequest, RunStore, RunView, SimulatedRun
 from console.simulator.scenario import Scenario
+from console.simulator.sessions import Sessions
 
 
 class SimulatorState:
     """Runs, sandboxes, saved agents, faults and counts of one simulated service.
 
-    The parts (`run_store`, `environments`, `agents`, `faults`) are used while holding `lock`; the methods take it.
+    The parts (`run_store`, `environments`, `sessions`, `agents`, `faults`) are used while holding `lock`; the methods
+    take it.
     """
 
     def __init__(
@@ -54,8 +56,8 @@ class SimulatorState:
             clock=self.clock,
             faults=self.faults,
             environments=self.environments,
-            agents=self.agents,
         )
+        self.sessions = Sessions(seed=seed)
         self._calls: Counter[str] = Counter()
         self._posts: Counter[str] = Counter()
         self._most_live: Counter[str] = Counter()
@@ -63,7 +65,7 @@ class SimulatorState:
     def reset(self) -> None:
         """Forget runs, sandboxes, saved agents, faults and counts. The clock and the default scenario stay."""
         with self.lock:
-            for part in (self.faults, self.environments, self.agents, self.run_store):
+            for part in (self.faults, self.environments, self.agents, self.run_store, self.sessions):
                 part.reset()
             for counter in (self._calls, self._posts, self._most_live):
                 counter.clear()
@@ -158,5 +160,7 @@ class SimulatorState:
                 "cancelled": sum(run.cancels > 0 for run in runs),
                 "environments_made": self.environments.made,
                 "environments_deleted": list(self.environments.deleted),
+                "sessions_made": self.sessions.made,
+                "sessions_deleted": list(self.sessions.deleted),
                 "faults": list(self.faults.names),
             }

@@ -1,14 +1,14 @@
 """The plan of one run: its steps, when each of them ends, what it costs, and how the run ends by itself.
 
-A timeline depends on nothing but its scenario, token limit and seed: it is the same whenever and however often it is
-read. Steps are computed as far as they are asked for. They hold what the agent does, in no wire format.
+A timeline depends on nothing but its scenario, the service's limit and its seed: it is the same whenever and however
+often it is read. Steps are computed as far as they are asked for. They hold what the agent does, in no wire format.
 """
 
 from __future__ import annotations
 
 import random
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,6 +49,10 @@ class Tokens:
     def uncached(self) -> int:
         """The tokens that count towards the service's token limit."""
         return self.total - self.cached
+
+
+def _uncached(tokens: Tokens) -> float:
+    return tokens.uncached
 
 
 class StepKind(StrEnum):
@@ -94,11 +98,21 @@ class PlannedStep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenLimit:
-    """The service's token limit for one run."""
+class Measure:
+    """How much a run may use, and how a service counts it: the tokens that are not cached, unless it is given."""
 
-    tokens: int | None
-    """`max_total_tokens`, compared with the uncached tokens after each step; None is no limit."""
+    most: float
+    of: Callable[[Tokens], float] = _uncached
+    of_one: float = 1.0
+    """What one token that is not cached adds at least."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLimit:
+    """The service's own limit for one run."""
+
+    measure: Measure | None
+    """Compared with the tokens after each step; None is no limit."""
     overshoot: float = 0.0
     """The share by which the limit is enforced too late."""
     hit_by_step: int | None = None
@@ -119,7 +133,7 @@ class TimelineEnd:
 class Timeline:
     """The steps of one run, up to its own end if it has one."""
 
-    def __init__(self, scenario: Scenario, limit: TokenLimit, *, seed: str, zombie: bool = False) -> None:
+    def __init__(self, scenario: Scenario, limit: ServiceLimit, *, seed: str, zombie: bool = False) -> None:
         """A `zombie` has neither steps nor an end."""
         self._scenario = scenario
         self._limit = limit
@@ -194,15 +208,16 @@ class Timeline:
         return 1.0 + self._scenario.jitter * self._random.uniform(-1.0, 1.0)
 
     def _reaches_limit(self, total: Tokens) -> bool:
-        limit = self._limit.tokens
-        return limit is not None and total.uncached >= limit * (1.0 + self._limit.overshoot)
+        measure = self._limit.measure
+        return measure is not None and measure.of(total) >= measure.most * (1.0 + self._limit.overshoot)
 
     def _cost(self, content: StepContent) -> Tokens:
         total = round(self._scenario.tokens_per_step * self._jitter())
         cached = round(total * self._scenario.cached_share)
-        if self._limit.hit_by_step is not None and self._limit.tokens is not None:
-            share = self._limit.tokens * (1.0 + self._limit.overshoot) / self._limit.hit_by_step
-            uncached = int(share) + 1
+        measure = self._limit.measure
+        if self._limit.hit_by_step is not None and measure is not None:
+            share = measure.most * (1.0 + self._limit.overshoot) / self._limit.hit_by_step
+            uncached = int(share / measure.of_one) + 1
             cached = round(uncached * self._scenario.cached_share)
             total = uncached + cached
         output, thought = (total - cached) * 12 // 100, (total - cached) * 8 // 100

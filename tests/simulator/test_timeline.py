@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from console.simulator.gemini.bodies import step_bodies
 from console.simulator.scenario import Ending, Scenario
-from console.simulator.timeline import MAX_STEPS, Timeline, TokenLimit, Tokens
+from console.simulator.timeline import MAX_STEPS, Measure, ServiceLimit, Timeline, Tokens
 
 _ENDS = st.sampled_from([Ending.COMPLETED, Ending.FAILED, Ending.INCOMPLETE, Ending.REQUIRES_ACTION])
 
 
-def _timeline(scenario: Scenario, *, limit: TokenLimit | None = None, seed: str = "s") -> Timeline:
-    return Timeline(scenario, limit or TokenLimit(tokens=None), seed=seed)
+def _timeline(scenario: Scenario, *, limit: ServiceLimit | None = None, seed: str = "s") -> Timeline:
+    return Timeline(scenario, limit or ServiceLimit(measure=None), seed=seed)
 
 
 @given(
@@ -70,13 +70,13 @@ def test_another_seed_is_another_timeline() -> None:
 @pytest.mark.parametrize(
     ("limit", "steps"),
     [
-        (TokenLimit(tokens=4000), 5),
-        (TokenLimit(tokens=4000, overshoot=0.5), 8),
-        (TokenLimit(tokens=4000, hit_by_step=2), 2),
-        (TokenLimit(tokens=4000, hit_by_step=3, overshoot=0.2), 3),
+        (ServiceLimit(measure=Measure(most=4000)), 5),
+        (ServiceLimit(measure=Measure(most=4000), overshoot=0.5), 8),
+        (ServiceLimit(measure=Measure(most=4000), hit_by_step=2), 2),
+        (ServiceLimit(measure=Measure(most=4000), hit_by_step=3, overshoot=0.2), 3),
     ],
 )
-def test_the_limit_is_checked_between_steps_and_excludes_cached_tokens(limit: TokenLimit, steps: int) -> None:
+def test_the_limit_is_checked_between_steps_and_excludes_cached_tokens(limit: ServiceLimit, steps: int) -> None:
     """Each step uses 800 uncached tokens; the limit is 4,000."""
     scenario = Scenario(steps=50, step_seconds=1, tokens_per_step=2000, cached_share=0.6)
     timeline = _timeline(scenario, limit=limit)
@@ -88,7 +88,9 @@ def test_the_limit_is_checked_between_steps_and_excludes_cached_tokens(limit: To
 
 
 def test_a_run_below_its_limit_ends_by_itself() -> None:
-    timeline = _timeline(Scenario(steps=3, step_seconds=1, tokens_per_step=100), limit=TokenLimit(tokens=301))
+    timeline = _timeline(
+        Scenario(steps=3, step_seconds=1, tokens_per_step=100), limit=ServiceLimit(measure=Measure(most=301))
+    )
     end = timeline.end(1000)
     assert end is not None
     assert end.status is Ending.COMPLETED
@@ -108,7 +110,7 @@ def test_a_timeline_without_an_end_has_a_maximum_of_steps() -> None:
 
 
 def test_a_zombie_has_no_steps_and_no_end() -> None:
-    timeline = Timeline(Scenario(), TokenLimit(tokens=1), seed="s", zombie=True)
+    timeline = Timeline(Scenario(), ServiceLimit(measure=Measure(most=1)), seed="s", zombie=True)
     assert (timeline.done(1e9), timeline.end(1e9), timeline.tokens(1e9)) == ((), None, Tokens())
 
 

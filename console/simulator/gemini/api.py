@@ -1,14 +1,12 @@
 """The routes of the Interactions API, the same under `/v1` and `/v1beta`. The API has no list of interactions.
 
-Every call goes through the `RequestPipeline`: it is counted once its body has arrived, then a fault strikes it or it is
-performed.
+Every call goes through the `RequestPipeline`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,7 +16,6 @@ from starlette.routing import Mount, Route, Router
 from console.simulator.errors import ApiError
 from console.simulator.faults import CallKind, FaultSet, Switch
 from console.simulator.gemini.bodies import (
-    ErrorForm,
     environment_body,
     error_body,
     interaction_body,
@@ -33,80 +30,14 @@ from console.simulator.gemini.validation import (
     require_object,
     unknown_parameter,
 )
-from console.simulator.replies import json_reply, reply_with_fault
-from console.simulator.run import RunView, SimulatedRun
+from console.simulator.pipeline import RequestPipeline, check_api_key
+from console.simulator.replies import json_reply
+from console.simulator.run import RunRequest, RunView, SimulatedRun
 from console.simulator.scenario import PARKED, from_prompt
 from console.simulator.state import SimulatorState
 
 PAGE_SIZE = 50
 """The number of sandboxes on a page if the call does not choose one."""
-_FORMS = {
-    Switch.ERR_OLD: ErrorForm.OLD,
-    Switch.ERR_NEW: ErrorForm.NEW,
-    Switch.ERR_ARRAY: ErrorForm.ARRAY,
-    Switch.ERR_HTML: ErrorForm.HTML,
-    Switch.ERR_EMPTY: ErrorForm.EMPTY,
-}
-
-
-class RequestPipeline:
-    """What all calls have in common: reading the body, checking the API key, faults, and writing refusals."""
-
-    def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-
-    async def perform(
-        self,
-        request: Request,
-        call: CallKind,
-        action: Callable[[], Awaitable[Response]],
-        faults: FaultSet | None = None,
-    ) -> Response:
-        """Return the reply to a call. `action` is performed unless a fault or a wrong API key prevents it.
-
-        `faults` are those of the run that the call concerns.
-        """
-        fault = self._state.reply_fault(call, faults)
-
-        async def authorized() -> Response:
-            self._check_api_key(request)
-            return await action()
-
-        return await reply_with_fault(authorized, fault, lambda error: self.refusal(error, faults))
-
-    def refusal(self, error: ApiError, faults: FaultSet | None = None) -> Response:
-        """Write an error in its usual form, or in the form that is switched on."""
-        switched_on = (form for switch, form in _FORMS.items() if self._state.trigger(switch, faults))
-        form = next(switched_on, ErrorForm(error.form or ErrorForm.NEW))
-        media_type = "text/html" if form is ErrorForm.HTML else "application/json"
-        return Response(
-            error_body(error, form), status_code=error.http_status, media_type=media_type, headers=error.headers
-        )
-
-    async def body(self, request: Request) -> dict[str, object] | None:
-        """Return the JSON object in the body, an empty one without a body, and None for anything else."""
-        raw = await request.body()
-        if not raw:
-            return {}
-        try:
-            body = json.loads(raw)
-        except ValueError:
-            return None
-        return body if isinstance(body, dict) else None
-
-    async def unknown_route(self, request: Request, exc: Exception) -> Response:
-        """Refuse a path or method that does not exist."""
-        if isinstance(exc, HTTPException) and exc.status_code not in (404, 405):
-            return self.refusal(ApiError(exc.status_code, exc.detail))
-        return self.refusal(method_not_found())
-
-    def _check_api_key(self, request: Request) -> None:
-        given = request.headers.get("x-goog-api-key", "")
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        if not given and kind.lower() == "bearer":
-            given = token
-        if not given or self._state.api_key not in (None, given):
-            raise ApiError(401, "API key not valid. Please pass a valid API key.")
 
 
 class InteractionsApi:
@@ -142,7 +73,7 @@ class InteractionsApi:
             faults = self._state.faults.of_launch(scenario.parsed_faults, labels, prompt)
 
         async def action() -> Response:
-            launch = check_launch(require_object(given))
+            launch = self._configured(check_launch(require_object(given)))
             run = self._state.start(launch, scenario, faults)
             if launch.stream:
                 return self._stream(run)
@@ -151,6 +82,11 @@ class InteractionsApi:
             return json_reply(self._shown(run, own_steps_only=True))
 
         return await self._pipeline.perform(request, CallKind.CREATE, action, faults)
+
+    def _configured(self, launch: RunRequest) -> RunRequest:
+        """Return a launch with the configuration of its saved agent. Raises ApiError 404 for an unknown agent."""
+        with self._state.lock:
+            return replace(launch, agent_config=self._state.agents.configuration(launch.agent, launch.agent_config))
 
     async def get(self, request: Request) -> Response:
         """Return a run, or its event stream with `stream=true`: GET /interactions/{id}."""
@@ -397,7 +333,9 @@ class GeminiFace:
 
     def __init__(self, state: SimulatorState) -> None:
         self._state = state
-        self._pipeline = RequestPipeline(state)
+        self._pipeline = RequestPipeline(
+            state, error_body, lambda request: check_api_key(state, request, "x-goog-api-key")
+        )
 
     def routes(self) -> list[Mount]:
         """Return the routes of both versions."""
@@ -410,4 +348,6 @@ class GeminiFace:
 
     async def unknown_route(self, request: Request, exc: Exception) -> Response:
         """Refuse a path or method that does not exist."""
-        return await self._pipeline.unknown_route(request, exc)
+        if isinstance(exc, HTTPException) and exc.status_code not in (404, 405):
+            return self._pipeline.refusal(ApiError(exc.status_code, exc.detail))
+        return self._pipeline.refusal(method_not_found())

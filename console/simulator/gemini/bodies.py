@@ -12,10 +12,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import lru_cache
 
-from console.simulator.errors import ApiError
+from console.simulator.errors import ApiError, ErrorForm
 from console.simulator.resources import Environment
 from console.simulator.run import RunView, SimulatedRun
 from console.simulator.script import ActionKind
@@ -48,31 +47,12 @@ _CODES: Mapping[int, tuple[str, str]] = {
 """For each HTTP status the code of the new form and the status word of the old form."""
 
 
-class ErrorForm(StrEnum):
-    """How the body of an error is written."""
-
-    NEW = "new"
-    OLD = "old"
-    ARRAY = "array"
-    """The old form in an array."""
-    HTML = "html"
-    EMPTY = "empty"
-
-
 def error_body(error: ApiError, form: ErrorForm) -> bytes:
-    """Return the body of an error."""
-    match form:
-        case ErrorForm.NEW:
-            inner: dict[str, object] = {"code": error_code(error), "message": str(error), **_details(error)}
-            return json.dumps({"error": inner}).encode()
-        case ErrorForm.OLD:
-            return json.dumps({"error": _old_form(error)}).encode()
-        case ErrorForm.ARRAY:
-            return json.dumps([{"error": _old_form(error)}]).encode()
-        case ErrorForm.HTML:
-            return f"<!DOCTYPE html><html><title>Error {error.http_status}</title></html>".encode()
-        case ErrorForm.EMPTY:
-            return b""
+    """Return the body of an error, in the new form unless it is to be an old one."""
+    if form in (ErrorForm.OLD, ErrorForm.ARRAY):
+        old: object = {"error": _old_form(error)}
+        return json.dumps([old] if form is ErrorForm.ARRAY else old).encode()
+    return json.dumps({"error": {"code": error_code(error), "message": str(error), **_details(error)}}).encode()
 
 
 def error_code(error: ApiError) -> str:

@@ -18,9 +18,9 @@ from weakref import WeakKeyDictionary
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from console.simulator.errors import ApiError
+from console.simulator.errors import ApiError, ErrorForm
 from console.simulator.faults import Fault, Switch
-from console.simulator.gemini.bodies import ErrorForm, error_body, step_bodies, usage_body, utc
+from console.simulator.gemini.bodies import error_body, step_bodies, usage_body, utc
 from console.simulator.replies import RawConnection
 from console.simulator.run import RunView, SimulatedRun
 from console.simulator.scenario import PARKED, TERMINAL
