@@ -18,7 +18,7 @@ from console.domain.run import Run
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.clock import SystemClock
-from console.engine.errors import StoreBusy, StoreDamaged
+from console.engine.errors import StoreBusy, StoreDamaged, StoreUnfinished
 from console.engine.live_runs import READ_BUSY_MS, UNREADABLE, live_runs
 from console.engine.models import Snapshot
 
@@ -27,7 +27,7 @@ def print_live(invocation: Invocation) -> int:
     """Print the open runs of the state folder. Raises ConfigError, CommandError, StoreError."""
     try:
         snapshot = asyncio.run(read_snapshot(invocation))
-    except StoreBusy:
+    except (StoreBusy, StoreUnfinished):
         return _print_past_locks(invocation)
     except StoreDamaged as error:
         # The caps, for one, cannot be read; the runs perhaps can.

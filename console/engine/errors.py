@@ -15,6 +15,7 @@ from console.store.errors import (
     StoreMissing,
     StoreNewer,
     StoreOlder,
+    StoreUnfinished,
     StoreUnsafe,
 )
 
@@ -31,6 +32,7 @@ __all__ = [
     "StoreMissing",
     "StoreNewer",
     "StoreOlder",
+    "StoreUnfinished",
     "StoreUnsafe",
 ]
 

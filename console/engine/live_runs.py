@@ -13,7 +13,7 @@ from console.domain.formatting import counted
 from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.store.errors import StoreBusy, StoreError
+from console.store.errors import StoreBusy, StoreError, StoreUnfinished
 from console.store.fast_read import open_runs, peek_open_runs
 
 WAITING = (State.PROPOSED, State.UNCONFIRMED)
@@ -37,14 +37,17 @@ class LiveRuns:
     unreadable: str = ""
     """A line about rows that cannot be read; empty without any."""
     busy: str = ""
-    """Why the list may be out of date: another process keeps all others from reading the store. Empty if it is not."""
+    """Why the list may be out of date: another process holds the store, or died in a commit. Empty if it is not."""
 
 
 def live_runs(folder: Path, now: Timestamp) -> LiveRuns:
-    """All runs that are not ended; a store that another process holds is read past its locks. Raises StoreError."""
+    """All runs that are not ended. A store that another process holds, or died in, is read past that.
+
+    Raises StoreError.
+    """
     try:
         listing, busy = open_runs(folder, now=now, busy_ms=READ_BUSY_MS), ""
-    except StoreBusy as error:
+    except (StoreBusy, StoreUnfinished) as error:
         busy = f"{error}; this is what its file holds, which may be in the middle of a change"
         try:
             listing = peek_open_runs(folder)

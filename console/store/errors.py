@@ -31,6 +31,10 @@ class StoreBusy(StoreError):
     """The database stayed locked for longer than the caller waits."""
 
 
+class StoreUnfinished(StoreError):
+    """A writer died inside a commit, and the file system is read-only, so that SQLite cannot undo the commit."""
+
+
 class StoreFull(StoreError):
     """The disk is full, or too full for a launch."""
 
@@ -91,6 +95,11 @@ def store_error(error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
         return StoreDamaged(f"the state store is damaged: {error}")
     if primary in _BUSY:
         return StoreBusy(f"the state store is busy, another process holds it: {error}")
+    if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+        return StoreUnfinished(
+            "the state store holds an unfinished commit, which cannot be undone on a read-only file system; "
+            "make it writable, or copy the folder to one that is"
+        )
     if primary == sqlite3.SQLITE_FULL:
         return StoreFull(f"the disk of the state store is full: {error}")
     if primary == sqlite3.SQLITE_CANTOPEN:

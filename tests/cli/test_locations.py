@@ -18,6 +18,7 @@ from console.cli.known_folders import other_folders, remember_folder
 from console.cli.locations import configured_state_folder
 from console.cli.main import run
 from console.config import load
+from console.store.files import DATABASE
 from tests.cli.nightdesk import CAPS, Done, Nightdesk
 from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
@@ -171,30 +172,59 @@ def test_a_target_is_checked_as_in_the_file(nightdesk: Nightdesk) -> None:
     assert nightdesk("run", "good", "--origin", "manual", "--target", "site").code == 0
 
 
+UNFINISHED = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("pragma cache_size = 2")
+connection.execute("begin immediate")
+connection.execute("create table filling (text)")
+connection.executemany("insert into filling values (?)", [("x" * 3000,)] * 100)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""A process that dies inside a commit: its journal is on disk, and changed pages are in the database."""
+
+
+def read_only(nightdesk: Nightdesk, *commands: str) -> list[tuple[int, str]]:
+    """Run commands with the state folder on a read-only file system; return the exit code and output of each."""
+    state = nightdesk.state
+    command = f"{sys.executable} -m console --state-dir {state}"
+    mount = f"mount --bind {state} {state} && mount -o remount,ro,bind {state} || exit 99"
+    results = []
+    for words in commands:
+        done = subprocess.run(
+            ["unshare", "-m", "sh", "-c", f"{mount}; {command} {words}"],
+            cwd=nightdesk.folder,
+            env=nightdesk.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode == 99:
+            pytest.skip("this container may not mount")
+        results.append((done.returncode, done.stdout + done.stderr))
+    return results
+
+
 @pytest.mark.proofs
 @pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("unshare") is None, reason="a read-only mount takes root and a mount namespace"
 )
 def test_on_a_read_only_file_system_reading_works_and_a_launch_is_refused(nightdesk: Nightdesk) -> None:
-    """A dead owner's lock file is among what is read."""
+    """A dead owner's lock file is among what is read, and so is what a process left that died inside a commit."""
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()))
     running.kill()
     nightdesk.ended(running)
-    state, command = nightdesk.state, f"{sys.executable} -m console --state-dir {nightdesk.state}"
-    script = f"""
-mount --bind {state} {state} && mount -o remount,ro,bind {state} || exit 99
-for words in ps caps "run good --origin manual" doctor; do {command} $words >/dev/null 2>&1; echo $?; done
-"""
-    done = subprocess.run(
-        ["unshare", "-m", "sh", "-c", script],
-        cwd=nightdesk.folder,
-        env=nightdesk.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    (run,) = nightdesk.live()  # a commit that the kill left unfinished is undone by this
+    codes = [code for code, _ in read_only(nightdesk, "ps", "caps", "run good --origin manual", "doctor")]
+    assert codes == [0, 0, 8, 8]
+
+    subprocess.run([sys.executable, "-c", UNFINISHED, str(nightdesk.state / DATABASE)], check=False)
+    ps, as_json, caps = read_only(nightdesk, "ps", "ps --json", "caps")
+    assert ps[0] == as_json[0] == 0
+    assert run["key"] in as_json[1]
+    assert caps[0] == 8
+    for _, text in (ps, as_json, caps):
+        assert "unfinished commit" in text
     nightdesk("cancel", "--all")
-    if done.returncode == 99:
-        pytest.skip("this container may not mount")
-    assert done.stdout.split() == ["0", "0", "8", "8"]
+    assert nightdesk.live() == []
