@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from console.domain.key import is_key
-from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason
+from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.store import transitions
@@ -258,20 +258,10 @@ class RunRepository:
         It overtakes other writes of this process; `busy_ms` is as in `Database.transaction`. Raises StaleRun if there
         is no such run.
         """
-
-        async def unit(tx: Transaction) -> Run:
-            run = await _require_run(tx, run_id)
-            if run.stop is not None or run.state in (State.ENDED, State.PROPOSED):
-                return run
-            if sent is not None and run.sent != sent:
-                return run
-            columns = {"stop_reason": reason.value, "stop_by": by, "stop_at_ms": now.wall_ms}
-            to = None if run.state in UNCHANGED_BY_STOP else State.STOPPING
-            stopping = await compare_and_set(tx, run, columns, to=to)
-            await write_event(tx, "stop", now.wall_ms, run=run, reason=reason.value, by=by)
-            return stopping
-
-        return await self._database.transaction(unit, busy_ms=busy_ms, urgent=True)
+        request = StopRequest(reason=reason, by=by, at_ms=now.wall_ms)
+        return await self._database.transaction(
+            lambda tx: _request_stop(tx, run_id, request, sent), busy_ms=busy_ms, urgent=True
+        )
 
     async def record_stop_try(self, run: Run, *, answer: str, trouble: str, now: Timestamp) -> Run:
         """Store one cancel call: the provider's answer, or why it failed. An ended run is returned unchanged."""
@@ -371,6 +361,18 @@ async def _require_run(tx: Transaction, run_id: RunId) -> Run:
     if run is None:
         raise StaleRun(f"there is no run {run_id}")
     return run
+
+
+async def _request_stop(tx: Transaction, run_id: RunId, request: StopRequest, sent: Timestamp | None) -> Run:
+    run = await _require_run(tx, run_id)
+    is_later_try = sent is not None and run.sent != sent
+    if is_later_try or run.stop is not None or run.state in (State.ENDED, State.PROPOSED):
+        return run
+    columns = {"stop_reason": request.reason.value, "stop_by": request.by, "stop_at_ms": request.at_ms}
+    to = None if run.state in UNCHANGED_BY_STOP else State.STOPPING
+    stopping = await compare_and_set(tx, run, columns, to=to)
+    await write_event(tx, "stop", request.at_ms, run=run, reason=request.reason.value, by=request.by)
+    return stopping
 
 
 async def _begin_send(tx: Transaction, folder: Path, run: Run, now: Timestamp) -> Run:
