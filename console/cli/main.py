@@ -43,6 +43,7 @@ COMMANDS = {
     "serve": CommandEntry("serve", "Schedule and supervise without a screen, until SIGTERM."),
     "ps": CommandEntry("ps", "List live runs, proposals and unconfirmed runs."),
     "status": CommandEntry("status", "Say whether anything needs a person: pauses, caps, scheduler, trouble."),
+    "next": CommandEntry("next", "List every scheduled time to come and what will come of it."),
     "history": CommandEntry("history", "List every run, skip and refusal, newest first."),
     "show": CommandEntry("show", "Show one RUN in full, with its timeline."),
     "log": CommandEntry("log", "Print runs.log: one line per launch, ending, skip, refusal and note."),

@@ -59,6 +59,7 @@ KEY_IDS: Mapping[str, tuple[str, str]] = {
     "run.mark": ("space", "runs"),
     "run.settle": ("s", "runs history detail"),
     "run.unmark": ("escape", "runs"),
+    "screen.agenda": ("5", "runs history rollout usage detail"),
     "screen.history": ("2", "runs history rollout usage detail"),
     "screen.rollout": ("3", "runs history rollout usage detail"),
     "screen.runs": ("1", "runs history rollout usage detail"),

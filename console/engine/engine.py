@@ -28,6 +28,7 @@ from console.engine.problems import Problems
 from console.engine.queries import Queries
 from console.engine.restore_check import RestoreCheck
 from console.engine.rollout import Rollout
+from console.engine.scheduling.agenda import AgendaReader
 from console.engine.scheduling.scheduler import Scheduler
 from console.engine.settings import EngineSettings, Timings
 from console.engine.supervisor import Supervisor
@@ -96,6 +97,7 @@ class Engine:
         self._scheduling = SchedulerLock(folder)
         self._scheduler = Scheduler(self._context, self.operations, self._scheduling, _info)
         self.queries = Queries(self._context, self.operations, self.rollout, self._scheduling, self._owners)
+        self.agenda = AgendaReader(self._context, self.queries)
         self._log_path = folder / "runs.log"
         self._usage: UsageReporter | None = None
         self._handed_over = False

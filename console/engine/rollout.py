@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -15,6 +16,7 @@ from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun
 from console.engine.models import NextLaunch, ScheduledTime, TaskRollout
 from console.engine.scheduling.cron import next_times, zone_of
+from console.engine.scheduling.daily_demand import DailyDemand, daily_demand
 
 COMING = 5
 """Upcoming times shown of each schedule."""
@@ -33,6 +35,17 @@ class Rollout:
     async def task(self, name: str) -> TaskRollout:
         """One task. Raises LookupError, StoreError."""
         return await self._of(self._task(name))
+
+    async def demand(self, name: str) -> DailyDemand | None:
+        """The most that the schedule of a task can take in a day; None without one. Raises LookupError, StoreError."""
+        task, settings, stages = self._task(name), self._context.settings, await self._context.store.stages.all()
+        others = [
+            other
+            for other in settings.tasks
+            if other.name != name and stages.get(other.name, Stage.MANUAL) is not Stage.MANUAL
+        ]
+        # A schedule of every minute takes a moment of computing.
+        return await asyncio.to_thread(daily_demand, task, others, settings, self._context.clock.now().utc())
 
     async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
         """Promote a task by one stage on evidence (or forced, with a reason), or demote it by one with a reason.

@@ -121,6 +121,14 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         Binding("ctrl+q,ctrl+c", "leave", "quit", id="app.quit_now", tooltip="The same", show=False, priority=True),
         *DIGITS,
         Binding(
+            "5",
+            "agenda",
+            "agenda",
+            id="screen.agenda",
+            tooltip="Every scheduled time of the next day, and what will come of it",
+            show=False,
+        ),
+        Binding(
             "exclamation_mark",
             "problems",
             "problems",
@@ -291,6 +299,15 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         from console.ui.dialogs.help import problems_page
 
         self.push_screen(problems_page(self.view))
+
+    def action_agenda(self) -> None:
+        """Show what the schedules are going to do."""
+        self.background.start(self._show_agenda(), name="agenda", asks=True)
+
+    async def _show_agenda(self) -> None:
+        from console.ui.pages.agenda import agenda_page
+
+        self.push_screen(await agenda_page(self.context))
 
     def action_palette(self) -> None:
         """Show all commands by name."""

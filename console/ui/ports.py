@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         Snapshot,
         TaskRollout,
     )
+    from console.engine.scheduling.agenda import Agenda
+    from console.engine.scheduling.daily_demand import DailyDemand
     from console.engine.settings import EngineSettings
     from console.engine.usage import UsageQuery, UsageReport
 
@@ -105,6 +107,10 @@ class RolloutPort(Protocol):
         """All tasks of the config with their stages and evidence."""
         ...
 
+    async def demand(self, name: str) -> DailyDemand | None:
+        """The most that the schedule of a task can take in a day; None without a schedule."""
+        ...
+
     async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
         """Promote or demote a task by one stage. Raises OperationRefused if that is not allowed."""
         ...
@@ -115,6 +121,14 @@ class UsagePort(Protocol):
 
     async def report(self, query: UsageQuery) -> UsageReport:
         """The usage of the period that ends today."""
+        ...
+
+
+class AgendaPort(Protocol):
+    """What the schedules are going to do."""
+
+    async def upcoming(self, hours: int) -> Agenda:
+        """Every scheduled time of the next `hours`, and what will come of it as things stand."""
         ...
 
 
@@ -144,6 +158,11 @@ class EnginePort(Protocol):
     @property
     def usage(self) -> UsagePort:
         """The usage reports."""
+        ...
+
+    @property
+    def agenda(self) -> AgendaPort:
+        """What the schedules are going to do."""
         ...
 
     @property

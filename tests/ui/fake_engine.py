@@ -31,6 +31,8 @@ from console.engine.models import (
     TypicalUsage,
 )
 from console.engine.problems import Problem
+from console.engine.scheduling.agenda import Agenda
+from console.engine.scheduling.daily_demand import DailyDemand
 from console.engine.settings import EngineSettings
 from console.engine.usage import UsageQuery, UsageReport
 from tests.clock import ManualClock
@@ -87,10 +89,11 @@ class FakeEngine:
     operations: FakeOperations = field(init=False)
     rollout: FakeRollout = field(init=False)
     usage: FakeUsage = field(init=False)
+    agenda: FakeAgenda = field(init=False)
 
     def __post_init__(self) -> None:
         self.queries, self.operations = FakeQueries(self), FakeOperations(self)
-        self.rollout, self.usage = FakeRollout(self), FakeUsage(self)
+        self.rollout, self.usage, self.agenda = FakeRollout(self), FakeUsage(self), FakeAgenda(self)
 
     def all(self) -> dict[RunId, Run]:
         """Return every run by its id."""
@@ -267,10 +270,26 @@ class FakeRollout:
             for task in self._engine.settings.tasks
         )
 
+    async def demand(self, name: str) -> DailyDemand | None:
+        self._engine.fail_if_broken()
+        return samples.demand()
+
     async def move(self, name: str, to: Stage, *, by: str, reason: str, forced: bool = False) -> TaskRollout:
         self._engine.asked.append(("move", name, to.label, reason, str(forced)))
         rollout = next(rollout for rollout in await self.tasks() if rollout.task.name == name)
         return replace(rollout, stage=to, effective=to)
+
+
+class FakeAgenda:
+    """What the schedules are going to do, with sample times."""
+
+    def __init__(self, engine: FakeEngine) -> None:
+        self._engine = engine
+
+    async def upcoming(self, hours: int) -> Agenda:
+        self._engine.asked.append(("agenda", str(hours)))
+        self._engine.fail_if_broken()
+        return samples.agenda(hours)
 
 
 class FakeOperations:

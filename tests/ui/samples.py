@@ -14,6 +14,9 @@ from console.domain.usage import Units, Usage
 from console.domain.usage_stats import Anomaly, BurnDown, UsageTotals
 from console.engine.models import RunDetail, TimelineEvent
 from console.engine.problems import Problem
+from console.engine.scheduling.agenda import Agenda, AgendaEntry, Effect
+from console.engine.scheduling.cap_forecast import Room
+from console.engine.scheduling.daily_demand import DailyDemand
 from console.engine.settings import EngineSettings
 from console.engine.usage import Flag, MemberTotal, UsageQuery, UsageReport
 
@@ -296,6 +299,37 @@ def usage_report(query: UsageQuery) -> UsageReport:
         month=BurnDown(spent=whole, cap=2_000_000, per_day=whole // len(days), reached_on="2026-11-28"),
         month_days=tuple(sum(bar.values()) for bar in bars.values()),
     )
+
+
+def agenda(hours: int = 24) -> Agenda:
+    """Times of each kind, with a clock change before the second."""
+    times = (
+        (TASKS[0], Effect.RUN, Room.FITS, ""),
+        (TASKS[1], Effect.PROPOSAL, Room.LIKELY, "if earlier runs use their whole budgets: daily_units is reached"),
+        (TASKS[2], Effect.SKIPPED, None, "its key is done: run 01k ended ok"),
+        (TASKS[3], Effect.REFUSED, None, "the task is at stage manual"),
+    )
+    entries = tuple(
+        AgendaEntry(
+            task=of.name,
+            at_ms=moment(3600 * number + 2400).wall_ms,
+            time_zone="Europe/Berlin",
+            shifts=number == 1,
+            effect=effect,
+            why=why,
+            hold=of.guardrails.budget,
+            cost_micro=4_200_000,
+            currency="USD",
+            room=room,
+        )
+        for number, (of, effect, room, why) in enumerate(times)
+    )
+    return Agenda(now_ms=NOW.wall_ms, until_ms=moment(3600 * hours).wall_ms, time_zone="Europe/Berlin", entries=entries)
+
+
+def demand() -> DailyDemand:
+    """A task that takes a fifth of the daily cap."""
+    return DailyDemand(runs=5, units=400_000, cost_micro=21_000_000, currency="USD", cap=2_000_000, others=300_000)
 
 
 def problem(text: str) -> Problem:

@@ -20,6 +20,7 @@ from console.domain.rollout import StageChange
 from console.domain.task import Stage
 from console.domain.timestamps import iso_ms
 from console.engine.models import TaskRollout
+from console.engine.scheduling.daily_demand import DailyDemand
 from console.ui.words import user_text
 
 
@@ -51,17 +52,21 @@ async def _stage(invocation: Invocation, task: str | None, to: Stage | None, rea
             invocation.say(f"{rollouts[0].task.name} is at {rollouts[0].stage.label}")
         else:
             rollouts = await rollout.tasks() if task is None else (await rollout.task(task),)
+        # For one task only: that of each task needs the schedules of all others.
+        demand = await rollout.demand(task) if task is not None else None
+    if demand is not None and to is not None and to is not Stage.MANUAL:
+        invocation.say(*demand.lines())
     if invocation.json:
-        invocation.out_json([rollout_json(rollout) for rollout in rollouts])
+        invocation.out_json([rollout_json(each, demand) for each in rollouts])
     elif to is None:
         _print(invocation, rollouts, zone_or_utc(app.engine.settings.caps.time_zone))
         if task is not None:
-            invocation.out("", *_task_lines(rollouts[0]))
+            invocation.out("", *(demand.lines() if demand else ()), *_task_lines(rollouts[0]))
     return ExitCode.OK
 
 
-def rollout_json(rollout: TaskRollout) -> dict[str, object]:
-    """Return the stage of one task, with the evidence for it."""
+def rollout_json(rollout: TaskRollout, demand: DailyDemand | None) -> dict[str, object]:
+    """Return the stage of one task, with the evidence for it and the most that its schedule can take in a day."""
     evidence = asdict(rollout.evidence)
     evidence["since"] = instant(evidence.pop("since_ms"))
     for name in ("p95_units", "budget"):
@@ -77,6 +82,16 @@ def rollout_json(rollout: TaskRollout) -> dict[str, object]:
         "missing": list(rollout.unmet_criteria),
         "last_change": _change_json(rollout.changes[0]) if rollout.changes else None,
         "changes": [_change_json(change) for change in rollout.changes],
+        "a_day_at_most": None
+        if demand is None
+        else {
+            "runs": demand.runs,
+            "units": demand.units / 1000,
+            "cost": None if demand.cost_micro is None else demand.cost_micro / 1_000_000,
+            "currency": demand.currency,
+            "daily_units": None if demand.cap is None else demand.cap / 1000,
+            "left": None if demand.left is None else demand.left / 1000,
+        },
         "time_zone": rollout.task.time_zone,
         "next": [
             {

@@ -17,8 +17,9 @@ from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.context import Context, trouble_line
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Field, FormDialog
+from console.ui.pages.agenda import demand_lines
 from console.ui.rollout.lines import details, header, history_lines, rollout_line
-from console.ui.spans import Span, Tone, fit, line, sanitize_cell
+from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell
 from console.ui.state.background import BackgroundWork, CoalescedWork
 from console.ui.state.view_state import ViewState
 from console.ui.widgets.lines import Lines
@@ -163,17 +164,23 @@ class RolloutScreen(BaseScreen):
         rollout = self.selected
         if rollout is None or rollout.stage is Stage.UNATTENDED:
             return
-        to = Stage(rollout.stage + 1)
+        self.background.start(self._ask_promotion(rollout, Stage(rollout.stage + 1)), name="promotion", asks=True)
+
+    async def _ask_promotion(self, rollout: TaskRollout, to: Stage) -> None:
+        demand = await self.context.engine.rollout.demand(rollout.task.name)
         title = f"Promote {sanitize_cell(rollout.task.name)} to {to.label}?"
-        meaning = line(MEANINGS[to])
-        if not rollout.unmet_criteria:
+        missing = [line(Span(f"still missing: {sanitize_cell(each)}", Tone.BAD)) for each in rollout.unmet_criteria]
+
+        def text(cells: int) -> list[Line]:
+            return [line(MEANINGS[to]), *demand_lines(demand, to, cells), *missing]
+
+        if not missing:
             choices = (BACK, Choice(id="promote", label="Promote", key="p"))
-            question = ChoiceDialog(title, lambda cells: [meaning], choices)
+            question = ChoiceDialog(title, text, choices)
             self.app.push_screen(question, partial(self._promotion_decided, rollout, to))
             return
-        missing = [line(Span(f"still missing: {sanitize_cell(each)}", Tone.BAD)) for each in rollout.unmet_criteria]
         choices = (BACK, Choice(id="force", label="Promote anyway…"))
-        question = ChoiceDialog(title, lambda cells: [meaning, *missing], choices, loud=True)
+        question = ChoiceDialog(title, text, choices, loud=True)
         self.app.push_screen(question, partial(self._force_decided, rollout, to))
 
     def _promotion_decided(self, rollout: TaskRollout, to: Stage, answer: str | None) -> None:
