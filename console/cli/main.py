@@ -46,6 +46,7 @@ COMMANDS = {
     "next": CommandEntry("next", "List every scheduled time to come and what will come of it."),
     "history": CommandEntry("history", "List every run, skip and refusal, newest first."),
     "show": CommandEntry("show", "Show one RUN in full, with its timeline."),
+    "watch": CommandEntry("watch", "Print one line for each change, for screen readers and pipes."),
     "log": CommandEntry("log", "Print runs.log: one line per launch, ending, skip, refusal and note."),
     "usage": CommandEntry("usage", "Show what was used, by day."),
     "cancel": CommandEntry("stop", "Stop runs and wait for proof that they ended."),

@@ -4,6 +4,7 @@ Pure functions build spans; only a theme knows what a tone looks like."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
@@ -90,6 +91,11 @@ def width(spans: Iterable[Span]) -> int:
     return sum(cell_len(span.text) for span in spans)
 
 
+def cell_width(text: str) -> int:
+    """The number of cells that a text takes."""
+    return cell_len(text)
+
+
 def clip(text: str, cells: int, ellipsis: str = "…") -> str:
     """`text` in at most `cells`; it ends in the ellipsis if it was cut."""
     if cell_len(text) <= cells:
@@ -152,3 +158,43 @@ def wrapped(text: str, cells: int) -> list[str]:
         *full, current = chop_cells(word, cells) or [""]
         pieces.extend(full)
     return [*pieces, current] if current or not pieces else pieces
+
+
+_WORDS = re.compile(r" +|[^ ]+")
+
+
+def wrap(spans: Line, cells: int, *, indent: int = 0) -> list[Line]:
+    """The line in pieces of at most `cells`, broken at blanks where possible; later pieces begin with `indent` blanks.
+
+    Blanks at the ends of pieces are left out.
+    """
+    indent = indent if indent < cells - 8 else 0
+    pieces: list[list[Span]] = [[]]
+    room = cells
+    for text, tone in spans:
+        for word in _WORDS.findall(text):
+            size = cell_len(word)
+            if size > room and (pieces[-1] or word.isspace()):
+                pieces.append([])
+                room = cells - indent
+                if word.isspace():
+                    continue
+            *full, last = chop_cells(word, room) if size > room else [word]
+            for part in full:
+                pieces[-1].append(Span(part, tone))
+                pieces.append([])
+                room = cells - indent
+            pieces[-1].append(Span(last, tone))
+            room -= cell_len(last)
+    lines = [_without_end(piece) for piece in pieces]
+    return [each if not number or not indent else (Span(" " * indent), *each) for number, each in enumerate(lines)]
+
+
+def _without_end(spans: list[Span]) -> Line:
+    """The line without blanks at its end."""
+    kept = list(merged(spans))
+    while kept and not kept[-1].text.rstrip():
+        kept.pop()
+    if kept:
+        kept[-1] = Span(kept[-1].text.rstrip(), kept[-1].tone)
+    return tuple(kept)

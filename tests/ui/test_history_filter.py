@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
 from console.engine.models import HistoryFilter
+from console.ui.filtering.line import FilterError
 from console.ui.history.filter import (
     FilterContext,
-    FilterError,
     complete,
     completions,
     parse_filter,

@@ -15,7 +15,7 @@ from console.domain.task import CutOff
 from console.engine.models import Owner, Snapshot
 from console.ui.glyphs import UNICODE
 from console.ui.runs.cells import kind_word
-from console.ui.runs.detail import detail_lines
+from console.ui.runs.detail_lines import detail_lines
 from console.ui.runs.lines import facts, projection, result_lines, steps
 from console.ui.spans import Line, width, wrapped
 from console.ui.state.view_state import ViewState

@@ -12,6 +12,7 @@ from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.run_json import detail_json, elapsed_ms, tokens
+from console.cli.render.run_text import event_line, result_lines, step_line
 from console.cli.render.runs import time_left
 from console.domain.fact_text import time_text, words_of
 from console.domain.formatting import counted, format_count, zone_or_utc
@@ -28,10 +29,18 @@ from console.ui.words import user_text
 
 @click.command("show")
 @click.argument("run", shell_complete=run_ids)
+@click.option("-f", "--follow", is_flag=True, help="Then print each event and step as it comes, until the run ends.")
 @json_option
 @pass_invocation
-def show_command(invocation: Invocation, run: str) -> int:
-    """Show one RUN in full, with its timeline. For a key, shows its latest attempt."""
+def show_command(invocation: Invocation, run: str, follow: bool) -> int:
+    """Show one RUN in full, with its timeline. For a key, shows its latest attempt.
+
+    With --follow, Ctrl-C ends this command and leaves the run alone; with --json it prints one object per line.
+    """
+    if follow:
+        from console.cli.follow import follow_run
+
+        return asyncio.run(follow_run(invocation, run, show_lines))
     return asyncio.run(_show(invocation, run))
 
 
@@ -44,11 +53,11 @@ async def _show(invocation: Invocation, text: str) -> int:
     if invocation.json:
         invocation.out_json(detail_json(detail, now))
     else:
-        invocation.out(*_lines(detail, now, zone))
+        invocation.out(*show_lines(detail, now, zone))
     return ExitCode.OK
 
 
-def _lines(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[str]:
+def show_lines(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[str]:
     """The run as text; times are of `zone`."""
     lines = [f"{name:<12}  {sanitize(value, limit=400)}" for name, value in _facts(detail, now, zone) if value]
     if len(detail.attempts) > 1:
@@ -58,20 +67,11 @@ def _lines(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[str]:
         lines += ["", "the task now differs:", *(f"  {sanitize(line, limit=200)}" for line in detail.changed_since)]
     if detail.timeline:
         lines += ["", "timeline:"]
-        lines += [
-            f"  {time_text(event.at_ms, zone)}  {event.kind:<12}  {sanitize(event.text)}".rstrip()
-            for event in detail.timeline
-        ]
+        lines += [f"  {event_line(event, zone)}" for event in detail.timeline]
     if detail.steps:
         lines += ["", "steps:"]
-        lines += [
-            f"  {step.index:>4}  {sanitize(words_of(step.kind), limit=30):<22}  {sanitize(step.text)}"
-            for step in detail.steps
-        ]
-    if detail.run.result:
-        lines += ["", "result, as the agent wrote it:"]
-        lines += [f"  | {line}" for line in sanitize(detail.run.result, newlines=True).splitlines()]
-    return lines
+        lines += [f"  {step_line(step)}" for step in detail.steps]
+    return [*lines, *result_lines(detail.run)]
 
 
 def _facts(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[tuple[str, str]]:

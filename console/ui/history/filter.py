@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -13,6 +13,9 @@ from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
 from console.domain.timestamps import ACCEPTED, parse_instant
 from console.engine.models import HistoryFilter
+from console.ui.filtering.line import FilterError
+from console.ui.glyphs import Glyphs
+from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell
 
 NAMES = ("task", "outcome", "stage", "origin", "since", "until")
 VALUES: dict[str, tuple[str, ...]] = {
@@ -26,10 +29,6 @@ _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
 _NAMED = re.compile(r"([A-Za-z_]+):(.*)", re.DOTALL)
 
 T = TypeVar("T")
-
-
-class FilterError(ValueError):
-    """The text is not a filter (yet). `str()` is one sentence that says what is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,3 +147,56 @@ def _common(texts: Iterable[str]) -> str:
     for text in rest:
         length = next((at for at in range(min(length, len(text))) if text[at] != first[at]), min(length, len(text)))
     return first[:length]
+
+
+def help_line(text: str, trouble: str, context: FilterContext, cells: int, glyphs: Glyphs) -> Line:
+    """The line below the filter: what is wrong with it, or the completions of its last piece."""
+    begun = text.rpartition(" ")[2]
+    found = completions(text, context)
+    if trouble and begun not in ("since:", "until:") and not (":" in begun and found):
+        return fit(line(Span("   "), Span(sanitize_cell(trouble), Tone.BAD)), cells, glyphs.ellipsis)
+    if begun and found:
+        choices = "  ".join(sanitize_cell(each) for each in found)
+        return fit(line(Span("   tab ", Tone.KEY), Span(choices, Tone.MUTED)), cells, glyphs.ellipsis)
+    if begun.startswith(("since:", "until:")):
+        say = "a day as 2026-11-23, an instant as 2026-11-23T03:00Z, or how long ago as 90m, 12h, 7d"
+        return fit(line(Span(f"   {say}", Tone.MUTED)), cells, glyphs.ellipsis)
+    names = " ".join(f"{name}:" for name in NAMES)
+    say = f"   {names} and words   "
+    keys = line(Span(say, Tone.MUTED), Span("enter", Tone.KEY), " table   ", Span("esc", Tone.KEY), " clear")
+    return fit(keys, cells, glyphs.ellipsis)
+
+
+SAME_MS = 60_000
+"""Filters whose times differ by less count as the same: with each letter `7d` is counted from a later time."""
+
+
+class HistoryGrammar:
+    """The filter of the history, for the line that it is typed into."""
+
+    def __init__(self, context: Callable[[], FilterContext], glyphs: Glyphs) -> None:
+        """`context` gives what a filter needs to be read now."""
+        self._context = context
+        self._glyphs = glyphs
+
+    def parse(self, text: str) -> HistoryFilter:
+        """The filter that the text asks for. Raises FilterError."""
+        return parse_filter(text, self._context())
+
+    def is_same(self, one: HistoryFilter, other: HistoryFilter) -> bool:
+        """True where both ask for the same, up to a minute."""
+        moved = (one.since_ms or 0) - (other.since_ms or 0), (one.until_ms or 0) - (other.until_ms or 0)
+        same = replace(one, since_ms=other.since_ms, until_ms=other.until_ms) == other
+        return same and all(abs(each) < SAME_MS for each in moved)
+
+    def without_unfinished(self, text: str) -> str:
+        """The text without a last piece that may still become the name of a filter."""
+        return without_unfinished_name(text)
+
+    def complete(self, text: str) -> str:
+        """The text with its last piece completed as far as all completions agree."""
+        return complete(text, self._context())
+
+    def help(self, text: str, trouble: str, cells: int) -> Line:
+        """What is wrong with the text, or what can be typed next."""
+        return help_line(text, trouble, self._context(), cells, self._glyphs)

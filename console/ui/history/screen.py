@@ -19,10 +19,10 @@ from console.ui.actions.run_actions import CANCEL, DETAIL, KILL, SETTLE, RunActi
 from console.ui.actions.shell_commands import ShellCommand, history_commands
 from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
 from console.ui.context import Context
+from console.ui.filtering.line import FilterLine
 from console.ui.format import zone
 from console.ui.history.export import EXPORT, ExportAction
-from console.ui.history.filter import FilterContext
-from console.ui.history.filter_line import FilterLine
+from console.ui.history.filter import FilterContext, HistoryGrammar
 from console.ui.history.lines import panel, title_line
 from console.ui.history.pages import Entry, HistoryLoader, Viewport
 from console.ui.history.table import HistoryTable
@@ -88,7 +88,7 @@ class HistoryScreen(BaseScreen):
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="shown")
-        yield FilterLine(partial(filter_context, self.context), self.context.glyphs, id="filter")
+        yield FilterLine(HistoryGrammar(partial(filter_context, self.context), self.context.glyphs), id="filter")
         yield HistoryTable(self.context.glyphs, id="history")
         yield Lines(id="rule")
         yield Lines(id="panel")
@@ -103,7 +103,7 @@ class HistoryScreen(BaseScreen):
         return self.query_one(HistoryTable)
 
     @property
-    def filter(self) -> FilterLine:
+    def filter(self) -> FilterLine[HistoryFilter]:
         """The line with the filter."""
         return self.query_one(FilterLine)
 

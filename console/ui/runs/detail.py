@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
-from console.domain.run import Run, RunId
+from console.domain.run import Run, RunId, State
 from console.engine.models import RunDetail
 from console.ui.actions.copy import COPY_WHAT, copy_action
 from console.ui.actions.run_actions import APPROVE, CANCEL, DECLINE, KILL, SETTLE, RunActions
 from console.ui.actions.shell_commands import ShellCommand
-from console.ui.base_screen import BaseScreen, RunSelected
+from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
 from console.ui.context import Context
-from console.ui.format import clock, elapsed, units, when
-from console.ui.glyphs import Glyphs, state_span
-from console.ui.runs.lines import facts, labelled, result_lines, step_line
-from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell
+from console.ui.runs.detail_lines import detail_lines
+from console.ui.runs.reader import Reader
+from console.ui.spans import Line, Span, Tone, line, sanitize_cell, spread
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
-from console.ui.widgets.lines import Lines, ScrollLines
+from console.ui.widgets.lines import Lines
 
 
 class DetailScreen(BaseScreen):
@@ -33,9 +32,22 @@ class DetailScreen(BaseScreen):
         APPROVE,
         DECLINE,
         SETTLE,
+        Binding("f", "perform('follow')", "follow", id="detail.follow", tooltip="Keep the newest step in view, or not"),
+        Binding("slash", "perform('search')", "search", id="detail.search", tooltip="Search in this text"),
+        Binding("n", "perform('next')", "next", id="detail.next_match", tooltip="To the next match", show=False),
+        Binding(
+            "N",
+            "perform('previous')",
+            "previous",
+            id="detail.previous_match",
+            tooltip="To the match above",
+            show=False,
+        ),
+        Binding("enter", "perform('whole')", "whole steps", id="detail.whole", tooltip="Steps with their whole text"),
+        Binding("w", "perform('wrap')", "wrap", id="detail.wrap", tooltip="Break long lines, or cut them"),
         COPY_WHAT,
         KILL,
-        Binding("escape,enter", "close", "back", id="detail.back", tooltip="Back to the table"),
+        Binding("escape", "close", "back", id="detail.back", tooltip="Clear the search, then back to the table"),
         Binding("down,j", "scroll(1)", "down", id="detail.down", tooltip="One line down", show=False),
         Binding("up,k", "scroll(-1)", "up", id="detail.up", tooltip="One line up", show=False),
         Binding("pagedown", "page(1)", "page down", id="detail.page_down", tooltip="One page down", show=False),
@@ -48,12 +60,31 @@ class DetailScreen(BaseScreen):
         super().__init__(context, background)
         self._run_id = run_id
         self._detail: RunDetail | None = None
+        self._whole = self._wraps = False
         self._run_actions = RunActions(self, self)
-        self.key_actions = {**self._run_actions.key_actions(), "copy": copy_action(self, self)}
+        self.key_actions = {
+            **self._run_actions.key_actions(),
+            "copy": copy_action(self, self),
+            "follow": KeyAction(self._toggle_follow, self._can_follow, lambda: "it has ended: nothing to follow"),
+            "search": KeyAction(lambda: self.reader.search.open()),
+            "next": KeyAction(lambda: self._next_match(1), self._is_searching, lambda: "press / to search first"),
+            "previous": KeyAction(lambda: self._next_match(-1), self._is_searching, lambda: "press / to search first"),
+            "whole": KeyAction(self._toggle_whole),
+            "wrap": KeyAction(self._toggle_wrap),
+        }
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="rule")
-        yield ScrollLines(id="whole")
+        yield Reader(self.context.glyphs, self._lines, id="reader")
+
+    def on_mount(self) -> None:
+        """Give the keyboard to the text until `/` is pressed."""
+        self.set_focus(self.reader.text)
+
+    @property
+    def reader(self) -> Reader:
+        """The text with its search."""
+        return self.query_one(Reader)
 
     def selected_run(self) -> Run | None:
         """The run that is shown, as new as it is known."""
@@ -87,85 +118,80 @@ class DetailScreen(BaseScreen):
         run = self.selected_run()
         if run is None:
             return
-        cells, glyphs = self.app.size.width, self.context.glyphs
+        self.reader.reload()
+        self._show_title(run)
+        self.refresh_changed_bindings()
+
+    def _lines(self) -> list[Line]:
+        """The text. While something is searched for nothing of it is cut."""
+        run, view = self.selected_run(), self.view
+        if run is None or view is None:
+            return []
+        searching, cells, glyphs = self.reader.is_searching, self.app.size.width - 3, self.context.glyphs
+        whole, wraps = self._whole or searching, self._wraps or searching
+        lines = detail_lines(run, self._detail, view, cells, glyphs, whole=whole, wraps=wraps)
+        return [(Span(" "), *each) for each in lines]
+
+    def _show_title(self, run: Run) -> None:
         title = line(
             Span(f" {sanitize_cell(run.task)}", Tone.STRONG),
             Span(f"  {sanitize_cell(run.target)}  {run.id}", Tone.MUTED),
         )
-        self.query_one("#rule", Lines).show([fit(title, cells, glyphs.ellipsis)])
-        lines = detail_lines(run, self._detail, view, cells - 3, glyphs)
-        self.query_one(ScrollLines).show([(Span(" "), *each) for each in lines], follows=run.outcome is None)
+        modes = ["whole steps"] if self._whole else []
+        said = ", ".join(filter(None, [self.reader.status(), *modes, *(["wrapped"] if self._wraps else [])]))
+        state = line(Span(f"  {said} ", Tone.BUSY)) if said else ()
+        self.query_one("#rule", Lines).show([spread(title, state, self.app.size.width, self.context.glyphs.ellipsis)])
+
+    @on(Reader.Changed)
+    def _reader_changed(self, event: Reader.Changed) -> None:
+        event.stop()
+        run = self.selected_run()
+        if run is not None:
+            self._show_title(run)
         self.refresh_changed_bindings()
 
+    def _can_follow(self) -> bool | None:
+        run = self.selected_run()
+        return True if run is not None and run.state is not State.ENDED else None
+
+    def _is_searching(self) -> bool | None:
+        return True if self.has_body and self.reader.is_searching else None
+
+    def _toggle_follow(self) -> None:
+        self.reader.follow(not self.reader.follows)
+
+    def _toggle_whole(self) -> None:
+        self._whole = not self._whole
+        self._redraw()
+
+    def _toggle_wrap(self) -> None:
+        self._wraps = not self._wraps
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if self.view is not None:
+            self.update(self.view)
+
+    def _next_match(self, step: int) -> None:
+        if not self.reader.next_match(step):
+            went = "top" if step > 0 else "end"
+            self.post_notice(Span(f"the search went on at the {went}", Tone.MUTED))
+
     def action_close(self) -> None:
-        """Go back to the screen below."""
-        self.dismiss()
+        """Clear the search; without one go back to the screen below."""
+        if self.reader.is_searching:
+            self.reader.search.clear()
+        else:
+            self.dismiss()
 
     def action_scroll(self, rows: int) -> None:
         """Scroll by lines."""
-        self.query_one(ScrollLines).scroll_relative(y=rows, animate=False)
+        self.reader.scroll_rows(rows)
 
     def action_page(self, pages: int) -> None:
         """Scroll by pages."""
-        lines = self.query_one(ScrollLines)
-        lines.scroll_relative(y=pages * max(1, lines.size.height - 1), animate=False)
+        self.reader.scroll_pages(pages)
 
     def action_edge(self, side: int) -> None:
         """Scroll to the top or the end."""
-        lines = self.query_one(ScrollLines)
-        lines.scroll_to(y=0 if side < 0 else lines.virtual_size.height, animate=False)
-
-
-def detail_lines(run: Run, detail: RunDetail | None, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
-    """Everything that is known about a run, in sections; each line at most `cells` wide.
-
-    The steps come last, so that the end of the text is the newest one; below them only the result of an ended run.
-    """
-    lines = facts(run, view, cells, glyphs, detail=detail)
-    if detail is None:
-        return lines
-    lines += _section("timeline", _timeline(detail, view))
-    if len(detail.attempts) > 1:
-        lines += _section("attempts of this key", [_attempt(each, view, run.id, glyphs) for each in detail.attempts])
-    lines += _section("what was launched", _fingerprint(run))
-    newest = sorted(detail.steps, key=lambda step: step.index)
-    lines += _section("steps, newest last", [step_line(step, cells, glyphs, view) for step in newest])
-    result = result_lines(run, cells, glyphs)[1:]
-    lines += _section("result", result)
-    return [fit(each, cells, glyphs.ellipsis) for each in lines]
-
-
-def _section(title: str, lines: list[Line]) -> list[Line]:
-    return [(), line(Span(title, Tone.STRONG)), *lines] if lines else []
-
-
-def _fingerprint(run: Run) -> list[Line]:
-    """The fields of the fingerprint, which show whether an attempt launched something else than another one."""
-    fields = run.fingerprint.as_fields()
-    return [
-        labelled(name.replace("_", " ")[:10], Span(sanitize_cell(str(value)), Tone.MUTED))
-        for name, value in fields.items()
-    ]
-
-
-def _timeline(detail: RunDetail, view: ViewState) -> list[Line]:
-    first = detail.timeline[0].at_ms if detail.timeline else 0
-    return [
-        line(
-            Span(f"{clock(event.at_ms, view.zone)}  +{elapsed(event.at_ms - first):<9}", Tone.MUTED),
-            Span(f"{sanitize_cell(event.kind, limit=14):<15}"),
-            Span(sanitize_cell(event.text), Tone.MUTED),
-        )
-        for event in detail.timeline
-    ]
-
-
-def _attempt(run: Run, view: ViewState, shown: RunId, glyphs: Glyphs) -> Line:
-    here = "  this one" if run.id == shown else ""
-    state = state_span(run, glyphs)
-    return line(
-        Span(f"{run.attempt:>3}  ", Tone.MUTED),
-        Span(f"{state.text:<15}", state.tone),
-        f"{when(run.created_ms, view.now_ms, view.zone)}  {units(run.used)} units",
-        Span(f"  {run.id}{here}", Tone.MUTED),
-    )
+        self.reader.scroll_edge(side)

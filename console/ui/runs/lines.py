@@ -30,8 +30,13 @@ def labelled(name: str, *value: Span | str) -> Line:
     return line(Span(f"{name:<{LABEL}}", Tone.MUTED), *value)
 
 
-def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None) -> list[Line]:
-    """The facts about a run, the urgent ones first, without its steps; each line is at most `cells` wide."""
+def facts(
+    run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None, uncut: bool = False
+) -> list[Line]:
+    """The facts about a run, the urgent ones first, without its steps; each line is at most `cells` wide.
+
+    With `uncut` lines that are longer are left as they are, for a caller that wraps them.
+    """
     lines = [
         *_state(run, view, cells, glyphs),
         *_unconfirmed(run, view, cells),
@@ -42,6 +47,8 @@ def facts(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunD
         *_launch(run, view, glyphs),
         *_changes(detail),
     ]
+    if uncut:
+        return lines
     return [fit(each, cells, glyphs.ellipsis) for each in lines]
 
 

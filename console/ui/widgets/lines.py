@@ -11,7 +11,9 @@ from functools import lru_cache
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import events
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
@@ -82,36 +84,44 @@ class Lines(Widget):
         return paint(self, self._lines[y] if y < len(self._lines) else (), self.size.width)
 
 
-class ScrollLines(ScrollView, can_focus=True):
-    """Shows lines that can be scrolled."""
+class ScrollLines(ScrollView, can_focus=True, inherit_bindings=False):
+    """Shows lines that can be scrolled. The keys are those of its screen."""
+
+    class ScrolledUp(Message):
+        """The wheel of a mouse scrolled up."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._lines: tuple[Line, ...] = ()
+        self._cursor: int | None = None
 
-    def show(self, lines: Sequence[Line], *, follows: bool = False) -> None:
-        """Replace the lines and keep the scroll position.
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The lines that are shown, in view or not."""
+        return self._lines
 
-        With `follows`, a text that is scrolled to its end stays there when it grows, as `tail -f` does.
-        """
-        old, self._lines = self._lines, tuple(lines)
-        at_end = self.scroll_offset.y > 0 and self.scroll_offset.y >= len(old) - self.size.height
+    def show(self, lines: Sequence[Line], *, cursor: int | None = None) -> None:
+        """Replace the lines and keep the scroll position; line number `cursor` is painted as the selected one."""
+        old, old_cursor, self._lines, self._cursor = self._lines, self._cursor, tuple(lines), cursor
         if len(old) != len(self._lines):
             self.virtual_size = Size(0, len(self._lines))
             self.refresh(layout=True)
-            if follows and at_end:
-                self.scroll_to(y=len(self._lines), animate=False)
             return
         top, height = self.scroll_offset.y, self.size.height
         changed = [
             Region(0, y - top, self.scrollable_content_region.width, 1)
             for y in range(top, min(top + height, len(old)))
-            if old[y] != self._lines[y]
+            if old[y] != self._lines[y] or (y == old_cursor) != (y == cursor)
         ]
         if changed:
             self.refresh(*changed)
 
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        """Report it; the scrolling itself is done by the base."""
+        self.post_message(self.ScrolledUp())
+
     def render_line(self, y: int) -> Strip:
         """The line that is scrolled to `y`."""
         y += self.scroll_offset.y
-        return paint(self, self._lines[y] if y < len(self._lines) else (), self.scrollable_content_region.width)
+        spans = self._lines[y] if y < len(self._lines) else ()
+        return paint(self, spans, self.scrollable_content_region.width, cursor=y == self._cursor)

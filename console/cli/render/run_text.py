@@ -1,0 +1,31 @@
+"""The parts of one run as lines of text: an event of its timeline, a step, and its result.
+
+Kept apart because the command that shows a run and the one that follows it print the same lines.
+"""
+
+from __future__ import annotations
+
+from zoneinfo import ZoneInfo
+
+from console.domain.fact_text import time_text, words_of
+from console.domain.run import Run, StepRecord
+from console.domain.text import sanitize
+from console.engine.models import TimelineEvent
+
+
+def event_line(event: TimelineEvent, zone: ZoneInfo) -> str:
+    """One event with its time in `zone`, its kind and its facts."""
+    return f"{time_text(event.at_ms, zone)}  {event.kind:<12}  {sanitize(event.text)}".rstrip()
+
+
+def step_line(step: StepRecord) -> str:
+    """One step with its number, its kind and its text."""
+    return f"{step.index:>4}  {sanitize(words_of(step.kind), limit=30):<22}  {sanitize(step.text)}".rstrip()
+
+
+def result_lines(run: Run) -> list[str]:
+    """The result below its title; empty while there is none."""
+    if not run.result:
+        return []
+    text = sanitize(run.result, newlines=True)
+    return ["", "result, as the agent wrote it:", *(f"  | {line}" for line in text.splitlines())]
