@@ -161,6 +161,18 @@ class Switch(StrEnum):
     """The stream begins with a line of `value` megabytes."""
     SSE_MORE_USAGE = "sse.more_usage"
     """Cumulative usage is also in the metadata of step.delta and in status updates."""
+    SSE_GAPS = "sse.gaps"
+    """Events are left out of the stream: of all or, with `share`, of some. Streams without a cursor only."""
+    SESSION_SETUP = "session.setup"
+    """A session refuses messages and its deletion with 409 for `value` seconds after its creation."""
+    SESSION_FAILED = "session.failed"
+    """A run that fails takes its session along: the session itself is shown as failed."""
+    TURN_LATE = "turn.late"
+    """What was started in a session is shown only `value` seconds later; it works from the beginning."""
+    LIST_LAG = "list.lag"
+    """A new session is listed only after `value` seconds."""
+    KEY_FORGOTTEN = "key.forgotten"
+    """An idempotency key is not recognised when it is sent again."""
     ERR_OLD = "err.old"
     """Errors are `{"error": {"code": 404, "status": "NOT_FOUND", …}}`: the code is a number."""
     ERR_NEW = "err.new"
@@ -194,6 +206,9 @@ _VALUE_DEFAULTS: Mapping[ReplyFault | Switch, float] = {
     Switch.BUDGET_OVERSHOOT: 50.0,
     Switch.CANCEL_DELAY: 1.0,
     Switch.CHAIN_SETTLING: 1.0,
+    Switch.SESSION_SETUP: 1.0,
+    Switch.TURN_LATE: 1.0,
+    Switch.LIST_LAG: 1.0,
     Switch.SSE_CUT: 600.0,
     Switch.SSE_STALL: 3.0,
     Switch.SSE_DROP: 3.0,

@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 
 from console.simulator.control import ControlApi
 from console.simulator.gemini.api import GeminiFace
+from console.simulator.openai.api import OpenAIFace
 from console.simulator.process import BACKLOG, bind, url_of
 from console.simulator.replies import RawConnectionProtocol
 from console.simulator.state import SimulatorState
@@ -42,7 +43,7 @@ class Face(Protocol):
         ...
 
 
-FACES: Mapping[str, Callable[[SimulatorState], Face]] = {"gemini": GeminiFace}
+FACES: Mapping[str, Callable[[SimulatorState], Face]] = {"gemini": GeminiFace, "openai": OpenAIFace}
 """The faces by the kind of the service."""
 
 

@@ -13,7 +13,7 @@ from console.simulator.run import SimulatedRun
 _ALPHABET = string.ascii_letters + string.digits
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False, weakref_slot=True)
 class Session:
     """One session. At most one run is ever started in it."""
 

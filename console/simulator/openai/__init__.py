@@ -1,0 +1,1 @@
+"""The wire format of OpenAI Agents sessions over the state of the simulator."""
