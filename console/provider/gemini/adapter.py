@@ -35,11 +35,12 @@ from console.provider.gemini.replies import (
     resource_id,
 )
 from console.provider.gemini.requests import launch_body, sandbox_body
-from console.provider.gemini.stream import stream_events
+from console.provider.gemini.stream import StreamReducer
 from console.provider.gemini.traits import TRAITS
 from console.provider.http.address import service_root
 from console.provider.http.clients import Bounds, ClientFactory, Route, ServiceHeaders, TransportFactory
 from console.provider.http.errors import ErrorReader, cleaned
+from console.provider.http.event_stream import events_of
 from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import members, parsed, text
 from console.provider.http.redaction import Redactor
@@ -57,9 +58,6 @@ ENVIRONMENTS = "environments"
 
 CANCEL_FORMS = ("/cancel", ":cancel")
 """Both forms are published; which one a host knows shows only when it is called (python-genai#1971)."""
-
-NO_ANSWERS = frozenset({401, 402, 403, 408, 425, 429, 499})
-"""4xx statuses that say nothing about the run to be cancelled."""
 
 
 class GeminiProvider:
@@ -126,7 +124,7 @@ class GeminiProvider:
         """Yield stream events until the stream ends or breaks. Raises ProviderError if it cannot be opened."""
         async with (
             self._polls.stream(f"{self._address(remote_id)}?stream=true") as response,
-            aclosing(stream_events(response, self._bounds.stream_s, self._redactor)) as events,
+            aclosing(events_of(response, StreamReducer(self._redactor), self._bounds.stream_s)) as events,
         ):
             async for event in events:
                 yield event
@@ -142,20 +140,9 @@ class GeminiProvider:
             reply = await self._controls.once("POST", f"{address}{form}")
             if not is_unknown_route(reply, self._errors):
                 self._cancel_form = form
-                return self._cancel_answer(reply)
+                return self._controls.cancel_answer(reply, self._status_said)
             said = self._errors.explain(reply)
         return CancelAnswer(accepted=False, said=cleaned(f"the service knows no cancel: {said}"))
-
-    def _cancel_answer(self, reply: Reply) -> CancelAnswer:
-        if reply.is_success:
-            return CancelAnswer(
-                accepted=True, said=self._status_said(reply), retry_after_s=self._errors.retry_after(reply)
-            )
-        if not 400 <= reply.status < 500 or reply.status in NO_ANSWERS:
-            raise self._errors.exception(reply)
-        return CancelAnswer(
-            accepted=False, said=self._errors.explain(reply), retry_after_s=self._errors.retry_after(reply)
-        )
 
     def _status_said(self, reply: Reply) -> str:
         try:

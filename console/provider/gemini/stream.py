@@ -6,13 +6,9 @@ the maximum of usage and replaces steps by index, so nothing counts twice.
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left, insort
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import httpx
 
 from console.domain.usage import Usage
 from console.provider.contract import (
@@ -33,9 +29,8 @@ from console.provider.gemini.steps import (
     unchanged,
 )
 from console.provider.http.errors import Redact
-from console.provider.http.exchange import raw_chunks
 from console.provider.http.json_narrowing import members, parsed, text
-from console.provider.http.sse import Frame, SseDecoder
+from console.provider.http.sse import Frame
 
 MAX_OPEN_STEPS = 64
 """Unfinished steps that are kept; beyond this the oldest is dropped."""
@@ -189,33 +184,3 @@ def _piece(kind: str, delta: Mapping[str, object]) -> str:
     if kind.endswith("_result"):
         return result_text(delta)
     return content_text(dict(delta))
-
-
-async def stream_events(
-    response: httpx.Response, lifetime_s: float, redact: Redact
-) -> AsyncGenerator[StreamEvent, None]:
-    """Yield the events of an open stream until it ends, breaks, falls silent or has been open for `lifetime_s`."""
-    decoder, reducer = SseDecoder(), StreamReducer(redact)
-    async with aclosing(_chunks(response, lifetime_s)) as chunks:
-        async for chunk in chunks:
-            for frame in decoder.feed(chunk):
-                if (event := reducer.feed(frame)) is not None:
-                    yield event
-                if reducer.ended:
-                    return
-    for frame in decoder.close():
-        if (event := reducer.feed(frame)) is not None:
-            yield event
-
-
-async def _chunks(response: httpx.Response, lifetime_s: float) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes of the body until they end for any reason."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + lifetime_s
-    async with raw_chunks(response) as chunks:
-        while loop.time() < end:
-            try:
-                chunk = await anext(chunks)
-            except (StopAsyncIteration, httpx.HTTPError, OSError):
-                return
-            yield chunk

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, nullcontext, suppress
 from functools import lru_cache
 
 import httpx
 
-from console.provider.contract import NotFound, ProviderError, Unavailable
+from console.provider.contract import CancelAnswer, NotFound, ProviderError, Unavailable
 from console.provider.http.address import escaped
 from console.provider.http.clients import Bounds, ClientFactory
 from console.provider.http.errors import ErrorReader, TransientError
@@ -19,6 +19,9 @@ from console.provider.http.json_narrowing import parsed
 
 ERROR_BODY_BYTES = 1 << 16
 """Bytes read of an error reply to a stream request."""
+
+NO_ANSWERS = frozenset({401, 402, 403, 408, 425, 429, 499})
+"""4xx statuses that say nothing about the run to be cancelled."""
 
 STREAM_HEADERS = {"accept": "text/event-stream", "accept-encoding": "identity", "cache-control": "no-store"}
 
@@ -144,6 +147,18 @@ class ServiceClient:
             return parsed(reply.body)
         except ValueError:
             raise Unavailable(f"HTTP {reply.status} without readable JSON") from None
+
+    def cancel_answer(self, reply: Reply, said: Callable[[Reply], str]) -> CancelAnswer:
+        """Return what a reply to a cancel request says of the run; `said` is the line for an accepted one.
+
+        Raises ProviderError for a reply that says nothing about the run.
+        """
+        wait = self.errors.retry_after(reply)
+        if reply.is_success:
+            return CancelAnswer(accepted=True, said=said(reply), retry_after_s=wait)
+        if not 400 <= reply.status < 500 or reply.status in NO_ANSWERS:
+            raise self.errors.exception(reply)
+        return CancelAnswer(accepted=False, said=self.errors.explain(reply), retry_after_s=wait)
 
     async def aclose(self) -> None:
         """Close the kept connections."""
