@@ -12,6 +12,9 @@ RUN     := $(VENV)/.stamp-run
 DEV     := $(VENV)/.stamp-dev
 PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check
 
+# The tests start hundreds of processes; without bytecode on disk each of them would compile the program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test layer proofs check lint screenshots bench soak clean
 
