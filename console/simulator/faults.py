@@ -111,6 +111,10 @@ class Switch(StrEnum):
     """The token limit is enforced `value` percent too late."""
     BUDGET_IGNORED = "budget.ignored"
     """The token limit is not enforced."""
+    BUDGET_HANGS = "budget.hangs"
+    """A session at its limit stays `running` until it is interrupted (apache/airflow#71465)."""
+    IDLE_LATE = "idle.late"
+    """The event that says why a session is idle is listed `value` seconds late."""
     ECHO_INT = "echo.int"
     """max_total_tokens is shown as a number instead of a string, the proto JSON form of an int64."""
     CANCEL_404_SLASH = "cancel.404_slash"
@@ -215,6 +219,7 @@ _VALUE_DEFAULTS: Mapping[ReplyFault | Switch, float] = {
     Switch.SSE_RESET: 3.0,
     Switch.SSE_ERROR: 3.0,
     Switch.SSE_DRIP: 0.001,
+    Switch.IDLE_LATE: 1.0,
     Switch.SSE_HUGE_LINE: 4.0,
 }
 """The faults that need a value, with its default. A number given for one of them is its `value`, else its `first`."""

@@ -320,10 +320,11 @@ class RunStore:
     def _limit(self, request: RunRequest, faults: FaultSet) -> ServiceLimit:
         trigger = self._faults.trigger
         hit, overshoot = trigger(Switch.BUDGET_HIT, faults), trigger(Switch.BUDGET_OVERSHOOT, faults)
+        says_so = trigger(Switch.BUDGET_EXCEEDED, faults) or request.limit is not None
         tokens = None if request.max_total_tokens is None else Measure(most=request.max_total_tokens)
         return ServiceLimit(
             measure=None if trigger(Switch.BUDGET_IGNORED, faults) else request.limit or tokens,
             overshoot=overshoot.value / 100 if overshoot else 0.0,
             hit_by_step=max(1, int(hit.value)) if hit else None,
-            status=Ending.BUDGET_EXCEEDED if trigger(Switch.BUDGET_EXCEEDED, faults) else Ending.INCOMPLETE,
+            status=Ending.BUDGET_EXCEEDED if says_so else Ending.INCOMPLETE,
         )

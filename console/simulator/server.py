@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from console.simulator.anthropic.api import AnthropicFace
 from console.simulator.control import ControlApi
 from console.simulator.gemini.api import GeminiFace
 from console.simulator.openai.api import OpenAIFace
@@ -43,7 +44,11 @@ class Face(Protocol):
         ...
 
 
-FACES: Mapping[str, Callable[[SimulatorState], Face]] = {"gemini": GeminiFace, "openai": OpenAIFace}
+FACES: Mapping[str, Callable[[SimulatorState], Face]] = {
+    "gemini": GeminiFace,
+    "anthropic": AnthropicFace,
+    "openai": OpenAIFace,
+}
 """The faces by the kind of the service."""
 
 

@@ -1,0 +1,1 @@
+"""The wire format of Anthropic Managed Agents: sessions, their events and the templates that they are made from."""
