@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from console.domain.usage import Price, Usage
 from console.provider.contract import Launched, StatusClass, Step
 from console.provider.gemini.replies import (
-    RESULT_LENGTH,
     read_launched,
     remote_run,
     resource_id,
@@ -22,6 +21,7 @@ from console.provider.gemini.replies import (
     usage_of,
 )
 from console.provider.http.json_narrowing import members, parsed
+from console.provider.http.step_text import RESULT_LENGTH
 from tests.provider.examples import interaction
 
 JSON = st.recursive(

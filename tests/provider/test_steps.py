@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from console.provider.gemini.steps import ARGUMENT_LENGTH, MAX_STEPS, STEP_LENGTH, numbered, step_text
+from console.provider.gemini.steps import numbered, step_text
+from console.provider.http.step_text import ARGUMENT_LENGTH, MAX_STEPS, STEP_LENGTH
 
 TEXT = [{"type": "text", "text": "one"}, {"type": "image", "data": "…"}, {"type": "text", "text": "two"}]
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from console.domain.usage import Usage
 from console.provider.contract import Step, StreamEvent
-from console.provider.gemini.steps import MAX_STEPS, STEP_LENGTH
 from console.provider.gemini.stream import MAX_OPEN_STEPS, StreamReducer
 from console.provider.http.sse import Frame
+from console.provider.http.step_text import MAX_STEPS, STEP_LENGTH
 from tests.provider.test_replies import JSON
 
 

@@ -26,7 +26,6 @@ from console.provider.contract import (
     Verdict,
 )
 from console.provider.gemini.replies import (
-    STATUS_LENGTH,
     inputs_of,
     is_unknown_route,
     parse_error,
@@ -47,6 +46,7 @@ from console.provider.http.redaction import Redactor
 from console.provider.http.secret import Secret
 from console.provider.http.service_client import ServiceClient
 from console.provider.http.start_call import StartCall
+from console.provider.http.step_text import STATUS_LENGTH
 from console.provider.http.verdict import RefusalRules
 from console.provider.traits import Traits
 

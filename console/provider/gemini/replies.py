@@ -12,18 +12,14 @@ from collections.abc import Mapping
 from console.domain.run import Ending
 from console.domain.usage import Usage
 from console.provider.contract import Launched, RemoteRun, StatusClass, Step
-from console.provider.gemini.steps import content_text, error_line, error_text, kind_of, numbered, unchanged
+from console.provider.gemini.steps import error_line, error_text, kind_of, numbered
 from console.provider.http.errors import ErrorBody, ErrorReader, Redact, seconds_of
 from console.provider.http.exchange import Reply
-from console.provider.http.json_narrowing import count, elements, members, opaque_id, text
-
-STATUS_LENGTH = 64
-RESULT_LENGTH = 256_000
-"""Characters kept of the result. The end is kept, as it contains the answer."""
+from console.provider.http.json_narrowing import count, elements, labels_of, members, opaque_id, text
+from console.provider.http.step_text import STATUS_LENGTH, content_text, kept_result, unchanged
 
 ERROR_LENGTH = 1_000
 MAX_ERRORS = 20
-MAX_LABELS = 64
 
 ENDINGS: Mapping[str, Ending] = {
     "completed": Ending.OK,
@@ -142,12 +138,6 @@ def _reported_usage(interaction: Mapping[str, object], steps: tuple[Step, ...]) 
     return usage
 
 
-def labels_of(value: object) -> Mapping[str, str]:
-    """Return the labels whose value is a string."""
-    pairs = ((text(name, 64), text(label, 64)) for name, label in members(value).items() if isinstance(label, str))
-    return dict(list(pairs)[:MAX_LABELS])
-
-
 def resource_id(value: object) -> str | None:
     """Return an id, which the service may also write as a resource name (`interactions/ID`); None for anything else."""
     found = opaque_id(value)
@@ -225,8 +215,7 @@ def _result(interaction: Mapping[str, object]) -> str:
         found += texts
         if not is_complete:
             break
-    whole = "".join(reversed(found))
-    return whole if len(whole) <= RESULT_LENGTH else "…" + whole[1 - RESULT_LENGTH :]
+    return kept_result("".join(reversed(found)))
 
 
 def _last_texts(content: object, *, found: bool) -> tuple[list[str], bool]:

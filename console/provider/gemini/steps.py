@@ -11,18 +11,14 @@ from collections.abc import Mapping
 from console.provider.contract import Step
 from console.provider.http.errors import Redact
 from console.provider.http.json_narrowing import compact, elements, members, text
-
-STEP_LENGTH = 8_000
-"""Characters of one step's text."""
-
-ARGUMENT_LENGTH = 300
-"""Characters of one argument of a tool."""
-
-MAX_STEPS = 10_000
-"""Steps read of one run."""
-
-KIND_LENGTH = 64
-"""Characters of a type or a tool name."""
+from console.provider.http.step_text import (
+    KIND_LENGTH,
+    MAX_STEPS,
+    STEP_LENGTH,
+    content_text,
+    named_call,
+    unchanged,
+)
 
 _CODE = ("code", "command")
 """Arguments that are shown as the call itself: `code_execution` takes code or a command."""
@@ -31,11 +27,6 @@ _CODE = ("code", "command")
 def kind_of(step: Mapping[str, object]) -> str:
     """Return the service's word for the type of a step; `unknown` if there is none."""
     return text(step.get("type"), KIND_LENGTH) or "unknown"
-
-
-def unchanged(line: str) -> str:
-    """Redact nothing."""
-    return line
 
 
 def numbered(value: object, redact: Redact = unchanged) -> tuple[Step, ...]:
@@ -73,23 +64,6 @@ def step_text(step: Mapping[str, object], redact: Redact = unchanged) -> str:
     return redact(content_text(step.get("content")) or (compact(rest, STEP_LENGTH) if rest else ""))
 
 
-def content_text(value: object) -> str:
-    """Return the text of one content, or of several, one per line. Other media are shown by type: `[image]`."""
-    if isinstance(value, list):
-        return text("\n".join(filter(None, map(_piece_text, value))), STEP_LENGTH)
-    return _piece_text(value)
-
-
-def _piece_text(value: object) -> str:
-    if isinstance(value, str):
-        return text(value, STEP_LENGTH)
-    content = members(value)
-    if isinstance(content.get("text"), str):
-        return text(content["text"], STEP_LENGTH)
-    word = text(content.get("type"), KIND_LENGTH)
-    return f"[{word}]" if word else ""
-
-
 def error_line(error: Mapping[str, object]) -> str:
     """Return `code: message` of an error, or whichever it has; a word in `status` replaces a numeric code."""
     code = error.get("code")
@@ -111,20 +85,13 @@ def call_text(kind: str, step: Mapping[str, object]) -> str:
     """Return the name of the tool with shortened arguments; for code execution the code itself."""
     arguments = step.get("arguments")
     name = tool_name(kind, step)
-    if isinstance(arguments, str):
-        return text(f"{name} {arguments}", STEP_LENGTH)
     named = members(arguments)
     for code in _CODE:
         if isinstance(named.get(code), str):
             return (
                 text(named[code], STEP_LENGTH) if not step.get("name") else text(f"{name} {named[code]}", STEP_LENGTH)
             )
-    pairs = (f"{text(key, KIND_LENGTH)}={_short(value)}" for key, value in named.items())
-    return text(" ".join((name, *pairs)), STEP_LENGTH)
-
-
-def _short(value: object) -> str:
-    return text(value, ARGUMENT_LENGTH) if isinstance(value, str) else compact(value, ARGUMENT_LENGTH)
+    return named_call(name, arguments)
 
 
 def _unnamed(result: object) -> object:

@@ -15,22 +15,19 @@ from console.provider.contract import (
     Step,
     StreamEvent,
 )
-from console.provider.gemini.replies import STATUS_LENGTH, parse_error, usage_of
-from console.provider.gemini.steps import (
-    KIND_LENGTH,
-    MAX_STEPS,
-    STEP_LENGTH,
-    call_text,
-    content_text,
-    kind_of,
-    result_text,
-    step_text,
-    tool_name,
-    unchanged,
-)
+from console.provider.gemini.replies import parse_error, usage_of
+from console.provider.gemini.steps import call_text, kind_of, result_text, step_text, tool_name
 from console.provider.http.errors import Redact
 from console.provider.http.json_narrowing import members, parsed, text
 from console.provider.http.sse import Frame
+from console.provider.http.step_text import (
+    KIND_LENGTH,
+    MAX_STEPS,
+    STATUS_LENGTH,
+    STEP_LENGTH,
+    content_text,
+    unchanged,
+)
 
 MAX_OPEN_STEPS = 64
 """Unfinished steps that are kept; beyond this the oldest is dropped."""

@@ -14,6 +14,8 @@ MAX_COUNT = 2**53
 
 _NUMBER = re.compile(r"-?\d{1,16}(\.\d{1,9})?([eE][+-]?\d{1,3})?\Z", re.ASCII)
 
+MAX_LABELS = 64
+
 MAX_ID = 1024
 """Characters of an id."""
 
@@ -88,6 +90,12 @@ def opaque_id(value: object) -> str | None:
     if not isinstance(value, str) or not value.strip(".") or len(value) > MAX_ID:
         return None
     return value if is_sanitized(value) and value.split() == [value] else None
+
+
+def labels_of(value: object) -> Mapping[str, str]:
+    """Return the labels whose value is a string."""
+    pairs = ((text(name, 64), text(label, 512)) for name, label in members(value).items() if isinstance(label, str))
+    return dict(list(pairs)[:MAX_LABELS])
 
 
 def compact(value: object, limit: int) -> str:
