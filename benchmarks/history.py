@@ -158,7 +158,7 @@ async def measure(store: Store, count: int) -> None:
         first, number = await timed(page), await timed(counted)
         worst = max(worst, first, number, key=lambda took: took[1])
         print(f"{name:24} page {formatted(first)}   count {formatted(number)}")
-    middle = Cursor(created_ms=END_MS - 3 * 365 * 43_200_000, seq=count // 2)
+    middle = Cursor(place=END_MS - 3 * 365 * 43_200_000, seq=count // 2)
     deep = await timed(lambda: history.page(FILTERS["all, retries folded"], limit=PAGE, after=middle))
     print(f"{'page from the middle':24} page {formatted(deep)}")
     keys = [run.key for run in (await history.page(FILTERS["all"], limit=PAGE)).runs]

@@ -62,7 +62,9 @@ def parse_iso_ms(text: str) -> int:
     return int(seconds.timestamp()) * 1000 + int(text[20:23])
 
 
-ACCEPTED = "a day (2026-11-23), an instant (2026-11-23T03:00Z), or how long ago (90m, 12h, 7d)"
+ACCEPTED = (
+    "a day (2026-11-23, today, yesterday, mon), an instant (2026-11-23T03:00Z, 03:00), or how long ago (90m, 12h, 7d)"
+)
 """What `parse_instant` accepts, for messages and help texts."""
 _AGO = re.compile(r"(\d{1,6})([smhdw])\Z", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -72,13 +74,17 @@ def parse_instant(text: str, *, now_ms: int, zone: ZoneInfo, end_of_day: bool = 
     """Parse a point in time as a person types it and return UTC milliseconds.
 
     A day, in any form of ISO 8601 (also `20261123`), means its beginning in `zone` or, with `end_of_day`, the beginning
-    of the next day. An instant without a UTC offset is read in `zone`. Raises ValueError with a one-line message that
-    names the accepted forms.
+    of the next day. The name of a weekday means the last such day, today included; `03:00` means the last time that the
+    clocks of `zone` showed it. An instant without a UTC offset is read in `zone`. Raises ValueError with a one-line
+    message that names the accepted forms.
     """
     if ago := _AGO.match(text):
         return now_ms - int(ago[1]) * _SECONDS[ago[2]] * 1000
     try:
-        day = _parse_day(text)
+        today = datetime.fromtimestamp(now_ms / 1000, zone).date()
+        day = _named_day(text.lower(), today) or _parse_day(text)
+        if _CLOCK.match(text):
+            return _last_time(time.fromisoformat(text.zfill(5)), today, now_ms, zone)
         if day is not None:
             instant = datetime.combine(day + timedelta(days=1) if end_of_day else day, time(), zone)
         else:
@@ -87,6 +93,24 @@ def parse_instant(text: str, *, now_ms: int, zone: ZoneInfo, end_of_day: bool = 
         return int(instant.astimezone(UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
         raise ValueError(f"not a date or time: {text!r}; accepted: {ACCEPTED}") from None
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_CLOCK = re.compile(r"\d{1,2}:\d\d\Z", re.ASCII)
+
+
+def _named_day(text: str, today: date) -> date | None:
+    """The day that a word means, not after today; None for another word."""
+    ago = {"today": 0, "yesterday": 1}.get(text)
+    if ago is None and text in WEEKDAYS:
+        ago = (today.weekday() - WEEKDAYS.index(text)) % 7
+    return None if ago is None else today - timedelta(days=ago)
+
+
+def _last_time(clock: time, today: date, now_ms: int, zone: ZoneInfo) -> int:
+    """The last instant, not after now, at which the clocks of the zone showed that time."""
+    at = int(datetime.combine(today, clock, zone).timestamp() * 1000)
+    return at if at <= now_ms else int(datetime.combine(today - timedelta(days=1), clock, zone).timestamp() * 1000)
 
 
 def _parse_day(text: str) -> date | None:

@@ -19,7 +19,8 @@ MOST_TERMS = 32
 MOST_PIECES = 16
 """With more typed words, `row_test` uses the index only."""
 
-_IN_INDEX = "exists (select 1 from runs_text where runs_text.rowid = runs.seq and runs_text match :words)"
+IN_INDEX = "exists (select 1 from runs_text where runs_text.rowid = runs.seq and runs_text match {words})"
+_IN_INDEX = IN_INDEX.format(words=":words")
 _TEXT = "lower(' ' || task || ' ' || target || ' ' || key || ' ' || note || ' ' || result)"
 """The indexed text of a run; SQLite's `lower` folds ASCII only."""
 _IS_ASCII = f"length({_TEXT}) = length(cast({_TEXT} as blob))"
@@ -50,6 +51,11 @@ async def match_words(tx: Transaction, text: str, tasks: Sequence[str] = ()) -> 
         return words
     quoted = " OR ".join(f'"{name}"' for name in names)
     return f"{words} AND task : ({quoted})"
+
+
+async def match_any(tx: Transaction, text: str) -> str:
+    """Return the FTS5 query for runs in which some word of `text` begins a word; empty for a text without words."""
+    return " OR ".join([await _query_of(tx, piece) for piece in _pieces(text)])
 
 
 def row_test(text: str) -> tuple[str, Mapping[str, Value]]:

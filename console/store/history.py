@@ -18,7 +18,7 @@ from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
 from console.store.database import Database, Transaction
 from console.store.errors import StoreDamaged, translate_sqlite_errors
-from console.store.full_text import match_words, row_test
+from console.store.full_text import IN_INDEX, match_any, match_words, row_test
 from console.store.listing import RepeatedListing
 from console.store.rows import Value, fetch_all, fetch_one, int_of, readable_runs, run_of
 
@@ -44,16 +44,17 @@ SELECT_TYPICAL = """
     limit :limit
 """
 SELECT_OF_KEYS = "select runs.* from runs where key in ({keys}) and attempt > 0 order by seq"
-SELECT_PAGE = "select {columns} from runs where {where} order by created_ms desc, seq desc limit :limit"
-# The full-text index is read from its newest hit on, so a common word costs no more than a rare one.
+SELECT_PAGE = "select {columns} from runs where {where} order by {order} limit :limit"
+# By time, the full-text index is read from its newest hit on, so a common word costs no more than a rare one.
 SELECT_WORDS = """
     select {columns} from runs_text cross join runs on runs.seq = runs_text.rowid
     where runs_text match :words and {where}
-    order by runs_text.rowid desc
+    order by {order}
     limit :limit
 """
-PLACE_COLUMNS = "runs.seq, runs.created_ms"
+PLACE_COLUMNS = "runs.seq, {place} as place"
 """What is read of each row if one of them cannot be read whole."""
+WHOLE_COLUMNS = "runs.*, {place} as place"
 COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :most)"
 LAST_SEQ = "select coalesce(max(seq), 0) as n from runs"
 # The other filters as a list of rows: if it is short, no row has to be fetched to check a hit.
@@ -76,22 +77,60 @@ NEWEST_OF_KEY = """
 """
 
 
+class HistoryOrder(StrEnum):
+    """What the entries are ordered by. All but `created` read every entry that matches."""
+
+    CREATED = "created"
+    COST = "cost"
+    UNITS = "units"
+    ELAPSED = "elapsed"
+    TASK = "task"
+
+
+PLACES = {
+    HistoryOrder.CREATED: "runs.created_ms",
+    HistoryOrder.COST: "coalesce(runs.cost_micro, -1)",
+    HistoryOrder.UNITS: "runs.used",
+    HistoryOrder.ELAPSED: "runs.elapsed_ms",
+    HistoryOrder.TASK: "runs.task",
+}
+"""By order: the expression whose value places an entry; a cost that is not known is below every known one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
     """The last entry of a page; the next page begins after it."""
 
-    created_ms: int
+    place: int | str
+    """Its value of the expression in PLACES."""
     seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """A limit for a figure."""
+
+    least: bool
+    """True for a lower bound, False for an upper one."""
+    value: int
+    inclusive: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryFilter:
-    """Which entries of the history are wanted. Empty and None do not restrict."""
+    """Which entries of the history are wanted, and in which order. Empty and None do not restrict."""
 
     tasks: tuple[str, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     stages: tuple[Stage, ...] = ()
     origins: tuple[Origin, ...] = ()
+    targets: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    """Beginnings of keys."""
+    costs: tuple[Bound, ...] = ()
+    """In micro-money; an entry whose cost is not known meets no bound."""
+    used: tuple[Bound, ...] = ()
+    """In milli-units."""
     since_ms: int | None = None
     """Created at this time or later, UTC ms."""
     until_ms: int | None = None
@@ -100,8 +139,27 @@ class HistoryFilter:
     """Each of its words must be the beginning of a word of task, target, key, note or result."""
     open_too: bool = True
     """False: ended runs only."""
+    without: tuple[HistoryFilter, ...] = ()
+    """An entry that matches one of these is left out; their words and orders do not count."""
+    without_text: str = ""
+    """No word of these may be the beginning of a word of the entry's text."""
     folded: bool = False
     """Of the attempts of a key only the newest; skips and refusals are all kept."""
+    order: HistoryOrder = HistoryOrder.CREATED
+    reverse: bool = False
+    """By task from A to Z, by everything else the largest first, unless this is true."""
+
+    @property
+    def ascends(self) -> bool:
+        """True where the smallest value comes first."""
+        return (self.order is HistoryOrder.TASK) != self.reverse
+
+    @property
+    def restricts_rows(self) -> bool:
+        """True where more than words and tasks decide which entries match."""
+        dated = self.since_ms is not None or self.until_ms is not None
+        chosen = self.outcomes or self.stages or self.origins or self.targets or self.keys or self.costs or self.used
+        return bool(dated or chosen or self.without or self.without_text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,14 +225,14 @@ class History:
         self._recent = RepeatedListing(database, SELECT_RECENT)
 
     async def page(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
-        """Return the newest `limit` entries that match, or those after `after`.
+        """Return the first `limit` entries that match, or those after `after`.
 
-        They are ordered by creation time, with words by the order of their claims.
+        The order by time is that of creation, with words that of the claims.
         """
         where, parameters = _where(wanted)
         parameters["limit"] = limit + 1
         if after is not None:
-            parameters |= {"after_ms": after.created_ms, "after_seq": after.seq}
+            parameters |= {"after_place": after.place, "after_seq": after.seq}
 
         async def unit(tx: Transaction) -> Page:
             try:
@@ -183,7 +241,7 @@ class History:
             except StoreDamaged:
                 rows = await self._select(tx, wanted, _Shape.PAGE, where, parameters, columns=PLACE_COLUMNS)
             has_more, rows = len(rows) > limit, rows[:limit]
-            last = Cursor(created_ms=rows[-1]["created_ms"], seq=rows[-1]["seq"]) if has_more and rows else None
+            last = Cursor(place=rows[-1]["place"], seq=rows[-1]["seq"]) if has_more and rows else None
             return Page(runs=(await readable_runs(tx, rows)).runs, after=last)
 
         return await self._database.read(unit)
@@ -207,13 +265,24 @@ class History:
         where: str,
         parameters: dict[str, Value],
         *,
-        columns: str = "runs.*",
+        columns: str = WHOLE_COLUMNS,
     ) -> list[sqlite3.Row]:
         """Return the rows of a query; none if the text holds something but no word."""
         by_rows, by_words = shape.value
-        rows_after = " and (runs.created_ms, runs.seq) < (:after_ms, :after_seq)" if "after_ms" in parameters else ""
+        place, after, direction = PLACES[wanted.order], "<", "desc"
+        if wanted.ascends:
+            after, direction = ">", "asc"
+        columns = columns.format(place=place)
+        order = f"{place} {direction}, runs.seq {direction}"
+        has_after = "after_place" in parameters
+        rows_after = f" and ({place}, runs.seq) {after} (:after_place, :after_seq)" if has_after else ""
+        if excluded := await match_any(tx, wanted.without_text):
+            where += f" and not {IN_INDEX.format(words=':excluded')}"
+            parameters = {**parameters, "excluded": excluded}
         if not wanted.text.strip():
-            return await fetch_all(tx, by_rows.format(columns=columns, where=where + rows_after), parameters)
+            return await fetch_all(
+                tx, by_rows.format(columns=columns, where=where + rows_after, order=order), parameters
+            )
         words = await match_words(tx, wanted.text, wanted.tasks)
         if not words:
             return []
@@ -221,13 +290,16 @@ class History:
         plan = self._fixed_plan or await self._cheapest_plan(tx, wanted, parameters)
         if plan is QueryPlan.ROWS:
             test, needed = row_test(wanted.text)
+            where += f"{rows_after} and {test}"
             return await fetch_all(
-                tx, by_rows.format(columns=columns, where=f"{where}{rows_after} and {test}"), {**parameters, **needed}
+                tx, by_rows.format(columns=columns, where=where, order=order), {**parameters, **needed}
             )
         if plan is QueryPlan.BOTH:
             where += AMONG.format(where=_where(replace(wanted, folded=False))[0])
-        words_after = " and runs_text.rowid < :after_seq" if rows_after else ""
-        return await fetch_all(tx, by_words.format(columns=columns, where=where + words_after), parameters)
+        if wanted.order is HistoryOrder.CREATED:
+            order, rows_after = f"runs_text.rowid {direction}", f" and runs_text.rowid {after} :after_seq"
+        where += rows_after if has_after else ""
+        return await fetch_all(tx, by_words.format(columns=columns, where=where, order=order), parameters)
 
     async def _cheapest_plan(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> QueryPlan:
         """Return the plan with the lowest estimated cost.
@@ -235,9 +307,9 @@ class History:
         A plan reads its hits or rows from the newest on until enough of them match both. A filter by tasks alone is
         part of the full-text query already.
         """
-        dated = wanted.since_ms is not None or wanted.until_ms is not None
-        if not (dated or wanted.outcomes or wanted.stages or wanted.origins):
+        if not wanted.restricts_rows:
             return QueryPlan.WORDS
+        dated = wanted.since_ms is not None or wanted.until_ms is not None
         where, _ = _where(replace(wanted, folded=False))
         hits = await self._number(tx, COUNT_HITS, {"words": parameters["words"], "most": MOST_HITS})
         rows = await self._number(tx, COUNT.format(where=where), {**parameters, "limit": MOST_ROWS})
@@ -319,8 +391,11 @@ def _key_status(runs: list[Run]) -> KeyStatus:
     return KeyStatus(state=state, attempts=max((run.attempt for run in runs), default=0), holder=holder)
 
 
-def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
-    """Return the condition as SQL and its parameters. The SQL holds names from this program only."""
+def _where(wanted: HistoryFilter, prefix: str = "") -> tuple[str, dict[str, Value]]:
+    """Return the condition as SQL and its parameters, whose names begin with `prefix`.
+
+    The SQL holds names from this program only.
+    """
     clauses = ["true"] if wanted.open_too else ["runs.state = 'ended'"]
     parameters: dict[str, Value] = {}
     lists: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -328,21 +403,34 @@ def _where(wanted: HistoryFilter) -> tuple[str, dict[str, Value]]:
         ("outcome", tuple(outcome.value for outcome in wanted.outcomes)),
         ("origin", tuple(origin.value for origin in wanted.origins)),
         ("stage", tuple(stage.label for stage in wanted.stages)),
+        ("target", wanted.targets),
     )
     narrowest = next((column for column, values in lists if values), "")
     for column, values in lists:
         if values:
-            names = [f"{column}_{number}" for number in range(len(values))]
+            names = [f"{prefix}{column}_{number}" for number in range(len(values))]
             # The planner has no statistics and guesses; the plus keeps it on the index of the narrowest column.
             kept = "" if column == narrowest or (narrowest, column) == ("task", "outcome") else "+"
             clauses.append(f"{kept}runs.{column} in ({', '.join(f':{name}' for name in names)})")
             parameters |= dict(zip(names, values, strict=True))
-    if wanted.since_ms is not None:
-        clauses.append("runs.created_ms >= :since_ms")
-        parameters["since_ms"] = wanted.since_ms
-    if wanted.until_ms is not None:
-        clauses.append("runs.created_ms < :until_ms")
-        parameters["until_ms"] = wanted.until_ms
+    begun = {f"{prefix}key_{number}": key for number, key in enumerate(wanted.keys)}
+    if begun:
+        clauses.append("(" + " or ".join(f"substr(runs.key, 1, length(:{name})) = :{name}" for name in begun) + ")")
+        parameters |= begun
+    for column, bounds in (("cost_micro", wanted.costs), ("used", wanted.used)):
+        for number, bound in enumerate(bounds):
+            sign = (">" if bound.least else "<") + ("=" if bound.inclusive else "")
+            clauses.append(f"runs.{column} {sign} :{prefix}{column}_{number}")
+            parameters[f"{prefix}{column}_{number}"] = bound.value
+    for name, sign, instant in (("since_ms", ">=", wanted.since_ms), ("until_ms", "<", wanted.until_ms)):
+        if instant is not None:
+            clauses.append(f"runs.created_ms {sign} :{prefix}{name}")
+            parameters[f"{prefix}{name}"] = instant
+    for number, excluded in enumerate(wanted.without):
+        condition, more = _where(excluded, f"{prefix}without_{number}_")
+        # A column without a value makes a condition neither true nor false.
+        clauses.append(f"not coalesce({condition}, false)")
+        parameters |= more
     if wanted.folded:
         clauses.append(NEWEST_OF_KEY)
     return " and ".join(clauses), parameters

@@ -45,6 +45,24 @@ def test_history_show_and_log_agree(nightdesk: Nightdesk) -> None:
     assert len(table) == 4
 
 
+def test_history_takes_the_filter_of_the_screen_and_sorts(nightdesk: Nightdesk) -> None:
+    good = nightdesk.launch("good").json
+    nightdesk.launch("good")
+    nightdesk.launch("failing")
+
+    def tasks(*options: str) -> list[str]:
+        return [run["outcome"] for run in nightdesk("history", "--json", *options).json]
+
+    assert tasks("--filter", "-outcome:skipped today") == ["failed", "ok"]
+    assert tasks("--filter", f"key:{good['key'][:6]}", "--reverse") == ["ok", "skipped"]
+    assert tasks("--sort", "task") == ["failed", "ok", "skipped"]
+    assert tasks("--sort", "units", "--reverse")[0] == "skipped"
+    wrong = nightdesk("history", "--filter", "outcom:ok")
+    assert (wrong.code, "did you mean outcome:?" in wrong.err) == (2, True)
+    assert "write the other filters into it" in nightdesk("history", "--filter", "x", "--task", "good").err
+    assert tasks("--since", "yesterday") == tasks()
+
+
 def test_the_log_can_be_rebuilt_and_rotated(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     log = nightdesk.state / "runs.log"

@@ -111,8 +111,28 @@ def test_an_instant_means_itself_at_either_end(text: str) -> None:
         assert iso_ms(wall_ms) == "2026-11-23T03:00:00.000Z"
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "20261", "9999-12-31", "12x"])
+@pytest.mark.parametrize("text", ["", "tomorrow", "25:00", "monday night", "2026-13-01", "20261", "9999-12-31", "12x"])
 def test_anything_else_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(ValueError, match="not a date or time: ") as caught:
         parse_instant(text, now_ms=0, zone=ZoneInfo("Asia/Tokyo"), end_of_day=True)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant", "end"),
+    [
+        ("today", "2026-11-25T00:00", "2026-11-26T00:00"),
+        ("Yesterday", "2026-11-24T00:00", "2026-11-25T00:00"),
+        ("wed", "2026-11-25T00:00", "2026-11-26T00:00"),
+        ("thu", "2026-11-19T00:00", "2026-11-20T00:00"),
+        ("9:30", "2026-11-25T09:30", "2026-11-25T09:30"),
+        ("23:30", "2026-11-24T23:30", "2026-11-24T23:30"),
+    ],
+)
+def test_words_for_days_and_times_of_day_are_never_in_the_future(text: str, meant: str, end: str) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    now = datetime.fromisoformat("2026-11-25T12:00").replace(tzinfo=zone)
+    now_ms = int(now.timestamp() * 1000)
+    for wanted, end_of_day in ((meant, False), (end, True)):
+        at = int(datetime.fromisoformat(wanted).replace(tzinfo=zone).timestamp() * 1000)
+        assert parse_instant(text, now_ms=now_ms, zone=zone, end_of_day=end_of_day) == at

@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.run import Outcome, RunId
+from console.domain.run import Outcome, Run, RunId
 from console.domain.task import Origin, Stage
-from console.store.history import SELECT_PAGE, Cursor, HistoryFilter, KeyState, KeyStatus, _where, p95
+from console.store.history import (
+    SELECT_PAGE,
+    Bound,
+    Cursor,
+    HistoryFilter,
+    HistoryOrder,
+    KeyState,
+    KeyStatus,
+    _where,
+    p95,
+)
 from console.store.rows import fetch_all
 from tests.store.harness import StoreHarness, a_task
+
+
+async def _ended(harness: StoreHarness, task: str, outcome: Outcome = Outcome.OK, **changes: Any) -> Run:
+    """A run of the task that ended with these values."""
+    return await harness.settle(await harness.running(a_task(task)), outcome, **changes)
+
+
+BY_TIME = "runs.created_ms desc, runs.seq desc"
 
 
 async def _ids(harness: StoreHarness, wanted: HistoryFilter) -> list[RunId]:
@@ -63,6 +83,72 @@ async def test_every_filter_alone_and_together(harness: StoreHarness) -> None:
     assert await _ids(harness, HistoryFilter(until_ms=failed.created_ms)) == [skipped.id, ok.id]
     both = HistoryFilter(tasks=("report",), outcomes=(Outcome.SKIPPED,), until_ms=failed.created_ms)
     assert await _ids(harness, both) == [skipped.id]
+
+
+async def test_what_a_filter_excludes_is_the_rest(harness: StoreHarness) -> None:
+    ok = await harness.ended(Outcome.OK)
+    harness.clock.advance(1)
+    failed = await _ended(harness, "other", Outcome.FAILED, note="broken pipe")
+    harness.clock.advance(1)
+    live = await harness.running(a_task("live"))
+    excluded = HistoryFilter(outcomes=(Outcome.OK,))
+    assert await _ids(harness, HistoryFilter(without=(excluded,))) == [live.id, failed.id], "one without outcome too"
+    both = (excluded, HistoryFilter(tasks=("other",)))
+    assert await _ids(harness, HistoryFilter(without=both)) == [live.id]
+    assert await _ids(harness, HistoryFilter(without=(excluded,), outcomes=(Outcome.OK,))) == []
+    assert await _ids(harness, HistoryFilter(without_text="pip")) == [live.id, ok.id]
+    assert await _ids(harness, HistoryFilter(without_text="pip nothing")) == [live.id, ok.id]
+    assert await _ids(harness, HistoryFilter(without_text="broken", text="report")) == [ok.id]
+    assert await _ids(harness, HistoryFilter(without_text="!")) == [live.id, failed.id, ok.id]
+
+
+async def test_keys_targets_and_bounds(harness: StoreHarness) -> None:
+    cheap = await _ended(harness, "report", used=5_000, cost_micro=100_000)
+    harness.clock.advance(1)
+    dear = await _ended(harness, "other", used=50_000, cost_micro=2_000_000)
+    harness.clock.advance(1)
+    unknown = await _ended(harness, "third", used=70_000)
+    over = Bound(least=True, value=1_000_000)
+    assert await _ids(harness, HistoryFilter(costs=(over,))) == [dear.id], "what is not known is over nothing"
+    assert await _ids(harness, HistoryFilter(costs=(Bound(least=False, value=100_000),))) == []
+    assert await _ids(harness, HistoryFilter(costs=(Bound(least=False, value=100_000, inclusive=True),))) == [cheap.id]
+    assert await _ids(harness, HistoryFilter(without=(HistoryFilter(costs=(over,)),))) == [unknown.id, cheap.id]
+    between = (Bound(least=True, value=5_000), Bound(least=False, value=70_000))
+    assert await _ids(harness, HistoryFilter(used=between)) == [dear.id]
+    assert await _ids(harness, HistoryFilter(keys=(dear.key[:6], cheap.key))) == [dear.id, cheap.id]
+    assert await _ids(harness, HistoryFilter(targets=(dear.target,), tasks=("other",))) == [dear.id]
+    assert await _ids(harness, HistoryFilter(text="other", keys=(dear.key[:6],), costs=(over,))) == [dear.id]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("order", HistoryOrder)
+@pytest.mark.parametrize("text", ["", "done"])
+async def test_every_order_has_every_entry_once_over_all_pages(
+    harness: StoreHarness, order: HistoryOrder, reverse: bool, text: str
+) -> None:
+    for number, (used, cost) in enumerate([(9, None), (1, 5), (9, 2), (1, 5), (4, None), (9, 7), (2, 2)]):
+        harness.clock.advance(number % 3)
+        name = f"t{number % 4}{number}"
+        await _ended(harness, name, used=used, cost_micro=cost, elapsed_ms=10 * used, note="done")
+    wanted = HistoryFilter(order=order, reverse=reverse, text=text)
+    whole = (await harness.store.history.page(wanted)).runs
+    values: dict[HistoryOrder, list[Any]] = {
+        HistoryOrder.CREATED: [run.created_ms for run in whole],
+        HistoryOrder.COST: [-1 if run.cost_micro is None else run.cost_micro for run in whole],
+        HistoryOrder.UNITS: [run.used for run in whole],
+        HistoryOrder.ELAPSED: [run.elapsed_ms for run in whole],
+        HistoryOrder.TASK: [run.task for run in whole],
+    }
+    assert len({run.id for run in whole}) == 7
+    assert values[order] == sorted(values[order], reverse=not wanted.ascends)
+    paged: list[RunId] = []
+    after: Cursor | None = None
+    while True:
+        page = await harness.store.history.page(wanted, limit=2, after=after)
+        paged += [run.id for run in page.runs]
+        if (after := page.after) is None:
+            break
+    assert paged == [run.id for run in whole]
 
 
 async def test_a_search_finds_words_by_their_beginning_in_every_text_of_a_run(harness: StoreHarness) -> None:
@@ -173,7 +259,7 @@ async def test_every_filter_walks_an_index_in_the_order_that_is_shown(
 ) -> None:
     """Scanning or sorting would read a million rows to show fifty."""
     where, parameters = _where(wanted)
-    sql = f"explain query plan {SELECT_PAGE.format(columns='runs.*', where=where)}"
+    sql = f"explain query plan {SELECT_PAGE.format(columns='runs.*', where=where, order=BY_TIME)}"
     plan = [
         row["detail"]
         for row in await harness.store.database.read(lambda tx: fetch_all(tx, sql, {**parameters, "limit": 9}))

@@ -172,7 +172,7 @@ class FakeQueries:
         runs = self._fitting(wanted)
         start = after.seq if after is not None else 0
         end = start + limit
-        last = Cursor(created_ms=0, seq=end) if end < len(runs) else None
+        last = Cursor(place=0, seq=end) if end < len(runs) else None
         return Page(runs=tuple(runs[start:end]), after=last)
 
     async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:

@@ -21,7 +21,7 @@ def page(total: int, after: Cursor | None) -> Page:
     """A page of a history with `total` entries, in which the place is the number of the next one."""
     first = after.seq if after is not None else 0
     runs = tuple(replace(SAMPLE, id=RunId(f"{number:026d}")) for number in range(first, min(total, first + PAGE)))
-    last = Cursor(created_ms=0, seq=first + PAGE) if first + PAGE < total else None
+    last = Cursor(place=0, seq=first + PAGE) if first + PAGE < total else None
     return Page(runs=runs, after=last)
 
 

@@ -15,7 +15,7 @@ FREE = KeyStatus(state=KeyState.FREE, attempts=3)
 def pages(count: int, first: int = 1) -> PageCache:
     made = PageCache()
     runs = tuple(samples.run(first + number, State.ENDED) for number in range(count))
-    after = Cursor(created_ms=0, seq=PAGE) if count == PAGE else None
+    after = Cursor(place=0, seq=PAGE) if count == PAGE else None
     made.put(0, Page(runs=runs, after=after), {run.key: FREE for run in runs})
     return made
 

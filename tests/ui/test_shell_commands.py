@@ -14,7 +14,7 @@ from console.domain.run import Outcome, Run, State
 from console.domain.task import Origin, Stage
 from console.domain.timestamps import parse_instant
 from console.domain.usage_stats import Group, Measure
-from console.engine.models import HistoryFilter, TaskRollout
+from console.engine.models import HistoryFilter, HistoryOrder, TaskRollout
 from console.engine.usage import UsageQuery
 from console.ui.actions.shell_commands import (
     ShellCommand,
@@ -92,6 +92,10 @@ def test_what_no_terminal_shows_makes_no_command(unseen: str) -> None:
 
 
 def test_instants_come_back_as_they_were() -> None:
+    (sorted_list, _) = history_commands(
+        BASE, HistoryFilter(order=HistoryOrder.COST, reverse=True, keys=("9f",)), "key:9f"
+    )
+    assert sorted_list.text == "nightdesk history --filter key:9f --sort cost --reverse"
     (listed, _) = history_commands(BASE, HistoryFilter(since_ms=samples.NOW.wall_ms))
     typed = shlex.split(listed.text)[-1]
     assert parse_instant(typed, now_ms=0, zone=zone("Asia/Tokyo")) == samples.NOW.wall_ms

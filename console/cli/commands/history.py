@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -20,7 +22,7 @@ from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.export import csv_text
 from console.engine.settings import EngineSettings
-from console.store.history import HistoryFilter
+from console.store.history import HistoryFilter, HistoryOrder
 from console.store.store import Store
 
 PAGE = 200
@@ -28,19 +30,50 @@ PAGE = 200
 
 @click.command("history")
 @filter_options
+@click.option("--filter", "typed", metavar="TEXT", default="", help="As behind / on the screen: 'cost:>1 -outcome:ok'.")
+@click.option("--sort", "order", type=click.Choice([order.value for order in HistoryOrder]), default="created")
+@click.option("--reverse", is_flag=True, help="The smallest first; by task from Z to A.")
 @click.option("--limit", type=click.IntRange(1, 100_000_000), default=50, show_default=True)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV on stdout, page by page.")
 @json_option
 @pass_invocation
-def history_command(invocation: Invocation, /, limit: int, as_csv: bool, **typed: Any) -> int:
-    """List every run, skip and refusal, newest first. --grep searches task, target, key, note and result."""
-    return asyncio.run(_print(invocation, Filters(**typed), limit, as_csv=as_csv and not invocation.json))
+def history_command(
+    invocation: Invocation, /, limit: int, as_csv: bool, typed: str, order: str, reverse: bool, **options: Any
+) -> int:
+    """List every run, skip and refusal, newest first. --grep searches task, target, key, note and result.
+
+    --filter takes names and words: task: outcome: since: until: stage: origin: target: key: cost: units:, with - before
+    one to leave it out. It is not combined with the other filters.
+    """
+    if typed and any(options.values()):
+        raise click.UsageError("--filter says everything itself: write the other filters into it")
+
+    def wanted(now_ms: int, time_zone: str) -> HistoryFilter:
+        found = (
+            _typed_filter(typed, now_ms, time_zone) if typed else Filters(**options).history_filter(now_ms, time_zone)
+        )
+        return replace(found, folded=False, order=HistoryOrder(order), reverse=reverse)
+
+    return asyncio.run(_print(invocation, wanted, limit, as_csv=as_csv and not invocation.json))
 
 
-async def _print(invocation: Invocation, filters: Filters, limit: int, *, as_csv: bool) -> int:
+def _typed_filter(text: str, now_ms: int, time_zone: str) -> HistoryFilter:
+    """What the text asks for on the screen. Raises click.UsageError."""
+    from console.ui.filtering.terms import FilterError
+    from console.ui.history.filter import FilterContext, parse_filter
+
+    try:
+        return parse_filter(text, FilterContext(now_ms=now_ms, zone=ZoneInfo(time_zone)))
+    except FilterError as error:
+        raise click.UsageError(f"--filter: {error}") from None
+
+
+async def _print(
+    invocation: Invocation, wanted: Callable[[int, str], HistoryFilter], limit: int, *, as_csv: bool
+) -> int:
     async with opened(invocation) as app:
         now, time_zone = app.clock.now(), app.engine.settings.caps.time_zone
-        pages = _pages(app.store, filters.history_filter(now.wall_ms, time_zone), limit)
+        pages = _pages(app.store, wanted(now.wall_ms, time_zone), limit)
         if as_csv:
             await _print_csv(invocation, pages, now)
         elif invocation.json:

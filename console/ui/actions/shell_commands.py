@@ -51,8 +51,22 @@ def run_commands(base: tuple[str, ...], run: Run, *, read_only: bool) -> tuple[S
     return found + command(base, "its task", "history", "--task", run.task)
 
 
-def history_commands(base: tuple[str, ...], wanted: HistoryFilter) -> tuple[ShellCommand, ...]:
-    """The list that a filter shows, and the same list as CSV."""
+def history_commands(base: tuple[str, ...], wanted: HistoryFilter, text: str = "") -> tuple[ShellCommand, ...]:
+    """The list that a filter shows, and the same list as CSV. `text` is the filter as it was typed."""
+    options = ["--filter", text] if _has_no_options(wanted) else _options(wanted)
+    if wanted.order is not wanted.order.CREATED:
+        options += ["--sort", wanted.order.value]
+    options += ["--reverse"] if wanted.reverse else []
+    return command(base, "this list", "history", *options) + command(base, "as CSV", "history", *options, "--csv")
+
+
+def _has_no_options(wanted: HistoryFilter) -> bool:
+    """True for a filter that only `--filter` can say."""
+    figures = wanted.targets or wanted.keys or wanted.costs or wanted.used
+    return bool(figures or wanted.without or wanted.without_text)
+
+
+def _options(wanted: HistoryFilter) -> list[str]:
     options: list[str] = []
     for option, values in (
         ("--task", wanted.tasks),
@@ -64,7 +78,7 @@ def history_commands(base: tuple[str, ...], wanted: HistoryFilter) -> tuple[Shel
         ("--grep", [wanted.text] if wanted.text else []),
     ):
         options += [word for value in values for word in (option, value)]
-    return command(base, "this list", "history", *options) + command(base, "as CSV", "history", *options, "--csv")
+    return options
 
 
 def usage_commands(base: tuple[str, ...], query: UsageQuery) -> tuple[ShellCommand, ...]:

@@ -15,14 +15,11 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.widgets import Input
 
+from console.ui.filtering.terms import FilterError
 from console.ui.spans import Line
 from console.ui.widgets.lines import Lines
 
 T = TypeVar("T")
-
-
-class FilterError(ValueError):
-    """The text is not a filter (yet). `str()` is one sentence that says what is accepted."""
 
 
 class Grammar(Protocol[T]):

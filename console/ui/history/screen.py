@@ -88,7 +88,9 @@ class HistoryScreen(BaseScreen):
 
     def body(self) -> Iterable[Widget]:
         yield Lines(id="shown")
-        yield FilterLine(HistoryGrammar(partial(filter_context, self.context), self.context.glyphs), id="filter")
+        yield FilterLine(
+            HistoryGrammar(partial(filter_context, self.context), self.context.glyphs.ellipsis), id="filter"
+        )
         yield HistoryTable(self.context.glyphs, id="history")
         yield Lines(id="rule")
         yield Lines(id="panel")
@@ -138,7 +140,7 @@ class HistoryScreen(BaseScreen):
 
     def shell_commands(self) -> Sequence[ShellCommand]:
         """The list that the filter shows, then the run under the cursor."""
-        listed = history_commands(self.context.command, self.filter.wanted)
+        listed = history_commands(self.context.command, self.filter.wanted, self.filter.text)
         return (*listed, *self._run_actions.shell_commands())
 
     def update(self, view: ViewState) -> None:
