@@ -22,7 +22,7 @@ HEAD = ("| keys | what they do | id |", "|---|---|---|")
 MOVING = frozenset({"choices", "chooser", "detail", "dialog", "filter", "form", "help", "list", "table"})
 """First parts of the ids of keys that only move or answer."""
 MAIN = (
-    *("screen.runs", "screen.history", "screen.rollout", "screen.usage", "screen.agenda"),
+    *("screen.runs", "screen.history", "screen.rollout", "screen.usage", "screen.agenda", "screen.audit"),
     *("task.launch", "run.cancel", "all.kill_switch", "run.approve", "run.decline", "run.settle", "run.detail"),
     *("stage.promote", "stage.demote", "history.filter", "shell.words", "app.palette", "app.help", "app.quit"),
 )

@@ -45,6 +45,7 @@ COMMANDS = {
     "status": CommandEntry("status", "Say whether anything needs a person: pauses, caps, scheduler, trouble."),
     "next": CommandEntry("next", "List every scheduled time to come and what will come of it."),
     "history": CommandEntry("history", "List every run, skip and refusal, newest first."),
+    "audit": CommandEntry("audit", "List what people did: who, from where, when and why."),
     "show": CommandEntry("show", "Show one RUN in full, with its timeline."),
     "watch": CommandEntry("watch", "Print one line for each change, for screen readers and pipes."),
     "log": CommandEntry("log", "Print runs.log: one line per launch, ending, skip, refusal and note."),

@@ -66,6 +66,7 @@ KEY_IDS: Mapping[str, tuple[str, str]] = {
     "run.settle": ("s", "runs history detail"),
     "run.unmark": ("escape", "runs"),
     "screen.agenda": ("5", "runs history rollout usage detail"),
+    "screen.audit": ("6", "runs history rollout usage detail"),
     "screen.history": ("2", "runs history rollout usage detail"),
     "screen.rollout": ("3", "runs history rollout usage detail"),
     "screen.runs": ("1", "runs history rollout usage detail"),

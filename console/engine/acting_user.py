@@ -3,8 +3,6 @@
 The console and the command line share this function, so an action is recorded the same way whichever door it came
 through. Environment variables that name a user (LOGNAME, USER) are not read: anybody can set them. What other variables
 say stands beside the name and never in its place.
-
-Kept apart because the console and the command line share it.
 """
 
 from __future__ import annotations
@@ -13,6 +11,7 @@ import os
 import pwd
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from console.domain.text import sanitize
 
@@ -20,6 +19,7 @@ MAX_NAME = 64
 """Characters of a user name that are recorded."""
 MAX_BY = 4 * MAX_NAME
 """Characters of everything that is recorded about who acted."""
+_RECORDED = re.compile(r"(?P<user>.*?)(?: \((?P<about>[^()]*)\))? tty=(?P<tty>yes|no)", re.DOTALL)
 DECLARED = "NIGHTDESK_OPERATOR"
 """The variable with which people who share an account say who they are."""
 
@@ -41,6 +41,36 @@ def acting_user(environment: Mapping[str, str], *, has_terminal: bool) -> str:
     )
     more = "; ".join(filter(None, about))
     return f"{name}{f' ({more})' if more else ''} tty={'yes' if has_terminal else 'no'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """The parts of what `acting_user` returned; None for what is not known."""
+
+    user: str
+    sudo_by: str | None = None
+    address: str | None = None
+    says: str | None = None
+    has_terminal: bool | None = None
+
+    @classmethod
+    def parse(cls, by: str) -> Actor:
+        """Split what was recorded. Text of another form, as of the scheduler, is the user as a whole."""
+        found = _RECORDED.fullmatch(by)
+        if found is None:
+            return cls(user=by)
+        facts = dict.fromkeys(("sudo by", "from", "says:"), "")
+        for about in (found["about"] or "").split("; "):
+            for name in facts:
+                if about.startswith(f"{name} "):
+                    facts[name] = about.removeprefix(f"{name} ")
+        return cls(
+            user=found["user"],
+            sudo_by=facts["sudo by"] or None,
+            address=facts["from"] or None,
+            says=facts["says:"] or None,
+            has_terminal=found["tty"] == "yes",
+        )
 
 
 def user_name() -> str:

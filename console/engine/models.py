@@ -12,9 +12,13 @@ from console.domain.run import Limits, Run, RunId, StepRecord
 from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
 from console.engine.problems import Problem
+from console.store.audit import AuditAct, AuditEntry, AuditFilter
 from console.store.history import Bound, Cursor, HistoryFilter, HistoryOrder, KeyState, KeyStatus, Page, TypicalUsage
 
 __all__ = [
+    "AuditAct",
+    "AuditEntry",
+    "AuditFilter",
     "Bound",
     "Cursor",
     "HistoryFilter",

@@ -24,6 +24,7 @@ from console.engine.run.lost_launch import require_not_found
 from console.engine.scheduling.cron import date_for, next_times
 from console.engine.supervisor import Supervisor
 from console.provider.contract import RUN_LABEL, ProviderError
+from console.store.audit import STOP_REASON
 
 T = TypeVar("T")
 
@@ -87,7 +88,7 @@ class Operations:
         result = await self._context.store.claims.claim(request, self.terms(request), self._context.clock.now())
         return await self._take_up(result)
 
-    async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
+    async def approve(self, run_id: RunId, *, by: str, why: str = "") -> LaunchResult:
         """Launch a proposal; the caps are checked now. Raises OperationRefused, LookupError."""
         run = await self._proposal(run_id)
         task = self._context.settings.task(run.task)
@@ -98,6 +99,7 @@ class Operations:
         result = await self._context.store.claims.approve(
             run_id,
             by=by,
+            why=why,
             owner=self._owner,
             service=self._context.settings.service_for(task).service,
             task=task,
@@ -115,19 +117,20 @@ class Operations:
         await self._context.log_flusher.flush()
         return run
 
-    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
+    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR, why: str = "") -> Run:
         """Stop a run of this or of another process. An ended run is returned as it is.
 
         The cancel is sent within a second, also where the request cannot be stored: `trouble` of the returned run
         says so, and the request is stored as soon as the store works. The run is stopped only when the provider
-        shows it. Raises LookupError, OperationRefused for a proposal, StoreError where nothing is known of the run.
+        shows it. `why` is the person's reason, for the record. Raises LookupError, OperationRefused for a proposal,
+        StoreError where nothing is known of the run.
         """
         run = await self._known(run_id)
         if run.state is State.PROPOSED:
             raise OperationRefused("nothing runs yet: the proposal can be declined")
-        return await self._stop(run, by=by, reason=reason)
+        return await self._stop(run, by=by, reason=reason, why=why)
 
-    async def stop_all(self, *, by: str, reason: StopReason = StopReason.OPERATOR) -> tuple[Run, ...]:
+    async def stop_all(self, *, by: str, reason: StopReason = StopReason.OPERATOR, why: str = "") -> tuple[Run, ...]:
         """`stop` for every run that is live or unconfirmed, all at once. Raises StoreError where none are known."""
         try:
             rows = await self._soon(self._context.store.runs.open_runs(), "read the open runs")
@@ -135,7 +138,7 @@ class Operations:
             rows = self._supervisor.open_runs()
             if not rows:
                 raise
-        stops = (self._stop(row, by=by, reason=reason) for row in rows if row.state in HOLDING)
+        stops = (self._stop(row, by=by, reason=reason, why=why) for row in rows if row.state in HOLDING)
         return tuple(await asyncio.gather(*stops))
 
     async def _known(self, run_id: RunId) -> Run:
@@ -152,10 +155,18 @@ class Operations:
             raise LookupError(f"no run has the id {run_id}")
         return run
 
-    async def _stop(self, run: Run, *, by: str, reason: StopReason) -> Run:
+    async def _stop(self, run: Run, *, by: str, reason: StopReason, why: str) -> Run:
+        asked = await self._request_stop(run, by=by, reason=reason)
+        if run.state is not State.ENDED and not is_blank(why):
+            note = _store_reason(self._context, run, by=by, why=why, now=self._context.clock.now())
+            with suppress(StoreError):
+                await self._soon(note, f"reason {run.id}")
+        await self._flush_soon()
+        return asked
+
+    async def _request_stop(self, run: Run, *, by: str, reason: StopReason) -> Run:
         mine = await self._supervisor.request_stop(run.id, reason, by=by)
         if mine is not None:
-            await self._flush_soon()
             return mine
         now, runs, wait_s = self._context.clock.now(), self._context.store.runs, self._context.timings.intent_wait_s
         request = _store_stop(self._context, run.id, by=by, reason=reason, now=now)
@@ -169,7 +180,6 @@ class Operations:
             record = runs.record_stop_try(asked, answer=attempt.answer, trouble=attempt.trouble, now=now)
             with suppress(StoreError, StaleRun):
                 asked = await self._soon(record, f"stop {run.id}")
-        await self._flush_soon()
         return asked
 
     async def _cancel_unstored(self, run: Run, error: StoreError) -> Run:
@@ -197,7 +207,7 @@ class Operations:
         with suppress(StoreError):
             await self._soon(self._context.log_flusher.flush(), "flush the log")
 
-    async def pause(self, *, by: str, cancel: bool = False) -> PauseResult:
+    async def pause(self, *, by: str, cancel: bool = False, why: str = "") -> PauseResult:
         """The kill switch: no launch of any origin until `resume`; with `cancel` every live run is stopped too.
 
         Neither waits for the store. Raises StoreError where the pause can be put neither into the store nor into a
@@ -205,19 +215,19 @@ class Operations:
         """
         # A disk that hangs may keep even the file from being made; the cancels do not wait for that.
         wait_s = self._context.timings.stop_wait_s
-        pausing = await self._context.background.start_and_wait(self._pause(by), "pause", wait_s)
-        stopped = await self.stop_all(by=by, reason=StopReason.KILL_SWITCH) if cancel else ()
+        pausing = await self._context.background.start_and_wait(self._pause(by, why), "pause", wait_s)
+        stopped = await self.stop_all(by=by, reason=StopReason.KILL_SWITCH, why=why) if cancel else ()
         return PauseResult(stopped=stopped, unstored=await pausing)
 
-    async def _pause(self, by: str) -> str:
+    async def _pause(self, by: str, why: str) -> str:
         """Pause in the store or, where that takes long or fails, by a file; return why it is not stored, or ``."""
         controls, now = self._context.store.controls, self._context.clock.now()
         wait_s = self._context.timings.intent_wait_s
-        storing = controls.pause(by=by, now=now, busy_ms=int(wait_s * 1000))
+        storing = controls.pause(by=by, now=now, why=why, busy_ms=int(wait_s * 1000))
         try:
             await self._soon(storing, "pause", seconds=wait_s)
         except StoreError as error:
-            await controls.request_pause(by=by, now=now)
+            await controls.request_pause(by=by, now=now, why=why)
             return str(error)
         await self._flush_soon()
         return ""
@@ -225,6 +235,12 @@ class Operations:
     async def resume(self, *, by: str) -> None:
         """Allow launches again. Raises StoreError."""
         await self._context.store.controls.resume(by=by, now=self._context.clock.now())
+        await self._context.log_flusher.flush()
+
+    async def record_read_only_lifted(self, *, by: str) -> None:
+        """Record that a person made a read-only console writable. Raises StoreError."""
+        now = self._context.clock.now()
+        await self._context.store.runs.note(event="read_only_lifted", fields={"by": by}, run=None, now=now)
         await self._context.log_flusher.flush()
 
     async def raise_cap(self, cap: Cap, amount: int, *, task: str | None, by: str, reason: str) -> None:
@@ -367,3 +383,12 @@ async def _store_stop(context: EngineContext, run_id: RunId, *, by: str, reason:
         fields = {"by": by, "why": f"{reason.value}, asked before the end and stored after it"}
         await runs.note(event="late_stop", fields=fields, run=asked, now=now)
     return asked
+
+
+async def _store_reason(context: EngineContext, run: Run, *, by: str, why: str, now: Timestamp) -> None:
+    """Store a person's reason for a stop as soon as the store answers."""
+    while True:
+        try:
+            return await context.store.runs.note(event=STOP_REASON, fields={"by": by, "why": why}, run=run, now=now)
+        except StoreBusy:
+            await asyncio.sleep(context.timings.tick_s)

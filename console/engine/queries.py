@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from console.domain.fact_text import facts_text, words_of
@@ -17,6 +18,8 @@ from console.engine.errors import StoreDamaged
 from console.engine.live_runs import UNREADABLE, by_urgency, unreadable_line
 from console.engine.models import (
     LAUNCHING,
+    AuditEntry,
+    AuditFilter,
     LaunchPreview,
     LaunchRequest,
     Owner,
@@ -221,6 +224,20 @@ class Queries:
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
         """What a launch of each key would meet, and how many attempts it had."""
         return await self._context.store.history.keys(keys)
+
+    async def audit(self, wanted: AuditFilter, *, limit: int) -> tuple[tuple[AuditEntry, ...], bool]:
+        """The newest `limit` acts of people that fit, newest first and sanitized, and whether there are more."""
+        entries, has_more = await self._context.store.audit.acts(wanted, limit=limit)
+        cleaned = (
+            replace(
+                entry,
+                by=sanitize(entry.by, limit=MAX_BY),
+                why=sanitize(entry.why, limit=400),
+                what=sanitize(entry.what, limit=200),
+            )
+            for entry in entries
+        )
+        return tuple(cleaned), has_more
 
     async def typical(self, task: Task) -> TypicalUsage | None:
         """What the past runs of `task` that ended ok used; None while there are none."""

@@ -107,6 +107,7 @@ class ClaimRepository:
         expires_ms: int,
         now: Timestamp,
         service: str | None = None,
+        why: str = "",
     ) -> LaunchResult:
         """Turn a proposal into a claim if the kill switch and the caps allow it now; a refusal leaves the proposal.
 
@@ -130,7 +131,7 @@ class ClaimRepository:
                 await write_event(tx, "refused", now.wall_ms, run=run, record=record, by=by, why=refusal.sentence)
                 return LaunchResult(kind=LaunchKind.REFUSED, run=run, refusal=refusal)
             claimed = await _claim_proposal(
-                tx, run, by=by, owner=owner, service=service, caps=caps, expires_ms=expires_ms, now=now
+                tx, run, by=by, why=why, owner=owner, service=service, caps=caps, expires_ms=expires_ms, now=now
             )
             return LaunchResult(kind=LaunchKind.LAUNCHED, run=claimed)
 
@@ -142,7 +143,7 @@ class ClaimRepository:
         async def unit(tx: Transaction) -> Run:
             run = await _load_proposal(tx, run_id)
             note = f"declined by {by}" + (f": {reason}" if reason else "")
-            return await _end_unsent(tx, run, Outcome.DECLINED, note, now)
+            return await _end_unsent(tx, run, Outcome.DECLINED, note, now, by=by, why=reason)
 
         return await self._database.transaction(unit)
 
@@ -312,6 +313,7 @@ async def _claim_proposal(
     run: Run,
     *,
     by: str,
+    why: str,
     owner: str | None,
     service: str | None,
     caps: Caps,
@@ -328,15 +330,19 @@ async def _claim_proposal(
     claimed = await compare_and_set(tx, run, columns, to=State.CLAIMED)
     await take_hold(tx, claimed, now.wall_ms)
     hold = units_text(claimed.limits.budget)
-    await write_event(tx, "approved", now.wall_ms, run=claimed, by=by, owner=owner, day=claimed.day, hold=hold)
+    owned = {"owner": owner, "day": claimed.day, "hold": hold, "why": why or None}
+    await write_event(tx, "approved", now.wall_ms, run=claimed, record=None, by=by, **owned)
     return claimed
 
 
-async def _end_unsent(tx: Transaction, run: Run, outcome: Outcome, note: str, now: Timestamp) -> Run:
+async def _end_unsent(
+    tx: Transaction, run: Run, outcome: Outcome, note: str, now: Timestamp, *, by: str | None = None, why: str = ""
+) -> Run:
+    """End a run that was never sent. `by` and `why` are of the person who did so; None for a window that passed."""
     columns: Columns = {"outcome": outcome.value, "note": sanitize(note, limit=NOTE_LIMIT), "ended_ms": now.wall_ms}
     ended = await compare_and_set(tx, run, {**columns, "usage_known": 1}, to=State.ENDED)
-    record = ended_record(ended, now.wall_ms)
-    await write_event(tx, outcome.value, now.wall_ms, run=ended, record=record, note=ended.note)
+    record = ended_record(ended, now.wall_ms, by=by)
+    await write_event(tx, outcome.value, now.wall_ms, run=ended, record=record, note=ended.note, by=by, why=why or None)
     return ended
 
 

@@ -64,21 +64,21 @@ class Controls:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def pause(self, *, by: str, now: Timestamp, busy_ms: int | None = None) -> bool:
+    async def pause(self, *, by: str, now: Timestamp, why: str = "", busy_ms: int | None = None) -> bool:
         """Turn the kill switch on: nothing is launched. Return False if it was on already; its `by` stays.
 
         `busy_ms` is as in `Database.transaction`.
         """
 
         async def unit(tx: Transaction) -> bool:
-            return await _insert_pause(tx, PauseRow(by=by, since_ms=now.wall_ms))
+            return await _insert_pause(tx, PauseRow(by=by, since_ms=now.wall_ms, why=why))
 
         return await self._database.transaction(unit, busy_ms=busy_ms, urgent=True)
 
-    async def request_pause(self, *, by: str, now: Timestamp) -> None:
+    async def request_pause(self, *, by: str, now: Timestamp, why: str = "") -> None:
         """Turn the kill switch on where the database does not take it, with a file that counts from now on."""
         # In a thread: the disk may be the reason why the database does not answer.
-        await asyncio.to_thread(request_pause, self._database.folder, by=by, now=now)
+        await asyncio.to_thread(request_pause, self._database.folder, by=by, now=now, why=why)
 
     async def adopt_pause(self) -> None:
         """Store a pause that was requested with a file; the file is removed by the next call after that."""
@@ -116,7 +116,7 @@ class Controls:
         except StoreError:
             if requested is not None:
                 # Not resumed, so the pause goes on.
-                await self.request_pause(by=requested.by, now=now)
+                await self.request_pause(by=requested.by, now=now, why=requested.why)
             raise
 
     async def paused(self) -> PauseRow | None:
@@ -188,7 +188,8 @@ async def _insert_pause(tx: Transaction, pause: PauseRow) -> bool:
     """Store the pause; False if one is stored already."""
     row = await fetch_one(tx, INSERT_PAUSE, {"by": pause.by, "since_ms": pause.since_ms})
     if row is not None:
-        record = note_record("pause", {"by": pause.by}, None, pause.since_ms)
+        fields = {"by": pause.by, **({"why": pause.why} if pause.why else {})}
+        record = note_record("pause", fields, None, pause.since_ms)
         await write_event(tx, "pause", pause.since_ms, record=record)
     return row is not None
 

@@ -131,9 +131,13 @@ def unconfirmed_record(run: Run, at_ms: int, why: str) -> LogRecord:
     return _record(run, at_ms, "unconfirmed", hold=units_text(run.limits.budget), why=why)
 
 
-def ended_record(run: Run, at_ms: int) -> LogRecord:
-    """Build the record of an ended run. Its `units` are what the caps were charged."""
-    return _record(run, at_ms, str(run.outcome or UNKNOWN), ended=True, hold=units_text(run.limits.budget))
+def ended_record(run: Run, at_ms: int, *, by: str | None = None) -> LogRecord:
+    """Build the record of an ended run. Its `units` are what the caps were charged.
+
+    `by` is the person who ended it by a decision; by default that of the stop, if there was one.
+    """
+    by = by or (run.stop.by if run.stop else None)
+    return _record(run, at_ms, str(run.outcome or UNKNOWN), ended=True, hold=units_text(run.limits.budget), by=by)
 
 
 def not_run_record(run: Run, at_ms: int, reason: str) -> LogRecord:

@@ -30,9 +30,11 @@ class PauseRow:
     by: str
     """Who turned it on; not sanitized."""
     since_ms: int
+    why: str = ""
+    """The reason that was given; not sanitized. Known until the pause is stored, and in its event after that."""
 
 
-def request_pause(folder: Path, *, by: str, now: Timestamp) -> None:
+def request_pause(folder: Path, *, by: str, now: Timestamp, why: str = "") -> None:
     """Create the file; one that is there stays as it is. Raises StoreError if it cannot be created."""
     path = folder / PAUSE_FILE
     try:
@@ -42,7 +44,7 @@ def request_pause(folder: Path, *, by: str, now: Timestamp) -> None:
     except OSError as error:
         raise write_error(error, path) from error
     with suppress(OSError), os.fdopen(descriptor, "wb") as file:
-        file.write(json.dumps({"by": by, "since_ms": now.wall_ms}, ensure_ascii=True).encode("ascii"))
+        file.write(json.dumps({"by": by, "since_ms": now.wall_ms, "why": why}, ensure_ascii=True).encode("ascii"))
 
 
 def requested_pause(folder: Path) -> PauseRow | None:
@@ -57,8 +59,9 @@ def requested_pause(folder: Path) -> PauseRow | None:
         return PauseRow(by="somebody", since_ms=0)
     try:
         content = json.loads(read_bounded(path, most=MAX_BYTES))
-        return PauseRow(by=str(content["by"]), since_ms=int(content["since_ms"]))
-    except (Unreadable, ValueError, TypeError, KeyError, RecursionError):
+        why = str(content.get("why", ""))
+        return PauseRow(by=str(content["by"]), since_ms=int(content["since_ms"]), why=why)
+    except (Unreadable, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         # Nothing fits on a full disk.
         return PauseRow(by=f"uid {status.st_uid}", since_ms=status.st_mtime_ns // 1_000_000)
 

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from console.domain.timestamps import Timestamp
+from console.store.audit import AuditTrail
 from console.store.bootstrap import prepare_store
 from console.store.claims import ClaimRepository
 from console.store.controls import Controls
@@ -38,6 +39,7 @@ class Store:
         self.evidence = RolloutEvidence(database)
         self.identity = StoreIdentity(database)
         self.cursors = ScheduleCursors(database)
+        self.audit = AuditTrail(database)
 
     @classmethod
     async def open(

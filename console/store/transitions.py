@@ -150,14 +150,19 @@ async def attach_remote(tx: Transaction, run: Run, remote_id: str, columns: Colu
     return await compare_and_set(tx, running, {}, to=State.STOPPING)
 
 
-async def end_unlaunched(tx: Transaction, run: Run, outcome: Outcome, why: str, now: Timestamp, **facts: str) -> Run:
-    """End a run for which nothing was launched: usage 0, hold released. `facts` are added to the timeline event."""
+async def end_unlaunched(
+    tx: Transaction, run: Run, outcome: Outcome, why: str, now: Timestamp, *, by: str | None = None, **facts: str
+) -> Run:
+    """End a run for which nothing was launched: usage 0, hold released. `facts` are added to the timeline event.
+
+    `by` is the person who ruled so; None where the service or a proof did.
+    """
     elapsed = 0 if outcome is Outcome.NOT_SENT or run.sent is None else now.since(run.sent)
     columns: Columns = {"outcome": outcome.value, "note": sanitize(why, limit=NOTE_LIMIT), "ended_ms": now.wall_ms}
     figures: Columns = {"elapsed_ms": elapsed, "used": 0, "usage_known": 1}
     ended = await compare_and_set(tx, run, {**columns, **figures}, to=State.ENDED)
     await release_hold(tx, run, now.wall_ms)
-    record = ended_record(ended, now.wall_ms)
+    record = ended_record(ended, now.wall_ms, by=by)
     await write_event(tx, outcome.value, now.wall_ms, run=run, record=record, why=why, **facts)
     await demote_for(tx, run, outcome.value, now)
     return ended
@@ -200,7 +205,7 @@ async def rule_not_launched(tx: Transaction, run: Run, *, by: str, reason: str, 
     require_state(run, State.UNCONFIRMED)
     await set_verdict(tx, run, "ruled_not_launched", reason, now)
     await _write_ruling(tx, run, "not_launched", by, reason, now)
-    return await end_unlaunched(tx, run, Outcome.NOT_SENT, f"{RULED_NOT_LAUNCHED} {by}: {reason}", now)
+    return await end_unlaunched(tx, run, Outcome.NOT_SENT, f"{RULED_NOT_LAUNCHED} {by}: {reason}", now, by=by)
 
 
 async def write_off_run(tx: Transaction, run: Run, *, by: str, reason: str, now: Timestamp) -> Run:
@@ -216,7 +221,7 @@ async def write_off_run(tx: Transaction, run: Run, *, by: str, reason: str, now:
     ended = await compare_and_set(tx, run, {**columns, **figures}, to=State.ENDED)
     await settle_hold(tx, ended, spent, now.wall_ms)
     await _write_ruling(tx, run, "write_off", by, reason, now)
-    record = ended_record(ended, now.wall_ms)
+    record = ended_record(ended, now.wall_ms, by=by)
     await write_event(tx, Outcome.WRITTEN_OFF.value, now.wall_ms, run=ended, record=record, note=note)
     await demote_for(tx, ended, Outcome.WRITTEN_OFF.value, now)
     return ended

@@ -129,6 +129,9 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             show=False,
         ),
         Binding(
+            "6", "audit", "audit", id="screen.audit", tooltip="What people did: who, from where, when, why", show=False
+        ),
+        Binding(
             "exclamation_mark",
             "problems",
             "problems",
@@ -308,6 +311,15 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         from console.ui.pages.agenda import agenda_page
 
         self.push_screen(await agenda_page(self.context))
+
+    def action_audit(self) -> None:
+        """Show what people did."""
+        self.background.start(self._show_audit(), name="audit", asks=True)
+
+    async def _show_audit(self) -> None:
+        from console.ui.pages.audit import audit_page
+
+        self.push_screen(await audit_page(self.context))
 
     def action_palette(self) -> None:
         """Show all commands by name."""

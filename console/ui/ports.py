@@ -10,6 +10,8 @@ from console.domain.run import Run, RunId, StopReason
 if TYPE_CHECKING:
     from console.domain.task import Stage
     from console.engine.models import (
+        AuditEntry,
+        AuditFilter,
         Cursor,
         HistoryFilter,
         KeyStatus,
@@ -49,6 +51,10 @@ class QueriesPort(Protocol):
 
     async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
         """The number of entries that match; counting stops at `at_most`."""
+        ...
+
+    async def audit(self, wanted: AuditFilter, *, limit: int) -> tuple[tuple[AuditEntry, ...], bool]:
+        """The newest `limit` acts of people that match, and whether there are more."""
         ...
 
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:

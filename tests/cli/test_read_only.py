@@ -67,6 +67,8 @@ def test_it_is_lifted_by_a_command_that_asks_and_the_console_then_writes(
     assert watching.ended() == 0
     assert b"supervised by" in watching.received
     assert nightdesk("cancel", "--all").code == 0
+    lifted = nightdesk("audit", "--act", "lift-read-only", "--json").json
+    assert [each["terminal"] for each in lifted] == [True]
 
 
 def test_its_end_starts_no_process(nightdesk: Nightdesk, watching: TerminalSession) -> None:

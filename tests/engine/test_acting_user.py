@@ -7,7 +7,7 @@ import pwd
 
 import pytest
 
-from console.engine.acting_user import acting_user
+from console.engine.acting_user import Actor, acting_user
 
 NAME = pwd.getpwuid(os.getuid()).pw_name
 
@@ -38,3 +38,11 @@ def test_what_others_say_stands_beside_the_name_and_never_in_its_place() -> None
         "NIGHTDESK_OPERATOR": "Alice (root); tty=no",
     }
     assert acting_user(environment, has_terminal=True) == f"{NAME} (from 10.0.0.5; says: Alice root tty=no) tty=yes"
+
+
+def test_what_was_recorded_splits_into_its_parts() -> None:
+    environment = {"SUDO_USER": "alice", "SSH_CONNECTION": "10.0.0.5 50000 10.0.0.1 22", "NIGHTDESK_OPERATOR": "Al B."}
+    found = Actor.parse(acting_user(environment, has_terminal=False))
+    assert found == Actor(user=NAME, sudo_by="alice", address="10.0.0.5", says="Al B.", has_terminal=False)
+    assert Actor.parse("ben tty=yes") == Actor(user="ben", has_terminal=True)
+    assert Actor.parse("nightdesk scheduler") == Actor(user="nightdesk scheduler")

@@ -15,7 +15,7 @@ from console.store.progress import Progress
 from console.store.transitions import RunResult
 from tests.store.harness import BUDGET, BY, StoreHarness
 
-FIELDS = "task run attempt stage origin reason day tokens cost currency hold"
+FIELDS = "task run attempt stage origin reason day tokens cost currency hold by"
 
 
 async def test_settling_charges_what_was_used(harness: StoreHarness) -> None:

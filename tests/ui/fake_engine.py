@@ -12,6 +12,8 @@ from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunI
 from console.domain.task import Stage
 from console.domain.timestamps import Timestamp
 from console.engine.models import (
+    AuditEntry,
+    AuditFilter,
     Cursor,
     HistoryFilter,
     KeyState,
@@ -179,6 +181,10 @@ class FakeQueries:
         self._engine.fail_if_broken()
         found = len(self._fitting(wanted))
         return found if at_most is None else min(found, at_most)
+
+    async def audit(self, wanted: AuditFilter, *, limit: int) -> tuple[tuple[AuditEntry, ...], bool]:
+        self._engine.fail_if_broken()
+        return samples.acts(), False
 
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
         return {key: self.key_status(key) for key in keys}

@@ -12,7 +12,7 @@ from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, 
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Units, Usage
 from console.domain.usage_stats import Anomaly, BurnDown, UsageTotals
-from console.engine.models import RunDetail, TimelineEvent
+from console.engine.models import AuditAct, AuditEntry, RunDetail, TimelineEvent
 from console.engine.problems import Problem
 from console.engine.scheduling.agenda import Agenda, AgendaEntry, Effect
 from console.engine.scheduling.cap_forecast import Room
@@ -325,6 +325,29 @@ def agenda(hours: int = 24) -> Agenda:
         for number, (of, effect, room, why) in enumerate(times)
     )
     return Agenda(now_ms=NOW.wall_ms, until_ms=moment(3600 * hours).wall_ms, time_zone="Europe/Berlin", entries=entries)
+
+
+def acts() -> tuple[AuditEntry, ...]:
+    """A cancel with a reason, a promotion and a pause, newest first."""
+    by = "root (sudo by alice; from 10.0.0.5; says: Alice B.) tty=yes"
+    return (
+        AuditEntry(
+            at_ms=moment(-60).wall_ms,
+            act=AuditAct.CANCEL,
+            by=by,
+            why="it reads the wrong log",
+            task="crawl-docs",
+            run=run(5).id,
+        ),
+        AuditEntry(
+            at_ms=moment(-3600).wall_ms,
+            act=AuditAct.PROMOTE,
+            by="ben tty=no",
+            what="manual -> semi",
+            task="nightly-report",
+        ),
+        AuditEntry(at_ms=moment(-7200).wall_ms, act=AuditAct.PAUSE, by="ben tty=no"),
+    )
 
 
 def demand() -> DailyDemand:

@@ -88,8 +88,11 @@ async def _console(
         session=_session(invocation, settings),
         liftable=not locked,
     )
+    was_read_only = read_only
     while True:
         async with opened(invocation, ProcessKind.CONSOLE, settings=settings, read_only=read_only) as app:
+            if was_read_only and not read_only:
+                await app.engine.operations.record_read_only_lifted(by=invocation.by)
             if not read_only:
                 ConfigWatch(app.engine, invocation.config.path, settings, partial(_reloaded, invocation)).start()
             code = await run_console_command(invocation, app, options)

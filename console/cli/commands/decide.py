@@ -22,11 +22,12 @@ RULINGS = ("adopt", "not-launched", "write-off")
 
 @click.command("approve")
 @click.argument("run", shell_complete=run_ids)
+@click.option("--reason", metavar="R", default="", help="The reason, for the record.")
 @json_option
 @pass_invocation
-def approve_command(invocation: Invocation, run: str) -> int:
+def approve_command(invocation: Invocation, run: str, reason: str) -> int:
     """Approve a proposed RUN, which launches it. The process that waits for it launches, otherwise any other."""
-    return asyncio.run(_approve(invocation, run))
+    return asyncio.run(_approve(invocation, run, reason))
 
 
 @click.command("decline")
@@ -39,10 +40,10 @@ def decline_command(invocation: Invocation, run: str, reason: str) -> int:
     return asyncio.run(_decline(invocation, run, reason))
 
 
-async def _approve(invocation: Invocation, text: str) -> int:
+async def _approve(invocation: Invocation, text: str, reason: str) -> int:
     async with opened(invocation) as app:
         run = await resolve_run(app.engine.queries, text)
-        answer = await app.engine.operations.approve(run.id, by=invocation.by)
+        answer = await app.engine.operations.approve(run.id, by=invocation.by, why=reason)
         if answer.kind is LaunchKind.LAUNCHED:
             invocation.say(f"approved: {sanitize(run.task)} {run.id}")
             await hand_over(invocation, app)

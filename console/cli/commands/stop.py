@@ -42,33 +42,38 @@ _timeout = click.option(
 )
 
 
+_reason = click.option("--reason", metavar="R", default="", help="The reason, for the record.")
+
+
 @click.command("cancel")
 @click.argument("runs", nargs=-1, metavar="RUN|KEY|TASK...", shell_complete=run_ids)
 @click.option("--all", "everything", is_flag=True, help="All live and unconfirmed runs.")
+@_reason
 @_timeout
 @json_option
 @pass_invocation
-def cancel_command(invocation: Invocation, runs: tuple[str, ...], everything: bool, timeout: float) -> int:
+def cancel_command(invocation: Invocation, runs: tuple[str, ...], everything: bool, reason: str, timeout: float) -> int:
     """Stop runs and wait for proof that they ended.
 
     Exit: 0 all ended, 7 not proven in time; the cancel is repeated until the service confirms the end.
     """
     if bool(runs) == everything:
         raise click.UsageError("name runs or keys, or give --all")
-    return asyncio.run(_cancel(invocation, runs, timeout))
+    return asyncio.run(_cancel(invocation, runs, timeout, reason))
 
 
 @click.command("pause")
 @click.option("--cancel", is_flag=True, help="The kill switch: also stop all live and unconfirmed runs.")
+@_reason
 @_timeout
 @json_option
 @pass_invocation
-def pause_command(invocation: Invocation, cancel: bool, timeout: float) -> int:
+def pause_command(invocation: Invocation, cancel: bool, reason: str, timeout: float) -> int:
     """Block every launch until `resume`.
 
     With --cancel also stops every live run; exit 0: all ended, 7: not proven in time.
     """
-    return asyncio.run(_pause(invocation, timeout if cancel else None))
+    return asyncio.run(_pause(invocation, timeout if cancel else None, reason))
 
 
 @click.command("resume")
@@ -79,20 +84,22 @@ def resume_command(invocation: Invocation) -> int:
     return asyncio.run(_resume(invocation))
 
 
-async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float) -> int:
+async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float, why: str) -> int:
     try:
         async with opened_for_emergency(invocation, busy_ms=STOP_BUSY_MS) as app:
-            asked, unrecorded = await _stop(invocation, app, texts)
+            asked, unrecorded = await _stop(invocation, app, texts, why)
             return await _wait_for_proof(invocation, app, asked, unrecorded, seconds)
     except StoreError as error:
         return await _cancel_unstored(invocation, texts, seconds, error)
 
 
-async def _stop(invocation: Invocation, app: App, texts: Sequence[str]) -> tuple[Sequence[Run], Sequence[RunId]]:
+async def _stop(
+    invocation: Invocation, app: App, texts: Sequence[str], why: str
+) -> tuple[Sequence[Run], Sequence[RunId]]:
     """Stop the runs; return them, and apart from them the launched runs that the store does not know."""
     operations = app.engine.operations
     if not texts:
-        return await operations.stop_all(by=invocation.by), await _unrecorded(invocation, app)
+        return await operations.stop_all(by=invocation.by, why=why), await _unrecorded(invocation, app)
     # All arguments are resolved before anything is stopped: a typing mistake stops nothing.
     chosen: list[RunId] = []
     lost: list[RunId] = []
@@ -109,7 +116,7 @@ async def _stop(invocation: Invocation, app: App, texts: Sequence[str]) -> tuple
             # For a key every open attempt; if none is open, the last one, to report how it ended.
             chosen += [run.id for run in [run for run in runs if run.state is not State.ENDED] or [runs[-1]]]
     # At once: a store that does not answer delays each of them.
-    stops = (operations.stop(run_id, by=invocation.by) for run_id in dict.fromkeys(chosen))
+    stops = (operations.stop(run_id, by=invocation.by, why=why) for run_id in dict.fromkeys(chosen))
     return await asyncio.gather(*stops), lost
 
 
@@ -122,22 +129,22 @@ async def _unrecorded(invocation: Invocation, app: App) -> tuple[RunId, ...]:
         return ()
 
 
-async def _pause(invocation: Invocation, seconds: float | None) -> int:
+async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int:
     """Pause and, if `seconds` are given, stop all runs and wait that long for their ends."""
     recorded = None
     try:
         async with opened_for_emergency(invocation, busy_ms=STOP_BUSY_MS) as app:
-            unstored = (await app.engine.operations.pause(by=invocation.by)).unstored
+            unstored = (await app.engine.operations.pause(by=invocation.by, why=why)).unstored
             recorded = not unstored
             _report_pause(invocation, unstored)
             if seconds is not None:
-                asked = await app.engine.operations.stop_all(by=invocation.by, reason=StopReason.KILL_SWITCH)
+                asked = await app.engine.operations.stop_all(by=invocation.by, reason=StopReason.KILL_SWITCH, why=why)
                 unrecorded = await _unrecorded(invocation, app)
                 return await _wait_for_proof(invocation, app, asked, unrecorded, seconds, pause={"recorded": recorded})
     except StoreError as error:
         if recorded is None:
             recorded = False
-            _pause_by_file(invocation, error)
+            _pause_by_file(invocation, error, why)
         if seconds is not None:
             return await _cancel_unstored(invocation, (), seconds, error, pause={"recorded": recorded})
     if invocation.json:
@@ -145,10 +152,10 @@ async def _pause(invocation: Invocation, seconds: float | None) -> int:
     return ExitCode.OK
 
 
-def _pause_by_file(invocation: Invocation, error: StoreError) -> None:
+def _pause_by_file(invocation: Invocation, error: StoreError, why: str) -> None:
     """Pause without the database. Raises StoreError if that does not work either."""
     try:
-        request_pause(invocation.folder, by=invocation.by, now=SystemClock().now())
+        request_pause(invocation.folder, by=invocation.by, now=SystemClock().now(), why=why)
     except StoreError as reason:
         invocation.say(f"NOT PAUSED, launches go on: {sanitize(str(reason), limit=400)}")
         raise error from reason
