@@ -241,6 +241,18 @@ def unguarded_violations(run_id: str, *, late_s: float, bound_s: float) -> Itera
         yield f"P11: the agent of run {run_id} works {late_s:.0f} s past its limit; a process that can guard it lives"
 
 
+def kept_limit_violations(run_id: str, *, was: int, now: int) -> Iterator[str]:
+    """The limits of a run are those with which it was claimed."""
+    if was != now:
+        yield f"P11: the time limit of run {run_id} was {was} ms and is {now} ms"
+
+
+def config_violations(run_id: str, what: str, value: int, allowed: Collection[int]) -> Iterator[str]:
+    """A launch is judged by the config in force in its process; `allowed` is what that config may lead to."""
+    if value not in allowed:
+        yield f"P11: run {run_id} was launched with a {what} of {value}; the config allows {sorted(allowed)}"
+
+
 def copy_violations(key: str, place: str, *, may_launch: bool, before: str | None) -> Iterator[str]:
     """A POST of `key` leaves from the state folder `place`, which is not the original and which nobody has accepted.
 

@@ -58,6 +58,8 @@ class Suite(StrEnum):
     """The simulated worlds with two services, and with keys that are missing or refused."""
     COPIES = "copies"
     """The simulated worlds with copied state folders and databases that were put back."""
+    CONFIGS = "configs"
+    """The simulated worlds whose config changes."""
     VERDICTS = "tests/provider/test_verdict.py"
     DATES = "tests/engine/test_cron.py"
     PRAGMAS = "tests/store/test_database.py"
@@ -418,6 +420,12 @@ BUGS = (
         name="a process without a key takes runs over",
         plant=lambda: replaced(TakeOver, TakesWithoutAKey),
         found_by=Suite.SERVICES,
+        tells=("P11",),
+    ),
+    Bug(
+        name="a config that changed is reloaded and not used",
+        plant=lambda: overridden(Engine, "reload", lambda self, settings: None),
+        found_by=Suite.CONFIGS,
         tells=("P11",),
     ),
     Bug(

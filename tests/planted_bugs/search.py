@@ -14,7 +14,14 @@ import pytest
 from tests.planted_bugs.bugs import BUGS, Suite
 from tests.reporting import report
 
-WORLDS = {Suite.WORLDS: 1_000, Suite.EXCEPTIONS: 400, Suite.BLOCKED: 400, Suite.SERVICES: 400, Suite.COPIES: 600}
+WORLDS = {
+    Suite.WORLDS: 1_000,
+    Suite.EXCEPTIONS: 400,
+    Suite.BLOCKED: 400,
+    Suite.SERVICES: 400,
+    Suite.COPIES: 600,
+    Suite.CONFIGS: 400,
+}
 """Seeds in which a bug must show itself."""
 CONTROL = 150
 """Seeds without a bug: enough to see that worlds run at all. `tests/simulation` walks thousands."""

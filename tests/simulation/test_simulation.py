@@ -13,10 +13,10 @@ from tests.simulation.exception_injector import KINDS
 from tests.simulation.runner import Tally, run_many, run_seeds
 from tests.simulation.world import Mode
 
-SAFETY, LIVENESS, EXCEPTIONS, BLOCKED, SERVICES, COPIES = 2_250, 750, 5_000, 500, 400, 500
+SAFETY, LIVENESS, EXCEPTIONS, BLOCKED, SERVICES, COPIES, CONFIGS = 2_250, 750, 5_000, 500, 400, 500, 500
 """Worlds of each run of the suite; `make soak` runs a million others."""
 FIRST_LIVE, FIRST_EXCEPTION, FIRST_OF_SOAK = 1_000_000, 3_000_000, 10_000_000
-FIRST_BLOCKED, FIRST_SERVICE, FIRST_COPY = 4_000_000, 5_000_000, 6_000_000
+FIRST_BLOCKED, FIRST_SERVICE, FIRST_COPY, FIRST_CONFIG = 4_000_000, 5_000_000, 6_000_000, 7_000_000
 """Where the seeds of each kind begin, so that one number means one world."""
 
 
@@ -65,6 +65,13 @@ def test_a_copied_folder_and_an_older_database_launch_no_key_again() -> None:
     check(tally)
     for what in ("copy worlds", "backup worlds", "refusals"):
         assert tally.counts[what] > COPIES / 10, tally.counts
+
+
+def test_a_config_that_changes_moves_no_limit_of_a_run_and_judges_every_launch() -> None:
+    tally = run_many(FIRST_CONFIG, CONFIGS, Mode.CONFIGS)
+    check(tally)
+    for what in ("edits", "launches after an edit", "runs seen whose task is in no config"):
+        assert tally.counts[what] > CONFIGS / 10, tally.counts
 
 
 def test_a_seed_is_the_same_world_every_time() -> None:

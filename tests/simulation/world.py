@@ -11,12 +11,14 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
+from console.domain.limits import Caps
 from console.domain.task import Stage
 from console.engine.engine import Engine
 from console.journal.log_files import JournalError
 from console.provider.contract import LaunchOrder
 from console.store.errors import StoreError
 from tests.simulation.blocked_worlds import BESIDE_BLOCKS, BlockedStore
+from tests.simulation.config_worlds import BESIDE_EDITS, ChangingConfig
 from tests.simulation.copy_worlds import BESIDE_COPIES, CopiedFolders
 from tests.simulation.exception_injector import ExceptionInjector, is_injected
 from tests.simulation.fault_injector import Fault, FaultInjector
@@ -50,6 +52,8 @@ class Mode(StrEnum):
     """State folders that are copied, and databases that are put back; they launch nothing."""
     SERVICES = "services"
     """Two services in one state folder, and keys that are missing or refused; who cannot guard takes nothing."""
+    CONFIGS = "configs"
+    """A config that changes, and processes that read it late or never; runs keep their limits."""
 
 
 BESIDE_EXCEPTIONS = frozenset(
@@ -63,9 +67,14 @@ BESIDE = {
     Mode.BLOCKED: BESIDE_BLOCKS,
     Mode.SERVICES: BESIDE_SERVICES,
     Mode.COPIES: BESIDE_COPIES,
+    Mode.CONFIGS: BESIDE_EDITS,
 }
 """The faults of each kind of world that does not have all of them."""
-ALWAYS = {Mode.BLOCKED: {Fault.NEVER_ENDS: 0.7}, Mode.SERVICES: {Fault.NEVER_ENDS: 0.5}}
+ALWAYS = {
+    Mode.BLOCKED: {Fault.NEVER_ENDS: 0.7},
+    Mode.SERVICES: {Fault.NEVER_ENDS: 0.5},
+    Mode.CONFIGS: {Fault.NEVER_ENDS: 0.5},
+}
 """The faults without which there is little to see in a kind of world."""
 UNCHECKED = (Mode.SAFETY, Mode.LIVENESS)
 """Worlds that add nothing."""
@@ -112,10 +121,10 @@ class World:
         self._checker = InvariantChecker(self.machine, caps)
         self._supervision = SupervisionChecker(self.machine, self._checker)
         self._scenario = RandomScenario(self.machine, self._checker, caps)
-        self._hazard = self._make_hazard()
+        self._hazard = self._make_hazard(caps)
         self._lasts_s = rng.choice((20.0, 60.0, 150.0) if mode is not Mode.BLOCKED else (60.0, 150.0))
 
-    def _make_hazard(self) -> Hazard:
+    def _make_hazard(self, caps: Caps) -> Hazard:
         """What this kind of world adds, connected with the others."""
         machine, checker, scenario = self.machine, self._checker, self._scenario
         match self._mode:
@@ -127,6 +136,8 @@ class World:
                 hazard = TwoServices(machine, checker, scenario).hazard()
             case Mode.COPIES:
                 hazard = CopiedFolders(machine, checker, scenario).hazard()
+            case Mode.CONFIGS:
+                hazard = ChangingConfig(machine, checker, scenario, self._supervision, caps).hazard()
             case _:
                 hazard = Hazard()
 
