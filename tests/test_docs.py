@@ -19,6 +19,7 @@ from console.config.schema import (
     ConsoleTable,
     DefaultsTable,
     GeminiTable,
+    NotifyTable,
     PriceTable,
     ProviderTable,
     RolloutTable,
@@ -48,6 +49,7 @@ TABLES: dict[str, type[Table]] = {
     "[rollout]": RolloutTable,
     "[scheduler]": SchedulerTable,
     "[console]": ConsoleTable,
+    "[notify]": NotifyTable,
 }
 OVERRIDES = {*DefaultsTable.__struct_fields__, "agent", "model", "sandbox", "tools", "network", "system_instruction"}
 """Keys of a task that other tables have too."""

@@ -9,6 +9,7 @@ from console.app import App, ProviderFactory, engine_settings, open_app
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
 from console.cli.known_folders import other_folders, remember_folder
+from console.cli.notifying import notifying
 from console.cli.signals import not_stopped_by_terminal
 from console.config import Settings
 from console.domain.limits import Caps
@@ -50,8 +51,10 @@ async def opened(
         ) as app:
             if kind in LAUNCHING:
                 _tell_other_folders(invocation)
+            telling = notifying(invocation, app, settings) if kind.guards and not read_only else nullcontext()
             try:
-                yield app
+                async with telling:
+                    yield app
             except Exception:
                 if app.engine.guarded:
                     # An error of this program must not leave a run without a guard; it is reported either way.

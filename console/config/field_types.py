@@ -20,8 +20,16 @@ import msgspec
 from cronsim import CronSim, CronSimError
 
 from console.domain.key import TARGET_ACCEPTED, check_target
+from console.domain.notice import NoticeKind
 from console.domain.text import sanitize
-from console.provider.http.address import ACCEPTED, PROXY_ACCEPTED, proxy_address, service_root
+from console.provider.http.address import (
+    ACCEPTED,
+    PROXY_ACCEPTED,
+    WEBHOOK_ACCEPTED,
+    proxy_address,
+    service_root,
+    webhook_address,
+)
 
 UNLIMITED = "unlimited"
 """The word for a cap without a limit."""
@@ -180,6 +188,44 @@ def _env_name(name: str) -> str:
     return name
 
 
+def _minute_of_day(text: str) -> int:
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
+    if found is None:
+        raise ValueError(f"{quoted(text)} is no time of the day")
+    return int(found[1]) * 60 + int(found[2])
+
+
+def _hours(text: str) -> tuple[int, int]:
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    if not dash:
+        raise ValueError(f"{quoted(text)} is not two times of the day")
+    bounds = _minute_of_day(first), _minute_of_day(last)
+    if bounds[0] == bounds[1]:
+        raise ValueError(f"{quoted(text)} begins when it ends")
+    return bounds
+
+
+def _read_notices(value: object) -> frozenset[str]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ValueError(
+            "is a list of other things than texts" if isinstance(value, list) else f"is {described(value)}"
+        )
+    for word in value:
+        if word not in NOTICES:
+            raise UnknownWord(f"{quoted(word)} is not a kind of notice", nearest(word, NOTICES))
+    return frozenset(value)
+
+
+def _read_command(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise ValueError(
+            "is a list of other things than texts" if isinstance(value, list) else f"is {described(value)}"
+        )
+    if not value or not value[0] or len(value) > 64 or any("\0" in word for word in value):
+        raise ValueError("is not a program and its arguments")
+    return tuple(value)
+
+
 def _text_rule(accepted: str, convert: Callable[[str], Any]) -> Rule:
     return Rule(accepted, partial(_read_text, convert=convert))
 
@@ -249,6 +295,27 @@ EnvName = Annotated[str, _text_rule(ENV_NAME_ACCEPTED, _env_name)]
 """The name of an environment variable that holds a secret."""
 ProxyUrl = Annotated[str, _text_rule(PROXY_ACCEPTED, proxy_address)]
 """The address of an HTTP proxy."""
+
+
+NOTICES = tuple(kind.word for kind in NoticeKind)
+"""The kinds of notices by their words."""
+Notices = Annotated[frozenset[str], Rule(f"a list out of {', '.join(NOTICES)}", _read_notices)]
+"""Kinds of notices."""
+Command = Annotated[
+    tuple[str, ...], Rule('a list of texts, the program and its arguments, such as ["/usr/bin/logger"]', _read_command)
+]
+"""A program and its arguments; no shell reads them."""
+WebhookUrl = Annotated[str, _text_rule(WEBHOOK_ACCEPTED, webhook_address)]
+"""The address of a webhook."""
+Minute = Annotated[int, _text_rule('a time of the day such as "08:00"', _minute_of_day)]
+"""A time of the day, in minutes from midnight."""
+Hours = Annotated[tuple[int, int], _text_rule('two times of the day such as "22:00-07:00"', _hours)]
+"""From and to, in minutes from midnight; over midnight if the second is earlier."""
+Debounce = Annotated[
+    int,
+    Rule("seconds from 0 to 86400, fractions allowed", partial(read_decimal, places=3, least="0", most="86400")),
+]
+"""A shortest distance between messages, stored in milliseconds."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

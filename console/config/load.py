@@ -19,6 +19,7 @@ from console.config.schema import (
     CapsTable,
     ConsoleTable,
     DefaultsTable,
+    NotifyTable,
     PriceTable,
     RolloutTable,
     SchedulerTable,
@@ -27,7 +28,15 @@ from console.config.schema import (
     TaskTable,
     UnitsTable,
 )
-from console.config.settings import ConsoleSettings, Settings, StoreSettings
+from console.config.settings import (
+    QUIET_KINDS,
+    TOLD_KINDS,
+    ConsoleSettings,
+    NotifySettings,
+    QuietHours,
+    Settings,
+    StoreSettings,
+)
 from console.config.tasks import TaskReader, check_distinct
 from console.config.toml_positions import KeyPath, lines_of
 from console.domain.limits import Caps
@@ -101,6 +110,7 @@ class _Reader:
         rollout = self._section("rollout", RolloutTable)
         scheduler = self._section("scheduler", SchedulerTable)
         console = self._section("console", ConsoleTable)
+        notify = self._notify()
         if console is not None:
             self._check_console(console)
         prices = self._prices()
@@ -109,7 +119,9 @@ class _Reader:
         state_dir = self._state_dir(store or StoreTable())
         # An invalid section has been reported already; its defaults only allow the tasks to be checked as well.
         tasks, prompt_files = self._tasks(providers, defaults or DefaultsTable(), caps, prices)
-        if self._errors or not (providers and store and units and caps and rollout and scheduler and console):
+        if self._errors or not (
+            providers and store and units and caps and rollout and scheduler and console and notify
+        ):
             raise self._errors.error()
         return Settings(
             path=self._path,
@@ -129,10 +141,36 @@ class _Reader:
                 bell=console.bell,
                 keys=dict(console.keys),
             ),
+            notify=notify,
         )
 
     def _section(self, name: str, table_type: type[T]) -> T | None:
         return decode(table_type, self._document.get(name, {}), (name,), self._errors)
+
+    def _notify(self) -> NotifySettings | None:
+        table = self._section("notify", NotifyTable)
+        if table is None:
+            return None
+        kinds = TOLD_KINDS if table.kinds is None else table.kinds
+        return NotifySettings(
+            command=self._command(table.command) if table.command else (),
+            webhook=table.webhook,
+            webhook_file=self._named_file(table.webhook_file, ("notify", "webhook_file")),
+            apprise_file=self._named_file(table.apprise_file, ("notify", "apprise_file")),
+            kinds=kinds,
+            quiet=QuietHours(begin=table.quiet_hours[0], end=table.quiet_hours[1]) if table.quiet_hours else None,
+            quiet_kinds=QUIET_KINDS if table.quiet_kinds is None else table.quiet_kinds,
+            debounce_ms=table.debounce_seconds,
+            summary=table.daily_summary,
+        )
+
+    def _command(self, words: tuple[str, ...]) -> tuple[str, ...]:
+        """The words; a program with a slash is a path like every other, any other one is looked for in PATH."""
+        program = self._path_from(words[0], ("notify", "command")) if "/" in words[0] else words[0]
+        return str(program), *words[1:]
+
+    def _named_file(self, text: str | None, where: KeyPath) -> Path | None:
+        return None if text is None else self._path_from(text, where)
 
     def _check_console(self, table: ConsoleTable) -> None:
         """Report keys that nothing listens to, keys with two meanings on one screen, and themes that are not there."""

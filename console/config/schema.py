@@ -13,8 +13,13 @@ from msgspec import Meta, Struct
 
 from console.config.field_types import (
     BaseUrl,
+    Command,
+    Debounce,
     EnvName,
+    Hours,
+    Minute,
     Money,
+    Notices,
     PollSeconds,
     ProxyUrl,
     RunCap,
@@ -23,6 +28,7 @@ from console.config.field_types import (
     Target,
     UnitCap,
     UnitCount,
+    WebhookUrl,
     Weight,
     Zone,
 )
@@ -207,6 +213,23 @@ class ConsoleTable(Table, frozen=True, kw_only=True):
     keys: Keys = {}
 
 
+class NotifyTable(Table, frozen=True, kw_only=True):
+    """`[notify]`. Nobody is told anything without `command`, `webhook`, `webhook_file` or `apprise_file`."""
+
+    command: Command | None = None
+    webhook: WebhookUrl | None = None
+    webhook_file: OneLine | None = None
+    """A file with addresses, one a line, for addresses that are secrets."""
+    apprise_file: OneLine | None = None
+    kinds: Notices | None = None
+    """None means all but `finished`."""
+    quiet_hours: Hours | None = None
+    quiet_kinds: Notices | None = None
+    """None means the four most urgent kinds."""
+    debounce_seconds: Debounce = 60_000
+    daily_summary: Minute | None = None
+
+
 class TaskTable(Table, frozen=True, kw_only=True):
     """One `[[tasks]]` entry. None means the value of [defaults] or of its provider."""
 
@@ -238,6 +261,7 @@ class TaskTable(Table, frozen=True, kw_only=True):
 
 SECTIONS = (
     *("provider", "providers", "store", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console"),
+    "notify",
     "tasks",
 )
 """The names of all tables."""

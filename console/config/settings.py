@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.limits import Caps
+from console.domain.notice import NoticeKind
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task
 from console.domain.usage import Price, Units
@@ -71,6 +72,57 @@ class ConsoleSettings:
     """Keys by the id of their action."""
 
 
+TOLD_KINDS = frozenset(kind.word for kind in NoticeKind) - {NoticeKind.FINISHED.word}
+"""The notices that leave where the file does not say which."""
+QUIET_KINDS = frozenset(
+    kind.word for kind in (NoticeKind.UNCONFIRMED, NoticeKind.OFFLINE, NoticeKind.TROUBLE, NoticeKind.NOBODY_SCHEDULES)
+)
+"""Those that leave in quiet hours too, where the file does not say which."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietHours:
+    """A part of every day, in the zone of the caps."""
+
+    begin: int
+    """Minutes from midnight."""
+    end: int
+    """The first minute that is not quiet; earlier than `begin` where midnight lies between."""
+
+    def holds(self, minute: int) -> bool:
+        """True if that minute of the day is quiet."""
+        if self.begin <= self.end:
+            return self.begin <= minute < self.end
+        return minute >= self.begin or minute < self.end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotifySettings:
+    """Who is told what while nobody is at the console."""
+
+    command: tuple[str, ...] = ()
+    """A program and its arguments; empty for none."""
+    webhook: str | None = field(default=None, repr=False)
+    webhook_file: Path | None = None
+    """A file with addresses of webhooks."""
+    apprise_file: Path | None = None
+    """A file with addresses that apprise knows."""
+    kinds: frozenset[str] = TOLD_KINDS
+    """The words of the kinds that are told."""
+    quiet: QuietHours | None = None
+    quiet_kinds: frozenset[str] = QUIET_KINDS
+    """The words of the kinds that are told in quiet hours too."""
+    debounce_ms: int = 60_000
+    """Between two messages with notices of one kind."""
+    summary: int | None = None
+    """The time of the daily summary, in minutes from midnight; None for none."""
+
+    @property
+    def is_on(self) -> bool:
+        """True where there is a way to tell somebody."""
+        return bool(self.command or self.webhook or self.webhook_file or self.apprise_file)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of one config file."""
@@ -90,6 +142,7 @@ class Settings:
     console_schedules: bool
     """True if an open console may run the schedule."""
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
+    notify: NotifySettings = field(default_factory=NotifySettings)
 
     def task(self, name: str) -> Task | None:
         """Return the task of that name, or None."""

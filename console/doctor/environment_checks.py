@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import stat
@@ -11,6 +12,8 @@ from console.config import ConfigError, KeySource
 from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.domain.formatting import counted
 from console.domain.server_limit import NO_SERVER_LIMIT, ServerLimitKind
+from console.domain.text import sanitize
+from console.notify.channels import APPRISE_MISSING, make_channels
 from console.provider.http.secret import Secret
 from console.provider.services import TRAITS
 from console.ui.glyphs import ASCII
@@ -65,6 +68,28 @@ def service(subject: Subject) -> Results:
         yield Level.OK, named + (NO_SERVER_LIMIT if kind is ServerLimitKind.NONE else f"the service limits {kind}")
 
 
+def notify(subject: Subject) -> Results:
+    """Check what can be checked of the ways to tell people without telling anybody."""
+    if subject.settings is None:
+        yield Level.WARN, "not checked: the config file has errors"
+        return
+    use = subject.settings.notify
+    if not use.is_on:
+        yield Level.OK, "nobody is told anything while nobody is at the console ([notify] in the config)"
+        return
+    try:
+        channels = make_channels(use, subject.environment)
+    except ValueError as error:
+        yield Level.FAIL, str(error)
+        return
+    if use.command and shutil.which(use.command[0], path=subject.environment.get("PATH", "")) is None:
+        yield Level.FAIL, f"there is no program {sanitize(use.command[0], limit=200)}"
+    if use.apprise_file is not None and importlib.util.find_spec("apprise") is None:
+        yield Level.FAIL, APPRISE_MISSING
+    names = ", ".join(channel.name for channel in channels)
+    yield Level.OK, f"people are told by {names}; `nightdesk notify test` tries it"
+
+
 def terminal(subject: Subject) -> Results:
     """Report what the console can show on this terminal."""
     environment, stdout = subject.environment, subject.stdout
@@ -104,6 +129,7 @@ AROUND_CHECKS = (
     Check(name="config", area=Area.CONFIG, run=config),
     Check(name="key", area=Area.CONFIG, run=key),
     Check(name="service", area=Area.CONFIG, run=service),
+    Check(name="notify", area=Area.AROUND, run=notify),
     Check(name="terminal", area=Area.AROUND, run=terminal),
     Check(name="background", area=Area.AROUND, run=background),
 )

@@ -57,6 +57,16 @@ demote_on = ["timeout"]
 approval_seconds = 60
 [scheduler]
 console = false
+[notify]
+command = ["./hook", "--now"]
+webhook = "https://hooks.example/x?y=z"
+webhook_file = "hooks"
+apprise_file = "/etc/services"
+kinds = ["unconfirmed", "finished"]
+quiet_hours = "22:00-7:30"
+quiet_kinds = []
+debounce_seconds = 0.5
+daily_summary = "08:00"
 """
 """Every key of every table except the tasks, none with its default."""
 FULL_TASK = """\

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from console.config import KeySource, Settings, StoreSettings, load
 from console.config.example import example_text
 from console.config.field_types import PollSeconds, read_decimal, rule_of
+from console.config.settings import NotifySettings, QuietHours
 from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, MissedPolicy
@@ -64,6 +65,17 @@ def test_every_key_of_every_table_reaches_the_settings(folder: Path) -> None:
         manual_clean_runs=2, semi_clean_runs=0, demote_on=("timeout",), approval_ms=60_000
     )
     assert not settings.console_schedules
+    assert settings.notify == NotifySettings(
+        command=(str(folder / "hook"), "--now"),
+        webhook="https://hooks.example/x?y=z",
+        webhook_file=folder / "hooks",
+        apprise_file=Path("/etc/services"),
+        kinds=frozenset({"unconfirmed", "finished"}),
+        quiet=QuietHours(begin=22 * 60, end=7 * 60 + 30),
+        quiet_kinds=frozenset(),
+        debounce_ms=500,
+        summary=8 * 60,
+    )
     (task,) = settings.tasks
     assert (task.agent, task.model, task.sandbox, task.time_zone) == ("agent-a", "model-a", "remote", "Europe/Berlin")
     assert task.guardrails == Guardrails(

@@ -387,3 +387,30 @@ def test_what_was_meant_is_named(tmp_path: Path, line: str, told: str) -> None:
 def test_a_second_table_of_tasks_names_the_double_brackets(tmp_path: Path) -> None:
     (error,) = problems_of(tmp_path, '[tasks]\nname = "a"\n[tasks]\nname = "b"\n')
     assert "accepted: [[tasks]] with double brackets" in error
+
+
+IN_NOTIFY = [
+    ('webhook = "http://hooks.example/canary"', "2: notify.webhook would be sent in the clear; accepted: an https://"),
+    ('webhook = "https://me:canary@hooks.example"', "2: notify.webhook contains a user name or password; accepted"),
+    ('webhook = "hooks.example/canary"', "2: notify.webhook is not the address of a webhook; accepted: an https://"),
+    ('command = "logger"', "2: notify.command is a text; accepted: a list of texts, the program and its arguments"),
+    ("command = []", "2: notify.command is not a program and its arguments; accepted"),
+    ("command = [1]", "2: notify.command is a list of other things than texts; accepted"),
+    ('kinds = ["cutoff"]', '2: notify.kinds "cutoff" is not a kind of notice; accepted: a list out of unconfirmed'),
+    ('kinds = "cut_off"', "2: notify.kinds is a text; accepted: a list out of unconfirmed"),
+    ('quiet_hours = "22:00"', '2: notify.quiet_hours "22:00" is not two times of the day; accepted: two times'),
+    ('quiet_hours = "22:00-24:00"', '2: notify.quiet_hours "24:00" is no time of the day; accepted: two times'),
+    ('quiet_hours = "22:00-22:00"', '2: notify.quiet_hours "22:00-22:00" begins when it ends; accepted: two times'),
+    ('daily_summary = "8"', '2: notify.daily_summary "8" is no time of the day; accepted: a time of the day such as'),
+    ("daily_summary = 08:00:00", "2: notify.daily_summary is a date or time; accepted: a time of the day such as"),
+    ("debounce_seconds = -1", "2: notify.debounce_seconds -1 is out of range; accepted: seconds from 0 to 86400"),
+    ('webhok = "https://x.example"', '2: notify.webhok is not a known key; did you mean "webhook"?'),
+]
+
+
+@pytest.mark.parametrize(("line", "told"), IN_NOTIFY)
+def test_errors_in_the_notify_table(tmp_path: Path, line: str, told: str) -> None:
+    (problem,) = problems_of(tmp_path, f"[notify]\n{line}\n{CAPS}{TASK}")
+
+    assert problem.startswith(told)
+    assert "canary" not in problem

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from functools import partial
 
 import click
@@ -14,6 +12,7 @@ from console.cli.arguments import themes
 from console.cli.config_watch import ConfigWatch
 from console.cli.invocation import LOCKED, Invocation, pass_invocation, read_only_option, shared_options
 from console.cli.live_table import print_live
+from console.cli.notifying import host_name
 from console.cli.opening import opened
 from console.config import Settings
 from console.domain.text import sanitize
@@ -21,9 +20,6 @@ from console.engine.acting_user import user_name
 from console.engine.settings import ProcessKind
 from console.ui.context import SessionInfo
 from console.ui.terminal.capabilities import why_no_screen
-
-MAX_HOST = 40
-"""Characters of the host's name that are shown."""
 
 
 @click.command("console")
@@ -61,7 +57,7 @@ def _session(invocation: Invocation, settings: Settings) -> SessionInfo:
     state, services = invocation.state, settings.providers.values()
     return SessionInfo(
         user=user_name(),
-        host=re.sub(r"[^A-Za-z0-9.-]", "", os.uname().nodename)[:MAX_HOST],
+        host=host_name(),
         name=settings.store.name or "",
         folder=sanitize(str(state.path)),
         is_default_folder=state.is_default,

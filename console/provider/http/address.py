@@ -64,6 +64,29 @@ def proxy_address(url: str) -> str:
     return url.removesuffix("/")
 
 
+WEBHOOK_ACCEPTED = "an https:// address, or http:// with a loopback address (127.x.y.z or [::1])"
+"""What `webhook_address` accepts, for messages."""
+
+
+def webhook_address(url: str) -> str:
+    """Return the address of a webhook. Its path and its query may be a secret, so that no complaint quotes it.
+
+    Raises ValueError with the bare complaint.
+    """
+    if "@" in url:
+        raise ValueError("contains a user name or password")
+    try:
+        parts = urlsplit(url)
+        is_url = _URL.fullmatch(url) is not None and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_url = False
+    if not is_url or parts.scheme not in ("http", "https") or not _is_host(parts.hostname or ""):
+        raise ValueError("is not the address of a webhook")
+    if parts.scheme == "http" and not _is_loopback(_literal(parts.hostname or "")):
+        raise ValueError("would be sent in the clear")
+    return url
+
+
 def _is_host(host: str) -> bool:
     return _HOST.fullmatch(host) is not None or isinstance(_literal(host), IPv6Address)
 

@@ -166,17 +166,23 @@ class ClientFactory:
         ValueError if the CA file cannot be used.
         """
         if self._context is None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            if not self._is_plain:
-                _trust(context, self._route.ca_file or Path(certifi.where()))
-            self._context = context
+            trusted = None if self._is_plain else self._route.ca_file or Path(certifi.where())
+            self._context = tls_context(trusted)
         return self._context
 
 
-def _trust(context: ssl.SSLContext, ca_file: Path) -> None:
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that verifies by the certificate authorities in `ca_file`; None contains none, for plain http.
+
+    Raises ValueError if the file cannot be used.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is None:
+        return context
     try:
         context.load_verify_locations(cafile=ca_file)
     except OSError as error:
         # ssl.SSLError is an OSError too; its text is about OpenSSL's internals.
         why = error.strerror if not isinstance(error, ssl.SSLError) and error.strerror else "no valid certificates"
         raise ValueError(f"the CA file {sanitize(str(ca_file))} cannot be used: {why}") from None
+    return context

@@ -1,0 +1,152 @@
+"""Tells people what came up: one concern of the engine that reads what every screen reads, and waits for nobody.
+
+Of all processes on a state folder one sends messages: it holds a kernel lock, and another one takes over when it ends.
+What was told is in a file, so that nothing is told twice and an ending between two processes is told all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from console.config.settings import NotifySettings
+from console.domain.formatting import zone_or_utc
+from console.domain.notice import Notice
+from console.domain.text import sanitize
+from console.domain.timestamps import Clock
+from console.engine.engine import Engine
+from console.engine.errors import StoreError
+from console.engine.models import Snapshot
+from console.engine.notices import problem_notices, standing_notices
+from console.notify.channels import Channel
+from console.notify.delivery import TOPIC, WAITS_S, Deliveries
+from console.notify.history import LOCK, read_history, write_history
+from console.notify.message import NoticeMessage, NoticeSource, message_of
+from console.notify.planner import Planner
+from console.notify.summary import summary_lines
+from console.os_files import LockedFile
+
+READ_WITHIN_S = 20.0
+"""A round that waits longer for the store is given up; the watchdog of the process looks at rounds."""
+DRAIN_S = 3.0
+"""How long a process that ends waits for its last messages."""
+
+
+class NoticeDispatcher:
+    """Finds what is new in each round and hands it to the channels."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        folder: Path,
+        source: NoticeSource,
+        *,
+        settings: Callable[[], NotifySettings],
+        make_channels: Callable[[NotifySettings], Sequence[Channel]],
+        waits_s: Sequence[float] = WAITS_S,
+    ) -> None:
+        """`settings` are those in force, read in each round. `make_channels` raises ValueError with one line."""
+        self._engine = engine
+        self._clock = clock
+        self._folder = folder
+        self._source = source
+        self._settings = settings
+        self._make_channels = make_channels
+        self._waits_s = waits_s
+        self._lock: LockedFile | None = None
+        self._planner: Planner | None = None
+        self._deliveries: Deliveries | None = None
+        self._made_for: NotifySettings | None = None
+        self._written = ""
+
+    async def round(self) -> None:
+        """Hand what is new to the channels. Raises OSError where the state folder cannot be used."""
+        use = self._settings()
+        if not use.is_on or not await self._take_turn():
+            return
+        if self._deliveries is None or use != self._made_for:
+            await self._make_deliveries(use)
+        planner, deliveries = self._planner, self._deliveries
+        if planner is None or deliveries is None:
+            return
+        await self._plan(planner, deliveries, use)
+        await self._write(planner)
+
+    async def finish(self, within_s: float = DRAIN_S) -> None:
+        """Tell what happened last, for at most `within_s` seconds, and let another process send what is left."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self.round()
+                if self._deliveries is not None and self._planner is not None:
+                    await self._deliveries.drain(within_s)
+                    await self._write(self._planner)
+        except (TimeoutError, OSError):
+            # Not told, and so told by the next process.
+            pass
+        finally:
+            if self._deliveries is not None:
+                await self._deliveries.close()
+            if self._lock is not None:
+                self._lock.release()
+
+    async def _plan(self, planner: Planner, deliveries: Deliveries, use: NotifySettings) -> None:
+        zone, now_ms = zone_or_utc(self._engine.settings.caps.time_zone), self._clock.now().wall_ms
+        try:
+            async with asyncio.timeout(READ_WITHIN_S):
+                snapshot = await self._engine.queries.snapshot()
+                notices = planner.plan(_told(standing_notices(snapshot)), snapshot.stages, now_ms, use, zone)
+                if planner.summary_is_due(now_ms, use, zone):
+                    await self._summarise(snapshot, deliveries)
+        except (StoreError, TimeoutError):
+            found = problem_notices(self._engine.problems.entries(), now_ms)
+            notices = planner.plan_in_trouble(_told(tuple(found)), now_ms, use, zone)
+        if notices:
+            message = message_of(notices, source=self._source, at_ms=now_ms)
+            deliveries.send(message, lambda sent: planner.finished(sent.notices))
+
+    async def _summarise(self, snapshot: Snapshot, deliveries: Deliveries) -> None:
+        zone = zone_or_utc(self._engine.settings.caps.time_zone)
+        lines = await summary_lines(self._engine.queries, snapshot, zone)
+        at_ms = snapshot.taken.wall_ms
+        message = NoticeMessage(source=self._source, kind="summary", at_ms=at_ms, lines=tuple(map(sanitize, lines)))
+        deliveries.send(message, lambda sent: None)
+
+    async def _take_turn(self) -> bool:
+        """True while this process is the one that sends messages."""
+        if self._lock is not None and self._lock.is_there:
+            return True
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = await asyncio.to_thread(LockedFile.try_lock, self._folder / LOCK)
+        if self._lock is None:
+            return False
+        self._planner = Planner(await asyncio.to_thread(read_history, self._folder))
+        return True
+
+    async def _make_deliveries(self, use: NotifySettings) -> None:
+        if self._deliveries is not None:
+            await self._deliveries.close()
+            # What was on its way is planned anew.
+            self._planner, self._deliveries = Planner(await asyncio.to_thread(read_history, self._folder)), None
+        self._made_for = None
+        try:
+            channels = await asyncio.to_thread(self._make_channels, use)
+        except ValueError as error:
+            self._engine.problems.report(TOPIC, f"notify: {error}", source="settings", lasting=True)
+            return
+        self._engine.problems.clear(TOPIC)
+        self._deliveries = Deliveries(channels, self._engine.problems, waits_s=self._waits_s)
+        self._made_for = use
+
+    async def _write(self, planner: Planner) -> None:
+        content = planner.history.to_json()
+        if content != self._written:
+            await asyncio.to_thread(write_history, self._folder, content)
+            self._written = content
+
+
+def _told(notices: Sequence[Notice]) -> tuple[Notice, ...]:
+    """Without the notice that messages do not leave, which would not leave either."""
+    return tuple(notice for notice in notices if notice.subject != TOPIC)

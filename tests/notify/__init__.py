@@ -1,0 +1,1 @@
+"""Tests of the messages to people who are not at the console."""
