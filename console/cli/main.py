@@ -43,7 +43,7 @@ COMMANDS = {
     "serve": CommandEntry("serve", "Schedule and supervise without a screen, until SIGTERM."),
     "ps": CommandEntry("ps", "List live runs, proposals and unconfirmed runs."),
     "status": CommandEntry("status", "Say whether anything needs a person: pauses, caps, scheduler, trouble."),
-    "next": CommandEntry("next", "List every scheduled time to come and what will come of it."),
+    "next": CommandEntry("next", "List the coming scheduled times and what each will do."),
     "history": CommandEntry("history", "List every run, skip and refusal, newest first."),
     "audit": CommandEntry("audit", "List what people did: who, from where, when and why."),
     "show": CommandEntry("show", "Show one RUN in full, with its timeline."),

@@ -9,7 +9,7 @@ from console.domain.run import RunId
 
 
 class NoticeKind(IntEnum):
-    """The kinds of notices; the most urgent one has the lowest number. The config calls them by their `word`."""
+    """The kinds of notices; the most urgent one has the lowest number."""
 
     UNCONFIRMED = 0
     """The outcome of a launch is unknown, or a stop is overdue and not proven."""

@@ -125,7 +125,7 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             "agenda",
             "agenda",
             id="screen.agenda",
-            tooltip="Every scheduled time of the next day, and what will come of it",
+            tooltip="All scheduled times of the next 24 hours, and what each will do",
             show=False,
         ),
         Binding(

@@ -134,7 +134,7 @@ class AgendaPort(Protocol):
     """What the schedules are going to do."""
 
     async def upcoming(self, hours: int) -> Agenda:
-        """Every scheduled time of the next `hours`, and what will come of it as things stand."""
+        """All scheduled times of the next `hours`, and what each will do as things stand."""
         ...
 
 

@@ -26,7 +26,7 @@ RULINGS = ("adopt", "not-launched", "write-off")
 @json_option
 @pass_invocation
 def approve_command(invocation: Invocation, run: str, reason: str) -> int:
-    """Approve a proposed RUN, which launches it. The process that waits for it launches, otherwise any other."""
+    """Approve a proposed RUN. The process that waits for it launches it; if there is none, any other one does."""
     return asyncio.run(_approve(invocation, run, reason))
 
 

@@ -1,4 +1,4 @@
-"""`next`: every scheduled time to come, in order, and what will come of it as things stand."""
+"""`next`: the coming scheduled times in order, and what each will do as things stand."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ TONES: Mapping[Effect, Tone] = {
 @json_option
 @pass_invocation
 def next_command(invocation: Invocation, hours: int) -> int:
-    """List every scheduled time to come and what will come of it: a run, a proposal, a skip or a refusal, and why.
+    """List the coming scheduled times and what each will do: a run, a proposal, a skip or a refusal, and why.
 
-    ROOM says whether the caps will have room then: `fits`, also if every run before it uses its whole budget; `likely`,
-    if they use what they usually do; `full`. `~` marks a time before which the clocks of its zone change.
+    ROOM says whether the caps will have room then: `fits`, even if every run before it uses its whole budget; `likely`,
+    if they use what they usually do; `full`. `~` marks the first time after the clocks of its zone change.
     """
     agenda = asyncio.run(_agenda(invocation, hours))
     if invocation.json:

@@ -189,7 +189,7 @@ class RunMonitor:
             self._context.reachability_of(self._writer.run).answered()
             if isinstance(error, NotFound) and self._was_discarded():
                 return _never_started(self._writer.run)
-            # The key of another account is told the one or the other; a process with the right key may be alive.
+            # The key of another account gets either of them; a process with the right key may be alive.
             self._denied += 1
             self._usage.trouble = sanitize(str(error), limit=200)
             if self._denied % self._context.timings.denied_polls == 0:

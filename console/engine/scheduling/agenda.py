@@ -1,4 +1,4 @@
-"""What the schedules are going to do: every scheduled time to come, in order, and what will come of it as things stand.
+"""What the schedules are going to do: the coming scheduled times in order, and what each will do as things stand.
 
 A launch is foreseen by the checks that a claim makes, in their order: pause, key, stage, caps.
 """

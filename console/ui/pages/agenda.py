@@ -1,4 +1,4 @@
-"""`5`: the agenda, every scheduled time of the next day in order, and what will come of it as things stand."""
+"""`5`: the agenda, all scheduled times of the next 24 hours in order, and what each will do as things stand."""
 
 from __future__ import annotations
 
