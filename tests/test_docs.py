@@ -15,6 +15,7 @@ from console.cli.main import COMMANDS, cli
 from console.config import load
 from console.config.schema import (
     SECTIONS,
+    AnthropicTable,
     CapsTable,
     ConsoleTable,
     DefaultsTable,
@@ -39,6 +40,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 TABLES: dict[str, type[Table]] = {
     "[provider]": GeminiTable,
+    '[provider] kind = "anthropic"': AnthropicTable,
     "[providers.NAME]": ProviderTable,
     "[store]": StoreTable,
     "[units]": UnitsTable,

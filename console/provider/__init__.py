@@ -1,1 +1,1 @@
-"""The only HTTP clients. `contract` is the port, `http` the parts that every service shares, `gemini` one service."""
+"""The only HTTP clients: `contract` is the port, `http` what all services share; each other folder is one service."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from console.provider.anthropic import traits as anthropic
 from console.provider.gemini import traits as gemini
 from console.provider.traits import Traits
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from console.provider.contract import Provider
     from console.provider.http.secret import Secret
 
-TRAITS: Mapping[str, Traits] = {"gemini": gemini.TRAITS}
+TRAITS: Mapping[str, Traits] = {"gemini": gemini.TRAITS, "anthropic": anthropic.TRAITS}
 """What the provider of each kind is able to do."""
 
 
@@ -42,5 +43,9 @@ def make_provider(
             from console.provider.gemini.adapter import GeminiProvider
 
             return GeminiProvider(base_url=base_url, api_version=api_version, secret=secret, route=route, hidden=hidden)
+        case "anthropic":
+            from console.provider.anthropic.adapter import AnthropicProvider
+
+            return AnthropicProvider(base_url=base_url, secret=secret, route=route, hidden=hidden)
         case _:
             raise KeyError(kind)

@@ -25,7 +25,7 @@ def problems_of(folder: Path, text: str, *, mode: int = 0o600) -> list[str]:
 
 # Text put before CAPS and TASK, and the beginning of the error.
 IN_PROVIDER = [
-    ('kind = "openai"', '2: provider.kind is "openai"; accepted: "gemini"'),
+    ('kind = "other"', '2: provider.kind is "other"; accepted: "gemini"'),
     ("kind = 3", '2: provider.kind is 3; accepted: "gemini"'),
     ("poll_secnds = 3", '2: provider.poll_secnds is not a known key; did you mean "poll_seconds"?'),
     ("poll_seconds = 0.09", "2: provider.poll_seconds 0.09 is out of range; accepted: seconds from 0.1 to 300"),

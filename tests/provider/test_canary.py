@@ -17,11 +17,12 @@ import pytest
 from rich.console import Console
 from rich.traceback import Traceback
 
-from console.provider.contract import ProviderError
+from console.provider.contract import LaunchOrder, LostLaunch, Provider, ProviderError
 from console.provider.gemini.adapter import HEADERS, GeminiProvider
 from console.provider.http.clients import KeyedTransport
 from console.provider.http.secret import Secret
 from tests.provider import servers
+from tests.provider.contract.services import SERVICES, Service
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
 from tests.provider.test_network import FAULTS
 from tests.waiting import until
@@ -56,19 +57,39 @@ async def failure(call: Awaitable[object]) -> BaseException | None:
     return None
 
 
-async def follow(one: GeminiProvider) -> None:
+async def follow(one: Provider) -> None:
     async for _ in one.follow("v1_Chd"):
         pass
 
 
-CALLS: dict[str, Callable[[GeminiProvider], Awaitable[object]]] = {
-    "create": lambda one: one.create(order()),
-    "get": lambda one: one.get("v1_Chd"),
-    "cancel": lambda one: one.cancel("v1_Chd"),
-    "make": lambda one: one.prepare(order()),
-    "delete": lambda one: one.discard("e1"),
-    "follow": follow,
+LOST = LostLaunch(prepared_id="v1_Chd", labels={}, sent_ms=0)
+CALLS: dict[str, Callable[[Provider, LaunchOrder], Awaitable[object]]] = {
+    "create": lambda one, ordered: one.create(ordered),
+    "get": lambda one, ordered: one.get("v1_Chd"),
+    "cancel": lambda one, ordered: one.cancel("v1_Chd"),
+    "make": lambda one, ordered: one.prepare(ordered),
+    "delete": lambda one, ordered: one.discard("e1"),
+    "follow": lambda one, ordered: follow(one),
+    "resolve": lambda one, ordered: one.resolve(LOST),
+    "unstarted": lambda one, ordered: one.unstarted(),
+    "review": lambda one, ordered: one.review(ordered),
 }
+
+
+@pytest.fixture(params=SERVICES, ids=str)
+def service(request: pytest.FixtureRequest) -> Service:
+    """Each service in turn."""
+    found: Service = request.param
+    return found
+
+
+def ordered_at(service: Service) -> LaunchOrder:
+    return order(**{**service.order, "prepared_id": "v1_Chd"})
+
+
+def has_call(one: Provider, call: str) -> bool:
+    """False for a call that the service does not offer, which sends nothing."""
+    return one.traits.can_find_launch or call not in ("resolve", "unstarted", "review")
 
 
 def adapter(url: str, **bounds: float) -> GeminiProvider:
@@ -87,21 +108,24 @@ async def _tattle(reader: StreamReader, writer: StreamWriter) -> None:
     "fault",
     ["reset after the request", "half of the body", "silent", "no HTTP", "a head without end", "tattle", "refused"],
 )
-async def test_no_failure_shows_them(fault: str, call: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_failure_shows_them(service: Service, fault: str, call: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     behaviour = _tattle if fault == "tattle" else FAULTS.get(fault, FAULTS["silent"])
     async with servers.serving(behaviour) as server:
         url = f"http://127.0.0.1:{servers.refusing_port()}" if fault == "refused" else server.url
-        one = adapter(url, create_s=0.2, call_s=0.2)
+        one = service.adapter(url, quick(create_s=0.2, call_s=0.2))
+        ordered = ordered_at(service)
+        if not has_call(one, call):
+            return
         if call == "create":
-            outcome = await one.create(order())
+            outcome = await one.create(ordered)
             assert_clean(repr(outcome))
         else:
-            error = await failure(CALLS[call](one))
+            error = await failure(CALLS[call](one, ordered))
             assert error is not None or call == "follow"
             if error is not None:
                 assert_clean(shown(error) + repr(error) + str(error))
-        assert_clean(repr(one) + str(vars(one)) + repr(order()))
+        assert_clean(repr(one) + str(vars(one)) + repr(ordered))
         await one.aclose()
     assert_clean(caplog.text)
     assert_clean("".join(str(vars(record)) for record in caplog.records))
@@ -109,7 +133,7 @@ async def test_no_failure_shows_them(fault: str, call: str, caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_no_cancellation_shows_them(call: str) -> None:
+async def test_no_cancellation_shows_them(service: Service, call: str) -> None:
     heard = asyncio.Event()
 
     async def behave(reader: StreamReader, writer: StreamWriter) -> None:
@@ -118,8 +142,10 @@ async def test_no_cancellation_shows_them(call: str) -> None:
         await servers.until_the_client_leaves(reader)
 
     async with servers.serving(behave) as server:
-        one = adapter(server.url)
-        task = asyncio.ensure_future(failure(CALLS[call](one)))
+        one = service.adapter(server.url, quick())
+        if not has_call(one, call):
+            return
+        task = asyncio.ensure_future(failure(CALLS[call](one, ordered_at(service))))
         await until(heard.is_set)
         task.cancel()
         error = await task

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 
 from console.domain.text import sanitize
@@ -25,11 +25,11 @@ Redact = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """A parsed error body, raw. At least one of `code` and `message` is not empty."""
+    """A parsed error body, raw: it may quote the key. At least one of `code` and `message` is not empty."""
 
-    code: str
+    code: str = field(repr=False)
     """The service's word for the kind of error."""
-    message: str
+    message: str = field(repr=False)
     retry_after_s: float | None = None
     """A wait that the body asks for, in seconds."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from console.domain.server_limit import MoneyLimit
+from console.provider.anthropic.adapter import AnthropicProvider
 from console.provider.contract import Launched, LaunchOrder, Provider, RemoteRun, StatusClass
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.clients import Bounds
@@ -36,6 +38,17 @@ SERVICES = (
         kind="gemini",
         adapter=lambda url, bounds: GeminiProvider(base_url=url, secret=Secret(KEY), bounds=bounds),
         refusals=frozenset({400, 401, 402, 403, 404, 413, 416, 422}),
+    ),
+    Service(
+        kind="anthropic",
+        adapter=lambda url, bounds: AnthropicProvider(base_url=url, secret=Secret(KEY), bounds=bounds),
+        refusals=frozenset({400, 401, 402, 403, 404, 413, 422}),
+        order={
+            "agent": "agent_7",
+            "model": "claude-haiku-5-5",
+            "environment": "env_7",
+            "server_limit": MoneyLimit(cents=500, currency="USD"),
+        },
     ),
 )
 

@@ -143,7 +143,7 @@ async def test_a_start_whose_answer_is_lost(harness: ContractHarness, fault: str
 @pytest.mark.parametrize("deadline_s", [0.4])
 @pytest.mark.parametrize("fault", SILENT_FAULTS)
 async def test_a_start_that_is_never_answered(harness: ContractHarness, fault: str) -> None:
-    order, verdict = await judged(harness, [f"create.{fault}"])
+    order, verdict = await judged(harness, {f"create.{fault}": {"value": 1.0}})
     assert isinstance(verdict, Unknown)
     await resolved(harness, order)
 

@@ -1,0 +1,1 @@
+"""The adapter for Anthropic Managed Agents: what it sends, and what it makes of the service's words."""
