@@ -21,6 +21,7 @@ from console.config.schema import (
     DefaultsTable,
     GeminiTable,
     NotifyTable,
+    OpenAITable,
     PriceTable,
     ProviderTable,
     RolloutTable,
@@ -41,6 +42,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TABLES: dict[str, type[Table]] = {
     "[provider]": GeminiTable,
     '[provider] kind = "anthropic"': AnthropicTable,
+    '[provider] kind = "openai"': OpenAITable,
     "[providers.NAME]": ProviderTable,
     "[store]": StoreTable,
     "[units]": UnitsTable,

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING
 
 from console.provider.anthropic import traits as anthropic
 from console.provider.gemini import traits as gemini
+from console.provider.openai import traits as openai
 from console.provider.traits import Traits
 
 if TYPE_CHECKING:
     from console.provider.contract import Provider
     from console.provider.http.secret import Secret
 
-TRAITS: Mapping[str, Traits] = {"gemini": gemini.TRAITS, "anthropic": anthropic.TRAITS}
+TRAITS: Mapping[str, Traits] = {
+    "gemini": gemini.TRAITS,
+    "anthropic": anthropic.TRAITS,
+    "openai": openai.TRAITS,
+}
 """What the provider of each kind is able to do."""
 
 
@@ -47,5 +52,9 @@ def make_provider(
             from console.provider.anthropic.adapter import AnthropicProvider
 
             return AnthropicProvider(base_url=base_url, secret=secret, route=route, hidden=hidden)
+        case "openai":
+            from console.provider.openai.adapter import OpenAIProvider
+
+            return OpenAIProvider(base_url=base_url, secret=secret, route=route, hidden=hidden)
         case _:
             raise KeyError(kind)

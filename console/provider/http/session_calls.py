@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from console.provider.contract import Invalid, NotFound, Refused, Unavailable
+from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import members, opaque_id
 from console.provider.http.service_client import ServiceClient
 from console.provider.http.verdict import TOO_MANY, RefusalRules
@@ -37,15 +38,20 @@ class SessionCalls:
         Raises Invalid if the service refuses what is asked for; to repeat it unchanged is useless.
         """
         reply = await self._calls.once("POST", f"{self._calls.root}/{self._collection}", body)
-        error = self._calls.errors.body(reply)
-        if error is not None and (
-            reply.status in rules.statuses - DENIED or (reply.status == TOO_MANY and error.code in rules.spent_quota)
-        ):
+        if self._is_refusal(reply, rules):
             raise Invalid(self._calls.errors.explain(reply))
         session_id = opaque_id(members(self._calls.value(reply)).get("id"))
         if session_id is None:
             raise Unavailable(f"HTTP {reply.status} without the id of a session")
         return session_id
+
+    def _is_refusal(self, reply: Reply, rules: RefusalRules) -> bool:
+        """True if nothing but another order would help. The raw text of the error stays in this frame."""
+        error = self._calls.errors.body(reply)
+        if error is None:
+            return False
+        is_spent = reply.status == TOO_MANY and error.code in rules.spent_quota
+        return is_spent or reply.status in rules.statuses - DENIED
 
     async def read(self, session_id: str, rest: str = "") -> Mapping[str, object]:
         """Return the JSON object at a session, or below it."""

@@ -37,6 +37,8 @@ class _Turn:
     planned: deque[tuple[float, str, Mapping[str, object]]] = field(default_factory=deque)
     """When each is due in seconds since the run left the queue, its type, and its members."""
     next_step: int = 0
+    items: int = 0
+    """The number of items so far: a call and its result are one."""
     is_opened: bool = False
     is_parked: bool = False
     is_closed: bool = False
@@ -94,7 +96,8 @@ class SessionEvents:
         """Plan the events of one step. A call begins an item, its result ends it; everything else does both."""
         kind, run = step.content.kind, turn.run
         whole = item_body(run, step)
-        place = {"output_index": step.index - (kind is StepKind.RESULT), "turn_id": turn_id(run)}
+        turn.items += kind is not StepKind.RESULT
+        place = {"output_index": turn.items - 1, "turn_id": turn_id(run)}
         if kind is not StepKind.RESULT:
             begun = {**whole, "status": "in_progress", **({"content": []} if kind is StepKind.OUTPUT else {})}
             turn.planned.append((step.starts_s, "agent.session.turn.item.added", {"item": begun, **place}))

@@ -11,6 +11,7 @@ from console.provider.contract import Launched, LaunchOrder, Provider, RemoteRun
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.clients import Bounds
 from console.provider.http.secret import Secret
+from console.provider.openai.adapter import OpenAIProvider
 from console.simulator.server import SimulatorThread
 from console.simulator.state import SimulatorState
 from tests.provider.examples import KEY, order
@@ -49,6 +50,12 @@ SERVICES = (
             "environment": "env_7",
             "server_limit": MoneyLimit(cents=500, currency="USD"),
         },
+    ),
+    Service(
+        kind="openai",
+        adapter=lambda url, bounds: OpenAIProvider(base_url=url, secret=Secret(KEY), bounds=bounds),
+        refusals=frozenset({400, 401, 403, 404, 413, 422}),
+        order={"agent": "", "model": "gpt-6-astra", "environment": "small", "server_limit": None},
     ),
 )
 
