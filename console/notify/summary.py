@@ -8,27 +8,11 @@ from zoneinfo import ZoneInfo
 
 from console.domain.formatting import DAY, at, counted, format_money, format_units
 from console.domain.limits import UNIT_CAPS
-from console.domain.run import NON_RUN_OUTCOMES, Run, State
+from console.domain.run import Run, State
 from console.domain.usage import units_text
-from console.engine.models import HistoryFilter, Snapshot
+from console.engine.endings import ended_since
+from console.engine.models import Snapshot
 from console.engine.queries import Queries
-
-PAGE = 500
-MOST_RUNS = 20_000
-"""Runs that are counted; of more, the newest."""
-
-
-async def ended_since(queries: Queries, since_ms: int) -> tuple[Run, ...]:
-    """The runs created since then that ended, skips and refusals left out. Raises StoreError."""
-    found: list[Run] = []
-    wanted, after = HistoryFilter(since_ms=since_ms, open_too=False), None
-    while len(found) < MOST_RUNS:
-        page = await queries.history(wanted, limit=PAGE, after=after)
-        found += [run for run in page.runs if run.outcome is not None and run.outcome not in NON_RUN_OUTCOMES]
-        after = page.after
-        if after is None:
-            break
-    return tuple(found)
 
 
 async def summary_lines(queries: Queries, snapshot: Snapshot, zone: ZoneInfo) -> tuple[str, ...]:

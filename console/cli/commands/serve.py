@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import click
 
 from console.app import App, require_key
 from console.cli.commands.guard import go_to_background
+from console.cli.commands.metrics import ServedMetrics, require_client
 from console.cli.config_watch import ConfigWatch
-from console.cli.exit_codes import ExitCode, HandoverFailed
+from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import NoPlaceForSuccessor, hand_over
 from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.cli.opening import opened
@@ -26,6 +29,7 @@ from console.domain.text import sanitize
 from console.engine.errors import StoreError
 from console.engine.models import Snapshot
 from console.engine.settings import ProcessKind
+from console.metrics.endpoint import parse_address
 
 NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c ends it and hands them over"
 
@@ -34,9 +38,10 @@ NOT_SUSPENDED = "not suspended: this process schedules and guards runs; ctrl-c e
 @click.option(
     "--handed-over", is_flag=True, hidden=True, help="Take the settings from the process that starts this one."
 )
+@click.option("--metrics", metavar="ADDRESS", help="Show metrics for Prometheus there, such as 127.0.0.1:9402.")
 @shared_options
 @pass_invocation
-def serve_command(invocation: Invocation, handed_over: bool) -> int:
+def serve_command(invocation: Invocation, handed_over: bool, metrics: str | None) -> int:
     """Schedule and supervise without a screen, until SIGTERM.
 
     SIGTERM stops no run: another live process or the background supervisor takes them over. Under systemd they wait
@@ -46,10 +51,33 @@ def serve_command(invocation: Invocation, handed_over: bool) -> int:
         go_to_background(invocation, "serve", handed_over=True)
         # It does not end with the process that started it, unlike a supervisor that waits for runs.
         os.close(PARENT_DESCRIPTOR)
-    return asyncio.run(_serve(invocation))
+    return asyncio.run(_serve(invocation, _metrics_address(metrics) if metrics is not None else None))
 
 
-async def _serve(invocation: Invocation) -> int:
+def _metrics_address(text: str) -> tuple[str, int]:
+    """Raises CommandError for an address that is not on loopback, and without prometheus-client."""
+    require_client()
+    try:
+        return parse_address(text)
+    except ValueError as error:
+        raise CommandError(ExitCode.USAGE, f"--metrics {sanitize(str(error))}") from None
+
+
+@asynccontextmanager
+async def _showing_metrics(invocation: Invocation, app: App, address: tuple[str, int] | None) -> AsyncIterator[None]:
+    if address is None:
+        yield
+        return
+    metrics = ServedMetrics(app, invocation.settings().store.name or "")
+    port = await metrics.start(*address)
+    try:
+        invocation.say(f"metrics at http://{address[0] if ':' not in address[0] else f'[{address[0]}]'}:{port}/metrics")
+        yield
+    finally:
+        await metrics.endpoint.close()
+
+
+async def _serve(invocation: Invocation, metrics: tuple[str, int] | None) -> int:
     settings, manager = invocation.settings(), ServiceManager.of(invocation.environment)
     async with opened(invocation, ProcessKind.SERVE, settings=settings) as app:
         # An unattended launch without a key would only fill the history with runs that were not sent.
@@ -63,12 +91,13 @@ async def _serve(invocation: Invocation) -> int:
         ) as shutdown:
             tasks = counted(len(settings.tasks), "task")
             logger().info("serving %s", tasks)
-            manager.ready(f"serving {tasks}")
-            invocation.say(f"serving {tasks}; SIGTERM ends it and stops no run")
-            # Beside the duties: a store that another process holds must not delay them.
-            telling = asyncio.create_task(_tell_schedule(invocation, app), name="tell the schedule")
-            code = await _until_left(invocation, app, shutdown, manager)
-            telling.cancel()
+            async with _showing_metrics(invocation, app, metrics):
+                manager.ready(f"serving {tasks}")
+                invocation.say(f"serving {tasks}; SIGTERM ends it and stops no run")
+                # Beside the duties: a store that another process holds must not delay them.
+                telling = asyncio.create_task(_tell_schedule(invocation, app), name="tell the schedule")
+                code = await _until_left(invocation, app, shutdown, manager)
+                telling.cancel()
     return ExitCode.OK if code is ExitCode.TERMINATED else code
 
 
