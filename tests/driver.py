@@ -17,6 +17,7 @@ from console.ui.dialogs.dialog import Dialog
 from console.ui.glyphs import UNICODE, Glyphs
 from console.ui.ports import EnginePort
 from console.ui.runs.table import RunTable
+from console.ui.state.preferences import Preferences
 from console.ui.theme import load_themes
 from tests.waiting import until
 
@@ -140,6 +141,7 @@ async def console(
     session: SessionInfo | None = None,
     in_tmux: bool = False,
     slow: bool = False,
+    preferences: Preferences | None = None,
 ) -> AsyncIterator[Console]:
     """A console over `engine`, without a terminal."""
     context = Context(
@@ -154,6 +156,7 @@ async def console(
         in_tmux=in_tmux,
         session=session or SessionInfo(user="ops", host="web1"),
         is_locked=read_only and not liftable,
+        preferences=preferences or Preferences(),
     )
     app = ConsoleApp(context, themes=load_themes(), theme=theme, slow=slow)
     # Keys arrive as fast as from a terminal; `press` waits for their effect, not the pilot after each key.

@@ -24,7 +24,7 @@ MOVING = frozenset({"choices", "chooser", "detail", "dialog", "filter", "form", 
 MAIN = (
     *("screen.runs", "screen.history", "screen.rollout", "screen.usage", "screen.agenda", "screen.audit"),
     *("task.launch", "run.cancel", "all.kill_switch", "run.approve", "run.decline", "run.settle", "run.detail"),
-    *("stage.promote", "stage.demote", "history.filter", "shell.words", "app.palette", "app.help", "app.quit"),
+    *("stage.promote", "stage.demote", "find.filter", "shell.words", "app.palette", "app.help", "app.quit"),
 )
 """The ids in the README, in its order."""
 

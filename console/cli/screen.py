@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import assert_never
 
 from console.app import App
@@ -35,6 +36,8 @@ class ScreenOptions:
     """The words that reach the same state folder from a shell."""
     keys: Mapping[str, str] = field(default_factory=dict)
     session: SessionInfo = field(default_factory=SessionInfo)
+    preferences: Path | None = None
+    """Where orders and saved filters are kept; None for a console that keeps nothing."""
     liftable: bool = True
     """False for a read-only console that nothing in it makes writable."""
 
@@ -56,6 +59,7 @@ async def run_screen(
         leave_scheduler=leave_scheduler,
         session=options.session,
         themes_folder=themes_folder(),
+        preferences=options.preferences,
         keys=options.keys,
         command=options.command,
         ending_signals=WITHOUT_HANG_UP,

@@ -12,6 +12,7 @@ from console.engine.errors import OperationRefused, OwnershipLost, StaleRun, Sto
 from console.ui.glyphs import Glyphs
 from console.ui.ports import EnginePort
 from console.ui.spans import sanitize_cell
+from console.ui.state.preferences import Preferences
 
 Leave = Callable[[], Awaitable[None]]
 """Hands the runs of this process, or its schedule too, over to a background process. Raises an error with a one-line
@@ -69,6 +70,7 @@ class Context:
     """Hands the runs over to a background process that also schedules; None if this console cannot."""
     in_tmux: bool = False
     session: SessionInfo = field(default_factory=SessionInfo)
+    preferences: Preferences = field(default_factory=Preferences)
     command: tuple[str, ...] = ("nightdesk",)
     """The command and options that reach the same state folder from a shell."""
 

@@ -14,6 +14,7 @@ from console.domain.timestamps import Clock
 from console.engine.acting_user import acting_user
 from console.ui.context import Context, ExitReason, ExitResult, Leave, SessionInfo
 from console.ui.ports import EnginePort
+from console.ui.state.preferences import Preferences
 from console.ui.terminal.capabilities import (
     fitting_glyphs,
     fitting_theme,
@@ -44,6 +45,7 @@ async def run_console(
     leave_scheduler: Leave | None = None,
     session: SessionInfo | None = None,
     themes_folder: Path | None = None,
+    preferences: Path | None = None,
     keys: Mapping[str, str] | None = None,
     command: tuple[str, ...] = ("nightdesk",),
     ending_signals: Collection[int] = (signal.SIGTERM,),
@@ -60,6 +62,7 @@ async def run_console(
       possible.
     - `session`: where the console runs and what it acts on, for the header.
     - `themes_folder`: the operator's own themes.
+    - `preferences`: the file in which orders and saved filters are kept; a read-only console reads it only.
     - `keys`: keys by the id of a binding.
     - `command`: the command and options that reach this state folder from a shell.
     - `ending_signals`: they end the console with `ExitReason.TERMINATED`.
@@ -81,6 +84,7 @@ async def run_console(
         leave_scheduler=leave_scheduler,
         in_tmux=in_tmux(os.environ),
         session=session or SessionInfo(),
+        preferences=Preferences(preferences, writable=not read_only),
         command=command,
     )
     app = _app(context, theme or fitting_theme(os.environ), themes_folder, keys or {}, slow=slow, bell=bell)

@@ -209,6 +209,7 @@ class FakeQueries:
             and (not wanted.origins or run.origin in wanted.origins)
             and (wanted.since_ms is None or run.created_ms >= wanted.since_ms)
             and (wanted.until_ms is None or run.created_ms < wanted.until_ms)
+            and not any(run.task in each.tasks or run.outcome in each.outcomes for each in wanted.without)
             and all(word.lower() in f"{run.task} {run.target} {run.note}".lower() for word in wanted.text.split())
         ]
         if wanted.folded:

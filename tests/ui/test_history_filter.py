@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
 from console.engine.models import Bound, HistoryFilter
-from console.ui.filtering.terms import FilterError
-from console.ui.history.filter import FilterContext, HistoryGrammar, parse_filter
+from console.ui.filtering.terms import FilterContext, FilterError
+from console.ui.history.filter import HistoryGrammar, parse_filter
 from tests.ui import samples
 
 HERE = FilterContext(

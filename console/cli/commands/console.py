@@ -19,6 +19,7 @@ from console.domain.text import sanitize
 from console.engine.acting_user import user_name
 from console.engine.settings import ProcessKind
 from console.ui.context import SessionInfo
+from console.ui.state.preferences import FILE_NAME
 from console.ui.terminal.capabilities import why_no_screen
 
 
@@ -82,6 +83,7 @@ async def _console(
         keys=wished.keys,
         command=invocation.again,
         session=_session(invocation, settings),
+        preferences=invocation.folder / FILE_NAME,
         liftable=not locked,
     )
     was_read_only = read_only

@@ -59,8 +59,8 @@ def history_command(
 
 def _typed_filter(text: str, now_ms: int, time_zone: str) -> HistoryFilter:
     """What the text asks for on the screen. Raises click.UsageError."""
-    from console.ui.filtering.terms import FilterError
-    from console.ui.history.filter import FilterContext, parse_filter
+    from console.ui.filtering.terms import FilterContext, FilterError
+    from console.ui.history.filter import parse_filter
 
     try:
         return parse_filter(text, FilterContext(now_ms=now_ms, zone=ZoneInfo(time_zone)))

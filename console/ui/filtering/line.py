@@ -5,14 +5,13 @@ Tab completes, Enter returns to the screen, Esc clears, then closes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.message import Message
 from textual.widgets import Input
 
 from console.ui.filtering.terms import FilterError
@@ -59,18 +58,16 @@ class FilterLine(Vertical, Generic[T]):
         Binding("tab", "complete", "complete", id="filter.complete", tooltip="Complete the last word", priority=True),
     ]
 
-    @dataclass
-    class Changed(Message):
-        """The text has changed. `is_other` is true if something else is wanted."""
+    def __init__(
+        self, grammar: Grammar[T], *, id: str, changed: Callable[[bool], None], closed: Callable[[], None]
+    ) -> None:
+        """`changed` is called with each letter, with True if something else is wanted.
 
-        is_other: bool
-
-    @dataclass
-    class Closed(Message):
-        """The line was closed; the screen gets the keyboard."""
-
-    def __init__(self, grammar: Grammar[T], *, id: str) -> None:
+        `closed` is called when the line was closed and the screen gets the keyboard.
+        """
         super().__init__(id=id)
+        self._on_change = changed
+        self._on_close = closed
         self._grammar = grammar
         self.wanted: T = grammar.parse("")
         self.trouble = ""
@@ -121,7 +118,7 @@ class FilterLine(Vertical, Generic[T]):
         self._ask(self.text)
         self.screen.set_focus(None)
         self.display = False
-        self.post_message(self.Closed())
+        self._on_close()
 
     def action_complete(self) -> None:
         """Complete the last word as far as all completions agree."""
@@ -149,7 +146,7 @@ class FilterLine(Vertical, Generic[T]):
         if is_other:
             self.wanted = wanted
         self._help()
-        self.post_message(self.Changed(is_other))
+        self._on_change(is_other)
 
     def _help(self) -> None:
         self.query_one("#offers", Lines).show([self._grammar.help(self.text, self.trouble, self.app.size.width)])

@@ -11,6 +11,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from zoneinfo import ZoneInfo
+
+from console.domain.timestamps import ACCEPTED, parse_instant
 
 _PIECE = re.compile(r'(-?)"([^"]*)"?|(\S+)')
 _NAMED = re.compile(r"(-?)([A-Za-z_]+):(.*)", re.DOTALL)
@@ -50,6 +53,16 @@ class Comparison:
             ">=": value >= self.value,
             "=": value == self.value,
         }[self.sign]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterContext:
+    """The context of a filter: days are days of `zone`, and `7d` is counted back from `now_ms`."""
+
+    now_ms: int
+    zone: ZoneInfo
+    tasks: Sequence[str] = ()
+    """Names of tasks to be offered. Other names are accepted too, because runs stay when their task is removed."""
 
 
 def parse_terms(text: str, names: Collection[str], *, days: bool = False) -> tuple[Term, ...]:
@@ -110,6 +123,21 @@ def comparison(name: str, value: str) -> Comparison:
     if found is None or number is None or not number.is_finite() or abs(number) >= 10**12:
         raise FilterError(f"{name}: takes {COMPARED}")
     return Comparison(sign=found[1], value=number)
+
+
+def instant_of(terms: Sequence[Term], name: str, context: FilterContext) -> int | None:
+    """The instant that `since:` or `until:` names; None where there is none. Raises FilterError."""
+    values = [value for term in terms if term.name == name for value in term.values]
+    if not values:
+        return None
+    if len(values) > 1:
+        raise FilterError(f"{name}: is given twice")
+    if any(term.negated for term in terms if term.name == name):
+        raise FilterError(f"-{name}: is not a filter; {'until' if name == 'since' else 'since'}: is its opposite")
+    try:
+        return parse_instant(values[0], now_ms=context.now_ms, zone=context.zone, end_of_day=name == "until")
+    except ValueError:
+        raise FilterError(f"{name}: takes {ACCEPTED}") from None
 
 
 def without_unfinished_name(text: str, names: Iterable[str]) -> str:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from console.domain.run import Outcome
 from console.domain.task import Origin, Stage
-from console.domain.timestamps import ACCEPTED, parse_instant
+from console.domain.timestamps import ACCEPTED
 from console.engine.models import Bound, HistoryFilter
 from console.ui.filtering.help import help_line
 from console.ui.filtering.terms import (
     COMPARED,
-    FilterError,
+    FilterContext,
     Term,
     check_values,
     comparison,
     complete,
     completions,
+    instant_of,
     parse_terms,
     without_unfinished_name,
 )
@@ -45,16 +45,6 @@ SCALES = {"cost": 1_000_000, "units": 1_000}
 """The stored integers for one unit of money and for one unit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterContext:
-    """The context of a filter: days are days of `zone`, and `7d` is counted back from `now_ms`."""
-
-    now_ms: int
-    zone: ZoneInfo
-    tasks: Sequence[str] = ()
-    """Names of tasks to be offered. Other names are accepted too, because runs stay when their task is removed."""
-
-
 def parse_filter(text: str, context: FilterContext) -> HistoryFilter:
     """The filter that the text asks for.
 
@@ -69,8 +59,8 @@ def parse_filter(text: str, context: FilterContext) -> HistoryFilter:
         without=tuple(HistoryFilter(**_fields([term])) for term in named if term.negated and term not in times),
         text=" ".join(word for term in terms if not term.name and not term.negated for word in term.values),
         without_text=" ".join(word for term in terms if not term.name and term.negated for word in term.values),
-        since_ms=_instant(times, "since", context),
-        until_ms=_instant(times, "until", context),
+        since_ms=instant_of(times, "since", context),
+        until_ms=instant_of(times, "until", context),
     )
     everything = HistoryFilter(tasks=wanted.tasks, since_ms=wanted.since_ms, folded=True)
     return everything if replace(wanted, folded=True) == everything else wanted
@@ -104,20 +94,6 @@ def _bounds(values: dict[str, list[str]], name: str) -> tuple[Bound, ...]:
         else:
             bounds += [Bound(least=least, value=limit, inclusive=True) for least in (True, False)]
     return tuple(bounds)
-
-
-def _instant(terms: Iterable[Term], name: str, context: FilterContext) -> int | None:
-    values = [value for term in terms if term.name == name for value in term.values]
-    if not values:
-        return None
-    if len(values) > 1:
-        raise FilterError(f"{name}: is given twice")
-    if any(term.negated for term in terms if term.name == name):
-        raise FilterError(f"-{name}: is not a filter; {'until' if name == 'since' else 'since'}: is its opposite")
-    try:
-        return parse_instant(values[0], now_ms=context.now_ms, zone=context.zone, end_of_day=name == "until")
-    except ValueError:
-        raise FilterError(f"{name}: takes {ACCEPTED}") from None
 
 
 SAME_MS = 60_000

@@ -236,15 +236,16 @@ def _attempt(run: Run, is_shown: bool, view: ViewState, glyphs: Glyphs) -> Line:
     )
 
 
-def title_line(text: str, count: int | None, most: int, folded: bool, cells: int, glyphs: Glyphs) -> Line:
-    """The line above the table: the filter, and the number of matching entries, which is counted up to `most`."""
+def title_line(
+    text: str, count: int | None, most: int, folded: bool, cells: int, glyphs: Glyphs, *, order: str = "newest first"
+) -> Line:
+    """The line above the table: filter, order, and the number of matching entries, which is counted up to `most`."""
     more = "+" if count is not None and count > most else ""
     number = "counting" if count is None else f"{min(count, most):,}{more}".replace(",", " ")
     noun = "entry" if count == 1 else "entries"
     ending = (Span(f"{number} {noun}", Tone.STRONG), Span(", retries collapsed " if folded else " ", Tone.MUTED))
-    room = max(0, cells - width(ending) - 12)
-    shown = (
-        Span(clip(sanitize_cell(text), room, glyphs.ellipsis)) if text else Span("everything, newest first", Tone.MUTED)
-    )
-    start = line(Span(" history  ", Tone.MUTED), shown)
+    sorted_by = Span(f", {order}", Tone.MUTED)
+    room = max(8, cells - width(ending) - width((sorted_by,)) - 12)
+    shown = Span(clip(sanitize_cell(text), room, glyphs.ellipsis)) if text else Span("everything", Tone.MUTED)
+    start = line(Span(" history  ", Tone.MUTED), shown, sorted_by)
     return (*fit(start, cells - width(ending), glyphs.ellipsis), *ending)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from console.domain.run import Run
-from console.engine.models import HistoryFilter
+from console.engine.models import HistoryFilter, HistoryOrder
 from console.ui.actions.copy import COPY_WHAT, copy_action
 from console.ui.actions.launch import AGAIN, LaunchActions
 from console.ui.actions.panel import PANEL_KEYS, panel_actions
@@ -19,10 +20,9 @@ from console.ui.actions.run_actions import CANCEL, DETAIL, KILL, SETTLE, RunActi
 from console.ui.actions.shell_commands import ShellCommand, history_commands
 from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
 from console.ui.context import Context
-from console.ui.filtering.line import FilterLine
-from console.ui.format import zone
+from console.ui.filtering.controls import CLEAR, FILTER_KEYS, Order, TableControls, filter_context
 from console.ui.history.export import EXPORT, ExportAction
-from console.ui.history.filter import FilterContext, HistoryGrammar
+from console.ui.history.filter import HistoryGrammar
 from console.ui.history.lines import panel, title_line
 from console.ui.history.pages import Entry, HistoryLoader, Viewport
 from console.ui.history.table import HistoryTable
@@ -34,19 +34,22 @@ from console.ui.widgets.lines import Lines
 
 NEWEST_MS = 2_000
 """The shortest time between two reads of the newest page."""
+SORTED_MS = 15_000
+"""The same for an order in which every entry is read."""
+ORDERS = (
+    Order(HistoryOrder.CREATED.value, "newest first", "oldest first"),
+    Order(HistoryOrder.COST.value, "most expensive first", "cheapest first"),
+    Order(HistoryOrder.UNITS.value, "most units first", "fewest units first"),
+    Order(HistoryOrder.ELAPSED.value, "longest first", "shortest first"),
+    Order(HistoryOrder.TASK.value, "by task", "by task, from Z to A"),
+)
 
 
 class HistoryScreen(BaseScreen):
     """The table of entries over the panel of one entry."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "slash",
-            "perform('filter')",
-            "filter",
-            id="history.filter",
-            tooltip="Filter by task, outcome, date, words and more",
-        ),
+        *FILTER_KEYS,
         DETAIL,
         AGAIN,
         Binding(
@@ -60,7 +63,7 @@ class HistoryScreen(BaseScreen):
         SETTLE,
         COPY_WHAT,
         EXPORT,
-        Binding("escape", "perform('everything')", "all", id="history.all", tooltip="Clear the filter", show=False),
+        CLEAR,
         KILL,
         *PANEL_KEYS,
     ]
@@ -72,6 +75,11 @@ class HistoryScreen(BaseScreen):
         self._read_soon = CoalescedWork(self._loader.read, background, name="history")
         self._newest_soon = CoalescedWork(self._loader.read_newest, background, name="newest history")
         self._run_actions = RunActions(self, self)
+        grammar = HistoryGrammar(partial(filter_context, context), context.glyphs.ellipsis)
+        self.controls: TableControls[HistoryFilter] = TableControls(
+            self, "history", grammar, ORDERS, changed=self._others_wanted, focus=lambda: self.table
+        )
+        self._wanted = self._ordered()
         self.key_actions = {
             **self._run_actions.key_actions(),
             **LaunchActions(self, self).key_actions(),
@@ -81,41 +89,36 @@ class HistoryScreen(BaseScreen):
             "attempts": KeyAction(
                 self._toggle_attempts, self._has_folded_attempts, lambda: "this key has a single attempt"
             ),
-            "filter": KeyAction(lambda: self.filter.open()),
-            "everything": KeyAction(lambda: self.filter.clear()),
+            **self.controls.key_actions(),
             **panel_actions(self),
         }
 
     def body(self) -> Iterable[Widget]:
-        yield Lines(id="shown")
-        yield FilterLine(
-            HistoryGrammar(partial(filter_context, self.context), self.context.glyphs.ellipsis), id="filter"
-        )
+        yield from self.controls.widgets()
         yield HistoryTable(self.context.glyphs, id="history")
         yield Lines(id="rule")
         yield Lines(id="panel")
 
     def on_mount(self) -> None:
-        """Give the keyboard to the table until `/` is pressed."""
-        self.table.focus()
+        """Show what was asked for before, and give the keyboard to the table until `/` is pressed."""
+        self.controls.mounted()
 
     @property
     def table(self) -> HistoryTable:
         """The table of entries."""
         return self.query_one(HistoryTable)
 
-    @property
-    def filter(self) -> FilterLine[HistoryFilter]:
-        """The line with the filter."""
-        return self.query_one(FilterLine)
-
     def shown(self) -> tuple[str, HistoryFilter]:
         """The filter: as it was typed, and as the engine takes it."""
-        return self.filter.text, self.filter.wanted
+        return self.controls.text, self._wanted
 
     def wanted(self) -> HistoryFilter:
-        """The filter as the engine takes it."""
-        return self.filter.wanted
+        """The filter with the order, as the engine takes it; another one is another object."""
+        return self._wanted
+
+    def _ordered(self) -> HistoryFilter:
+        order = HistoryOrder(self.controls.order.name)
+        return replace(self.controls.wanted, order=order, reverse=self.controls.reverse)
 
     def viewport(self) -> Viewport:
         """The rows that should be in memory."""
@@ -140,16 +143,20 @@ class HistoryScreen(BaseScreen):
 
     def shell_commands(self) -> Sequence[ShellCommand]:
         """The list that the filter shows, then the run under the cursor."""
-        listed = history_commands(self.context.command, self.filter.wanted, self.filter.text)
+        listed = history_commands(self.context.command, self._wanted, self.controls.text)
         return (*listed, *self._run_actions.shell_commands())
 
     def update(self, view: ViewState) -> None:
         """Draw what is in memory; read the newest page again if the last read is some time ago."""
         self.draw()
         now = self.context.clock.now().boot_ms
-        if self._read_ms is None or now - self._read_ms >= NEWEST_MS:
+        if self._read_ms is None or now - self._read_ms >= self._read_every_ms:
             self._read_ms = now
             self._newest_soon()
+
+    @property
+    def _read_every_ms(self) -> int:
+        return NEWEST_MS if self._wanted.order is HistoryOrder.CREATED else SORTED_MS
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Read the newest entries when the screen is shown again."""
@@ -165,7 +172,9 @@ class HistoryScreen(BaseScreen):
         cells, glyphs = self.app.size.width, self.context.glyphs
         self.table.show(self._loader.pages, view)
         text, wanted = self.shown()
-        title = title_line(text, self._loader.count, self._loader.most, wanted.folded, cells, glyphs)
+        title = title_line(
+            text, self._loader.count, self._loader.most, wanted.folded, cells, glyphs, order=self.controls.order_label
+        )
         self.query_one("#shown", Lines).show([title])
         self._show_panel(view, cells)
         self.refresh_changed_bindings()
@@ -186,7 +195,7 @@ class HistoryScreen(BaseScreen):
 
     def _empty(self) -> list[Line]:
         """What to do where the list is empty."""
-        if self.filter.text:
+        if self.controls.text:
             return [line(Span(" no entry matches this filter; ", Tone.MUTED), Span("esc", Tone.KEY), " shows all")]
         hint = line(Span(" go to ", Tone.MUTED), Span("1", Tone.KEY), " and press ", Span("l", Tone.KEY), " to launch")
         return [line(Span(" nothing was launched, skipped or refused yet", Tone.MUTED)), hint]
@@ -200,18 +209,13 @@ class HistoryScreen(BaseScreen):
             self._read_soon()
         self.draw()
 
-    @on(FilterLine.Closed)
-    def _filter_closed(self, event: FilterLine.Closed) -> None:
-        event.stop()
-        self.set_focus(self.table)
-
-    @on(FilterLine.Changed)
-    def _filter_changed(self, event: FilterLine.Changed) -> None:
-        event.stop()
-        if event.is_other:
-            self._loader.forget()
-            self.table.forget()
-            self._read_soon()
+    def _others_wanted(self) -> None:
+        self._wanted = self._ordered()
+        if not self.has_body:
+            return
+        self._loader.forget()
+        self.table.forget()
+        self._read_soon()
         self.draw()
 
     def _open_detail(self) -> None:
@@ -221,7 +225,7 @@ class HistoryScreen(BaseScreen):
 
     def _has_folded_attempts(self) -> bool | None:
         entry = self.table.cursor if self.has_body else None
-        if entry is None or not self.filter.wanted.folded:
+        if entry is None or not self._wanted.folded:
             return None
         return True if entry.run.attempt and entry.key_status.attempts > 1 else None
 
@@ -240,10 +244,3 @@ class HistoryScreen(BaseScreen):
         others = [run for run in reversed(detail.attempts) if run.id != entry.run.id] if detail is not None else []
         if self.table.rows.index(entry.run.id) is not None:
             self.table.unfold(entry.run.id, tuple(Entry(run=run, key_status=entry.key_status) for run in others))
-
-
-def filter_context(context: Context) -> FilterContext:
-    """What a filter needs to be read now."""
-    settings = context.engine.settings
-    tasks = tuple(task.name for task in settings.tasks)
-    return FilterContext(now_ms=context.clock.now().wall_ms, zone=zone(settings.caps.time_zone), tasks=tasks)

@@ -17,7 +17,10 @@ from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.context import Context, trouble_line
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Field, FormDialog
+from console.ui.filtering.controls import CLEAR, FILTER_KEYS, TableControls, filter_context
+from console.ui.filtering.rows import RowFilter, RowGrammar
 from console.ui.pages.agenda import demand_lines
+from console.ui.rollout.arrangement import NAMES, ORDERS, arranged
 from console.ui.rollout.lines import details, header, history_lines, rollout_line
 from console.ui.spans import Line, Span, Tone, fit, line, sanitize_cell
 from console.ui.state.background import BackgroundWork, CoalescedWork
@@ -54,6 +57,8 @@ class RolloutScreen(BaseScreen):
             id="stage.history",
             tooltip="Every promotion and demotion of this task, with who and why",
         ),
+        *FILTER_KEYS,
+        CLEAR,
     ]
 
     def __init__(self, context: Context, background: BackgroundWork) -> None:
@@ -62,7 +67,17 @@ class RolloutScreen(BaseScreen):
         self._trouble = ""
         self._list_rows = 0
         self._read_soon = CoalescedWork(self._read, background, name="rollout")
+        names = {"task": tuple(task.name for task in context.engine.settings.tasks)}
+        self.controls: TableControls[RowFilter] = TableControls(
+            self,
+            "rollout",
+            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis, offers=lambda: names),
+            ORDERS,
+            changed=self._draw,
+            focus=lambda: self.query_one(RowList),
+        )
         self.key_actions = {
+            **self.controls.key_actions(),
             "promote": KeyAction(
                 self._promote, partial(self._can_move, Stage.UNATTENDED), partial(self._why_not, "the last stage")
             ),
@@ -73,9 +88,14 @@ class RolloutScreen(BaseScreen):
         }
 
     def body(self) -> Iterable[Widget]:
+        yield from self.controls.widgets()
         yield RowList(self.context.glyphs.cursor, id="tasks")
         yield Lines(id="rule")
         yield Lines(id="panel")
+
+    def on_mount(self) -> None:
+        """Show what was asked for before."""
+        self.controls.mounted()
 
     @property
     def selected(self) -> TaskRollout | None:
@@ -117,9 +137,10 @@ class RolloutScreen(BaseScreen):
         if view is None or not self.has_body:
             return
         cells, glyphs, rules = self.app.size.width, self.context.glyphs, self.context.engine.settings.rollout
-        rows = [
-            (rollout.task.name, rollout_line(rollout, view, rules, cells - 2, glyphs)) for rollout in self._rollouts
-        ]
+        controls = self.controls
+        shown = arranged(self._rollouts, rules, controls.wanted, controls.order, reverse=controls.reverse)
+        rows = [(rollout.task.name, rollout_line(rollout, view, rules, cells - 2, glyphs)) for rollout in shown]
+        controls.show(len(shown), len(self._rollouts), "tasks")
         listed = self.query_one(RowList)
         listed.show(header(cells - 2), rows)
         # The panel gets the rows that a short list leaves; a long list scrolls in its half.
@@ -129,6 +150,8 @@ class RolloutScreen(BaseScreen):
         title = line(Span(f"{glyphs.rule * 2} ", Tone.FAINT), Span(f"{name} ", Tone.STRONG))
         self.query_one("#rule", Lines).show([fit((*title, Span(glyphs.rule * cells, Tone.FAINT)), cells, "")])
         lines = details(rollout, view, rules, cells - 2, glyphs) if rollout else []
+        if controls.text and not shown:
+            lines = [line(Span(" no task matches this filter; ", Tone.MUTED), Span("esc", Tone.KEY), " shows all")]
         if self._trouble:
             lines = [line(Span(f" {self._trouble}", Tone.BAD))]
         panel.show([*lines, *([()] * (panel.size.height - len(lines)))][: max(0, panel.size.height)])

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import assert_never
 
-from console.domain.run import Run, State
+from console.domain.run import Outcome, Run, State
 from console.tables import Column, PlacedColumn, layout_columns
 from console.ui.format import age, countdown, elapsed, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
@@ -70,13 +70,28 @@ BUDGET_TEXT = 11
 """The width of `38.2/80` beside its gauge. The slash is always in the same column."""
 
 
-def row(run: Run, view: ViewState, placed: tuple[PlacedColumn[ColumnName], ...], total: int, glyphs: Glyphs) -> Line:
-    """The row of a run without the gutter; each column is padded to its width."""
+def row(
+    run: Run,
+    view: ViewState,
+    placed: tuple[PlacedColumn[ColumnName], ...],
+    total: int,
+    glyphs: Glyphs,
+    *,
+    budget_ends: int | None = None,
+) -> Line:
+    """The row of a run without the gutter; each column is padded to its width.
+
+    `budget_ends`: the milliseconds until its budget ends it, where that is shown because it comes before the deadline.
+    """
     spans: list[Span] = []
     for index, place in enumerate(placed):
         if index:
             spans.append(Span(" " * gap(total)))
-        spans.extend(cell(place, run, view, glyphs))
+        if budget_ends is not None and place.column.name is ColumnName.CUTOFF:
+            sign = glyphs.outcomes[Outcome.BUDGET]
+            spans.append(Span(right(f"{sign} {countdown(budget_ends)}", place.cells, glyphs.ellipsis), Tone.WARN))
+        else:
+            spans.extend(cell(place, run, view, glyphs))
     return merged(spans)
 
 

@@ -12,13 +12,12 @@ from console.domain.task import DEFAULT_PROVIDER, CutOff, Origin
 from console.engine.models import RunDetail
 from console.ui.format import age, clock, count, countdown, elapsed, format_duration, money, percent, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
+from console.ui.runs.arrangement import budget_in_ms
 from console.ui.runs.cells import budget_tone, cut_off, kind_word
 from console.ui.spans import Line, Span, Tone, fit, left, line, middle, right, sanitize_cell, width, wrapped
 from console.ui.state.view_state import ViewState
 from console.ui.words import process_name, user_text
 
-RATE_MS = 10_000
-"""The age from which on the rate of a run is used for a forecast."""
 KIND = 11
 """The width of the kind of a step."""
 LABEL = 11
@@ -158,11 +157,10 @@ def _limits(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[L
 
 def projection(run: Run, view: ViewState) -> Span | None:
     """A forecast of the budget at the rate of the run so far; None while the run is too young for one."""
-    passed, cap = view.elapsed_ms(run), run.limits.budget
-    if run.state is not State.RUNNING or run.used <= 0 or run.used >= cap or passed < RATE_MS:
+    passed, reached_ms = view.elapsed_ms(run), budget_in_ms(run, view)
+    if reached_ms is None:
         return None
     left_ms = run.limits.max_ms - passed
-    reached_ms = (cap - run.used) * passed // run.used
     if reached_ms < left_ms:
         return Span(f"at this rate the budget is reached in {countdown(reached_ms)}", Tone.WARN)
     end = run.used + run.used * max(0, left_ms) // passed

@@ -100,7 +100,9 @@ class Reader(Vertical):
         self.follows = False
 
     def compose(self) -> ComposeResult:
-        yield FilterLine(SearchGrammar(self._glyphs), id="filter")
+        yield FilterLine(
+            SearchGrammar(self._glyphs), id="filter", changed=self._search_changed, closed=self._search_closed
+        )
         yield ScrollLines(id="whole")
 
     @property
@@ -194,10 +196,8 @@ class Reader(Vertical):
             lines = tuple(highlighted(each, self._pattern) if at in found else each for at, each in enumerate(lines))
         self.text.show(lines, cursor=self._current)
 
-    @on(FilterLine.Changed)
-    def _search_changed(self, event: FilterLine.Changed) -> None:
-        event.stop()
-        if not event.is_other:
+    def _search_changed(self, is_other: bool) -> None:
+        if not is_other:
             return
         wanted = self.search.wanted
         if self._pattern is None:
@@ -211,9 +211,7 @@ class Reader(Vertical):
             self._paint()
             self.post_message(self.Changed())
 
-    @on(FilterLine.Closed)
-    def _search_closed(self, event: FilterLine.Closed) -> None:
-        event.stop()
+    def _search_closed(self) -> None:
         self.screen.set_focus(self.text)
 
     @on(ScrollLines.ScrolledUp)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -17,6 +18,9 @@ from console.ui.actions.run_actions import APPROVE, CANCEL, COPY, DECLINE, DETAI
 from console.ui.actions.shell_commands import ShellCommand
 from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
 from console.ui.context import Context
+from console.ui.filtering.controls import FILTER_KEYS, TableControls, filter_context
+from console.ui.filtering.rows import RowFilter, RowGrammar
+from console.ui.runs.arrangement import NAMES, ORDERS, Arrangement
 from console.ui.runs.lines import facts, steps
 from console.ui.runs.table import RunTable
 from console.ui.spans import Line, Span, Tone, fit, line, middle, sanitize_cell, width
@@ -34,6 +38,9 @@ EMPTY = (
 )
 
 
+NO_MATCH = ((), line(Span("  No run matches this filter; ", Tone.MUTED), Span("esc", Tone.KEY), Span(" shows all.")))
+
+
 class RunsScreen(BaseScreen):
     """The live table over the panel of one run."""
 
@@ -47,7 +54,10 @@ class RunsScreen(BaseScreen):
         Binding(
             "space", "perform('mark')", "mark", id="run.mark", tooltip="Mark the run, to cancel several runs together"
         ),
-        Binding("escape", "perform('unmark')", "unmark", id="run.unmark", tooltip="Clear marks", show=False),
+        Binding(
+            "escape", "perform('unmark')", "unmark", id="run.unmark", tooltip="Clear marks, then the filter", show=False
+        ),
+        *FILTER_KEYS,
         COPY,
         KILL,
         *PANEL_KEYS,
@@ -56,19 +66,35 @@ class RunsScreen(BaseScreen):
     def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context, background)
         self._run_actions = RunActions(self, self)
+        names = {"task": tuple(task.name for task in context.engine.settings.tasks)}
+        self.controls: TableControls[RowFilter] = TableControls(
+            self,
+            "runs",
+            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis, offers=lambda: names),
+            ORDERS,
+            changed=self._rearrange,
+            focus=lambda: self.table,
+        )
         self.key_actions = {
             **self._run_actions.key_actions(),
             **LaunchActions(self, self).key_actions(),
             "detail": KeyAction(self._open_detail, lambda: True if self.selected_run() is not None else None),
             "mark": KeyAction(self._mark, lambda: True if self.selected_run() is not None else None),
-            "unmark": KeyAction(self.unmark),
+            **self.controls.key_actions(),
+            "unmark": KeyAction(self._clear),
             **panel_actions(self),
         }
 
     def body(self) -> Iterable[Widget]:
+        yield from self.controls.widgets()
         yield RunTable(self.context.glyphs, id="runs")
         yield Lines(id="rule")
         yield Lines(id="panel")
+
+    def on_mount(self) -> None:
+        """Show the rows in the order that is remembered."""
+        self.table.arrangement = self._arrangement
+        self.controls.mounted()
 
     @property
     def table(self) -> RunTable:
@@ -101,6 +127,7 @@ class RunsScreen(BaseScreen):
     def update(self, view: ViewState) -> None:
         """Show the state in the table and the panel."""
         self.table.view = view
+        self.controls.show(*self.table.counts, "runs")
         self._show_panel(view)
         self.refresh_changed_bindings()
 
@@ -129,6 +156,23 @@ class RunsScreen(BaseScreen):
         if event.marks:
             self.post_notice(Span(f"{len(event.marks)} marked; x cancels them after a question, esc unmarks"))
 
+    @property
+    def _arrangement(self) -> Arrangement:
+        return Arrangement(wanted=self.controls.wanted, order=self.controls.order, reverse=self.controls.reverse)
+
+    def _rearrange(self) -> None:
+        if self.has_body:
+            self.table.rearrange(self._arrangement)
+            if self.view is not None:
+                self.update(self.view)
+
+    def _clear(self) -> None:
+        """Clear the marks; where there are none, the filter."""
+        if self.table.marks:
+            self.unmark()
+        else:
+            self.controls.line.clear()
+
     def _mark(self) -> None:
         self.table.toggle_mark()
 
@@ -146,6 +190,8 @@ class RunsScreen(BaseScreen):
         self.query_one("#rule", Lines).show([self._rule(run, cells)])
         if run is None:
             hints = EMPTY[: 2 if self.context.read_only else None] if not view.snapshot.live else ()
+            if self.controls.text:
+                hints = NO_MATCH
             panel.show(_filled(hints, panel.size.height))
             return
         panel.show(_filled(self._panel(run, view, cells - 2, panel.size.height), panel.size.height))

@@ -16,6 +16,7 @@ from textual.strip import Strip
 from console.domain.run import Run, RunId
 from console.tables import PlacedColumn
 from console.ui.glyphs import Glyphs
+from console.ui.runs.arrangement import ENDS, Arrangement, budget_in_ms
 from console.ui.runs.cells import ColumnName, header, placed_columns, row
 from console.ui.spans import Line, Span, Tone
 from console.ui.state.row_order import SEPARATOR, RowOrder, marked_in_order
@@ -73,6 +74,7 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self.arrangement = Arrangement()
         self._glyphs = glyphs
         self._order = RowOrder()
         self._runs: dict[RunId, Run] = {}
@@ -109,10 +111,14 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         snapshot = view.snapshot
         self._made.clear()
         self._watch_for_end(view)
-        self._order = RowOrder.of(snapshot, self._order, frozen=self.frozen)
+        live, recent = self.arrangement.live(view), self.arrangement.recent(view)
+        self._order = RowOrder.of_rows(
+            [run.id for run in live], [run.id for run in recent], self._order, frozen=self.frozen
+        )
         if self._ended is not None and not self.frozen:
             self._order = self._order.keeping(self._ended.run_id, self._ended.row)
-        self._runs = {run.id: run for run in (*snapshot.live, *snapshot.recent)}
+        shown = frozenset(self._order.ids)
+        self._runs = {run.id: run for run in (*snapshot.live, *snapshot.recent) if run.id in shown}
         gone = self.marks - self._runs.keys()
         if gone:
             self.marks = self.marks - gone
@@ -124,6 +130,19 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         self._last_row = self._last_row if index is None else index
         self._set_height(len(self._order.ids) + HEADER)
         self._repaint_changed()
+
+    def rearrange(self, arrangement: Arrangement) -> None:
+        """Show other rows or another order. The cursor stays on its run, or goes to the first one if that is hidden."""
+        self.arrangement = arrangement
+        self.watch_view(self.view)
+        if self.cursor is None:
+            self.cursor = self._order.first()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many runs have a row, and how many there are."""
+        snapshot = self.view.snapshot if self.view is not None else None
+        return len(self.order), len(snapshot.live) + len(snapshot.recent) if snapshot is not None else 0
 
     def _watch_for_end(self, view: ViewState) -> None:
         """Keep a selected run in its row for a moment when it ends; then move the cursor to a run that is live."""
@@ -251,13 +270,22 @@ class RunTable(ScrollView, can_focus=True, inherit_bindings=False):
         if run is None:
             return self._separator(), False
         if index not in self._made:
-            self._made[index] = row(run, view, placed, self._cells, self._glyphs)
+            self._made[index] = row(
+                run, view, placed, self._cells, self._glyphs, budget_ends=self._budget_ends(run, view)
+            )
         is_cursor = run.id == self.cursor
         gutter = (
             Span(self._glyphs.cursor if is_cursor else " ", Tone.KEY),
             Span(self._glyphs.mark if run.id in self.marks else " ", Tone.KEY),
         )
         return (*gutter, *self._made[index]), is_cursor
+
+    def _budget_ends(self, run: Run, view: ViewState) -> int | None:
+        """The milliseconds until the budget ends the run, where rows are sorted by that and it comes first."""
+        reached = budget_in_ms(run, view) if self.arrangement.order is ENDS else None
+        if reached is None or (run.deadline_ms is not None and view.now_ms + reached >= run.deadline_ms):
+            return None
+        return reached
 
     def _separator(self) -> Line:
         rule = self._glyphs.rule

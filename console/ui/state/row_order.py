@@ -29,8 +29,12 @@ class RowOrder:
 
         `frozen` keeps all rows and adds new ones at the end.
         """
-        live = [run.id for run in sorted(snapshot.live, key=lambda run: URGENCY.get(run.state, len(URGENCY)))]
-        recent = [run.id for run in snapshot.recent]
+        live = sorted(snapshot.live, key=lambda run: URGENCY.get(run.state, len(URGENCY)))
+        return cls.of_rows([run.id for run in live], [run.id for run in snapshot.recent], before, frozen=frozen)
+
+    @classmethod
+    def of_rows(cls, live: Sequence[RunId], recent: Sequence[RunId], before: RowOrder, *, frozen: bool) -> RowOrder:
+        """The live rows over the recent ones, as they are given. `frozen` is as for `of`."""
         fresh = [*live, SEPARATOR, *recent] if recent else live
         if not frozen:
             return cls(ids=tuple(fresh))
