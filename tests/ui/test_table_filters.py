@@ -123,8 +123,10 @@ async def test_every_order_of_the_runs(busy: FakeEngine, presses: int, words: st
         await screen.press(*["o"] * presses)
         assert words in screen.text()
         if presses == 2:
-            rates = [run.used / screen.app.view.elapsed_ms(run) for run in busy.live if run.used]  # type: ignore[union-attr]
-            assert screen.table.order[0] == max(zip(rates, (run.id for run in busy.live if run.used), strict=True))[1]
+            view = screen.app.view
+            assert view is not None
+            rates = {run.id: run.used / view.elapsed_ms(run) for run in busy.live if run.used}
+            assert screen.table.order[0] == max(rates, key=rates.__getitem__)
         else:
             assert screen.table.order[0] == busy.live[first].id
         await screen.press(*["o"] * (6 - presses))

@@ -57,9 +57,9 @@ class RunsScreen(BaseScreen):
         Binding(
             "escape", "perform('unmark')", "unmark", id="run.unmark", tooltip="Clear marks, then the filter", show=False
         ),
-        *FILTER_KEYS,
         COPY,
         KILL,
+        *FILTER_KEYS,
         *PANEL_KEYS,
     ]
 
