@@ -41,6 +41,7 @@ class Simulated:
 
 SIMULATED: Mapping[str, Simulated] = {
     "gemini": Simulated(agent="antigravity-preview-09-2026", model="gemini-3.8-flash", agents=AGENTS),
+    "anthropic": Simulated(agent="agent_simulated", model="claude-haiku-5-5", environment="env_simulated"),
 }
 """By the kind of the service. Whoever adds a face of the simulator adds an entry: `drill` runs once for each."""
 

@@ -13,9 +13,11 @@ from console.config import load
 from console.domain.limits import RefusalKind
 from console.domain.run import Outcome, RunId, State
 from console.domain.usage import units_text
-from console.drill.runner import BY, CAPS, Check, DrillEnv, expect, launch, reaches, task_of, until
+from console.drill.runner import BY, CAPS, Check, DrillEnv, expect, launch, reaches, until
 from console.engine.models import LaunchKind
 from console.program import own_command
+from console.provider.services import TRAITS
+from console.simulated import SIMULATED
 from console.simulator.scenario import Ending, Scenario
 
 ENDLESS = Scenario(step_seconds=0.2, tokens_per_step=500, ending=Ending.NEVER)
@@ -24,7 +26,7 @@ SHORT = Scenario(steps=3, step_seconds=0.1, tokens_per_step=1_000)
 
 async def timeout(env: DrillEnv) -> str:
     """A clock outside the agent cuts it off."""
-    async with env.app(task_of("timeout", ENDLESS, seconds=1.5)) as app:
+    async with env.app(env.task("timeout", ENDLESS, seconds=1.5)) as app:
         run = await app.engine.wait((await launch(app, "timeout")).run.id)
         spending = await env.spending(run.key)
     expect(run.outcome is Outcome.TIMEOUT and spending == 0, f"outcome {run.outcome}, {spending} still spending")
@@ -34,7 +36,7 @@ async def timeout(env: DrillEnv) -> str:
 async def budget(env: DrillEnv) -> str:
     """Live usage is compared with the budget of the run."""
     greedy = replace(ENDLESS, tokens_per_step=9_000, faults=("budget.ignored",))
-    async with env.app(task_of("budget", greedy, units=4)) as app:
+    async with env.app(env.task("budget", greedy, units=4)) as app:
         run = await app.engine.wait((await launch(app, "budget")).run.id)
         spending = await env.spending(run.key)
     used = units_text(run.used)
@@ -44,7 +46,7 @@ async def budget(env: DrillEnv) -> str:
 
 async def daily_cap(env: DrillEnv) -> str:
     """A cap is held before the launch, so that launches at the same instant cannot all pass it."""
-    tasks = tuple(task_of(f"cap-{number}", SHORT, units=10) for number in range(8))
+    tasks = tuple(env.task(f"cap-{number}", SHORT, units=10) for number in range(8))
     async with env.app(*tasks, caps=replace(CAPS, daily_units=30_000)) as app:
         answers = await asyncio.gather(*(launch(app, task.name) for task in tasks))
         kinds = Counter(answer.kind for answer in answers)
@@ -62,7 +64,7 @@ async def daily_cap(env: DrillEnv) -> str:
 
 async def done_key(env: DrillEnv) -> str:
     """A key that is done is never launched again."""
-    async with env.app(task_of("done-key", SHORT)) as app:
+    async with env.app(env.task("done-key", SHORT)) as app:
         first = await app.engine.wait((await launch(app, "done-key")).run.id)
         again = [await launch(app, "done-key") for _ in range(3)]
         started = await env.started(first.key)
@@ -73,7 +75,7 @@ async def done_key(env: DrillEnv) -> str:
 
 async def in_flight(env: DrillEnv) -> str:
     """Eight launches of one key at one instant."""
-    async with env.app(task_of("in-flight", SHORT)) as app:
+    async with env.app(env.task("in-flight", SHORT)) as app:
         answers = await asyncio.gather(*(launch(app, "in-flight") for _ in range(8)))
         winner = next(answer for answer in answers if answer.kind is LaunchKind.LAUNCHED)
         await app.engine.wait(winner.run.id)
@@ -87,27 +89,32 @@ async def in_flight(env: DrillEnv) -> str:
 
 
 async def lost_reply(env: DrillEnv) -> str:
-    """The agent runs, the answer is lost: no second POST, key and hold stay."""
+    """The agent runs, the answer is lost: no second agent. What a service cannot be asked for stays held."""
     lost = replace(ENDLESS, faults=("create.lost_reply",))
-    async with env.app(task_of("lost-reply", lost, units=20)) as app:
-        run = await reaches(app, (await launch(app, "lost-reply")).run.id, State.UNCONFIRMED, State.ENDED)
+    can_find = TRAITS[env.kind].can_find_launch
+    async with env.app(env.task("lost-reply", lost, units=20)) as app:
+        expected = State.RUNNING if can_find else State.UNCONFIRMED
+        run = await reaches(app, (await launch(app, "lost-reply")).run.id, expected, State.ENDED)
         again = await launch(app, "lost-reply")
         held = {cap_usage.cap: cap_usage.held for cap_usage in (await app.engine.queries.snapshot()).cap_usages}
         started = await env.started(run.key)
         await app.engine.operations.stop(run.id, by=BY)
         await _until_nothing_spends(env, run.key)
+    answer = LaunchKind.SKIPPED if can_find else LaunchKind.REFUSED
     expect(
-        run.state is State.UNCONFIRMED and again.kind is LaunchKind.REFUSED and started == 1,
+        run.state is expected and again.kind is answer and started == 1,
         f"state {run.state}, next launch {again.kind}, {started} agents started",
     )
     expect(20_000 in held.values(), "the hold was given back")
+    if can_find:
+        return "found again at the service, 20.0 units held, next launch skipped; 1 agent started, stopped"
     return "unconfirmed, 20.0 units held, next launch refused; 1 agent started, stopped by deleting its sandbox"
 
 
 async def failing_cancel(env: DrillEnv) -> str:
     """A cancel that fails is repeated, and is not reported as a stop."""
     stubborn = replace(ENDLESS, faults={"cancel.503": 2})
-    async with env.app(task_of("failing-cancel", stubborn)) as app:
+    async with env.app(env.task("failing-cancel", stubborn)) as app:
         run_id = (await launch(app, "failing-cancel")).run.id
         launched = await reaches(app, run_id, State.RUNNING, State.UNCONFIRMED, State.ENDED)
         expect(launched.state is State.RUNNING, f"the launch was {launched.state}")
@@ -122,7 +129,7 @@ async def failing_cancel(env: DrillEnv) -> str:
 
 async def kill_switch(env: DrillEnv) -> str:
     """Everything stops, nothing starts."""
-    tasks = tuple(task_of(name, ENDLESS) for name in ("kill-a", "kill-b", "kill-c"))
+    tasks = tuple(env.task(name, ENDLESS) for name in ("kill-a", "kill-b", "kill-c"))
     async with env.app(*tasks) as app:
         ids = [(await launch(app, name)).run.id for name in ("kill-a", "kill-b")]
         for run_id in ids:
@@ -140,9 +147,16 @@ async def kill_switch(env: DrillEnv) -> str:
 
 CONFIG = """
 [provider]
+kind = "{kind}"
 base_url = "{url}"
 api_key_env = "NIGHTDESK_DRILL_KEY"
 poll_seconds = 0.2
+agent = "{agent}"
+model = "{model}"
+{environment}
+[prices."{model}"]
+input = 2
+output = 10
 [caps]
 daily_units = 1000
 monthly_units = 10000
@@ -158,10 +172,18 @@ budget_units = 50
 """
 
 
+def _config_text(env: DrillEnv) -> str:
+    simulated = SIMULATED[env.kind]
+    environment = f'environment = "{simulated.environment}"' if simulated.environment else ""
+    return CONFIG.format(
+        kind=env.kind, url=env.url, agent=simulated.agent, model=simulated.model, environment=environment
+    )
+
+
 async def take_over(env: DrillEnv) -> str:
     """kill -9 of the process that guards a run: another one takes it, and its clock still cuts it off."""
     config, prompt = env.folder / "nightdesk.toml", env.folder / "prompt.txt"
-    for path, text in ((config, CONFIG.format(url=env.url)), (prompt, ENDLESS.prompt("Guard me."))):
+    for path, text in ((config, _config_text(env)), (prompt, ENDLESS.prompt("Guard me."))):
         path.touch(mode=0o600)
         path.write_text(text)
     task = load(config).tasks[0]

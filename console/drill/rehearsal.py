@@ -23,6 +23,8 @@ from console.domain.usage import units_text
 from console.drill.runner import BY, POLL_MS, DrillEnv, expect, outcome_of, reaches, until
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.settings import ProcessKind
+from console.provider.services import TRAITS
+from console.provider.traits import Prepares
 from console.simulated import SIMULATED, simulated_service, temporary_folder
 from console.simulator.faults import FaultSpec
 from console.simulator.process import SimulatorProcess
@@ -220,7 +222,11 @@ def _scaled_ms(task: Task) -> int:
     return min(task.guardrails.max_ms, LONGEST_MS)
 
 
-def _config_of(guard: str, task: Task, caps: Caps) -> str:
+def _has_sessions(kind: str) -> bool:
+    return TRAITS[kind].prepares is Prepares.SESSION
+
+
+def _config_of(guard: str, task: Task, caps: Caps, kind: str) -> str:
     """Say what the config sets for a guard, and its scale."""
     rails, scaled_ms = task.guardrails, _scaled_ms(task)
     match guard:
@@ -236,7 +242,7 @@ def _config_of(guard: str, task: Task, caps: Caps) -> str:
             room, narrowest = room_for(task, caps)
             return "unlimited" if room is None else f"room for {room} ({narrowest})"
         case "lost answer":
-            return f"sandbox {task.sandbox}"
+            return "a session for each run" if _has_sessions(kind) else f"sandbox {task.sandbox}"
         case _:
             return "pause --cancel"
 
@@ -322,7 +328,7 @@ async def _rehearsed(
 ) -> Rehearsed:
     async with turns:
         seen, passed = await outcome_of(CHECKS[guard](here))
-    config = _config_of(guard, here.task, here.caps)
+    config = _config_of(guard, here.task, here.caps, here.env.kind)
     finding = Rehearsed(task=here.task.name, guard=guard, config=config, seen=seen, passed=passed)
     on_finding(finding)
     return finding

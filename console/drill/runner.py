@@ -1,12 +1,13 @@
 """Runs the checks of the drill: each makes a guard fire over HTTP and asks the simulator what really happened.
 
-All checks run at once on one simulator, each with its own state folder and keys.
+The kinds of service follow one another. All checks of one run at once on its simulator, each with its own state folder
+and keys.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,10 +16,11 @@ from console.app import App, open_app
 from console.domain.limits import Caps
 from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task
-from console.domain.usage import Units
+from console.domain.usage import Price, Units
 from console.engine.models import LaunchRequest, LaunchResult
 from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
-from console.simulated import simulated_service, simulator_provider
+from console.provider.services import TRAITS
+from console.simulated import SIMULATED, simulated_service, simulator_provider
 from console.simulator.control_client import ControlClient
 from console.simulator.faults import FaultSpec
 from console.simulator.scenario import Scenario
@@ -30,6 +32,7 @@ CHECK_TIMEOUT_S = 25.0
 POLL_MS = 200
 """How often a run is polled."""
 UNITS = Units()
+PRICE = Price(input_micro=2_000_000, cached_micro=200_000, output_micro=10_000_000, currency="USD")
 CAPS = Caps(daily_units=1_000_000, monthly_units=10_000_000, daily_runs=100, concurrent_runs=50, time_zone="UTC")
 
 
@@ -37,6 +40,8 @@ CAPS = Caps(daily_units=1_000_000, monthly_units=10_000_000, daily_runs=100, con
 class Finding:
     """The result of one check."""
 
+    service: str
+    """The kind of the simulated service."""
     guard: str
     done: str
     """What was done to make the guard fire."""
@@ -68,11 +73,30 @@ class DrillEnv:
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     """The environment of processes that a check starts."""
 
+    @property
+    def kind(self) -> str:
+        """The kind of the simulated service."""
+        return self.settings.services[0].kind
+
+    def task(self, name: str, scenario: Scenario, *, seconds: float = 60.0, units: float = 50.0) -> Task:
+        """Return a task whose agent follows the scenario."""
+        simulated = SIMULATED[self.kind]
+        return Task(
+            name=name,
+            type="drill",
+            target=name,
+            prompt=scenario.prompt("Prove that this guard holds."),
+            agent=simulated.agent,
+            model=simulated.model,
+            environment=simulated.environment,
+            guardrails=Guardrails(max_ms=round(seconds * 1000), budget=round(units * 1000)),
+        )
+
     @asynccontextmanager
     async def app(self, *tasks: Task, caps: Caps | None = None) -> AsyncIterator[App]:
         """Run an engine on the state folder of this check, as `nightdesk run` does."""
         settings = replace(self.settings, tasks=tasks, caps=caps or self.settings.caps)
-        make = simulator_provider(self.url, settings.services[0].kind)
+        make = simulator_provider(self.url, self.kind)
         async with open_app(folder=self.folder / "state", settings=settings, make_provider=make) as app:
             yield app
 
@@ -90,19 +114,6 @@ class DrillEnv:
 
 
 Check = Callable[[DrillEnv], Awaitable[str]]
-
-
-def task_of(name: str, scenario: Scenario, *, seconds: float = 60.0, units: float = 50.0) -> Task:
-    """Return a task whose agent follows the scenario."""
-    return Task(
-        name=name,
-        type="drill",
-        target=name,
-        prompt=scenario.prompt("Prove that this guard holds."),
-        agent="antigravity-preview-09-2026",
-        model="gemini-3.8-flash",
-        guardrails=Guardrails(max_ms=round(seconds * 1000), budget=round(units * 1000)),
-    )
 
 
 async def launch(app: App, task: str) -> LaunchResult:
@@ -134,15 +145,36 @@ async def drill(
     *,
     faults: FaultSpec = (),
     on_finding: Callable[[Finding], None] = lambda _: None,
+    kinds: Sequence[str] = tuple(SIMULATED),
 ) -> tuple[Finding, ...]:
-    """Run all checks in a temporary folder. Raises RuntimeError if no simulator can be started.
+    """Run all checks once for each kind of service. Raises RuntimeError if no simulator can be started.
 
     `on_finding` is called as soon as a check has its result. `faults` apply to every check; a test uses them to see the
     checks fail.
     """
-    with simulated_service("drill", seed=SEED, faults=faults) as (simulator, parent):
+    findings: list[Finding] = []
+    for kind in kinds:
+        findings += await _drill_at(kind, checks, environment, faults, on_finding)
+    return tuple(findings)
+
+
+async def _drill_at(
+    kind: str,
+    checks: dict[str, tuple[str, Check]],
+    environment: dict[str, str],
+    faults: FaultSpec,
+    on_finding: Callable[[Finding], None],
+) -> list[Finding]:
+    """Run all checks at one service, in a temporary folder."""
+    with simulated_service("drill", seed=SEED, faults=faults, kind=kind) as (simulator, parent):
+        service = ServiceSettings(kind=kind, server_limit=TRAITS[kind].server_limit, poll_ms=POLL_MS)
         settings = EngineSettings(
-            tasks=(), caps=CAPS, units=UNITS, services=(ServiceSettings(poll_ms=POLL_MS),), kind=ProcessKind.RUN
+            tasks=(),
+            caps=CAPS,
+            units=UNITS,
+            prices={SIMULATED[kind].model: PRICE},
+            services=(service,),
+            kind=ProcessKind.RUN,
         )
         env = DrillEnv(
             url=simulator.url,
@@ -157,14 +189,14 @@ async def drill(
 
         async def result(guard: str, done: str, check: Check, env: DrillEnv) -> Finding:
             seen, passed = await outcome_of(check(env))
-            finding = Finding(guard=guard, done=done, seen=seen, passed=passed)
+            finding = Finding(service=kind, guard=guard, done=done, seen=seen, passed=passed)
             on_finding(finding)
             return finding
 
         findings = [
             result(guard, done, check, each) for (guard, (done, check)), each in zip(checks.items(), envs, strict=True)
         ]
-        return tuple(await asyncio.gather(*findings))
+        return await asyncio.gather(*findings)
 
 
 async def outcome_of(check: Awaitable[str]) -> tuple[str, bool]:

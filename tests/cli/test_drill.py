@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 
 from console.drill.checks import CHECKS
 from console.drill.runner import DrillEnv, drill, expect
+from console.simulated import SIMULATED
 
 GUARDS = {
     "timeout",
@@ -26,18 +28,18 @@ GUARDS = {
 
 def test_every_guardrail_works_and_the_drill_reports_it() -> None:
     command = [sys.executable, "-m", "console", "drill", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     findings = json.loads(done.stdout)
-    assert {finding["guard"] for finding in findings} == GUARDS
+    assert {(finding["service"], finding["guard"]) for finding in findings} == set(product(SIMULATED, GUARDS))
     assert [finding for finding in findings if not finding["passed"]] == []
     assert done.returncode == 0
 
 
 @pytest.mark.parametrize("guard", ["timeout", "budget cut-off", "idempotency key", "failing cancel"])
 async def test_a_check_fails_when_launch_replies_are_lost(guard: str) -> None:
-    """All launch replies are lost, so no run can be monitored, and each of these checks must fail."""
+    """The service cannot be asked for a launch, so no run can be monitored, and each of these checks must fail."""
     only = {guard: CHECKS[guard]}
-    (finding,) = await drill(only, {}, faults=("create.lost_reply",))
+    (finding,) = await drill(only, {}, faults=("create.lost_reply",), kinds=("gemini",))
     assert not finding.passed, finding
 
 
@@ -49,6 +51,6 @@ async def test_an_exception_in_a_check_is_reported_as_a_failure() -> None:
         expect(False, "nothing fired")
         return "never said"
 
-    broken, missed = await drill({"broken": ("", breaks), "missed": ("", misses)}, {})
+    broken, missed = await drill({"broken": ("", breaks), "missed": ("", misses)}, {}, kinds=("gemini",))
     assert (broken.passed, broken.seen) == (False, "OSError: the disk is gone")
     assert (missed.passed, missed.seen) == (False, "nothing fired")

@@ -86,6 +86,20 @@ async def test_what_exists_only_at_the_service_is_replaced_and_named(tmp_path: P
 
 
 @pytest.mark.proofs
+async def test_the_tasks_of_another_service_are_rehearsed_against_its_simulator(tmp_path: Path) -> None:
+    provider = 'kind = "anthropic"\nagent = "agent_mine"\nenvironment = "env_mine"\nmodel = "claude-haiku-5-5"'
+    path = _write(tmp_path, provider=f'{provider}\n[prices."claude-haiku-5-5"]\ninput = 2\noutput = 10')
+    settings = load(path)
+    rehearsal = await rehearse(settings, settings.tasks)
+    assert rehearsal.passed, rehearsal.findings
+    lost = _by_guard(rehearsal.findings)["lost answer"]
+    assert (lost.config, lost.seen.partition(";")[0]) == (
+        "a session for each run",
+        "found again at the service and supervised",
+    )
+
+
+@pytest.mark.proofs
 async def test_a_task_that_never_fits_and_one_without_a_sandbox_are_told(tmp_path: Path) -> None:
     path = _write(tmp_path, task='sandbox = "remote"', daily_units=50)
     settings = load(path)

@@ -16,10 +16,12 @@ from console.cli.live_table import print_snapshot
 from console.cli.render.table import Cell, Column, Tone, render_table
 from console.cli.screen import ScreenOptions, exit_code_of_screen, run_screen
 from console.demo.runner import running_demo
+from console.domain.formatting import counted
 from console.drill.checks import CHECKS
 from console.drill.runner import Finding, drill
 from console.engine.acting_user import user_name
 from console.program import shell_command
+from console.simulated import SIMULATED
 from console.simulator.__main__ import main as simulator_main
 from console.ui.context import SessionInfo
 from console.ui.terminal.capabilities import why_no_screen
@@ -81,11 +83,12 @@ def drill_command(invocation: Invocation) -> int:
     """
     began = time.monotonic()
     if not invocation.json:
-        invocation.say(f"{len(CHECKS)} checks on a simulated service, about 10 seconds")
+        services = counted(len(SIMULATED), "simulated service")
+        invocation.say(f"{len(CHECKS)} checks on each of {services}, about {10 * len(SIMULATED)} seconds")
 
     def report(finding: Finding) -> None:
         if not invocation.json and invocation.stdout.isatty():
-            invocation.say(f"{'pass' if finding.passed else 'FAIL'}  {finding.guard}")
+            invocation.say(f"{'pass' if finding.passed else 'FAIL'}  {finding.service}: {finding.guard}")
 
     findings = asyncio.run(drill(CHECKS, dict(invocation.environment), on_finding=report))
     if invocation.json:
@@ -96,9 +99,16 @@ def drill_command(invocation: Invocation) -> int:
 
 
 def _print(invocation: Invocation, findings: tuple[Finding, ...], seconds: float) -> None:
-    columns = (Column(title="guard"), Column(title="done"), Column(title="seen"), Column(title="result"))
+    columns = (
+        Column(title="service"),
+        Column(title="guard"),
+        Column(title="done"),
+        Column(title="seen"),
+        Column(title="result"),
+    )
     rows = [
         (
+            Cell(finding.service),
             Cell(finding.guard),
             Cell(finding.done, Tone.FAINT),
             Cell(finding.seen),
