@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from console.domain.key import day_date
+from console.domain.month_projection import LOOK_BACK_DAYS, MonthProjection, project_month
 from console.domain.run import Run
 from console.domain.usage import units_text
 from console.domain.usage_stats import (
@@ -92,13 +93,15 @@ class UsageReport:
     """Milli-units that runs without an end hold today."""
     compares: bool = True
     """True where the log covers the whole period before, so that a change against it means something."""
-    month_cost_micro: int | None = None
-    """Cost of this month so far, in `currency`, as far as it is known; None where none is known."""
+    projection: MonthProjection | None = None
+    """What this month will have used at its end, in the measure; None for a cost of which nothing is known."""
+    month_unpriced: int = 0
+    """Runs of this month whose cost is not known."""
     flags: tuple[Flag, ...] = ()
     month: BurnDown | None = None
     """None where the monthly cap is unlimited."""
     month_days: tuple[int, ...] = ()
-    """Milli-units of each day of this month, from the first to today."""
+    """In the measure: the value of each day of this month, from the first to today."""
     foreign: int = 0
     """Lines of the log that are torn or foreign."""
     gaps: int = 0
@@ -139,10 +142,11 @@ class UsageReporter:
             cap=self._cap(query.measure),
             held=sum(hold.units for hold in self._log.totals.holds() if hold.day == today),
             compares=next(iter(self._log.totals.days()), today) <= _earlier(days[0], query.days),
-            month_cost_micro=sum_totals(self._log.totals.buckets(f"{today[:7]}-01", today)).cost_in(currency or ""),
+            projection=self._projection(query.measure, today, currency),
+            month_unpriced=sum_totals(self._log.totals.buckets(f"{today[:7]}-01", today)).unpriced,
             flags=await self._flags(query, days[0], today, currency),
             month=self._month(today),
-            month_days=self._month_days(today),
+            month_days=self._month_days(query.measure, today, currency),
             foreign=self._log.foreign,
             gaps=len(self._log.gaps),
             buckets=buckets,
@@ -172,9 +176,17 @@ class UsageReporter:
         held = sum(hold.units for hold in self._log.totals.holds() if hold.day[:7] == today[:7])
         return burn_down(daily, today=today, held=held, cap=cap)
 
-    def _month_days(self, today: str) -> tuple[int, ...]:
+    def _month_days(self, measure: Measure, today: str, currency: str | None) -> tuple[int, ...]:
         days = _days_to(today, int(today[8:]))
-        return tuple(sum_totals(self._log.totals.day(day)).units for day in days)
+        return tuple(sum_totals(self._log.totals.day(day)).measured(measure, currency or "") or 0 for day in days)
+
+    def _projection(self, measure: Measure, today: str, currency: str | None) -> MonthProjection | None:
+        if measure is Measure.COST and currency is None:
+            return None
+        first = _earlier(today, max(LOOK_BACK_DAYS, int(today[8:])))
+        days = {day for day in self._log.totals.days() if first <= day <= today}
+        daily = {day: sum_totals(self._log.totals.day(day)).measured(measure, currency or "") or 0 for day in days}
+        return project_month(daily, today=today)
 
     async def _flags(self, query: UsageQuery, first: str, today: str, currency: str | None) -> tuple[Flag, ...]:
         """Find unusual days, always by task: a task is what a person can change."""

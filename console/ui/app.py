@@ -22,7 +22,7 @@ from textual.theme import Theme
 from console.domain.run import RunId
 from console.domain.text import sanitize
 from console.ui.actions.run_actions import CANCEL
-from console.ui.base_screen import BaseScreen, NoticePosted, RunSelected
+from console.ui.base_screen import BaseScreen, HistoryWanted, NoticePosted, RunSelected
 from console.ui.context import Context, ExitReason, ExitResult
 from console.ui.glyphs import ASCII
 from console.ui.runs.screen import RunsScreen
@@ -269,6 +269,13 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             self._selected_run = event.run_id
             if event.run_id is not None:
                 self._refresh_soon()
+
+    @on(HistoryWanted)
+    async def _history_wanted(self, event: HistoryWanted) -> None:
+        from console.ui.filtering.line import FilterLine
+
+        await self.switch_mode("history")
+        self.screen.query_one(FilterLine).set_text(event.text)
 
     @on(NoticePosted)
     def _notice_posted(self, event: NoticePosted) -> None:

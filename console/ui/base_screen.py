@@ -47,6 +47,13 @@ class RunSelected(Message):
 
 
 @dataclass
+class HistoryWanted(Message):
+    """The history with this filter is wanted."""
+
+    text: str
+
+
+@dataclass
 class NoticePosted(Message):
     """One line to show at the bottom of the screen for some seconds."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from console.domain.key import key_of
 from console.domain.limits import Cap, Caps, CapUsage
+from console.domain.month_projection import MonthProjection
 from console.domain.run import LIVE, Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
 from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Fingerprint, Guardrails, Origin, Stage, Task
@@ -298,6 +299,9 @@ def usage_report(query: UsageQuery) -> UsageReport:
         flags=(Flag(day=leap, changes=("model: gemini-3.8-flash -> gemini-9-huge",)),),
         month=BurnDown(spent=whole, cap=2_000_000, per_day=whole // len(days), reached_on="2026-11-28"),
         month_days=tuple(sum(bar.values()) for bar in bars.values()),
+        projection=MonthProjection(
+            so_far=whole, expected=1_400_000, low=1_200_000, high=1_600_000, per_day=40_000, last_day="2026-11-30"
+        ),
     )
 
 

@@ -8,13 +8,15 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.month_projection import MonthProjection
 from console.domain.usage_stats import Measure
 from console.engine.settings import ServiceSettings
 from console.engine.usage import MemberTotal, UsageQuery, UsageReport
+from console.ui.filtering.line import FilterLine
 from console.ui.glyphs import ASCII
 from console.ui.spans import Line
 from console.ui.usage.chart import ChartStyle
-from console.ui.usage.lines import last_start, table
+from console.ui.usage.lines import Selection, month_forecast, table
 from console.ui.usage.lines import lines as page
 from tests.driver import console
 from tests.ui import samples
@@ -136,8 +138,9 @@ PEN = ChartStyle(patterned=False)
 def test_a_long_table_scrolls_with_its_header_and_total_and_counts_what_is_hidden(cells: int, rows: int) -> None:
     report = many(36)
     seen: set[str] = set()
-    for first in range(last_start(report) + 1):
-        shown = text_of(page(report, cells, rows, PEN, first))
+    for member in report.members:
+        shown = text_of(page(report, cells, rows, PEN, Selection(member=member.member)))
+        assert any(each.startswith(f"▌█ {member.member}") or each.startswith(f"▌  {member.member}") for each in shown)
         assert len(shown) <= rows
         assert any(each.lstrip().startswith("task ") for each in shown)
         assert any(each.strip().startswith("total") for each in shown)
@@ -162,7 +165,60 @@ def test_a_cost_that_is_not_known_is_never_shown_as_nothing() -> None:
     assert ">3" in total, "what is known is a lower bound"
 
 
-async def test_keys_scroll_the_table(busy: FakeEngine) -> None:
-    async with console(busy, busy.clock, size=(60, 20)) as screen:
-        await screen.press("4", "j", "end", "k", "home")
+async def test_the_cursor_of_the_table_moves_and_leaves_at_its_top(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock, size=(80, 24)) as screen:
+        await screen.press("4", "j")
+        assert "▌█ log-digest" in screen.text()
+        await screen.press("end")
+        assert "▌█ nightly-report" in screen.text()
+        await screen.press("home", "k")
+        assert "▌" not in screen.text()
         assert "total" in screen.text()
+
+
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        (("enter",), "since:2026-11-01 until:2026-11-23"),
+        (("left", "enter"), "since:2026-11-23 until:2026-11-23"),
+        (("left", "left", "right", "right", "enter"), "since:2026-11-01 until:2026-11-23"),
+        (("left", "left", "down", "enter"), "task:log-digest since:2026-11-22 until:2026-11-22"),
+        (("down", "down", "left", "escape", "enter"), "since:2026-11-01 until:2026-11-23"),
+    ],
+)
+async def test_enter_shows_the_history_behind_the_bar_and_the_row(
+    busy: FakeEngine, keys: tuple[str, ...], wanted: str
+) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("4", *keys)
+        assert "2 history" in screen.text()
+        assert screen.app.current_mode == "history"
+        assert screen.app.screen.query_one(FilterLine).text == wanted
+        await screen.press("4", "enter")
+        assert screen.app.current_mode == "history"
+
+
+async def test_the_day_under_the_cursor_is_marked_and_its_figure_shown(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("4", "left")
+        assert "Mon 23 Nov: 51 units" in screen.text()
+        assert "◆" in screen.text()
+        await screen.press("u")
+        assert "cost in USD" in screen.text()
+        assert "Mon 23 Nov: 0.05 USD" in screen.text(), "money has its currency"
+
+
+def test_money_is_in_every_line_where_money_is_the_measure() -> None:
+    report = samples.usage_report(UsageQuery(measure=Measure.COST))
+    projection = MonthProjection(
+        so_far=41_200_000, expected=88_000_000, low=75_100_000, high=101_000_000, per_day=1, last_day="2026-11-30"
+    )
+    report = replace(report, projection=projection, month_unpriced=2)
+    assert text_of(month_forecast(report))[0] == (
+        " November: 41.2 USD so far, about 88 USD at its end (75.1 to 101 USD)"
+        "; not included: 2 runs without a known price"
+    )
+    shown = text_of(page(report, 120, 60, PEN))
+    assert any("cost in USD of November by day" in each for each in shown)
+    assert [each for each in shown if "usually about" in each and each.count("USD") >= 2]
+    assert [each for each in shown if "USD" in each and "share" in each]

@@ -42,6 +42,8 @@ class Chart:
     """Units that are held now, drawn on top of the last day."""
     marked: frozenset[str] = frozenset()
     """Days that stand out."""
+    selected: str | None = None
+    """The day under the cursor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +53,8 @@ class ChartStyle:
     patterned: bool
     """True to draw patterns in place of full blocks, for terminals without enough colours."""
     ascii_only: bool = False
+    cursor: str = "▌"
+    """The sign before the selected row of the table."""
 
     def sign(self, series: int) -> str:
         """The sign of a full cell."""
@@ -175,12 +179,16 @@ def _cell(row: int, height: int, top: int, stack: list[int], held: int, pen: Cha
 
 
 def _marks(chart: Chart, groups: list[tuple[str, ...]], wide: int, cells: int, pen: ChartStyle) -> Line:
-    sign = "^" if pen.ascii_only else "▲"
+    """A sign below the column of the selected day and below each column with a day that stands out."""
+    outlier, cursor = ("^", "*") if pen.ascii_only else ("▲", "◆")
     body = max(1, wide - 1)
     spans = [Span(" " * AXIS)]
     for group in groups:
-        mark = sign if chart.marked.intersection(group) else " "
-        spans.append(Span(left(mark.center(body), wide), Tone.LOUD if mark == sign and wide == 1 else Tone.BAD))
+        stands_out = bool(chart.marked.intersection(group))
+        mark, tone = (outlier, Tone.LOUD if wide == 1 else Tone.BAD) if stands_out else (" ", Tone.BAD)
+        if chart.selected in group:
+            mark, tone = cursor, Tone.KEY
+        spans.append(Span(left(mark.center(body), wide), tone))
     return fit(tuple(spans), cells)
 
 
@@ -239,27 +247,32 @@ def _short(value: float, *, least: int = 1) -> str:
     return f"{value:.{least if value < 10 else min(least, 1)}f}".removesuffix(".0")
 
 
-def month_course(daily: Sequence[int], cap: int, last_day: int, cells: int, rows: int) -> list[Line]:
-    """What the month has used so far, day by day, and where it goes at the present rate, against its cap.
+def month_course(
+    daily: Sequence[int], cap: int | None, last_day: int, cells: int, rows: int, *, one: int = 1_000
+) -> list[Line]:
+    """What the month has used so far, day by day, and where it goes at the present rate, against its cap if it has one.
 
-    `daily` are milli-units of the days so far, today last; `last_day` is the number of the month's last day.
+    `daily` are the values of the days so far, today last, in integers of which `one` make a unit of the scale;
+    `last_day` is the number of the month's last day.
     """
     # Imported here, because loading it takes longer than drawing everything else.
     import plotext
 
-    course = [sum(daily[: number + 1]) / 1000 for number in range(len(daily))]
+    course = [sum(daily[: number + 1]) / one for number in range(len(daily))]
     before = daily[-8:-1]
-    rate = sum(before) / 1000 / max(1, len(before))
+    rate = sum(before) / one / max(1, len(before))
     ahead = [course[-1] + rate * more for more in range(last_day - len(daily) + 1)]
     figure = plotext.figure
     figure.clear()
     figure.theme("colorless")
     figure.plot_size(cells, rows)
-    for days, values, marker in (
+    curves = [
         (range(1, len(course) + 1), course, "braille"),
         (range(len(course), last_day + 1), ahead, "\u00b7"),
-        (range(1, last_day + 1), [cap / 1000] * last_day, "\u254c"),
-    ):
+    ]
+    if cap is not None:
+        curves.append((range(1, last_day + 1), [cap / one] * last_day, "\u254c"))
+    for days, values, marker in curves:
         signal = figure.signal(list(days), list(values), marker=marker)
         figure.draw(signal.lines() or signal)
     drawn = plotext.uncolorize(str(figure.build())).splitlines()

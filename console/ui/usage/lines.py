@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 
 from console.domain.usage_stats import Group, Measure
 from console.engine.usage import Flag, MemberTotal, UsageReport
-from console.ui.format import money
 from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell
 from console.ui.usage.chart import OTHERS, SERIES, Chart, ChartStyle, amount, columns, drawn_members, month_course
 from console.ui.words import run_count
 
 NAME = 22
-UNIT = {Measure.UNITS: " units", Measure.RUNS: " runs"}
-"""Behind a figure of this measure; others have their unit in the figure or in the title."""
+ONE = {Measure.UNITS: 1_000, Measure.COST: 1_000_000, Measure.RUNS: 1, Measure.SECONDS: 3_600_000}
+"""The integers of a measure that make one on the scale of the month: units, money, runs, hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the cursors are on; the default is everything."""
+
+    day: str | None = None
+    """A day of the chart."""
+    member: str | None = None
+    """A row of the table."""
+
+
+EVERYTHING = Selection()
 OTHERS_TITLE = Span("others, drawn as one:", Tone.MUTED)
 PRINTED_ROWS = 16
 """The height of the chart in a shell."""
@@ -24,7 +37,27 @@ MONTH_CELLS, MONTH_ROWS = 44, 9
 """The least size of the course of the month; in less room only its sentence is shown."""
 
 
-def chart_of(report: UsageReport) -> Chart:
+def shown_members(report: UsageReport) -> Sequence[MemberTotal]:
+    """The members in the order of the table: largest first, days newest first."""
+    if report.query.group is Group.DAY:
+        return sorted(report.members, key=lambda member: member.member, reverse=True)
+    return report.members
+
+
+def figure(value: int, report: UsageReport) -> str:
+    """A value of the measure with its unit: `38.2 units`, `12.40 EUR`, `3 runs`, `2.5h`."""
+    match report.query.measure:
+        case Measure.COST:
+            return f"{amount(value, Measure.COST)} {report.currency or ''}".rstrip()
+        case Measure.SECONDS:
+            return amount(value, Measure.SECONDS)
+        case Measure.RUNS:
+            return run_count(value)
+        case Measure.UNITS:
+            return f"{amount(value, Measure.UNITS)} units"
+
+
+def chart_of(report: UsageReport, selection: Selection = EVERYTHING) -> Chart:
     """The chart of the report. A chart by day has a single member, so its bars are not stacked."""
     by_day = report.query.group is Group.DAY
     bars = {day: {"all": sum(values.values())} for day, values in report.bars.items()} if by_day else report.bars
@@ -36,14 +69,18 @@ def chart_of(report: UsageReport) -> Chart:
         cap=report.cap,
         held=report.held if report.query.measure is Measure.UNITS else 0,
         marked=frozenset(flag.day.day for flag in report.flags),
+        selected=selection.day,
     )
 
 
-def title(report: UsageReport, cells: int) -> Line:
-    """The title, such as `units a day by task, last 30 days · cap 600 · 40 held now`."""
+def title(report: UsageReport, cells: int, selection: Selection = EVERYTHING) -> Line:
+    """The title, such as `units a day by task, last 30 days · cap 600 · 40 held now`, and the day under the cursor."""
     query = report.query
     measure = f"cost in {report.currency}" if query.measure is Measure.COST and report.currency else query.measure.value
     pieces = [Span(f" {measure} a day by {query.group}", Tone.STRONG), Span(f", last {query.days} days", Tone.MUTED)]
+    if selection.day is not None:
+        used = sum(report.bars.get(selection.day, {}).values())
+        pieces.append(Span(f" · {_weekday(selection.day)}: {figure(used, report)}", Tone.KEY))
     if report.cap is not None:
         pieces.append(Span(f" · cap {amount(report.cap, query.measure)}", Tone.WARN))
     if report.held and query.measure is Measure.UNITS:
@@ -53,14 +90,15 @@ def title(report: UsageReport, cells: int) -> Line:
     return fit(tuple(pieces), cells)
 
 
-def table(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
+def table(report: UsageReport, cells: int, pen: ChartStyle, selected: str | None = None) -> list[Line]:
     """The header, one line for each member (sign, amount, share, change against the period before, runs), the total."""
     measure = report.query.measure
-    head = f"   {left(report.query.group.value, NAME)} {right(measure.value, 9)} {right('share', 6)}"
+    scale = report.currency if measure is Measure.COST and report.currency else measure.value
+    head = f"   {left(report.query.group.value, NAME)} {right(scale, 9)} {right('share', 6)}"
     lines = [fit((Span(f"{head} {right('change', 8)} {right('runs', 6)}", Tone.MUTED),), cells)]
     drawn = drawn_members([member.member for member in report.members])
     by_day = report.query.group is Group.DAY
-    members = sorted(report.members, key=lambda one: one.member, reverse=True) if by_day else report.members
+    members = shown_members(report)
     # Without figures for the whole period before, nearly every member would have grown.
     compares = not by_day and report.compares and any(member.before for member in members)
     for member in members:
@@ -69,7 +107,11 @@ def table(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
             lines.append(fit((Span(f" {pen.sign(len(drawn) - 1)} ", SERIES[len(drawn) - 1]), OTHERS_TITLE), cells))
             drawn = tuple(name for name in drawn if name != OTHERS)
         series = 0 if by_day else drawn.index(member.member) if own else None
-        lines.append(fit(_member(member, series, measure, pen, compares=compares), cells))
+        row = _member(member, series, measure, pen, compares=compares)
+        # The sign of the cursor takes the blank that each row begins with.
+        if member.member == selected:
+            row = (Span(pen.cursor, Tone.KEY), Span(row[0].text[1:], row[0].tone), *row[1:])
+        lines.append(fit(row, cells))
     total = MemberTotal(
         member="total",
         value=sum(member.value for member in members),
@@ -110,11 +152,11 @@ def flags(report: UsageReport, cells: int) -> list[Line]:
     """The days that stand out, newest first, in three lines each: by how much, which member, and what was edited."""
     lines: list[Line] = []
     for flag in reversed(report.flags):
-        lines.extend(fit(each, cells) for each in _flag(flag, report.query.measure))
+        lines.extend(fit(each, cells) for each in _flag(flag, report))
     return lines
 
 
-def _flag(flag: Flag, measure: Measure) -> list[Line]:
+def _flag(flag: Flag, report: UsageReport) -> list[Line]:
     found = flag.day
     times = (
         f", {found.member_value / found.member_baseline:.1f} times its usual amount" if found.member_baseline else ""
@@ -124,14 +166,14 @@ def _flag(flag: Flag, measure: Measure) -> list[Line]:
     used = (
         Span("     "),
         Span(sanitize_cell(found.member, limit=NAME), Tone.STRONG),
-        Span(f" used {amount(found.member_value, measure)}{times}"),
+        Span(f" used {figure(found.member_value, report)}{times}"),
         Span(f", since {_day(found.since)}" if found.since != found.day else "", Tone.MUTED),
     )
     return [
         line(
             Span(f" {_day(found.day)}: ", Tone.BAD),
-            Span(f"{amount(found.value, measure)}{UNIT.get(measure, '')}, "),
-            Span(f"usually about {amount(found.baseline, measure)}"),
+            Span(f"{figure(found.value, report)}, "),
+            Span(f"usually about {figure(found.baseline, report)}"),
         ),
         line(*used),
         (Span(f"     {why}", Tone.WARN if edited else Tone.MUTED),),
@@ -143,19 +185,40 @@ def _day(day: str) -> str:
     return f"{at:%b} {at.day}"
 
 
-def month_forecast(report: UsageReport) -> Line:
-    """The forecast of the month, in one sentence."""
+def _weekday(day: str) -> str:
+    at = date.fromisoformat(day)
+    return f"{at:%a} {at.day} {at:%b}"
+
+
+def month_forecast(report: UsageReport) -> list[Line]:
+    """The month so far and at its end, in the measure, and whether its cap will be reached."""
+    lines: list[Line] = []
+    if report.projection is not None:
+        lines.append((Span(f" {projection_text(report)}", Tone.MUTED),))
     month = report.month
     if month is None:
-        return (Span(" the month has no cap", Tone.MUTED),)
+        return [*lines, (Span(" the month has no cap", Tone.MUTED),)]
     spent, cap, daily = (amount(value, Measure.UNITS) for value in (month.spent, month.cap, month.per_day))
-    cost = ""
-    if report.query.measure is Measure.COST and report.month_cost_micro is not None:
-        cost = f"{money(report.month_cost_micro, report.currency)} so far; "
-    so_far = Span(f" month: {cost}{spent} of {cap} units, {daily} a day lately: ", Tone.MUTED)
+    so_far = Span(f" month: {spent} of {cap} units, {daily} a day lately: ", Tone.MUTED)
     if month.reached_on is None:
-        return so_far, Span("on course to stay under the cap", Tone.OK)
-    return so_far, Span(f"the cap will be reached on {_day(month.reached_on)}", Tone.BAD)
+        return [*lines, (so_far, Span("on course to stay under the cap", Tone.OK))]
+    return [*lines, (so_far, Span(f"the cap will be reached on {_day(month.reached_on)}", Tone.BAD))]
+
+
+def projection_text(report: UsageReport) -> str:
+    """`November: 41.2 EUR so far, about 88 EUR at its end (75.1 to 101 EUR)`; empty where nothing is known."""
+    found = report.projection
+    if found is None:
+        return ""
+    text = (
+        f"{date.fromisoformat(found.last_day):%B}: {figure(found.so_far, report)} so far, "
+        f"about {figure(found.expected, report)} at its end"
+    )
+    if found.low is not None and found.high is not None:
+        text += f" ({amount(found.low, report.query.measure)} to {figure(found.high, report)})"
+    if report.query.measure is Measure.COST and report.month_unpriced:
+        text += f"; not included: {run_count(report.month_unpriced)} without a known price"
+    return text
 
 
 def log_trouble(report: UsageReport) -> Line | None:
@@ -171,45 +234,44 @@ def log_trouble(report: UsageReport) -> Line | None:
 
 
 def month_lines(report: UsageReport, cells: int, rows: int) -> list[Line]:
-    """The course of the month as a small chart; empty if there is no room or no cap."""
-    if report.month is None or cells < MONTH_CELLS or rows < MONTH_ROWS:
+    """The course of the month as a small chart, in the measure; empty if there is no room, or nothing to show."""
+    measure, cap = report.query.measure, report.month.cap if report.month is not None else None
+    cap = cap if measure is Measure.UNITS else None
+    if report.projection is None or cells < MONTH_CELLS or rows < MONTH_ROWS:
         return []
     today = date.fromisoformat(report.days[-1])
-    following = date(today.year + today.month // 12, today.month % 12 + 1, 1)
-    last_day = (following - date.resolution).day
-    title = fit((Span(f" units of {today:%B} by day, and the cap", Tone.MUTED),), cells)
-    return [title, *month_course(report.month_days, report.month.cap, last_day, cells, rows - 1)]
+    last_day = date.fromisoformat(report.projection.last_day).day
+    scale = {Measure.COST: f"cost in {report.currency}", Measure.SECONDS: "hours"}.get(measure, measure.value)
+    limit = ", and the cap" if cap is not None else ""
+    head = fit((Span(f" {scale} of {today:%B} by day{limit}", Tone.MUTED),), cells)
+    return [head, *month_course(report.month_days, cap, last_day, cells, rows - 1, one=ONE[measure])]
 
 
-def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle, first: int = 0) -> list[Line]:
+def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle, selection: Selection = EVERYTHING) -> list[Line]:
     """The page for the screen. The chart gets the rows that table and findings leave, at least eight.
 
-    `first` is the number of the first member that is shown of a table that is longer than its room.
+    Of a table that is longer than its room the rows around the selected one are shown.
     """
-    below = [fit(each, cells) for each in (month_forecast(report), log_trouble(report)) if each is not None]
+    trouble = log_trouble(report)
+    below = [fit(each, cells) for each in (*month_forecast(report), *([trouble] if trouble else []))]
     if not report.members and not report.held:
         nothing = f" Nothing was used in the last {report.query.days} days."
         hint = line(Span(" Launch a task (", Tone.MUTED), Span("1", Tone.KEY), " then ", Span("l", Tone.KEY), ").")
         return [title(report, cells), (), fit((Span(nothing, Tone.MUTED),), cells), fit(hint, cells), (), *below]
     wide = cells >= 110
     half = cells // 2 if wide else cells
-    members, found = table(report, half, pen), flags(report, cells - half if wide else cells)
+    members, found = table(report, half, pen, selection.member), flags(report, cells - half if wide else cells)
     month = MONTH_ROWS + 4 if wide and rows >= TALL else 0
     needed = max(len(members), len(found) + month) if wide else len(members) + len(found)
     height = max(8, rows - 2 - len(below) - max(4, min(12 + month, needed)))
     room = max(0, rows - 1 - height - len(below))
-    chart = columns(chart_of(report), cells, height, pen, scale=report.query.measure)
+    chart = columns(chart_of(report, selection), cells, height, pen, scale=report.query.measure)
+    head, table_lines = title(report, cells, selection), _window(members, room, half, pen)
     if not wide:
         kept = found[: max(0, room - min(len(members), room))]
-        return [title(report, cells), *chart, *_window(members, room, half, first), *kept, *below]
+        return [head, *chart, *table_lines, *kept, *below]
     beside = [*found, *month_lines(report, min(60, cells - half), room - len(found))]
-    table_lines = _window(members, room, half, first)
-    return [title(report, cells), *chart, *_side_by_side(table_lines, beside, half, room), *below]
-
-
-def last_start(report: UsageReport) -> int:
-    """The largest `first` of `lines` that makes sense."""
-    return max(0, len(report.members) - 1)
+    return [head, *chart, *_side_by_side(table_lines, beside, half, room), *below]
 
 
 def printed(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
@@ -224,18 +286,19 @@ def printed(report: UsageReport, cells: int, pen: ChartStyle) -> list[Line]:
         *table(report, cells, pen),
         *([(), *found] if found else []),
         (),
-        month_forecast(report),
+        *month_forecast(report),
         *([trouble] if trouble else []),
     ]
 
 
-def _window(table_lines: Sequence[Line], rows: int, cells: int, first: int) -> list[Line]:
-    """The table in at most `rows` lines: header and total stay, the rows between scroll and are counted."""
+def _window(table_lines: Sequence[Line], rows: int, cells: int, pen: ChartStyle) -> list[Line]:
+    """The table in at most `rows` lines: header and total stay, the rows around the cursor show, others are counted."""
     if len(table_lines) <= rows or rows < 4:
         return list(table_lines[:rows])
     head, *body, total = table_lines
     room = rows - 3
-    start = min(first, len(body) - room)
+    at = next((number for number, each in enumerate(body) if each[0] == Span(pen.cursor, Tone.KEY)), 0)
+    start = max(0, min(at - room // 2, len(body) - room))
     above, below = start, len(body) - start - room
     counts = ", ".join(filter(None, (f"{above} above" if above else "", f"{below} more below" if below else "")))
     return [head, *body[start : start + room], fit((Span(f"   {counts}", Tone.MUTED),), cells), total]

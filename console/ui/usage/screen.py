@@ -13,7 +13,7 @@ from textual.widget import Widget
 from console.domain.usage_stats import Group, Measure
 from console.engine.usage import UsageQuery, UsageReport
 from console.ui.actions.shell_commands import ShellCommand, usage_commands
-from console.ui.base_screen import BaseScreen, KeyAction
+from console.ui.base_screen import BaseScreen, HistoryWanted, KeyAction
 from console.ui.context import Context, trouble_line
 from console.ui.glyphs import ASCII
 from console.ui.spans import Line, Span, Tone
@@ -21,7 +21,7 @@ from console.ui.state.background import BackgroundWork, CoalescedWork
 from console.ui.state.view_state import ViewState
 from console.ui.theme import MONO
 from console.ui.usage.chart import ChartStyle
-from console.ui.usage.lines import last_start, lines
+from console.ui.usage.lines import EVERYTHING, Selection, lines, shown_members
 from console.ui.widgets.lines import Lines
 
 RANGES = (7, 30, 90, 365)
@@ -42,21 +42,34 @@ class UsageScreen(BaseScreen):
             id="usage.group",
             tooltip="Stack by task, outcome or stage, or show plain days",
         ),
-        Binding("down,j", "scroll(1)", "down", id="usage.down", tooltip="To later rows of the table", show=False),
-        Binding("up,k", "scroll(-1)", "up", id="usage.up", tooltip="To earlier rows of the table", show=False),
-        Binding("pagedown", "scroll(8)", "page down", id="usage.page_down", tooltip="Eight rows down", show=False),
-        Binding("pageup", "scroll(-8)", "page up", id="usage.page_up", tooltip="Eight rows up", show=False),
-        Binding("home", "scroll(-100000)", "first", id="usage.first", tooltip="To the first row", show=False),
-        Binding("end,G", "scroll(100000)", "last", id="usage.last", tooltip="To the last row", show=False),
+        Binding(
+            "left", "day(-1)", "day before", id="usage.day_before", tooltip="To the bar of the day before", show=False
+        ),
+        Binding(
+            "right", "day(1)", "day after", id="usage.day_after", tooltip="To the bar of the day after", show=False
+        ),
+        Binding(
+            "enter",
+            "perform('drill')",
+            "history",
+            id="usage.history",
+            tooltip="The history behind the selected bar and row, or behind the whole chart",
+        ),
+        Binding("escape", "perform('everything')", "all", id="usage.all", tooltip="Select everything", show=False),
+        Binding("down,j", "row(1)", "down", id="usage.down", tooltip="To the next row of the table", show=False),
+        Binding("up,k", "row(-1)", "up", id="usage.up", tooltip="To the row before", show=False),
+        Binding("pagedown", "row(8)", "page down", id="usage.page_down", tooltip="Eight rows down", show=False),
+        Binding("pageup", "row(-8)", "page up", id="usage.page_up", tooltip="Eight rows up", show=False),
+        Binding("home", "row(-100000)", "first", id="usage.first", tooltip="To the first row", show=False),
+        Binding("end,G", "row(100000)", "last", id="usage.last", tooltip="To the last row", show=False),
     ]
 
     def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context, background)
         self.query_now = UsageQuery()
         self._report: UsageReport | None = None
-        self._drawn: tuple[UsageReport, int, int, ChartStyle, int] | None = None
-        self._first = 0
-        """The number of the first member of the table that is shown."""
+        self._drawn: tuple[UsageReport, int, int, ChartStyle, Selection] | None = None
+        self.selection = EVERYTHING
         self._lines: list[Line] = []
         self._trouble = ""
         self._read_ms: int | None = None
@@ -65,6 +78,8 @@ class UsageScreen(BaseScreen):
             "range": KeyAction(self._next_range),
             "measure": KeyAction(self._next_measure),
             "group": KeyAction(self._next_group),
+            "drill": KeyAction(self._show_history),
+            "everything": KeyAction(self._select_everything),
         }
 
     def body(self) -> list[Widget]:
@@ -97,14 +112,36 @@ class UsageScreen(BaseScreen):
         groups = tuple(group for group in Group if several or group is not Group.PROVIDER)
         self._show(replace(self.query_now, group=_next(groups, self.query_now.group)))
 
-    def action_scroll(self, rows: int) -> None:
-        """Scroll the table by rows."""
+    def action_row(self, rows: int) -> None:
+        """Move the cursor of the table; above its first row everything is selected."""
+        names = [member.member for member in shown_members(self._report)] if self._report is not None else []
+        now = names.index(self.selection.member) if self.selection.member in names else -1
+        row = min(now + rows, len(names) - 1)
+        if row < 0 and now > 0:
+            row = 0
+        self._select(replace(self.selection, member=names[row] if row >= 0 else None))
+
+    def action_day(self, days: int) -> None:
+        """Move the cursor of the chart; after its last day all days are selected."""
+        if self._report is None:
+            return
+        shown, now = self._report.days, self.selection.day
+        at = (shown.index(now) if now in shown else len(shown)) + days
+        self._select(replace(self.selection, day=shown[max(0, at)] if at < len(shown) else None))
+
+    def _select(self, selection: Selection) -> None:
+        self.selection = selection
+        self._draw()
+
+    def _select_everything(self) -> None:
+        self._select(EVERYTHING)
+
+    def _show_history(self) -> None:
         if self._report is not None:
-            self._first = max(0, min(self._first + rows, last_start(self._report)))
-            self._draw()
+            self.post_message(HistoryWanted(history_filter_text(self._report, self.selection)))
 
     def _show(self, query: UsageQuery) -> None:
-        self.query_now, self._first = query, 0
+        self.query_now, self.selection = query, Selection(day=self.selection.day)
         self._read_soon()
 
     async def _read(self) -> None:
@@ -128,8 +165,10 @@ class UsageScreen(BaseScreen):
             chart.show([(Span(" reading the log", Tone.MUTED),)])
         else:
             ascii_only = self.context.glyphs is ASCII
-            pen = ChartStyle(patterned=ascii_only or self.app.theme == MONO, ascii_only=ascii_only)
-            drawing = self._report, cells, rows, pen, self._first
+            cursor = self.context.glyphs.cursor
+            patterned = ascii_only or self.app.theme == MONO
+            pen = ChartStyle(patterned=patterned, ascii_only=ascii_only, cursor=cursor)
+            drawing = self._report, cells, rows, pen, self.selection
             if drawing != self._drawn:
                 # Not at every refresh: plotext takes some milliseconds for the course of the month.
                 self._drawn = drawing
@@ -142,3 +181,23 @@ T = TypeVar("T")
 
 def _next(choices: tuple[T, ...], now: T) -> T:
     return choices[(choices.index(now) + 1) % len(choices)] if now in choices else choices[0]
+
+
+GROUP_FILTERS = {Group.TASK: "task", Group.OUTCOME: "outcome", Group.STAGE: "stage"}
+"""The filters of the history that stand for a member of a group."""
+
+
+def history_filter_text(report: UsageReport, selection: Selection) -> str:
+    """The filter of the history that shows the runs behind the selection.
+
+    By the day on which they were asked for, which may be the day before the one whose caps they were booked to.
+    """
+    first, last = report.days[0], report.days[-1]
+    if selection.day is not None:
+        first = last = selection.day
+    member = selection.member
+    if member is not None and report.query.group is Group.DAY:
+        first = last = member
+    name = GROUP_FILTERS.get(report.query.group)
+    chosen = f"{name}:{member} " if member is not None and name is not None else ""
+    return f"{chosen}since:{first} until:{last}"
