@@ -15,6 +15,7 @@ from console.config import ConfigError, Settings
 from console.doctor.environment_checks import AROUND_CHECKS
 from console.doctor.run_checks import WORK_CHECKS
 from console.doctor.runner import Area, Finding, Level, Subject, run_checks
+from console.doctor.service_checks import SERVICE_CHECKS
 from console.doctor.store_checks import STORE_CHECKS
 from console.doctor.task_checks import TASK_CHECKS
 from console.engine.clock import SystemClock
@@ -38,7 +39,8 @@ def doctor_command(invocation: Invocation, reconcile: bool) -> int:
     if reconcile:
         return asyncio.run(_reconcile(invocation))
     findings = []
-    for finding in run_checks(_subject(invocation), (*STORE_CHECKS, *WORK_CHECKS, *AROUND_CHECKS, *TASK_CHECKS)):
+    checks = (*STORE_CHECKS, *WORK_CHECKS, *AROUND_CHECKS, *TASK_CHECKS, *SERVICE_CHECKS)
+    for finding in run_checks(_subject(invocation), checks):
         findings.append(finding)
         if not invocation.json:
             invocation.out(_line(finding, invocation))
