@@ -57,6 +57,7 @@ COMMANDS = {
     "decline": CommandEntry("decide", "Decline a proposed RUN."),
     "stage": CommandEntry("stage", "Show the stage of every task or of TASK, or move TASK one stage."),
     "caps": CommandEntry("caps", "Show how full the caps are and when they free."),
+    "import": CommandEntry("importing", "Print the jobs of a crontab as tasks."),
     "metrics": CommandEntry("metrics", "Print metrics for Prometheus, or write them into a file."),
     "notify": CommandEntry("notify", "Show who is told what while nobody is at the console, or try it."),
     "settle": CommandEntry("decide", "Resolve an unconfirmed RUN, or one still stopping after its alarm."),
