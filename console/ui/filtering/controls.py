@@ -11,7 +11,6 @@ from textual.widget import Widget
 
 from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.context import Context
-from console.ui.dialogs.dialog import Item, PickerDialog
 from console.ui.filtering.line import FilterLine, Grammar
 from console.ui.filtering.terms import FilterContext
 from console.ui.format import zone
@@ -158,6 +157,9 @@ class TableControls(Generic[T]):
         self._changed()
 
     def _show_saved(self) -> None:
+        # Not needed for the first frame.
+        from console.ui.dialogs.dialog import Item, PickerDialog
+
         text, known = self.text.strip(), self._screen.context.preferences.filters(self._name)
         items = []
         if text:
