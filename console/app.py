@@ -32,6 +32,7 @@ from console.provider.contract import (
     Unstarted,
     Verdict,
 )
+from console.provider.http.observation import Observe
 from console.provider.http.secret import Secret
 from console.provider.services import TRAITS, make_provider
 from console.provider.traits import Traits
@@ -159,12 +160,18 @@ class ProviderFactory:
     """Makes the providers that the config names."""
 
     def __init__(
-        self, settings: Settings, environment: Mapping[str, str], keys: Mapping[str, str] | None = None
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        keys: Mapping[str, str] | None = None,
+        *,
+        observe: Observe | None = None,
     ) -> None:
         """`keys` are API keys, by name of the provider, that another process handed over.
 
-        Other keys are read where the config says.
+        Other keys are read where the config says. `observe` is called with every exchange with a service.
         """
+        self._observe = observe
         self._settings = settings
         self._environment = environment
         self.keys_from_files = dict(keys or {})
@@ -181,6 +188,7 @@ class ProviderFactory:
             proxy=service.proxy,
             ca_file=service.ca_file,
             hidden=[text for task in self._settings.tasks for text in (task.prompt, task.system_instruction) if text],
+            observe=self._observe,
         )
 
     def key_trouble(self, name: str) -> str | None:

@@ -63,7 +63,7 @@ COMMANDS = {
     "settle": CommandEntry("decide", "Resolve an unconfirmed RUN, or one still stopping after its alarm."),
     "paths": CommandEntry("setup", "Print where the config, the state folder and its files are."),
     "completion": CommandEntry("setup", "Print the completion script for bash, zsh or fish."),
-    "drill": CommandEntry("simulated", "Prove each guard against the built-in simulator, in a temporary folder."),
+    "drill": CommandEntry("drill", "Prove each guard against the built-in simulator, or with --live the service."),
     "rehearse": CommandEntry("rehearse", "Show what each guard would do for your own tasks, against the simulator."),
     "simulator": CommandEntry("simulated", "Run the simulated service alone, to try a config of your own against it."),
     "doctor": CommandEntry("doctor", "Report what would stop a launch, before one is tried."),

@@ -16,6 +16,7 @@ from console.provider.traits import Traits
 
 if TYPE_CHECKING:
     from console.provider.contract import Provider
+    from console.provider.http.observation import Observe
     from console.provider.http.secret import Secret
 
 TRAITS: Mapping[str, Traits] = {
@@ -35,14 +36,17 @@ def make_provider(
     proxy: str | None = None,
     ca_file: Path | None = None,
     hidden: Sequence[str] = (),
+    observe: Observe | None = None,
 ) -> Provider:
     """Return the client of the service of that kind at `base_url`; `hidden` are texts that no error message may quote.
+
+    `observe` is called with every exchange.
 
     Raises KeyError for a kind that is not in TRAITS.
     """
     from console.provider.http.clients import Route
 
-    route = Route(proxy=proxy, ca_file=ca_file)
+    route = Route(proxy=proxy, ca_file=ca_file, observe=observe)
     match kind:
         case "gemini":
             from console.provider.gemini.adapter import GeminiProvider

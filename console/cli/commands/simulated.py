@@ -1,10 +1,8 @@
-"""`demo`, `drill` and `simulator`: the commands that run on the embedded simulator instead of a service."""
+"""`demo` and `simulator`: the commands that start the embedded simulator for a person."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from dataclasses import asdict
 
 import click
 
@@ -13,15 +11,10 @@ from console.cli.arguments import themes
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.live_table import print_snapshot
-from console.cli.render.table import Cell, Column, Tone, render_table
 from console.cli.screen import ScreenOptions, exit_code_of_screen, run_screen
 from console.demo.runner import running_demo
-from console.domain.formatting import counted
-from console.drill.checks import CHECKS
-from console.drill.runner import Finding, drill
 from console.engine.acting_user import user_name
 from console.program import shell_command
-from console.simulated import SIMULATED
 from console.simulator.__main__ import main as simulator_main
 from console.ui.context import SessionInfo
 from console.ui.terminal.capabilities import why_no_screen
@@ -71,54 +64,6 @@ async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str |
         invocation.say(*result.message.splitlines())
     invocation.say("The demo is gone, with everything in it. `nightdesk init` writes a config for runs of your own.")
     return exit_code_of_screen(result)
-
-
-@click.command("drill")
-@json_option
-@pass_invocation
-def drill_command(invocation: Invocation) -> int:
-    """Prove each guard against the built-in simulator, in a temporary folder.
-
-    Exit: 0 every guard fired, 1 one did not.
-    """
-    began = time.monotonic()
-    if not invocation.json:
-        services = counted(len(SIMULATED), "simulated service")
-        invocation.say(f"{len(CHECKS)} checks on each of {services}, about {10 * len(SIMULATED)} seconds")
-
-    def report(finding: Finding) -> None:
-        if not invocation.json and invocation.stdout.isatty():
-            invocation.say(f"{'pass' if finding.passed else 'FAIL'}  {finding.service}: {finding.guard}")
-
-    findings = asyncio.run(drill(CHECKS, dict(invocation.environment), on_finding=report))
-    if invocation.json:
-        invocation.out_json([asdict(finding) for finding in findings])
-    else:
-        _print(invocation, findings, time.monotonic() - began)
-    return ExitCode.OK if all(finding.passed for finding in findings) else ExitCode.AGENT
-
-
-def _print(invocation: Invocation, findings: tuple[Finding, ...], seconds: float) -> None:
-    columns = (
-        Column(title="service"),
-        Column(title="guard"),
-        Column(title="done"),
-        Column(title="seen"),
-        Column(title="result"),
-    )
-    rows = [
-        (
-            Cell(finding.service),
-            Cell(finding.guard),
-            Cell(finding.done, Tone.FAINT),
-            Cell(finding.seen),
-            Cell("pass", Tone.GOOD) if finding.passed else Cell("FAIL", Tone.BAD),
-        )
-        for finding in findings
-    ]
-    invocation.out(*render_table(columns, rows, invocation.style, None))
-    passed = sum(finding.passed for finding in findings)
-    invocation.say(f"{passed} of {len(findings)} guards fired, in {seconds:.1f} s")
 
 
 @click.command("simulator", context_settings={"ignore_unknown_options": True, "help_option_names": []})

@@ -14,6 +14,7 @@ import httpx
 
 from console import __version__
 from console.domain.text import sanitize
+from console.provider.http.observation import Observe, ObservedCall, call_form, skew_s
 from console.provider.http.secret import Secret
 
 
@@ -52,6 +53,8 @@ class Route:
     """URL of an HTTP proxy, used for https services only; None connects directly."""
     ca_file: Path | None = None
     """PEM file with the certificate authorities to trust; None trusts the bundled ones."""
+    observe: Observe | None = None
+    """Called with every exchange, if given; it must not raise."""
 
 
 TransportFactory = Callable[[], httpx.AsyncBaseTransport]
@@ -74,12 +77,18 @@ class KeyedTransport(httpx.AsyncBaseTransport):
     """Adds the key to a copy of each request, so that the request objects seen elsewhere never contain it."""
 
     def __init__(
-        self, inner: httpx.AsyncBaseTransport, named: ServiceHeaders, secret: Secret, wall: Callable[[], float]
+        self,
+        inner: httpx.AsyncBaseTransport,
+        named: ServiceHeaders,
+        secret: Secret,
+        wall: Callable[[], float],
+        observe: Observe | None = None,
     ) -> None:
         self._inner = inner
         self._named = named
         self._secret = secret
         self._wall = wall
+        self._observe = observe
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request with the key. A reply without a date gets the time of its receipt (RFC 9110, 6.6.1)."""
@@ -88,9 +97,28 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         keyed = httpx.Request(
             request.method, request.url, headers=headers, stream=request.stream, extensions=request.extensions
         )
-        response = await self._inner.handle_async_request(keyed)
+        sent_s = self._wall()
+        try:
+            response = await self._inner.handle_async_request(keyed)
+        except httpx.TransportError:
+            self._note(request, None, sent_s)
+            raise
+        self._note(request, response, sent_s)
         response.headers.setdefault("date", formatdate(self._wall(), usegmt=True))
         return response
+
+    def _note(self, request: httpx.Request, response: httpx.Response | None, sent_s: float) -> None:
+        """Tell the observer of an exchange, without the headers and the ids in it."""
+        if self._observe is None:
+            return
+        date = None if response is None else response.headers.get("date")
+        self._observe(
+            ObservedCall(
+                form=call_form(request.method, request.url.path),
+                status=None if response is None else response.status_code,
+                skew_s=skew_s(date, sent_s, self._wall()),
+            )
+        )
 
     async def aclose(self) -> None:
         """Close the inner transport."""
@@ -142,7 +170,7 @@ class ClientFactory:
         timeout = httpx.Timeout(read_s, connect=self._bounds.connect_s, pool=self._bounds.connect_s)
         own = {"user-agent": f"nightdesk/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
         return httpx.AsyncClient(
-            transport=KeyedTransport(inner, self._headers, self._secret, self._wall),
+            transport=KeyedTransport(inner, self._headers, self._secret, self._wall, self._route.observe),
             trust_env=False,
             follow_redirects=False,
             timeout=timeout,

@@ -1,0 +1,84 @@
+"""A live drill against the simulator, with small times."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from console.config import load
+from console.drill.live.checks import LiveEnv
+from console.drill.live.plan import LivePlan, template_of
+from console.drill.live.report import LiveFinding
+from console.drill.live.runner import LiveSetup
+from console.provider.http.observation import ObservedCall
+from console.simulator.scenario import Ending, Scenario
+
+KEY = "canary-key-0123456789"
+PROMPT = "A prompt of the user that no drill sends."
+WORKING = Scenario(step_seconds=0.2, tokens_per_step=4_000, ending=Ending.NEVER)
+"""An agent that uses the budget of a run, 5 units, up in 2.6 s."""
+PLAN = LivePlan(limit_ms=1_500, longest_ms=8_000, wait_s=1.5, discard_s=1.0, stop_s=15.0, poll_ms=100)
+
+CONFIG = """\
+[provider]
+base_url = "{url}"
+api_key_env = "DRILL_KEY"
+[prices."gemini-3.8-flash"]
+input = 0.75
+output = 3.75
+cached = 0.08
+[caps]
+daily_units = 2000
+monthly_units = 20000
+daily_runs = 100
+concurrent_runs = 8
+[[tasks]]
+name = "nightly"
+prompt = "{prompt}"
+"""
+
+
+async def never() -> None:
+    """Wait for ever: nobody interrupts the drill."""
+    await asyncio.Event().wait()
+
+
+def write_config(folder: Path, url: str) -> Path:
+    """Write the config of a service at `url`."""
+    path = folder / "nightdesk.toml"
+    path.write_text(CONFIG.format(url=url, prompt=PROMPT), encoding="utf-8")
+    path.chmod(0o600)
+    return path
+
+
+def live_setup(
+    folder: Path,
+    url: str,
+    *,
+    plan: LivePlan = PLAN,
+    interrupted: Callable[[], Awaitable[None]] = never,
+    on_finding: Callable[[LiveFinding], None] = lambda _: None,
+    said: list[str] | None = None,
+) -> LiveSetup:
+    """Return the setup of a drill whose state folder is `folder`/drill."""
+    settings = load(write_config(folder, url))
+    return LiveSetup(
+        settings=settings,
+        template=template_of(settings, None),
+        plan=plan,
+        folder=folder / "drill",
+        environment={"DRILL_KEY": KEY},
+        interrupted=interrupted,
+        on_finding=on_finding,
+        say=said.append if said is not None else lambda line: None,
+    )
+
+
+def env_with_calls(calls: list[ObservedCall]) -> LiveEnv:
+    """Return what a check works with that reads the calls only."""
+    nothing: Any = None
+    return LiveEnv(
+        app=nothing, kind="gemini", provider=nothing, plan=PLAN, tasks={}, price=None, target="", calls=calls
+    )
