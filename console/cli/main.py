@@ -50,6 +50,7 @@ COMMANDS = {
     "watch": CommandEntry("watch", "Print one line for each change, for screen readers and pipes."),
     "log": CommandEntry("log", "Print runs.log: one line per launch, ending, skip, refusal and note."),
     "usage": CommandEntry("usage", "Show what was used, by day."),
+    "report": CommandEntry("report", "Print a day, a week or a month on one page: runs, cost, the guards."),
     "cancel": CommandEntry("stop", "Stop runs and wait for proof that they ended."),
     "pause": CommandEntry("stop", "Block every launch until `resume`."),
     "resume": CommandEntry("stop", "Allow launches again."),

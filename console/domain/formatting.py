@@ -85,9 +85,9 @@ def format_count(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def counted(number: int, noun: str) -> str:
-    """Format a number with its noun, which gets an `s` for the plural: `1 task`, `3 tasks`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Format a number with its noun, which gets an `s` for the plural unless that is given: `1 task`, `3 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or f'{noun}s'}"
 
 
 def format_percent(part: int, whole: int) -> str:

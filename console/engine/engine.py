@@ -39,6 +39,7 @@ from console.provider.contract import Provider
 from console.store.store import Store
 
 if TYPE_CHECKING:
+    from console.engine.period_report import PeriodReport
     from console.engine.usage import UsageReporter
 
 log = logging.getLogger("nightdesk")
@@ -181,6 +182,12 @@ class Engine:
 
             self._usage = UsageReporter(self._context, self._log_path)
         return self._usage
+
+    async def period_report(self, days: int) -> PeriodReport:
+        """The page of the last `days` full days. Raises JournalError, StoreError, ValueError."""
+        from console.engine.period_report import period_report
+
+        return await period_report(self._context, self.usage, days)
 
     @property
     def guarded(self) -> frozenset[RunId]:

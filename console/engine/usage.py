@@ -126,11 +126,11 @@ class UsageReporter:
         if query.days < 1:
             raise ValueError(f"a chart has at least one day, not {query.days}")
         await self._catch_up()
-        today = day_date(self._context.clock.now().utc(), zone_named(self._context.settings.caps.time_zone))
+        today = self.today
         days = _days_to(today, query.days)
         buckets = self._log.totals.buckets(days[0], today)
         before = self._log.totals.buckets(_earlier(days[0], query.days), _earlier(days[0], 1))
-        currency = _currency(buckets)
+        currency = largest_currency(buckets)
         bars = _bars(buckets, query, currency)
         return UsageReport(
             query=query,
@@ -151,6 +151,26 @@ class UsageReporter:
             gaps=len(self._log.gaps),
             buckets=buckets,
         )
+
+    @property
+    def today(self) -> str:
+        """The present day in the zone of the caps."""
+        return day_date(self._context.clock.now().utc(), zone_named(self._context.settings.caps.time_zone))
+
+    async def buckets(self, first: date, last: date) -> tuple[Bucket, ...]:
+        """The totals of each day from `first` to `last`. Raises JournalError."""
+        await self._catch_up()
+        return self._log.totals.buckets(first.isoformat(), last.isoformat())
+
+    async def first_day(self) -> str:
+        """The first day of which the log knows something; today where there is none. Raises JournalError."""
+        await self._catch_up()
+        return next(iter(self._log.totals.days()), self.today)
+
+    async def project(self, measure: Measure, currency: str | None) -> MonthProjection | None:
+        """What this month will have used at its end; None for a cost without a currency. Raises JournalError."""
+        await self._catch_up()
+        return self._projection(measure, self.today, currency)
 
     def close(self) -> None:
         """Close the log."""
@@ -229,7 +249,7 @@ def _earlier(day: str, days: int) -> str:
     return (date.fromisoformat(day) - timedelta(days=days)).isoformat()
 
 
-def _currency(buckets: tuple[Bucket, ...]) -> str | None:
+def largest_currency(buckets: tuple[Bucket, ...]) -> str | None:
     """The currency with the largest cost; costs in several currencies are never added up."""
     known = dict(sum_totals(buckets).cost)
     return max(known, key=lambda name: (known[name], name)) if known else None
@@ -249,7 +269,7 @@ def _bars(buckets: tuple[Bucket, ...], query: UsageQuery, currency: str | None) 
 def _members(
     buckets: tuple[Bucket, ...], before: tuple[Bucket, ...], query: UsageQuery, currency: str | None
 ) -> tuple[MemberTotal, ...]:
-    now, then = _by_member(buckets, query.group), _by_member(before, query.group)
+    now, then = totals_by_member(buckets, query.group), totals_by_member(before, query.group)
     values = {member: figures.measured(query.measure, currency or "") or 0 for member, figures in now.items()}
     whole = sum(values.values())
     return tuple(
@@ -265,7 +285,8 @@ def _members(
     )
 
 
-def _by_member(buckets: tuple[Bucket, ...], group: Group) -> dict[str, UsageTotals]:
+def totals_by_member(buckets: tuple[Bucket, ...], group: Group) -> dict[str, UsageTotals]:
+    """The totals of each member of a group."""
     found: dict[str, UsageTotals] = {}
     for bucket in buckets:
         member = bucket.member(group)

@@ -13,6 +13,7 @@ from console.store.controls import Controls
 from console.store.cursors import ScheduleCursors
 from console.store.database import Database
 from console.store.events import Outbox
+from console.store.guard_records import GuardRecords
 from console.store.history import History
 from console.store.identity import StoreIdentity
 from console.store.ledger import Ledger
@@ -40,6 +41,7 @@ class Store:
         self.identity = StoreIdentity(database)
         self.cursors = ScheduleCursors(database)
         self.audit = AuditTrail(database)
+        self.guard_records = GuardRecords(database)
 
     @classmethod
     async def open(
