@@ -38,7 +38,7 @@ from console.provider.contract import (
 )
 from console.provider.http.address import service_root
 from console.provider.http.clients import Bounds, ClientFactory, Route, ServiceHeaders, TransportFactory
-from console.provider.http.errors import ErrorReader
+from console.provider.http.errors import ErrorReader, cleaned
 from console.provider.http.event_stream import events_of
 from console.provider.http.json_narrowing import elements, labels_of, members, opaque_id, text
 from console.provider.http.redaction import Redactor
@@ -118,28 +118,22 @@ class AnthropicProvider:
         return f"AnthropicProvider({self._polls.root})"
 
     async def review(self, order: LaunchOrder) -> tuple[str, ...]:
-        """Return which tools of the agent may wait for a person, and what else does not fit. Raises ProviderError."""
+        """Return which tools of the agent may wait for a person, and what else does not fit.
+
+        Raises NotFound if the agent or the environment does not exist, ProviderError.
+        """
         agent_id, version = agent_and_version(order.agent)
         chosen = "" if version is None else f"?version={version}"
-        agent = await self._template(AGENTS, agent_id, chosen)
-        environment = await self._template(ENVIRONMENTS, order.environment, "")
-        missing = [
-            f"the service has no {what} {name}"
-            for what, name, value in (
-                ("agent", order.agent, agent),
-                ("environment", order.environment, environment),
-            )
-            if value is None
-        ]
-        return (*missing, *hindrances(agent, environment, model=order.model, redact=self._redactor))
+        agent = await self._template("agent", self._controls.address(AGENTS, agent_id) + chosen)
+        environment = await self._template("environment", self._controls.address(ENVIRONMENTS, order.environment))
+        return tuple(hindrances(agent, environment, model=order.model, redact=self._redactor))
 
-    async def _template(self, collection: str, name: str, query: str) -> object:
-        """Return an agent or an environment; None if there is none. Raises ProviderError."""
-        reply = await self._controls.with_retry("GET", f"{self._controls.address(collection, name)}{query}")
+    async def _template(self, what: str, address: str) -> object:
+        """Return an agent or an environment. Raises ProviderError."""
         try:
-            return self._controls.value(reply)
-        except NotFound:
-            return None
+            return self._controls.value(await self._controls.with_retry("GET", address))
+        except NotFound as error:
+            raise NotFound(cleaned(f"the service does not have this {what}: {error}")) from None
 
     async def prepare(self, order: LaunchOrder) -> str:
         """Make an idle session and return its id. Raises Invalid, ProviderError."""

@@ -24,6 +24,7 @@ from console.provider.contract import (
     Launched,
     LaunchOrder,
     LostLaunch,
+    NotFound,
     RateLimited,
     Rejected,
     StatusClass,
@@ -329,16 +330,19 @@ async def test_the_review_names_what_would_wait_for_a_person() -> None:
         {"type": "custom", "name": "ask_operator"},
     ]
     service = Service().on("GET", "/agents/agent_7", {"model": {"id": "claude-opus-5-5"}, "tools": tools})
-    service.on("GET", "/environments/env_7", error("not_found_error"), 404)
+    service.on("GET", "/environments/env_7", {"archived_at": "2026-11-27T10:00:00Z"})
     found = await service.adapter().review(ordered())
     assert found == (
-        "the service has no environment env_7",
         "the tool bash has the policy always_ask: a call may wait for a person",
         "the tools of tracker have the policy always_ask: a call may wait for a person",
         "the tool ask_operator waits for a result from its client",
         "the agent uses the model claude-opus-5-5, but the price of claude-haiku-5-5 is applied",
+        "the environment is archived",
     )
     assert service.requests[0].url.params["version"] == "3"
+    service.on("GET", "/environments/env_7", error("not_found_error"), 404)
+    with pytest.raises(NotFound, match="does not have this environment"):
+        await service.adapter().review(ordered())
 
 
 async def test_only_sessions_of_this_program_without_a_message_are_unstarted() -> None:
