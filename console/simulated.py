@@ -35,13 +35,25 @@ class Simulated:
     model: str
     environment: str = ""
     """As `Task.environment`."""
+    environment_key: str = "environment"
+    """The key of the config that sets it."""
     agents: frozenset[str] = frozenset()
     """All agents that exist there, beside `agent`."""
+    environments: frozenset[str] = frozenset()
+    """All environments that exist there, beside `environment`."""
 
 
 SIMULATED: Mapping[str, Simulated] = {
     "gemini": Simulated(agent="antigravity-preview-09-2026", model="gemini-3.8-flash", agents=AGENTS),
     "anthropic": Simulated(agent="agent_simulated", model="claude-haiku-5-5", environment="env_simulated"),
+    "openai": Simulated(
+        agent="agent_simulated",
+        model="gpt-6-astra",
+        environment="small",
+        environment_key="container",
+        agents=frozenset({""}),
+        environments=frozenset({"medium", "large"}),
+    ),
 }
 """By the kind of the service. Whoever adds a face of the simulator adds an entry: `drill` runs once for each."""
 

@@ -12,6 +12,7 @@ from console.app import App
 from console.config import load
 from console.domain.limits import RefusalKind
 from console.domain.run import Outcome, RunId, State
+from console.domain.server_limit import ServerLimitKind
 from console.domain.usage import units_text
 from console.drill.runner import BY, CAPS, Check, DrillEnv, expect, launch, reaches, until
 from console.engine.models import LaunchKind
@@ -41,7 +42,9 @@ async def budget(env: DrillEnv) -> str:
         spending = await env.spending(run.key)
     used = units_text(run.used)
     expect(run.outcome is Outcome.BUDGET and spending == 0, f"outcome {run.outcome}, {used} units, {spending} spending")
-    return f"cut off at {used} of 4.0 units though the service's own limit was off"
+    limits = TRAITS[env.kind].server_limit is not ServerLimitKind.NONE
+    alone = "though the service's own limit was off" if limits else "by this program alone: the service has no limit"
+    return f"cut off at {used} of 4.0 units {alone}"
 
 
 async def daily_cap(env: DrillEnv) -> str:
@@ -174,7 +177,7 @@ budget_units = 50
 
 def _config_text(env: DrillEnv) -> str:
     simulated = SIMULATED[env.kind]
-    environment = f'environment = "{simulated.environment}"' if simulated.environment else ""
+    environment = f'{simulated.environment_key} = "{simulated.environment}"' if simulated.environment else ""
     return CONFIG.format(
         kind=env.kind, url=env.url, agent=simulated.agent, model=simulated.model, environment=environment
     )

@@ -254,7 +254,7 @@ def replacements(task: Task, kind: str) -> tuple[Task, tuple[str, ...]]:
     if task.agent not in simulated.agents | {simulated.agent}:
         notes.append(f"{task.name}: agent {task.agent} is only at the real service; {simulated.agent} stands in for it")
         changed = replace(changed, agent=simulated.agent)
-    if simulated.environment and task.environment != simulated.environment:
+    if simulated.environment and task.environment not in simulated.environments | {simulated.environment}:
         notes.append(
             f"{task.name}: environment {task.environment} is only at the real service; another stands in for it"
         )

@@ -86,12 +86,22 @@ async def test_what_exists_only_at_the_service_is_replaced_and_named(tmp_path: P
 
 
 @pytest.mark.proofs
-async def test_the_tasks_of_another_service_are_rehearsed_against_its_simulator(tmp_path: Path) -> None:
-    provider = 'kind = "anthropic"\nagent = "agent_mine"\nenvironment = "env_mine"\nmodel = "claude-haiku-5-5"'
-    path = _write(tmp_path, provider=f'{provider}\n[prices."claude-haiku-5-5"]\ninput = 2\noutput = 10')
+@pytest.mark.parametrize(
+    ("provider", "notes"),
+    [
+        ('kind = "anthropic"\nagent = "agent_mine"\nenvironment = "env_mine"\nmodel = "m"', 2),
+        ('kind = "openai"\nagent = "agent_mine"\nmodel = "m"', 1),
+        ('kind = "openai"\ncontainer = "large"\nmodel = "m"', 0),
+    ],
+)
+async def test_the_tasks_of_another_service_are_rehearsed_against_its_simulator(
+    tmp_path: Path, provider: str, notes: int
+) -> None:
+    path = _write(tmp_path, provider=f'{provider}\n[prices."m"]\ninput = 2\noutput = 10')
     settings = load(path)
     rehearsal = await rehearse(settings, settings.tasks)
     assert rehearsal.passed, rehearsal.findings
+    assert sum("only at the real service" in note for note in rehearsal.notes) == notes, rehearsal.notes
     lost = _by_guard(rehearsal.findings)["lost answer"]
     assert (lost.config, lost.seen.partition(";")[0]) == (
         "a session for each run",
