@@ -67,13 +67,17 @@ COMMANDS = {
     "drill": CommandEntry("drill", "Prove each guard against the built-in simulator, or with --live the service."),
     "rehearse": CommandEntry("rehearse", "Show what each guard would do for your own tasks, against the simulator."),
     "simulator": CommandEntry("simulated", "Run the simulated service alone, to try a config of your own against it."),
+    "backup": CommandEntry("backup", "Copy the state folder to a new folder, while processes use it."),
+    "restore": CommandEntry("backup", "Put a backup back; nothing is launched until `doctor --reconcile`."),
     "doctor": CommandEntry("doctor", "Report what would stop a launch, before one is tried."),
     "guard": CommandEntry("guard", "Guard the runs that other processes left, until there are none.", hidden=True),
 }
 """Every command, in the order of the help page."""
 
 
-WRITING_COMMANDS = frozenset({"run", "serve", "cancel", "pause", "resume", "approve", "decline", "settle", "guard"})
+WRITING_COMMANDS = frozenset(
+    {"run", "serve", "cancel", "pause", "resume", "approve", "decline", "settle", "guard", "restore"}
+)
 """Commands that do nothing but change something; a locked session has none of them."""
 
 OTHER_NAMES = {

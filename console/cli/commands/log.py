@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -72,15 +73,20 @@ def rotate_command(invocation: Invocation, keep: int) -> int:
     return ExitCode.OK
 
 
-async def _rebuild(invocation: Invocation) -> int:
+async def rebuild_log(folder: Path) -> int:
+    """Write runs.log of the state folder anew from its database and return the number of lines. Raises StoreError."""
     from console.journal.runs_log import LogWriter
     from console.store.store import Store
 
-    store = await Store.open(invocation.folder, now=SystemClock().now())
+    store = await Store.open(folder, now=SystemClock().now())
     try:
-        count = await _write_all(store, LogWriter(invocation.folder / "runs.log"))
+        return await _write_all(store, LogWriter(folder / "runs.log"))
     finally:
         await store.close()
+
+
+async def _rebuild(invocation: Invocation) -> int:
+    count = await rebuild_log(invocation.folder)
     if invocation.json:
         invocation.out_json({"lines": count})
     else:
