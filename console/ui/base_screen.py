@@ -88,6 +88,8 @@ class BaseScreen(Screen[None], inherit_bindings=False):
     """
 
     TITLE = "Nightdesk"
+    AUTO_FOCUS = ""
+    """Each screen gives the keyboard to its table: by itself Textual would give it to a line for text."""
 
     BINDINGS: ClassVar[list[BindingType]] = [SHELL]
 

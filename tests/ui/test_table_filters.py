@@ -221,3 +221,32 @@ async def test_the_history_is_sorted_by_the_engine(busy: FakeEngine) -> None:
         assert "cheapest first" in screen.text()
         await screen.press("slash", *"-task", "colon", *"crawl-docs", "enter")
         assert "crawl-docs" not in "\n".join(screen.lines()[4:14])
+
+
+async def test_the_usage_table_is_sorted_and_filtered_and_its_total_says_of_what(busy: FakeEngine) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("4")
+        rows = [line for line in screen.lines()[3:] if " log-digest  " in line or " nightly-report  " in line]
+        assert "log-digest" in rows[0]
+        await screen.press("o")
+        assert "by name" in screen.text()
+        await screen.press("O")
+        rows = [line for line in screen.lines()[3:] if " log-digest  " in line or " nightly-report  " in line]
+        assert "nightly-report" in rows[0]
+        await screen.press("slash", *"digest", "enter")
+        assert "1 of 2 rows" in screen.text()
+        assert "total of these" in screen.text()
+        assert "nightly-report" not in "\n".join(screen.lines()[20:])
+        await screen.press("escape", "slash", *"runs", "colon", ">", "9", "9", "enter")
+        assert "0 of 2 rows" in screen.text()
+
+
+async def test_cost_and_target_have_columns_in_the_history_where_there_is_room(busy: FakeEngine) -> None:
+    for cells, cost, target in ((100, False, False), (120, True, False), (160, True, True)):
+        async with console(busy, busy.clock, size=(cells, 36)) as screen:
+            await screen.press("2")
+            head = screen.lines()[3]
+            assert (" cost " in f"{head} ") is cost
+            assert (" target " in head) is target
+            if cost:
+                assert "0.8786 USD" in screen.text()

@@ -10,7 +10,7 @@ from typing import assert_never
 from console.domain.run import Outcome, Run, State
 from console.engine.models import KeyState, KeyStatus, RunDetail
 from console.tables import Column, PlacedColumn, layout_columns
-from console.ui.format import at, elapsed, units
+from console.ui.format import at, elapsed, money, units
 from console.ui.glyphs import Glyphs, state_span
 from console.ui.history.pages import Entry
 from console.ui.runs.lines import labelled, result_lines
@@ -34,6 +34,7 @@ class ColumnName(StrEnum):
     ORIGIN = "by"
     ELAPSED = "elapsed"
     UNITS = "units"
+    COST = "cost"
     NOTE = "note"
 
 
@@ -41,7 +42,7 @@ COLUMNS = (
     Column(name=ColumnName.WHEN, least=16, most=16),
     Column(name=ColumnName.OUTCOME, least=13, most=13),
     Column(name=ColumnName.TASK, least=18, most=72, turn=2),
-    Column(name=ColumnName.TARGET, least=16, most=16, from_width=160),
+    Column(name=ColumnName.TARGET, least=16, most=16, from_width=144),
     Column(name=ColumnName.DATE, least=14, most=14, from_width=130),
     Column(name=ColumnName.KEY, least=8, most=8, from_width=108),
     Column(name=ColumnName.KEY_STATE, least=7, most=7),
@@ -50,6 +51,7 @@ COLUMNS = (
     Column(name=ColumnName.ORIGIN, least=8, most=8, from_width=170),
     Column(name=ColumnName.ELAPSED, least=8, most=8, from_width=100, flush_right=True),
     Column(name=ColumnName.UNITS, least=6, most=6, flush_right=True),
+    Column(name=ColumnName.COST, least=10, most=10, from_width=116, flush_right=True),
     Column(name=ColumnName.NOTE, least=12, most=1_000, priority=0, turn=1),
 )
 NARROW = 72
@@ -120,6 +122,8 @@ def _cell(placed: PlacedColumn[ColumnName], entry: Entry, view: ViewState, glyph
             return Span(elapsed(view.elapsed_ms(run)) if run.sent else glyphs.none, quiet)
         case ColumnName.UNITS:
             return Span(units(run.used) if run.usage_known or run.used else glyphs.none, quiet)
+        case ColumnName.COST:
+            return Span(money(run.cost_micro, run.currency) if run.sent else glyphs.none, quiet)
         case ColumnName.NOTE:
             return Span(_note(run), Tone.MUTED)
         case _:

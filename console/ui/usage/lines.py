@@ -90,32 +90,44 @@ def title(report: UsageReport, cells: int, selection: Selection = EVERYTHING) ->
     return fit(tuple(pieces), cells)
 
 
-def table(report: UsageReport, cells: int, pen: ChartStyle, selected: str | None = None) -> list[Line]:
-    """The header, one line for each member (sign, amount, share, change against the period before, runs), the total."""
+def table(
+    report: UsageReport,
+    cells: int,
+    pen: ChartStyle,
+    selected: str | None = None,
+    shown: Sequence[MemberTotal] | None = None,
+) -> list[Line]:
+    """The header, one line for each member (sign, amount, share, change against the period before, runs), the total.
+
+    `shown` are the members of the table and their order, where they are not all in the usual order.
+    """
     measure = report.query.measure
     scale = report.currency if measure is Measure.COST and report.currency else measure.value
     head = f"   {left(report.query.group.value, NAME)} {right(scale, 9)} {right('share', 6)}"
     lines = [fit((Span(f"{head} {right('change', 8)} {right('runs', 6)}", Tone.MUTED),), cells)]
     drawn = drawn_members([member.member for member in report.members])
     by_day = report.query.group is Group.DAY
-    members = shown_members(report)
+    usual = shown_members(report)
+    members = usual if shown is None else shown
+    in_usual_order = list(members) == list(usual)
     # Without figures for the whole period before, nearly every member would have grown.
     compares = not by_day and report.compares and any(member.before for member in members)
     for member in members:
         own = member.member in drawn
-        if not own and OTHERS in drawn and not by_day:
+        if not own and OTHERS in drawn and not by_day and in_usual_order:
             lines.append(fit((Span(f" {pen.sign(len(drawn) - 1)} ", SERIES[len(drawn) - 1]), OTHERS_TITLE), cells))
             drawn = tuple(name for name in drawn if name != OTHERS)
-        series = 0 if by_day else drawn.index(member.member) if own else None
+        others = len(drawn) - 1 if OTHERS in drawn and not in_usual_order else None
+        series = 0 if by_day else drawn.index(member.member) if own else others
         row = _member(member, series, measure, pen, compares=compares)
         # The sign of the cursor takes the blank that each row begins with.
         if member.member == selected:
             row = (Span(pen.cursor, Tone.KEY), Span(row[0].text[1:], row[0].tone), *row[1:])
         lines.append(fit(row, cells))
     total = MemberTotal(
-        member="total",
+        member="total" if len(members) == len(report.members) else "total of these",
         value=sum(member.value for member in members),
-        share=1.0,
+        share=sum(member.share for member in members),
         before=sum(member.before for member in members),
         runs=sum(member.runs for member in members),
         unpriced=sum(member.unpriced for member in members),
@@ -247,10 +259,17 @@ def month_lines(report: UsageReport, cells: int, rows: int) -> list[Line]:
     return [head, *month_course(report.month_days, cap, last_day, cells, rows - 1, one=ONE[measure])]
 
 
-def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle, selection: Selection = EVERYTHING) -> list[Line]:
+def lines(
+    report: UsageReport,
+    cells: int,
+    rows: int,
+    pen: ChartStyle,
+    selection: Selection = EVERYTHING,
+    shown: Sequence[MemberTotal] | None = None,
+) -> list[Line]:
     """The page for the screen. The chart gets the rows that table and findings leave, at least eight.
 
-    Of a table that is longer than its room the rows around the selected one are shown.
+    Of a table that is longer than its room the rows around the selected one are shown; `shown` is as for `table`.
     """
     trouble = log_trouble(report)
     below = [fit(each, cells) for each in (*month_forecast(report), *([trouble] if trouble else []))]
@@ -260,7 +279,7 @@ def lines(report: UsageReport, cells: int, rows: int, pen: ChartStyle, selection
         return [title(report, cells), (), fit((Span(nothing, Tone.MUTED),), cells), fit(hint, cells), (), *below]
     wide = cells >= 110
     half = cells // 2 if wide else cells
-    members, found = table(report, half, pen, selection.member), flags(report, cells - half if wide else cells)
+    members, found = table(report, half, pen, selection.member, shown), flags(report, cells - half if wide else cells)
     month = MONTH_ROWS + 4 if wide and rows >= TALL else 0
     needed = max(len(members), len(found) + month) if wide else len(members) + len(found)
     height = max(8, rows - 2 - len(below) - max(4, min(12 + month, needed)))

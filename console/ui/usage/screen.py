@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import ClassVar, TypeVar
 
 from textual import events
@@ -11,17 +12,20 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from console.domain.usage_stats import Group, Measure
-from console.engine.usage import UsageQuery, UsageReport
+from console.engine.usage import MemberTotal, UsageQuery, UsageReport
 from console.ui.actions.shell_commands import ShellCommand, usage_commands
 from console.ui.base_screen import BaseScreen, HistoryWanted, KeyAction
 from console.ui.context import Context, trouble_line
+from console.ui.filtering.controls import FILTER_KEYS, TableControls, filter_context
+from console.ui.filtering.rows import RowFilter, RowGrammar
 from console.ui.glyphs import ASCII
 from console.ui.spans import Line, Span, Tone
 from console.ui.state.background import BackgroundWork, CoalescedWork
 from console.ui.state.view_state import ViewState
 from console.ui.theme import MONO
+from console.ui.usage.arrangement import NAMES, ORDERS, arranged
 from console.ui.usage.chart import ChartStyle
-from console.ui.usage.lines import EVERYTHING, Selection, lines, shown_members
+from console.ui.usage.lines import EVERYTHING, Selection, lines
 from console.ui.widgets.lines import Lines
 
 RANGES = (7, 30, 90, 365)
@@ -55,7 +59,15 @@ class UsageScreen(BaseScreen):
             id="usage.history",
             tooltip="The history behind the selected bar and row, or behind the whole chart",
         ),
-        Binding("escape", "perform('everything')", "all", id="usage.all", tooltip="Select everything", show=False),
+        *FILTER_KEYS,
+        Binding(
+            "escape",
+            "perform('everything')",
+            "all",
+            id="usage.all",
+            tooltip="Select everything, then clear the filter",
+            show=False,
+        ),
         Binding("down,j", "row(1)", "down", id="usage.down", tooltip="To the next row of the table", show=False),
         Binding("up,k", "row(-1)", "up", id="usage.up", tooltip="To the row before", show=False),
         Binding("pagedown", "row(8)", "page down", id="usage.page_down", tooltip="Eight rows down", show=False),
@@ -68,13 +80,22 @@ class UsageScreen(BaseScreen):
         super().__init__(context, background)
         self.query_now = UsageQuery()
         self._report: UsageReport | None = None
-        self._drawn: tuple[UsageReport, int, int, ChartStyle, Selection] | None = None
+        self._drawn: tuple[UsageReport, int, int, ChartStyle, Selection, tuple[MemberTotal, ...]] | None = None
         self.selection = EVERYTHING
         self._lines: list[Line] = []
         self._trouble = ""
         self._read_ms: int | None = None
         self._read_soon = CoalescedWork(self._read, background, name="usage")
+        self.controls: TableControls[RowFilter] = TableControls(
+            self,
+            "usage",
+            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis),
+            ORDERS,
+            changed=self._rearrange,
+            focus=lambda: None,
+        )
         self.key_actions = {
+            **self.controls.key_actions(),
             "range": KeyAction(self._next_range),
             "measure": KeyAction(self._next_measure),
             "group": KeyAction(self._next_group),
@@ -83,7 +104,11 @@ class UsageScreen(BaseScreen):
         }
 
     def body(self) -> list[Widget]:
-        return [Lines(id="chart")]
+        return [*self.controls.widgets(), Lines(id="chart")]
+
+    def on_mount(self) -> None:
+        """Show what was asked for before."""
+        self.controls.mounted()
 
     def update(self, view: ViewState) -> None:
         """Draw the last report; read the log again if the last read is some time ago."""
@@ -114,7 +139,7 @@ class UsageScreen(BaseScreen):
 
     def action_row(self, rows: int) -> None:
         """Move the cursor of the table; above its first row everything is selected."""
-        names = [member.member for member in shown_members(self._report)] if self._report is not None else []
+        names = [member.member for member in self._shown()]
         now = names.index(self.selection.member) if self.selection.member in names else -1
         row = min(now + rows, len(names) - 1)
         if row < 0 and now > 0:
@@ -134,7 +159,20 @@ class UsageScreen(BaseScreen):
         self._draw()
 
     def _select_everything(self) -> None:
+        if self.selection == EVERYTHING:
+            self.controls.line.clear()
         self._select(EVERYTHING)
+
+    def _rearrange(self) -> None:
+        """Draw the table again; a row that the filter hides is not selected any more."""
+        if self.selection.member not in {member.member for member in self._shown()}:
+            self.selection = replace(self.selection, member=None)
+        self._draw()
+
+    def _shown(self) -> Sequence[MemberTotal]:
+        """The rows of the table: those that fit the filter, in the order that is chosen."""
+        controls, report = self.controls, self._report
+        return arranged(report, controls.wanted, controls.order, reverse=controls.reverse) if report is not None else ()
 
     def _show_history(self) -> None:
         if self._report is not None:
@@ -168,7 +206,9 @@ class UsageScreen(BaseScreen):
             cursor = self.context.glyphs.cursor
             patterned = ascii_only or self.app.theme == MONO
             pen = ChartStyle(patterned=patterned, ascii_only=ascii_only, cursor=cursor)
-            drawing = self._report, cells, rows, pen, self.selection
+            shown = self._shown()
+            self.controls.show(len(shown), len(self._report.members), "rows")
+            drawing = self._report, cells, rows, pen, self.selection, tuple(shown)
             if drawing != self._drawn:
                 # Not at every refresh: plotext takes some milliseconds for the course of the month.
                 self._drawn = drawing
