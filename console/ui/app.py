@@ -110,7 +110,13 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
     TITLE = "Nightdesk"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("colon", "palette", "commands", id="app.palette", tooltip="All commands of this screen by name"),
+        Binding(
+            "colon",
+            "palette",
+            "commands",
+            id="app.palette",
+            tooltip="All commands by name; jumps to runs, tasks, screens and filters",
+        ),
         Binding(
             "q",
             "leave",
@@ -329,10 +335,10 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         self.push_screen(await audit_page(self.context))
 
     def action_palette(self) -> None:
-        """Show all commands by name."""
-        from console.ui.dialogs.palette import open_palette
+        """Show all commands by name, and what can be jumped to."""
+        from console.ui.dialogs.palette import Palette
 
-        open_palette(self, self.context)
+        Palette(self, self.context, self.background).open(self.view)
 
     def action_leave(self) -> None:
         """End the console at once where no run is live, else ask."""

@@ -17,7 +17,9 @@ from console.ui.actions import operations
 from console.ui.app import ConsoleApp
 from console.ui.context import Context, ExitReason, SessionInfo
 from console.ui.glyphs import UNICODE
+from console.ui.runs.detail import DetailScreen
 from console.ui.spans import Span, Tone
+from console.ui.state.preferences import Preferences
 from console.ui.state.view_state import StatePoller
 from console.ui.theme import load_themes
 from tests.driver import Console, console
@@ -320,6 +322,53 @@ async def test_the_palette_finds_commands_and_themes(busy: FakeEngine) -> None:
         await screen.press("enter")
         assert "Kill switch" in screen.text()
         assert busy.asked == []
+
+
+async def test_the_palette_jumps_to_runs_tasks_screens_and_saved_filters_the_last_ones_first(busy: FakeEngine) -> None:
+    kept = Preferences()
+    kept.save_filter("history", "-outcome:ok")
+    async with console(busy, busy.clock, preferences=kept) as screen:
+        await screen.press("colon")
+        await screen.type(f"run {busy.live[4].id}")
+        await screen.press("enter")
+        assert isinstance(screen.app.screen, DetailScreen)
+        assert busy.live[4].id in screen.text()
+        await screen.press("escape", "colon")
+        await screen.type("task update-deps its history")
+        await screen.press("enter")
+        assert "task:update-deps" in screen.text()
+        await screen.press("colon")
+        await screen.type("saved filter of")
+        await screen.press("enter")
+        assert "-outcome:ok" in screen.lines()[2]
+        await screen.press("colon")
+        await screen.type("stages of tasks")
+        await screen.press("enter")
+        assert "evidence" in screen.text()
+        assert kept.recent == ("screen.rollout", "filter -outcome:ok", "task update-deps", f"run {busy.live[4].id}")
+        await screen.press("1", "colon")
+        await screen.press("enter")
+        assert "evidence" in screen.text(), "the last place comes first"
+        for typed, shown in (
+            ("keys, signs and words", "Promote by one stage"),
+            ("leave the console", "If you quit now"),
+        ):
+            await screen.press("colon")
+            await screen.type(typed)
+            await screen.press("enter")
+            assert shown in screen.text(), "keys of the app act too"
+            await screen.press("escape")
+
+
+async def test_a_command_is_never_the_first_entry_because_it_was_used(busy: FakeEngine) -> None:
+    kept = Preferences()
+    async with console(busy, busy.clock, preferences=kept) as screen:
+        await screen.select(busy.live[4].id)
+        await screen.press("colon")
+        await screen.type("cancel this run at once")
+        await screen.press("enter")
+        assert busy.asked == [("stop", busy.live[4].id, "alice tty=yes")]
+        assert kept.recent == ()
 
 
 async def test_keys_can_be_remapped_by_the_id_of_their_binding(busy: FakeEngine) -> None:
