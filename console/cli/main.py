@@ -67,6 +67,7 @@ COMMANDS = {
     "drill": CommandEntry("drill", "Prove each guard against the built-in simulator, or with --live the service."),
     "rehearse": CommandEntry("rehearse", "Show what each guard would do for your own tasks, against the simulator."),
     "simulator": CommandEntry("simulated", "Run the simulated service alone, to try a config of your own against it."),
+    "service": CommandEntry("service", "Run `serve` as a service of your systemd: install, status, remove."),
     "backup": CommandEntry("backup", "Copy the state folder to a new folder, while processes use it."),
     "restore": CommandEntry("backup", "Put a backup back; nothing is launched until `doctor --reconcile`."),
     "doctor": CommandEntry("doctor", "Report what would stop a launch, before one is tried."),
