@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="nightdesk simulator",
-        description="A simulated Interactions API on loopback, to try things without an API key and at no cost.",
+        description="A simulated service on loopback, to try things without an API key and at no cost.",
         epilog=f"If the environment variable {TOKEN_VARIABLE} is set, control calls (/_sim/...) must send its value in "
         f"the header {TOKEN_HEADER}.",
     )
@@ -75,14 +75,14 @@ def _scenario(text: str) -> Scenario:
 async def _serve(state: SimulatorState, listening: socket.socket, lifeline: int | None, face: str) -> None:
     stop = asyncio.Event()
     if lifeline is None:
-        await serve(state, listening, stop, lambda: _print_address(url_of(listening)), face)
+        await serve(state, listening, stop, lambda: _print_address(url_of(listening), face), face)
     else:
         await serve(state, listening, stop, _Lifeline(lifeline, stop).report_ready, face)
 
 
-def _print_address(url: str) -> None:
+def _print_address(url: str, face: str) -> None:
     sys.stdout.write(
-        f"The simulated service listens at {url} (any key, versions v1 and v1beta).\n"
+        f"The simulated service listens at {url} (kind {face}, any key).\n"
         f"Statistics: {url}/_sim/stats   Runs: {url}/_sim/runs   Faults: POST {url}/_sim/faults\n"
         "ctrl+c stops it.\n"
     )

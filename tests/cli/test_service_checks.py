@@ -85,9 +85,8 @@ def test_tools_that_wait_are_named_with_their_task(service: SimulatorThread, tmp
         (Level.WARN, "task asks: the function ask_operator waits for a result from its client")
     ]
     missing = '[[tasks]]\nname = "lost"\nprompt = "x"\nagent = "nobody"\n'
-    assert (Level.WARN, "task lost: the service has no agent nobody") in found(
-        AGENTS, tmp_path, service.url, extra=missing
-    )
+    told = found(AGENTS, tmp_path, service.url, extra=missing)
+    assert any(level is Level.FAIL and "does not have this agent" in message for level, message in told), told
     assert service.state.stats()["sessions_made"] == 0
 
 

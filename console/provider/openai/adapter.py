@@ -136,15 +136,15 @@ class OpenAIProvider:
     async def review(self, order: LaunchOrder) -> tuple[str, ...]:
         """Return which tools of the order, or of its saved agent, wait for their client or for a person.
 
-        Raises ProviderError.
+        Raises NotFound if the agent does not exist, ProviderError.
         """
         tools = [parsed(tool) for tool in order.tools]
         if order.agent:
             reply = await self._controls.with_retry("GET", self._controls.address(AGENTS, order.agent))
             try:
                 agent = members(self._controls.value(reply))
-            except NotFound:
-                return (cleaned(f"the service has no agent {order.agent}"),)
+            except NotFound as error:
+                raise NotFound(cleaned(f"the service does not have this agent: {error}")) from None
             # Tools of the order replace those of the agent.
             tools = tools or list(elements(agent.get("tools")))
         return tuple(cleaned(self._redactor(line)) for tool in tools if (line := _hindrance(members(tool))))

@@ -146,7 +146,7 @@ def proposal_lines(run: Run, view: ViewState) -> list[Line]:
         ),
         labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}", Tone.MUTED)),
         labelled("limits", f"{format_duration(limits.max_ms)}, {units(limits.budget)} units"),
-        labelled("agent", f"{sanitize_cell(fingerprint.agent)}, {sanitize_cell(fingerprint.model)}"),
+        labelled("agent", ", ".join(map(sanitize_cell, filter(None, (fingerprint.agent, fingerprint.model))))),
         labelled("prompt", f"{fingerprint.prompt_length} characters, {fingerprint.prompt_sha256[:12]}{system}"),
         labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at {clock(run.created_ms, view.zone)}"),
         *_evidence(view.detail if view.detail is not None and view.detail.run.id == run.id else None),

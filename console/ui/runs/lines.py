@@ -208,7 +208,7 @@ def _launch(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
     )
     attempt = f"  attempt {run.attempt}" if run.attempt else ""
     yield labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}{attempt}", Tone.MUTED))
-    agent = f"{sanitize_cell(run.fingerprint.agent)} {glyphs.dot} {sanitize_cell(run.fingerprint.model)}"
+    agent = f" {glyphs.dot} ".join(map(sanitize_cell, filter(None, (run.fingerprint.agent, run.fingerprint.model))))
     yield labelled("agent", Span(agent, Tone.MUTED))
     if run.fingerprint.provider != DEFAULT_PROVIDER:
         yield labelled("", Span(f"at {sanitize_cell(run.fingerprint.provider)}", Tone.MUTED))

@@ -288,7 +288,7 @@ async def test_tools_that_ask_are_named_before_the_launch() -> None:
     own = await provider(service).review(order(agent="agent_4", tools=('{"type":"web_search"}',)))
     assert own == ()
     assert await provider(Recorded()).review(order()) == ()
-    missing = await provider(Recorded(agent_4=error(404))).review(order(agent="agent_4"))
-    assert missing == ("the service has no agent agent_4",)
+    with pytest.raises(NotFound, match="does not have this agent"):
+        await provider(Recorded(agent_4=error(404))).review(order(agent="agent_4"))
     with pytest.raises(Denied):
         await provider(Recorded(agent_4=error(401))).review(order(agent="agent_4"))
