@@ -47,6 +47,7 @@ COMMANDS = {
     "history": CommandEntry("history", "List every run, skip and refusal, newest first."),
     "audit": CommandEntry("audit", "List what people did: who, from where, when and why."),
     "show": CommandEntry("show", "Show one RUN in full, with its timeline."),
+    "diff": CommandEntry("diff", "Show what differs between two RUNs."),
     "watch": CommandEntry("watch", "Print one line for each change, for screen readers and pipes."),
     "log": CommandEntry("log", "Print runs.log: one line per launch, ending, skip, refusal and note."),
     "usage": CommandEntry("usage", "Show what was used, by day."),

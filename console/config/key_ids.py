@@ -66,6 +66,7 @@ KEY_IDS: Mapping[str, tuple[str, str]] = {
     "run.decline": ("d", "runs detail"),
     "run.detail": ("enter", "runs history"),
     "run.mark": ("space", "runs"),
+    "run.prompt": ("p", "detail"),
     "run.settle": ("s", "runs history detail"),
     "run.unmark": ("escape", "runs"),
     "screen.agenda": ("5", "runs history rollout usage detail"),

@@ -33,6 +33,7 @@ from console.engine.models import (
 from console.engine.operations import Operations
 from console.engine.ownership import SchedulerLock, is_alive, problems_path
 from console.engine.problems import Problem, read_published
+from console.engine.prompts import PromptComparison, Prompts
 from console.engine.rollout import Rollout
 from console.provider.contract import shown_end
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
@@ -54,9 +55,11 @@ class Queries:
         self._rollout = rollout
         self._lock = lock
         self._owners = owners
+        self._prompts = Prompts(context.store.history)
 
     async def snapshot(self) -> Snapshot:
         """The state folder now."""
+        self._prompts.remember(self._context.settings)
         store, settings, now = self._context.store, self._context.settings, self._context.clock.now()
         pause = await store.controls.paused()
         listing = await store.runs.list_open()
@@ -157,6 +160,13 @@ class Queries:
             currency=price.currency if price else None,
             evidence=await store.evidence.of(run.task) if run.state is State.PROPOSED else None,
         )
+
+    async def prompt(self, task: str) -> PromptComparison | None:
+        """The prompt of a task in the config, beside that of the last approved run; None for an unknown task."""
+        settings = self._context.settings
+        self._prompts.remember(settings)
+        found = settings.task(task)
+        return await self._prompts.compare(found) if found is not None else None
 
     def _changed_since(self, run: Run) -> tuple[str, ...]:
         task = self._context.settings.task(run.task)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Snapshot,
         TaskRollout,
     )
+    from console.engine.prompts import PromptComparison
     from console.engine.scheduling.agenda import Agenda
     from console.engine.scheduling.daily_demand import DailyDemand
     from console.engine.settings import EngineSettings
@@ -43,6 +44,10 @@ class QueriesPort(Protocol):
 
     async def preview(self, request: LaunchRequest) -> LaunchPreview:
         """What a launch by hand would do. Raises LookupError for an unknown task, ValueError for an invalid date."""
+        ...
+
+    async def prompt(self, task: str) -> PromptComparison | None:
+        """The prompt of a task in the config, beside that of the last approved run; None for an unknown task."""
         ...
 
     async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:

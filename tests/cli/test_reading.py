@@ -63,6 +63,21 @@ def test_history_takes_the_filter_of_the_screen_and_sorts(nightdesk: Nightdesk) 
     assert tasks("--since", "yesterday") == tasks()
 
 
+def test_diff_names_what_differs_between_two_runs(nightdesk: Nightdesk) -> None:
+    good, failing = nightdesk.launch("good").json["run"], nightdesk.launch("failing").json["run"]
+    found = nightdesk("diff", good[:12], "failing", "--json").json
+    assert found["runs"] == [good, failing]
+    assert found["differs"]["task"] == ["good", "failing"]
+    assert found["differs"]["outcome"] == ["ok", "failed"]
+    assert "budget" not in found["differs"]
+    assert len(found["differs"]["launched prompt sha256"][0]) == 13
+    table = nightdesk("diff", good, failing, "--all").out
+    assert re.search(r"^budget +50.0 units +50.0 units", table, re.MULTILINE)
+    assert "Go." not in table
+    assert "the same run" in nightdesk("diff", good, good).err
+    assert nightdesk("diff", good, "nothing").code == 2
+
+
 def test_the_log_can_be_rebuilt_and_rotated(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     log = nightdesk.state / "runs.log"

@@ -9,7 +9,7 @@ from console.domain.key import key_of
 from console.domain.limits import CapUsage, Refusal
 from console.domain.rollout import Evidence
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State, StopReason, StopRequest
-from console.domain.task import Stage
+from console.domain.task import Fingerprint, Stage
 from console.domain.timestamps import Timestamp
 from console.engine.models import (
     AuditEntry,
@@ -33,6 +33,7 @@ from console.engine.models import (
     TypicalUsage,
 )
 from console.engine.problems import Problem
+from console.engine.prompts import PromptComparison
 from console.engine.scheduling.agenda import Agenda
 from console.engine.scheduling.daily_demand import DailyDemand
 from console.engine.settings import EngineSettings
@@ -78,6 +79,8 @@ class FakeEngine:
     """An error that every read raises while it is set."""
     rollouts: tuple[TaskRollout, ...] = ()
     """The stages of the tasks; if empty, every task is at manual without evidence."""
+    approved_text: str | None = None
+    """The prompt of the run that was approved last."""
     unstored: str = ""
     """Why stops are not stored; empty if they are."""
     hooks: dict[str, Hook] = field(default_factory=dict)
@@ -168,6 +171,19 @@ class FakeQueries:
         detail = replace(samples.detail(run), attempts=attempts)
         await self._engine.run_hook("detail")
         return detail if self._engine.evidence is None else replace(detail, evidence=self._engine.evidence)
+
+    async def prompt(self, task: str) -> PromptComparison | None:
+        found = self._engine.settings.task(task)
+        if found is None:
+            return None
+        runs = [run for run in self._engine.all().values() if run.task == task and run.sent is not None]
+        approved = max(runs, key=lambda run: run.created_ms, default=None)
+        return PromptComparison(
+            text=found.prompt,
+            sha256=Fingerprint.of(found).prompt_sha256,
+            approved=approved,
+            approved_text=self._engine.approved_text,
+        )
 
     async def history(self, wanted: HistoryFilter, *, limit: int = 50, after: Cursor | None = None) -> Page:
         self._engine.fail_if_broken()

@@ -21,8 +21,12 @@ from console.ui.spans import Span, Tone, left, sanitize_cell, width
 if TYPE_CHECKING:
     from console.domain.task import Task
     from console.engine.models import LaunchPreview
+    from console.engine.prompts import PromptComparison
     from console.ui.dialogs.dialog import Item
+    from console.ui.state.view_state import ViewState
 
+SHOW_PROMPT = "prompt"
+"""The answer of the question that shows the prompt first."""
 LAUNCH = Binding("l", "perform('launch')", "launch", id="task.launch", tooltip="Launch a task by hand, after a preview")
 AGAIN = Binding(
     "r", "perform('again')", "run again", id="history.again", tooltip="Run this key again by hand, after a preview"
@@ -73,19 +77,34 @@ class LaunchActions:
 
     async def _ask(self, request: LaunchRequest) -> Span | None:
         """Ask whether to launch; where another screen was opened meanwhile, say that nothing was asked."""
-        from console.ui.actions.questions import launch_question
-
         preview = await self._context.engine.queries.preview(request)
+        prompt = await operations.read_prompt(self._context, request.task)
         view = self._screen.view
         if view is None or not self._screen.is_current:
             task = sanitize_cell(request.task, limit=60)
             return Span(f"{task} was not launched: another screen was opened before the question", Tone.WARN)
-        question = launch_question(preview, view, self._context.glyphs)
-        self._screen.app.push_screen(question, partial(self._decided, preview))
+        self._push_question(preview, prompt, view)
         return None
 
-    def _decided(self, preview: LaunchPreview, answer: str | tuple[str, ...] | None) -> None:
-        if answer is not None:
+    def _push_question(self, preview: LaunchPreview, prompt: PromptComparison | None, view: ViewState) -> None:
+        from console.ui.actions.questions import launch_question
+
+        question = launch_question(preview, view, self._context.glyphs, prompt)
+        self._screen.app.push_screen(question, partial(self._decided, preview, prompt, view))
+
+    def _decided(
+        self,
+        preview: LaunchPreview,
+        prompt: PromptComparison | None,
+        view: ViewState,
+        answer: str | tuple[str, ...] | None,
+    ) -> None:
+        if answer == SHOW_PROMPT and prompt is not None:
+            from console.ui.actions.prompt import show_prompt
+
+            again = partial(self._push_question, preview, prompt, view)
+            show_prompt(self._screen.app, prompt, preview.task.name, None, view, again)
+        elif answer is not None:
             reason = answer[0] if isinstance(answer, tuple) else ""
             request = request_of(preview, by=self._context.by, reason=reason)
             self._screen.background.start(operations.launch(self._context, request), name=f"launch {request.task}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 
 from console.domain.run import RunId, State
+from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
+from console.engine.prompts import PromptComparison
 from console.ui.context import Context
 from console.ui.spans import Span, Tone, sanitize_cell
 from console.ui.words import run_count
@@ -93,3 +95,13 @@ def launched(answer: LaunchResult) -> Span:
         case LaunchKind.REFUSED:
             why = sanitize_cell(answer.refusal.sentence if answer.refusal else answer.run.note)
             return Span(f"refused: {why}", Tone.BAD)
+
+
+async def read_prompt(context: Context, task: str) -> PromptComparison | None:
+    """The prompt for a question; None where it is not known, and where the store does not answer: that must keep nobody
+    from answering the question.
+    """
+    try:
+        return await context.engine.queries.prompt(task)
+    except StoreError:
+        return None

@@ -10,6 +10,8 @@ from console.domain.limits import UNIT_CAPS, Cap, CapUsage
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, State
 from console.domain.server_limit import NO_SERVER_LIMIT
 from console.engine.models import LaunchKind, LaunchPreview, RunDetail
+from console.engine.prompts import PromptComparison
+from console.ui.actions.prompt import SHOW, prompt_fact
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Dialog, Field, FormDialog
 from console.ui.format import clock, countdown, cut_off_rule, elapsed, format_duration, money, units, when
@@ -42,7 +44,9 @@ def can_rerun(preview: LaunchPreview) -> bool:
     )
 
 
-def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs) -> list[Line]:
+def launch_lines(
+    preview: LaunchPreview, view: ViewState, cells: int, glyphs: Glyphs, prompt: PromptComparison | None = None
+) -> list[Line]:
     """A previewed launch: target, key, limits, usual usage, highest cost, caps, and what prevents the launch."""
     limits = preview.limits
     rule = cut_off_rule(limits.cut_off)
@@ -53,6 +57,7 @@ def launch_lines(preview: LaunchPreview, view: ViewState, cells: int, glyphs: Gl
         labelled("key", Span(preview.key, Tone.STRONG), Span(f"  {preview.date}", Tone.MUTED)),
         # Before the figures: a low window cuts the end.
         *_obstacles(preview, view, cells, glyphs),
+        *([prompt_fact(prompt, view)] if prompt is not None else []),
         labelled("time", format_duration(limits.max_ms), Span(", enforced outside the agent", Tone.MUTED)),
         labelled("budget", f"{units(limits.budget)} units", Span(f", cut off {rule}", Tone.MUTED)),
         labelled("usually", *_typical(preview)),
@@ -135,7 +140,7 @@ def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8)
     return [*lines, line(Span(f"and {more} more", Tone.MUTED))] if more > 0 else lines
 
 
-def proposal_lines(run: Run, view: ViewState) -> list[Line]:
+def proposal_lines(run: Run, view: ViewState, prompt: PromptComparison | None = None) -> list[Line]:
     """A proposed launch: key, fingerprint and limits; no text that an agent wrote."""
     limits, fingerprint = run.limits, run.fingerprint
     until = when(run.expires_ms, view.now_ms, view.zone) if run.expires_ms else "no limit"
@@ -147,7 +152,9 @@ def proposal_lines(run: Run, view: ViewState) -> list[Line]:
         labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}", Tone.MUTED)),
         labelled("limits", f"{format_duration(limits.max_ms)}, {units(limits.budget)} units"),
         labelled("agent", ", ".join(map(sanitize_cell, filter(None, (fingerprint.agent, fingerprint.model))))),
-        labelled("prompt", f"{fingerprint.prompt_length} characters, {fingerprint.prompt_sha256[:12]}{system}"),
+        labelled("prompt", f"{fingerprint.prompt_length} characters, {fingerprint.prompt_sha256[:12]}{system}")
+        if prompt is None
+        else prompt_fact(prompt, view),
         labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at {clock(run.created_ms, view.zone)}"),
         *_evidence(view.detail if view.detail is not None and view.detail.run.id == run.id else None),
         labelled("until", until),
@@ -216,10 +223,10 @@ def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ChoiceDialog:
     return ChoiceDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
 
 
-def approve_question(run: Run, view: ViewState) -> ChoiceDialog:
-    """The question before a proposal is approved."""
-    choices = (BACK, Choice(id="approve", label="Approve", key="a"))
-    return ChoiceDialog("Approve this launch?", lambda cells: proposal_lines(run, view), choices)
+def approve_question(run: Run, view: ViewState, prompt: PromptComparison | None) -> ChoiceDialog:
+    """The question before a proposal is approved. Returns `approve`, or `prompt` where that is to be shown first."""
+    choices = (BACK, *((SHOW,) if prompt is not None else ()), Choice(id="approve", label="Approve", key="a"))
+    return ChoiceDialog("Approve this launch?", lambda cells: proposal_lines(run, view, prompt), choices)
 
 
 def decline_question(run: Run, view: ViewState) -> FormDialog:
@@ -267,15 +274,21 @@ def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
     return ChoiceDialog(title, body, choices, loud=True)
 
 
-def launch_question(preview: LaunchPreview, view: ViewState, glyphs: Glyphs) -> Dialog[str] | Dialog[tuple[str, ...]]:
-    """The question before a launch. A key that had its run needs a reason; a refusal can only be read."""
+def launch_question(
+    preview: LaunchPreview, view: ViewState, glyphs: Glyphs, prompt: PromptComparison | None = None
+) -> Dialog[str] | Dialog[tuple[str, ...]]:
+    """The question before a launch. A key that had its run needs a reason; a refusal can only be read.
+
+    Returns `launch`, `prompt` where the prompt is to be shown first, or the reason.
+    """
     title = f"Launch {sanitize_cell(preview.task.name)}"
 
     def body(cells: int) -> list[Line]:
-        return launch_lines(preview, view, cells, glyphs)
+        return launch_lines(preview, view, cells, glyphs, prompt)
 
+    show = (SHOW,) if prompt is not None else ()
     if preview.answer in (LaunchKind.LAUNCHED, LaunchKind.PROPOSED):
-        return ChoiceDialog(title, body, (Choice(id="launch", label="Launch"), BACK))
+        return ChoiceDialog(title, body, (Choice(id="launch", label="Launch"), *show, BACK))
     if can_rerun(preview):
         field = Field(label="this key had its run; reason to run it again")
         return FormDialog(title, body, (field,), done="launch again")

@@ -13,6 +13,7 @@ from typing import Protocol
 from textual.binding import Binding
 
 from console.domain.run import Run, State
+from console.engine.prompts import PromptComparison
 from console.ui.actions import operations
 from console.ui.actions.shell_commands import ShellCommand, run_commands
 from console.ui.base_screen import BaseScreen, KeyAction
@@ -149,14 +150,32 @@ class RunActions:
 
     def _approve(self) -> None:
         """Show what would be launched, and ask."""
-        run, view = self._selection.selected_run(), self._screen.view
-        if run is not None and view is not None:
-            from console.ui.actions import questions
+        run = self._selection.selected_run()
+        if run is not None:
+            self._screen.background.start(self._ask_to_approve(run), name=f"prompt of {run.task}", asks=True)
 
-            self._screen.app.push_screen(questions.approve_question(run, view), partial(self._approve_decided, run))
+    async def _ask_to_approve(self, run: Run) -> Span | None:
+        """Ask; where another screen was opened meanwhile, say that nothing was asked."""
+        prompt = await operations.read_prompt(self._context, run.task)
+        if self._screen.view is None or not self._screen.is_current:
+            return Span("nothing was approved: another screen was opened before the question", Tone.WARN)
+        self._push_approve_question(run, prompt)
+        return None
 
-    def _approve_decided(self, run: Run, answer: str | None) -> None:
-        if answer is not None:
+    def _push_approve_question(self, run: Run, prompt: PromptComparison | None) -> None:
+        from console.ui.actions import questions
+
+        if self._screen.view is not None:
+            question = questions.approve_question(run, self._screen.view, prompt)
+            self._screen.app.push_screen(question, partial(self._approve_decided, run, prompt))
+
+    def _approve_decided(self, run: Run, prompt: PromptComparison | None, answer: str | None) -> None:
+        if answer == "prompt" and prompt is not None and self._screen.view is not None:
+            from console.ui.actions.prompt import show_prompt
+
+            again = partial(self._push_approve_question, run, prompt)
+            show_prompt(self._screen.app, prompt, run.task, run, self._screen.view, again)
+        elif answer is not None:
             self._screen.background.start(operations.approve(self._context, run.id), name=f"approve {run.id}")
 
     def _decline(self) -> None:

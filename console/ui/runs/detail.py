@@ -12,6 +12,7 @@ from textual.widget import Widget
 from console.domain.run import Run, RunId, State
 from console.engine.models import RunDetail
 from console.ui.actions.copy import COPY_WHAT, copy_action
+from console.ui.actions.prompt import PROMPT, prompt_action
 from console.ui.actions.run_actions import APPROVE, CANCEL, DECLINE, KILL, SETTLE, RunActions
 from console.ui.actions.shell_commands import ShellCommand
 from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
@@ -45,6 +46,7 @@ class DetailScreen(BaseScreen):
         ),
         Binding("enter", "perform('whole')", "whole steps", id="detail.whole", tooltip="Steps with their whole text"),
         Binding("w", "perform('wrap')", "wrap", id="detail.wrap", tooltip="Break long lines, or cut them"),
+        PROMPT,
         COPY_WHAT,
         KILL,
         Binding("escape", "close", "back", id="detail.back", tooltip="Clear the search, then back to the table"),
@@ -65,6 +67,7 @@ class DetailScreen(BaseScreen):
         self.key_actions = {
             **self._run_actions.key_actions(),
             "copy": copy_action(self, self),
+            "prompt": prompt_action(self, self.selected_run),
             "follow": KeyAction(self._toggle_follow, self._can_follow, lambda: "it has ended: nothing to follow"),
             "search": KeyAction(lambda: self.reader.search.open()),
             "next": KeyAction(lambda: self._next_match(1), self._is_searching, lambda: "press / to search first"),
