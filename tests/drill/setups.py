@@ -25,10 +25,10 @@ CONFIG = """\
 [provider]
 base_url = "{url}"
 api_key_env = "DRILL_KEY"
-[prices."gemini-3.8-flash"]
-input = 0.75
-output = 3.75
-cached = 0.08
+{kind}
+[prices."{model}"]
+input = {price}
+output = {output}
 [caps]
 daily_units = 2000
 monthly_units = 20000
@@ -40,15 +40,28 @@ prompt = "{prompt}"
 """
 
 
+KINDS = {
+    "gemini": ("gemini-3.8-flash", "", 0.75),
+    "anthropic": (
+        "claude-haiku-5-5",
+        'kind = "anthropic"\nagent = "agent_7"\nenvironment = "env_7"\nmodel = "claude-haiku-5-5"',
+        2.0,
+    ),
+    "openai": ("gpt-6-astra", 'kind = "openai"\nmodel = "gpt-6-astra"', 1.0),
+}
+"""For each kind of service its model, the keys of its provider, and the price of a million tokens of input."""
+
+
 async def never() -> None:
     """Wait for ever: nobody interrupts the drill."""
     await asyncio.Event().wait()
 
 
-def write_config(folder: Path, url: str) -> Path:
+def write_config(folder: Path, url: str, kind: str = "gemini") -> Path:
     """Write the config of a service at `url`."""
-    path = folder / "nightdesk.toml"
-    path.write_text(CONFIG.format(url=url, prompt=PROMPT), encoding="utf-8")
+    path, (model, keys, price) = folder / "nightdesk.toml", KINDS[kind]
+    text = CONFIG.format(url=url, prompt=PROMPT, model=model, kind=keys, price=price, output=5 * price)
+    path.write_text(text, encoding="utf-8")
     path.chmod(0o600)
     return path
 
@@ -57,13 +70,14 @@ def live_setup(
     folder: Path,
     url: str,
     *,
+    kind: str = "gemini",
     plan: LivePlan = PLAN,
     interrupted: Callable[[], Awaitable[None]] = never,
     on_finding: Callable[[LiveFinding], None] = lambda _: None,
     said: list[str] | None = None,
 ) -> LiveSetup:
     """Return the setup of a drill whose state folder is `folder`/drill."""
-    settings = load(write_config(folder, url))
+    settings = load(write_config(folder, url, kind))
     return LiveSetup(
         settings=settings,
         template=template_of(settings, None),

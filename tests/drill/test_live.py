@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -22,40 +23,64 @@ from tests.waiting import until
 LABELS = {"nightdesk-run", "nightdesk-key", "nightdesk-attempt"}
 
 
-@pytest.fixture
-def service() -> Iterator[SimulatorThread]:
-    """A service whose agents work on until they are stopped; at the end none of them may still work."""
-    with SimulatorThread(SimulatorState(default=WORKING)) as simulator:
+@contextmanager
+def simulated(kind: str) -> Iterator[SimulatorThread]:
+    """Run a service whose agents work on until they are stopped; at the end none of them may still work."""
+    with SimulatorThread(SimulatorState(default=WORKING), face=kind) as simulator:
         yield simulator
         assert simulator.state.live() == 0
+
+
+@pytest.fixture
+def service() -> Iterator[SimulatorThread]:
+    with simulated("gemini") as simulator:
+        yield simulator
 
 
 def _verdicts(report: LiveReport) -> dict[str, Verdict]:
     return {finding.check: finding.verdict for finding in report.findings}
 
 
+@pytest.mark.parametrize(
+    ("kind", "outcomes"),
+    [
+        ("gemini", ["timeout", "budget", "cancelled", "failed"]),
+        pytest.param("anthropic", ["timeout", "budget", "cancelled", "cancelled"], marks=pytest.mark.proofs),
+        pytest.param("openai", ["timeout", "budget", "cancelled", "cancelled"], marks=pytest.mark.proofs),
+    ],
+)
 async def test_every_guard_holds_and_what_it_started_is_labelled_and_stopped(
-    service: SimulatorThread, tmp_path: Path
+    tmp_path: Path, kind: str, outcomes: list[str]
 ) -> None:
-    report = await live_drill(live_setup(tmp_path, service.url))
+    with simulated(kind) as service:
+        report = await live_drill(live_setup(tmp_path, service.url, kind=kind))
     assert list(_verdicts(report)) == list(CHECKS)
     # The simulated service sends no date.
     assert {check for check, verdict in _verdicts(report).items() if verdict is not Verdict.HELD} == {"clock"}
     assert (report.passed, report.left, report.differences) == (True, (), ())
-    assert [run.outcome for run in report.runs] == ["timeout", "budget", "cancelled", "failed"]
+    assert [run.outcome for run in report.runs] == outcomes
     runs = service.state.runs()
     assert len(runs) == 4
     assert all(run.labels.keys() >= LABELS for run in runs)
     assert len({run.key for run in runs}) == 4
 
 
-async def test_the_report_can_be_shown_to_anybody(service: SimulatorThread, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "call"),
+    [
+        ("gemini", "POST /v1beta/interactions/{id}/cancel"),
+        pytest.param("anthropic", "POST /v1/sessions/{id}/events", marks=pytest.mark.proofs),
+        pytest.param("openai", "POST /v1/agents/sessions/{id}/events", marks=pytest.mark.proofs),
+    ],
+)
+async def test_the_report_can_be_shown_to_anybody(tmp_path: Path, kind: str, call: str) -> None:
     """It holds forms of calls and figures: no key, no prompt, and no id of the service."""
-    report = await live_drill(live_setup(tmp_path, service.url))
+    with simulated(kind) as service:
+        report = await live_drill(live_setup(tmp_path, service.url, kind=kind))
     text = json.dumps(report.to_json())
-    secrets = [KEY, PROMPT, *PLAN.prompt.splitlines(), *(run.id for run in service.state.runs())]
+    secrets = [KEY, PROMPT, *PLAN.prompt.splitlines(), *(run.id[:16] for run in service.state.runs())]
     assert not [secret for secret in secrets if secret in text]
-    assert '"POST /v1beta/interactions/{id}/cancel"' in text
+    assert call in text
     used = {run["run"]: run for run in json.loads(text)["runs"]}
     assert float(used["budget"]["units"]) >= 5
     assert float(used["budget"]["cost"]) > 0
@@ -63,28 +88,50 @@ async def test_the_report_can_be_shown_to_anybody(service: SimulatorThread, tmp_
 
 @pytest.mark.proofs
 @pytest.mark.parametrize(
-    ("faults", "check", "verdict", "words"),
+    ("kind", "faults", "check", "verdict", "words"),
     [
-        (("cancel.404_slash",), "cancel", Verdict.DIFFERS, "refused before: POST /v1beta/interactions/{id}/cancel"),
-        (("cancel.404_both", "budget.ignored"), "cancel", Verdict.DIFFERS, "its sandbox was deleted"),
-        (("cancel.never", "budget.ignored"), "time limit", Verdict.DIFFERS, "did not end it: its sandbox was deleted"),
-        (("cancel.never", "env_delete.run_goes_on"), "time limit", Verdict.FAILED, "outcome budget"),
-        (("cancel.terminal_400",), "cancel", Verdict.HELD, "cancelled again: refused"),
-        (("env_delete.run_goes_on",), "deletion", Verdict.DIFFERS, "the run went on for 1.5 s"),
-        (("env_create.501",), "one launch", Verdict.DIFFERS, "refused: POST /v1beta/environments: 501"),
-        (("usage.absent_midrun", "steps.absent_midrun"), "budget", Verdict.DIFFERS, "no figures before the end"),
-        (("usage.absent",), "usage", Verdict.DIFFERS, "no usage"),
-        (("budget.ignored",), "budget", Verdict.HELD, "after this program asked for it"),
-        (("create.lost_reply",), "one launch", Verdict.FAILED, "no answer to the launch"),
-        (("create.400",), "time limit", Verdict.FAILED, "outcome rejected"),
+        ("anthropic", ("usage.absent_midrun",), "budget", Verdict.FAILED, "of 5.0 units; no figures before the end"),
+        ("openai", ("create.lost_reply",), "one launch", Verdict.HELD, "it was sent again with its key"),
+        ("openai", ("create.503_but_done",), "one launch", Verdict.HELD, "it was sent again with its key"),
+        (
+            "gemini",
+            ("cancel.404_slash",),
+            "cancel",
+            Verdict.DIFFERS,
+            "refused before: POST /v1beta/interactions/{id}/cancel",
+        ),
+        ("gemini", ("cancel.404_both", "budget.ignored"), "cancel", Verdict.DIFFERS, "its sandbox was deleted"),
+        (
+            "gemini",
+            ("cancel.never", "budget.ignored"),
+            "time limit",
+            Verdict.DIFFERS,
+            "did not end it: its sandbox was deleted",
+        ),
+        ("gemini", ("cancel.never", "env_delete.run_goes_on"), "time limit", Verdict.FAILED, "outcome budget"),
+        ("gemini", ("cancel.terminal_400",), "cancel", Verdict.HELD, "cancelled again: refused"),
+        ("gemini", ("env_delete.run_goes_on",), "deletion", Verdict.DIFFERS, "the run went on for 1.5 s"),
+        ("gemini", ("env_create.501",), "one launch", Verdict.DIFFERS, "refused: POST /v1beta/environments: 501"),
+        (
+            "gemini",
+            ("usage.absent_midrun", "steps.absent_midrun"),
+            "budget",
+            Verdict.DIFFERS,
+            "no figures before the end",
+        ),
+        ("gemini", ("usage.absent",), "usage", Verdict.DIFFERS, "no usage"),
+        ("gemini", ("budget.ignored",), "budget", Verdict.HELD, "after this program asked for it"),
+        ("gemini", ("create.lost_reply",), "one launch", Verdict.FAILED, "no answer to the launch"),
+        ("gemini", ("create.400",), "time limit", Verdict.FAILED, "outcome rejected"),
     ],
     ids=str,
 )
 async def test_what_a_service_does_differently_is_named(
-    service: SimulatorThread, tmp_path: Path, faults: FaultSpec, check: str, verdict: Verdict, words: str
+    tmp_path: Path, kind: str, faults: FaultSpec, check: str, verdict: Verdict, words: str
 ) -> None:
-    service.state.set_faults(faults)
-    report = await live_drill(live_setup(tmp_path, service.url))
+    with simulated(kind) as service:
+        service.state.set_faults(faults)
+        report = await live_drill(live_setup(tmp_path, service.url, kind=kind))
     found = {finding.check: finding for finding in report.findings}[check]
     assert (found.verdict, words in found.seen) == (verdict, True), found
     assert report.passed == all(finding.verdict is not Verdict.FAILED for finding in report.findings)

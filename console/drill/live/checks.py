@@ -31,7 +31,7 @@ from console.provider.contract import (
     StatusClass,
 )
 from console.provider.http.observation import ObservedCall
-from console.provider.traits import DiscardUse, Traits, UsageReport
+from console.provider.traits import DiscardUse, Prepares, Traits, UsageReport
 
 BY = "nightdesk drill --live"
 LOOK_S = 0.2
@@ -42,6 +42,8 @@ SKEW_S = 30.0
 """A clock of the service that is further away differs: what a run reports of its times is then misread."""
 UNKNOWN_CALL = frozenset({404, 405, 501})
 """Statuses of a call that the service does not know."""
+REMOVED = frozenset({200, 202, 204})
+"""Statuses of a deletion that took effect."""
 MONEY_SHARE = 0.2
 """The share by which the money that the service tells may differ from that of the price table."""
 
@@ -66,6 +68,8 @@ class LiveEnv:
     """The runs by name, from before their launch request on."""
     prepared: set[str] = field(default_factory=set)
     """What a check prepared itself, until it was discarded."""
+    ids: set[str] = field(default_factory=set)
+    """Ids of the service, which no report shows."""
     resolution: Resolution | None = None
     """What the service says of a launched run, asked for as if its answer had been lost; None before."""
 
@@ -91,7 +95,15 @@ class LiveEnv:
 
     async def now(self, run: str) -> Run:
         """Return a run of the drill."""
-        return await self.app.engine.get_run(self.started[run])
+        found = await self.app.engine.get_run(self.started[run])
+        self.ids |= {each for each in (found.remote_id, found.sandbox_id) if each}
+        return found
+
+    def clean(self, text: str, *, limit: int = 120) -> str:
+        """Return a text of the service as a report may show it: one line, without ids."""
+        for each in self.ids:
+            text = text.replace(each, "{id}")
+        return sanitize(text, limit=limit)
 
     async def until(self, run: str, condition: Callable[[Run], bool]) -> Run:
         """Return a run once it meets the condition. The time limit of the check bounds it."""
@@ -120,8 +132,11 @@ async def key(env: LiveEnv) -> CheckResult:
     forms = [call.form for call in posts]
     repeated = sorted({form for form in forms if forms.count(form) > 1})
     expect(again.kind is LaunchKind.SKIPPED, f"the second launch was {again.kind}")
-    expect(not repeated, f"sent more than once: {', '.join(repeated)}")
-    text = f"launched once ({_word(run)}); the second launch was skipped and sent nothing"
+    text = f"launched once ({_word(env, run)}); the second launch was skipped and sent nothing"
+    if repeated and env.traits.start_repeats:
+        text = f"{text}; no answer came at first, and it was sent again with its key: {', '.join(repeated)}"
+    else:
+        expect(not repeated, f"sent more than once: {', '.join(repeated)}")
     if unknown := _unknown_forms(posts):
         return CheckResult(text=f"{text}; refused: {unknown}", verdict=Verdict.DIFFERS)
     return CheckResult(text=text)
@@ -130,6 +145,7 @@ async def key(env: LiveEnv) -> CheckResult:
 async def time_limit(env: LiveEnv) -> CheckResult:
     """The agent of the first run works on until its time limit."""
     env.launched("time-limit")
+    before = len(env.calls)
     run = await env.ended("time-limit")
     limit_s, took_s = run.limits.max_ms / 1000, run.elapsed_ms / 1000
     if run.outcome in (Outcome.OK, Outcome.BUDGET) and (run.stop is None or run.stop.tries < 2):
@@ -137,7 +153,7 @@ async def time_limit(env: LiveEnv) -> CheckResult:
             text=f"it ended as {run.outcome} after {took_s:.1f} s, before the limit", verdict=Verdict.NOT_KNOWN
         )
     expect(run.outcome is Outcome.TIMEOUT, f"outcome {run.outcome or run.state} after {took_s:.1f} s")
-    status = await _status_afterwards(env, run)
+    status = await _status_afterwards(env, run, before)
     tries, last_resort = run.stop.tries if run.stop else 0, _last_resort(env, run)
     text = f"limit {limit_s:g} s: shown as ended after {took_s:.1f} s, {tries} cancel(s){last_resort}, status {status}"
     return CheckResult(text=text, verdict=Verdict.DIFFERS if last_resort else Verdict.HELD)
@@ -150,17 +166,21 @@ def _last_resort(env: LiveEnv, run: Run) -> str:
     return ", which did not end it: its sandbox was deleted"
 
 
-async def _status_afterwards(env: LiveEnv, run: Run) -> str:
-    """Return the status of an ended run, read anew. Raises DrillFailed if it is not final, ProviderError."""
+async def _status_afterwards(env: LiveEnv, run: Run, before: int) -> str:
+    """Return the status of an ended run, read anew. Raises DrillFailed if it is not final, ProviderError.
+
+    `before` is the number of calls that were made before it was stopped.
+    """
     try:
         remote = await env.provider.get(run.remote_id or "")
     except NotFound:
-        # A session is removed after its run was cut off.
-        if run.sandbox_deleted_ms is None:
+        # This program removes a session after its run was cut off. No other 404 proves an end.
+        removed = any(call.form.startswith("DELETE ") and call.status in REMOVED for call in env.calls[before:])
+        if env.traits.prepares is not Prepares.SESSION or not removed:
             raise
-        return f"{_word(run)}, then removed"
-    expect(remote.status_class is StatusClass.TERMINAL, f"the service shows {_clean(remote.status)} afterwards")
-    return _clean(remote.status)
+        return f"{_word(env, run)}; then its session was removed"
+    expect(remote.status_class is StatusClass.TERMINAL, f"the service shows {env.clean(remote.status)} afterwards")
+    return env.clean(remote.status)
 
 
 async def budget(env: LiveEnv) -> CheckResult:
@@ -178,13 +198,15 @@ async def budget(env: LiveEnv) -> CheckResult:
     if run.outcome is not Outcome.BUDGET:
         expect(run.outcome in (Outcome.OK, Outcome.TIMEOUT, Outcome.INCOMPLETE), f"outcome {run.outcome}: {run.note}")
         text = f"it ended as {run.outcome} at {used} of {limit} units; {figures}"
-        return CheckResult(text=text, verdict=Verdict.NOT_KNOWN)
-    over = units_text(max(0, run.used - run.limits.budget))
+        expect(run.used <= run.limits.budget or env.traits.usage is not UsageReport.LIVE, text)
+        is_over = run.used > run.limits.budget
+        return CheckResult(text=text, verdict=Verdict.DIFFERS if is_over else Verdict.NOT_KNOWN)
+    over, status = units_text(max(0, run.used - run.limits.budget)), _word(env, run)
     asked = run.stop is not None and run.stop.reason is StopReason.BUDGET
     who = "after this program asked for it" if asked else "by the limit at the service alone"
     is_late, last_resort = not is_live and env.traits.usage is UsageReport.LIVE, _last_resort(env, run)
     return CheckResult(
-        text=f"stopped at {used} of {limit} units ({over} over) {who}{last_resort}, status {_word(run)}; {figures}",
+        text=f"stopped at {used} of {limit} units, {over} over, {who}{last_resort}, status {status}; {figures}",
         verdict=Verdict.DIFFERS if is_late or last_resort else Verdict.HELD,
     )
 
@@ -201,12 +223,12 @@ async def cancel(env: LiveEnv) -> CheckResult:
     await env.app.engine.operations.stop(live.id, by=BY)
     run = await env.ended("cancel")
     took_s = loop.time() - asked
-    expect(run.outcome is Outcome.CANCELLED, f"outcome {run.outcome or run.state}, status {_word(run)}")
+    expect(run.outcome is Outcome.CANCELLED, f"outcome {run.outcome or run.state}, status {_word(env, run)}")
     forms = ", ".join(dict.fromkeys(f"{call.form}: {call.status or 'no reply'}" for call in _posts(env.calls[before:])))
     # The form that was accepted once is used from then on, so one that the service does not know may be further back.
     if refused := _unknown_forms(_posts(env.calls)):
         forms = f"{forms}; refused before: {refused}"
-    told = f"answered {_clean(run.stop.answer)!r}" if run.stop and run.stop.answer else "answered nothing"
+    told = f"answered {env.clean(run.stop.answer)!r}" if run.stop and run.stop.answer else "answered nothing"
     again, last_resort = await _second_cancel(env, run), _last_resort(env, run)
     return CheckResult(
         text=f"shown as ended {took_s:.1f} s after the cancel{last_resort}; {told}; {forms}; {again}",
@@ -229,8 +251,8 @@ async def _second_cancel(env: LiveEnv, run: Run) -> str:
     try:
         answer = await env.provider.cancel(run.remote_id or "")
     except ProviderError as error:
-        return f"cancelled again: {_clean(str(error))}"
-    return f"cancelled again: {'accepted' if answer.accepted else 'refused'}, {_clean(answer.said)!r}"
+        return f"cancelled again: {env.clean(str(error))}"
+    return f"cancelled again: {'accepted' if answer.accepted else 'refused'}, {env.clean(answer.said)!r}"
 
 
 async def deletion(env: LiveEnv) -> CheckResult:
@@ -262,7 +284,7 @@ async def _deletion_stops(env: LiveEnv, prepared: str) -> tuple[str, bool]:
     with suppress(TimeoutError):
         async with asyncio.timeout(env.plan.wait_s):
             run = await env.ended("deletion")
-            return f"its deletion ended the run after {loop.time() - began:.1f} s, status {_word(run)}", True
+            return f"its deletion ended the run after {loop.time() - began:.1f} s, status {_word(env, run)}", True
     return f"the run went on for {env.plan.wait_s:g} s after the deletion, and was cancelled then", False
 
 
@@ -271,9 +293,9 @@ async def _deletion_refused(env: LiveEnv, prepared: str, what: str) -> tuple[str
     try:
         await env.provider.discard(prepared)
     except Refused as error:
-        return f"the deletion of the working {what} is refused: {_clean(str(error))}", True
+        return f"the deletion of the working {what} is refused: {env.clean(str(error))}", True
     except ProviderError as error:
-        return f"the deletion of the working {what} failed: {_clean(str(error))}", False
+        return f"the deletion of the working {what} failed: {env.clean(str(error))}", False
     return f"the deletion of the working {what} was accepted", False
 
 
@@ -300,6 +322,7 @@ async def unknown_outcome(env: LiveEnv) -> CheckResult:
     order = order_for(run, env.tasks["cancel"])
     prepared = await env.provider.prepare(order)
     env.prepared.add(prepared)
+    env.ids.add(prepared)
     empty = await env.provider.resolve(replace(lost_launch(run), prepared_id=prepared))
     expect(not isinstance(empty, Found), "a session in which nothing was started counts as launched")
     if isinstance(empty, Fenced):
@@ -364,8 +387,8 @@ def by_table(price: Price | None, run: Run) -> int | None:
     return None if price is None or not run.usage_known else price.cost(replace(run.usage, told_micro=None))
 
 
-def _word(run: Run) -> str:
-    return _clean(run.remote_status or "none")
+def _word(env: LiveEnv, run: Run) -> str:
+    return env.clean(run.remote_status or "none")
 
 
 def _name(resolution: Resolution | None) -> str:
@@ -378,7 +401,3 @@ def _name(resolution: Resolution | None) -> str:
             return "absent, which proves nothing"
         case None:
             return "nothing: it was not asked"
-
-
-def _clean(text: str) -> str:
-    return sanitize(text, limit=120)

@@ -168,7 +168,7 @@ async def _make_checks(env: LiveEnv, setup: LiveSetup, findings: list[LiveFindin
         finding = LiveFinding(
             check=name,
             assumed=assumed,
-            seen=sanitize(seen.text, limit=600),
+            seen=env.clean(seen.text, limit=600),
             verdict=seen.verdict,
             seconds=loop.time() - began,
             calls=count_calls(env.calls[before:]),
