@@ -9,10 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.domain.run import Run, RunId, State
-from console.engine.settings import ProcessKind
+from console.engine.settings import EngineSettings, ProcessKind
+from console.provider.anthropic.adapter import AnthropicProvider
+from console.provider.contract import Provider
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.clients import Bounds
 from console.provider.http.secret import Secret
+from console.provider.services import TRAITS
+from console.simulated import SIMULATED
 from console.simulator.control import run_facts
 from console.simulator.faults import CallKind
 from console.simulator.process import bind, url_of
@@ -24,6 +28,7 @@ from tests.faults.matrix import Cell, Position, expected
 from tests.invariants import violations
 from tests.waiting import until
 
+CLIENTS: Mapping[str, Callable[..., Provider]] = {"gemini": GeminiProvider, "anthropic": AnthropicProvider}
 PACING = replace(QUICK, save_ms=200, overdue_ms=60_000, fresh_send_ms=60_000, handover_s=5.0)
 PATIENCE_S = 60.0
 """Far longer than any cell takes, even beside others on a busy machine."""
@@ -51,11 +56,11 @@ class Service:
 
 
 @asynccontextmanager
-async def served(state: SimulatorState) -> AsyncIterator[str]:
+async def served(state: SimulatorState, kind: str) -> AsyncIterator[str]:
     """The state on a port of its own, in this event loop."""
     stop, ready = asyncio.Event(), asyncio.Event()
     listening = bind(0)
-    serving = asyncio.create_task(serve(state, listening, stop, ready.set))
+    serving = asyncio.create_task(serve(state, listening, stop, ready.set, kind))
     await ready.wait()
     try:
         yield url_of(listening)
@@ -72,7 +77,7 @@ class Case:
     folder: Path
     state: SimulatorState
     url: str
-    client: type[GeminiProvider] = GeminiProvider
+    client: Callable[..., Provider]
 
     @asynccontextmanager
     async def engine(self, kind: ProcessKind = ProcessKind.RUN) -> AsyncIterator[EngineHarness]:
@@ -85,7 +90,7 @@ class Case:
             pause_s=0.005,
         )
         provider = self.client(base_url=self.url, secret=Secret("kept-in-mind-only"), bounds=bounds)
-        use = settings(a_task(prompt=self.cell.scenario.prompt()), kind=kind, poll_ms=30)
+        use = _settings(self.cell, kind)
         async with engine_harness(self.folder, provider, use, timings=PACING) as here:
             yield here
         await provider.aclose()
@@ -110,6 +115,16 @@ class Case:
         run = await here.run(run_id)
         # Waiting for the end of a run includes its line in the log.
         return run if run.state is State.STOPPING else await here.engine.wait(run_id)
+
+
+def _settings(cell: Cell, kind: ProcessKind) -> EngineSettings:
+    """Settings for a task that the service of the cell can launch."""
+    named = SIMULATED[cell.kind]
+    asked = a_task(prompt=cell.scenario.prompt())
+    task = replace(asked, agent=named.agent, model=named.model, environment=named.environment)
+    use = settings(task, kind=kind, poll_ms=30)
+    service = replace(use.services[0], kind=cell.kind, server_limit=TRAITS[cell.kind].server_limit)
+    return replace(use, services=(service,), prices={named.model: next(iter(use.prices.values()))})
 
 
 async def _played(case: Case) -> Run:
@@ -142,12 +157,12 @@ def _has_id(here: EngineHarness, run_id: RunId) -> Callable[[], Awaitable[bool]]
     return has_id
 
 
-async def run_cell(cell: Cell, folder: Path, client: type[GeminiProvider] = GeminiProvider) -> list[str]:
+async def run_cell(cell: Cell, folder: Path, client: Callable[..., Provider] | None = None) -> list[str]:
     """Runs a cell; returns what was wrong."""
     state = SimulatorState()
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(served(state))
-        case = Case(cell=cell, folder=folder, state=state, url=url, client=client)
+        url = await stack.enter_async_context(served(state, cell.kind))
+        case = Case(cell=cell, folder=folder, state=state, url=url, client=client or CLIENTS[cell.kind])
         try:
             run = await _played(case)
         except AssertionError as error:

@@ -10,6 +10,10 @@ from console.domain.run import Outcome, State
 from console.simulator.faults import CallKind, FaultLimits, FaultSpec
 from console.simulator.scenario import Ending, Scenario
 
+SESSION_SERVICES = {"anthropic": frozenset({400, 401, 402, 403, 404, 413, 422})}
+"""The services that launch in sessions, each with the statuses that prove a refusal."""
+WITHOUT_EFFECT = frozenset({"dropped", "reset_before", "silence_before"})
+
 
 class Position(StrEnum):
     """Which of the calls of one kind fail."""
@@ -74,9 +78,16 @@ class Cell:
     call: CallKind
     fault: str
     position: Position
+    kind: str = "gemini"
+    """The kind of the service."""
 
     def __str__(self) -> str:
-        return f"{self.call}.{self.fault} {self.position}"
+        return f"{self.kind}: {self.call}.{self.fault} {self.position}"
+
+    @property
+    def has_effect(self) -> bool:
+        """True where the service carries the call out, whatever becomes of its answer."""
+        return self.fault not in WITHOUT_EFFECT and (not self.fault.isdecimal())
 
     @property
     def effect(self) -> Effect:
@@ -135,6 +146,32 @@ def _ended(*outcomes: Outcome, posts: int = 1) -> Verdict:
 
 def expected(cell: Cell) -> Verdict:
     """The expected result of a cell according to the design."""
+    return _at_sessions(cell) if cell.kind in SESSION_SERVICES else _at_sandboxes(cell)
+
+
+def _at_sessions(cell: Cell) -> Verdict:
+    """The expected result where the session can be read, and deleted only while nothing works in it."""
+    is_refused = cell.fault.isdecimal() and int(cell.fault) in SESSION_SERVICES[cell.kind]
+    match cell.call:
+        case CallKind.CREATE if cell.effect is Effect.REJECTED or cell.effect is Effect.UNKNOWN:
+            posts = 2 if cell.position is Position.SECOND else 1
+            if is_refused:
+                return _ended(Outcome.REJECTED, posts=posts)
+            return _ended(Outcome.OK if cell.has_effect else Outcome.NOT_SENT, posts=posts)
+        case CallKind.CREATE:
+            return _of_create(cell)
+        case CallKind.ENV_CREATE if is_refused:
+            return _ended(Outcome.REJECTED, posts=0)
+        case CallKind.ENV_CREATE if cell.position is Position.EVERY and cell.effect is not Effect.ANSWERED:
+            return _ended(Outcome.NOT_SENT, posts=0)
+        case CallKind.CANCEL:
+            return _ended(Outcome.CANCELLED)
+        case _:
+            return _ended(Outcome.OK)
+
+
+def _at_sandboxes(cell: Cell) -> Verdict:
+    """The expected result where nobody can be asked what became of a launch, and a run ends with its sandbox."""
     match cell.call:
         case CallKind.CREATE:
             return _of_create(cell)
@@ -176,11 +213,13 @@ def _of_no_sandbox(cell: Cell) -> Verdict:
     return _ended(Outcome.REJECTED if cell.fault == "401" else Outcome.NOT_SENT, posts=0)
 
 
-def cells() -> Iterator[Cell]:
-    """All cells."""
+def cells(kind: str = "gemini") -> Iterator[Cell]:
+    """All cells of one kind of service. A session is deleted only after its run, which is no subject here."""
     for call, positions in POSITIONS.items():
+        if call is CallKind.ENV_DELETE and kind in SESSION_SERVICES:
+            continue
         for position in positions:
             for name in FAULTS:
-                yield Cell(call=call, fault=name, position=position)
+                yield Cell(call=call, fault=name, position=position, kind=kind)
     for name in MORE_OF_CREATE:
-        yield Cell(call=CallKind.CREATE, fault=name, position=Position.FIRST)
+        yield Cell(call=CallKind.CREATE, fault=name, position=Position.FIRST, kind=kind)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from console.provider.contract import LaunchOrder, NotSent, Unknown, Verdict
+from console.provider.anthropic.adapter import AnthropicProvider
+from console.provider.contract import Fenced, LaunchOrder, LostLaunch, NotSent, Provider, Resolution, Unknown, Verdict
 from console.provider.gemini.adapter import GeminiProvider
 from console.simulator.faults import CallKind
 from tests.faults.cell import run_cell
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-async def _all(planned: Sequence[Cell], folder: Path, client: type[GeminiProvider] = GeminiProvider) -> list[list[str]]:
+async def _all(planned: Sequence[Cell], folder: Path, client: Callable[..., Provider] | None = None) -> list[list[str]]:
     """What was wrong in each cell."""
     turns = asyncio.Semaphore(AT_A_TIME)
 
@@ -40,11 +41,12 @@ async def _all(planned: Sequence[Cell], folder: Path, client: type[GeminiProvide
         gc.collect()
 
 
-async def test_every_cell_has_the_expected_result(tmp_path: Path) -> None:
-    planned, began = list(cells()), time.monotonic()
+@pytest.mark.parametrize(("kind", "least"), [("gemini", 400), ("anthropic", 380)])
+async def test_every_cell_has_the_expected_result(kind: str, least: int, tmp_path: Path) -> None:
+    planned, began = list(cells(kind)), time.monotonic()
     found = await _all(planned, tmp_path)
-    report(f"{len(planned)} cells, {time.monotonic() - began:.0f} s")
-    assert len(planned) >= 400
+    report(f"{kind}: {len(planned)} cells, {time.monotonic() - began:.0f} s")
+    assert len(planned) >= least
     assert not any(found), "\n".join(line for lines in found for line in lines)
 
 
@@ -71,5 +73,31 @@ async def test_a_planted_bug_is_found_by_every_cell_that_can_show_it(
     planned = [
         Cell(call=CallKind.CREATE, fault=name, position=Position.FIRST)
         for name in ("lost_reply", "half_body", "garbage", "503_but_done", "no_id")
+    ]
+    assert all(await _all(planned, tmp_path, client))
+
+
+class SendsTheMessageAgain(AnthropicProvider):
+    """Sends the message again when no answer came: the service takes it for another one."""
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        verdict = await super().create(order)
+        return await super().create(order) if isinstance(verdict, Unknown) else verdict
+
+
+class TakesAbsenceForProof(AnthropicProvider):
+    """Rules that nothing was launched without deleting the session, or even reading it."""
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        return Fenced(why="no answer")
+
+
+@pytest.mark.parametrize("client", [SendsTheMessageAgain, TakesAbsenceForProof])
+async def test_a_planted_bug_at_sessions_is_found_by_every_cell_that_can_show_it(
+    client: type[AnthropicProvider], tmp_path: Path
+) -> None:
+    planned = [
+        Cell(call=CallKind.CREATE, fault=name, position=Position.FIRST, kind="anthropic")
+        for name in ("lost_reply", "half_body", "garbage", "503_but_done", "reset")
     ]
     assert all(await _all(planned, tmp_path, client))
