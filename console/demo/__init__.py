@@ -1,1 +1,1 @@
-"""The demo: the real console on the simulated service, with sample tasks and a week of history."""
+"""The demo: the real console on the simulated service, with sample tasks and a month of history."""

@@ -1,6 +1,8 @@
-"""A week of history for the demo: the rows, holds and log lines that real launches leave, with past timestamps.
+"""A month of history for the demo: the rows, holds and log lines that real launches leave, with past timestamps.
 
-On one day usage is far above normal, and one task is the cause.
+Each task began on a day of its own, by hand, and its schedule launches it since: what becomes of a scheduled launch is
+decided by the stage that the task had then, by the rules that hold for everybody. Two days ago usage was far above
+normal, and one task is the cause.
 """
 
 from __future__ import annotations
@@ -9,8 +11,9 @@ import random
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import takewhile
 
-from console.demo.tasks import AUDIT, BACKUP, CAPS, DIGEST, NOTES, PRICE, REPORT, TASKS, TRIAGE, UNITS
+from console.demo.tasks import AUDIT, BACKUP, CAPS, DIGEST, NOTES, PRICE, REPORT, TRIAGE, UNITS
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchTerms
 from console.domain.rollout import RolloutRules, unmet_criteria
 from console.domain.run import Outcome, Run, new_run_id
@@ -18,26 +21,65 @@ from console.domain.server_limit import TokenLimit
 from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.engine.scheduling.cron import date_for
+from console.engine.scheduling.cron import date_for, times_after
 from console.engine.settings import limits_of
 from console.journal.runs_log import LogWriter
 from console.store.store import Store
 from console.store.transitions import RunResult
 
-DAYS = 7
 ANOMALOUS_DAY = 2
 """Days ago on which the digest used far more than usual."""
-WANTED = {
-    REPORT.name: Stage.UNATTENDED,
-    DIGEST.name: Stage.UNATTENDED,
-    TRIAGE.name: Stage.SEMI,
-    BACKUP.name: Stage.SEMI,
-}
-"""The stages to which tasks are promoted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastTask:
+    """How one task was used."""
+
+    task: Task
+    since: int
+    """Days ago on which it was launched for the first time, by hand; its schedule counts from the next day on."""
+    seconds: float
+    units: float
+    wanted: Stage = Stage.MANUAL
+    """The stage to which it is promoted as soon as its evidence allows it."""
+    by_hand: tuple[int, ...] = ()
+    """More days ago on which it was launched by hand."""
+    endings: tuple[tuple[int, Outcome], ...] = ()
+    """By days ago: how its runs of that day ended, where not well."""
+
+
+PAST = (
+    PastTask(task=REPORT, since=30, seconds=44, units=8.2, wanted=Stage.UNATTENDED),
+    PastTask(
+        task=BACKUP,
+        since=28,
+        seconds=25,
+        units=5.1,
+        wanted=Stage.SEMI,
+        by_hand=(10,),
+        endings=((12, Outcome.FAILED),),
+    ),
+    PastTask(task=NOTES, since=25, seconds=61, units=6.3, by_hand=(18, 11, 6, 4, 1), endings=((4, Outcome.CANCELLED),)),
+    PastTask(
+        task=AUDIT, since=20, seconds=38, units=9.5, wanted=Stage.SEMI, by_hand=(1,), endings=((3, Outcome.TIMEOUT),)
+    ),
+    PastTask(task=TRIAGE, since=14, seconds=58, units=8.6, wanted=Stage.SEMI),
+    PastTask(task=DIGEST, since=8, seconds=31, units=9.8, wanted=Stage.UNATTENDED, by_hand=(1,)),
+)
+WANTED = {past.task.name: past.wanted for past in PAST}
+DAYS = max(past.since for past in PAST)
+DESK_HOURS = (8.0, 17.0)
+"""The hours, UTC, between which somebody launches by hand."""
+HIGH_UNITS, CUT_AT = 43.0, 12
+"""The units of a run of the digest on the unusual day, and the hour from which on its budget stops it."""
+SETTLED = timedelta(days=2)
+"""A task that was demoted is not promoted for this long."""
 NOBODY = "0" * 32
 ADA, CRON = "ada tty=yes", "cron tty=no"
 REMOTE_STATUS = {"failed": "failed", "ok": "completed", "incomplete": "incomplete"}
 """The service's status for an outcome; for all others `cancelled`."""
+STARTED_BY_DEMO = (REPORT, DIGEST, AUDIT, BACKUP, TRIAGE)
+"""Tasks whose keys of today the demo itself launches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,59 +99,47 @@ class PastLaunch:
         return date_for(self.task, self.at, scheduled=not self.by_hand)
 
 
-def week(now: datetime, rng: random.Random) -> list[PastLaunch]:
+def month(now: datetime, rng: random.Random) -> list[PastLaunch]:
     """Return the launches before `now` (aware) in order of time, those of today among them.
 
     Keys that the demo itself launches at its start are left out.
     """
-    today = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    launches = [past for ago in range(DAYS, -1, -1) for past in _day(today - timedelta(days=ago), ago, rng)]
-    past_days = [past for past in launches if past.at < now and past.date != date_for(past.task, now, scheduled=False)]
-    return sorted(past_days, key=lambda past: past.at)
+    launches = [launch for past in PAST for launch in _launches(past, now, rng)]
+    today = {task.name: date_for(task, now, scheduled=False) for task in STARTED_BY_DEMO}
+    kept = [past for past in launches if past.at < now and past.date != today.get(past.task.name)]
+    return sorted(kept, key=lambda past: past.at)
 
 
-def _day(day: datetime, ago: int, rng: random.Random) -> Iterator[PastLaunch]:
-    def past(
-        task: Task, hour: float, outcome: Outcome, seconds: float, units: float, *, hand: bool = False
-    ) -> PastLaunch:
-        vary = rng.uniform(0.85, 1.15)
-        at = day + timedelta(hours=hour, seconds=rng.uniform(1, 40))
-        return PastLaunch(task=task, at=at, outcome=outcome, seconds=seconds * vary, units=units * vary, by_hand=hand)
+def _launches(past: PastTask, now: datetime, rng: random.Random) -> Iterator[PastLaunch]:
+    """The launches of one task: by hand in working hours, by its schedule at its times."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    for ago in (past.since, *past.by_hand):
+        at = midnight - timedelta(days=ago) + timedelta(hours=rng.uniform(*DESK_HOURS))
+        yield _launch(past, at, ago, rng, by_hand=True)
+    if past.task is REPORT:
+        # Somebody launches what has run already: it is skipped.
+        yield _launch(past, midnight - timedelta(days=4, hours=-19), 4, rng, by_hand=False)
+    begin = midnight - timedelta(days=past.since - 1)
+    for due in takewhile(lambda due: due < now, times_after(past.task, begin)):
+        ago = (midnight.date() - due.date()).days
+        yield _launch(past, due + timedelta(seconds=rng.uniform(1, 40)), ago, rng, by_hand=False)
 
-    early = ago > DAYS - 2
-    yield past(REPORT, 18, Outcome.OK, 44, 8.2, hand=early)
-    if ago % 2:
-        timed_out = ago == 3
-        yield past(AUDIT, 2.5, Outcome.TIMEOUT if timed_out else Outcome.OK, 45 if timed_out else 38, 9.5, hand=ago > 1)
-    # Its first day by hand, then approved, then unattended. Its budget stops it on the unusual day, which demotes it to
-    # manual; since then it is launched by hand.
-    anomalous = ago == ANOMALOUS_DAY
-    for place, hour in enumerate((0.25, 6.25, 12.25, 18.25)):
-        by_hand = ago == DAYS and place == 0
-        if ago < ANOMALOUS_DAY and place != 2:
-            continue
-        cut = anomalous and place > 0
-        yield past(
-            DIGEST,
-            hour,
-            Outcome.BUDGET if cut else Outcome.OK,
-            95 if anomalous else 31,
-            41 if anomalous else 9.8,
-            hand=by_hand or ago < ANOMALOUS_DAY,
-        )
-    yield past(BACKUP, 4, Outcome.FAILED if ago in (5, 1) else Outcome.OK, 25, 5.1, hand=early)
-    if ago <= DAYS - 1:
-        yield past(TRIAGE, 6.1, Outcome.OK, 58, 8.6, hand=ago == DAYS - 1)
-    if ago in (6, 4):
-        yield past(NOTES, 9.5, Outcome.CANCELLED if ago == 4 else Outcome.OK, 61, 6.3, hand=True)
-    if ago == 4:
-        yield past(REPORT, 19, Outcome.SKIPPED, 0, 0)
+
+def _launch(past: PastTask, at: datetime, ago: int, rng: random.Random, *, by_hand: bool) -> PastLaunch:
+    vary = rng.uniform(0.85, 1.15)
+    outcome, seconds, units = dict(past.endings).get(ago, Outcome.OK), past.seconds * vary, past.units * vary
+    if past.task is DIGEST and ago == ANOMALOUS_DAY:
+        outcome = Outcome.BUDGET if at.hour >= CUT_AT else Outcome.OK
+        seconds, units = 95 * vary, HIGH_UNITS + vary
+    if outcome is Outcome.TIMEOUT:
+        seconds = past.task.guardrails.max_ms / 1000 + 1
+    return PastLaunch(task=past.task, at=at, outcome=outcome, seconds=seconds, units=units, by_hand=by_hand)
 
 
 async def seed(store: Store, log: LogWriter, now: Timestamp, rng: random.Random) -> None:
-    """Write the week before `now` to the store and the log. Raises StoreError."""
+    """Write the month before `now` to the store and the log. Raises StoreError."""
     writer = _Seeder(store, rng)
-    for past in week(now.utc(), rng):
+    for past in month(now.utc(), rng):
         await writer.write(past)
     async with log.locked_async():
         while records := await store.outbox.unlogged():
@@ -123,7 +153,7 @@ class _Seeder:
     def __init__(self, store: Store, rng: random.Random) -> None:
         self._store = store
         self._rng = rng
-        self._stages = dict.fromkeys((task.name for task in TASKS), Stage.MANUAL)
+        self._demoted_ms: dict[str, int] = {}
         self._last_ms = 0
 
     async def write(self, past: PastLaunch) -> None:
@@ -184,8 +214,13 @@ class _Seeder:
     async def _promote(self, past: PastLaunch) -> None:
         """Promote tasks as soon as their evidence allows it, by the rules that hold for everybody."""
         name, rules = past.task.name, RolloutRules()
+        if past.outcome.value in rules.demote_on:
+            self._demoted_ms[name] = self._last_ms
+        waits = self._last_ms - self._demoted_ms.get(name, 0) < SETTLED.total_seconds() * 1000
+        if past.outcome is not Outcome.OK or waits:
+            return
         stage = await self._store.stages.stage(name)
-        if past.outcome is not Outcome.OK or stage >= WANTED.get(name, Stage.MANUAL):
+        if stage >= WANTED[name]:
             return
         evidence = await self._store.evidence.of(name)
         if unmet_criteria(stage, evidence, rules):

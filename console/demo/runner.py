@@ -49,7 +49,7 @@ async def running_demo(by: str) -> AsyncIterator[Demo]:
 
 
 async def prepare(folder: Path, now: Timestamp) -> None:
-    """Make a state folder with a week of history. Raises StoreError."""
+    """Make a state folder with a month of history. Raises StoreError."""
     store = await Store.open(folder, now=now)
     log = LogWriter(folder / "runs.log")
     try:

@@ -41,7 +41,7 @@ def demo_command(invocation: Invocation, slow: bool, mouse: bool, theme: str | N
 async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str | None) -> int:
     why = why_no_screen(invocation.environment, invocation.stdin, invocation.stdout)
     if why is None:
-        invocation.say("making a week of history...")
+        invocation.say("making a month of history...")
     async with running_demo(invocation.by) as demo:
         if why is not None:
             invocation.say(why)
