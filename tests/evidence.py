@@ -82,7 +82,7 @@ class Evidence:
     """Remote id by run id, from launch.journal."""
     agents: tuple[AgentEvidence, ...]
     posts: int
-    """Create POSTs that arrived whole."""
+    """Create POSTs that arrived whole, without those that repeat one with its idempotency key."""
     most_working: int
     """The highest number of agents of one key that worked at one time."""
 
@@ -137,7 +137,7 @@ def gather(folder: Path, service: Service) -> Evidence:
         torn_lines=torn,
         journal={str(run_id): remote for run_id, remote in LaunchJournal(folder / "launch.journal").read().items()},
         agents=tuple(map(_agent_of, service.runs())),
-        posts=_whole(stats["posts"]),
+        posts=_whole(stats["posts"]) - _whole(stats.get("repeated_posts", 0)),
         most_working=max(_numbers(stats["most_live_by_key"]), default=0),
     )
 

@@ -60,6 +60,7 @@ class SimulatorState:
         self.sessions = Sessions(seed=seed)
         self._calls: Counter[str] = Counter()
         self._posts: Counter[str] = Counter()
+        self._repeated_posts = 0
         self._most_live: Counter[str] = Counter()
 
     def reset(self) -> None:
@@ -69,6 +70,7 @@ class SimulatorState:
                 part.reset()
             for counter in (self._calls, self._posts, self._most_live):
                 counter.clear()
+            self._repeated_posts = 0
         self.changes.notify()
 
     def advance(self, seconds: float) -> None:
@@ -102,10 +104,14 @@ class SimulatorState:
         with self.lock:
             return self.faults.trigger(switch, own)
 
-    def count(self, call: str, key: str | None = None) -> None:
-        """Count a call whose body arrived whole; `key` is the `nightdesk-key` of a launch."""
+    def count(self, call: str, key: str | None = None, *, is_repeated: bool = False) -> None:
+        """Count a call whose body arrived whole; `key` is the `nightdesk-key` of a launch.
+
+        `is_repeated`: it is a launch that arrived before, with the same idempotency key.
+        """
         with self.lock:
             self._calls[call] += 1
+            self._repeated_posts += is_repeated
             if key is not None:
                 self._posts[key] += 1
 
@@ -153,6 +159,7 @@ class SimulatorState:
                 "calls": dict(self._calls),
                 "posts": self.posts(),
                 "posts_by_key": dict(self._posts),
+                "repeated_posts": self._repeated_posts,
                 "started": len(runs),
                 "started_by_key": dict(Counter(run.key for run in runs)),
                 "most_live_by_key": dict(self._most_live),

@@ -15,6 +15,7 @@ from console.provider.contract import Provider
 from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.clients import Bounds
 from console.provider.http.secret import Secret
+from console.provider.openai.adapter import OpenAIProvider
 from console.provider.services import TRAITS
 from console.simulated import SIMULATED
 from console.simulator.control import run_facts
@@ -28,7 +29,11 @@ from tests.faults.matrix import Cell, Position, expected
 from tests.invariants import violations
 from tests.waiting import until
 
-CLIENTS: Mapping[str, Callable[..., Provider]] = {"gemini": GeminiProvider, "anthropic": AnthropicProvider}
+CLIENTS: Mapping[str, Callable[..., Provider]] = {
+    "gemini": GeminiProvider,
+    "anthropic": AnthropicProvider,
+    "openai": OpenAIProvider,
+}
 PACING = replace(QUICK, save_ms=200, overdue_ms=60_000, fresh_send_ms=60_000, handover_s=5.0)
 PATIENCE_S = 60.0
 """Far longer than any cell takes, even beside others on a busy machine."""

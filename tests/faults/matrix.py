@@ -10,8 +10,13 @@ from console.domain.run import Outcome, State
 from console.simulator.faults import CallKind, FaultLimits, FaultSpec
 from console.simulator.scenario import Ending, Scenario
 
-SESSION_SERVICES = {"anthropic": frozenset({400, 401, 402, 403, 404, 413, 422})}
+SESSION_SERVICES = {
+    "anthropic": frozenset({400, 401, 402, 403, 404, 413, 422}),
+    "openai": frozenset({400, 401, 403, 404, 413, 422}),
+}
 """The services that launch in sessions, each with the statuses that prove a refusal."""
+REPEATING = frozenset({"openai"})
+"""The services at which a start is sent again, with its key, before the session is read."""
 WITHOUT_EFFECT = frozenset({"dropped", "reset_before", "silence_before"})
 
 
@@ -157,6 +162,8 @@ def _at_sessions(cell: Cell) -> Verdict:
             posts = 2 if cell.position is Position.SECOND else 1
             if is_refused:
                 return _ended(Outcome.REJECTED, posts=posts)
+            if cell.kind in REPEATING:
+                return _repeated(cell, posts)
             return _ended(Outcome.OK if cell.has_effect else Outcome.NOT_SENT, posts=posts)
         case CallKind.CREATE:
             return _of_create(cell)
@@ -168,6 +175,15 @@ def _at_sessions(cell: Cell) -> Verdict:
             return _ended(Outcome.CANCELLED)
         case _:
             return _ended(Outcome.OK)
+
+
+def _repeated(cell: Cell, posts: int) -> Verdict:
+    """The expected result of an unknown start that is sent again: the repetition works unless it fails as well."""
+    if cell.fault == "empty":
+        # The service always accepts a start without a word.
+        return _ended(Outcome.OK, posts=posts)
+    fails_again = cell.position in (Position.RECOVERY, Position.EVERY)
+    return _ended(Outcome.NOT_SENT if fails_again and not cell.has_effect else Outcome.OK, posts=posts + 1)
 
 
 def _at_sandboxes(cell: Cell) -> Verdict:

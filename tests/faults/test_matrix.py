@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import secrets
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from console.provider.anthropic.adapter import AnthropicProvider
-from console.provider.contract import Fenced, LaunchOrder, LostLaunch, NotSent, Provider, Resolution, Unknown, Verdict
+from console.provider.contract import (
+    RUN_LABEL,
+    Fenced,
+    LaunchOrder,
+    LostLaunch,
+    NotSent,
+    Provider,
+    Resolution,
+    Unknown,
+    Verdict,
+)
 from console.provider.gemini.adapter import GeminiProvider
+from console.provider.openai.adapter import OpenAIProvider
 from console.simulator.faults import CallKind
 from tests.faults.cell import run_cell
 from tests.faults.matrix import Cell, Position, cells
@@ -41,7 +54,7 @@ async def _all(planned: Sequence[Cell], folder: Path, client: Callable[..., Prov
         gc.collect()
 
 
-@pytest.mark.parametrize(("kind", "least"), [("gemini", 400), ("anthropic", 380)])
+@pytest.mark.parametrize(("kind", "least"), [("gemini", 400), ("anthropic", 380), ("openai", 380)])
 async def test_every_cell_has_the_expected_result(kind: str, least: int, tmp_path: Path) -> None:
     planned, began = list(cells(kind)), time.monotonic()
     found = await _all(planned, tmp_path)
@@ -98,6 +111,32 @@ async def test_a_planted_bug_at_sessions_is_found_by_every_cell_that_can_show_it
 ) -> None:
     planned = [
         Cell(call=CallKind.CREATE, fault=name, position=Position.FIRST, kind="anthropic")
+        for name in ("lost_reply", "half_body", "garbage", "503_but_done", "reset")
+    ]
+    assert all(await _all(planned, tmp_path, client))
+
+
+class RepeatsWithAnotherKey(OpenAIProvider):
+    """Sends each start with a key of its own: the service takes the repetition for another message."""
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        labels = {**order.labels, RUN_LABEL: f"{order.labels[RUN_LABEL]}-{secrets.token_hex(4)}"}
+        return await super().create(replace(order, labels=labels))
+
+
+class TakesNoTurnForProof(OpenAIProvider):
+    """Rules that nothing was launched without deleting the session, or even reading it."""
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        return Fenced(why="no answer")
+
+
+@pytest.mark.parametrize("client", [RepeatsWithAnotherKey, TakesNoTurnForProof])
+async def test_a_planted_bug_at_a_service_with_keys_is_found_by_every_cell_that_can_show_it(
+    client: type[OpenAIProvider], tmp_path: Path
+) -> None:
+    planned = [
+        Cell(call=CallKind.CREATE, fault=name, position=Position.EVERY, kind="openai")
         for name in ("lost_reply", "half_body", "garbage", "503_but_done", "reset")
     ]
     assert all(await _all(planned, tmp_path, client))

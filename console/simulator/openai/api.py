@@ -160,6 +160,8 @@ class SessionsApi:
     def __init__(self, state: SimulatorState, pipeline: RequestPipeline, agents: AgentsApi) -> None:
         self._state, self._pipeline, self._agents = state, pipeline, agents
         self._history = EventHistory()
+        self._arrived: set[tuple[str, str]] = set()
+        """The session and the idempotency key of every message that arrived, whatever came of it."""
 
     def routes(self) -> list[Route]:
         """Return the routes of its calls."""
@@ -268,7 +270,9 @@ class SessionsApi:
             faults = self._faults_of(name)
             if is_start:
                 faults = self._state.faults.of_launch(scenario.parsed_faults, labels, prompt)
-        self._state.count(call, labels.get("nightdesk-key", "") if is_start else None)
+        is_repeated = is_start and bool(key) and (name, key) in self._arrived
+        self._arrived.add((name, key))
+        self._state.count(call, labels.get("nightdesk-key", "") if is_start else None, is_repeated=is_repeated)
 
         async def action() -> Response:
             kind, text = check_event(require_object(given))
