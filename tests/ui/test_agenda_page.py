@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from console.ui.dialogs.help import TextPage
-from console.ui.glyphs import ASCII
+from console.ui.glyphs import ASCII, UNICODE
+from console.ui.pages.agenda import MOST_LINES, agenda_lines
 from tests.driver import console
+from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
 
 
@@ -44,3 +48,11 @@ async def test_a_promotion_says_what_the_schedule_can_take_in_a_day(busy: FakeEn
         text = " ".join(screen.dialog.split())
         assert "at most 5 runs a day: 400 units, 21.00 USD." in text
         assert "daily_units is 2000; other schedules can hold 300 of it: 1700 left." in text
+
+
+def test_a_page_that_would_take_long_is_cut_and_says_so() -> None:
+    agenda = samples.agenda()
+    many = replace(agenda, entries=agenda.entries[:1] * (MOST_LINES + 1))
+    shown = agenda_lines(many, 80, UNICODE)
+    assert len(shown) == MOST_LINES + 2
+    assert shown[-1][0].text == f"only the first {MOST_LINES}: `nightdesk next` lists more"

@@ -27,7 +27,7 @@ from console.engine.scheduling.due import times_between
 
 MOST_HOURS = 24 * 31
 """How far an agenda looks ahead at most."""
-MOST_ENTRIES = 10_000
+MOST_ENTRIES = 5_000
 """Entries of an agenda at most; the later ones are left out, and the agenda says so."""
 KEYS_AT_ONCE = 500
 """Keys that are looked up in one statement."""
@@ -129,11 +129,15 @@ class AgendaReader:
             now_ms=now.wall_ms,
             until_ms=until_ms,
             time_zone=settings.caps.time_zone,
-            entries=tuple([self._entry(time, *planner.plan(time)) for time in times]),
+            # Thousands of times take a second of computing, which the supervision of runs must not wait for.
+            entries=await asyncio.to_thread(self._entries, planner, times),
             is_cut=is_cut,
             nobody_schedules=snapshot.nobody_schedules,
             paused=snapshot.paused,
         )
+
+    def _entries(self, planner: _Planner, times: list[_Time]) -> tuple[AgendaEntry, ...]:
+        return tuple([self._entry(time, *planner.plan(time)) for time in times])
 
     def _entry(self, time: _Time, effect: Effect, why: str, room: Room | None) -> AgendaEntry:
         rails, settings = time.task.guardrails, self._context.settings

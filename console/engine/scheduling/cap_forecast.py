@@ -85,6 +85,8 @@ class CapForecast:
         self._caps = caps
         self._zone = ZoneInfo(caps.time_zone)
         self._now: dict[Window, CapUsage] = {}
+        self._ends_ms: dict[str, tuple[int, int]] = {}
+        """By day: when it ends, and when its month does."""
         for name, found in ((None, usages), *of_tasks.items()):
             for usage in found:
                 self._now[self._window(usage.cap, name, today)] = usage
@@ -120,7 +122,10 @@ class CapForecast:
             Cap.MONTHLY_UNITS: self._caps.monthly_units,
             Cap.CONCURRENT_RUNS: self._caps.concurrent_runs,
         }
-        frees = {Cap.MONTHLY_UNITS: month_ends_ms(day, self._zone), Cap.CONCURRENT_RUNS: None}
+        if day not in self._ends_ms:
+            self._ends_ms[day] = day_ends_ms(day, self._zone), month_ends_ms(day, self._zone)
+        day_ends, month_ends = self._ends_ms[day]
+        frees = {Cap.MONTHLY_UNITS: month_ends, Cap.CONCURRENT_RUNS: None}
         usages = []
         for cap in Cap:
             window = self._window(cap, task.name, day)
@@ -135,7 +140,7 @@ class CapForecast:
                     limit=now.limit if now else limits[cap],
                     held=held,
                     spent=spent,
-                    frees_at_ms=frees.get(cap, day_ends_ms(day, self._zone)),
+                    frees_at_ms=frees.get(cap, day_ends),
                     time_zone=self._caps.time_zone,
                 )
             )

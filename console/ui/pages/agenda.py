@@ -16,6 +16,8 @@ from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_
 from console.ui.words import user_text
 
 HOURS = 24
+MOST_LINES = 500
+"""Times on the page; laying them out must not take long."""
 UTC = zone_or_utc("UTC")
 TASK, WHAT, HOLD, ROOM = 24, 8, 6, 6
 TIMES = ((72, "%a %d %b %H:%M", 21), (0, "%a %H:%M", 14))
@@ -55,10 +57,10 @@ def agenda_lines(agenda: Agenda, cells: int, glyphs: Glyphs) -> list[Line]:
     _, times, task = _widths(cells)
     head = f"  {left('local', times)} {utc}{left('task', task)} {left('what', WHAT)} {right('hold', HOLD)} room"
     lines.append(fit((Span(head, Tone.MUTED),), cells, glyphs.ellipsis))
-    for entry in agenda.entries:
+    for entry in agenda.entries[:MOST_LINES]:
         lines.extend(fit(each, cells, glyphs.ellipsis) for each in _entry_lines(entry, cells, glyphs))
-    if agenda.is_cut:
-        lines.append(line(Span(f"only the first {len(agenda.entries)} are shown", Tone.MUTED)))
+    if len(agenda.entries) > MOST_LINES:
+        lines.append(line(Span(f"only the first {MOST_LINES}: `nightdesk next` lists more", Tone.MUTED)))
     return lines
 
 
