@@ -64,6 +64,7 @@ COMMANDS = {
     "notify": CommandEntry("notify", "Show who is told what while nobody is at the console, or try it."),
     "settle": CommandEntry("decide", "Resolve an unconfirmed RUN, or one still stopping after its alarm."),
     "paths": CommandEntry("setup", "Print where the config, the state folder and its files are."),
+    "schema": CommandEntry("schema", "Print the JSON Schema of what a command prints with --json."),
     "completion": CommandEntry("setup", "Print the completion script for bash, zsh or fish."),
     "drill": CommandEntry("drill", "Prove each guard against the built-in simulator, or with --live the service."),
     "rehearse": CommandEntry("rehearse", "Show what each guard would do for your own tasks, against the simulator."),

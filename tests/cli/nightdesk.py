@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from console.cli.invocation import Invocation
 from console.cli.main import run
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.state import SimulatorState
+from tests.cli.json_check import check, format_name
 from tests.tree import ROOT
 
 QUICK = Scenario(steps=2, step_seconds=0.05)
@@ -50,11 +51,14 @@ class Done:
     code: int
     out: str
     err: str
+    arguments: tuple[str, ...] = ()
+    """Those of the command; empty where its output is not checked."""
 
     @property
     def json(self) -> Any:
-        """Return stdout parsed as JSON; fail if it holds anything else."""
-        return json.loads(self.out)
+        """Return stdout parsed as JSON; fail if it holds anything else, or is not as the command's format declares."""
+        name = format_name(self.arguments)
+        return json.loads(self.out) if name is None else check(name, self.out)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +111,7 @@ class Nightdesk:
 
     def process(self, *arguments: str, **environment: str) -> Done:
         """Run a command to its end in a process of its own."""
-        return self.ended(self.start(*arguments, **environment))
+        return replace(self.ended(self.start(*arguments, **environment)), arguments=arguments)
 
     def __call__(self, *arguments: str) -> Done:
         """Run a command to its end in this process: the same code, without the time to start an interpreter."""
@@ -116,7 +120,7 @@ class Nightdesk:
             environment=self.environment, stdin=stdin, stdout=stdout, stderr=stderr, working=self.folder
         )
         code = run(["--state-dir", str(self.state), *arguments], invocation)
-        return Done(code=code, out=stdout.getvalue(), err=stderr.getvalue())
+        return Done(code=code, out=stdout.getvalue(), err=stderr.getvalue(), arguments=arguments)
 
     def launch(self, task: str, *arguments: str) -> Done:
         """Launch a task as an operator, with JSON output."""

@@ -149,7 +149,7 @@ def test_a_likely_emergency_word_suggests_the_command(nightdesk: Nightdesk) -> N
         assert "pause --cancel" in nightdesk(word).err
     assert "nightdesk ps" in nightdesk("list").err
     assert "Did you mean history?" in nightdesk("histroy").err
-    assert "Did you mean" not in nightdesk("gaurd").err
+    assert "guard" not in nightdesk("gaurd").err, "a hidden command is not suggested"
 
 
 def test_an_unknown_task_names_the_nearest(nightdesk: Nightdesk) -> None:
