@@ -207,3 +207,20 @@ async def test_hostile_reasons_are_harmless(engine: FakeEngine) -> None:
         await screen.press("3", "h")
         assert "[red]oops[/oops]" in screen.dialog
         assert "\x1b" not in screen.text()
+
+
+async def test_the_panel_of_a_task_folds_and_grows(idle: FakeEngine) -> None:
+    async with console(idle, idle.clock, size=(80, 24)) as screen:
+        await screen.press("3")
+        before = screen.text()
+        assert "counted" in before
+        await screen.press("minus")
+        assert "counted" not in screen.text()
+        assert "translate-strings" in screen.text()
+        await screen.press("minus")
+        assert "the panel is folded" in screen.bottom()
+        await screen.press("plus")
+        assert screen.lines()[:-1] == before.splitlines()[:-1]
+        await screen.press("plus")
+        assert "counted" in screen.text()
+        assert "translate-strings" not in screen.text()

@@ -1,6 +1,6 @@
 """`+` and `-`: the panel below a table grows and folds, and the table gets what it leaves.
 
-Kept apart because two screens share it.
+Kept apart because three screens share it.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from textual.widget import Widget
 
 from console.domain.task import Stage
 from console.engine.models import TaskRollout
+from console.ui.actions.panel import PANEL_KEYS, panel_actions
 from console.ui.actions.shell_commands import ShellCommand, command, rollout_commands
 from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.context import Context, trouble_line
@@ -59,13 +60,14 @@ class RolloutScreen(BaseScreen):
         ),
         *FILTER_KEYS,
         CLEAR,
+        *PANEL_KEYS,
     ]
 
     def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context, background)
         self._rollouts: tuple[TaskRollout, ...] = ()
         self._trouble = ""
-        self._list_rows = 0
+        self._list_rows: int | str = 0
         self._read_soon = CoalescedWork(self._read, background, name="rollout")
         names = {"task": tuple(task.name for task in context.engine.settings.tasks)}
         self.controls: TableControls[RowFilter] = TableControls(
@@ -85,6 +87,7 @@ class RolloutScreen(BaseScreen):
                 self._demote, partial(self._can_move, Stage.MANUAL), partial(self._why_not, "the first stage")
             ),
             "history": KeyAction(self._show_history),
+            **panel_actions(self),
         }
 
     def body(self) -> Iterable[Widget]:
@@ -143,8 +146,7 @@ class RolloutScreen(BaseScreen):
         controls.show(len(shown), len(self._rollouts), "tasks")
         listed = self.query_one(RowList)
         listed.show(header(cells - 2), rows)
-        # The panel gets the rows that a short list leaves; a long list scrolls in its half.
-        self._share_rows(listed, min(len(rows) + 1, max(4, (self.app.size.height - 4) // 2)))
+        self._share_rows(listed, self._list_height(len(rows)))
         rollout, panel = self.selected, self.query_one("#panel", Lines)
         name = sanitize_cell(rollout.task.name) if rollout else ""
         title = line(Span(f"{glyphs.rule * 2} ", Tone.FAINT), Span(f"{name} ", Tone.STRONG))
@@ -156,7 +158,15 @@ class RolloutScreen(BaseScreen):
             lines = [line(Span(f" {self._trouble}", Tone.BAD))]
         panel.show([*lines, *([()] * (panel.size.height - len(lines)))][: max(0, panel.size.height)])
 
-    def _share_rows(self, listed: RowList, rows: int) -> None:
+    def _list_height(self, rows: int) -> int | str:
+        """The height of the list: all rows of a short one, half the screen for a long one, less beside a large panel,
+        everything without a panel."""
+        if self.has_class("-folded"):
+            return "1fr"
+        share = 4 if self.has_class("-large") else (self.app.size.height - 4) // 2
+        return min(rows + 1, max(4, share))
+
+    def _share_rows(self, listed: RowList, rows: int | str) -> None:
         if rows != self._list_rows:
             self._list_rows = rows
             listed.styles.height = rows
