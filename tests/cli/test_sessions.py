@@ -119,6 +119,21 @@ def test_a_launch_that_never_arrived_is_proven_and_frees_its_key(nightdesk: Nigh
     assert nightdesk.service.started() == 0
 
 
+def test_a_session_whose_making_was_not_answered_is_swept(nightdesk: Nightdesk) -> None:
+    """The run goes on in another session; the unused one is counted by `doctor` and deleted by the next engine."""
+    nightdesk.service.set_faults({"env_create.lost_reply": 1})
+    assert nightdesk.launch("good").json["outcome"] == "ok"
+    stats = nightdesk.service.stats()
+    assert (stats["sessions_made"], stats["sessions_deleted"]) == (2, [])
+    assert [level for level, _ in told(nightdesk("doctor", "--json"), "sessions")] == ["warn"]
+    served = nightdesk.start("serve")
+    until_sync(lambda: nightdesk.service.stats()["sessions_deleted"] != [], what="the unused session is deleted")
+    served.terminate()
+    served.wait()
+    assert [level for level, _ in told(nightdesk("doctor", "--json"), "sessions")] == ["ok"]
+    assert nightdesk.service.started() == 1
+
+
 def test_a_run_that_waits_for_its_client_is_ended(nightdesk: Nightdesk) -> None:
     done = nightdesk.launch("asking")
     assert (done.code, done.json["outcome"]) == (1, "failed")
