@@ -208,6 +208,22 @@ async def test_the_day_under_the_cursor_is_marked_and_its_figure_shown(busy: Fak
         assert "Mon 23 Nov: 0.05 USD" in screen.text(), "money has its currency"
 
 
+@pytest.mark.parametrize(
+    ("keys", "wanted"),
+    [
+        # Another measure and another period keep what is selected; another group has other rows.
+        (("down", "left", "u"), "task:log-digest since:2026-11-23 until:2026-11-23"),
+        (("down", "left", "g"), "since:2026-11-23 until:2026-11-23"),
+        # Ten days back is not in a week.
+        (("down", *["left"] * 10, "t", "t", "t"), "task:log-digest since:2026-11-17 until:2026-11-23"),
+    ],
+)
+async def test_what_is_not_on_the_screen_is_not_selected(busy: FakeEngine, keys: tuple[str, ...], wanted: str) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("4", *keys, "enter")
+        assert screen.app.screen.query_one(FilterLine).text == wanted
+
+
 def test_money_is_in_every_line_where_money_is_the_measure() -> None:
     report = samples.usage_report(UsageQuery(measure=Measure.COST))
     projection = MonthProjection(

@@ -165,9 +165,17 @@ class UsageScreen(BaseScreen):
 
     def _rearrange(self) -> None:
         """Draw the table again; a row that the filter hides is not selected any more."""
+        self._deselect_hidden()
+        self._draw()
+
+    def _deselect_hidden(self) -> None:
+        """Select no row and no day that is not on the screen, or enter would lead to what nobody sees."""
+        if self._report is None:
+            return
         if self.selection.member not in {member.member for member in self._shown()}:
             self.selection = replace(self.selection, member=None)
-        self._draw()
+        if self.selection.day not in self._report.days:
+            self.selection = replace(self.selection, day=None)
 
     def _shown(self) -> Sequence[MemberTotal]:
         """The rows of the table: those that fit the filter, in the order that is chosen."""
@@ -179,7 +187,9 @@ class UsageScreen(BaseScreen):
             self.post_message(HistoryWanted(history_filter_text(self._report, self.selection)))
 
     def _show(self, query: UsageQuery) -> None:
-        self.query_now, self.selection = query, Selection(day=self.selection.day)
+        if query.group is not self.query_now.group:
+            self.selection = replace(self.selection, member=None)
+        self.query_now = query
         self._read_soon()
 
     async def _read(self) -> None:
@@ -189,6 +199,7 @@ class UsageScreen(BaseScreen):
             self._trouble = trouble_line(error)
         else:
             self._trouble = ""
+            self._deselect_hidden()
         if self.is_current:
             self._draw()
 
