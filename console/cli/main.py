@@ -15,6 +15,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from console import __version__
+from console.cli.examples import with_examples
 from console.cli.exit_codes import ExitCode, command_error
 from console.cli.invocation import Invocation, read_only_option, refuse_if_locked, shared_options
 from console.cli.output import BackgroundWriter, DataOutput, OutputClosed
@@ -66,6 +67,7 @@ COMMANDS = {
     "paths": CommandEntry("setup", "Print where the config, the state folder and its files are."),
     "schema": CommandEntry("schema", "Print the JSON Schema of what a command prints with --json."),
     "completion": CommandEntry("setup", "Print the completion script for bash, zsh or fish."),
+    "man": CommandEntry("man", "Print the manual page; `nightdesk man | man -l -` shows it."),
     "drill": CommandEntry("drill", "Prove each guard against the built-in simulator, or with --live the service."),
     "rehearse": CommandEntry("rehearse", "Show what each guard would do for your own tasks, against the simulator."),
     "simulator": CommandEntry("simulated", "Run the simulated service alone, to try a config of your own against it."),
@@ -118,7 +120,7 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"console.cli.commands.{entry.module}")
         command = getattr(module, f"{cmd_name}_command")
         assert isinstance(command, click.Command)
-        return command
+        return with_examples(command, cmd_name, PROGRAM)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

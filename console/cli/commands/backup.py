@@ -39,9 +39,6 @@ def backup_command(invocation: Invocation, target: str) -> int:
 
     The copy holds keys, runs and prompts' fingerprints, no API key and no config. runs.log is not copied: `restore`
     writes it anew.
-
-    \b
-    nightdesk backup /srv/backups/nightdesk-$(date +%F)
     """
     folder, path = invocation.folder, _path(invocation, target)
     made = not path.exists()
@@ -77,10 +74,6 @@ def restore_command(invocation: Invocation, source: str) -> int:
     What is there is kept in a folder `before-restore-…` beside it. Nothing is launched until you have compared the
     restored runs with the service and run `nightdesk doctor --reconcile`: keys that were taken after the backup are
     forgotten, unless runs.log is still there.
-
-    \b
-    nightdesk restore /srv/backups/nightdesk-2026-11-23
-    nightdesk doctor --reconcile
     """
     folder, path = invocation.folder, _path(invocation, source)
     at = _read_manifest(path)

@@ -22,11 +22,7 @@ ZONE_FOLDERS = ("/usr/share/zoneinfo/", "/usr/lib/zoneinfo/", "/etc/zoneinfo/")
 
 @click.group("import")
 def import_command() -> None:
-    """Turn what another scheduler has into tasks.
-
-    \b
-    nightdesk import crontab >> nightdesk.toml
-    """
+    """Turn what another scheduler has into tasks."""
 
 
 @import_command.command("crontab")
@@ -38,10 +34,6 @@ def crontab_command(invocation: Invocation, file: str | None, system: bool) -> i
     """Print each job of a crontab as a [[tasks]] table, with its window and zone, and what to take out of the crontab.
 
     FILE is a file, or - for standard input; without it, the crontab of this user. Nothing is changed.
-
-    \b
-    nightdesk import crontab >> nightdesk.toml
-    nightdesk import crontab --system /etc/cron.d/agents
     """
     text = _read(invocation, file)
     try:

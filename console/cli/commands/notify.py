@@ -26,12 +26,7 @@ NOBODY = (
 @pass_invocation
 @click.pass_context
 def notify_command(context: click.Context, invocation: Invocation) -> int | None:
-    """Show who is told what while nobody is at the console; `notify test` tries it.
-
-    \b
-    nightdesk notify
-    nightdesk notify test
-    """
+    """Show who is told what while nobody is at the console; `notify test` tries it."""
     return None if context.invoked_subcommand else _show(invocation)
 
 

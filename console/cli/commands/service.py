@@ -47,9 +47,6 @@ def install_command(invocation: Invocation) -> int:
 
     The unit names this config and this state folder. The environment file (mode 0600) is never overwritten, and no key
     is copied into it: fill it in, then run the command again.
-
-    \b
-    nightdesk service install
     """
     refuse_if_locked(invocation, "service install")
     settings, systemctl = invocation.settings(), _manager(invocation)
