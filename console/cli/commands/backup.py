@@ -35,10 +35,10 @@ MOST_BYTES = 1 << 20
 @json_option
 @pass_invocation
 def backup_command(invocation: Invocation, target: str) -> int:
-    """Copy the state folder as it is at one moment to the new folder DIR, while processes use it.
+    """Copy the state folder to a new folder, while processes use it.
 
-    The copy holds keys, runs and prompts' fingerprints, no API key and no config. runs.log is not copied: `restore`
-    writes it anew.
+    The copy is that of one moment. It holds keys, runs and the fingerprints of prompts, no API key and no config.
+    runs.log is not copied: `restore` writes it anew.
     """
     folder, path = invocation.folder, _path(invocation, target)
     made = not path.exists()
@@ -69,11 +69,11 @@ def backup_command(invocation: Invocation, target: str) -> int:
 @json_option
 @pass_invocation
 def restore_command(invocation: Invocation, source: str) -> int:
-    """Put the backup in DIR back into the state folder, which no process may use meanwhile.
+    """Put a backup back; nothing is launched until `doctor --reconcile`.
 
-    What is there is kept in a folder `before-restore-…` beside it. Nothing is launched until you have compared the
-    restored runs with the service and run `nightdesk doctor --reconcile`: keys that were taken after the backup are
-    forgotten, unless runs.log is still there.
+    No process may use the state folder meanwhile. What is there is kept in a folder `before-restore-…` in it. Nothing
+    is launched until you have compared the restored runs with the service and run `nightdesk doctor --reconcile`: keys
+    that were taken after the backup are forgotten, unless runs.log is still there.
     """
     folder, path = invocation.folder, _path(invocation, source)
     at = _read_manifest(path)

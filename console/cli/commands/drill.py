@@ -53,7 +53,7 @@ TONES = {
 @json_option
 @pass_invocation
 def drill_command(invocation: Invocation, live: bool, provider: str | None, max_units: int | None, yes: bool) -> int:
-    """Prove each guard against the built-in simulator, in a temporary folder, or with --live against the service.
+    """Prove each guard against the built-in simulator, or with --live the service.
 
     Exit: 0 every guard fired, 1 one did not. With --live also: 5 not wanted, 6 refused by the service, 7 a run is left
     of which no end was shown, 75 the service is not reached.

@@ -22,7 +22,7 @@ ZONE_FOLDERS = ("/usr/share/zoneinfo/", "/usr/lib/zoneinfo/", "/etc/zoneinfo/")
 
 @click.group("import")
 def import_command() -> None:
-    """Turn what another scheduler has into tasks."""
+    """Print the jobs of a crontab as tasks."""
 
 
 @import_command.command("crontab")

@@ -15,7 +15,7 @@ from console.cli.render.man_page import SHARED, man_page
 @shared_options
 @pass_invocation
 def man_command(invocation: Invocation) -> int:
-    """Print the manual page in the format of man."""
+    """Print the manual page; `nightdesk man | man -l -` shows it."""
     context = click.Context(cli)
     commands = {
         name: command

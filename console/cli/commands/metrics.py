@@ -27,7 +27,9 @@ EVERY_S = 10.0
 @shared_options
 @pass_invocation
 def metrics_command(invocation: Invocation, textfile: str | None) -> int:
-    """Print metrics for Prometheus: runs by state and outcome, units and cost of today, caps, schedule, trouble.
+    """Print metrics for Prometheus, or write them into a file.
+
+    Runs by state and outcome, units and cost of today, caps, schedule and trouble.
 
     `nightdesk serve --metrics 127.0.0.1:9402` shows the same over HTTP.
     """

@@ -31,7 +31,9 @@ TONES: Mapping[Effect, Tone] = {
 @json_option
 @pass_invocation
 def next_command(invocation: Invocation, hours: int) -> int:
-    """List the coming scheduled times and what each will do: a run, a proposal, a skip or a refusal, and why.
+    """List the coming scheduled times and what each will do.
+
+    Each becomes a run, a proposal, a skip or a refusal; the reason is named.
 
     ROOM says whether the caps will have room then: `fits`, even if every run before it uses its whole budget; `likely`,
     if they use what they usually do; `full`. `~` marks the first time after the clocks of its zone change.

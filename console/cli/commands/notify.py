@@ -26,7 +26,7 @@ NOBODY = (
 @pass_invocation
 @click.pass_context
 def notify_command(context: click.Context, invocation: Invocation) -> int | None:
-    """Show who is told what while nobody is at the console; `notify test` tries it."""
+    """Show who is told what while nobody is at the console, or try it."""
     return None if context.invoked_subcommand else _show(invocation)
 
 

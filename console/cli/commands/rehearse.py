@@ -22,7 +22,9 @@ from console.drill.rehearsal import CHECKS, Rehearsal, Rehearsed, rehearse
 @json_option
 @pass_invocation
 def rehearse_command(invocation: Invocation, task: str | None) -> int:
-    """Show what each guard would do for TASK, or for every task of the config.
+    """Show what each guard would do for your own tasks, against the simulator.
+
+    For TASK, or for every task of the config.
 
     An agent of the built-in simulator runs away under the limits, caps and settings of the config. Needs no API key and
     no network; the state folder is not touched. Long time limits are scaled down, and the table says by how much.

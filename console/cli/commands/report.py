@@ -26,7 +26,9 @@ PERIODS = {"day": 1, "week": 7, "month": 30}
 @json_option
 @pass_invocation
 def report_command(invocation: Invocation, period: str) -> int:
-    """Print a period on one page: runs by outcome and cost against the period before, the month, the guards.
+    """Print a day, a week or a month on one page: runs, cost, the guards.
+
+    Runs by outcome and cost stand against the period before.
 
     The period ends with yesterday, so that full days are compared with full days; today is a line of its own.
     """

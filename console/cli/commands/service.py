@@ -36,7 +36,7 @@ INSTEAD = (
 
 @click.group("service")
 def service_command() -> None:
-    """Run `nightdesk serve` as a service of your systemd: install, status, remove."""
+    """Run `serve` as a service of your systemd: install, status, remove."""
 
 
 @service_command.command("install")

@@ -14,9 +14,10 @@ from console.cli.invocation import Invocation, json_option, pass_invocation
 @json_option
 @pass_invocation
 def watch_command(invocation: Invocation) -> int:
-    """Print one line for each change: launches, endings, refusals, stops, pauses, caps and trouble, until Ctrl-C.
+    """Print one line for each change, for screen readers and pipes.
 
-    No cursor movement and no colour: for screen readers and pipes. With --json prints one object per line.
+    Launches, endings, refusals, stops, pauses, caps and trouble, until Ctrl-C, without colour and movements of the
+    cursor. With --json prints one object per line.
     """
     invocation.say_ledger()
     return asyncio.run(watch(invocation))
