@@ -46,6 +46,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example("show 01k9zq", "one run, by the beginning of its id"),
         Example("show nightly-report --follow", "the live run of a task, step by step"),
     ),
+    "diff": (Example("diff 01k9zq 01k9zr", "what differs between two runs"),),
     "watch": (Example("watch", "print one line for each change"),),
     "log": (
         Example("log -f", "print new lines as they come"),
