@@ -90,6 +90,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example('settle 01k9zq not-launched --reason "not listed"', "it was never launched: free key and hold"),
         Example('settle 01k9zq write-off --reason "nobody knows"', "book the whole hold as used"),
     ),
+    "schema": (Example("schema ps", "the JSON Schema of what `ps --json` prints"),),
     "paths": (Example("paths", "which config and state folder are used, and why"),),
     "completion": (Example("completion bash", "print the script for ~/.bashrc"),),
     "man": (Example("man | man -l -", "read the manual page"),),

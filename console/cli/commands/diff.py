@@ -34,9 +34,10 @@ SHA_SHOWN = 12
 @json_option
 @pass_invocation
 def diff_command(invocation: Invocation, one: str, other: str, everything: bool) -> int:
-    """Show what differs between two RUNs: what was launched, under which limits, how each ended and what it used.
+    """Show what differs between two RUNs.
 
-    Of prompts only hash and length are stored, so only whether they differ is known.
+    What was launched, under which limits, how each ended and what it used. Of prompts only hash and length are stored,
+    so only whether they differ is known.
     """
     return asyncio.run(_diff(invocation, one, other, everything=everything))
 
