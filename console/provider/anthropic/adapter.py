@@ -208,7 +208,9 @@ class AnthropicProvider:
             self._fencing.add(session_id)
             await self._change.delete(session_id)
         except Refused:
-            return Found(remote_id=session_id)
+            # It works, as the message has arrived just now; a refusal for another reason proves nothing.
+            self._fencing.discard(session_id)
+            return Found(remote_id=session_id) if await self._shows_start(session_id) else Absent()
         except NotFound:
             # Only a session whose deletion was asked for here is known to have had no message until then.
             return _fenced() if session_id in self._fencing else Absent()

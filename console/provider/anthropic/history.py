@@ -198,11 +198,15 @@ class SessionHistory:
         if line := ": ".join(filter(None, parts)):
             self.errors = [*self.errors, line][-MAX_ERRORS:]
 
-    def _step(self, event_id: str, kind: str, event: Mapping[str, object], redact: Redact) -> StreamEvent | None:
+    def _note_answer(self, kind: str, event: Mapping[str, object]) -> None:
         if kind == "agent.message":
             self._answer.append(whole_text(event.get("content")))
         elif "tool" in kind:
             self._answer.clear()
+
+    def _step(self, event_id: str, kind: str, event: Mapping[str, object], redact: Redact) -> StreamEvent | None:
+        if event_id not in self._step_of:
+            self._note_answer(kind, event)
         index = self._step_of.get(event_id, len(self.steps))
         if index >= MAX_STEPS:
             return None

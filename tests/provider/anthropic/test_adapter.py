@@ -224,10 +224,23 @@ async def test_a_session_without_a_message_is_read_a_few_times_and_deleted() -> 
     assert service.calls[-1] == ("DELETE", SESSION)
 
 
-async def test_a_session_that_cannot_be_deleted_works() -> None:
+async def test_a_message_that_arrives_before_the_deletion_is_found() -> None:
     service = Service().on("GET", SESSION, working("idle")).on("GET", EVENTS, NOTHING)
-    service.on("DELETE", SESSION, error(), 400)
+
+    def refuse(_: httpx.Request) -> httpx.Response:
+        service.on("GET", SESSION, working())
+        return httpx.Response(400, json=error())
+
+    service.replies[("DELETE", SESSION)] = refuse
     assert await service.adapter().resolve(LOST) == Found(remote_id="sesn_3")
+
+
+async def test_a_deletion_that_is_refused_for_another_reason_proves_nothing() -> None:
+    service = Service().on("GET", SESSION, working("idle")).on("GET", EVENTS, NOTHING)
+    adapter = service.on("DELETE", SESSION, error(), 400).adapter()
+    assert await adapter.resolve(LOST) == Absent()
+    service.on("GET", SESSION, error("not_found_error"), 404)
+    assert await adapter.resolve(LOST) == Absent()
 
 
 async def test_a_missing_session_proves_something_only_after_an_own_deletion() -> None:

@@ -151,6 +151,18 @@ def test_the_result_is_what_was_said_after_the_last_tool() -> None:
     assert history.result == "All is well.\nBye."
 
 
+def test_an_event_that_waits_is_one_step_and_said_once() -> None:
+    waiting: dict[str, object] = {
+        "id": "sevt_1",
+        "type": "agent.message",
+        "processed_at": None,
+        "content": "All is well.",
+    }
+    history = fed(waiting)
+    history.feed((waiting, event(1, "agent.message", content="All is well.")), unchanged)
+    assert (len(history.steps), history.result) == (1, "All is well.")
+
+
 def test_errors_that_the_service_retries_are_no_errors_of_the_run() -> None:
     def error(number: int, retry: str) -> dict[str, object]:
         told = {"type": "model_overloaded", "message": f"busy {number}", "retry_status": {"type": retry}}
