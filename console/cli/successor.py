@@ -76,7 +76,7 @@ def start_successor(
     """
     handed = () if settings is None else ("--handed-over",)
     words = own_command("--config", str(config), "--state-dir", str(folder), command, *handed)
-    diag = os.open(folder / "diag.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    diag = _open_diag(folder / "diag.log")
     memory = os.memfd_create("nightdesk-settings")
     child_end, parent_end = os.pipe()
     try:
@@ -104,6 +104,16 @@ def start_successor(
         for descriptor in (diag, memory, child_end):
             os.close(descriptor)
     return Successor(pid, parent_end)
+
+
+def _open_diag(path: Path) -> int:
+    """Open the file for what the supervisor writes to stderr; where it cannot be written, nothing of that is kept."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        # A named pipe without a reader would block for ever; O_NONBLOCK makes it an error, and no difference to a file.
+        return os.open(path, flags | os.O_CREAT, 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
 def receive_settings() -> HandedOver:

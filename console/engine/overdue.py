@@ -1,20 +1,23 @@
 """Cancels for runs that are past their limit, of this and of other processes.
 
 The supervisor of a run stops it in time. This is the second line: of a run of this process that is two seconds late,
-and of another living process that is 15 s late, a cancel is sent from here. Cancels run in a bounded pool of tasks;
-nothing waits for their answers.
+and of another living process that is 15 s late, a cancel is sent from here. A run that nobody supervises, because its
+process is dead and the store does not take a take-over, is cancelled at its limit. Cancels run in a bounded pool of
+tasks; nothing waits for their answers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 from console.domain.run import Run, RunId, State, StopReason
 from console.domain.timestamps import Timestamp
 from console.engine.concerns import describe, end_tasks
 from console.engine.context import EngineContext
 from console.engine.errors import StaleRun, StoreError
+from console.engine.ownership import is_alive
 from console.engine.run.cancel import CancelAttempt, remote_id_of, try_cancel, try_discard
 
 LIVE_HERE = frozenset({State.RUNNING, State.STOPPING})
@@ -25,8 +28,12 @@ LIVE_ELSEWHERE = LIVE_HERE | {State.SENDING, State.UNCONFIRMED}
 class OverdueCancels:
     """The cancels that this engine sends for runs that their own supervisor should have stopped."""
 
-    def __init__(self, context: EngineContext) -> None:
+    def __init__(self, context: EngineContext, owners: Path) -> None:
+        """`owners` is the folder of the lock files."""
         self._context = context
+        self._owners = owners
+        self._dead_since: dict[str | None, Timestamp] = {}
+        """When each dead owner of open runs was first seen to be dead; None: of runs that were given back."""
         self._slots = asyncio.Semaphore(context.timings.cancels_at_once)
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
 
@@ -39,24 +46,30 @@ class OverdueCancels:
         except Exception:
             return True
 
-    def start_due(self, mine: Iterable[Run], others: Iterable[Run]) -> None:
-        """Start a cancel for each run that needs one."""
+    def start_due(self, mine: Iterable[Run], others: Sequence[Run], *, dead: Collection[str] = ()) -> None:
+        """Start a cancel for each run that needs one. `dead` are owners known to be dead, whatever their lock says."""
         now, timings = self._context.clock.now(), self._context.timings
         seen: set[RunId] = set()
         services = self._context.settings.services
         keyless = {one.name for one in services if self._context.key_trouble(one.name) is not None}
-        for runs, states, grace_ms in (
-            (mine, LIVE_HERE, timings.own_overdue_ms),
-            (others, LIVE_ELSEWHERE, timings.overdue_ms),
-        ):
-            for run in runs:
-                seen.add(run.id)
-                if not self._context.settings.serves(run) or (
-                    run.owner != self._context.owner and self._context.settings.service_of(run).name in keyless
-                ):
-                    continue
-                if run.state in states and run.is_overdue(now, grace_ms=grace_ms) and self._may_try(run.id, now):
-                    self.send(run)
+        for run in mine:
+            seen.add(run.id)
+            if not self._context.settings.serves(run):
+                continue
+            late = run.state in LIVE_HERE and run.is_overdue(now, grace_ms=timings.own_overdue_ms)
+            if late and self._may_try(run.id, now):
+                self.send(run)
+        unsupervised = self._long_dead({run.owner for run in others if run.state in LIVE_ELSEWHERE}, dead, now)
+        for run in others:
+            seen.add(run.id)
+            if not self._context.settings.serves(run) or (
+                run.owner != self._context.owner and self._context.settings.service_of(run).name in keyless
+            ):
+                continue
+            grace_ms = 0 if run.owner in unsupervised else timings.overdue_ms
+            late = run.state in LIVE_ELSEWHERE and run.is_overdue(now, grace_ms=grace_ms)
+            if late and self._may_try(run.id, now):
+                self.send(run)
         for run_id in [run_id for run_id in self._context.cancelled_at if run_id not in seen]:
             del self._context.cancelled_at[run_id]
 
@@ -73,6 +86,19 @@ class OverdueCancels:
     async def close(self) -> None:
         """Send no more; what is on its way is cut short."""
         await end_tasks(self._tasks.values())
+
+    def _long_dead(self, owners: set[str | None], known: Collection[str], now: Timestamp) -> set[str | None]:
+        """Those of `owners` that have been dead for so long that somebody would have taken their runs over."""
+        others = owners - {self._context.owner}
+        dead = {owner for owner in others if owner in known or self._is_dead(owner)}
+        self._dead_since = {owner: self._dead_since.get(owner, now) for owner in dead}
+        return {owner for owner in dead if now.since(self._dead_since[owner]) >= self._context.timings.take_over_ms}
+
+    def _is_dead(self, owner: str | None) -> bool:
+        try:
+            return owner is None or not is_alive(self._owners, owner)
+        except Exception:
+            return False
 
     def _may_try(self, run_id: RunId, now: Timestamp) -> bool:
         tried = self._context.cancelled_at.get(run_id)

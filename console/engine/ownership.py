@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from console.os_files import LockedFile
+from console.trusted_files import Unreadable, read_bounded
+
+MAX_NAME = 4_096
+"""Bytes of a file that names an owner."""
 
 
 class OwnerLock:
@@ -66,8 +70,8 @@ class SchedulerLock:
 
     def holder(self) -> str | None:
         """The owner id in the file; whether that process lives, its own lock tells."""
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            return self._path.read_text("ascii") or None
+        with contextlib.suppress(Unreadable, UnicodeDecodeError):
+            return read_bounded(self._path, most=MAX_NAME).decode("ascii") or None
         return None
 
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from console.domain.text import sanitize
+from console.trusted_files import Unreadable, read_bounded
 
 log = logging.getLogger("nightdesk")
 
@@ -24,6 +25,8 @@ TEXT_LIMIT = 300
 """Characters of one problem's text."""
 MOST = 50
 """Problems kept at most; of more, the oldest are dropped."""
+MAX_PUBLISHED = 1 << 20
+"""Bytes of the file in which a process publishes its problems."""
 STALE_MS = 120_000
 """A problem that lasts is reported again within this."""
 KEPT_MS = 300_000
@@ -188,7 +191,7 @@ class Published:
 def read_published(path: Path) -> Published:
     """What the process of that file published; empty where there is no file or it cannot be read."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_bounded(path, most=MAX_PUBLISHED))
         pid = int(found["pid"])
         problems = tuple(
             Problem(
@@ -203,5 +206,5 @@ def read_published(path: Path) -> Published:
             for entry in found["problems"][:MOST]
         )
         return Published(config=str(found["config"]), problems=problems)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (Unreadable, ValueError, KeyError, TypeError, RecursionError):
         return Published()

@@ -89,6 +89,8 @@ class TakeOver:
         self._owners = owners
         self._supervise = supervise
         self._require_launchable = require_launchable
+        self.taking_from: frozenset[str] = frozenset()
+        """The dead owner from whom a run is being taken over: its lock is held for that, so that it looks alive."""
 
     async def consider(self, row: Run, now: Timestamp) -> None:
         """Do for an open run what its state and its owner ask for.
@@ -108,7 +110,11 @@ class TakeOver:
                 if not dead:
                     self._context.problems.clear(unsupervised_topic(row.id))
                 elif self._may_take(row):
-                    await self._take(row, now)
+                    self.taking_from = frozenset({row.owner})
+                    try:
+                        await self._take(row, now)
+                    finally:
+                        self.taking_from = frozenset()
 
     def _may_take(self, row: Run) -> bool:
         """False where this process could not poll or cancel the run: its service or its key is another."""

@@ -199,6 +199,8 @@ class Timings:
     alarm_again_ms: int = 3_600_000
     overdue_ms: int = 15_000
     """After this any engine cancels a run that its living owner should have stopped."""
+    take_over_ms: int = 1_000
+    """A run of an owner that has been dead for longer is not being taken over: any engine cancels it at its limit."""
     parked_polls: int = 3
     """A run that shows a parked status in this many consecutive polls is cancelled: nobody is there to answer it."""
     denied_polls: int = 3

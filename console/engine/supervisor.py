@@ -74,7 +74,7 @@ class Supervisor:
         self._observed: set[RunId] = set()
         self._leaving = False
         self.recorder = ProgressRecorder(context)
-        self.overdue = OverdueCancels(context)
+        self.overdue = OverdueCancels(context, owners)
         self._take_over = TakeOver(context, owners, self.supervise, require_launchable)
 
     @property
@@ -189,7 +189,8 @@ class Supervisor:
         for entry in self._runs.values():
             if self.overdue.is_due(entry.supervisor.run):
                 entry.supervisor.wake()
-        self.overdue.start_due([entry.supervisor.run for entry in self._runs.values()], self._rows.others)
+        mine = [entry.supervisor.run for entry in self._runs.values()]
+        self.overdue.start_due(mine, self._rows.others, dead=self._take_over.taking_from)
 
     async def store_windows(self) -> None:
         """Store how far the windows of the queued launches are extended, for a process that takes them over.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from console.domain.run import RunId
 from console.journal.append_file import AppendFile, Write
-from console.journal.log_files import translate_os_error
+from console.journal.log_files import open_log, translate_os_error
 
 _LINE = re.compile(rb'(run=([0-9a-z]+) attempt=\d+ remote=("(?:[^"\\]|\\.)*")) end=([0-9a-f]{8})\Z')
 
@@ -36,7 +36,9 @@ class LaunchJournal:
         Raises JournalError.
         """
         try:
-            content = self._file.path.read_bytes()
+            file, _ = open_log(self._file.path)
+            with file:
+                content = file.read()
         except FileNotFoundError:
             return {}
         except OSError as error:

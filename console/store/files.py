@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from console.os_files import LockedFile, sync_folder
 from console.store.errors import StoreBusy, StoreError, StoreFull, StoreMissing, StoreUnsafe
+from console.trusted_files import Unreadable, read_bounded
 
 DATABASE = "nightdesk.db"
 STATE_ID = "state.id"
@@ -26,6 +27,9 @@ BESIDE = (DATABASE, f"{DATABASE}-journal", f"{DATABASE}-wal", f"{DATABASE}-shm",
 """The files of the store; each must be a regular file of this user with mode 0600."""
 FREE_BYTES = 50 * 1024 * 1024
 """Nothing is launched with less free space on the disk."""
+
+MAX_STATE_ID = 4_096
+"""Bytes of `state.id`, which holds 33."""
 
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _OTHERS = 0o077
@@ -162,11 +166,14 @@ def folder_lock(folder: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]
 
 
 def read_state_id(folder: Path) -> str | None:
-    """Return the content of `state.id`, or None if there is none."""
-    try:
-        return (folder / STATE_ID).read_text(encoding="ascii", errors="replace").strip()
-    except FileNotFoundError:
+    """Return the content of `state.id`, or None if there is none. Raises StoreUnsafe if it cannot be read."""
+    path = folder / STATE_ID
+    if not os.path.lexists(path):
         return None
+    try:
+        return read_bounded(path, most=MAX_STATE_ID).decode("ascii", "replace").strip()
+    except Unreadable as error:
+        raise StoreUnsafe(f"{path} {error}") from None
 
 
 def free_bytes(folder: Path) -> int:

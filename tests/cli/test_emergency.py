@@ -208,6 +208,25 @@ def test_a_held_store_does_not_delay_a_cancel(
 
 
 @pytest.mark.proofs
+@pytest.mark.parametrize("begin", ["begin immediate", "begin exclusive"])
+def test_a_held_store_does_not_delay_the_limit_of_a_run_whose_process_was_killed(
+    nightdesk: Nightdesk, begin: str
+) -> None:
+    """Nobody can store a take-over, so whoever lives cancels the run at its limit."""
+    serving = nightdesk.start("serve")
+    until_sync(lambda: any((nightdesk.state / "owners").glob("*.lock")), what="serve")
+    launcher = nightdesk.start("run", "limited", "--origin", "manual")
+    until_sync(lambda: any(run["elapsed"] > 3 for run in nightdesk.live()), what="a round of serve with the run")
+    with held(nightdesk, begin):
+        launcher.kill()
+        nightdesk.ended(launcher)
+        until_sync(lambda: nightdesk.service.live() == 0, within=12, what="the cancel")
+    until_sync(lambda: not nightdesk.live(), what="the end in the store")
+    serving.send_signal(signal.SIGTERM)
+    nightdesk.ended(serving)
+
+
+@pytest.mark.proofs
 def test_a_run_that_is_not_known_is_not_cancelled_while_the_store_cannot_be_read(
     nightdesk: Nightdesk, guarding: subprocess.Popen[str]
 ) -> None:

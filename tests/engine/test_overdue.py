@@ -10,6 +10,7 @@ import pytest
 
 from console.domain.run import Run, StopReason
 from console.engine.overdue import OverdueCancels
+from console.engine.ownership import OwnerLock
 from tests.clock import ManualClock
 from tests.engine.building import engine_context, settings
 from tests.engine.fake_provider import FakeProvider
@@ -28,7 +29,7 @@ async def cancelled(harness: StoreHarness, provider: FakeProvider, folder: Path,
     context = engine_context(
         harness.store, folder, clock=harness.clock, provider=provider, use=settings(harness.task), owner="f" * 32
     )
-    overdue = OverdueCancels(context)
+    overdue = OverdueCancels(context, folder / "owners")
     await overdue.send(run)
     await overdue.close()
     return await harness.run(run)
@@ -54,3 +55,31 @@ async def test_a_launch_that_was_sent_anew_is_not_stopped_for_its_first_try(
     row = await cancelled(harness, provider, tmp_path, first)
     assert row.stop is None
     assert provider.deleted == []
+
+
+@pytest.mark.parametrize("taking", [False, True], ids=["nobody can take it over", "this process is taking it over"])
+async def test_a_run_of_a_dead_owner_is_cancelled_at_its_limit(
+    harness: StoreHarness, tmp_path: Path, taking: bool
+) -> None:
+    """A take-over that waits for the store holds the lock of the dead owner."""
+    provider = FakeProvider()
+    context = engine_context(
+        harness.store, tmp_path, clock=harness.clock, provider=provider, use=settings(harness.task), owner="f" * 32
+    )
+    overdue = OverdueCancels(context, tmp_path / "owners")
+    lock = OwnerLock(tmp_path / "owners")
+    run = replace(await harness.running(), owner=lock.id)
+    harness.clock.advance(600)
+
+    overdue.start_due([], [run])
+    assert run.id not in context.cancelled_at, "its owner lives and is late by nothing"
+    dead = frozenset({lock.id}) if taking else frozenset[str]()
+    if not taking:
+        lock.release()
+    overdue.start_due([], [run], dead=dead)
+    assert run.id not in context.cancelled_at, "somebody may be taking it over at this moment"
+    harness.clock.advance(context.timings.take_over_ms / 1000)
+    overdue.start_due([], [run], dead=dead)
+    assert run.id in context.cancelled_at
+    await overdue.close()
+    lock.release()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from console.engine.ownership import OwnerLock, if_dead, is_alive, lock_path
+from console.engine.ownership import OwnerLock, SchedulerLock, if_dead, is_alive, lock_path
+from console.engine.problems import Published, read_published
 from console.os_files import LockedFile
 from tests.waiting import until
 
@@ -108,3 +109,10 @@ def test_an_owner_whose_lock_cannot_be_tried_is_not_taken_for_dead(
     with pytest.raises(type(error)):
         is_alive(tmp_path / "owners", lock.id)
     lock.release()
+
+
+def test_a_named_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "scheduler.lock")
+    assert SchedulerLock(tmp_path).holder() is None
+    os.mkfifo(tmp_path / "published")
+    assert read_published(tmp_path / "published") == Published()

@@ -90,5 +90,11 @@ def test_a_symbolic_link_is_refused(path: Path) -> None:
 
 def test_a_folder_in_place_of_the_file_is_an_error(path: Path) -> None:
     path.mkdir()
-    with pytest.raises(JournalError, match="Is a directory"):
+    with pytest.raises(JournalError, match="not a regular file"):
+        LaunchJournal(path).read()
+
+
+def test_a_named_pipe_in_place_of_the_file_is_an_error_and_not_waited_for(path: Path) -> None:
+    os.mkfifo(path)
+    with pytest.raises(JournalUnsafe, match="not a regular file"):
         LaunchJournal(path).read()

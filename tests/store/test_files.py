@@ -123,6 +123,12 @@ def test_a_new_file_never_follows_a_link_and_never_overwrites(tmp_path: Path) ->
     assert (tmp_path / "there").read_text() == "kept"
 
 
+def test_a_named_pipe_in_place_of_the_id_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "state.id")
+    with pytest.raises(StoreUnsafe, match="not a regular file"):
+        read_state_id(tmp_path)
+
+
 def test_a_replaced_file_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "state.id"
     assert read_state_id(tmp_path) is None
