@@ -1,4 +1,4 @@
-"""`doctor --reconcile`: a person decides that a copied or restored state folder may launch again.
+"""`doctor --reconcile`: a person decides that a copied, restored or damaged state folder may launch again.
 
 A module of its own because it writes to the state folder; every check of `doctor` only reads.
 """
@@ -16,7 +16,8 @@ from console.store.store import Store
 
 
 async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]:
-    """Accept that the folder is a copy and that its database has lost history; return a line for each decision.
+    """Accept that the folder is a copy and that its database has lost history, and add up again what counts against
+    the caps; return a line for each decision.
 
     Returns nothing if there was nothing to decide. Raises StoreError.
     """
@@ -43,6 +44,8 @@ async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]
             told += [f"lost: run {sanitize(run_id)}, {sanitize(remotes.get(run_id, 'no id'))}" for run_id in unknown]
             if lost.known_ev > lost.last_ev:
                 told.append("`nightdesk log rebuild` writes runs.log anew from the database; the old file is kept")
+        if days := await store.ledger.recount(by=by, now=now):
+            told.append(f"what counts against the caps was added up again from the holds: {', '.join(days)}")
     finally:
         journal.close()
         await store.close()

@@ -25,6 +25,25 @@ MAX_RESTARTS = 3
 """SQLite starts the copy anew when the database is written to; after so many restarts it is copied at once."""
 AT_ONCE_BYTES = 256 * 2**20
 """A database that is larger is never copied under one lock."""
+WRONG_SUMS = """
+    select day, task from (
+        select
+            day,
+            task,
+            iif(state = 'open', amount, 0) as held,
+            coalesce(settled, 0) as spent,
+            state = 'open' as open_runs,
+            state = 'settled' as ended_runs
+        from holds
+        union all
+        select day, task, -held, -spent, -open_runs, -ended_runs from day_sums
+    )
+    group by day, task
+    having sum(held) <> 0 or sum(spent) <> 0 or sum(open_runs) <> 0 or sum(ended_runs) <> 0
+    order by day, task
+"""
+"""The days and tasks of which the sums against the caps are not those of the holds."""
+HAS_LEDGER = "select count(*) from sqlite_schema where type = 'table' and name in ('holds', 'day_sums')"
 
 
 class CheckFailed(Exception):
@@ -92,6 +111,12 @@ def _check(connection: sqlite3.Connection) -> list[str]:
     found = [str(row[0]) for row in connection.execute(f"pragma integrity_check({MAX_PROBLEMS})") if row[0] != "ok"]
     orphans = connection.execute("pragma foreign_key_check").fetchall()
     found += [f"{row[0]} row {row[1]} refers to no row of {row[2]}" for row in orphans]
+    if connection.execute(HAS_LEDGER).fetchone()[0] == 2:
+        found += [
+            f"what the runs of task {task} hold and spent on {day} is not what counts against the caps:"
+            " `nightdesk doctor --reconcile` adds it up again"
+            for day, task in connection.execute(WRONG_SUMS).fetchmany(MAX_PROBLEMS)
+        ]
     return found[:MAX_PROBLEMS]
 
 

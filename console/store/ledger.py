@@ -22,6 +22,7 @@ from console.domain.usage import units_text
 from console.store.database import Database, Transaction
 from console.store.errors import StaleRun
 from console.store.events import note_record, write_event
+from console.store.integrity_probe import WRONG_SUMS
 from console.store.rows import Columns, clamp_amount, damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
 
 MOST_AHEAD_DAYS = 31
@@ -43,6 +44,19 @@ SUM_DAYS = """
         coalesce(sum(ended_runs), 0) as ended_runs
     from day_sums
     where day >= :first and day <= :last and (:task is null or task = :task)
+"""
+FORGET_SUMS = "delete from day_sums"
+ADD_UP_HOLDS = """
+    insert into day_sums (day, task, held, spent, open_runs, ended_runs)
+    select
+        day,
+        task,
+        sum(iif(state = 'open', amount, 0)),
+        sum(coalesce(settled, 0)),
+        sum(state = 'open'),
+        sum(state = 'settled')
+    from holds
+    group by day, task
 """
 # Without the hint the planner reads all runs, and there are only a few open ones.
 SELECT_EXCESS = """
@@ -104,6 +118,25 @@ class Ledger:
             await write_event(tx, "raise", now.wall_ms, record=note_record("raise", fields, None, now.wall_ms))
 
         await self._database.transaction(unit)
+
+    async def recount(self, *, by: str, now: Timestamp) -> tuple[str, ...]:
+        """Add up again what counts against the caps, if damage has changed it; write a log note.
+
+        Return the days that were wrong. A run whose hold could not end because of a wrong sum can end after that.
+        """
+
+        async def unit(tx: Transaction) -> tuple[str, ...]:
+            wrong = await fetch_all(tx, WRONG_SUMS, {})
+            if not wrong:
+                return ()
+            days = tuple(sorted({text_of(row, "day") for row in wrong}))
+            await fetch_all(tx, FORGET_SUMS, {})
+            await fetch_all(tx, ADD_UP_HOLDS, {})
+            record = note_record("sums_recounted", {"by": by, "days": " ".join(days)}, None, now.wall_ms)
+            await write_event(tx, "sums_recounted", now.wall_ms, record=record, by=by)
+            return days
+
+        return await self._database.transaction(unit)
 
 
 @dataclass(frozen=True, slots=True)

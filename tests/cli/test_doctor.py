@@ -325,6 +325,22 @@ def test_a_copied_folder_launches_only_after_it_was_reconciled(nightdesk: Nightd
     assert nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02").code == 0
 
 
+@pytest.mark.proofs
+def test_a_run_that_damaged_sums_keep_from_ending_ends_after_they_were_reconciled(nightdesk: Nightdesk) -> None:
+    guarding = nightdesk.start("run", "limited", "--origin", "manual")
+    until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()))
+    with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", isolation_level=None, timeout=30)) as connection:
+        connection.execute("update day_sums set held = 0")
+    until_sync(lambda: nightdesk.service.live() == 0, what="the cancel at its limit")
+    found = nightdesk("doctor")
+    assert (found.code, "`nightdesk doctor --reconcile` adds it up again" in found.out) == (8, True)
+    decided = nightdesk("doctor", "--reconcile", "--json").json["reconciled"]
+    assert [line for line in decided if "added up again" in line]
+    until_sync(lambda: not nightdesk.live(), what="the end in the store")
+    assert nightdesk.ended(guarding).code == 3
+    assert not failing(examined(nightdesk))
+
+
 def test_a_restored_database_launches_only_after_it_was_reconciled(nightdesk: Nightdesk, tmp_path: Path) -> None:
     nightdesk.launch("good")
     shutil.copyfile(nightdesk.state / "nightdesk.db", tmp_path / "backup.db")

@@ -16,7 +16,7 @@ from console.store.integrity_probe import CheckFailed, copy_in_steps, problems_o
 from console.store.pragmas import JournalMode, database_uri
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.store.harness import StoreHarness
+from tests.store.harness import BY, CAPS, StoreHarness, a_task
 
 
 async def test_a_store_in_use_is_found_whole(harness: StoreHarness, folder: Path) -> None:
@@ -34,6 +34,29 @@ async def test_a_row_that_refers_to_nothing_is_found(harness: StoreHarness, fold
     (line,) = await check_integrity(folder)
     assert "refers to no row of runs" in line
     assert (await harness.run(run)).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    "damage", ["update day_sums set held = 0", "update day_sums set spent = 0", "delete from day_sums"]
+)
+async def test_sums_that_are_not_those_of_the_holds_are_found_and_added_up_again(
+    harness: StoreHarness, folder: Path, damage: str
+) -> None:
+    """A wrong sum opens a cap, and a hold that is larger than the sum of its day cannot end."""
+    await harness.ended(Outcome.OK, used=7_000)
+    running = await harness.running(a_task("other"))
+    before = await harness.store.ledger.cap_usages(CAPS, harness.now)
+    with closing(sqlite3.connect(database_uri(folder), uri=True, isolation_level=None)) as foreign:
+        foreign.execute(damage)
+    found = await check_integrity(folder)
+    assert found
+    assert all("not what counts against the caps" in line for line in found)
+
+    assert await harness.store.ledger.recount(by=BY, now=harness.now) == (running.day,)
+    assert await check_integrity(folder) == ()
+    assert await harness.store.ledger.cap_usages(CAPS, harness.now) == before
+    assert await harness.store.ledger.recount(by=BY, now=harness.now) == ()
+    await harness.settle(running, used=1_000)
 
 
 def _overwrite(database: Path, offset: int, content: bytes) -> None:

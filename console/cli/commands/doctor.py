@@ -27,7 +27,8 @@ TONES = {Level.OK: Tone.GOOD, Level.WARN: Tone.WATCH, Level.FAIL: Tone.BAD}
 @click.option(
     "--reconcile",
     is_flag=True,
-    help="Let a copied state folder, or a restored one that is older than its log, launch again.",
+    help="Let a copied state folder, or a restored one that is older than its log, launch again, and add up again what"
+    " counts against the caps.",
 )
 @json_option
 @pass_invocation
