@@ -6,6 +6,7 @@ until the parent closes its end, the supervisor does not end for having nothing 
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import sys
@@ -107,12 +108,14 @@ def start_successor(
 
 
 def _open_diag(path: Path) -> int:
-    """Open the file for what the supervisor writes to stderr; where it cannot be written, nothing of that is kept."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    """Open the file for what the supervisor writes to stderr, /dev/null in place of a named pipe. Raises OSError."""
     try:
-        # A named pipe without a reader would block for ever; O_NONBLOCK makes it an error, and no difference to a file.
-        return os.open(path, flags | os.O_CREAT, 0o600)
-    except OSError:
+        # A named pipe without a reader would block for ever. O_NONBLOCK makes it an error, and is nothing to a file.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        return os.open(path, flags, 0o600)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
         return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 

@@ -45,6 +45,18 @@ def test_a_torn_config_does_not_stop_the_supervisor_that_takes_over(nightdesk: N
     assert nightdesk.service.live() == 0
 
 
+@pytest.mark.proofs
+def test_a_named_pipe_in_place_of_diag_log_does_not_stop_the_supervisor_that_takes_over(nightdesk: Nightdesk) -> None:
+    process = start_run(nightdesk, "limited")
+    (nightdesk.state / "diag.log").unlink(missing_ok=True)
+    os.mkfifo(nightdesk.state / "diag.log")
+    process.send_signal(signal.SIGTERM)
+    done = nightdesk.ended(process)
+    assert done.code == 143
+    assert "supervised by the background supervisor" in done.err
+    until_sync(lambda: ended_as(nightdesk) == "timeout", within=30)
+
+
 def test_a_key_file_that_is_gone_does_not_stop_the_supervisor_that_takes_over(nightdesk: Nightdesk) -> None:
     key = nightdesk.folder / "key"
     key.touch(mode=0o600)
