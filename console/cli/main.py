@@ -81,7 +81,7 @@ COMMANDS = {
 
 
 WRITING_COMMANDS = frozenset(
-    {"run", "serve", "cancel", "pause", "resume", "approve", "decline", "settle", "guard", "restore"}
+    {"run", "serve", "cancel", "pause", "resume", "approve", "decline", "settle", "guard", "backup", "restore"}
 )
 """Commands that do nothing but change something; a locked session has none of them."""
 

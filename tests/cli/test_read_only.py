@@ -89,6 +89,12 @@ def test_a_locked_session_changes_nothing_by_any_command(nightdesk: Nightdesk) -
         ("approve", "01m8"),
         ("settle", "01m8", "write-off", "--reason", "r"),
         ("serve",),
+        ("backup", "copy"),
+        ("restore", "copy"),
+        ("service", "install"),
+        ("service", "remove"),
+        ("notify", "test"),
+        ("metrics", "--textfile", "x.prom"),
     ):
         done = nightdesk(*command)
         assert done.code == 6, command

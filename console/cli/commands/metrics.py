@@ -11,7 +11,7 @@ import click
 
 from console.app import App
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.invocation import Invocation, pass_invocation, shared_options
+from console.cli.invocation import Invocation, pass_invocation, refuse_if_locked, shared_options
 from console.cli.opening import opened
 from console.domain.text import os_error_text, sanitize
 from console.engine.concerns import Concern
@@ -33,6 +33,8 @@ def metrics_command(invocation: Invocation, textfile: str | None) -> int:
 
     `nightdesk serve --metrics 127.0.0.1:9402` shows the same over HTTP.
     """
+    if textfile is not None:
+        refuse_if_locked(invocation, "metrics --textfile")
     require_client()
     text = asyncio.run(_text(invocation))
     if textfile is None:

@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_if_locked
 from console.cli.notifying import source_of
 from console.config.settings import NotifySettings, QuietHours
 from console.engine.clock import SystemClock
@@ -38,6 +38,7 @@ def test_command(invocation: Invocation) -> int:
 
     Exit: 0 every channel took it, 75 one did not.
     """
+    refuse_if_locked(invocation, "notify test")
     channels = _channels(invocation)
     message = NoticeMessage(
         source=source_of(invocation.settings()),
