@@ -52,6 +52,20 @@ SELECT_WORDS = """
     order by {order}
     limit :limit
 """
+# Only the seq of each row is sorted; whole rows would be carried through the sort.
+SELECT_SORTED = """
+    select {columns} from (
+        select seq, place from (
+            select runs.seq as seq, {place} as place from {source} where {where} order by {newest} limit {most}
+        )
+        where {after} order by place {direction}, seq {direction} limit :limit
+    ) chosen join runs on runs.seq = chosen.seq
+    order by chosen.place {direction}, chosen.seq {direction}
+"""
+BY_WORDS = "runs_text cross join runs on runs.seq = runs_text.rowid"
+MOST_SORTED = 10_000
+"""An order other than that of creation sorts the newest entries that match, up to this number: while a page is read no
+other process can commit."""
 PLACE_COLUMNS = "runs.seq, {place} as place"
 """What is read of each row if one of them cannot be read whole."""
 WHOLE_COLUMNS = "runs.*, {place} as place"
@@ -78,7 +92,7 @@ NEWEST_OF_KEY = """
 
 
 class HistoryOrder(StrEnum):
-    """What the entries are ordered by. All but `created` read every entry that matches."""
+    """What the entries are ordered by: all of them by creation, the newest MOST_SORTED by anything else."""
 
     CREATED = "created"
     COST = "cost"
@@ -269,20 +283,13 @@ class History:
     ) -> list[sqlite3.Row]:
         """Return the rows of a query; none if the text holds something but no word."""
         by_rows, by_words = shape.value
-        place, after, direction = PLACES[wanted.order], "<", "desc"
-        if wanted.ascends:
-            after, direction = ">", "asc"
-        columns = columns.format(place=place)
-        order = f"{place} {direction}, runs.seq {direction}"
-        has_after = "after_place" in parameters
-        rows_after = f" and ({place}, runs.seq) {after} (:after_place, :after_seq)" if has_after else ""
+        if shape is _Shape.PAGE and wanted.order is not HistoryOrder.CREATED:
+            by_rows, by_words = SELECT_SORTED, SELECT_SORTED
         if excluded := await match_any(tx, wanted.without_text):
             where += f" and not {IN_INDEX.format(words=':excluded')}"
             parameters = {**parameters, "excluded": excluded}
         if not wanted.text.strip():
-            return await fetch_all(
-                tx, by_rows.format(columns=columns, where=where + rows_after, order=order), parameters
-            )
+            return await fetch_all(tx, _page_sql(by_rows, wanted, columns, where, parameters), parameters)
         words = await match_words(tx, wanted.text, wanted.tasks)
         if not words:
             return []
@@ -290,16 +297,14 @@ class History:
         plan = self._fixed_plan or await self._cheapest_plan(tx, wanted, parameters)
         if plan is QueryPlan.ROWS:
             test, needed = row_test(wanted.text)
-            where += f"{rows_after} and {test}"
+            parameters = {**parameters, **needed}
             return await fetch_all(
-                tx, by_rows.format(columns=columns, where=where, order=order), {**parameters, **needed}
+                tx, _page_sql(by_rows, wanted, columns, f"{where} and {test}", parameters), parameters
             )
         if plan is QueryPlan.BOTH:
             where += AMONG.format(where=_where(replace(wanted, folded=False))[0])
-        if wanted.order is HistoryOrder.CREATED:
-            order, rows_after = f"runs_text.rowid {direction}", f" and runs_text.rowid {after} :after_seq"
-        where += rows_after if has_after else ""
-        return await fetch_all(tx, by_words.format(columns=columns, where=where, order=order), parameters)
+        sql = _page_sql(by_words, wanted, columns, where, parameters, by_words=True)
+        return await fetch_all(tx, sql, parameters)
 
     async def _cheapest_plan(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> QueryPlan:
         """Return the plan with the lowest estimated cost.
@@ -389,6 +394,44 @@ def _key_status(runs: list[Run]) -> KeyStatus:
     if holder is None or holder.outcome is Outcome.OK:
         state = KeyState.DONE if holder else KeyState.FREE
     return KeyStatus(state=state, attempts=max((run.attempt for run in runs), default=0), holder=holder)
+
+
+def _page_sql(
+    form: str,
+    wanted: HistoryFilter,
+    columns: str,
+    where: str,
+    parameters: Mapping[str, Value],
+    *,
+    by_words: bool = False,
+) -> str:
+    """Return the statement of the form, in the order that is wanted and after the cursor of the parameters.
+
+    By words entries are in the order of their claims, which is that of the index.
+    """
+    after, direction = (">", "asc") if wanted.ascends else ("<", "desc")
+    is_sorted = form is SELECT_SORTED
+    place = PLACES[wanted.order]
+    newest = "runs_text.rowid" if by_words else f"{PLACES[HistoryOrder.CREATED]} desc, runs.seq"
+    beyond = f"(place, seq) {after} (:after_place, :after_seq)" if is_sorted else ""
+    if not is_sorted:
+        beyond = f"({place}, runs.seq) {after} (:after_place, :after_seq)"
+        if by_words:
+            beyond = f"runs_text.rowid {after} :after_seq"
+        where += f" and {beyond}" if "after_place" in parameters else ""
+    elif by_words:
+        where = f"runs_text match :words and {where}"
+    return form.format(
+        columns=columns.format(place="chosen.place" if is_sorted else place),
+        place=place,
+        source=BY_WORDS if by_words else "runs",
+        where=where,
+        newest=f"{newest} desc",
+        most=MOST_SORTED,
+        after=beyond if "after_place" in parameters else "true",
+        order=f"runs_text.rowid {direction}" if by_words else f"{place} {direction}, runs.seq {direction}",
+        direction=direction,
+    )
 
 
 def _where(wanted: HistoryFilter, prefix: str = "") -> tuple[str, dict[str, Value]]:

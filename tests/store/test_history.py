@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from console.domain.run import Outcome, Run, RunId
 from console.domain.task import Origin, Stage
+from console.store import history
 from console.store.history import (
     SELECT_PAGE,
     Bound,
@@ -149,6 +150,21 @@ async def test_every_order_has_every_entry_once_over_all_pages(
         if (after := page.after) is None:
             break
     assert paged == [run.id for run in whole]
+
+
+@pytest.mark.parametrize("text", ["", "done"])
+async def test_only_the_newest_entries_are_sorted_so_that_no_read_lasts_long(
+    harness: StoreHarness, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(history, "MOST_SORTED", 3)
+    made = []
+    for number, used in enumerate((90, 10, 30, 20)):
+        harness.clock.advance(1)
+        made.append((await _ended(harness, f"t{number}", used=used, note="done")).id)
+    wanted = HistoryFilter(order=HistoryOrder.UNITS, text=text)
+    first = await harness.store.history.page(wanted, limit=2)
+    rest = await harness.store.history.page(wanted, limit=2, after=first.after)
+    assert [run.id for run in (*first.runs, *rest.runs)] == [made[2], made[3], made[1]], "the oldest is left out"
 
 
 async def test_a_search_finds_words_by_their_beginning_in_every_text_of_a_run(harness: StoreHarness) -> None:

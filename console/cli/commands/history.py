@@ -31,7 +31,13 @@ PAGE = 200
 @click.command("history")
 @filter_options
 @click.option("--filter", "typed", metavar="TEXT", default="", help="As behind / on the screen: 'cost:>1 -outcome:ok'.")
-@click.option("--sort", "order", type=click.Choice([order.value for order in HistoryOrder]), default="created")
+@click.option(
+    "--sort",
+    "order",
+    type=click.Choice([order.value for order in HistoryOrder]),
+    default="created",
+    help="By anything but `created` the newest 10,000 that match are sorted.",
+)
 @click.option("--reverse", is_flag=True, help="The smallest first; by task from Z to A.")
 @click.option("--limit", type=click.IntRange(1, 100_000_000), default=50, show_default=True)
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV on stdout, page by page.")
