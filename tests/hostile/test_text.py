@@ -27,8 +27,16 @@ ESCAPE = "\x1b[27u"
 TEXTS = (*CONTROL, *MARKUP)
 GROUPS = tuple(" ".join(TEXTS[first : first + GROUP]) for first in range(0, len(TEXTS), GROUP))
 ENDINGS = (Ending.NEVER, Ending.FAILED, Ending.COMPLETED)
-DIALOGS = {"l": "Launch which task", "X": "Kill switch", "q": "Leave", ":": "Commands", "?": "Keys"}
-COMMANDS = ("ps", "history", "log", "usage", "stage", "caps", "doctor", "paths")
+DIALOGS = {
+    "l": "Launch which task",
+    "X": "Kill switch",
+    "q": "Leave",
+    ":": "Commands",
+    "?": "Keys",
+    "5": "The next 24 hours",
+    "6": "Who did what",
+}
+COMMANDS = ("ps", "history", "log", "usage", "stage", "caps", "doctor", "paths", "audit", "next", "report")
 
 
 def tasks() -> str:
@@ -70,7 +78,7 @@ def test_hostile_text_has_no_effect_on_any_screen_or_output(nightdesk: Nightdesk
         assert b"internal error" not in received
         assert list(acting(received)) == []
     assert "OWNED" in output, "it is shown, harmless"
-    for kind in ("history", "log", "ps"):
+    for kind in ("history", "log", "ps", "audit"):
         assert nightdesk(kind, "--json").out.isascii()
 
 
@@ -91,6 +99,9 @@ def on_screens(nightdesk: Nightdesk) -> bytes:
 
     The console supervises the runs, so that leaving it asks.
     """
+    for text in GROUPS:
+        assert nightdesk("pause", "--reason", text).code == 0
+        assert nightdesk("resume").code == 0
     _end_background(nightdesk)
     command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "--mouse"]
     session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
@@ -160,6 +171,7 @@ def on_streams(nightdesk: Nightdesk) -> Iterator[str]:
     words += [["run", "completed-0", "--rerun", "--no-wait", "--reason", GROUPS[0]], ["stage"], ["history"], ["log"]]
     words += [["settle", entries[0]["run"], "adopt", GROUPS[1], "--reason", GROUPS[2]]]
     words += [["history", "--grep", GROUPS[3]], ["history", "--task", GROUPS[4]], ["cancel", GROUPS[5]]]
+    words += [["audit"], ["audit", "--csv"], ["audit", "--by", GROUPS[0]], ["next"], ["report"]]
     for several in words:
         done = nightdesk("--color", "always", *several)
         yield done.out + done.err
