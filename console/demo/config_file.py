@@ -9,8 +9,8 @@ from pathlib import Path
 from console.domain.limits import Caps
 from console.domain.task import Task
 from console.domain.usage import Price
-from console.engine.settings import EngineSettings
-from console.simulated import KEY
+from console.engine.settings import EngineSettings, ServiceSettings
+from console.simulated import KEY, SIMULATED
 
 
 def write_config(folder: Path, settings: EngineSettings, url: str) -> Path:
@@ -25,15 +25,28 @@ def write_config(folder: Path, settings: EngineSettings, url: str) -> Path:
 def config_text(settings: EngineSettings, url: str, key: Path) -> str:
     """Return the TOML text that `console.config` reads as these settings, with the simulator at `url`."""
     tables = [
-        _table(
-            "[provider]", base_url=url, api_key_file=str(key), poll_seconds=Decimal(settings.services[0].poll_ms) / 1000
-        ),
+        _provider(settings.services[0], url, key),
         _table("[units]", tokens_per_unit=settings.units.tokens_per_unit),
         _caps(settings.caps),
         *(_price(model, price) for model, price in settings.prices.items()),
         *map(_task, settings.tasks),
     ]
     return "\n".join(tables)
+
+
+def _provider(service: ServiceSettings, url: str, key: Path) -> str:
+    simulated = SIMULATED[service.kind]
+    environment = {simulated.environment_key: simulated.environment} if simulated.environment else {}
+    return _table(
+        "[provider]",
+        kind=service.kind,
+        base_url=url,
+        api_key_file=str(key),
+        poll_seconds=Decimal(service.poll_ms) / 1000,
+        agent=simulated.agent,
+        model=simulated.model,
+        **environment,
+    )
 
 
 def _caps(caps: Caps) -> str:

@@ -34,12 +34,15 @@ class Demo:
 
 
 @asynccontextmanager
-async def running_demo(by: str) -> AsyncIterator[Demo]:
-    """Run the demo for the block; nothing of it remains. Raises StoreError, RuntimeError."""
-    with simulated_service("demo", seed=SEED) as (simulator, parent):
+async def running_demo(by: str, kind: str = "gemini") -> AsyncIterator[Demo]:
+    """Run the demo at a simulated service of that kind for the block; nothing of it remains.
+
+    Raises StoreError, RuntimeError.
+    """
+    with simulated_service("demo", seed=SEED, kind=kind) as (simulator, parent):
         folder = parent / "state"
         await prepare(folder, SystemClock().now())
-        settings, make = demo_settings(), simulator_provider(simulator.url)
+        settings, make = demo_settings(kind=kind), simulator_provider(simulator.url, kind)
         config = write_config(parent, settings, simulator.url)
         # Commands in another terminal are set up for the same service.
         settings = replace(settings, services=(service_settings(load(config).providers["default"]),))

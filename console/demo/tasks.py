@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from console.domain.limits import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, Task
 from console.domain.usage import Price, Units
 from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
+from console.provider.services import TRAITS
+from console.simulated import SIMULATED
 from console.simulator.scenario import Scenario, failing, good, greedy, never_ending, slow, stalling
 
 MODEL = "gemini-3.8-flash"
@@ -115,15 +119,19 @@ PROPOSED = TRIAGE
 """Waits for approval when the demo starts."""
 
 
-def demo_settings(poll_ms: int = 500) -> EngineSettings:
-    """Return the settings of the demo's engine."""
+def demo_settings(poll_ms: int = 500, kind: str = "gemini") -> EngineSettings:
+    """Return the settings of the demo's engine at a simulated service of one kind."""
+    simulated = SIMULATED[kind]
+    tasks = tuple(
+        replace(task, agent=simulated.agent, model=simulated.model, environment=simulated.environment) for task in TASKS
+    )
     return EngineSettings(
-        tasks=TASKS,
+        tasks=tasks,
         caps=CAPS,
         units=UNITS,
-        prices={MODEL: PRICE},
+        prices={simulated.model: PRICE},
         rollout=RolloutRules(),
-        services=(ServiceSettings(poll_ms=poll_ms),),
+        services=(ServiceSettings(kind=kind, server_limit=TRAITS[kind].server_limit, poll_ms=poll_ms),),
         kind=ProcessKind.CONSOLE,
         schedules=True,
     )

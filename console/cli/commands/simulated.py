@@ -15,6 +15,7 @@ from console.cli.screen import ScreenOptions, exit_code_of_screen, run_screen
 from console.demo.runner import running_demo
 from console.engine.acting_user import user_name
 from console.program import shell_command
+from console.simulated import SIMULATED
 from console.simulator.__main__ import main as simulator_main
 from console.ui.context import SessionInfo
 from console.ui.terminal.capabilities import why_no_screen
@@ -27,22 +28,25 @@ SAMPLE_S = 1.5
 @click.option("--slow", is_flag=True, help="Fewer updates, for slow lines.")
 @click.option("--mouse", is_flag=True, help="Use the mouse over SSH as well.")
 @click.option("--theme", metavar="NAME", shell_complete=themes, help="A built-in theme, or one in the config folder.")
+@click.option(
+    "--face", type=click.Choice(tuple(SIMULATED)), default="gemini", help="The kind of service. Default: gemini."
+)
 @json_option
 @pass_invocation
-def demo_command(invocation: Invocation, slow: bool, mouse: bool, theme: str | None) -> int:
+def demo_command(invocation: Invocation, slow: bool, mouse: bool, theme: str | None, face: str) -> int:
     """Open the console on a built-in simulator, with sample tasks and history.
 
     Needs no API key and no config; its state folder is deleted at the end. Within a minute the time limit cuts off one
     run and the budget another.
     """
-    return asyncio.run(_demo(invocation, slow=slow, mouse=mouse, theme=theme))
+    return asyncio.run(_demo(invocation, slow=slow, mouse=mouse, theme=theme, face=face))
 
 
-async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str | None) -> int:
+async def _demo(invocation: Invocation, *, slow: bool, mouse: bool, theme: str | None, face: str) -> int:
     why = why_no_screen(invocation.environment, invocation.stdin, invocation.stdout)
     if why is None:
         invocation.say("making a month of history...")
-    async with running_demo(invocation.by) as demo:
+    async with running_demo(invocation.by, face) as demo:
         if why is not None:
             invocation.say(why)
             await asyncio.sleep(SAMPLE_S)
