@@ -14,8 +14,7 @@ class ExitCode(IntEnum):
     """The run ended ok, or was skipped because its key is done or running."""
     AGENT = 1
     """The agent ended failed or incomplete. Of `drill`: a guard did not fire; of `status`: something needs a person; of
-    `service status`: it does not run. No
-    other error gives 1."""
+    `service status`: it does not run. No other error gives 1."""
     USAGE = 2
     """A usage or config error, or an unknown task or run."""
     TIMEOUT = 3
