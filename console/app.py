@@ -34,7 +34,7 @@ from console.provider.contract import (
 )
 from console.provider.http.observation import Observe
 from console.provider.http.secret import Secret
-from console.provider.services import TRAITS, make_provider
+from console.provider.services import TRAITS, make_provider, traits_of
 from console.provider.traits import Traits
 from console.start_up import begin_collection
 from console.store.pragmas import BUSY_MS
@@ -88,7 +88,8 @@ async def open_app(
         launches = LaunchJournal(folder / "launch.journal")
         stack.callback(launches.close)
         providers = {
-            one.name: LazyProvider(partial(make_provider, one.name), TRAITS[one.kind]) for one in settings.services
+            one.name: LazyProvider(partial(make_provider, one.name), traits_of(one.kind, one.launch))
+            for one in settings.services
         }
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
@@ -152,6 +153,7 @@ def service_settings(provider: ProviderSettings) -> ServiceSettings:
         kind=provider.kind,
         service=provider.service,
         server_limit=TRAITS[provider.kind].server_limit,
+        launch=provider.launch,
         poll_ms=provider.poll_ms,
     )
 
@@ -189,6 +191,7 @@ class ProviderFactory:
             ca_file=service.ca_file,
             hidden=[text for task in self._settings.tasks for text in (task.prompt, task.system_instruction) if text],
             observe=self._observe,
+            launch=service.launch,
         )
 
     def key_trouble(self, name: str) -> str | None:

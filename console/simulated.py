@@ -15,7 +15,7 @@ from pathlib import Path
 
 from console.provider.contract import Provider
 from console.provider.http.secret import Secret
-from console.provider.services import make_provider
+from console.provider.services import DIRECT, make_provider
 from console.simulator.faults import FaultSpec
 from console.simulator.process import SimulatorProcess
 from console.simulator.resources import AGENTS
@@ -89,10 +89,10 @@ def memory_folder(memory: Path = MEMORY) -> Path | None:
     return memory if has_room and os.access(memory, os.W_OK | os.X_OK) else None
 
 
-def simulator_provider(url: str, kind: str = "gemini") -> Callable[[str], Provider]:
+def simulator_provider(url: str, kind: str = "gemini", launch: str = DIRECT) -> Callable[[str], Provider]:
     """Return a factory of the real HTTP client of that kind, pointed at the simulator at `url`."""
 
     def make(name: str) -> Provider:
-        return make_provider(kind=kind, base_url=url, api_version="v1beta", secret=Secret(KEY))
+        return make_provider(kind=kind, base_url=url, api_version="v1beta", secret=Secret(KEY), launch=launch)
 
     return make

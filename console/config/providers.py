@@ -91,6 +91,8 @@ class Provider:
                 }
             case OpenAITable():
                 return {"sandbox": "each run gets a session of its own"}
+            case GeminiTable(launch="trigger"):
+                return {"sandbox": 'launch = "trigger" gives each run a sandbox of its own'}
             case GeminiTable():
                 return {}
 
@@ -140,6 +142,10 @@ class ProviderReader:
         if table.poll_seconds < least and table.base_url.startswith("https:"):
             where = (*provider.where, "poll_seconds")
             self._errors.add(where, "is too short for this service", accepted=f"{least / 1000:g} or more")
+        launch = table.launch if isinstance(table, GeminiTable) else "direct"
+        if launch == "trigger" and provider.sandbox != "own":
+            where = (*provider.where, "sandbox")
+            self._errors.add(where, 'cannot be chosen with launch = "trigger"', accepted='"own"')
         return ProviderSettings(
             name=provider.name,
             kind=table.kind,
@@ -149,6 +155,7 @@ class ProviderReader:
             api_key=self._key_source(provider),
             proxy=table.proxy,
             ca_file=self._ca_file(provider),
+            launch=launch,
             poll_ms=table.poll_seconds,
         )
 

@@ -64,6 +64,7 @@ Tools = Annotated[
 Network = Annotated[
     Literal["disabled"] | dict[str, Any], Meta(description='"disabled", or a table such as { allowlist = [...] }')
 ]
+LaunchWord = Annotated[Literal["direct", "trigger"], Meta(description='"direct" or "trigger"')]
 Keys = Annotated[
     dict[str, Annotated[str, Meta(min_length=1, max_length=100)]],
     Meta(description='keys by the id of what they do, such as { "run.cancel" = "ctrl+x" }'),
@@ -96,6 +97,8 @@ class GeminiTable(ProviderTable, frozen=True, kw_only=True):
     agent: Word = "antigravity-preview-09-2026"
     model: Word = "gemini-3.8-flash"
     sandbox: Word = "own"
+    launch: LaunchWord = "direct"
+    """`trigger`: through a trigger of the service, which has a time limit of its own."""
     tools: Tools = ()
     network: Network | None = None
 

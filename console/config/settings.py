@@ -35,6 +35,8 @@ class ProviderSettings:
     api_key: KeySource
     account: str | None = None
     """Tells two accounts at one service apart."""
+    launch: str = "direct"
+    """How runs are launched; `trigger`, for gemini only: through a trigger of the service."""
     poll_ms: int = 5_000
     proxy: str | None = None
     """URL of the HTTP proxy through which the service is reached; None connects directly."""

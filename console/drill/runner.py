@@ -96,7 +96,7 @@ class DrillEnv:
     async def app(self, *tasks: Task, caps: Caps | None = None) -> AsyncIterator[App]:
         """Run an engine on the state folder of this check, as `nightdesk run` does."""
         settings = replace(self.settings, tasks=tasks, caps=caps or self.settings.caps)
-        make = simulator_provider(self.url, self.kind)
+        make = simulator_provider(self.url, self.kind, settings.services[0].launch)
         async with open_app(folder=self.folder / "state", settings=settings, make_provider=make) as app:
             yield app
 

@@ -42,6 +42,8 @@ class ServiceSettings:
     """As `Run.service`; None if it is not known."""
     server_limit: ServerLimitKind = ServerLimitKind.TOKENS
     """What it can limit."""
+    launch: str = "direct"
+    """How runs are launched there, as the config says."""
     poll_ms: int = 5000
 
 

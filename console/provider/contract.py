@@ -292,7 +292,10 @@ class Provider(Protocol):
         ...
 
     async def unstarted(self) -> tuple[Unstarted, ...]:
-        """Return everything that this program prepared and never started. Raises Unsupported, ProviderError."""
+        """Return everything that this program prepared and never started. Raises Unsupported, ProviderError.
+
+        Where what was prepared is left behind by the run that started in it, that is returned as well.
+        """
         ...
 
     async def create(self, order: LaunchOrder) -> Verdict:

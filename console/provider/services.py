@@ -27,6 +27,15 @@ TRAITS: Mapping[str, Traits] = {
 """What the provider of each kind is able to do."""
 
 
+DIRECT, TRIGGER = "direct", "trigger"
+"""How a run is launched: by a request of its own, or through a trigger of the service."""
+
+
+def traits_of(kind: str, launch: str = DIRECT) -> Traits:
+    """Return what the provider of that kind is able to do when runs are launched in that way."""
+    return gemini.TRIGGER_TRAITS if kind == "gemini" and launch == TRIGGER else TRAITS[kind]
+
+
 def make_provider(
     *,
     kind: str,
@@ -37,10 +46,11 @@ def make_provider(
     ca_file: Path | None = None,
     hidden: Sequence[str] = (),
     observe: Observe | None = None,
+    launch: str = DIRECT,
 ) -> Provider:
     """Return the client of the service of that kind at `base_url`; `hidden` are texts that no error message may quote.
 
-    `observe` is called with every exchange.
+    `observe` is called with every exchange. `launch` is how runs are launched: DIRECT, or TRIGGER for gemini.
 
     Raises KeyError for a kind that is not in TRAITS.
     """
@@ -51,7 +61,14 @@ def make_provider(
         case "gemini":
             from console.provider.gemini.adapter import GeminiProvider
 
-            return GeminiProvider(base_url=base_url, api_version=api_version, secret=secret, route=route, hidden=hidden)
+            direct = GeminiProvider(
+                base_url=base_url, api_version=api_version, secret=secret, route=route, hidden=hidden
+            )
+            if launch != TRIGGER:
+                return direct
+            from console.provider.gemini.trigger import TriggerProvider
+
+            return TriggerProvider(direct)
         case "anthropic":
             from console.provider.anthropic.adapter import AnthropicProvider
 

@@ -35,6 +35,8 @@ class CallKind(StrEnum):
     ENV_LIST = "env_list"
     ENV_DELETE = "env_delete"
     AGENT = "agent"
+    TRIGGER = "trigger"
+    """Every call to a trigger but the one that runs it, which is CREATE."""
 
 
 class ReplyFault(StrEnum):
@@ -175,6 +177,14 @@ class Switch(StrEnum):
     """What was started in a session is shown only `value` seconds later; it works from the beginning."""
     LIST_LAG = "list.lag"
     """A new session is listed only after `value` seconds."""
+    TRIGGER_404 = "trigger.404"
+    """Triggers are an unknown method."""
+    TRIGGER_LAG = "trigger.lag"
+    """An execution of a trigger names its interaction only `value` seconds after its start."""
+    TRIGGER_UNLISTED = "trigger.unlisted"
+    """The executions of a trigger are not listed."""
+    TRIGGER_NO_TIMEOUT = "trigger.no_timeout"
+    """execution_timeout_seconds is not enforced."""
     KEY_FORGOTTEN = "key.forgotten"
     """An idempotency key is not recognised when it is sent again."""
     ERR_OLD = "err.old"
@@ -220,6 +230,7 @@ _VALUE_DEFAULTS: Mapping[ReplyFault | Switch, float] = {
     Switch.SSE_ERROR: 3.0,
     Switch.SSE_DRIP: 0.001,
     Switch.IDLE_LATE: 1.0,
+    Switch.TRIGGER_LAG: 1.0,
     Switch.SSE_HUGE_LINE: 4.0,
 }
 """The faults that need a value, with its default. A number given for one of them is its `value`, else its `first`."""

@@ -58,6 +58,7 @@ class SimulatorState:
             environments=self.environments,
         )
         self.sessions = Sessions(seed=seed)
+        self._on_reset: list[Callable[[], None]] = []
         self._calls: Counter[str] = Counter()
         self._posts: Counter[str] = Counter()
         self._repeated_posts = 0
@@ -71,7 +72,13 @@ class SimulatorState:
             for counter in (self._calls, self._posts, self._most_live):
                 counter.clear()
             self._repeated_posts = 0
+            for forget in self._on_reset:
+                forget()
         self.changes.notify()
+
+    def on_reset(self, forget: Callable[[], None]) -> None:
+        """Call `forget` at every reset: for what a face keeps beside this state."""
+        self._on_reset.append(forget)
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward. Raises ValueError for a negative number."""

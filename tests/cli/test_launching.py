@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.nightdesk import CAPS, Nightdesk
+from tests.waiting import until_sync
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,19 @@ def test_a_service_that_is_not_reachable(nightdesk: Nightdesk) -> None:
     done = nightdesk.launch("good")
 
     assert (done.code, done.json["outcome"], done.json["units"]) == (75, "not_sent", 0)
+
+
+def test_a_lost_launch_through_a_trigger_is_found_and_supervised(nightdesk: Nightdesk) -> None:
+    """Its trigger is deleted by the next process that supervises, once the run has ended, and its sandbox with it."""
+    path = nightdesk.folder / "nightdesk.toml"
+    path.write_text(path.read_text().replace("[provider]\n", '[provider]\nlaunch = "trigger"\n', 1))
+    done = nightdesk.launch("lost")
+    assert (done.code, done.json["outcome"]) == (0, "ok")
+    assert (nightdesk.service.started(), nightdesk.service.posts()) == (1, 1)
+    assert nightdesk.service.environments.deleted == []
+
+    def is_swept() -> bool:
+        nightdesk.launch("timed", "--rerun", "--reason", "once more")
+        return bool(nightdesk.service.environments.deleted)
+
+    until_sync(is_swept, what="the deletion of the trigger")

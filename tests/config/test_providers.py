@@ -41,6 +41,15 @@ def test_tasks_choose_their_provider(tmp_path: Path) -> None:
     assert "provider: default -> other" in one.differences(other)
 
 
+def test_a_launch_through_a_trigger_is_chosen_by_the_provider_and_keeps_the_service(tmp_path: Path) -> None:
+    """Runs that were launched directly belong to the same service."""
+    trigger = load(written(tmp_path, '[provider]\nlaunch = "trigger"\n' + CAPS + TASK)).providers["default"]
+    assert (trigger.launch, trigger.service) == (
+        "trigger",
+        "gemini https://generativelanguage.googleapis.com v1beta",
+    )
+
+
 def test_an_only_named_provider_needs_no_choice(tmp_path: Path) -> None:
     settings = load(written(tmp_path, "[providers.mine]\n" + CAPS + TASK))
     assert list(settings.providers) == ["mine"]
@@ -51,6 +60,15 @@ def test_an_only_named_provider_needs_no_choice(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ('[provider]\nkind = "telnet"\n' + CAPS + TASK, 'provider.kind is "telnet"; accepted: "gemini"'),
+        ('[provider]\nlaunch = "soon"\n' + CAPS + TASK, 'provider.launch is "soon"; accepted: "direct" or "trigger"'),
+        (
+            '[provider]\nlaunch = "trigger"\nsandbox = "remote"\n' + CAPS + TASK,
+            'provider.sandbox cannot be chosen with launch = "trigger"; accepted: "own"',
+        ),
+        (
+            '[provider]\nlaunch = "trigger"\n' + CAPS + TASK + 'sandbox = "remote"\n',
+            'accepted: launch = "trigger" gives each run a sandbox of its own',
+        ),
         ("[providers.a]\nkind = 5\n" + CAPS + TASK, "providers.a.kind is 5; accepted:"),
         ("[providers.a]\nkey = 5\n" + CAPS + TASK, "providers.a.key is not a known key"),
         ('[providers."a b"]\n' + CAPS + TASK, "providers.a b is not a name"),

@@ -198,3 +198,35 @@ def test_it_deletes_an_interaction(client: Any, create: Callable[..., Any]) -> N
     client.interactions.delete(made.id)
     with pytest.raises(Exception, match="not found"):
         client.interactions.get(made.id)
+
+
+@pytest.mark.filterwarnings("ignore:Triggers usage is experimental")
+def test_it_makes_pauses_runs_and_deletes_a_trigger(client: Any, simulator: SimulatorThread) -> None:
+    """A paused trigger is run by hand, its execution names the interaction, and the service ends it at its limit."""
+    trigger = client.triggers.create(
+        interaction={
+            "agent": AGENT,
+            "agent_config": {"type": "antigravity", "max_total_tokens": 1_000_000},
+            "input": LONG.prompt(),
+            "background": True,
+            "environment": "remote",
+            "labels": {"nightdesk-key": KEY},
+        },
+        schedule="0 0 29 2 *",
+        time_zone="UTC",
+        execution_timeout_seconds=60,
+    )
+    assert client.triggers.update(id=trigger.id, status="paused").status == "paused"
+    execution = client.triggers.run(trigger_id=trigger.id)
+    (listed,) = client.triggers.list_executions(trigger_id=trigger.id).trigger_executions
+    assert (listed.id, listed.interaction_id, listed.status) == (execution.id, execution.interaction_id, "in_progress")
+    assert client.triggers.get(id=trigger.id).previous_interaction_id == execution.interaction_id
+    assert [each.id for each in client.triggers.list().triggers] == [trigger.id]
+    simulator.state.advance(61)
+    (ended,) = client.triggers.list_executions(trigger_id=trigger.id).trigger_executions
+    assert ended.status == "timed_out"
+    assert client.interactions.get(execution.interaction_id).status == "cancelled"
+    for thing in (trigger, execution, ended):
+        _no_unknown(thing)
+    client.triggers.delete(id=trigger.id)
+    assert not client.triggers.list().triggers

@@ -88,10 +88,12 @@ class GeminiProvider:
         )
         self._redactor = Redactor(secret, hidden)
         self._errors = ErrorReader(parse_error, self._redactor)
-        self._start = StartCall(self._clients, self._bounds, self._errors, REFUSALS)
+        self.start = StartCall(self._clients, self._bounds, self._errors, REFUSALS)
+        """The one call that starts a run."""
         self._polls = self._service_client(root, self._bounds.poll_connections)
-        self._controls = self._service_client(root, self._bounds.control_connections)
-        self._sandboxes = SandboxCalls(self._controls)
+        self.controls = self._service_client(root, self._bounds.control_connections)
+        """Calls that never wait behind polls."""
+        self._sandboxes = SandboxCalls(self.controls)
         self._cancel_form = CANCEL_FORMS[0]
 
     def _service_client(self, root: str, connections: int) -> ServiceClient:
@@ -107,9 +109,13 @@ class GeminiProvider:
 
     async def create(self, order: LaunchOrder) -> Verdict:
         """Send one POST on a new connection, without retries or redirects. Never raises for a network failure."""
+        self.remember(order)
+        address, read = f"{self.controls.root}/{INTERACTIONS}", partial(read_launched, redact=self._redactor)
+        return await self.start.send(address, partial(launch_body, order), read)
+
+    def remember(self, order: LaunchOrder) -> None:
+        """Mask the texts of `order` in what the service says."""
         self._redactor.remember(order.prompt, order.system_instruction or "")
-        address, read = f"{self._controls.root}/{INTERACTIONS}", partial(read_launched, redact=self._redactor)
-        return await self._start.send(address, partial(launch_body, order), read)
 
     async def get(self, remote_id: str) -> RemoteRun:
         """Return the service's current view of a run. Raises ProviderError."""
@@ -137,10 +143,10 @@ class GeminiProvider:
         address = self._address(remote_id)
         said = ""
         for form in sorted(CANCEL_FORMS, key=lambda form: form != self._cancel_form):
-            reply = await self._controls.once("POST", f"{address}{form}")
+            reply = await self.controls.once("POST", f"{address}{form}")
             if not is_unknown_route(reply, self._errors):
                 self._cancel_form = form
-                return self._controls.cancel_answer(reply, self._status_said)
+                return self.controls.cancel_answer(reply, self._status_said)
             said = self._errors.explain(reply)
         return CancelAnswer(accepted=False, said=cleaned(f"the service knows no cancel: {said}"))
 
@@ -178,7 +184,7 @@ class GeminiProvider:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._polls.aclose()
-        await self._controls.aclose()
+        await self.controls.aclose()
 
     def _address(self, remote_id: str) -> str:
         return self._polls.address(INTERACTIONS, resource_id(remote_id) or remote_id)

@@ -57,7 +57,7 @@ def ending_of(status: str) -> Ending | None:
     return ENDINGS.get(status.lower())
 
 
-_RESOURCE = re.compile(r"\A(?:.*/)?(?:interactions|environments)/(?=[^/]+\Z)")
+_RESOURCE = re.compile(r"\A(?:.*/)?(?:interactions|environments|triggers)/(?=[^/]+\Z)")
 """What stands before the id in the name of a resource."""
 
 _FIGURES: Mapping[str, str] = {

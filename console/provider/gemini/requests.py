@@ -14,11 +14,41 @@ from console.provider.contract import REMOTE, LaunchOrder
 DEEP_RESEARCH = "deep-research"
 
 
+NEVER_DUE = "0 0 29 2 *"
+"""A trigger needs a schedule. It is paused at once; one that could not be paused is due on 29 February only."""
+
+
 def launch_body(order: LaunchOrder) -> bytes:
     """Return the body of a launch request.
 
     Raises ValueError if `order` cannot be written as JSON or has no token limit.
     """
+    return _encoded(_launch(order))
+
+
+def trigger_body(order: LaunchOrder, *, timeout_s: int, name: str) -> bytes:
+    """Return the body of a request for a trigger that launches `order` and ends it after `timeout_s` seconds.
+
+    Raises ValueError as `launch_body`.
+    """
+    return _encoded(
+        {
+            "interaction": _launch(order),
+            "schedule": NEVER_DUE,
+            "time_zone": "UTC",
+            "display_name": name,
+            "execution_timeout_seconds": timeout_s,
+            "max_consecutive_failures": 1,
+        }
+    )
+
+
+def paused_body() -> bytes:
+    """Return the body of a request that pauses a trigger."""
+    return _encoded({"status": "paused"})
+
+
+def _launch(order: LaunchOrder) -> dict[str, object]:
     body: dict[str, object] = {
         "agent": order.agent,
         "agent_config": _agent_config(order),
@@ -32,7 +62,7 @@ def launch_body(order: LaunchOrder) -> bytes:
         body["tools"] = [json.loads(tool) for tool in order.tools]
     if order.system_instruction is not None:
         body["system_instruction"] = order.system_instruction
-    return _encoded(body)
+    return body
 
 
 def sandbox_body(network: str | None) -> bytes:

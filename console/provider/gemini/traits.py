@@ -5,6 +5,8 @@ Kept apart because the config and the engine read it without loading the HTTP li
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from console.domain.server_limit import ServerLimitKind
 from console.provider.traits import DiscardUse, Prepares, Traits, UsageReport
 
@@ -18,3 +20,5 @@ TRAITS = Traits(
     tells_money=False,
     least_poll_ms=1_000,
 )
+TRIGGER_TRAITS = replace(TRAITS, can_find_launch=True)
+"""Of launches through a trigger: the executions of a trigger can be listed."""

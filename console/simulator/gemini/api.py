@@ -22,6 +22,7 @@ from console.simulator.gemini.bodies import (
     method_not_found,
 )
 from console.simulator.gemini.stream import EventReply, EventStreams
+from console.simulator.gemini.triggers import TriggersApi
 from console.simulator.gemini.validation import (
     check_agent,
     check_environment,
@@ -342,6 +343,7 @@ class GeminiFace:
         routes = [
             *InteractionsApi(self._state, self._pipeline).routes(),
             *EnvironmentsApi(self._state, self._pipeline).routes(),
+            *TriggersApi(self._state, self._pipeline).routes(),
         ]
         versioned = Router(routes=routes, redirect_slashes=False)
         return [Mount("/v1", app=versioned), Mount("/v1beta", app=versioned)]

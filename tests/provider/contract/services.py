@@ -9,6 +9,7 @@ from console.domain.server_limit import MoneyLimit
 from console.provider.anthropic.adapter import AnthropicProvider
 from console.provider.contract import Launched, LaunchOrder, Provider, RemoteRun, StatusClass
 from console.provider.gemini.adapter import GeminiProvider
+from console.provider.gemini.trigger import TriggerProvider
 from console.provider.http.clients import Bounds
 from console.provider.http.secret import Secret
 from console.provider.openai.adapter import OpenAIProvider
@@ -29,9 +30,11 @@ class Service:
     """Statuses that prove a refusal, with an error body of the service."""
     order: dict[str, object] = field(default_factory=dict)
     """Fields of a launch order that this service needs, such as its agent."""
+    launch: str = "direct"
+    """How runs are launched there, as the config says."""
 
     def __str__(self) -> str:
-        return self.kind
+        return self.kind if self.launch == "direct" else f"{self.kind} {self.launch}"
 
 
 SERVICES = (
@@ -39,6 +42,12 @@ SERVICES = (
         kind="gemini",
         adapter=lambda url, bounds: GeminiProvider(base_url=url, secret=Secret(KEY), bounds=bounds),
         refusals=frozenset({400, 401, 402, 403, 404, 413, 416, 422}),
+    ),
+    Service(
+        kind="gemini",
+        adapter=lambda url, bounds: TriggerProvider(GeminiProvider(base_url=url, secret=Secret(KEY), bounds=bounds)),
+        refusals=frozenset({400, 401, 402, 403, 404, 413, 416, 422}),
+        launch="trigger",
     ),
     Service(
         kind="anthropic",

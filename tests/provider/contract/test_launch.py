@@ -21,7 +21,7 @@ from console.provider.contract import (
     Unsupported,
     Verdict,
 )
-from console.provider.services import TRAITS
+from console.provider.services import traits_of
 from console.provider.traits import Prepares
 from console.simulator.faults import FaultSpec
 from tests.provider.contract.services import LABELS, RUN_KEY, ContractHarness
@@ -58,7 +58,7 @@ STATUSES = [
 
 
 def test_the_traits_are_those_of_the_kind(harness: ContractHarness) -> None:
-    assert harness.provider.traits is TRAITS[harness.service.kind]
+    assert harness.provider.traits is traits_of(harness.service.kind, harness.service.launch)
 
 
 async def test_what_is_prepared_does_nothing_until_it_is_started(harness: ContractHarness) -> None:
@@ -87,13 +87,15 @@ async def test_nothing_starts_in_what_was_discarded(harness: ContractHarness) ->
 async def test_what_was_prepared_and_never_started_is_listed(harness: ContractHarness) -> None:
     unused = await harness.prepared()
     used = await harness.launched(labels={**LABELS, "nightdesk-run": "01k0000000000000000000run2"})
-    if harness.provider.traits.prepares is Prepares.SANDBOX:
+    if not harness.provider.traits.can_find_launch:
         with pytest.raises(Unsupported):
             await harness.provider.unstarted()
         return
-    (left,) = await harness.provider.unstarted()
-    assert (left.prepared_id, dict(left.labels)) == (unused.prepared_id, LABELS)
-    assert left.prepared_id != used
+    listed = {left.prepared_id: dict(left.labels) for left in await harness.provider.unstarted()}
+    assert listed[unused.prepared_id or ""] == LABELS
+    if harness.provider.traits.prepares is Prepares.SESSION:
+        assert set(listed) == {unused.prepared_id}
+        assert used not in listed
 
 
 async def judged(harness: ContractHarness, faults: FaultSpec) -> tuple[LaunchOrder, Verdict]:
