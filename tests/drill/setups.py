@@ -42,6 +42,7 @@ prompt = "{prompt}"
 
 KINDS = {
     "gemini": ("gemini-3.8-flash", "", 0.75),
+    "trigger": ("gemini-3.8-flash", 'launch = "trigger"', 0.75),
     "anthropic": (
         "claude-haiku-5-5",
         'kind = "anthropic"\nagent = "agent_7"\nenvironment = "env_7"\nmodel = "claude-haiku-5-5"',
@@ -49,7 +50,8 @@ KINDS = {
     ),
     "openai": ("gpt-6-astra", 'kind = "openai"\nmodel = "gpt-6-astra"', 1.0),
 }
-"""For each kind of service its model, the keys of its provider, and the price of a million tokens of input."""
+"""For each kind of service, and for Gemini through a trigger: its model, the keys of its provider, and the price of a
+million tokens of input."""
 
 
 async def never() -> None:

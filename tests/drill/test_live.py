@@ -26,7 +26,8 @@ LABELS = {"nightdesk-run", "nightdesk-key", "nightdesk-attempt"}
 @contextmanager
 def simulated(kind: str) -> Iterator[SimulatorThread]:
     """Run a service whose agents work on until they are stopped; at the end none of them may still work."""
-    with SimulatorThread(SimulatorState(default=WORKING), face=kind) as simulator:
+    face = "gemini" if kind == "trigger" else kind
+    with SimulatorThread(SimulatorState(default=WORKING), face=face) as simulator:
         yield simulator
         assert simulator.state.live() == 0
 
@@ -45,6 +46,7 @@ def _verdicts(report: LiveReport) -> dict[str, Verdict]:
     ("kind", "outcomes"),
     [
         ("gemini", ["timeout", "budget", "cancelled", "failed"]),
+        pytest.param("trigger", ["timeout", "budget", "cancelled", "failed"], marks=pytest.mark.proofs),
         pytest.param("anthropic", ["timeout", "budget", "cancelled", "cancelled"], marks=pytest.mark.proofs),
         pytest.param("openai", ["timeout", "budget", "cancelled", "cancelled"], marks=pytest.mark.proofs),
     ],
@@ -63,12 +65,14 @@ async def test_every_guard_holds_and_what_it_started_is_labelled_and_stopped(
     assert len(runs) == 4
     assert all(run.labels.keys() >= LABELS for run in runs)
     assert len({run.key for run in runs}) == 4
+    assert service.state.stats()["environments_made"] == len(service.state.environments.deleted)
 
 
 @pytest.mark.parametrize(
     ("kind", "call"),
     [
         ("gemini", "POST /v1beta/interactions/{id}/cancel"),
+        pytest.param("trigger", "POST /v1beta/triggers/{id}/executions", marks=pytest.mark.proofs),
         pytest.param("anthropic", "POST /v1/sessions/{id}/events", marks=pytest.mark.proofs),
         pytest.param("openai", "POST /v1/agents/sessions/{id}/events", marks=pytest.mark.proofs),
     ],

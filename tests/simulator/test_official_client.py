@@ -214,7 +214,7 @@ def test_it_makes_pauses_runs_and_deletes_a_trigger(client: Any, simulator: Simu
         },
         schedule="0 0 29 2 *",
         time_zone="UTC",
-        execution_timeout_seconds=60,
+        execution_timeout_seconds=5,
     )
     assert client.triggers.update(id=trigger.id, status="paused").status == "paused"
     execution = client.triggers.run(trigger_id=trigger.id)
@@ -222,7 +222,7 @@ def test_it_makes_pauses_runs_and_deletes_a_trigger(client: Any, simulator: Simu
     assert (listed.id, listed.interaction_id, listed.status) == (execution.id, execution.interaction_id, "in_progress")
     assert client.triggers.get(id=trigger.id).previous_interaction_id == execution.interaction_id
     assert [each.id for each in client.triggers.list().triggers] == [trigger.id]
-    simulator.state.advance(61)
+    simulator.state.advance(6)
     (ended,) = client.triggers.list_executions(trigger_id=trigger.id).trigger_executions
     assert ended.status == "timed_out"
     assert client.interactions.get(execution.interaction_id).status == "cancelled"

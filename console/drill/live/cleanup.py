@@ -36,7 +36,7 @@ async def stop_all(app: App, runs: Iterable[RunId], *, by: str, plan: LivePlan) 
 
 
 async def discard_all(provider: Provider, prepared: Iterable[str]) -> None:
-    """Discard what was prepared and never started. It does nothing, so a failure is of no consequence."""
+    """Discard what was prepared, once nothing works in it: sandboxes, sessions, triggers. A failure changes nothing."""
     for prepared_id in prepared:
         with suppress(ProviderError):
             await provider.discard(prepared_id)

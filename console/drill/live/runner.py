@@ -111,7 +111,7 @@ async def live_drill(setup: LiveSetup) -> LiveReport:
             await end_tasks({checks, interruption})
             setup.say("stopping everything that the drill started")
             left = await stop_all(app, env.started.values(), by=BY, plan=setup.plan)
-            await discard_all(env.provider, env.prepared)
+            await discard_all(env.provider, env.prepared | await _made_for_runs(env))
         return _report(
             setup,
             began=began,
@@ -202,6 +202,16 @@ def _figures(env: LiveEnv, name: str, run: Run) -> RunFigures:
         cost_micro=by_table(env.price, run),
         told_micro=run.usage.told_micro,
     )
+
+
+async def _made_for_runs(env: LiveEnv) -> set[str]:
+    """Return what was prepared for the runs that can be read: their sandboxes, sessions or triggers."""
+    found = set()
+    for name in env.started:
+        with suppress(StoreError, LookupError):
+            run = await env.now(name)
+            found |= {run.sandbox_id} if run.sandbox_id is not None and run.sandbox_own else set()
+    return found
 
 
 async def _known_runs(env: LiveEnv) -> tuple[RunFigures, ...]:
