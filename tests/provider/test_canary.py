@@ -11,6 +11,7 @@ import logging
 import traceback
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -21,6 +22,7 @@ from console.provider.contract import LaunchOrder, LostLaunch, Provider, Provide
 from console.provider.gemini.adapter import HEADERS, GeminiProvider
 from console.provider.http.clients import KeyedTransport
 from console.provider.http.secret import Secret
+from console.provider.traits import Prepares
 from tests.provider import servers
 from tests.provider.contract.services import SERVICES, Service
 from tests.provider.examples import KEY, PROMPT, error_old, interaction, order, quick
@@ -70,7 +72,7 @@ CALLS: dict[str, Callable[[Provider, LaunchOrder], Awaitable[object]]] = {
     "make": lambda one, ordered: one.prepare(ordered),
     "delete": lambda one, ordered: one.discard("e1"),
     "follow": lambda one, ordered: follow(one),
-    "resolve": lambda one, ordered: one.resolve(LOST),
+    "resolve": lambda one, ordered: one.resolve(replace(LOST, prepared_id=ordered.prepared_id)),
     "unstarted": lambda one, ordered: one.unstarted(),
     "review": lambda one, ordered: one.review(ordered),
 }
@@ -84,12 +86,14 @@ def service(request: pytest.FixtureRequest) -> Service:
 
 
 def ordered_at(service: Service) -> LaunchOrder:
-    return order(**{**service.order, "prepared_id": "v1_Chd"})
+    return order(**{**service.order, "prepared_id": service.prepared_id})
 
 
 def has_call(one: Provider, call: str) -> bool:
     """False for a call that the service does not offer, which sends nothing."""
-    return one.traits.can_find_launch or call not in ("resolve", "unstarted", "review")
+    if call == "review":
+        return one.traits.prepares is Prepares.SESSION
+    return one.traits.can_find_launch or call not in ("resolve", "unstarted")
 
 
 def adapter(url: str, **bounds: float) -> GeminiProvider:

@@ -30,6 +30,8 @@ class Service:
     """Statuses that prove a refusal, with an error body of the service."""
     order: dict[str, object] = field(default_factory=dict)
     """Fields of a launch order that this service needs, such as its agent."""
+    prepared_id: str = "v1_Chd"
+    """Something that could have been prepared there."""
     launch: str = "direct"
     """How runs are launched there, as the config says."""
 
@@ -47,6 +49,7 @@ SERVICES = (
         kind="gemini",
         adapter=lambda url, bounds: TriggerProvider(GeminiProvider(base_url=url, secret=Secret(KEY), bounds=bounds)),
         refusals=frozenset({400, 401, 402, 403, 404, 413, 416, 422}),
+        prepared_id="trigger:trg_Chd/",
         launch="trigger",
     ),
     Service(
