@@ -86,7 +86,9 @@ def service(request: pytest.FixtureRequest) -> Service:
 
 
 def ordered_at(service: Service) -> LaunchOrder:
-    return order(**{**service.order, "prepared_id": service.prepared_id})
+    """Return an order that names a saved agent, which is read before a launch where the service has them."""
+    agent = service.order.get("agent", "antigravity-preview-09-2026") or "agent_7"
+    return order(**{**service.order, "agent": agent, "prepared_id": service.prepared_id})
 
 
 def has_call(one: Provider, call: str) -> bool:
