@@ -11,6 +11,7 @@ import os
 import select
 import threading
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -108,8 +109,14 @@ class BackgroundWriter:
             self._pending_bytes += len(data)
             if self._thread is None:
                 # A daemon: a terminal that never takes its output must not keep the process from ending.
-                self._thread = threading.Thread(target=self._write_all, name="messages", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._write_all, name="messages", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # The system lets this process start no thread, for want of memory or by its limit of processes.
+                    self._write_what_fits()
+                else:
+                    self._thread = thread
             self._changed.notify_all()
 
     def flush(self) -> None:
@@ -124,6 +131,15 @@ class BackgroundWriter:
         """Wait until everything is written, for at most `seconds`. Return whether it is."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._pending, seconds)
+
+    def _write_what_fits(self) -> None:
+        """Write what is queued without waiting, and drop the rest."""
+        for data in self._pending:
+            with suppress(OSError, ValueError):
+                if select.select([], [self._descriptor], [], 0)[1]:
+                    os.write(self._descriptor, data[: select.PIPE_BUF])
+        self._pending.clear()
+        self._pending_bytes = 0
 
     def _write_all(self) -> None:
         while True:

@@ -72,6 +72,8 @@ def shutdown_on_signals(
         handlers[signal.SIGTSTP] = on_suspend
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)
+    # The mask is inherited: a parent that blocks these signals must not make this process one that only SIGKILL ends.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, handlers)
     try:
         yield shutdown
     finally:

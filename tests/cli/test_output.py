@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import termios
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -215,3 +216,25 @@ def test_messages_come_before_the_data_that_follows_them(nightdesk: Nightdesk) -
     messages, _, data = done.stdout.partition("{\n")
     assert "ok after" in messages
     assert json.loads("{" + data)["outcome"] == "ok"
+
+
+def test_messages_are_written_or_dropped_where_no_thread_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    reader, writer = os.pipe()
+    messages = BackgroundWriter(writer)
+    messages.write("one\n")
+    assert os.read(reader, 100) == b"one\n"
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    messages.write("two\n")
+    assert messages.drain(1)
+    os.close(reader)
+    messages.write("three\n")
+    assert messages.drain(1)
+    os.close(writer)

@@ -22,6 +22,13 @@ def _is_running(nightdesk: Nightdesk) -> bool:
     return any(run["state"] == "running" for run in nightdesk.live())
 
 
+def _supervisors(nightdesk: Nightdesk) -> list[str]:
+    """The kinds of the processes to which the open runs belong."""
+    query = "select kind from runs join owners on owners.id = runs.owner where runs.state <> 'ended'"
+    with closing(sqlite3.connect(nightdesk.state / "nightdesk.db", timeout=30)) as connection:
+        return [kind for (kind,) in connection.execute(query)]
+
+
 def test_ctrl_z_does_not_stop_the_guard(nightdesk: Nightdesk) -> None:
     running = nightdesk.start("run", "endless", "--origin", "manual")
     until_sync(lambda: _is_running(nightdesk))
@@ -52,10 +59,27 @@ def test_a_signal_that_would_kill_hands_the_run_over(nightdesk: Nightdesk, numbe
 
 
 @pytest.mark.proofs
+def test_a_signal_that_the_parent_blocks_hands_the_run_over(nightdesk: Nightdesk) -> None:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        running = nightdesk.start("run", "endless", "--origin", "manual")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    until_sync(lambda: _is_running(nightdesk))
+    running.send_signal(signal.SIGTERM)
+    assert nightdesk.ended(running).code == 143
+    assert nightdesk("cancel", "--all").code == 0
+
+
+@pytest.mark.proofs
 def test_serve_hands_its_runs_over_at_ctrl_backslash(nightdesk: Nightdesk) -> None:
     serving = nightdesk.start("serve")
     until_sync(lambda: any((nightdesk.state / "owners").glob("*.problems")), what="a serve that supervises")
-    assert nightdesk("run", "endless", "--origin", "manual", "--no-wait").code == 0
+    launcher = nightdesk.start("run", "endless", "--origin", "manual")
+    until_sync(lambda: _is_running(nightdesk))
+    launcher.kill()
+    nightdesk.ended(launcher)
+    until_sync(lambda: _supervisors(nightdesk) == ["serve"], what="the take-over by serve")
     serving.send_signal(signal.SIGQUIT)
     done = nightdesk.ended(serving)
     assert done.code == 131
