@@ -15,13 +15,15 @@ from typing import TypeVar
 
 from console.domain.launch import LaunchKind
 from console.domain.limits import Caps
+from console.domain.task import DEFAULT_PROVIDER
+from console.provider.services import TRAITS
 from console.store.bootstrap import prepare_store
 from console.store.database import Transaction, run_sync
 from console.store.errors import translate_sqlite_errors
 from console.store.pragmas import connection_pragmas, database_uri, safe_journal_mode
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.store.harness import BUDGET, CAPS, StoreHarness
+from tests.store.harness import BUDGET, CAPS, StoreHarness, a_task
 from tests.sync_database import SyncDatabase
 
 T = TypeVar("T")
@@ -50,29 +52,41 @@ class OnFile(SyncDatabase):
             return result
 
 
+PROVIDERS = tuple(TRAITS)
+"""A provider of each kind of service; each process launches at one of them."""
+
+
 @contextmanager
-def harness_on_file(folder: Path, caps: Caps) -> Iterator[StoreHarness]:
-    """A connection of its own to a store that is made."""
+def harness_on_file(folder: Path, caps: Caps, provider: str = DEFAULT_PROVIDER) -> Iterator[StoreHarness]:
+    """A connection of its own to a store that is made, and a task of that provider."""
     connection = sqlite3.connect(
         database_uri(folder), uri=True, isolation_level=None, timeout=60, cached_statements=256
     )
     with closing(connection):
         for setting in connection_pragmas(safe_journal_mode(), 60_000):
             connection.execute(setting)
-        yield StoreHarness(Store(OnFile(folder, connection)), ManualClock(), caps=caps)
+        task = replace(a_task(), provider=provider)
+        yield StoreHarness(Store(OnFile(folder, connection)), ManualClock(), task=task, caps=caps)
 
 
-def claim_each(folder: Path, targets: Sequence[str], caps: Caps, start: Barrier, out: Queue[Counts]) -> None:
-    """Claims the key of every target once, in the order given."""
-    with harness_on_file(folder, caps) as harness:
+def claim_each(
+    folder: Path, targets: Sequence[str], caps: Caps, provider: str, start: Barrier, out: Queue[Counts]
+) -> None:
+    """Claims the key of every target once, in the order given, for a launch at `provider`."""
+    with harness_on_file(folder, caps, provider) as harness:
         start.wait(timeout=120)
         out.put(_claimed(harness, targets))
 
 
-def claim_shuffled(folder: Path, keys: Sequence[int], seed: int, start: Barrier, out: Queue[Counts]) -> None:
-    """Claims each of the keys once, in an order of its own: in the same order one process wins them all."""
+def claim_shuffled(
+    folder: Path, keys: Sequence[int], seed: int, provider: str, start: Barrier, out: Queue[Counts]
+) -> None:
+    """Claims each of the keys once, for a launch at `provider`.
+
+    In an order of its own: in the same order one process wins them all.
+    """
     numbers = random.Random(seed).sample(keys, len(keys))
-    with harness_on_file(folder, unlimited_but()) as harness:
+    with harness_on_file(folder, unlimited_but(), provider) as harness:
         start.wait(timeout=120)
         out.put(_claimed(harness, [f"target-{number}" for number in numbers]))
 

@@ -1,4 +1,4 @@
-"""Eight processes ask for ten thousand launches; the caps have room for a thousand: exactly a thousand are launched."""
+"""Eight processes ask for ten thousand launches at three services; the caps have room for a thousand."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from console.domain.limits import Caps, CapUsage
 from console.store.bootstrap import prepare_store
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.races.claimers import claim_each, read_then_hold, unlimited_but
+from tests.races.claimers import PROVIDERS, claim_each, read_then_hold, unlimited_but
 from tests.races.processes import race
 from tests.store.harness import BUDGET
 
@@ -45,7 +45,9 @@ def test_exactly_as_many_as_there_is_room_for(folder: Path, caps: Caps, cap: str
     room = ROOM if wanted == WANTED else ROOM // 10
     targets = [f"target-{number}" for number in range(wanted)]
     prepare_store(folder, now=ManualClock().now(), read_only=False, busy_ms=1_000)
-    answers = race(claim_each, [(folder, targets[number::PROCESSES], caps) for number in range(PROCESSES)])
+    shares = [targets[number::PROCESSES] for number in range(PROCESSES)]
+    racers = [(folder, share, caps, PROVIDERS[number % 3]) for number, share in enumerate(shares)]
+    answers = race(claim_each, racers)
     assert answers == {LaunchKind.LAUNCHED.value: room, LaunchKind.REFUSED.value: wanted - room}
     cap_usages = asyncio.run(books(folder, caps))
     assert (cap_usages[cap].held, cap_usages[cap].left) == (room * (BUDGET if cap == "daily_units" else 1), 0)
