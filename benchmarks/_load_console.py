@@ -19,8 +19,8 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from console.app import App, open_app
+from console.domain.caps import Caps
 from console.domain.launch import LaunchRequest, LaunchResult
-from console.domain.limits import Caps
 from console.domain.run import State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Units

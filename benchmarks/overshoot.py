@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import mean, median
 
 from console.app import open_app
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.run import Outcome, Run
 from console.domain.task import CutOff, Guardrails, Task
 from console.domain.usage import Units

@@ -80,7 +80,7 @@ def places_of(identity: str) -> str:
 
 
 def key_ids() -> str:
-    """The lines of the table in `console/config/key_ids.py`."""
+    """The lines of the table in `console/config/key_bindings.py`."""
     keys: dict[str, list[str]] = {}
     for _, binding in bindings():
         found = keys.setdefault(binding.id or "", [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.config.key_ids import KEY_IDS, collisions, is_key, split_keys
+from console.config.key_bindings import KEY_IDS, collisions, is_key, split_keys
 from tests.key_table import KEYS_PAGE, README, all_keys, bindings, key_ids, main_keys, written, written_ids
 
 

@@ -14,8 +14,8 @@ from click.shell_completion import CompletionItem
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.locations import config_file, configured_state_folder, state_folder, theme_names
 from console.config import ConfigError, Settings, load
+from console.domain.caps import Cap
 from console.domain.key import is_key
-from console.domain.limits import Cap
 from console.domain.text import sanitize
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from console.cli.changes import Change, SnapshotChanges, detail_changes
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import detail_json, run_json
+from console.cli.render.launch_json import detail_json, run_json
 from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.domain.formatting import at, zone_or_utc
 from console.domain.run import Outcome, Run, RunId, State

@@ -21,8 +21,8 @@ from console.cli.locations import (
     state_folder,
     theme_names,
 )
-from console.cli.output import MessageStream
 from console.cli.render.table import Style
+from console.cli.streams import MessageStream
 from console.domain.text import sanitize
 from console.engine.acting_user import acting_user
 from console.program import shell_command

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from console.domain.limits import Cap, RefusalKind
+from console.domain.caps import Cap, RefusalKind
 from console.domain.run import Outcome, State, StopReason
 from console.domain.task import Origin
 from console.engine.models import AuditAct, LaunchKind

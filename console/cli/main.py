@@ -18,7 +18,7 @@ from console import __version__
 from console.cli.examples import with_examples
 from console.cli.exit_codes import ExitCode, command_error
 from console.cli.invocation import Invocation, read_only_option, refuse_if_locked, shared_options
-from console.cli.output import BackgroundWriter, DataOutput, OutputClosed
+from console.cli.streams import BackgroundWriter, DataOutput, OutputClosed
 from console.domain.text import sanitize
 
 PROGRAM = "nightdesk"

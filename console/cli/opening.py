@@ -12,7 +12,7 @@ from console.cli.known_folders import other_folders, remember_folder
 from console.cli.notifying import notifying
 from console.cli.signals import not_stopped_by_terminal
 from console.config import Settings
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.text import sanitize
 from console.domain.usage import Units
 from console.engine.settings import EngineSettings, ProcessKind

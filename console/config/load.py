@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from console.config.errors import ConfigError, ErrorCollector, decode
 from console.config.field_types import nearest, quoted
-from console.config.key_ids import KEY_ACCEPTED, KEY_IDS, collisions, is_key, near_key, split_keys
+from console.config.key_bindings import KEY_ACCEPTED, KEY_IDS, collisions, is_key, near_key, split_keys
 from console.config.providers import Provider, ProviderReader, check_services
 from console.config.schema import (
     SECTIONS,
@@ -39,7 +39,7 @@ from console.config.settings import (
 )
 from console.config.tasks import TaskReader, check_distinct
 from console.config.toml_positions import KeyPath, lines_of
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task
 from console.domain.text import sanitize

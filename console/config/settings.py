@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.notice import NoticeKind
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task

@@ -6,7 +6,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.task import Task
 from console.domain.usage import Price
 from console.engine.settings import EngineSettings, ServiceSettings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, Task
 from console.domain.usage import Price, Units

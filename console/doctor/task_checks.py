@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from console.config import Settings
 from console.doctor.runner import Area, Check, Level, Results, Subject
+from console.domain.caps import Cap
 from console.domain.formatting import counted, format_duration
-from console.domain.limits import Cap
 from console.domain.task import Task
 from console.domain.usage import units_text
 from console.engine.scheduling.cron import next_times

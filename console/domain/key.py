@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
-from console.domain.limits import Refusal, RefusalKind
+from console.domain.caps import Refusal, RefusalKind
 from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, Outcome, Run, RunId, State
 from console.domain.task import Fingerprint, Origin
 

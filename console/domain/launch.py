@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from console.domain.caps import Caps, CapUsage, Refusal
 from console.domain.key import KeyDecision, KeyRequest, key_of
-from console.domain.limits import Caps, CapUsage, Refusal
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run, RunId, new_run_id
 from console.domain.task import Fingerprint, Origin, Stage, Task

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from console.app import App
 from console.config import load
-from console.domain.limits import RefusalKind
+from console.domain.caps import RefusalKind
 from console.domain.run import Outcome, RunId, State
 from console.domain.server_limit import ServerLimitKind
 from console.domain.usage import units_text

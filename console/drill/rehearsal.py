@@ -15,8 +15,8 @@ from pathlib import Path
 
 from console.app import App, engine_settings, service_settings
 from console.config import Settings
+from console.domain.caps import Caps, RefusalKind
 from console.domain.formatting import format_duration
-from console.domain.limits import Caps, RefusalKind
 from console.domain.run import Outcome, Run, State
 from console.domain.task import Task
 from console.domain.usage import units_text

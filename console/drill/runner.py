@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from console.app import App, open_app
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Price, Units

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from console.domain.caps import CapUsage, Refusal
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult
-from console.domain.limits import CapUsage, Refusal
 from console.domain.rollout import Evidence, StageChange
 from console.domain.run import Limits, Run, RunId, StepRecord
 from console.domain.task import Stage, Task

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from console.domain.caps import UNIT_CAPS, CapUsage
 from console.domain.formatting import MINUTE, SECOND
-from console.domain.limits import UNIT_CAPS, CapUsage
 from console.domain.notice import Notice, NoticeKind
 from console.domain.run import Outcome, Run, State
 from console.domain.task import Stage

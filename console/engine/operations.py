@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from console.domain.caps import Cap
 from console.domain.key import parse_date
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
-from console.domain.limits import Cap
 from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_id
 from console.domain.task import Fingerprint, Task
 from console.domain.text import is_blank

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run
 from console.domain.server_limit import ServerLimit, ServerLimitKind, server_limit_of

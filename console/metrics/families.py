@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from console import __version__
+from console.domain.caps import UNIT_CAPS, CapUsage
 from console.domain.formatting import at, zone_or_utc
-from console.domain.limits import UNIT_CAPS, CapUsage
 from console.domain.run import Run, RunId, State
 from console.domain.task import Stage
 from console.engine.endings import HistoryReader, ended_since

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
+from console.domain.caps import UNIT_CAPS
 from console.domain.formatting import DAY, at, counted, format_money, format_units
-from console.domain.limits import UNIT_CAPS
 from console.domain.run import Run, State
 from console.domain.usage import units_text
 from console.engine.endings import ended_since

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from console.domain.caps import Caps, CapUsage, Refusal, RefusalKind, admit
 from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest, decide_key
 from console.domain.launch import LaunchDecision, LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
-from console.domain.limits import Caps, CapUsage, Refusal, RefusalKind, admit
 from console.domain.rollout import LaunchPath, effective_stage, launch_path
 from console.domain.run import Outcome, Run, RunId, State
 from console.domain.task import Fingerprint, Stage, Task, canonical_json

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from console.domain.caps import UNIT_CAPS, Cap, Caps, CapUsage, check_raise
 from console.domain.key import day_date
-from console.domain.limits import UNIT_CAPS, Cap, Caps, CapUsage, check_raise
 from console.domain.run import Run
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp

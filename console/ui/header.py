@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from console.domain.limits import Cap, CapUsage
+from console.domain.caps import Cap, CapUsage
 from console.domain.run import HOLDING, State
 from console.engine.models import Owner, Snapshot
 from console.engine.reachability import OFFLINE

@@ -6,7 +6,7 @@ import pytest
 
 from console.cli.exit_codes import ExitCode
 from console.cli.run_exit_codes import exit_code_of_launch, exit_code_of_outcome, exit_code_of_run
-from console.domain.limits import Refusal, RefusalKind
+from console.domain.caps import Refusal, RefusalKind
 from console.domain.run import Outcome, State
 from console.engine.models import LaunchKind, LaunchResult
 from tests.cli.runs import ended, history_entry, run

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.output import MAX_PENDING, BackgroundWriter
+from console.cli.streams import MAX_PENDING, BackgroundWriter
 from tests.cli.nightdesk import Nightdesk
 from tests.waiting import until_sync
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from console.config import load
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.drill.rehearsal import CHECKS, Rehearsed, rehearse, room_for
 from tests.cli.nightdesk import Nightdesk
 

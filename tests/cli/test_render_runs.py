@@ -18,7 +18,7 @@ from console.cli.render.runs import (
     time_left,
     without_provider,
 )
-from console.domain.limits import Cap, CapUsage
+from console.domain.caps import Cap, CapUsage
 from console.domain.run import Outcome, State, StopReason
 from console.domain.timestamps import parse_instant
 from tests.cli.runs import NOW, START_MS, ended, history_entry, run, stopping

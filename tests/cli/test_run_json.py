@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from console.cli.render.run_json import answer_json, detail_json, run_json
-from console.domain.limits import Refusal, RefusalKind
+from console.cli.render.launch_json import answer_json, detail_json, run_json
+from console.domain.caps import Refusal, RefusalKind
 from console.domain.run import Outcome, State, StepRecord, StopReason
 from console.domain.usage import Usage
 from console.engine.models import LaunchKind, LaunchResult, RunDetail, TimelineEvent

@@ -13,7 +13,7 @@ from console.config import ProviderSettings, Settings
 from console.config.settings import KeySource
 from console.doctor.runner import Level, Subject
 from console.doctor.task_checks import limits, prices
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Price, Units

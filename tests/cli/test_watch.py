@@ -9,7 +9,7 @@ from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from console.cli.changes import SnapshotChanges, conditions, detail_changes
-from console.domain.limits import Cap, CapUsage
+from console.domain.caps import Cap, CapUsage
 from console.domain.run import Outcome, Run, StepRecord
 from console.engine.models import Pause, RunDetail, Snapshot, TimelineEvent
 from console.engine.problems import Problem

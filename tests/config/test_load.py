@@ -13,7 +13,7 @@ from console.config import KeySource, Settings, StoreSettings, load
 from console.config.example import example_text
 from console.config.field_types import PollSeconds, read_decimal, rule_of
 from console.config.settings import NotifySettings, QuietHours
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, MissedPolicy
 from console.domain.usage import Price

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.domain.caps import RefusalKind
 from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest, decide_key
-from console.domain.limits import RefusalKind
 from console.domain.run import KEY_FREEING_OUTCOMES, Limits, Outcome, Run, RunId, State
 from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Fingerprint, Origin, Stage

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.log_record import LogRecord, parse_line
 from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.limits import Cap, Caps
+from console.domain.caps import Cap, Caps
 from console.domain.rollout import RolloutRules
 from console.domain.run import State
 from console.domain.task import Guardrails, Stage, Task

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from console.domain.limits import Cap, CapUsage
+from console.domain.caps import Cap, CapUsage
 from console.domain.run import HOLDING, Outcome, Run, State
 from console.engine.clock import SystemClock
 from console.engine.models import LaunchRequest

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from console.domain.limits import Cap
+from console.domain.caps import Cap
 from console.domain.run import Outcome, State
 from console.domain.usage import Usage
 from console.engine.errors import OwnershipLost

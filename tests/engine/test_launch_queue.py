@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.run import Outcome, RunId, State
 from console.engine.run.launch_queue import LaunchQueue
 from console.provider.contract import LaunchOrder, Verdict

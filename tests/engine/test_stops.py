@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from console.domain.limits import is_over_budget
+from console.domain.caps import is_over_budget
 from console.domain.run import Outcome, State, StopReason
 from console.domain.task import CutOff, Guardrails, Stage
 from console.domain.usage import Usage

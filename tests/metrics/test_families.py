@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.limits import Cap, CapUsage
+from console.domain.caps import Cap, CapUsage
 from console.domain.run import NON_RUN_OUTCOMES, Outcome, Run, State
 from console.domain.task import Stage
 from console.engine.models import Cursor, HistoryFilter, NextLaunch, Page, Pause, Snapshot

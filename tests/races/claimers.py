@@ -13,8 +13,8 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import TypeVar
 
+from console.domain.caps import Caps
 from console.domain.launch import LaunchKind
-from console.domain.limits import Caps
 from console.domain.task import DEFAULT_PROVIDER
 from console.provider.services import TRAITS
 from console.store.bootstrap import prepare_store

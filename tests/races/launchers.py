@@ -7,8 +7,8 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from console.domain.caps import RefusalKind
 from console.domain.launch import LaunchKind
-from console.domain.limits import RefusalKind
 from console.domain.run import State
 from console.engine.clock import SystemClock
 from console.store.errors import StaleRun

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from console.domain.caps import Caps, CapUsage
 from console.domain.launch import LaunchKind
-from console.domain.limits import Caps, CapUsage
 from console.store.bootstrap import prepare_store
 from console.store.store import Store
 from tests.clock import ManualClock

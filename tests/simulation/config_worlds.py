@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.run import HOLDING
 from console.domain.task import Task
 from console.engine.settings import EngineSettings

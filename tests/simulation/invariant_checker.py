@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.log_record import parse_line
 from console.domain.run import HOLDING, Outcome, RunId, State
 from console.domain.task import Origin

@@ -7,7 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.run import RunId, State
 from console.domain.task import Guardrails, Task

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
-from console.domain.limits import Caps
+from console.domain.caps import Caps
 from console.domain.task import Stage
 from console.engine.engine import Engine
 from console.journal.log_files import JournalError

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from console.domain.caps import Caps, CapUsage
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
-from console.domain.limits import Caps, CapUsage
 from console.domain.log_record import LogRecord
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Outcome, Run, State, StopReason, new_run_id

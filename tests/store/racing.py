@@ -12,8 +12,8 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from console.domain.caps import Caps
 from console.domain.launch import LaunchKind
-from console.domain.limits import Caps
 from tests.store.harness import CAPS, a_task, open_harness
 
 FREE = replace(CAPS, daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None)

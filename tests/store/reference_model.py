@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from console.domain.limits import Cap, Caps
+from console.domain.caps import Cap, Caps
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from console.domain.limits import Cap, Caps
+from console.domain.caps import Cap, Caps
 from console.domain.run import Outcome, Run, StopReason
 from console.domain.task import Stage
 from console.store import audit

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.caps import Cap, Caps, RefusalKind
 from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest
 from console.domain.launch import LaunchKind
-from console.domain.limits import Cap, Caps, RefusalKind
 from console.domain.run import KEY_FREEING_OUTCOMES, Outcome, Run, State
 from console.domain.task import Guardrails, Stage
 from console.store.claims import FRESH_MS, ClaimRepository

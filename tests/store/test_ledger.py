@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.limits import Cap
+from console.domain.caps import Cap
 from console.domain.run import Outcome
 from console.domain.task import Guardrails
 from console.domain.timestamps import Timestamp

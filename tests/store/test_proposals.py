@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.caps import Cap, RefusalKind
 from console.domain.launch import LaunchKind, LaunchResult
-from console.domain.limits import Cap, RefusalKind
 from console.domain.run import Outcome, Run, State
 from console.domain.task import Stage
 from console.store.claims import FRESH_MS, ClaimRepository

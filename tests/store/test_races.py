@@ -12,8 +12,8 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+from console.domain.caps import Caps
 from console.domain.launch import LaunchKind
-from console.domain.limits import Caps
 from console.store.store import Store
 from tests.clock import ManualClock
 from tests.reporting import report

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.limits import Cap
+from console.domain.caps import Cap
 from console.domain.run import IllegalTransition, Outcome, State, StopReason
 from console.domain.task import Stage
 from console.store.errors import StaleRun

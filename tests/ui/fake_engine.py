@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from console.domain.caps import CapUsage, Refusal
 from console.domain.key import key_of
-from console.domain.limits import CapUsage, Refusal
 from console.domain.rollout import Evidence
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State, StopReason, StopRequest
 from console.domain.task import Fingerprint, Stage

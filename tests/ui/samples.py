@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from console.domain.caps import Cap, Caps, CapUsage
 from console.domain.key import key_of
-from console.domain.limits import Cap, Caps, CapUsage
 from console.domain.month_projection import MonthProjection
 from console.domain.run import LIVE, Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
 from console.domain.server_limit import TokenLimit

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.domain.run import Outcome, Run, State
-from console.engine.export import csv_text, plain
 from console.engine.models import HistoryFilter
+from console.engine.run_json import csv_text, plain
 from console.ui.history.export import EXPORT_PAGE, export
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine

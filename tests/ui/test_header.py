@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.limits import Cap
+from console.domain.caps import Cap
 from console.engine.models import NextLaunch, Owner, Pause, Snapshot
 from console.engine.problems import Problem
 from console.ui.context import SessionInfo

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from console.domain.limits import Cap, CapUsage, Refusal, RefusalKind
+from console.domain.caps import Cap, CapUsage, Refusal, RefusalKind
 from console.domain.run import Outcome, State
 from tests.driver import console
 from tests.ui import samples

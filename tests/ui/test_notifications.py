@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.limits import Cap, CapUsage
+from console.domain.caps import Cap, CapUsage
 from console.domain.notice import NoticeKind
 from console.domain.run import Outcome, Run, State, StopReason, StopRequest
 from console.domain.task import Stage

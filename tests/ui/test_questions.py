@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from console.domain.caps import Cap, CapUsage
 from console.domain.key import key_of
-from console.domain.limits import Cap, CapUsage
 from console.domain.run import Outcome, Run, State
 from console.domain.server_limit import NO_SERVER_LIMIT
 from console.domain.task import Stage

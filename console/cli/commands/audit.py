@@ -16,8 +16,8 @@ from console.domain.formatting import zone_or_utc
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms, parse_instant
 from console.engine.acting_user import Actor
-from console.engine.export import csv_text
 from console.engine.models import AuditAct, AuditEntry, AuditFilter
+from console.engine.run_json import csv_text
 from console.ui.words import user_text
 
 

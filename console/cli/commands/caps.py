@@ -10,11 +10,11 @@ from console.cli.arguments import cap_names
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import cap_usage_json
+from console.cli.render.launch_json import cap_usage_json
 from console.cli.render.runs import cap_usage_line
+from console.domain.caps import UNIT_CAPS, Cap, CapUsage
 from console.domain.fact_text import time_text
 from console.domain.formatting import zone_or_utc
-from console.domain.limits import UNIT_CAPS, Cap, CapUsage
 from console.domain.text import sanitize
 from console.domain.usage import parse_decimal
 from console.engine.queries import OTHER_CONFIG

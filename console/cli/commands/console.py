@@ -11,9 +11,9 @@ from console import __version__
 from console.cli.arguments import themes
 from console.cli.config_watch import ConfigWatch
 from console.cli.invocation import LOCKED, Invocation, pass_invocation, read_only_option, shared_options
-from console.cli.live_table import print_live
 from console.cli.notifying import host_name
 from console.cli.opening import opened
+from console.cli.ps_output import print_live
 from console.config import Settings
 from console.domain.text import sanitize
 from console.engine.acting_user import user_name

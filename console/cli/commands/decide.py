@@ -11,7 +11,7 @@ from console.cli.exit_codes import ExitCode
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import answer_json, run_json
+from console.cli.render.launch_json import answer_json, run_json
 from console.cli.render.runs import progress_line
 from console.cli.run_exit_codes import exit_code_of_launch
 from console.domain.text import sanitize

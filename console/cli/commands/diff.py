@@ -11,7 +11,7 @@ from console.cli.arguments import resolve_run, run_ids
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import elapsed_ms
+from console.cli.render.launch_json import elapsed_ms
 from console.cli.render.table import Cell, Column, render_table
 from console.domain.fact_text import time_text
 from console.domain.formatting import zone_or_utc

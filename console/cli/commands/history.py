@@ -14,13 +14,13 @@ from console.cli.exit_codes import ExitCode
 from console.cli.filters import Filters, filter_options
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import run_json
+from console.cli.render.launch_json import run_json
 from console.cli.render.runs import past_columns, past_rows, without_provider
 from console.cli.render.table import render_table
 from console.domain.run import Run
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
-from console.engine.export import csv_text
+from console.engine.run_json import csv_text
 from console.engine.settings import EngineSettings
 from console.store.history import HistoryFilter, HistoryOrder
 from console.store.store import Store

@@ -10,7 +10,7 @@ import click
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import instant
+from console.cli.render.launch_json import instant
 from console.cli.render.table import Cell, Column, Tone, render_table
 from console.domain.formatting import at, format_units, zone_or_utc
 from console.domain.text import sanitize

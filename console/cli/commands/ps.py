@@ -8,8 +8,8 @@ from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.domain.text import sanitize
 from console.engine.clock import SystemClock
-from console.engine.export import run_json
 from console.engine.live_runs import live_runs
+from console.engine.run_json import run_json
 
 
 @click.command("ps")
@@ -23,7 +23,7 @@ def ps_command(invocation: Invocation) -> int:
     if invocation.json:
         return _print_json(invocation)
     # The table needs an engine and its event loop, which scripts that ask for JSON do not pay for.
-    from console.cli.live_table import print_live
+    from console.cli.ps_output import print_live
 
     return print_live(invocation)
 

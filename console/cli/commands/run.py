@@ -13,13 +13,13 @@ from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import answer_json
+from console.cli.render.launch_json import answer_json
 from console.cli.render.runs import progress_key, progress_line, short_id
 from console.cli.run_exit_codes import exit_code_of_launch, exit_code_of_run
 from console.cli.signals import ShutdownRequest, shutdown_on_signals
 from console.config import Settings
+from console.domain.caps import RefusalKind
 from console.domain.key import TARGET_ACCEPTED, check_target
-from console.domain.limits import RefusalKind
 from console.domain.run import Run, RunId, State
 from console.domain.text import is_blank, sanitize
 from console.engine.errors import StoreError

@@ -11,7 +11,7 @@ from console.cli.arguments import resolve_run, run_ids
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import detail_json, elapsed_ms, tokens
+from console.cli.render.launch_json import detail_json, elapsed_ms, tokens
 from console.cli.render.run_text import event_line, result_lines, step_line
 from console.cli.render.runs import time_left
 from console.domain.fact_text import time_text, words_of

@@ -10,7 +10,7 @@ from console import __version__
 from console.cli.arguments import themes
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
-from console.cli.live_table import print_snapshot
+from console.cli.ps_output import print_snapshot
 from console.cli.screen import ScreenOptions, exit_code_of_screen, run_screen
 from console.demo.runner import running_demo
 from console.engine.acting_user import user_name

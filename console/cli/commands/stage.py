@@ -12,7 +12,7 @@ from console.cli.arguments import task_names
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
-from console.cli.render.run_json import instant
+from console.cli.render.launch_json import instant
 from console.cli.render.table import Cell, Column, Tone, render_table
 from console.domain.fact_text import time_text
 from console.domain.formatting import at, zone_or_utc

@@ -8,8 +8,8 @@ import click
 
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
-from console.cli.live_table import read_snapshot
-from console.cli.render.run_json import cap_usage_json, instant
+from console.cli.ps_output import read_snapshot
+from console.cli.render.launch_json import cap_usage_json, instant
 from console.cli.render.runs import head_lines
 from console.domain.formatting import counted
 from console.domain.run import State

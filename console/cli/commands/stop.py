@@ -15,7 +15,7 @@ from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened, opened_for_emergency
 from console.cli.proof import ProofWaiter
-from console.cli.render.run_json import run_json
+from console.cli.render.launch_json import run_json
 from console.cli.render.runs import progress_line, progress_name, short_id
 from console.cli.unstored_cancel import UnstoredCancel, cancel_unstored
 from console.config import ConfigError
@@ -24,7 +24,7 @@ from console.domain.run import Run, RunId, State, StopReason
 from console.domain.text import sanitize
 from console.engine.clock import SystemClock
 from console.engine.errors import StoreError
-from console.engine.export import Json
+from console.engine.run_json import Json
 from console.journal.log_files import JournalError
 from console.store.pause_file import PAUSE_FILE, request_pause
 

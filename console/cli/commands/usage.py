@@ -11,7 +11,7 @@ from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.domain.text import sanitize
 from console.domain.usage_stats import Group, Measure, totals_by_day
-from console.engine.export import csv_text
+from console.engine.run_json import csv_text
 from console.engine.usage import UsageQuery, UsageReport
 from console.ui.glyphs import ASCII
 from console.ui.terminal.capabilities import fitting_glyphs

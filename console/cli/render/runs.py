@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from console.cli.render.run_json import elapsed_ms
+from console.cli.render.launch_json import elapsed_ms
 from console.cli.render.table import Cell, Column, Tone
+from console.domain.caps import UNIT_CAPS, CapUsage
 from console.domain.fact_text import words_of
 from console.domain.formatting import (
     format_countdown,
@@ -17,7 +18,6 @@ from console.domain.formatting import (
     zone_name,
     zone_or_utc,
 )
-from console.domain.limits import UNIT_CAPS, CapUsage
 from console.domain.run import NON_RUN_OUTCOMES, Outcome, Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from console.domain.limits import is_over_budget
+from console.domain.caps import is_over_budget
 from console.domain.run import Run, State, StepRecord
 from console.domain.task import CutOff
 from console.domain.text import sanitize

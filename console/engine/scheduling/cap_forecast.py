@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from console.domain.caps import UNIT_CAPS, Cap, Caps, CapUsage, Refusal, admit
 from console.domain.key import day_date
-from console.domain.limits import UNIT_CAPS, Cap, Caps, CapUsage, Refusal, admit
 from console.domain.task import Task
 from console.store.ledger import TASK_CAPS, day_ends_ms, month_ends_ms, month_of
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from console.domain.limits import UNIT_CAPS, Cap, CapUsage
+from console.domain.caps import UNIT_CAPS, Cap, CapUsage
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, State
 from console.domain.server_limit import NO_SERVER_LIMIT
 from console.engine.models import LaunchKind, LaunchPreview, RunDetail

@@ -19,8 +19,8 @@ from textual.binding import Binding
 
 from console.domain.run import Run
 from console.domain.timestamps import Timestamp
-from console.engine.export import csv_text, run_json
 from console.engine.models import Cursor, HistoryFilter, Page
+from console.engine.run_json import csv_text, run_json
 from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.dialogs.dialog import Field, FormDialog
 from console.ui.format import at

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from console.domain.limits import UNIT_CAPS, CapUsage, Refusal
+from console.domain.caps import UNIT_CAPS, CapUsage, Refusal
 from console.domain.run import Run
 from console.domain.timestamps import Timestamp, iso_ms
-from console.engine.export import Json, elapsed_ms, instant, run_json, tokens
 from console.engine.models import LaunchResult, RunDetail
+from console.engine.run_json import Json, elapsed_ms, instant, run_json, tokens
 
 __all__ = ["answer_json", "cap_usage_json", "detail_json", "elapsed_ms", "instant", "run_json", "tokens"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.domain.limits import UNIT_CAPS, Cap, CapUsage, RefusalKind, admit, is_over_budget, refusal_message
+from console.domain.caps import UNIT_CAPS, Cap, CapUsage, RefusalKind, admit, is_over_budget, refusal_message
 
 AMOUNTS = st.integers(0, 10**15)
 STANDINGS = st.builds(

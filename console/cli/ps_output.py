@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation
 from console.cli.opening import opened_for_emergency
-from console.cli.render.run_json import run_json
+from console.cli.render.launch_json import run_json
 from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows, without_provider
 from console.cli.render.table import render_table
 from console.domain.run import Run
