@@ -25,6 +25,10 @@ LIVE_ELSEWHERE = LIVE_HERE | {State.SENDING, State.UNCONFIRMED}
 """A launcher that is stuck may have launched: at the deadline the sandbox of its run goes."""
 
 
+OWNERS = "owners"
+"""The topic of the problem that the lock of another process cannot be tried."""
+
+
 class OverdueCancels:
     """The cancels that this engine sends for runs that their own supervisor should have stopped."""
 
@@ -95,10 +99,15 @@ class OverdueCancels:
         return {owner for owner in dead if now.since(self._dead_since[owner]) >= self._context.timings.take_over_ms}
 
     def _is_dead(self, owner: str | None) -> bool:
+        """False also where that cannot be told, which is reported."""
         try:
-            return owner is None or not is_alive(self._owners, owner)
-        except Exception:
+            is_dead = owner is None or not is_alive(self._owners, owner)
+        except Exception as error:
+            text = f"whether process {owner} lives cannot be told: {describe(error)}"
+            self._context.problems.report(OWNERS, text, error, source=f"{owner}")
             return False
+        self._context.problems.clear(OWNERS, f"{owner}")
+        return is_dead
 
     def _may_try(self, run_id: RunId, now: Timestamp) -> bool:
         tried = self._context.cancelled_at.get(run_id)

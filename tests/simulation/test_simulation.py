@@ -13,7 +13,7 @@ from tests.simulation.exception_injector import KINDS
 from tests.simulation.runner import Tally, run_many, run_seeds
 from tests.simulation.world import Mode
 
-SAFETY, LIVENESS, EXCEPTIONS, BLOCKED, SERVICES, COPIES, CONFIGS = 2_250, 750, 5_000, 500, 400, 500, 500
+SAFETY, LIVENESS, EXCEPTIONS, BLOCKED, SERVICES, COPIES, CONFIGS = 2_250, 750, 5_500, 500, 400, 500, 500
 """Worlds of each run of the suite; `make soak` runs a million others."""
 FIRST_LIVE, FIRST_EXCEPTION, FIRST_OF_SOAK = 1_000_000, 3_000_000, 10_000_000
 FIRST_BLOCKED, FIRST_SERVICE, FIRST_COPY, FIRST_CONFIG = 4_000_000, 5_000_000, 6_000_000, 7_000_000
