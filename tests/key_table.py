@@ -60,7 +60,7 @@ def written(page: Path) -> str:
     return page.read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
 
 
-KEY_NAMES = ROOT / "console" / "config" / "key_ids.py"
+KEY_NAMES = ROOT / "console" / "config" / "key_bindings.py"
 EVERYWHERE = ("ConsoleApp", "BaseScreen")
 PLACES = {
     "runs": ("RunsScreen", "RunTable"),

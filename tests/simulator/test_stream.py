@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -271,6 +272,8 @@ def test_a_foreground_run_cannot_be_cancelled(caller: Caller, impatient: Caller,
 
 
 def test_every_switch_of_streams_has_a_test() -> None:
-    with open(__file__, encoding="utf-8") as source:
-        text = source.read()
+    """Here, or for the streams of the session services with their providers."""
+    folder = Path(__file__).parents[1]
+    files = [Path(__file__), *folder.glob("provider/*/test_faults.py")]
+    text = "".join(path.read_text(encoding="utf-8") for path in files)
     assert not [switch for switch in Switch if switch.startswith("sse.") and f'"{switch}"' not in text]

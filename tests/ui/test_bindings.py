@@ -83,7 +83,7 @@ def test_all_actions_that_write_are_known_to_the_read_only_console() -> None:
         for _, binding in bindings()
         if binding.id and binding.id.partition(".")[0] in ("run", "all", "task")
     }
-    assert named - {"detail", "copy", "unmark"} <= WRITING
+    assert named - {"detail", "copy", "unmark", "prompt"} <= WRITING
 
 
 ASSIGNED = re.compile(r"self\.(_[a-z]\w*)(?:: [^=\n]+)? = |^    (?:async )?def (_[a-z]\w*)\(", re.MULTILINE)

@@ -36,15 +36,21 @@ MAX_LINE = 4_000
 
 
 def prompt_fact(prompt: PromptComparison, view: ViewState) -> Line:
-    """Whether the prompt is the one that was approved last, without any text of it."""
-    length, approved = counted(len(prompt.text), "character"), prompt.approved
+    """The length of the prompt and whether it is the one that was approved last, without any text of it."""
+    length, status = counted(len(prompt.text), "character"), prompt_status(prompt, view)
+    return labelled("prompt", length, Span(f"; {status.text}", status.tone))
+
+
+def prompt_status(prompt: PromptComparison, view: ViewState) -> Span:
+    """Whether the prompt in the config is the one that was approved last."""
+    approved = prompt.approved
     if approved is None:
-        return labelled("prompt", length, Span("; no run of the task was approved yet", Tone.MUTED))
+        return Span("no run of the task was approved yet", Tone.MUTED)
     at = when(approved.created_ms, view.now_ms, view.zone)
     if not prompt.has_changed:
-        return labelled("prompt", length, Span(f", as approved {at}", Tone.MUTED))
+        return Span(f"as approved {at}", Tone.MUTED)
     then = f"{approved.fingerprint.prompt_length} then"
-    return labelled("prompt", length, Span(f"; CHANGED since a run was approved {at} ({then})", Tone.WARN))
+    return Span(f"CHANGED since a run was approved {at} ({then})", Tone.WARN)
 
 
 def prompt_lines(prompt: PromptComparison, run: Run | None, view: ViewState, cells: int) -> Iterator[Line]:

@@ -11,7 +11,7 @@ from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, Stat
 from console.domain.server_limit import NO_SERVER_LIMIT
 from console.engine.models import LaunchKind, LaunchPreview, RunDetail
 from console.engine.prompts import PromptComparison
-from console.ui.actions.prompt import SHOW, prompt_fact
+from console.ui.actions.prompt import SHOW, prompt_fact, prompt_status
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Dialog, Field, FormDialog
 from console.ui.format import clock, countdown, cut_off_rule, elapsed, format_duration, money, units, when
@@ -152,9 +152,8 @@ def proposal_lines(run: Run, view: ViewState, prompt: PromptComparison | None = 
         labelled("key", run.key, Span(f"  {sanitize_cell(run.date)}", Tone.MUTED)),
         labelled("limits", f"{format_duration(limits.max_ms)}, {units(limits.budget)} units"),
         labelled("agent", ", ".join(map(sanitize_cell, filter(None, (fingerprint.agent, fingerprint.model))))),
-        labelled("prompt", f"{fingerprint.prompt_length} characters, {fingerprint.prompt_sha256[:12]}{system}")
-        if prompt is None
-        else prompt_fact(prompt, view),
+        labelled("prompt", f"{fingerprint.prompt_length} characters, {fingerprint.prompt_sha256[:12]}{system}"),
+        *([labelled("", _status_of(prompt, run, view))] if prompt is not None else []),
         labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at {clock(run.created_ms, view.zone)}"),
         *_evidence(view.detail if view.detail is not None and view.detail.run.id == run.id else None),
         labelled("until", until),
@@ -221,6 +220,12 @@ def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ChoiceDialog:
     what = "1 marked run" if len(runs) == 1 else f"{len(runs)} marked runs"
     choices = (BACK, Choice(id="stop", label=f"Cancel {what}", key="x"))
     return ChoiceDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
+
+
+def _status_of(prompt: PromptComparison, run: Run, view: ViewState) -> Span:
+    if run.fingerprint.prompt_sha256 != prompt.sha256:
+        return Span("the config has another prompt now", Tone.WARN)
+    return prompt_status(prompt, view)
 
 
 def approve_question(run: Run, view: ViewState, prompt: PromptComparison | None) -> ChoiceDialog:
