@@ -38,7 +38,7 @@ MAX_LINE = 4_000
 def prompt_fact(prompt: PromptComparison, view: ViewState) -> Line:
     """The length of the prompt and whether it is the one that was approved last, without any text of it."""
     length, status = counted(len(prompt.text), "character"), prompt_status(prompt, view)
-    return labelled("prompt", length, Span(f"; {status.text}", status.tone))
+    return labelled("prompt", length, Span(f", {status.text}", status.tone))
 
 
 def prompt_status(prompt: PromptComparison, view: ViewState) -> Span:

@@ -4,7 +4,7 @@ No question shows text that an agent wrote, so that an agent cannot influence th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from console.domain.caps import UNIT_CAPS, Cap, CapUsage
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, State
@@ -153,7 +153,7 @@ def proposal_lines(run: Run, view: ViewState, prompt: PromptComparison | None = 
         labelled("limits", f"{format_duration(limits.max_ms)}, {units(limits.budget)} units"),
         labelled("agent", ", ".join(map(sanitize_cell, filter(None, (fingerprint.agent, fingerprint.model))))),
         labelled("prompt", f"{fingerprint.prompt_length} characters, {fingerprint.prompt_sha256[:12]}{system}"),
-        *([labelled("", _status_of(prompt, run, view))] if prompt is not None else []),
+        *(_prompt_lines(prompt, run, view) if prompt is not None else ()),
         labelled("asked", f"{run.origin.value}, {user_text(run.requested_by)}, at {clock(run.created_ms, view.zone)}"),
         *_evidence(view.detail if view.detail is not None and view.detail.run.id == run.id else None),
         labelled("until", until),
@@ -222,10 +222,11 @@ def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ChoiceDialog:
     return ChoiceDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
 
 
-def _status_of(prompt: PromptComparison, run: Run, view: ViewState) -> Span:
+def _prompt_lines(prompt: PromptComparison, run: Run, view: ViewState) -> Iterator[Line]:
+    """Whether the prompt in the config was approved before, and whether it is the proposed one."""
+    yield labelled("", prompt_status(prompt, view))
     if run.fingerprint.prompt_sha256 != prompt.sha256:
-        return Span("the config has another prompt now", Tone.WARN)
-    return prompt_status(prompt, view)
+        yield labelled("", Span("the config has another prompt than this proposal", Tone.WARN))
 
 
 def approve_question(run: Run, view: ViewState, prompt: PromptComparison | None) -> ChoiceDialog:
