@@ -5,7 +5,7 @@ Kept apart because `ps --json` loads it without the engine: scripts call it ever
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from console.domain.run import Run, State
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.store.errors import StoreBusy, StoreError, StoreUnfinished
-from console.store.fast_read import open_runs, peek_open_runs
+from console.store.fast_read import open_runs, open_runs_of_copy, peek_open_runs
+from console.store.rows import RunListing
 
 WAITING = (State.PROPOSED, State.UNCONFIRMED)
 """Runs that wait for a person come first."""
@@ -47,14 +48,22 @@ def live_runs(folder: Path, now: Timestamp) -> LiveRuns:
     """
     try:
         listing, busy = open_runs(folder, now=now, busy_ms=READ_BUSY_MS), ""
-    except (StoreBusy, StoreUnfinished) as error:
+    except StoreBusy as error:
         busy = f"{error}; this is what its file holds, which may be in the middle of a change"
-        try:
-            listing = peek_open_runs(folder)
-        except StoreError:
-            raise error from None
+        listing = _instead(error, peek_open_runs, folder)
+    except StoreUnfinished as error:
+        busy = f"{error}; this is read from a copy in which it is undone"
+        listing = _instead(error, open_runs_of_copy, folder)
     unreadable = unreadable_line([row.why for row in listing.unreadable])
     return LiveRuns(runs=by_urgency(listing.runs), unreadable=unreadable, busy=busy)
+
+
+def _instead(error: StoreError, read: Callable[[Path], RunListing], folder: Path) -> RunListing:
+    """Read the open runs in another way. Raises `error` where that fails too."""
+    try:
+        return read(folder)
+    except (StoreError, OSError):
+        raise error from None
 
 
 def unreadable_line(reasons: Sequence[str]) -> str:

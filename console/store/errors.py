@@ -66,6 +66,7 @@ class StaleRun(Exception):
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT})
 _KEY_TAKEN = "UNIQUE constraint failed: runs.key"
 """SQLite's message for the index `runs_key_taken`. The index of attempts names `runs.attempt` as well."""
+_UNFINISHED = frozenset({sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY})
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -95,7 +96,7 @@ def store_error(error: sqlite3.Error | UnicodeDecodeError) -> StoreError:
         return StoreDamaged(f"the state store is damaged: {error}")
     if primary in _BUSY:
         return StoreBusy(f"the state store is busy, another process holds it: {error}")
-    if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+    if code in _UNFINISHED:
         return StoreUnfinished(
             "the state store holds an unfinished commit, which cannot be undone on a read-only file system; "
             "make it writable, or copy the folder to one that is"

@@ -6,14 +6,17 @@ store takes longer than the query.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 from console.domain.run import Run
 from console.domain.timestamps import Timestamp
 from console.store.bootstrap import prepare_store
-from console.store.errors import StoreDamaged, translate_sqlite_errors
+from console.store.errors import StoreDamaged, StoreError, translate_sqlite_errors
+from console.store.files import DATABASE
 from console.store.pragmas import BUSY_MS, connection_pragmas, database_uri
 from console.store.rows import RunListing, UnreadableRun, number_queries, run_of
 
@@ -46,6 +49,24 @@ def peek_open_runs(folder: Path) -> RunListing:
     with translate_sqlite_errors():
         uri = f"{database_uri(folder).partition('?')[0]}?mode=ro&immutable=1"
         with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+            connection.row_factory = sqlite3.Row
+            return list_open(connection)
+
+
+def open_runs_of_copy(folder: Path) -> RunListing:
+    """Return the open runs from a copy of the database in which SQLite undoes an unfinished commit. Raises StoreError.
+
+    For a store on a read-only file system, where it cannot be undone in place.
+    """
+    with tempfile.TemporaryDirectory(prefix="nightdesk-") as name:
+        copy = Path(name)
+        try:
+            for suffix in ("", "-journal", "-wal"):
+                if (part := folder / f"{DATABASE}{suffix}").exists():
+                    shutil.copyfile(part, copy / part.name)
+        except OSError as error:
+            raise StoreError(f"the state store cannot be copied: {error}") from error
+        with translate_sqlite_errors(), closing(sqlite3.connect(database_uri(copy), uri=True)) as connection:
             connection.row_factory = sqlite3.Row
             return list_open(connection)
 

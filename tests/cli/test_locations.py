@@ -221,7 +221,7 @@ def test_on_a_read_only_file_system_reading_works_and_a_launch_is_refused(nightd
 
     subprocess.run([sys.executable, "-c", UNFINISHED, str(nightdesk.state / DATABASE)], check=False)
     ps, as_json, caps = read_only(nightdesk, "ps", "ps --json", "caps")
-    assert ps[0] == as_json[0] == 0
+    assert ps[0] == as_json[0] == 0, (ps, as_json)
     assert run["key"] in as_json[1]
     assert caps[0] == 8
     for _, text in (ps, as_json, caps):

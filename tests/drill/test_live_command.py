@@ -150,7 +150,7 @@ def test_it_names_the_worst_cost_and_asks_first(nightdesk: Nightdesk) -> None:
     done = nightdesk("drill", "--live", "--max-units", "40")
     assert (done.code, done.out) == (2, "")
     assert "Each has a budget of 10.0 units" in done.err
-    assert "Worst cost: 40.0 units; in money 1.50 USD" in done.err
+    assert "Worst cost: 40.0 units; in money 3.00 USD" in done.err
     assert "Limit of each at the service: 100000 uncached tokens" in done.err
     assert "--yes launches without a question" in done.err
     assert nightdesk.service.calls("env_get") == 0

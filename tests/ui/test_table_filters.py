@@ -21,9 +21,9 @@ from tests.driver import console
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
 
-HERE = FilterContext(now_ms=samples.NOW.wall_ms, zone=ZoneInfo("Europe/Berlin"))
+HERE = FilterContext(now_ms=samples.NOW.wall_ms, zone=ZoneInfo("Europe/Berlin"), tasks=("crawl", "triage"))
 NAMES = FieldNames(texts=("task", "key"), figures=("cost",), dated=True, values={"state": ("a", "b")})
-GRAMMAR = RowGrammar(NAMES, lambda: HERE, "…", offers=lambda: {"task": ("crawl", "triage")})
+GRAMMAR = RowGrammar(NAMES, lambda: HERE, "…")
 ROW = RowFields(
     named={"task": "crawl", "key": "9f2c51"},
     figures={"cost": Decimal("1.5")},

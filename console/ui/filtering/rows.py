@@ -103,14 +103,10 @@ class RowGrammar:
         names: FieldNames,
         context: Callable[[], FilterContext],
         ellipsis: str,
-        *,
-        offers: Callable[[], Mapping[str, Sequence[str]]] = dict,
     ) -> None:
-        """`offers` gives values that are completed and not the only accepted ones, such as names of tasks."""
         self._names = names
         self._context = context
         self._ellipsis = ellipsis
-        self._offers = offers
 
     def parse(self, text: str) -> RowFilter:
         """The filter that the text asks for. Several terms of one name are alternatives. Raises FilterError."""
@@ -140,7 +136,7 @@ class RowGrammar:
 
     def completions(self, text: str) -> tuple[str, ...]:
         """Completions of the last piece of the text, best first."""
-        return completions(text, self._names.all, {**self._offers(), **self._names.values})
+        return completions(text, self._names.all, {"task": self._context().tasks, **self._names.values})
 
     def complete(self, text: str) -> str:
         """The text with its last piece completed as far as all completions agree."""

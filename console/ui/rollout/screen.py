@@ -69,11 +69,10 @@ class RolloutScreen(BaseScreen):
         self._trouble = ""
         self._list_rows: int | str = 0
         self._read_soon = CoalescedWork(self._read, background, name="rollout")
-        names = {"task": tuple(task.name for task in context.engine.settings.tasks)}
         self.controls: TableControls[RowFilter] = TableControls(
             self,
             "rollout",
-            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis, offers=lambda: names),
+            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis),
             ORDERS,
             changed=self._draw,
             focus=lambda: self.query_one(RowList),

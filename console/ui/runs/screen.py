@@ -66,11 +66,10 @@ class RunsScreen(BaseScreen):
     def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context, background)
         self._run_actions = RunActions(self, self)
-        names = {"task": tuple(task.name for task in context.engine.settings.tasks)}
         self.controls: TableControls[RowFilter] = TableControls(
             self,
             "runs",
-            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis, offers=lambda: names),
+            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis),
             ORDERS,
             changed=self._rearrange,
             focus=lambda: self.table,
