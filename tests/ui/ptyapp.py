@@ -43,14 +43,17 @@ class RunningClock(SystemClock):
 
 
 class Failing:
-    """An engine that fails where the screen asks for its tasks, with a secret among the locals of the failure."""
+    """An engine that fails, once a file is there, where its tasks are asked for, with a secret among the locals."""
 
-    def __init__(self, engine: FakeEngine) -> None:
+    def __init__(self, engine: FakeEngine, fails: Path) -> None:
         self._engine = engine
+        self._fails = fails
 
     @property
     def settings(self) -> EngineSettings:
         secret = CANARY[::-1]
+        if not self._fails.exists():
+            return self._engine.settings
         raise RuntimeError(f"no settings \x1b[31m, {len(secret)}")
 
     def __getattr__(self, name: str) -> object:
@@ -110,7 +113,7 @@ class Recorder:
 async def main(folder: Path, mode: str, rows: int) -> None:
     live = [samples.run(number, of=samples.TASKS[number % 5], used=number / 2) for number in range(rows)]
     engine = FakeEngine(live=[] if mode == "idle" else live)
-    shown = cast("EnginePort", Failing(engine)) if mode == "crash" else engine
+    shown = cast("EnginePort", Failing(engine, folder / "fails")) if mode == "crash" else engine
     recorder = Recorder(folder, mode, engine)
     beating = asyncio.create_task(recorder.beat())
 

@@ -146,6 +146,7 @@ def test_stop_keys_do_not_stop_supervision_and_a_continue_paints_everything_anew
 def test_a_failing_screen_says_where_and_never_what_was_in_memory(tmp_path: Path) -> None:
     with on_a_terminal(tmp_path, "crash") as console:
         console.shows("nightly-report")
+        (tmp_path / "fails").touch()
         console.press(b"l")
         story = console.end()
         assert console.mode_now() == console.mode_before
