@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from console.domain.run import Run, RunId, StopReason
+from console.domain.run import Run, RunId, State, StopReason
 from console.engine.concerns import FIRST_WAIT_S, LONGEST_WAIT_S, describe, end_tasks, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
@@ -42,6 +42,11 @@ class _Supervised:
     """Another process has taken it."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by a stop or a changed row: the wait after an error ends then."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True once the end of the run is stored; its supervisor may still have something to delete."""
+        return self.supervisor.run.state is State.ENDED
 
 
 @dataclass(slots=True, kw_only=True)
@@ -213,7 +218,8 @@ class Supervisor:
         self._observed &= {row.id for row in rows}
 
     async def hand_over(self) -> None:
-        """Supervise no more, without stopping a run; a launch on its way is waited for a little.
+        """Supervise no more, without stopping a run; a launch on its way is waited for a little, and so is what is left
+        to do for a run that has ended, such as the deletion of its session: no other process would do that.
 
         Afterwards nothing of this process sends any more, so that a free lock means what it says. Never raises for
         what a run raised.
@@ -222,7 +228,11 @@ class Supervisor:
         self._context.launch_queue.close()
         entries = list(self._runs.values())
         seconds = self._context.timings.handover_s
-        await asyncio.gather(*(entry.supervisor.wait_sent(seconds) for entry in entries), return_exceptions=True)
+        await asyncio.gather(
+            *(entry.supervisor.wait_sent(seconds) for entry in entries),
+            *(wait_task(entry.task, seconds) for entry in entries if entry.task is not None and entry.has_ended),
+            return_exceptions=True,
+        )
         await end_tasks(entry.task for entry in entries if entry.task is not None)
         await asyncio.gather(*(entry.supervisor.close() for entry in entries), return_exceptions=True)
         await self.overdue.close()

@@ -100,6 +100,9 @@ class FakeProvider:
         self.hold_create = asyncio.Event()
         self.hold_create.set()
         """`create` waits for this event; a test clears it to keep a POST pending."""
+        self.hold_discard = asyncio.Event()
+        self.hold_discard.set()
+        """As `hold_create`, for `discard`."""
         self.offline = False
 
     def start_agent(self, order: LaunchOrder) -> FakeAgent:
@@ -130,6 +133,7 @@ class FakeProvider:
         self._reach()
         if self.delete_error is not None:
             raise self.delete_error
+        await self.hold_discard.wait()
         self.sandboxes.discard(prepared_id)
         self.deleted.append(prepared_id)
 

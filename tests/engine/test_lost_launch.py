@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from console.domain.usage import Usage
 from console.engine.errors import OperationRefused
 from console.provider.contract import Absent, Fenced, Found, Refused, Rejected, Unavailable, Unknown, Unstarted
 from console.provider.traits import DiscardUse, Prepares, Traits, UsageReport
-from tests.engine.building import BY, EngineHarness, engine_harness
+from tests.engine.building import BY, QUICK, EngineHarness, engine_harness
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.waiting import until
 
@@ -165,6 +166,36 @@ async def test_a_session_that_was_stopped_is_discarded_after_its_end(tmp_path: P
         provider.delete_error, provider.agents["box-1"].obeys = None, True
         assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
         await until(lambda: provider.deleted == ["box-1"], what="the session is discarded")
+
+
+async def cut_off(here: EngineHarness) -> None:
+    """Launches a run, stops it and waits for its end."""
+    run_id = (await here.launch()).run.id
+    await here.reaches(run_id, State.RUNNING)
+    await here.engine.operations.stop(run_id, by=BY)
+    await here.engine.wait(run_id)
+
+
+async def test_a_process_that_leaves_finishes_the_deletion_of_a_session(tmp_path: Path) -> None:
+    provider = sessions()
+    async with engine_harness(tmp_path, provider) as here:
+        provider.hold_discard.clear()
+        await cut_off(here)
+        leaving = asyncio.create_task(here.engine.hand_over())
+        done, _ = await asyncio.wait({leaving}, timeout=0.1)
+        assert not done, "the deletion is still on its way"
+        provider.hold_discard.set()
+        await leaving
+    assert provider.deleted == ["box-1"]
+
+
+async def test_a_deletion_without_an_answer_does_not_keep_a_process_from_leaving(tmp_path: Path) -> None:
+    provider = sessions()
+    async with engine_harness(tmp_path, provider, timings=replace(QUICK, handover_s=0.05)) as here:
+        provider.hold_discard.clear()
+        await cut_off(here)
+        await here.engine.hand_over()
+    assert provider.deleted == []
 
 
 async def test_the_session_of_a_run_that_ended_well_is_kept(tmp_path: Path) -> None:

@@ -21,15 +21,11 @@ from console.provider.anthropic.session_state import WORKING
 from console.provider.anthropic.traits import TRAITS
 from console.provider.contract import (
     RUN_LABEL,
-    Absent,
     CancelAnswer,
-    Fenced,
-    Found,
     LaunchOrder,
     LostLaunch,
     NotFound,
     ProviderError,
-    Refused,
     RemoteRun,
     Resolution,
     StreamEvent,
@@ -44,7 +40,7 @@ from console.provider.http.json_narrowing import elements, labels_of, members, o
 from console.provider.http.redaction import Redactor
 from console.provider.http.secret import Secret
 from console.provider.http.service_client import ServiceClient
-from console.provider.http.session_calls import SessionCalls
+from console.provider.http.session_calls import LostStarts, SessionCalls
 from console.provider.http.start_call import StartCall
 from console.provider.http.step_text import STATUS_LENGTH
 from console.provider.http.verdict import RefusalRules
@@ -103,8 +99,7 @@ class AnthropicProvider:
         self._read = SessionCalls(self._polls, SESSIONS)
         self._change = SessionCalls(self._controls, SESSIONS)
         self._watched = WatchedSessions(self._read, self._redactor, clock)
-        self._fencing: set[str] = set()
-        """Sessions whose deletion was asked for to clear up a launch."""
+        self._lost = LostStarts(self._change, self._shows_start)
 
     def _service_client(self, root: str, connections: int) -> ServiceClient:
         return ServiceClient(root, self._clients, self._bounds, self._errors, connections=connections)
@@ -197,25 +192,9 @@ class AnthropicProvider:
     async def resolve(self, lost: LostLaunch) -> Resolution:
         """Look for the message in the session; where there is none, delete the session, so that none can come.
 
-        The service deletes no session that works, and a deleted one takes no message. Raises ProviderError.
+        Raises ProviderError.
         """
-        session_id = lost.prepared_id
-        if session_id is None:
-            return Absent()
-        try:
-            if await self._shows_start(session_id):
-                return Found(remote_id=session_id)
-            self._fencing.add(session_id)
-            await self._change.delete(session_id)
-        except Refused:
-            # It works, as the message has arrived just now; a refusal for another reason proves nothing.
-            self._fencing.discard(session_id)
-            return Found(remote_id=session_id) if await self._shows_start(session_id) else Absent()
-        except NotFound:
-            # Only a session whose deletion was asked for here is known to have had no message until then.
-            return _fenced() if session_id in self._fencing else Absent()
-        self._fencing.discard(session_id)
-        return _fenced()
+        return await self._lost.resolve(lost.prepared_id)
 
     async def _shows_start(self, session_id: str) -> bool:
         """True if a session works, has worked, or has a message; it is read a few times. Raises ProviderError."""
@@ -277,10 +256,6 @@ class AnthropicProvider:
         """Close all connections."""
         await self._polls.aclose()
         await self._controls.aclose()
-
-
-def _fenced() -> Fenced:
-    return Fenced(why="the session had no message and was deleted, so it takes none any more")
 
 
 def _may_be_unstarted(row: Mapping[str, object]) -> bool:

@@ -1,13 +1,13 @@
-"""The calls to sessions that are the same at every service that launches in sessions: make, read, look for, delete.
+"""The calls to sessions that are the same at every service that launches in sessions: make, read, delete, clear up.
 
 Kept apart because the adapters of these services differ in what they read, not in how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
-from console.provider.contract import Invalid, NotFound, Refused, Unavailable
+from console.provider.contract import Absent, Fenced, Found, Invalid, NotFound, Refused, Resolution, Unavailable
 from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import members, opaque_id
 from console.provider.http.service_client import ServiceClient
@@ -79,6 +79,39 @@ class SessionCalls:
             raise Refused(str(error))
         if not isinstance(error, NotFound):
             raise error
+
+
+class LostStarts:
+    """Clears up starts of which no answer came: each is found in its session, or fenced by deleting that.
+
+    The service deletes no session that works, and a deleted one takes no message.
+    """
+
+    def __init__(self, sessions: SessionCalls, shows_start: Callable[[str], Awaitable[bool]]) -> None:
+        """`shows_start` reads a session and returns whether something was started in it; it raises ProviderError."""
+        self._sessions = sessions
+        self._shows_start = shows_start
+        self._fenced: set[str] = set()
+        """Sessions whose deletion was asked for here. Kept: the engine asks again if it could not store the proof."""
+
+    async def resolve(self, session_id: str | None) -> Resolution:
+        """Look for a start in a session; where there is none, delete the session. Raises ProviderError."""
+        if session_id is None:
+            return Absent()
+        try:
+            if await self._shows_start(session_id):
+                return Found(remote_id=session_id)
+            self._fenced.add(session_id)
+            await self._sessions.delete(session_id)
+        except Refused:
+            # It works, as the message has arrived just now; a refusal for another reason proves nothing.
+            self._fenced.discard(session_id)
+            return Found(remote_id=session_id) if await self._shows_start(session_id) else Absent()
+        except NotFound:
+            # Only a session whose deletion was asked for here is known to have shown no start until then.
+            if session_id not in self._fenced:
+                return Absent()
+        return Fenced(why="nothing was started in the session, and it was deleted: it takes no message any more")
 
 
 def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:

@@ -15,17 +15,13 @@ from functools import partial
 
 from console.provider.contract import (
     RUN_LABEL,
-    Absent,
     CancelAnswer,
-    Fenced,
-    Found,
     Invalid,
     LaunchOrder,
     LostLaunch,
     NotFound,
     NotSent,
     ProviderError,
-    Refused,
     RemoteRun,
     Resolution,
     StatusClass,
@@ -44,7 +40,7 @@ from console.provider.http.json_narrowing import count, elements, labels_of, mem
 from console.provider.http.redaction import Redactor
 from console.provider.http.secret import Secret
 from console.provider.http.service_client import ServiceClient
-from console.provider.http.session_calls import SessionCalls
+from console.provider.http.session_calls import LostStarts, SessionCalls
 from console.provider.http.start_call import StartCall
 from console.provider.http.verdict import RefusalRules
 from console.provider.openai.items import Item, inputs_of
@@ -119,6 +115,7 @@ class OpenAIProvider:
         self._controls = self._service_client(root, self._bounds.control_connections)
         self._polled = SessionCalls(self._polls, SESSIONS)
         self._sessions = SessionCalls(self._controls, SESSIONS)
+        self._lost = LostStarts(self._sessions, self._shows_start)
         self._unread: dict[str, int] = {}
         """How often in a row the items of an ended run could not be read, by the id of the run."""
 
@@ -200,23 +197,20 @@ class OpenAIProvider:
     async def resolve(self, lost: LostLaunch) -> Resolution:
         """Look for a turn in the session of a lost launch; if there is none, delete the session.
 
-        The service refuses to delete a session in which something runs, so its consent proves that nothing does. 404
-        after that comes from an earlier request to delete. Raises ProviderError.
+        The service refuses to delete a session in which something runs, so its consent proves that nothing does.
+        Raises ProviderError.
         """
-        if lost.prepared_id is None:
-            return Absent()
+        return await self._lost.resolve(lost.prepared_id)
+
+    async def _shows_start(self, session_id: str) -> bool:
+        """True if a session works, has worked, or has a turn; it is read a few times. Raises ProviderError."""
         for read in range(RESOLVE_READS):
             if read:
                 await asyncio.sleep(2 * self._bounds.pause_s)
-            session = await self._sessions.read(lost.prepared_id)
-            turn = await self._root_turn(self._controls, self._sessions, lost.prepared_id)
-            if shows_start(session, turn):
-                return Found(remote_id=lost.prepared_id)
-        try:
-            await self._sessions.delete(lost.prepared_id)
-        except Refused:
-            return Absent()
-        return Fenced(why=cleaned(f"the session {lost.prepared_id} had no turn and was deleted"))
+            session = await self._sessions.read(session_id)
+            if shows_start(session, await self._root_turn(self._controls, self._sessions, session_id)):
+                return True
+        return False
 
     async def get(self, remote_id: str) -> RemoteRun:
         """Return the run of a session: the session first, then its newest turn, and at its end its items.

@@ -15,6 +15,7 @@ from console.provider.contract import (
     LaunchOrder,
     LostLaunch,
     NotSent,
+    ProviderError,
     RateLimited,
     Rejected,
     Unknown,
@@ -132,6 +133,34 @@ async def resolved(harness: ContractHarness, order: LaunchOrder) -> None:
             assert harness.state.started(RUN_KEY) == 0
         case Absent():
             assert started == 0
+
+
+async def test_a_fence_is_shown_again(harness: ContractHarness) -> None:
+    """The engine asks again where it could not store the proof; a person may ask too."""
+    order = await harness.prepared()
+    lost = LostLaunch(prepared_id=order.prepared_id, labels=order.labels, sent_ms=0)
+    if harness.provider.traits.prepares is Prepares.SESSION:
+        assert isinstance(await harness.provider.resolve(lost), Fenced)
+        assert isinstance(await harness.provider.resolve(lost), Fenced)
+
+
+async def test_a_deletion_of_which_no_answer_came_at_all_is_a_fence(harness: ContractHarness) -> None:
+    order = await harness.prepared()
+    lost = LostLaunch(prepared_id=order.prepared_id, labels=order.labels, sent_ms=0)
+    if harness.provider.traits.prepares is Prepares.SESSION:
+        harness.state.set_faults(["env_delete.lost_reply"])
+        with pytest.raises(ProviderError):
+            await harness.provider.resolve(lost)
+        assert harness.state.sessions.deleted == [order.prepared_id]
+        assert isinstance(await harness.provider.resolve(lost), Fenced)
+
+
+async def test_what_somebody_else_deleted_proves_nothing(harness: ContractHarness) -> None:
+    order = await harness.prepared()
+    lost = LostLaunch(prepared_id=order.prepared_id, labels=order.labels, sent_ms=0)
+    if harness.provider.traits.prepares is Prepares.SESSION:
+        harness.state.sessions.delete(order.prepared_id or "")
+        assert await harness.provider.resolve(lost) == Absent()
 
 
 @pytest.mark.parametrize("fault", NETWORK_FAULTS)

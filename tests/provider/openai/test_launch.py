@@ -210,7 +210,13 @@ async def test_a_deletion_whose_answer_was_lost_is_repeated_and_finds_nothing() 
     assert isinstance(await provider(service).resolve(LOST), Fenced)
 
 
-@pytest.mark.parametrize("answer", [error(404), error(500), error(401), httpx.Response(200, content=b"{")])
+async def test_a_session_that_somebody_else_deleted_proves_nothing() -> None:
+    service = Recorded(session=error(404), turns=page(), delete={"deleted": True})
+    assert await provider(service).resolve(LOST) == Absent()
+    assert not [path for path in service.paths() if path.startswith("DELETE")]
+
+
+@pytest.mark.parametrize("answer", [error(500), error(401), httpx.Response(200, content=b"{")])
 async def test_a_session_that_cannot_be_read_proves_nothing_and_is_not_deleted(answer: object) -> None:
     service = Recorded(session=answer, turns=page(), delete={"deleted": True})
     with pytest.raises(ProviderError):
