@@ -9,31 +9,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from console.domain.run import Run, RunId, State
-from console.engine.settings import EngineSettings, ProcessKind
-from console.provider.anthropic.adapter import AnthropicProvider
+from console.engine.settings import ProcessKind
 from console.provider.contract import Provider
-from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.clients import Bounds
 from console.provider.http.secret import Secret
-from console.provider.openai.adapter import OpenAIProvider
-from console.provider.services import TRAITS
-from console.simulated import SIMULATED
 from console.simulator.control import run_facts
 from console.simulator.faults import CallKind
 from console.simulator.process import bind, url_of
 from console.simulator.server import serve
 from console.simulator.state import SimulatorState
-from tests.engine.building import BY, QUICK, EngineHarness, a_task, engine_harness, settings
+from tests.at_service import CLIENTS, settings_at
+from tests.engine.building import BY, QUICK, EngineHarness, a_task, engine_harness
 from tests.evidence import gather
 from tests.faults.matrix import Cell, Position, expected
 from tests.invariants import violations
 from tests.waiting import until
 
-CLIENTS: Mapping[str, Callable[..., Provider]] = {
-    "gemini": GeminiProvider,
-    "anthropic": AnthropicProvider,
-    "openai": OpenAIProvider,
-}
 PACING = replace(QUICK, save_ms=200, overdue_ms=60_000, fresh_send_ms=60_000, handover_s=5.0)
 PATIENCE_S = 60.0
 """Far longer than any cell takes, even beside others on a busy machine."""
@@ -95,7 +86,7 @@ class Case:
             pause_s=0.005,
         )
         provider = self.client(base_url=self.url, secret=Secret("kept-in-mind-only"), bounds=bounds)
-        use = _settings(self.cell, kind)
+        use = settings_at(self.cell.kind, a_task(prompt=self.cell.scenario.prompt()), kind)
         async with engine_harness(self.folder, provider, use, timings=PACING) as here:
             yield here
         await provider.aclose()
@@ -120,16 +111,6 @@ class Case:
         run = await here.run(run_id)
         # Waiting for the end of a run includes its line in the log.
         return run if run.state is State.STOPPING else await here.engine.wait(run_id)
-
-
-def _settings(cell: Cell, kind: ProcessKind) -> EngineSettings:
-    """Settings for a task that the service of the cell can launch."""
-    named = SIMULATED[cell.kind]
-    asked = a_task(prompt=cell.scenario.prompt())
-    task = replace(asked, agent=named.agent, model=named.model, environment=named.environment)
-    use = settings(task, kind=kind, poll_ms=30)
-    service = replace(use.services[0], kind=cell.kind, server_limit=TRAITS[cell.kind].server_limit)
-    return replace(use, services=(service,), prices={named.model: next(iter(use.prices.values()))})
 
 
 async def _played(case: Case) -> Run:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,29 +56,46 @@ LAUNCH_IS_KNOWN = frozenset(
     }
 )
 """A death between the first step and one of these leaves a run of which nobody can know whether it was launched."""
+ASKING_BEGINS = ("resolve", When.BEFORE)
+ANSWER_IS_KNOWN = frozenset(
+    {
+        ("adopt", When.AFTER),
+        ("journal", When.AFTER),
+        ("record_not_sent", When.AFTER),
+        ("rule_not_launched", When.AFTER),
+    }
+)
+"""A death between the first step and one of these may leave a session that was deleted without a record of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """Steps between which a death leaves a mark."""
+
+    begins: tuple[str, When]
+    ends: frozenset[tuple[str, When]]
+    mark: Path
+    """A file that is created when the process dies in between, at whichever step."""
 
 
 class CrashInjector:
     """Kills this process with SIGKILL when it reaches its crash point. One per process."""
 
-    def __init__(self, point: Point | None, died_launching: Path = Path(os.devnull)) -> None:
-        """`died_launching` is created when the process dies in the middle of a launch, at whichever step."""
+    def __init__(self, point: Point | None, spans: Sequence[Span] = ()) -> None:
         self._point = point
-        self._died_launching = died_launching
-        self._launching = False
+        self._spans = spans
+        self._within: set[Span] = set()
         self._seen: Counter[tuple[str, When]] = Counter()
 
     def at(self, step: str, when: When) -> None:
         """Called when the process reaches a step. Does not return from the crash point."""
         self._seen[step, when] += 1
-        if (step, when) in LAUNCH_IS_KNOWN:
-            self._launching = False
+        self._within -= {span for span in self._within if (step, when) in span.ends}
         if self._point == Point(step=step, when=when, nth=self._seen[step, when]):
-            if self._launching:
-                self._died_launching.touch()
+            for span in self._within:
+                span.mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if (step, when) == LAUNCH_BEGINS:
-            self._launching = True
+        self._within |= {span for span in self._spans if (step, when) == span.begins}
 
     async def around(self, step: str, call: Awaitable[T]) -> T:
         """Awaits `call`, with a crash point before and after it."""
@@ -150,10 +167,13 @@ class CrashingProvider(ProviderInSteps):
 
 REQUEST = "request"
 """The bytes of the create POST. Before: half are sent. Inside: all are sent. After: the answer has begun."""
-
-
 ANSWER_S = 0.01
 """How long to wait for the first byte of the answer."""
+
+
+def is_start(request: httpx.Request) -> bool:
+    """True for the create POST of every service: no other POST has a connection of its own."""
+    return request.method == "POST" and request.headers["connection"] == "close"
 
 
 class CrashingTransport(httpx.AsyncBaseTransport):
@@ -165,7 +185,7 @@ class CrashingTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """As the transport of httpx; does not return from the create POST."""
-        if request.method == "POST" and request.url.path.endswith("/interactions"):
+        if is_start(request):
             await self._die(request)
         return await self._usual.handle_async_request(request)
 

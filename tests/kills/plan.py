@@ -6,6 +6,7 @@ K1 to K18 are the crash points of a run from its claim to its end, as in the rec
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.kills.crash_injector import REQUEST, Point, When
@@ -60,7 +61,7 @@ def at(step: str, *whens: When, nth: int = 1) -> tuple[Point, ...]:
     return tuple(Point(step=step, when=when, nth=nth) for when in whens)
 
 
-def _row(
+def row(
     name: str,
     points: tuple[Point, ...],
     scenarios: tuple[RunScenario, ...],
@@ -69,56 +70,55 @@ def _row(
     *,
     shifts: bool = False,
 ) -> CrashPoint:
+    """One row, as it stands in a plan."""
     return CrashPoint(name=name, points=points, scenarios=scenarios, faults=faults, then=then, shifts=shifts)
 
 
 PLAN = (
-    _row("K1", at("claim", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
-    _row("K2", at("claim", AFTER) + at("record_sandbox", AFTER), COMPLETES, FROM_THE_START),
-    _row("K2", at("mark_sending", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
-    _row("K3", at("prepare", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
-    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
-    _row("K4", at("mark_sending", AFTER) + at("create", BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K5", at(REQUEST, BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
-    _row("K5", at(REQUEST, BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K6", at(REQUEST, INSIDE, AFTER), COMPLETES + RULED, (NONE, *SANDBOX, *UNPROVEN)),
-    _row("K6", at(REQUEST, INSIDE, AFTER), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K6", at("record_unconfirmed", *ALL), COMPLETES + RULED, UNPROVEN),
-    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), COMPLETES + RULED, (NONE, SLOW, *SANDBOX)),
-    _row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), (RunScenario.NOT_LAUNCHED,), DELETE),
-    _row("K7", at("record_rejected", *ALL) + at("create", AFTER), COMPLETES, (REFUSED,)),
-    _row("K7", at("record_not_sent", *ALL) + at("create", AFTER), COMPLETES, CREATE[-2:]),
-    _row(
-        "K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), COMPLETES, (NONE, SLOW, *SANDBOX, *STREAM)
-    ),
-    _row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), CUT, (*GET, *CANCEL)),
-    _row("K9", at("record_launched", AFTER) + at("get", BEFORE, AFTER), CUT, WHILE_IT_RUNS),
-    _row("K9", at("record_progress_of_many", *ALL), CUT, WHILE_IT_RUNS),
-    _row("K10", at("settle", BEFORE, INSIDE), CUT, WHILE_IT_STOPS),
-    _row("K10", at("settle", BEFORE, INSIDE), COMPLETES, (NONE, *GET)),
-    _row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, WHILE_IT_STOPS),
-    _row("K12", at("log", INSIDE, AFTER) + at("log", AFTER, nth=2), CUT, WHILE_IT_STOPS),
-    _row("K12", at("mark_logged", *ALL), CUT + COMPLETES, (NONE, *GET)),
-    _row("K13", at("record_launched", AFTER) + at("get", AFTER), (RunScenario.ENDLESS,), WHILE_IT_STOPS, shifts=True),
-    _row("K14", at("request_stop", *ALL) + at("cancel", BEFORE), CUT, WHILE_IT_STOPS),
-    _row("K15", at("cancel", AFTER) + at("record_stop_try", *ALL), CUT, WHILE_IT_STOPS),
-    _row("K16", at("discard", BEFORE, AFTER) + at("record_sandbox_deleted", *ALL), LOST, (NONE, *DELETE)),
-    _row("K16", at("discard", BEFORE) + at("record_sandbox_deleted", BEFORE), STUBBORN, (*GET, *CANCEL)),
-    _row("K17", at("discard", AFTER) + at("rule_not_launched", *ALL), (RunScenario.NOT_LAUNCHED,), UNPROVEN),
-    _row("K17", at("adopt", *ALL), (RunScenario.ADOPTED,), ADOPTABLE),
-    _row("K17", at("write_off", *ALL), (RunScenario.WRITTEN_OFF,), UNPROVEN),
-    _row("K18", at("claim", AFTER), COMPLETES, FROM_THE_START, at("take_over", *ALL)),
-    _row("K18", at("claim", AFTER), COMPLETES, (NONE, *SANDBOX), at("expire", *ALL), shifts=True),
-    _row(
+    row("K1", at("claim", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
+    row("K2", at("claim", AFTER) + at("record_sandbox", AFTER), COMPLETES, FROM_THE_START),
+    row("K2", at("mark_sending", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
+    row("K3", at("prepare", BEFORE, AFTER) + at("record_sandbox", BEFORE, INSIDE), COMPLETES, FROM_THE_START),
+    row("K4", at("mark_sending", AFTER) + at("create", BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
+    row("K4", at("mark_sending", AFTER) + at("create", BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
+    row("K5", at(REQUEST, BEFORE), COMPLETES + RULED, (NONE, *SANDBOX)),
+    row("K5", at(REQUEST, BEFORE), (RunScenario.NOT_LAUNCHED,), DELETE),
+    row("K6", at(REQUEST, INSIDE, AFTER), COMPLETES + RULED, (NONE, *SANDBOX, *UNPROVEN)),
+    row("K6", at(REQUEST, INSIDE, AFTER), (RunScenario.NOT_LAUNCHED,), DELETE),
+    row("K6", at("record_unconfirmed", *ALL), COMPLETES + RULED, UNPROVEN),
+    row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), COMPLETES + RULED, (NONE, SLOW, *SANDBOX)),
+    row("K7", at("create", AFTER) + at("journal", BEFORE, INSIDE), (RunScenario.NOT_LAUNCHED,), DELETE),
+    row("K7", at("record_rejected", *ALL) + at("create", AFTER), COMPLETES, (REFUSED,)),
+    row("K7", at("record_not_sent", *ALL) + at("create", AFTER), COMPLETES, CREATE[-2:]),
+    row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), COMPLETES, (NONE, SLOW, *SANDBOX, *STREAM)),
+    row("K8", at("journal", AFTER) + at("record_launched", BEFORE, INSIDE), CUT, (*GET, *CANCEL)),
+    row("K9", at("record_launched", AFTER) + at("get", BEFORE, AFTER), CUT, WHILE_IT_RUNS),
+    row("K9", at("record_progress_of_many", *ALL), CUT, WHILE_IT_RUNS),
+    row("K10", at("settle", BEFORE, INSIDE), CUT, WHILE_IT_STOPS),
+    row("K10", at("settle", BEFORE, INSIDE), COMPLETES, (NONE, *GET)),
+    row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, WHILE_IT_STOPS),
+    row("K12", at("log", INSIDE, AFTER) + at("log", AFTER, nth=2), CUT, WHILE_IT_STOPS),
+    row("K12", at("mark_logged", *ALL), CUT + COMPLETES, (NONE, *GET)),
+    row("K13", at("record_launched", AFTER) + at("get", AFTER), (RunScenario.ENDLESS,), WHILE_IT_STOPS, shifts=True),
+    row("K14", at("request_stop", *ALL) + at("cancel", BEFORE), CUT, WHILE_IT_STOPS),
+    row("K15", at("cancel", AFTER) + at("record_stop_try", *ALL), CUT, WHILE_IT_STOPS),
+    row("K16", at("discard", BEFORE, AFTER) + at("record_sandbox_deleted", *ALL), LOST, (NONE, *DELETE)),
+    row("K16", at("discard", BEFORE) + at("record_sandbox_deleted", BEFORE), STUBBORN, (*GET, *CANCEL)),
+    row("K17", at("discard", AFTER) + at("rule_not_launched", *ALL), (RunScenario.NOT_LAUNCHED,), UNPROVEN),
+    row("K17", at("adopt", *ALL), (RunScenario.ADOPTED,), ADOPTABLE),
+    row("K17", at("write_off", *ALL), (RunScenario.WRITTEN_OFF,), UNPROVEN),
+    row("K18", at("claim", AFTER), COMPLETES, FROM_THE_START, at("take_over", *ALL)),
+    row("K18", at("claim", AFTER), COMPLETES, (NONE, *SANDBOX), at("expire", *ALL), shifts=True),
+    row(
         "K18",
         at("create", BEFORE),
         COMPLETES,
         (NONE, *SANDBOX),
         at("take_over", AFTER) + at("record_unconfirmed", *ALL),
     ),
-    _row("K18", at("journal", AFTER), COMPLETES + CUT, (NONE, *GET), at("take_over", AFTER) + at("adopt", *ALL)),
-    _row("K18", at("record_launched", AFTER), CUT, WHILE_IT_RUNS, at("take_over", *ALL) + at("get", BEFORE)),
-    _row("K18", at("request_stop", AFTER), CUT, WHILE_IT_STOPS, at("take_over", *ALL) + at("cancel", BEFORE)),
+    row("K18", at("journal", AFTER), COMPLETES + CUT, (NONE, *GET), at("take_over", AFTER) + at("adopt", *ALL)),
+    row("K18", at("record_launched", AFTER), CUT, WHILE_IT_RUNS, at("take_over", *ALL) + at("get", BEFORE)),
+    row("K18", at("request_stop", AFTER), CUT, WHILE_IT_STOPS, at("take_over", *ALL) + at("cancel", BEFORE)),
 )
 
 ALWAYS = ("announce", "claim", "take_over", "mark_logged", "log", "beat")
@@ -149,26 +149,26 @@ class Trial:
         return f"trial {self.number}: {self.cell} {self.scenario} deaths {deaths}"
 
 
-def cells() -> dict[str, list[tuple[CrashPoint, FaultClass]]]:
+def cells(plan: Sequence[CrashPoint] = PLAN) -> dict[str, list[tuple[CrashPoint, FaultClass]]]:
     """By crash point and fault class (`K4 create.503`): the rows of the plan that have both."""
     found: dict[str, list[tuple[CrashPoint, FaultClass]]] = {}
-    for row in PLAN:
-        for fault in row.faults:
-            found.setdefault(f"{row.name} {fault.name}", []).append((row, fault))
+    for point in plan:
+        for fault in point.faults:
+            found.setdefault(f"{point.name} {fault.name}", []).append((point, fault))
     return found
 
 
-def trials(seed: int, per_cell: int) -> list[Trial]:
+def trials(seed: int, per_cell: int, plan: Sequence[CrashPoint] = PLAN) -> list[Trial]:
     """Every cell `per_cell` times, but at least once for each of its rows, with other points, scenarios and deaths.
 
     The seed also shuffles them, so that each share of the trials is like the whole.
     """
     planned: list[Trial] = []
-    for index, (cell, rows) in enumerate(cells().items()):
+    for index, (cell, rows) in enumerate(cells(plan).items()):
         for turn in range(max(per_cell, len(rows))):
-            row, fault = rows[turn % len(rows)]
+            point, fault = rows[turn % len(rows)]
             dice = random.Random(f"{seed}/{len(planned)}")
-            planned.append(_trial(dice, len(planned), cell, row, fault, index + turn // len(rows)))
+            planned.append(_trial(dice, len(planned), cell, point, fault, index + turn // len(rows)))
     random.Random(seed).shuffle(planned)
     return planned
 

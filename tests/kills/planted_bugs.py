@@ -13,7 +13,19 @@ from console.domain.log_record import LogRecord
 from console.domain.run import Ending, Run, RunId, State
 from console.domain.timestamps import Timestamp
 from console.journal.launch_journal import LaunchJournal
-from console.provider.contract import CancelAnswer, LaunchOrder, Provider, RemoteRun, StatusClass, Unknown, Verdict
+from console.provider.contract import (
+    Absent,
+    CancelAnswer,
+    Fenced,
+    LaunchOrder,
+    LostLaunch,
+    Provider,
+    RemoteRun,
+    Resolution,
+    StatusClass,
+    Unknown,
+    Verdict,
+)
 from console.store.events import Outbox
 from console.store.pragmas import database_uri
 from console.store.runs import RunRepository
@@ -95,6 +107,18 @@ def _asks_twice(provider: Provider) -> Provider:
     return AsksTwice(provider, CrashInjector(None), streams=False)
 
 
+class TakesAbsenceForProof(CrashingProvider):
+    """Takes a session that is missing, and that this process never asked to delete, for a launch that never was."""
+
+    async def resolve(self, lost: LostLaunch) -> Resolution:
+        resolution = await super().resolve(lost)
+        return Fenced(why="no session") if isinstance(resolution, Absent) else resolution
+
+
+def _takes_absence_for_proof(provider: Provider) -> Provider:
+    return TakesAbsenceForProof(provider, CrashInjector(None), streams=False)
+
+
 def _with_runs(kind: type[RunRepository]) -> EnginePorts:
     def store(database: CrashingDatabase) -> Store:
         made = Store(database)
@@ -117,6 +141,8 @@ class PlantedBug:
     ports: EnginePorts
     near: str
     """Only the trials of this crash point, or group of system calls, are run: they find the bug soonest."""
+    kind: str = "gemini"
+    """The kind of the service."""
     at_calls: bool = False
     """The trials strike at system calls, not at named steps."""
 
@@ -144,4 +170,7 @@ PLANTED_BUGS: Mapping[str, PlantedBug] = {
         ports=EnginePorts(database=_unjournalled), near="pwrite64 db", at_calls=True
     ),
     "believes the cancel": PlantedBug(ports=EnginePorts(provider=BelievesTheCancel), near="K16"),
+    "takes absence for proof": PlantedBug(
+        ports=EnginePorts(provider=_takes_absence_for_proof), near="K6", kind="anthropic"
+    ),
 }

@@ -21,21 +21,28 @@ from console.engine.models import LaunchRequest
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
-from console.provider.gemini.adapter import GeminiProvider
 from console.provider.http.clients import Bounds
 from console.provider.http.secret import Secret
 from console.simulator.control_client import ControlClient
 from console.store.bootstrap import prepare_store
 from console.store.store import Store
-from tests.engine.building import BY, QUICK, a_task, settings
+from tests.at_service import CLIENTS, settings_at
+from tests.engine.building import BY, QUICK, a_task
+from tests.faults.matrix import SESSION_SERVICES
 from tests.kills.crash_injector import (
+    ANSWER_IS_KNOWN,
+    ASKING_BEGINS,
+    LAUNCH_BEGINS,
+    LAUNCH_IS_KNOWN,
     REQUEST,
     CrashingDatabase,
     CrashingProvider,
     CrashingTransport,
     CrashInjector,
     Point,
+    Span,
     crashing_database,
+    is_start,
 )
 from tests.kills.scenarios import SHORT_MS, FaultClass, RunScenario
 from tests.waiting import until
@@ -65,6 +72,8 @@ class ProcessLife:
     target: str
     scenario: RunScenario
     fault: FaultClass
+    kind: str = "gemini"
+    """The kind of the service."""
     point: Point | None = None
     """Where it dies; None: it lives until all is quiet."""
     asks: bool = True
@@ -83,6 +92,22 @@ class ProcessLife:
     def died_launching(self) -> Path:
         """This file exists once a process has died in the middle of a launch."""
         return self.folder.with_suffix(".dark")
+
+    @property
+    def died_asking(self) -> Path:
+        """This file exists once a process has died between the deletion of a session and the record of what it proves.
+
+        Also where it died shortly before the deletion.
+        """
+        return self.folder.with_suffix(".asking")
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The spans of a process in which a death leaves what nobody can know."""
+        return (
+            Span(begins=LAUNCH_BEGINS, ends=LAUNCH_IS_KNOWN, mark=self.died_launching),
+            Span(begins=ASKING_BEGINS, ends=ANSWER_IS_KNOWN, mark=self.died_asking),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +142,8 @@ class LiveEngine:
     engine: Engine
     store: Store
     clock: SystemClock
+    gone: frozenset[str] = frozenset()
+    """The sessions that were deleted before the process began."""
 
     @property
     def request(self) -> LaunchRequest:
@@ -131,7 +158,7 @@ def provider_of(life: ProcessLife, injector: CrashInjector) -> Provider:
         transport = partial(CrashingTransport, injector)
     elif life.fault.refuses:
         transport = Refusing(life.fault.refuses).transport
-    inner = GeminiProvider(
+    inner = CLIENTS[life.kind](
         base_url=life.url,
         secret=Secret("kept-in-mind-only"),
         bounds=Bounds(create_s=life.fault.create_s, call_s=10.0, pause_s=0.005),
@@ -152,7 +179,7 @@ class Refusing:
 
         class Transport(httpx.AsyncHTTPTransport):
             async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-                if request.url.path.endswith("/interactions") and refusing._left > 0:
+                if is_start(request) and refusing._left > 0:
                     refusing._left -= 1
                     raise httpx.ConnectError("refused")
                 return await super().handle_async_request(request)
@@ -163,7 +190,7 @@ class Refusing:
 @asynccontextmanager
 async def running_engine(life: ProcessLife, ports: EnginePorts) -> AsyncIterator[LiveEngine]:
     """An engine on the state folder, assembled as the command does it."""
-    injector, clock = CrashInjector(life.point, life.died_launching), ShiftedClock(life.shift_ms)
+    injector, clock = CrashInjector(life.point, life.spans), ShiftedClock(life.shift_ms)
     prepare_store(life.folder, now=clock.now(), read_only=False, busy_ms=30_000)
     database = await ports.database(life.folder, injector)
     store = ports.store(database)
@@ -177,14 +204,21 @@ async def running_engine(life: ProcessLife, ports: EnginePorts) -> AsyncIterator
         launches=launches,
         providers={"default": provider},
         clock=clock,
-        settings=settings(a_task(max_ms=life.scenario.max_ms, prompt=agent.prompt()), poll_ms=30),
+        settings=settings_at(life.kind, a_task(max_ms=life.scenario.max_ms, prompt=agent.prompt())),
         folder=life.folder,
         timings=PACING,
     )
+    gone = _deleted_sessions(life.url) if life.kind in SESSION_SERVICES else frozenset()
     async with engine:
-        yield LiveEngine(life=life, engine=engine, store=store, clock=clock)
+        yield LiveEngine(life=life, engine=engine, store=store, clock=clock, gone=gone)
     await provider.aclose()
     await store.close()
+
+
+def _deleted_sessions(url: str) -> frozenset[str]:
+    deleted = ControlClient(url).stats()["sessions_deleted"]
+    assert isinstance(deleted, list)
+    return frozenset(deleted)
 
 
 async def live(life: ProcessLife, ports: EnginePorts) -> None:
@@ -207,6 +241,9 @@ def _is_at_rest(alive: LiveEngine, run: Run) -> bool:
     """True where nothing happens any more without a person."""
     if run.state is not State.UNCONFIRMED or alive.life.scenario.is_ruled:
         return False
+    if alive.life.kind in SESSION_SERVICES:
+        # A session that was deleted by a process that died proves nothing to the next one.
+        return run.sandbox_id in alive.gone
     overdue = run.sent is not None and alive.clock.now().since(run.sent) >= run.limits.max_ms
     must_go = run.stop is not None or overdue or alive.life.scenario.max_ms == SHORT_MS
     return not (must_go and run.sandbox_own) or run.sandbox_deleted_ms is not None

@@ -87,16 +87,26 @@ class FaultClass:
     """The client opens event streams."""
     refuses: int = 0
     """The first so many creates of each process get no connection."""
+    of_service: bool = False
+    """All faults are set at the service for everybody: a session is read before its run has begun."""
 
     @property
     def of_run(self) -> dict[str, float | FaultLimits]:
         """The faults that the prompt of the run carries."""
-        return {name: value for name, value in self.faults.items() if not name.startswith("env_")}
+        return {name: value for name, value in self.faults.items() if not self._is_of_all(name)}
 
     @property
     def of_all(self) -> dict[str, float | FaultLimits]:
         """The faults that are set at the service for everybody."""
-        return {name: value for name, value in self.faults.items() if name.startswith("env_")}
+        return {name: value for name, value in self.faults.items() if self._is_of_all(name)}
+
+    @property
+    def hides(self) -> bool:
+        """True where a session cannot be read or deleted for a while."""
+        return any(name.startswith(("get.", "env_delete.")) for name in self.faults)
+
+    def _is_of_all(self, name: str) -> bool:
+        return self.of_service or name.startswith("env_")
 
 
 def _create(manner: str, value: float = 1, *, proof: Proof = Proof.NOTHING, create_s: float = 30.0) -> FaultClass:
@@ -104,7 +114,8 @@ def _create(manner: str, value: float = 1, *, proof: Proof = Proof.NOTHING, crea
     return FaultClass(name=name, faults={name: value}, calls="create", proof=proof, create_s=create_s)
 
 
-def _other(call: str, *manners: str, first: int = 1, streams: bool = False) -> tuple[FaultClass, ...]:
+def other(call: str, *manners: str, first: int = 1, streams: bool = False) -> tuple[FaultClass, ...]:
+    """A fault class for each manner in which a call other than the create fails, its first `first` times."""
     return tuple(
         FaultClass(name=f"{call}.{manner}", faults={f"{call}.{manner}": first}, calls=call, streams=streams)
         for manner in manners
@@ -133,11 +144,11 @@ PROVEN = (
     FaultClass(name="create.refused", faults={}, calls="create", proof=Proof.UNLAUNCHED, refuses=1),
 )
 CREATE = (*UNPROVEN, *PROVEN)
-SANDBOX = _other("env_create", "503", "lost_reply", "501")
-GET = _other("get", "503", "404", "lost_reply", "garbage", first=2)
-STREAM = _other("sse", "drop", "error", "silence", streams=True)
-CANCEL = (*_other("cancel", "503", "lost_reply", "404_slash", "404_both", "400"),)
-DELETE = _other("env_delete", "503", "lost_reply", "reset")
+SANDBOX = other("env_create", "503", "lost_reply", "501")
+GET = other("get", "503", "404", "lost_reply", "garbage", first=2)
+STREAM = other("sse", "drop", "error", "silence", streams=True)
+CANCEL = (*other("cancel", "503", "lost_reply", "404_slash", "404_both", "400"),)
+DELETE = other("env_delete", "503", "lost_reply", "reset")
 UNDONE = ("create.dropped", "create.500", "create.503")
 ADOPTABLE = tuple(fault for fault in UNPROVEN if fault.name not in (*UNDONE, "create.late"))
 """Of the unproven ones, those after which an agent runs at once, so that a person can adopt it."""

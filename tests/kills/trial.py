@@ -18,6 +18,7 @@ from console.engine.clock import SystemClock
 from console.simulator.control_client import ControlClient
 from console.store.store import Store
 from tests.evidence import Evidence, error_output, gather
+from tests.faults.matrix import SESSION_SERVICES
 from tests.invariants import violations
 from tests.kills.plan import Trial
 from tests.kills.process_lives import EnginePorts, ProcessLife, live
@@ -58,6 +59,8 @@ class TrialRunner:
     service: ControlClient
     url: str
     base: Path
+    kind: str = "gemini"
+    """The kind of the service."""
     ports: EnginePorts = field(default_factory=EnginePorts)
 
     @property
@@ -70,7 +73,14 @@ class TrialRunner:
         asyncio.run(_make(self.template))
         folder = self.base / "warm"
         shutil.copytree(self.template, folder)
-        life = ProcessLife(folder=folder, url=self.url, target="warm", scenario=RunScenario.STOPPED, fault=STREAM[0])
+        life = ProcessLife(
+            folder=folder,
+            url=self.url,
+            target="warm",
+            scenario=RunScenario.STOPPED,
+            fault=STREAM[0],
+            kind=self.kind,
+        )
         asyncio.run(live(life, EnginePorts()))
 
     def run(self, trial: Trial, count: Count) -> None:
@@ -85,6 +95,7 @@ class TrialRunner:
             target=f"trial-{trial.number}",
             scenario=trial.scenario,
             fault=trial.fault,
+            kind=self.kind,
         )
         breaches = self._live_on(trial, life, count)
         if trial.fault.name == "create.late":
@@ -106,7 +117,7 @@ class TrialRunner:
 
     def _recovery_breaches(self, trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
         """Runs that are unconfirmed without a cause, and changes that another recovery makes."""
-        breaches = _unexpected(trial, life, found)
+        breaches = _unexpected(trial, life, found) + self._unresolved(trial, life, found)
         if trial.number % RECOVERED_AGAIN_EVERY == 0:
             again = replace(life, asks=False, shift_ms=trial.shifts_ms[-1])
             status = in_child(again, self.ports)
@@ -114,10 +125,24 @@ class TrialRunner:
                 breaches.append("another recovery changed something")
         return breaches
 
+    def _unresolved(self, trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
+        """Launches without an answer that were not cleared up, although their sessions can be read."""
+        if self.kind not in SESSION_SERVICES:
+            return []
+        died_asking, deleted = life.died_asking.exists(), self.service.stats()["sessions_deleted"]
+        assert isinstance(deleted, list)
+        breaches = []
+        if not (died_asking or trial.fault.hides) and any("unknown" in tries for tries in found.store.tries.values()):
+            breaches.append(f"not resolved before it became unconfirmed: {found.store.tries}")
+        for run in found.store.runs:
+            if run.state is State.UNCONFIRMED and not (died_asking and run.sandbox_id in deleted):
+                breaches.append(f"run {run.id} stays unconfirmed, and its session can be read")
+        return breaches
+
     def tidy(self, life: ProcessLife) -> None:
         """Removes the files of a trial."""
         shutil.rmtree(life.folder)
-        for left in (life.stderr, life.died_launching):
+        for left in (life.stderr, life.died_launching, life.died_asking):
             left.unlink(missing_ok=True)
 
     def _live_on(self, trial: Trial, life: ProcessLife, count: Count) -> list[str]:

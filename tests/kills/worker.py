@@ -19,6 +19,7 @@ from console.simulator.process import SimulatorProcess
 from tests.kills.plan import trials
 from tests.kills.planted_bugs import PLANTED_BUGS
 from tests.kills.process_lives import EnginePorts
+from tests.kills.session_plan import PLANS
 from tests.kills.system_calls import LaunchCalls, errors, kills
 from tests.kills.trial import Count, TrialRunner
 from tests.waiting import until_sync
@@ -35,6 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--share", default="0/1", help="which share of the trials, of how many")
     parser.add_argument("--planted-bug", choices=sorted(PLANTED_BUGS), help="run its trials until the first breach")
+    parser.add_argument("--kind", choices=sorted(PLANS), default="gemini", help="the kind of the service")
     parser.add_argument("--only", type=int, help="the number of one trial")
     parser.add_argument("--per-cell", type=int, default=1)
     parser.add_argument("--system-calls", action="store_true", help="strike at system calls instead of named steps")
@@ -44,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _named_steps(runner: TrialRunner, given: argparse.Namespace) -> Iterator[tuple[str, Act]]:
-    for trial in trials(given.seed, given.per_cell):
+    for trial in trials(given.seed, given.per_cell, PLANS[runner.kind]):
         if given.only in (None, trial.number):
             yield trial.row.name, partial(runner.run, trial)
 
@@ -64,14 +66,15 @@ def main() -> None:
     given = _parser().parse_args()
     part, parts = map(int, given.share.split("/"))
     bug = PLANTED_BUGS.get(given.planted_bug or "")
+    kind = given.kind if bug is None else bug.kind
     count = Count()
     base = MEMORY if MEMORY.is_dir() else None
     with (
         tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place,
-        SimulatorProcess(seed=given.seed, requires_token=False) as service,
+        SimulatorProcess(seed=given.seed, requires_token=False, face=kind) as service,
     ):
         ports = bug.ports if bug is not None else EnginePorts()
-        runner = TrialRunner(service=service.control, url=service.url, base=Path(place), ports=ports)
+        runner = TrialRunner(service=service.control, url=service.url, base=Path(place), kind=kind, ports=ports)
         runner.prepare()
         until_sync(
             lambda: threading.active_count() == 1, what="one thread only: others would be missing in the children"
