@@ -15,6 +15,7 @@ from console.engine.usage import UsageQuery
 from tests.clock import START, ManualClock
 from tests.engine.building import CAPS, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
+from tests.waiting import until
 
 USE = settings(a_task("a"), a_task("b"), caps=replace(CAPS, time_zone="UTC"))
 
@@ -53,7 +54,11 @@ async def test_each_measure_has_its_total(tmp_path: Path, measure: Measure, valu
 async def test_a_live_run_is_shown_as_held(tmp_path: Path) -> None:
     async with engine_harness(tmp_path, FakeProvider(), USE, clock=ManualClock()) as here:
         await here.reaches((await here.launch("a")).run.id, State.RUNNING)
-        assert (await here.engine.usage.report(UsageQuery())).held == 50_000
+
+        async def is_held() -> bool:
+            return (await here.engine.usage.report(UsageQuery())).held == 50_000
+
+        await until(is_held, what="the line of the launch, which is written in the background")
 
 
 async def test_an_anomaly_names_the_task_and_the_edit(tmp_path: Path) -> None:
