@@ -20,6 +20,7 @@ from console.ui.state.preferences import FILE_NAME, MAX_SAVED, Preferences, Save
 from tests.driver import console
 from tests.ui import samples
 from tests.ui.fake_engine import FakeEngine
+from tests.waiting import until
 
 HERE = FilterContext(now_ms=samples.NOW.wall_ms, zone=ZoneInfo("Europe/Berlin"), tasks=("crawl", "triage"))
 NAMES = FieldNames(texts=("task", "key"), figures=("cost",), dated=True, values={"state": ("a", "b")})
@@ -141,9 +142,11 @@ async def test_tasks_are_sorted_and_filtered(idle: FakeEngine) -> None:
         for task, stage in zip(samples.TASKS, stages, strict=True)
     )
     async with console(idle, idle.clock, size=(80, 24)) as screen:
-        await screen.press("3", "o")
-        names = [line[2:20].strip() for line in screen.lines()[4:9]]
-        assert names == sorted(task.name for task in samples.TASKS)
+        await screen.press("3")
+        await until(lambda: "crawl-docs" in screen.text())
+        await screen.press("o")
+        names = sorted(task.name for task in samples.TASKS)
+        await until(lambda: [line[2:20].strip() for line in screen.lines()[4:9]] == names)
         await screen.press("O")
         assert [line[2:20].strip() for line in screen.lines()[4:9]] == names[::-1]
         await screen.press("O", "o")
