@@ -95,6 +95,24 @@ class ConsoleProcess:
         """The terminal's mode."""
         return self.session.mode()
 
+    def leave(self, question: str) -> dict[str, Any]:
+        """Quits, answers the question with Enter and returns the report as `end`.
+
+        Enter is pressed again after a while: one that comes while the question is being drawn does not count.
+        """
+        self.press(b"\x11")
+        self.shows(question)
+        for _ in range(5):
+            self.press(b"\r")
+            with contextlib.suppress(AssertionError):
+                until_sync(self._has_ended, within=3)
+                break
+        return self.end()
+
+    def _has_ended(self) -> bool:
+        self.read()
+        return (self.folder / "end.json").exists()
+
     def end(self) -> dict[str, Any]:
         """Waits for the end of the process; returns the report it left."""
         self.until((self.folder / "end.json").exists, "the end")

@@ -32,10 +32,7 @@ def test_letters_right_behind_an_opening_key_stop_no_run(
         console.press(ESCAPE)
         console.press(ESCAPE)
         console.until(lambda: opened not in "\n".join(console.lines()), "nothing is open any more")
-        console.press(b"\x11")
-        console.shows("6 runs are live")
-        console.press(b"\r")
-        assert console.end()["asked"] == []
+        assert console.leave("6 runs are live")["asked"] == []
 
 
 def test_a_key_right_behind_enter_is_no_letter_of_the_filter(tmp_path: Path) -> None:
@@ -53,7 +50,4 @@ def test_a_key_right_behind_enter_is_no_letter_of_the_filter(tmp_path: Path) -> 
         console.press(b"2")
         console.until(lambda: "outcome:ok" in console.lines()[2], "the filter is as it was")
         assert "outcome:ok 4" not in console.lines()[2]
-        console.press(b"\x11")
-        console.shows("6 runs are live")
-        console.press(b"\r")
-        console.end()
+        console.leave("6 runs are live")
