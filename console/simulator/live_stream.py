@@ -6,26 +6,28 @@ A face says which events have happened; this module sends them, whole or with th
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from console.simulator.faults import Fault, FaultSet, Switch
+from console.simulator.faults import FaultSet, Switch
 from console.simulator.replies import RawConnection
 from console.simulator.state import SimulatorState
+from console.simulator.stream_writing import (
+    ENDING_SWITCHES,
+    HEADERS,
+    end_badly,
+    ending_fault,
+    event_frame,
+    noise,
+    write_first,
+    write_frame,
+)
 
-HEADERS: Mapping[str, str] = {"content-type": "text/event-stream", "cache-control": "no-cache"}
-NOISE = (
-    "\ufeff: keep-alive\n\n"
-    'event: hint\ndata: {"type":"hint","hint":{"mood":"busy"}}\n\n'
-    '{"note":"a line that is no SSE"}\n\n'
-    "data: this is no JSON\n\nretry: 10\nid: 7\n\n"
-).encode()
-_ENDING_SWITCHES = (Switch.SSE_STALL, Switch.SSE_DROP, Switch.SSE_RESET, Switch.SSE_ERROR)
-_SWITCHES = (*_ENDING_SWITCHES, Switch.SSE_SILENCE, Switch.SSE_NOISE, Switch.SSE_DRIP, Switch.SSE_HUGE_LINE)
+NOISE = noise("hint", "type")
+_SWITCHES = (*ENDING_SWITCHES, Switch.SSE_SILENCE, Switch.SSE_NOISE, Switch.SSE_DRIP, Switch.SSE_HUGE_LINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +84,11 @@ class LiveStream(Response):
             if Switch.SSE_SILENCE in self._faults:
                 await disconnected
                 return
-            await self._begin(connection)
+            await write_first(connection, self._faults, NOISE)
             while not disconnected.done() and await self._continue(connection, disconnected):
                 pass
         finally:
             disconnected.cancel()
-
-    async def _begin(self, connection: RawConnection) -> None:
-        if fault := self._faults.get(Switch.SSE_HUGE_LINE):
-            await connection.write(b'data: {"padding":"' + b"x" * int(fault.value * 1_000_000) + b'"}\n\n')
-        if Switch.SSE_NOISE in self._faults:
-            await connection.write(NOISE)
 
     async def _continue(self, connection: RawConnection, disconnected: asyncio.Future[None]) -> bool:
         """Send the events that have happened and wait for more. Return False at the end of the stream."""
@@ -102,12 +98,14 @@ class LiveStream(Response):
             due = events.so_far[self._position :]
         for event in due:
             self._position += 1
-            if fault := self._ending_fault():
-                await self._end_badly(fault, connection, disconnected, event)
+            frame = event_frame(event.name, event.payload, self._faults)
+            if fault := ending_fault(self._faults, self._sent):
+                error = event_frame(self._error.name, self._error.payload, self._faults)
+                await end_badly(fault, connection, disconnected, frame=frame, error=error)
                 return False
             self._sent += 1
             if not self._state.trigger(Switch.SSE_GAPS, self._own):
-                await self._send(connection, self._frame(event))
+                await write_frame(connection, self._faults, frame)
         if events.is_over:
             await connection.finish()
             return False
@@ -115,34 +113,3 @@ class LiveStream(Response):
         wait_s = longest_s if events.next_s is None else min(longest_s, max(0.0, events.next_s - now))
         await self._state.changes.wait(self._subject, wait_s, disconnected)
         return True
-
-    def _ending_fault(self) -> Fault | None:
-        """Return the fault that ends the stream before its next event."""
-        faults = (self._faults.get(switch) for switch in _ENDING_SWITCHES)
-        return next((fault for fault in faults if fault is not None and self._sent >= fault.value), None)
-
-    async def _end_badly(
-        self, fault: Fault, connection: RawConnection, disconnected: asyncio.Future[None], event: LiveEvent
-    ) -> None:
-        match fault.kind:
-            case Switch.SSE_DROP:
-                frame = self._frame(event)
-                await connection.write(frame[: len(frame) // 2])
-                await connection.hang_up()
-            case Switch.SSE_RESET:
-                await connection.reset()
-            case Switch.SSE_ERROR:
-                await connection.write(self._frame(self._error))
-                await connection.finish()
-            case _:
-                await disconnected
-
-    async def _send(self, connection: RawConnection, frame: bytes) -> None:
-        drip = self._faults.get(Switch.SSE_DRIP)
-        await (connection.drip(frame, drip.value) if drip else connection.write(frame))
-
-    def _frame(self, event: LiveEvent) -> bytes:
-        if Switch.SSE_NOISE not in self._faults:
-            return f"event: {event.name}\ndata: {json.dumps(event.payload)}\n\n".encode()
-        lines = json.dumps(event.payload, indent=0).split("\n")
-        return "\r\n".join([f"event:{event.name}", *(f"data:{line}" for line in lines), "", ""]).encode()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
-import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,17 +24,23 @@ from console.simulator.replies import RawConnection
 from console.simulator.run import RunView, SimulatedRun
 from console.simulator.scenario import PARKED, TERMINAL
 from console.simulator.state import SimulatorState
+from console.simulator.stream_writing import (
+    HEADERS,
+    end_badly,
+    ending_fault,
+    event_frame,
+    noise,
+    write_first,
+    write_frame,
+)
 from console.simulator.timeline import PlannedStep, Tokens
 
 DONE = b"event: done\ndata: [DONE]\n\n"
-NOISE = (
-    "\ufeff: keep-alive\n\n"
-    'event: interaction.hint\ndata: {"event_type":"interaction.hint","hint":{"mood":"busy"}}\n\n'
-    '{"note":"a line that is no SSE"}\n\n'
-    "data: this is no JSON\n\nretry: 10\nid: 7\n\n"
-).encode()
-HEADERS: Mapping[str, str] = {"content-type": "text/event-stream", "cache-control": "no-cache"}
-_ENDING_SWITCHES = (Switch.SSE_STALL, Switch.SSE_DROP, Switch.SSE_RESET, Switch.SSE_ERROR)
+NOISE = noise("interaction.hint", "event_type")
+ERROR: Mapping[str, object] = {
+    "event_type": "error",
+    "error": {"code": "gateway_timeout", "message": "Gateway timeout."},
+}
 _STREAM_SWITCHES = (
     *(switch for switch in Switch if switch.value.startswith("sse.")),
     Switch.USAGE_LATE,
@@ -250,10 +255,7 @@ class EventReply(Response):
             self._run.is_hidden = True
             await connection.finish()
             return False
-        if fault := self._faults.get(Switch.SSE_HUGE_LINE):
-            await connection.write(b'data: {"padding":"' + b"x" * int(fault.value * 1_000_000) + b'"}\n\n')
-        if Switch.SSE_NOISE in self._faults:
-            await connection.write(NOISE)
+        await write_first(connection, self._faults, NOISE)
         return True
 
     async def _continue(self, connection: RawConnection, disconnected: asyncio.Future[None]) -> bool:
@@ -269,12 +271,14 @@ class EventReply(Response):
                 await connection.finish()
                 return False
             if fault := self._ending_fault():
-                await self._end_badly(fault, connection, disconnected, event)
+                # Without the form of `sse.noise`, which is that of the events of a run.
+                error = event_frame("error", ERROR, {})
+                await end_badly(fault, connection, disconnected, frame=self._frame(event), error=error)
                 return False
-            await self._send(connection, self._frame(event))
+            await write_frame(connection, self._faults, self._frame(event))
             self._sent += 1
         if is_over:
-            await self._send(connection, DONE)
+            await write_frame(connection, self._faults, DONE)
             await connection.finish()
             return False
         return await self._wait(connection, disconnected, next_s)
@@ -298,29 +302,7 @@ class EventReply(Response):
         """Return the fault that ends the stream before its next event."""
         if self._is_resumed and self._sent >= 2 and (fault := self._faults.get(Switch.SSE_TWO_THEN_SILENCE)):
             return fault
-        faults = (self._faults.get(switch) for switch in _ENDING_SWITCHES)
-        return next((fault for fault in faults if fault is not None and self._sent >= fault.value), None)
-
-    async def _end_badly(
-        self, fault: Fault, connection: RawConnection, disconnected: asyncio.Future[None], event: StreamEvent
-    ) -> None:
-        match fault.kind:
-            case Switch.SSE_DROP:
-                frame = self._frame(event)
-                await connection.write(frame[: len(frame) // 2])
-                await connection.hang_up()
-            case Switch.SSE_RESET:
-                await connection.reset()
-            case Switch.SSE_ERROR:
-                error = {"event_type": "error", "error": {"code": "gateway_timeout", "message": "Gateway timeout."}}
-                await connection.write(f"event: error\ndata: {json.dumps(error)}\n\n".encode())
-                await connection.finish()
-            case _:
-                await disconnected
-
-    async def _send(self, connection: RawConnection, frame: bytes) -> None:
-        drip = self._faults.get(Switch.SSE_DRIP)
-        await (connection.drip(frame, drip.value) if drip else connection.write(frame))
+        return ending_fault(self._faults, self._sent)
 
     def _is_withheld(self, event: StreamEvent) -> bool:
         interaction = event.payload.get("interaction")
@@ -332,10 +314,7 @@ class EventReply(Response):
         lacks_id = Switch.SSE_SOME_EVENT_ID in self._faults and event.kind != "step.delta"
         if Switch.SSE_NO_EVENT_ID not in self._faults and not lacks_id:
             payload["event_id"] = event_id(self._run.id, event.number)
-        if Switch.SSE_NOISE not in self._faults:
-            return f"event: {event.kind}\ndata: {json.dumps(payload)}\n\n".encode()
-        lines = json.dumps(payload, indent=0).split("\n")
-        return "\r\n".join([f"event:{event.kind}", *(f"data:{line}" for line in lines), "", ""]).encode()
+        return event_frame(event.kind, payload, self._faults)
 
     def _payload(self, event: StreamEvent) -> dict[str, object]:
         """Return a copy of the payload with as much usage as the faults allow."""
