@@ -12,6 +12,7 @@ import click
 from console.app import engine_settings
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_if_locked
+from console.cli.render.findings import print_findings
 from console.cli.render.table import Cell, Column, Tone, render_table
 from console.cli.signals import shutdown_on_signals
 from console.config import Settings
@@ -80,26 +81,9 @@ def drill_command(invocation: Invocation, live: bool, provider: str | None, max_
 
 
 def _print(invocation: Invocation, findings: tuple[Finding, ...], seconds: float) -> None:
-    columns = (
-        Column(title="service"),
-        Column(title="guard"),
-        Column(title="done"),
-        Column(title="seen"),
-        Column(title="result"),
-    )
-    rows = [
-        (
-            Cell(finding.service),
-            Cell(finding.guard),
-            Cell(finding.done, Tone.FAINT),
-            Cell(finding.seen),
-            Cell("pass", Tone.GOOD) if finding.passed else Cell("FAIL", Tone.BAD),
-        )
-        for finding in findings
-    ]
-    invocation.out(*render_table(columns, rows, invocation.style, None))
-    passed = sum(finding.passed for finding in findings)
-    invocation.say(f"{passed} of {len(findings)} guards fired, in {seconds:.1f} s")
+    rows = ((finding.service, finding.done, finding) for finding in findings)
+    passed, tried = print_findings(invocation, "service", "done", rows)
+    invocation.say(f"{passed} of {tried} guards fired, in {seconds:.1f} s")
 
 
 def _live(invocation: Invocation, provider: str | None, plan: LivePlan, *, yes: bool) -> int:

@@ -11,7 +11,7 @@ import click
 from console.cli.arguments import check_task, task_names
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
-from console.cli.render.table import Cell, Column, Tone, render_table
+from console.cli.render.findings import print_findings
 from console.domain.formatting import counted
 from console.domain.text import sanitize
 from console.drill.rehearsal import CHECKS, Rehearsal, Rehearsed, rehearse
@@ -52,24 +52,7 @@ def rehearse_command(invocation: Invocation, task: str | None) -> int:
 
 
 def _print(invocation: Invocation, rehearsal: Rehearsal, seconds: float) -> None:
-    columns = (
-        Column(title="task"),
-        Column(title="guard"),
-        Column(title="config"),
-        Column(title="seen"),
-        Column(title="result"),
-    )
-    rows = [
-        (
-            Cell(finding.task),
-            Cell(finding.guard),
-            Cell(finding.config, Tone.FAINT),
-            Cell(finding.seen),
-            Cell("pass", Tone.GOOD) if finding.passed else Cell("FAIL", Tone.BAD),
-        )
-        for finding in rehearsal.findings
-    ]
-    invocation.out(*render_table(columns, rows, invocation.style, None))
+    rows = ((finding.task, finding.config, finding) for finding in rehearsal.findings)
+    passed, tried = print_findings(invocation, "task", "config", rows)
     invocation.say(*(sanitize(note, limit=300) for note in rehearsal.notes))
-    passed = sum(finding.passed for finding in rehearsal.findings)
-    invocation.say(f"{passed} of {counted(len(rehearsal.findings), 'check')} passed, in {seconds:.1f} s")
+    invocation.say(f"{passed} of {counted(tried, 'check')} passed, in {seconds:.1f} s")
