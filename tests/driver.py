@@ -22,6 +22,8 @@ from console.ui.theme import load_themes
 from tests.waiting import until
 
 SIZE = (120, 36)
+MOST_DRAWINGS = 50
+"""How often the screen may be drawn anew after a key until nothing changes any more."""
 
 
 class Console:
@@ -63,7 +65,25 @@ class Console:
             await until(self._has_taken_every_key, within=30, what="every key is taken")
             await self.app.background.wait()
             await self.app.animator.wait_until_complete()
-        await self._pilot.pause(0)
+        for _ in range(MOST_DRAWINGS):
+            # A layout tells widgets of their new size; what they do about it asks for another drawing.
+            await self._pilot.pause(0)
+            await until(self._may_draw, within=30, what="Textual draws again after a change of screen")
+            if not self.app.is_running or self._is_drawn():
+                return
+        raise AssertionError(f"the screen still changes after {MOST_DRAWINGS} drawings")
+
+    def _may_draw(self) -> bool:
+        return self.app._batch_count == 0 or not self.app.is_running
+
+    def _is_drawn(self) -> bool:
+        """True when no widget has a message to handle and the screen has nothing to lay out or to paint."""
+        screen = self.app.screen
+        to_draw = screen._layout_required or screen._scroll_required or screen._repaint_required
+        if to_draw or screen._dirty_widgets or screen._callbacks:
+            return False
+        nodes = [self.app, *screen.walk_children(with_self=True)]
+        return all(node.message_queue_size == 0 and not node._next_callbacks for node in nodes)
 
     def _has_taken_every_key(self) -> bool:
         return self.app.key_queue.is_idle or not self.app.is_running
