@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from functools import partial
+from typing import Unpack
 from urllib.parse import quote
 
 from console.provider.anthropic.history import MESSAGE, instant
@@ -32,16 +33,13 @@ from console.provider.contract import (
     Unstarted,
     Verdict,
 )
-from console.provider.http.address import service_root
-from console.provider.http.clients import Bounds, ClientFactory, Route, ServiceHeaders, TransportFactory
-from console.provider.http.errors import ErrorReader, cleaned
+from console.provider.http.clients import ServiceHeaders
+from console.provider.http.connections import ConnectionOptions, ServiceConnections
+from console.provider.http.errors import cleaned
 from console.provider.http.event_stream import events_of
 from console.provider.http.json_narrowing import elements, labels_of, members, opaque_id, text
-from console.provider.http.redaction import Redactor
 from console.provider.http.secret import Secret
-from console.provider.http.service_client import ServiceClient
 from console.provider.http.session_calls import LostStarts, SessionCalls
-from console.provider.http.start_call import StartCall
 from console.provider.http.step_text import STATUS_LENGTH
 from console.provider.http.verdict import RefusalRules
 from console.provider.traits import Traits
@@ -73,36 +71,22 @@ class AnthropicProvider:
         *,
         base_url: str,
         secret: Secret,
-        bounds: Bounds | None = None,
-        route: Route | None = None,
-        transport: TransportFactory | None = None,
-        hidden: Iterable[str] = (),
-        wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
+        **options: Unpack[ConnectionOptions],
     ) -> None:
         """Raises ValueError for a `base_url` that would send the key unencrypted, or an unusable CA file.
 
-        Tests pass `transport` in place of the network; it is called again for every launch. `wall` returns Unix time
-        in seconds, `clock` the seconds of a clock that never goes back. `hidden` are prompts and system instructions
-        to mask in texts of the service, beside those that it launches or reads itself.
+        `clock` returns the seconds of a clock that never goes back.
         """
-        root = service_root(base_url, "v1")
-        self._bounds = bounds or Bounds()
-        self._clients = ClientFactory(
-            root, secret, self._bounds, headers=HEADERS, route=route, transport=transport, wall=wall
+        self._connections = http = ServiceConnections(
+            base_url, "v1", secret, headers=HEADERS, parse_error=parse_error, refusals=REFUSALS, **options
         )
-        self._redactor = Redactor(secret, hidden)
-        self._errors = ErrorReader(parse_error, self._redactor)
-        self._start = StartCall(self._clients, self._bounds, self._errors, REFUSALS)
-        self._polls = self._service_client(root, self._bounds.poll_connections)
-        self._controls = self._service_client(root, self._bounds.control_connections)
+        self._bounds, self._redactor = http.bounds, http.redactor
+        self._start, self._polls, self._controls = http.start, http.polls, http.controls
         self._read = SessionCalls(self._polls, SESSIONS)
         self._change = SessionCalls(self._controls, SESSIONS)
         self._watched = WatchedSessions(self._read, self._redactor, clock)
         self._lost = LostStarts(self._change, self._shows_start)
-
-    def _service_client(self, root: str, connections: int) -> ServiceClient:
-        return ServiceClient(root, self._clients, self._bounds, self._errors, connections=connections)
 
     @property
     def traits(self) -> Traits:
@@ -254,8 +238,7 @@ class AnthropicProvider:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._polls.aclose()
-        await self._controls.aclose()
+        await self._connections.aclose()
 
 
 def _may_be_unstarted(row: Mapping[str, object]) -> bool:

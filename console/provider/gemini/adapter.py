@@ -6,10 +6,10 @@ redirects with the API key and the prompt (google-genai 3.4.0). Here a launch is
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
+from typing import Unpack
 
 from console.provider.contract import (
     CancelAnswer,
@@ -36,16 +36,14 @@ from console.provider.gemini.replies import (
 from console.provider.gemini.requests import launch_body, sandbox_body
 from console.provider.gemini.stream import StreamReducer
 from console.provider.gemini.traits import TRAITS
-from console.provider.http.address import service_root
-from console.provider.http.clients import Bounds, ClientFactory, Route, ServiceHeaders, TransportFactory
-from console.provider.http.errors import ErrorReader, cleaned
+from console.provider.http.clients import ServiceHeaders
+from console.provider.http.connections import ConnectionOptions, ServiceConnections
+from console.provider.http.errors import cleaned
 from console.provider.http.event_stream import events_of
 from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import members, parsed, text
-from console.provider.http.redaction import Redactor
 from console.provider.http.secret import Secret
 from console.provider.http.service_client import ServiceClient
-from console.provider.http.start_call import StartCall
 from console.provider.http.step_text import STATUS_LENGTH
 from console.provider.http.verdict import RefusalRules
 from console.provider.traits import Traits
@@ -64,40 +62,17 @@ class GeminiProvider:
     """Implements `console.provider.contract.Provider` for one host and one key. For one event loop at a time."""
 
     def __init__(
-        self,
-        *,
-        base_url: str,
-        secret: Secret,
-        api_version: str = "v1beta",
-        bounds: Bounds | None = None,
-        route: Route | None = None,
-        transport: TransportFactory | None = None,
-        hidden: Iterable[str] = (),
-        wall: Callable[[], float] = time.time,
+        self, *, base_url: str, secret: Secret, api_version: str = "v1beta", **options: Unpack[ConnectionOptions]
     ) -> None:
-        """Raises ValueError for a `base_url` that would send the key unencrypted, or an unusable CA file.
-
-        Tests pass `transport` in place of the network; it is called again for every launch. `wall` returns Unix time
-        in seconds; it stands in for the date of a reply that has none. `hidden` are prompts and system instructions to
-        mask in texts of the service, beside those that it launches or reads itself.
-        """
-        root = service_root(base_url, api_version)
-        self._bounds = bounds or Bounds()
-        self._clients = ClientFactory(
-            root, secret, self._bounds, headers=HEADERS, route=route, transport=transport, wall=wall
+        """Raises ValueError for a `base_url` that would send the key unencrypted, or an unusable CA file."""
+        self._connections = http = ServiceConnections(
+            base_url, api_version, secret, headers=HEADERS, parse_error=parse_error, refusals=REFUSALS, **options
         )
-        self._redactor = Redactor(secret, hidden)
-        self._errors = ErrorReader(parse_error, self._redactor)
-        self.start = StartCall(self._clients, self._bounds, self._errors, REFUSALS)
-        """The one call that starts a run."""
-        self._polls = self._service_client(root, self._bounds.poll_connections)
-        self.controls = self._service_client(root, self._bounds.control_connections)
-        """Calls that never wait behind polls."""
+        self._bounds, self._redactor, self._errors = http.bounds, http.redactor, http.errors
+        self._polls = http.polls
+        self.start, self.controls = http.start, http.controls
         self._sandboxes = SandboxCalls(self.controls)
         self._cancel_form = CANCEL_FORMS[0]
-
-    def _service_client(self, root: str, connections: int) -> ServiceClient:
-        return ServiceClient(root, self._clients, self._bounds, self._errors, connections=connections)
 
     @property
     def traits(self) -> Traits:
@@ -183,8 +158,7 @@ class GeminiProvider:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._polls.aclose()
-        await self.controls.aclose()
+        await self._connections.aclose()
 
     def _address(self, remote_id: str) -> str:
         return self._polls.address(INTERACTIONS, resource_id(remote_id) or remote_id)

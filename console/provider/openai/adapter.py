@@ -8,10 +8,10 @@ repeats, it repeats with the same key.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from functools import partial
+from typing import Unpack
 
 from console.provider.contract import (
     RUN_LABEL,
@@ -31,17 +31,16 @@ from console.provider.contract import (
     Unstarted,
     Verdict,
 )
-from console.provider.http.address import escaped, service_root
-from console.provider.http.clients import Bounds, ClientFactory, Route, ServiceHeaders, TransportFactory
-from console.provider.http.errors import ErrorReader, TransientError, cleaned
+from console.provider.http.address import escaped
+from console.provider.http.clients import ServiceHeaders
+from console.provider.http.connections import ConnectionOptions, ServiceConnections
+from console.provider.http.errors import TransientError, cleaned
 from console.provider.http.event_stream import events_of
 from console.provider.http.exchange import Reply
 from console.provider.http.json_narrowing import count, elements, labels_of, members, opaque_id, parsed, text
-from console.provider.http.redaction import Redactor
 from console.provider.http.secret import Secret
 from console.provider.http.service_client import ServiceClient
 from console.provider.http.session_calls import LostStarts, SessionCalls
-from console.provider.http.start_call import StartCall
 from console.provider.http.verdict import RefusalRules
 from console.provider.openai.items import Item, inputs_of
 from console.provider.openai.replies import (
@@ -86,41 +85,18 @@ MAX_UNREAD = 1_000
 class OpenAIProvider:
     """Implements `console.provider.contract.Provider` for one host and one key. For one event loop at a time."""
 
-    def __init__(
-        self,
-        *,
-        base_url: str,
-        secret: Secret,
-        bounds: Bounds | None = None,
-        route: Route | None = None,
-        transport: TransportFactory | None = None,
-        hidden: Iterable[str] = (),
-        wall: Callable[[], float] = time.time,
-    ) -> None:
-        """Raises ValueError for a `base_url` that would send the key unencrypted, or an unusable CA file.
-
-        Tests pass `transport` in place of the network; it is called again for every launch. `wall` returns Unix time
-        in seconds; it stands in for the date of a reply that has none. `hidden` are prompts and system instructions to
-        mask in texts of the service, beside those that it launches or reads itself.
-        """
-        root = service_root(base_url, "v1")
-        self._bounds = bounds or Bounds()
-        self._clients = ClientFactory(
-            root, secret, self._bounds, headers=HEADERS, route=route, transport=transport, wall=wall
+    def __init__(self, *, base_url: str, secret: Secret, **options: Unpack[ConnectionOptions]) -> None:
+        """Raises ValueError for a `base_url` that would send the key unencrypted, or an unusable CA file."""
+        self._connections = http = ServiceConnections(
+            base_url, "v1", secret, headers=HEADERS, parse_error=parse_error, refusals=REFUSALS, **options
         )
-        self._redactor = Redactor(secret, hidden)
-        self._errors = ErrorReader(parse_error, self._redactor)
-        self._start = StartCall(self._clients, self._bounds, self._errors, REFUSALS)
-        self._polls = self._service_client(root, self._bounds.poll_connections)
-        self._controls = self._service_client(root, self._bounds.control_connections)
+        self._bounds, self._redactor = http.bounds, http.redactor
+        self._start, self._polls, self._controls = http.start, http.polls, http.controls
         self._polled = SessionCalls(self._polls, SESSIONS)
         self._sessions = SessionCalls(self._controls, SESSIONS)
         self._lost = LostStarts(self._sessions, self._shows_start)
         self._unread: dict[str, int] = {}
         """How often in a row the items of an ended run could not be read, by the id of the run."""
-
-    def _service_client(self, root: str, connections: int) -> ServiceClient:
-        return ServiceClient(root, self._clients, self._bounds, self._errors, connections=connections)
 
     @property
     def traits(self) -> Traits:
@@ -270,8 +246,7 @@ class OpenAIProvider:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._polls.aclose()
-        await self._controls.aclose()
+        await self._connections.aclose()
 
     async def _root_turn(self, calls: ServiceClient, sessions: SessionCalls, session_id: str) -> Json | None:
         """Return the newest turn of the session's own agent; None if it shows none."""
