@@ -232,9 +232,9 @@ class Operations:
         await self._flush_soon()
         return ""
 
-    async def resume(self, *, by: str) -> None:
+    async def resume(self, *, by: str, why: str = "") -> None:
         """Allow launches again. Raises StoreError."""
-        await self._context.store.controls.resume(by=by, now=self._context.clock.now())
+        await self._context.store.controls.resume(by=by, now=self._context.clock.now(), why=why)
         await self._context.log_flusher.flush()
 
     async def record_read_only_lifted(self, *, by: str) -> None:

@@ -95,7 +95,7 @@ class Controls:
 
         await self._database.transaction(unit)
 
-    async def resume(self, *, by: str, now: Timestamp) -> bool:
+    async def resume(self, *, by: str, now: Timestamp, why: str = "") -> bool:
         """Turn the kill switch off. Return False if it was off already."""
         folder = self._database.folder
         requested: PauseRow | None = None
@@ -107,7 +107,8 @@ class Controls:
             row = await fetch_one(tx, DELETE_PAUSE, {})
             was_on = row is not None or requested is not None
             if was_on:
-                record = note_record("resume", {"by": by}, None, now.wall_ms)
+                fields = {"by": by, **({"why": why} if why else {})}
+                record = note_record("resume", fields, None, now.wall_ms)
                 await write_event(tx, "resume", now.wall_ms, record=record)
             return was_on
 

@@ -74,24 +74,24 @@ class OperationsPort(Protocol):
         """Launch, or say why not. Raises LookupError for an unknown task, ValueError for an invalid date."""
         ...
 
-    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
-        """Store the request to stop and send the first cancel."""
+    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR, why: str = "") -> Run:
+        """Store the request to stop and send the first cancel. `why` is the person's reason, for the record."""
         ...
 
     async def stop_all(self, *, by: str) -> tuple[Run, ...]:
         """Stop every live or unconfirmed run."""
         ...
 
-    async def pause(self, *, by: str, cancel: bool = False) -> PauseResult:
-        """Refuse all launches until `resume`; with `cancel`, also stop all runs."""
+    async def pause(self, *, by: str, cancel: bool = False, why: str = "") -> PauseResult:
+        """Refuse all launches until `resume`; with `cancel`, also stop all runs. `why` is the person's reason."""
         ...
 
-    async def resume(self, *, by: str) -> None:
-        """Allow launches again."""
+    async def resume(self, *, by: str, why: str = "") -> None:
+        """Allow launches again. `why` is the person's reason."""
         ...
 
-    async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
-        """Approve a proposal and launch it."""
+    async def approve(self, run_id: RunId, *, by: str, why: str = "") -> LaunchResult:
+        """Approve a proposal and launch it. `why` is the person's reason, for the record."""
         ...
 
     async def decline(self, run_id: RunId, *, by: str, reason: str) -> Run:

@@ -331,9 +331,9 @@ class FakeOperations:
         self._engine.live.append(run)
         return LaunchResult(kind=LaunchKind.LAUNCHED, run=run)
 
-    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR) -> Run:
+    async def stop(self, run_id: RunId, *, by: str, reason: StopReason = StopReason.OPERATOR, why: str = "") -> Run:
         await self._engine.run_hook("stop")
-        self._engine.asked.append(("stop", run_id, by))
+        self._engine.asked.append(("stop", run_id, by, *([why] if why else [])))
         run = self._engine.all()[run_id]
         if run.state is State.ENDED:
             return run
@@ -346,17 +346,17 @@ class FakeOperations:
     async def stop_all(self, *, by: str) -> tuple[Run, ...]:
         return tuple([await self.stop(run.id, by=by) for run in list(self._engine.live) if run.state in HOLDING])
 
-    async def pause(self, *, by: str, cancel: bool = False) -> PauseResult:
-        self._engine.asked.append(("pause", str(cancel)))
+    async def pause(self, *, by: str, cancel: bool = False, why: str = "") -> PauseResult:
+        self._engine.asked.append(("pause", str(cancel), *([why] if why else [])))
         self._engine.paused = Pause(since_ms=self._engine.now().wall_ms, by=by)
         return PauseResult(stopped=await self.stop_all(by=by) if cancel else ())
 
-    async def resume(self, *, by: str) -> None:
-        self._engine.asked.append(("resume",))
+    async def resume(self, *, by: str, why: str = "") -> None:
+        self._engine.asked.append(("resume", *([why] if why else [])))
         self._engine.paused = None
 
-    async def approve(self, run_id: RunId, *, by: str) -> LaunchResult:
-        self._engine.asked.append(("approve", run_id))
+    async def approve(self, run_id: RunId, *, by: str, why: str = "") -> LaunchResult:
+        self._engine.asked.append(("approve", run_id, *([why] if why else [])))
         run = self._engine.change(replace(self._engine.all()[run_id], state=State.CLAIMED))
         return LaunchResult(kind=LaunchKind.LAUNCHED, run=run)
 

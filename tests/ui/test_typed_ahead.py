@@ -51,3 +51,19 @@ def test_a_key_right_behind_enter_is_no_letter_of_the_filter(tmp_path: Path) -> 
         console.until(lambda: "outcome:ok" in console.lines()[2], "the filter is as it was")
         assert "outcome:ok 4" not in console.lines()[2]
         console.leave("6 runs are live")
+
+
+def test_text_with_a_line_end_in_the_reason_answers_no_question(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as console:
+        console.shows("crawl-docs")
+        console.press(b" ")
+        console.shows("1 marked")
+        console.press(b"x")
+        console.shows("Cancel 1 marked run?")
+        console.press(b"r")
+        console.shows("enter: to the answers")
+        console.press(b"a x\rx")
+        console.shows("a x  r changes it")
+        console.press(ESCAPE)
+        console.until(lambda: "Cancel 1 marked run?" not in "\n".join(console.lines()), "the question is closed")
+        assert console.leave("6 runs are live")["asked"] == []

@@ -77,11 +77,12 @@ def pause_command(invocation: Invocation, cancel: bool, reason: str, timeout: fl
 
 
 @click.command("resume")
+@_reason
 @json_option
 @pass_invocation
-def resume_command(invocation: Invocation) -> int:
+def resume_command(invocation: Invocation, reason: str) -> int:
     """Allow launches again."""
-    return asyncio.run(_resume(invocation))
+    return asyncio.run(_resume(invocation, reason))
 
 
 async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float, why: str) -> int:
@@ -216,9 +217,9 @@ async def _cancel_unrecorded(
         return ()
 
 
-async def _resume(invocation: Invocation) -> int:
+async def _resume(invocation: Invocation, why: str) -> int:
     async with opened(invocation) as app:
-        await app.engine.operations.resume(by=invocation.by)
+        await app.engine.operations.resume(by=invocation.by, why=why)
     if invocation.json:
         invocation.out_json({"paused": False})
     else:

@@ -13,10 +13,10 @@ from console.ui.spans import Span, Tone, sanitize_cell
 from console.ui.words import run_count
 
 
-async def stop(context: Context, ids: tuple[RunId, ...]) -> Span:
-    """Stop these runs."""
+async def stop(context: Context, ids: tuple[RunId, ...], why: str = "") -> Span:
+    """Stop these runs; `why` may be empty."""
     # All at once: a store that does not answer delays each of them.
-    runs = await asyncio.gather(*(context.engine.operations.stop(run_id, by=context.by) for run_id in ids))
+    runs = await asyncio.gather(*(context.engine.operations.stop(run_id, by=context.by, why=why) for run_id in ids))
     unstored = [run for run in runs if run.outcome is None and run.stop is None]
     if len(runs) > 1:
         told = f"; {len(unstored)} of these stops are not recorded yet" if unstored else ""
@@ -41,9 +41,9 @@ async def launch(context: Context, request: LaunchRequest) -> Span:
     return launched(await context.engine.operations.launch(request))
 
 
-async def approve(context: Context, run_id: RunId) -> Span:
-    """Approve a proposal; it is launched if the caps still have room."""
-    answer = await context.engine.operations.approve(run_id, by=context.by)
+async def approve(context: Context, run_id: RunId, why: str) -> Span:
+    """Approve a proposal; it is launched if the caps still have room. `why` may be empty."""
+    answer = await context.engine.operations.approve(run_id, by=context.by, why=why)
     if answer.refusal is not None:
         return Span(f"not launched: {sanitize_cell(answer.refusal.sentence)}", Tone.BAD)
     return Span(f"approved: {sanitize_cell(answer.run.task)}", Tone.OK)
@@ -68,13 +68,13 @@ async def settle(context: Context, run_id: RunId, ruling: str, values: tuple[str
     return Span(f"settled: {sanitize_cell(run.task)} is {became}", Tone.OK if run.state is State.ENDED else Tone.BUSY)
 
 
-async def switch(context: Context, answer: str) -> Span:
-    """Use the kill switch: `resume`, `pause`, or `cancel` to pause and stop all runs."""
+async def switch(context: Context, answer: str, why: str) -> Span:
+    """Use the kill switch: `resume`, `pause`, or `cancel` to pause and stop all runs. `why` may be empty."""
     operations, by = context.engine.operations, context.by
     if answer == "resume":
-        await operations.resume(by=by)
+        await operations.resume(by=by, why=why)
         return Span("launches resumed", Tone.OK)
-    result = await operations.pause(by=by, cancel=answer == "cancel")
+    result = await operations.pause(by=by, cancel=answer == "cancel", why=why)
     asked = f"; stopping {run_count(len(result.stopped))}" if result.stopped else ""
     unstored = "; not recorded yet, the state store does not answer" if result.unstored else ""
     return Span(f"launches paused{asked}{unstored}", Tone.WARN)

@@ -14,6 +14,7 @@ from console.engine.prompts import PromptComparison
 from console.ui.actions.prompt import SHOW, prompt_fact, prompt_status
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Dialog, Field, FormDialog
+from console.ui.dialogs.reasoned import ReasonedDialog
 from console.ui.format import clock, countdown, cut_off_rule, elapsed, format_duration, money, units, when
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.runs.cells import budget_tone
@@ -215,11 +216,11 @@ def _explained(name: str, does: str, cells: int) -> list[Line]:
     return [start, *(line(Span(" " * RULING + each, Tone.MUTED)) for each in more)]
 
 
-def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ChoiceDialog:
-    """The question before several runs are cancelled. The key that opened it also answers it."""
+def stop_question(runs: Sequence[Run], glyphs: Glyphs) -> ReasonedDialog:
+    """The question before marked runs are cancelled. The key that opened it also answers it."""
     what = "1 marked run" if len(runs) == 1 else f"{len(runs)} marked runs"
     choices = (BACK, Choice(id="stop", label=f"Cancel {what}", key="x"))
-    return ChoiceDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
+    return ReasonedDialog(f"Cancel {what}?", lambda cells: run_names(runs, cells, glyphs), choices)
 
 
 def _prompt_lines(prompt: PromptComparison, run: Run, view: ViewState) -> Iterator[Line]:
@@ -229,10 +230,15 @@ def _prompt_lines(prompt: PromptComparison, run: Run, view: ViewState) -> Iterat
         yield labelled("", Span("the config has another prompt than this proposal", Tone.WARN))
 
 
-def approve_question(run: Run, view: ViewState, prompt: PromptComparison | None) -> ChoiceDialog:
-    """The question before a proposal is approved. Returns `approve`, or `prompt` where that is to be shown first."""
+def approve_question(run: Run, view: ViewState, prompt: PromptComparison | None, reason: str = "") -> ReasonedDialog:
+    """The question before a proposal is approved. Returns `approve`, or `prompt` where that is to be shown first.
+
+    `reason` is what was typed before the prompt was shown.
+    """
     choices = (BACK, *((SHOW,) if prompt is not None else ()), Choice(id="approve", label="Approve", key="a"))
-    return ChoiceDialog("Approve this launch?", lambda cells: proposal_lines(run, view, prompt), choices)
+    return ReasonedDialog(
+        "Approve this launch?", lambda cells: proposal_lines(run, view, prompt), choices, reason=reason
+    )
 
 
 def decline_question(run: Run, view: ViewState) -> FormDialog:
@@ -259,7 +265,7 @@ def reason_question(run: Run, ruling: str) -> FormDialog:
     return FormDialog(title, lambda cells: [named], fields, done="settle", loud=True)
 
 
-def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
+def kill_question(view: ViewState, glyphs: Glyphs) -> ReasonedDialog:
     """The question of the kill switch. Returns `pause`, `resume` or `cancel`."""
     live = tuple(run for run in view.snapshot.live if run.state in HOLDING)
     choices = [BACK]
@@ -277,7 +283,7 @@ def kill_question(view: ViewState, glyphs: Glyphs) -> ChoiceDialog:
         said = [line(Span(piece)) for piece in wrapped(words, cells)]
         return [*said, *([()] if live else []), *run_names(live, cells, glyphs)]
 
-    return ChoiceDialog(title, body, choices, loud=True)
+    return ReasonedDialog(title, body, choices, loud=True)
 
 
 def launch_question(

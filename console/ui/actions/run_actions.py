@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from textual.binding import Binding
 
@@ -20,12 +20,15 @@ from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.spans import Span, Tone, sanitize_cell
 from console.ui.state.view_state import can_settle, can_stop
 
+if TYPE_CHECKING:
+    from console.ui.dialogs.reasoned import Reasoned
+
 CANCEL = Binding(
     "x",
     "perform('stop')",
     "cancel",
     id="run.cancel",
-    tooltip="Cancel this run at once; marked runs after one question",
+    tooltip="Cancel this run at once; marked runs after one question, with a reason",
 )
 APPROVE = Binding("a", "perform('approve')", "approve", id="run.approve", tooltip="Approve the proposal")
 DECLINE = Binding("d", "perform('decline')", "decline", id="run.decline", tooltip="Decline the proposal")
@@ -128,13 +131,13 @@ class RunActions:
         return NO_RUN if run is None else f"{sanitize_cell(run.task)}: its outcome is not in doubt, nothing to settle"
 
     def _stop(self) -> None:
-        """Stop one run at once, several after one question."""
+        """Stop the selected run at once, marked ones after one question, which takes a reason too."""
         run, marked = self._selection.selected_run(), tuple(filter(can_stop, self._selection.marked_runs()))
         if self._selection.has_just_moved and run is not None and not marked:
             text = f"the cursor has just moved to {sanitize_cell(run.task)}: press the key again to cancel it"
             self._screen.post_notice(Span(text, Tone.WARN))
             return
-        if run is not None and can_stop(run) and [each.id for each in marked] in ([], [run.id]):
+        if run is not None and can_stop(run) and not marked:
             self._screen.background.start(operations.stop(self._context, (run.id,)), name=f"stop {run.id}")
         elif marked:
             from console.ui.actions import questions
@@ -142,9 +145,9 @@ class RunActions:
             question = questions.stop_question(marked, self._context.glyphs)
             self._screen.app.push_screen(question, partial(self._stop_marked, marked))
 
-    def _stop_marked(self, runs: tuple[Run, ...], answer: str | None) -> None:
+    def _stop_marked(self, runs: tuple[Run, ...], answer: Reasoned | None) -> None:
         if answer is not None:
-            work = operations.stop(self._context, tuple(run.id for run in runs))
+            work = operations.stop(self._context, tuple(run.id for run in runs), answer.reason)
             self._screen.background.start(work, name=f"stop {len(runs)} runs")
             self._selection.unmark()
 
@@ -162,21 +165,24 @@ class RunActions:
         self._push_approve_question(run, prompt)
         return None
 
-    def _push_approve_question(self, run: Run, prompt: PromptComparison | None) -> None:
+    def _push_approve_question(self, run: Run, prompt: PromptComparison | None, reason: str = "") -> None:
         from console.ui.actions import questions
 
         if self._screen.view is not None:
-            question = questions.approve_question(run, self._screen.view, prompt)
+            question = questions.approve_question(run, self._screen.view, prompt, reason)
             self._screen.app.push_screen(question, partial(self._approve_decided, run, prompt))
 
-    def _approve_decided(self, run: Run, prompt: PromptComparison | None, answer: str | None) -> None:
-        if answer == "prompt" and prompt is not None and self._screen.view is not None:
+    def _approve_decided(self, run: Run, prompt: PromptComparison | None, answer: Reasoned | None) -> None:
+        if answer is None:
+            return
+        if answer.id == "prompt" and prompt is not None and self._screen.view is not None:
             from console.ui.actions.prompt import show_prompt
 
-            again = partial(self._push_approve_question, run, prompt)
+            again = partial(self._push_approve_question, run, prompt, answer.reason)
             show_prompt(self._screen.app, prompt, run.task, run, self._screen.view, again)
-        elif answer is not None:
-            self._screen.background.start(operations.approve(self._context, run.id), name=f"approve {run.id}")
+        else:
+            work = operations.approve(self._context, run.id, answer.reason)
+            self._screen.background.start(work, name=f"approve {run.id}")
 
     def _decline(self) -> None:
         """Ask for a reason, which may stay empty."""
@@ -224,6 +230,7 @@ class RunActions:
             question = questions.kill_question(self._screen.view, self._context.glyphs)
             self._screen.app.push_screen(question, self._kill_switch_decided)
 
-    def _kill_switch_decided(self, answer: str | None) -> None:
+    def _kill_switch_decided(self, answer: Reasoned | None) -> None:
         if answer is not None:
-            self._screen.background.start(operations.switch(self._context, answer), name=f"kill switch {answer}")
+            work = operations.switch(self._context, answer.id, answer.reason)
+            self._screen.background.start(work, name=f"kill switch {answer.id}")

@@ -18,6 +18,7 @@ from console.ui.base_screen import BaseScreen, KeyAction
 from console.ui.context import Context, trouble_line
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Field, FormDialog
+from console.ui.dialogs.reasoned import Reasoned, ReasonedDialog
 from console.ui.filtering.controls import CLEAR, FILTER_KEYS, TableControls, filter_context
 from console.ui.filtering.rows import RowFilter, RowGrammar
 from console.ui.pages.agenda import demand_lines
@@ -208,16 +209,16 @@ class RolloutScreen(BaseScreen):
 
         if not missing:
             choices = (BACK, Choice(id="promote", label="Promote", key="p"))
-            question = ChoiceDialog(title, text, choices)
-            self.app.push_screen(question, partial(self._promotion_decided, rollout, to))
+            earned = ReasonedDialog(title, text, choices)
+            self.app.push_screen(earned, partial(self._promotion_decided, rollout, to))
             return
         choices = (BACK, Choice(id="force", label="Promote anyway…"))
         question = ChoiceDialog(title, text, choices, loud=True)
         self.app.push_screen(question, partial(self._force_decided, rollout, to))
 
-    def _promotion_decided(self, rollout: TaskRollout, to: Stage, answer: str | None) -> None:
+    def _promotion_decided(self, rollout: TaskRollout, to: Stage, answer: Reasoned | None) -> None:
         if answer is not None:
-            self._start_move(rollout, to, reason="", forced=False)
+            self._start_move(rollout, to, reason=answer.reason, forced=False)
 
     def _force_decided(self, rollout: TaskRollout, to: Stage, answer: str | None) -> None:
         if answer is not None:
