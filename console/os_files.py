@@ -62,6 +62,16 @@ class LockedFile:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, text.encode("ascii"), 0)
 
+    def touch(self) -> None:
+        """Set the time of the last change to now. Raises OSError."""
+        if self._descriptor is not None:
+            os.utime(self._descriptor)
+
+    def rename(self, path: Path) -> None:
+        """Give the file the name `path`, in the place of a file that has it. Raises OSError."""
+        self.path.replace(path)
+        self.path = path
+
     def release(self) -> None:
         """Give the lock back; harmless twice."""
         if self._descriptor is not None:

@@ -1,7 +1,7 @@
 """Which process supervises what is decided by kernel locks, not by time: the kernel frees a lock at death only.
 
-A stopped process keeps its lock, so it is never robbed. A child that inherited the descriptor would keep it too;
-descriptors are close-on-exec (PEP 446), and a test holds us to it.
+A stopped process keeps the lock of its runs, so it is never robbed of them. A child that inherited the descriptor would
+keep it too; descriptors are close-on-exec (PEP 446), and a test holds us to it.
 """
 
 from __future__ import annotations
@@ -12,10 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from console.os_files import LockedFile
-from console.trusted_files import Unreadable, read_bounded
-
-MAX_NAME = 4_096
-"""Bytes of a file that names an owner."""
+from console.turn import Turn
 
 
 class OwnerLock:
@@ -40,39 +37,26 @@ class OwnerLock:
 
 
 class SchedulerLock:
-    """Held by the one process that schedules. The file names its owner, for all others to show."""
+    """Held by the one process that schedules. The file names its owner, for all others to show.
+
+    A process that is stopped loses it after `PATIENCE` rounds of another one: unlike a run, the schedule needs no
+    proof that its holder is dead, as a time that two processes launch has one key.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "scheduler.lock"
-        self._file: LockedFile | None = None
+        self._turn = Turn(folder / "scheduler.lock")
 
     def take(self, owner: str) -> bool:
-        """True where the lock is ours from here on, or was already. Raises OSError."""
-        if self._file is None:
-            file = LockedFile.try_lock(self._path)
-            if file is None:
-                return False
-            try:
-                file.write(owner)
-            except BaseException:
-                file.release()
-                raise
-            self._file = file
-        return True
+        """True where the lock is ours in this round. Raises OSError."""
+        return self._turn.take(owner)
 
     def release(self) -> None:
         """Another process may schedule. Harmless twice."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.write("")
-            self._file.release()
-            self._file = None
+        self._turn.release()
 
     def holder(self) -> str | None:
         """The owner id in the file; whether that process lives, its own lock tells."""
-        with contextlib.suppress(Unreadable, UnicodeDecodeError):
-            return read_bounded(self._path, most=MAX_NAME).decode("ascii") or None
-        return None
+        return self._turn.holder()
 
 
 def _is_owner_id(owner: str) -> bool:

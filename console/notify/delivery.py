@@ -54,8 +54,19 @@ class _Queue:
 class Deliveries:
     """Sends messages through all channels, each at its own pace."""
 
-    def __init__(self, channels: Sequence[Channel], problems: Problems, *, waits_s: Sequence[float] = WAITS_S) -> None:
-        """Begin to send; `close` ends it. Needs a running event loop."""
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        problems: Problems,
+        *,
+        waits_s: Sequence[float] = WAITS_S,
+        may_send: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Begin to send; `close` ends it. Needs a running event loop.
+
+        `may_send` is asked before each try: what waited while this process was stopped, another one has told.
+        """
+        self._may_send = may_send
         self._problems = problems
         self._waits_s = waits_s
         self._queues = [_Queue(channel) for channel in channels]
@@ -91,27 +102,34 @@ class Deliveries:
             await queue.filled.wait()
             while queue.waiting:
                 parcel = queue.waiting[0]
-                await self._deliver(queue, parcel.message)
+                if not await self._deliver(queue, parcel.message):
+                    return
                 queue.waiting.popleft()
                 parcel.done()
             queue.filled.clear()
             if not any(each.waiting for each in self._queues):
                 self._idle.set()
 
-    async def _deliver(self, queue: _Queue, message: NoticeMessage) -> None:
-        """Try until `message` is taken, or give it up. Raises only CancelledError."""
+    async def _deliver(self, queue: _Queue, message: NoticeMessage) -> bool:
+        """Try until `message` is taken, or give it up; False where nothing may be sent any more.
+
+        Raises only CancelledError.
+        """
         for wait_s in (*self._waits_s, None):
+            if not self._may_send():
+                return False
             why = await attempt(queue.channel, message)
             if why is None:
                 queue.dropped = 0
                 self._problems.clear(TOPIC, queue.channel.name)
-                return
+                return True
             if why.is_final or wait_s is None:
                 self._report(queue, str(why))
-                return
+                return True
             with suppress(TimeoutError):
                 # Nothing ends this wait but its time.
                 await wait_event(asyncio.Event(), wait_s)
+        return True
 
     def _report(self, queue: _Queue, why: str) -> None:
         queue.dropped += 1

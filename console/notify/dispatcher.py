@@ -1,7 +1,8 @@
 """Tells people what came up: one concern of the engine that reads what every screen reads, and waits for nobody.
 
-Of all processes on a state folder one sends messages: it holds a kernel lock, and another one takes over when it ends.
-What was told is in a file, so that nothing is told twice and an ending between two processes is told all the same.
+Of all processes on a state folder one has the turn to send messages; another one takes it when that one ends or does
+not come round any more. What was told is in a file, so that nothing is told twice and an ending between two processes
+is told all the same.
 """
 
 from __future__ import annotations
@@ -25,10 +26,12 @@ from console.notify.history import LOCK, read_history, write_history
 from console.notify.message import NoticeMessage, NoticeSource, message_of
 from console.notify.planner import Planner
 from console.notify.summary import summary_lines
-from console.os_files import LockedFile
+from console.turn import Turn
 
 READ_WITHIN_S = 20.0
 """A round that waits longer for the store is given up; the watchdog of the process looks at rounds."""
+PATIENCE = 15
+"""Rounds after which a process that does not come round loses its turn; they take longer than `READ_WITHIN_S`."""
 DRAIN_S = 3.0
 """How long a process that ends waits for its last messages."""
 
@@ -55,7 +58,7 @@ class NoticeDispatcher:
         self._settings = settings
         self._make_channels = make_channels
         self._waits_s = waits_s
-        self._lock: LockedFile | None = None
+        self._turn = Turn(folder / LOCK, patience=PATIENCE)
         self._planner: Planner | None = None
         self._deliveries: Deliveries | None = None
         self._made_for: NotifySettings | None = None
@@ -88,8 +91,7 @@ class NoticeDispatcher:
         finally:
             if self._deliveries is not None:
                 await self._deliveries.close()
-            if self._lock is not None:
-                self._lock.release()
+            self._turn.release()
 
     async def _plan(self, planner: Planner, deliveries: Deliveries, use: NotifySettings) -> None:
         zone, now_ms = zone_or_utc(self._engine.settings.caps.time_zone), self._clock.now().wall_ms
@@ -115,15 +117,18 @@ class NoticeDispatcher:
 
     async def _take_turn(self) -> bool:
         """True while this process is the one that sends messages."""
-        if self._lock is not None and self._lock.is_there:
-            return True
-        if self._lock is not None:
-            self._lock.release()
-        self._lock = await asyncio.to_thread(LockedFile.try_lock, self._folder / LOCK)
-        if self._lock is None:
+        if not await asyncio.to_thread(self._turn.take):
+            await self._forget()
             return False
-        self._planner = Planner(await asyncio.to_thread(read_history, self._folder))
+        if self._planner is None:
+            self._planner = Planner(await asyncio.to_thread(read_history, self._folder))
         return True
+
+    async def _forget(self) -> None:
+        """Send no more and drop what is known: what was not told, another process tells."""
+        if self._deliveries is not None:
+            await self._deliveries.close()
+        self._planner, self._deliveries, self._made_for, self._written = None, None, None, ""
 
     async def _make_deliveries(self, use: NotifySettings) -> None:
         if self._deliveries is not None:
@@ -137,14 +142,20 @@ class NoticeDispatcher:
             self._engine.problems.report(TOPIC, f"notify: {error}", source="settings", lasting=True)
             return
         self._engine.problems.clear(TOPIC)
-        self._deliveries = Deliveries(channels, self._engine.problems, waits_s=self._waits_s)
+        self._deliveries = Deliveries(
+            channels, self._engine.problems, waits_s=self._waits_s, may_send=lambda: self._turn.is_mine
+        )
         self._made_for = use
 
     async def _write(self, planner: Planner) -> None:
         content = planner.history.to_json()
         if content != self._written:
-            await asyncio.to_thread(write_history, self._folder, content)
+            await asyncio.to_thread(self._write_in_turn, content)
             self._written = content
+
+    def _write_in_turn(self, content: str) -> None:
+        if self._turn.is_mine:
+            write_history(self._folder, content)
 
 
 def _told(notices: Sequence[Notice]) -> tuple[Notice, ...]:

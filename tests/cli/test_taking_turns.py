@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +13,8 @@ import pytest
 
 from console.engine.clock import SystemClock
 from console.store.store import Store
-from tests.cli.nightdesk import Nightdesk
+from tests.cli.nightdesk import CAPS, Nightdesk
+from tests.notify.receiver import receiving_in_thread
 from tests.waiting import until_sync
 
 MINUTELY = '[[tasks]]\nname = "minutely"\nprompt = "Go."\nschedule = "* * * * *"\nwindow = "slot"\n'
@@ -53,6 +55,26 @@ def test_after_kill_9_another_schedules_within_seconds(nightdesk: Nightdesk) -> 
             first.kill()
             until_sync(lambda: scheduler_pid(nightdesk) == second.pid, within=30, what="the second scheduler")
             assert time.monotonic() - time_of_death < 10
+
+
+@pytest.mark.proofs
+def test_a_stopped_process_neither_keeps_the_schedule_nor_the_messages(nightdesk: Nightdesk) -> None:
+    with receiving_in_thread() as receiver:
+        nightdesk.configure(f'{CAPS}[notify]\ndebounce_seconds = 0\nwebhook = "{receiver.url}"\n')
+        with serving(nightdesk) as stopped:
+            until_sync(lambda: scheduler_pid(nightdesk) == stopped.pid, what="the first scheduler")
+            until_sync((nightdesk.state / "notify.lock").exists)
+            with serving(nightdesk) as other:
+                stopped.send_signal(signal.SIGSTOP)
+                assert nightdesk("run", "lost", "--origin", "manual").code == 7
+                until_sync(lambda: scheduler_pid(nightdesk) == other.pid, within=90, what="the second scheduler")
+                until_sync(lambda: receiver.kinds, within=90, what="a message of the second process")
+                stopped.send_signal(signal.SIGCONT)
+                # The stopped one comes round again, and repeats nothing.
+                assert nightdesk("run", "rejected", "--origin", "manual").code == 6
+                until_sync(lambda: len(receiver.bodies) >= 2)
+                assert scheduler_pid(nightdesk) == other.pid
+                assert receiver.kinds == ["unconfirmed", "failed"]
 
 
 @pytest.mark.soak

@@ -16,12 +16,13 @@ from console.engine.clock import SystemClock
 from console.engine.concerns import Concern
 from console.engine.models import Snapshot
 from console.notify.channels import Channel, WebhookChannel
-from console.notify.dispatcher import NoticeDispatcher
+from console.notify.dispatcher import PATIENCE, NoticeDispatcher
 from console.notify.history import FILE, LOCK
 from console.notify.summary import summary_lines
 from console.os_files import LockedFile
 from console.provider.contract import Unknown
 from console.store.errors import StoreBusy
+from console.turn import Turn
 from tests.engine.building import BY, EngineHarness, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.notify.receiver import Receiver, ReplyMode, receiving
@@ -131,6 +132,40 @@ async def test_one_process_of_a_state_folder_tells(tmp_path: Path) -> None:
         assert LockedFile.try_lock(tmp_path / LOCK) is None, "the other one has the turn now"
         await other.dispatcher.finish()
         assert len(here.receiver.bodies) == 1
+
+
+async def test_a_process_that_does_not_come_round_loses_its_turn_and_repeats_nothing(tmp_path: Path) -> None:
+    async with telling(tmp_path, FakeProvider(failed)) as (house, here):
+        other = Telling(house, here.receiver)
+        await house.engine.wait((await house.launch()).run.id)
+        for _ in range(PATIENCE + 1):
+            await other.dispatcher.round()
+            assert here.receiver.bodies == []
+        await other.texts(1)
+        await here.dispatcher.round()
+        await here.dispatcher.finish()
+        await other.dispatcher.finish()
+        assert len(here.receiver.bodies) == 1
+
+
+async def test_what_waited_while_its_process_was_stopped_does_not_leave_any_more(tmp_path: Path) -> None:
+    async with telling(tmp_path, FakeProvider(failed), mode=ReplyMode.HANGS) as (house, here):
+        here.deadline_s = 60
+        first = (await house.launch(date="2026-11-01")).run
+        await house.engine.wait(first.id)
+        await here.texts(1)
+        await house.engine.wait((await house.launch(date="2026-11-02")).run.id)
+        await here.dispatcher.round()
+        taken = Turn(tmp_path / LOCK, patience=0)
+        await until(taken.take)
+        here.receiver.mode = ReplyMode.TAKES
+        await here.receiver.close()
+        before = (tmp_path / FILE).read_bytes()
+        for _ in range(3):
+            await here.dispatcher.round()
+        assert len(here.receiver.bodies) == 1
+        assert (tmp_path / FILE).read_bytes() == before, "what people were told is now written by the other one"
+        taken.release()
 
 
 async def test_a_receiver_that_hangs_delays_neither_the_rounds_nor_a_cancel(tmp_path: Path) -> None:
