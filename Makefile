@@ -1,8 +1,8 @@
 # Requires Python 3.11 or later with venv and pip, and GNU make. All else is installed from the pinned requirements.
 PYTHON  ?= python3
 VENV    ?= .venv
-# Processes that share the tests. With more than one per core, tests of deadlines wait for each other.
-WORKERS ?= 2
+# Processes that share the tests: one more than there are cores, because many tests wait for other processes.
+WORKERS ?= 3
 # The slowest tests are named, so that one that waits for a time limit is seen.
 SLOWEST := --durations 15 --durations-min 5
 # What `make layer` runs: folders, files and options of pytest.
@@ -31,8 +31,7 @@ layer: $(DEV) ## run the short tests of one part, such as TESTS=tests/store or T
 	$(BIN)/python -m pytest -q -m 'not soak and not proofs' $(TESTS)
 
 proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, races, faults, processes, planted bugs (at most 12 minutes)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'proofs and not soak' --ignore=tests/simulation
-	$(BIN)/python -m pytest $(SLOWEST) -m 'proofs and not soak' tests/simulation # uses all cores by itself
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'proofs and not soak'
 
 check: lint ## check format, lint, types, layers and the rules of the code base
 	$(BIN)/python -m pytest -q tests/test_house.py

@@ -44,7 +44,7 @@ def _is_hidden(name: str) -> bool:
     return name in _HIDDEN or name.upper() in _PROXIES or name.startswith(_HIDDEN_PREFIXES)
 
 
-pytest_plugins = ("tests.installed",)
+pytest_plugins = ("tests.installed", "tests.sharing")
 
 PROOFS = (
     *("faults", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),

@@ -155,12 +155,15 @@ class World:
         """Runs the world to its end. Raises Broken where an invariant does not hold."""
         log = _ErrorLog()
         logging.getLogger("nightdesk").addHandler(log)
+        # A coroutine that is closed while no loop runs may start tasks: they belong to this loop, and end with it.
+        asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._run())
         finally:
             logging.getLogger("nightdesk").removeHandler(log)
             self.machine.throw_away()
             self._loop.close()
+            asyncio.set_event_loop(None)
         if self._checker.broken:
             raise self._checker.broken
         if complaints := log.lines + [line for line in self._loop.complaints if not IGNORED.search(line)]:

@@ -1,0 +1,67 @@
+"""Orders the tests so that the processes of pytest-xdist that share them end at about the same time.
+
+Each process begins with some of the longest tests; at the end there are only short ones left to be stolen.
+
+Kept apart because `conftest.py` loads it as a plugin.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+LONGEST = {
+    "tests/simulation/": 240,
+    "tests/kills/test_kills.py::test_two_thousand": 120,
+    "tests/races/test_key_race.py": 100,
+    "tests/store/test_state_machine.py::test_no_sequence_of_acts_breaks_an_invariant[0]": 70,
+    "tests/store/test_state_machine.py::test_no_sequence_of_acts_breaks_an_invariant[1]": 70,
+    "tests/store/test_state_machine.py::test_no_sequence_of_acts_breaks_an_invariant[2]": 70,
+    "tests/store/test_state_machine.py::test_no_sequence_of_acts_breaks_an_invariant[3]": 70,
+    "tests/kills/test_system_calls.py": 70,
+    "tests/faults/test_matrix.py::test_every_cell_has_the_expected_result[gemini": 60,
+    "tests/faults/test_matrix.py::test_every_cell_has_the_expected_result[anthropic": 60,
+    "tests/faults/test_matrix.py::test_every_cell_has_the_expected_result[openai": 60,
+    "tests/hostile/test_text.py": 60,
+    "tests/kills/test_kills.py::test_hundreds": 55,
+    "tests/model/test_protocol.py": 30,
+    "tests/races/test_cap_race.py": 30,
+}
+"""How long these tests take, in seconds, by the beginning of their names. Those of one entry stay together."""
+
+
+def dealt(names: Sequence[str], workers: int, longest: Mapping[str, int]) -> list[int]:
+    """The places of `names` in the order in which they are run.
+
+    pytest-xdist gives each process a share of consecutive tests: each share gets the entry of `longest` that comes next
+    where it has the least to do so far, then its part of the others.
+    """
+    shares: list[list[int]] = [[] for _ in range(workers)]
+    seconds = [0] * workers
+    others = dict.fromkeys(range(len(names)))
+    for start in sorted(longest, key=lambda start: -longest[start]):
+        found = [place for place in others if names[place].startswith(start)]
+        if not found:
+            continue
+        least = seconds.index(min(seconds))
+        shares[least] += found
+        seconds[least] += longest[start]
+        for place in found:
+            del others[place]
+    rest, order = list(others), list[int]()
+    for number, share in enumerate(shares):
+        whole = (len(names) - len(order)) // (workers - number)
+        taken = max(0, whole - len(share))
+        order += share + rest[:taken]
+        del rest[:taken]
+    return order + rest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Reorders the tests that are run, where several processes share them."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        items[:] = [items[place] for place in dealt([item.nodeid for item in items], workers, LONGEST)]
