@@ -94,6 +94,8 @@ class Write(NamedTuple):
     owner_is_alive: bool = False
     """The owner before the write holds its kernel lock."""
     is_proven: bool = False
+    by_journal: bool = False
+    """A host other than the owner's writes what it finds in its own launch journal."""
     """The truth at the service settles an unconfirmed run: it was launched, or nothing can be launched any more."""
 
 
@@ -152,7 +154,7 @@ def change_violations(before: RunFacts, after: RunFacts, write: Write) -> Iterat
         is_given_back = write.by_owner and after.owner is None
         if write.owner_is_alive and not is_given_back:
             yield f"2.2: run {after.id} was taken from a living owner"
-    elif not write.by_owner and not write.by_person and not _is_request(before, after):
+    elif not (write.by_owner or write.by_person or _is_request(before, after) or _is_late_id(before, after, write)):
         yield f"I9: a process that does not own run {after.id} changed it from {before} to {after}"
 
 
@@ -164,6 +166,14 @@ def _is_request(before: RunFacts, after: RunFacts) -> bool:
     if "stop" in changed and (before.state, after.state) == (State.RUNNING, State.STOPPING):
         changed.discard("state")
     return changed <= REQUESTS
+
+
+def _is_late_id(before: RunFacts, after: RunFacts, write: Write) -> bool:
+    """A host other than the owner's found the id of an unconfirmed run in its own journal."""
+    adopted = before.state is State.UNCONFIRMED and after.state in (State.RUNNING, State.STOPPING)
+    return (
+        adopted and write.by_journal and write.is_proven and (before.owner, before.fence) == (after.owner, after.fence)
+    )
 
 
 def key_violations(runs: Sequence[tuple[RunFacts, AgentFacts]]) -> Iterator[str]:

@@ -17,6 +17,7 @@ from tests.model.world import (
     At,
     Box,
     KeyWorld,
+    Life,
     Local,
     Move,
     Remote,
@@ -55,6 +56,8 @@ class Guarding:
     def holds(self, *states: State) -> bool:
         """True where a compare-and-set of this process from one of `states` changes the row."""
         mine = self.scene.mutations.no_fence or self.row.is_of(self.process, self.local.fence)
+        if self.scene.mutations.lease_for_fence:
+            mine = self.around.lives[self.process] is Life.UP
         return mine and self.row.state in states
 
     def at(self, at: At, key: KeyWorld | None = None) -> KeyWorld:
@@ -126,6 +129,9 @@ def _claimed(g: Guarding) -> Iterator[Way]:
     else:
         marked = moved(g.row, State.SENDING)._replace(sends=(*sends, Send(g.local.fence, Verdict.OPEN)))
         yield "mark_sending", g.at(At.MARKED, g.with_row(marked))
+        if g.scene.bounds.hosts:
+            yield "mark_sending, stored, the answer is lost", g.at(At.IN_DOUBT, g.with_row(marked))
+            yield "mark_sending, lost", g.at(At.IN_DOUBT)
 
 
 def _posted(g: Guarding) -> KeyWorld:
@@ -141,6 +147,16 @@ def _marked(g: Guarding) -> Iterator[Way]:
         return
     yield "POST leaves", g.at(At.WAITING, _posted(g))
     yield "POST is not sent", g.at(At.NOT_LAUNCHED)
+
+
+def _in_doubt(g: Guarding) -> Iterator[Way]:
+    """The server is asked for the commit. What was found stored is not sent any more: no byte left this process."""
+    if g.scene.mutations.doubt_is_stored:
+        yield "POST leaves", g.at(At.WAITING, _posted(g))
+    elif g.holds(State.SENDING):
+        yield "finds its commit", g.at(At.NOT_LAUNCHED)
+    else:
+        yield "finds no commit of its own", g.at(At.CLAIMED) if g.holds(State.CLAIMED) else g.left()
 
 
 def _waiting(g: Guarding) -> Iterator[Way]:
@@ -159,7 +175,8 @@ def _waiting(g: Guarding) -> Iterator[Way]:
 
 
 def _has_id(g: Guarding) -> Iterator[Way]:
-    yield "appends to the journal", g.at(At.NOTED, g.with_remote(g.remote._replace(journalled=True)))
+    journals = tuple(sorted({*g.remote.journals, g.scene.journal_of(g.process)}))
+    yield "appends to the journal", g.at(At.NOTED, g.with_remote(g.remote._replace(journals=journals)))
 
 
 def _noted(g: Guarding) -> Iterator[Way]:
@@ -249,6 +266,7 @@ def _stopping(g: Guarding) -> Iterator[Way]:
 HANDLERS: dict[At, Callable[[Guarding], Iterator[Way]]] = {
     At.CLAIMED: _claimed,
     At.MARKED: _marked,
+    At.IN_DOUBT: _in_doubt,
     At.WAITING: _waiting,
     At.HAS_ID: _has_id,
     At.NOTED: _noted,

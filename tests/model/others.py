@@ -25,6 +25,7 @@ from tests.model.world import (
     Verdict,
 )
 
+LATE_ID = "adopts a late id"
 OVERDUE = frozenset({State.RUNNING, State.UNCONFIRMED})
 """States in which any engine asks for the stop of an overdue run."""
 
@@ -32,6 +33,8 @@ OVERDUE = frozenset({State.RUNNING, State.UNCONFIRMED})
 def watch_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> Iterator[Move]:
     """A process reads the runs of the key that it does not supervise."""
     local = key.locals[process]
+    if scene.bounds.hosts:
+        yield from _late_ids(scene, key, process)
     if local.at is At.TAKEN:
         yield from _recovered(scene, key, process, local)
         return
@@ -43,12 +46,22 @@ def watch_moves(scene: Scene, key: KeyWorld, process: int, around: Around) -> It
         yield from _considered(scene, key, process, around, attempt, row)
 
 
+def _late_ids(scene: Scene, key: KeyWorld, process: int) -> Iterator[Move]:
+    """A host finds in its own journal the id of a run that another host recorded as unconfirmed: a proof of launch."""
+    own = [attempt for attempt, remote in enumerate(key.remotes) if process in remote.journals]
+    for attempt, row in enumerate(key.rows):
+        if row.state is State.UNCONFIRMED and (own if scene.mutations.adopts_foreign_id else attempt in own):
+            yield Move(Actor.WATCH, LATE_ID, process, None, key.with_row(attempt, running(row)))
+
+
 def _considered(scene: Scene, key: KeyWorld, process: int, around: Around, attempt: int, row: Row) -> Iterator[Move]:
     if row.owner is None or row.owner == process:
         after = key.with_local(process, Local(At.TAKEN, attempt, row.fence))
         yield Move(Actor.WATCH, "finds its own run unguarded", process, None, after)
         return
-    if around.lives[row.owner] is not Life.UP or scene.mutations.rob_the_living:
+    # Who has no lease of its own takes nothing over.
+    may_take = around.lives[process] is not Life.LAPSED
+    if may_take and (around.lives[row.owner] is not Life.UP or scene.mutations.rob_the_living):
         taken = row._replace(owner=process, fence=row.fence + 1)
         after = key.with_row(attempt, taken).with_local(process, Local(At.TAKEN, attempt, taken.fence))
         yield Move(Actor.WATCH, "take_over", process, None, after)
@@ -94,7 +107,7 @@ def _recovered(scene: Scene, key: KeyWorld, process: int, local: Local) -> Itera
     if not row.is_of(process, local.fence):
         yield Move(Actor.WATCH, "was outrun", process, local.fence, key.with_local(process, Local()))
         return
-    journalled = key.remotes[local.attempt].journalled
+    journalled = scene.journal_of(process) in key.remotes[local.attempt].journals
     for window_open in (True, False) if row.state is State.CLAIMED else (True,):
         can_find = scene.bounds.can_find
         at, after = recovered(scene.mutations, row, journalled=journalled, window_open=window_open, can_find=can_find)

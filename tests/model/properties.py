@@ -21,7 +21,7 @@ from tests.invariants import (
     launch_violations,
     run_violations,
 )
-from tests.model.others import recovered
+from tests.model.others import LATE_ID, recovered
 from tests.model.world import (
     Actor,
     Around,
@@ -38,7 +38,7 @@ from tests.model.world import (
     Send,
 )
 
-SENDS = {At.MARKED, At.WAITING}
+SENDS = {At.MARKED, At.IN_DOUBT, At.WAITING}
 """Where a process may still send or be answered, whatever became of its run."""
 
 
@@ -60,14 +60,15 @@ def _broken(scene: Scene, before: KeyWorld, move: Move, around: Around) -> Itera
         if attempt >= len(before.rows):
             yield from launch_violations([_run(*numbered) for numbered in _numbered(before.rows)], run)
         elif row is not before.rows[attempt]:
-            is_proven = scene.bounds.can_find and _proves(remote, row)
+            is_proven = (scene.bounds.can_find or move.what == LATE_ID) and _proves(remote, row)
             write = _write(before.rows[attempt], move, around, is_proven=is_proven)
             yield from change_violations(_run(before.rows[attempt], attempt), run, write)
         elif remote is before.remotes[attempt]:
             continue
         yield from run_violations(run, agent)
-        if not recovers_alike(scene.mutations.recovery_resends, row, remote.journalled):
-            yield f"I14: recovering a recovered run changes it again: {row}"
+        for journalled in {bool(remote.journals), bool(remote.journals) and not scene.bounds.hosts}:
+            if not recovers_alike(scene.mutations.recovery_resends, row, journalled):
+                yield f"I14: recovering a recovered run changes it again: {row}"
 
 
 def _attempts(key: KeyWorld) -> Iterator[tuple[int, Row, Remote]]:
@@ -123,6 +124,7 @@ def _write(before: Row, move: Move, around: Around, *, is_proven: bool) -> Write
         by_person=move.actor is Actor.OPERATOR,
         owner_is_alive=before.owner is not None and around.lives[before.owner] is Life.UP,
         is_proven=is_proven,
+        by_journal=move.what == LATE_ID,
     )
 
 

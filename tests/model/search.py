@@ -17,7 +17,19 @@ from tests.model.claiming import claim_moves, decision_moves
 from tests.model.guarding import guard_moves
 from tests.model.others import operator_moves, service_moves, watch_moves
 from tests.model.properties import broken, tidy
-from tests.model.world import NOWHERE, Around, Bounds, KeyWorld, Life, Move, Mutations, Scene, start
+from tests.model.world import (
+    NOWHERE,
+    SHARED,
+    Around,
+    Bounds,
+    KeyWorld,
+    Life,
+    Move,
+    Mutations,
+    Remote,
+    Scene,
+    start,
+)
 
 Said = str | tuple[Move, int]
 """A step: text for what befalls a process, or a move with the index of its key."""
@@ -134,6 +146,11 @@ class Walk:
         found: list[tuple[Said, Node, str | None]] = []
         lives, paused = node.around
         for process, life in enumerate(lives):
+            if self.bounds.hosts and life is not Life.UP:
+                found.append((f"host {process} is back", self._with_life(node, process, Life.UP), None))
+            if node.deaths_left and life is Life.UP and self.bounds.hosts:
+                lapsed = self._with_life(node, process, Life.LAPSED)._replace(deaths_left=node.deaths_left - 1)
+                found.append((f"the lease of host {process} runs out", lapsed, None))
             if node.deaths_left and life is Life.UP:
                 dead = (*lives[:process], Life.DEAD, *lives[process + 1 :])
                 keys = tuple(sorted(self._number(self._worlds[n].with_local(process, NOWHERE)) for n in node.keys))
@@ -147,6 +164,11 @@ class Walk:
             after = Node(node.keys, Around(lives, not paused), node.deaths_left)
             found.append(("operator: resume" if paused else "operator: pause", after, None))
         return found
+
+    @staticmethod
+    def _with_life(node: Node, process: int, life: Life) -> Node:
+        lives = node.around.lives
+        return node._replace(around=node.around._replace(lives=(*lives[:process], life, *lives[process + 1 :])))
 
     def _ways_of(self, number: int, around: Around) -> tuple[Way, ...]:
         known = self._ways.get((number, around))
@@ -222,9 +244,19 @@ class Renaming:
             key = self._worlds[number]
             names = {old: new for new, old in enumerate(order)} | {None: None}
             rows = tuple(row._replace(owner=names[row.owner]) for row in key.rows)
-            renamed = KeyWorld(rows, key.remotes, tuple(key.locals[old] for old in order))
+            renamed = KeyWorld(rows, self._journals(key, order), tuple(key.locals[old] for old in order))
             known = self._renamed[number, order] = self._numbers.setdefault(renamed, len(self._numbers))
         return known
+
+    @staticmethod
+    def _journals(key: KeyWorld, order: tuple[int, ...]) -> tuple[Remote, ...]:
+        """What is true at the service, with the journals renamed."""
+        if not any(remote.journals not in ((), (SHARED,)) for remote in key.remotes):
+            return key.remotes
+        return tuple(
+            remote._replace(journals=tuple(sorted(order.index(old) for old in remote.journals)))
+            for remote in key.remotes
+        )
 
 
 def _trace(came: dict[Node, tuple[Node, Said] | None], node: Node) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ DEEP = Bounds(attempts=1, deaths=2)
 AGAIN = Bounds(processes=2, tries=1, deaths=1)
 PROMPTS = Bounds(processes=2, tries=1, deaths=0, retries=True, prompts=("a", "b"), operator=False)
 ROOM = Bounds(keys=2, processes=2, attempts=1, deaths=0, cap=1)
+HOSTS = replace(AGAIN, lost_locks=False, hosts=True)
 
 BUGS = {
     "the POST leaves before its record": (DEEP, Mutations(intent_after_post=True), "I2"),
@@ -32,6 +33,14 @@ BUGS = {
         Mutations(absent_is_not_launched=True),
         "I3",
     ),
+    "who has a lease compares no fence": (
+        replace(HOSTS, attempts=1, tries=1),
+        Mutations(lease_for_fence=True),
+        "I9",
+    ),
+    "a host adopts the id of another run": (HOSTS, Mutations(adopts_foreign_id=True), "I4"),
+    "who takes a run over sends it again": (replace(HOSTS, tries=2), Mutations(recovery_resends=True), "I14"),
+    "a commit in doubt is taken for stored": (HOSTS, Mutations(doubt_is_stored=True), "I2"),
     "the hold is taken after the cap is checked": (ROOM, Mutations(judge_then_take=True), "I6"),
 }
 

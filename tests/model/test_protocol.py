@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from console.domain.run import NEXT, State
@@ -21,7 +23,19 @@ WALKS = {
         processes=2, tries=1, deaths=1, lost_locks=False, operator=False, retries=True, prompts=("a", "b")
     ),
 }
+FLEET = Bounds(processes=2, attempts=1, tries=1, deaths=1, lost_locks=False, operator=False, hosts=True)
+FLEET_WALKS = {
+    "two hosts, an operator, leases that lapse twice": replace(FLEET, tries=2, deaths=2, operator=True),
+    "two hosts, leases that lapse three times": replace(FLEET, deaths=3),
+    "three hosts": replace(FLEET, processes=3, deaths=2),
+    "two hosts, two keys, the kill switch": replace(FLEET, keys=2, pauses=True),
+    "two hosts, two keys, room for one hold": replace(FLEET, keys=2, attempts=2, cap=1),
+    "two hosts, proposals and the kill switch": replace(FLEET, operator=True, proposals=True, pauses=True),
+    "two hosts, tried again by itself": replace(FLEET, attempts=2, retries=True, prompts=("a", "b")),
+    "two hosts, sessions": replace(FLEET, deaths=2, operator=True, can_find=True),
+}
 LONG_WALKS = {
+    "two hosts, run again by hand": replace(FLEET, attempts=2, operator=True),
     "run again by hand, three processes, a lost lock": Bounds(tries=1, deaths=1),
     "two keys, two tries": Bounds(keys=2, attempts=1, deaths=1, operator=False, pauses=True),
     "edited prompts and the operator": Bounds(processes=2, tries=1, deaths=1, retries=True, prompts=("a", "b")),
@@ -40,6 +54,22 @@ def walked(bounds: Bounds) -> Walked:
 @pytest.fixture(scope="module")
 def all_walks() -> dict[str, Walked]:
     return {name: walked(bounds) for name, bounds in WALKS.items()}
+
+
+@pytest.fixture(scope="module")
+def fleet_walks() -> dict[str, Walked]:
+    return {name: walked(bounds) for name, bounds in FLEET_WALKS.items()}
+
+
+@pytest.mark.parametrize("name", FLEET_WALKS)
+def test_every_property_holds_between_hosts_with_leases(fleet_walks: dict[str, Walked], name: str) -> None:
+    assert fleet_walks[name].broken is None
+
+
+def test_enough_states_of_a_fleet_are_explored(fleet_walks: dict[str, Walked]) -> None:
+    assert sum(found.states for found in fleet_walks.values()) >= 800_000
+    steps = set().union(*(found.what for found in fleet_walks.values()))
+    assert {"take_over", "adopts a late id", "finds its commit", "finds no commit of its own"} <= steps
 
 
 @pytest.mark.parametrize("name", WALKS)

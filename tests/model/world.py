@@ -49,6 +49,8 @@ class At(StrEnum):
     NOWHERE = "nowhere"
     CLAIMED = "claimed"
     MARKED = "marked"
+    IN_DOUBT = "does not know whether its record of the POST is stored"
+    """Only where the store is a server: the connection was lost at the commit."""
     WAITING = "waiting"
     HAS_ID = "has an id"
     NOTED = "noted in the journal"
@@ -62,9 +64,11 @@ class At(StrEnum):
 
 
 class Life(StrEnum):
-    """A process according to its kernel lock."""
+    """A process according to its kernel lock, and to its lease where each process runs on a host of its own."""
 
     UP = "up"
+    LAPSED = "lapsed"
+    """It lives, but its lease ran out: all others take it for dead until it renews its lease."""
     UNLOCKED = "unlocked"
     """It lives, but its lock file was removed: all others take it for dead."""
     DEAD = "dead"
@@ -119,8 +123,12 @@ class Remote(NamedTuple):
     shows: Ending | None = None
     """The ending that a GET shows."""
     reply: Reply = Reply.NONE
-    journalled: bool = False
-    """Its id stands in the launch journal."""
+    journals: tuple[int, ...] = ()
+    """The launch journals in which its id stands: one for each host, or SHARED."""
+
+
+SHARED = -1
+"""The launch journal of all processes on one machine."""
 
 
 class Local(NamedTuple):
@@ -212,6 +220,9 @@ class Mutations:
     lost_reply_is_rejected: bool = False
     judge_then_take: bool = False
     absent_is_not_launched: bool = False
+    lease_for_fence: bool = False
+    adopts_foreign_id: bool = False
+    doubt_is_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +250,9 @@ class Bounds:
     """How many holds fit under the cap; None: all."""
     own_sandbox: bool = True
     """The service can make a sandbox before the launch, and refuses a launch into a deleted one."""
+    hosts: bool = False
+    """Each process is a host of its own, with a journal of its own and a lease that lapses and is renewed. A host that
+    died comes back. The store is a server: whether a commit is stored may stay unknown for a while."""
     can_find: bool = False
     """What is made before the launch is a session: it shows whether a run started in it, and is deleted only if not."""
 
@@ -249,6 +263,10 @@ class Scene:
 
     bounds: Bounds
     mutations: Mutations
+
+    def journal_of(self, process: int) -> int:
+        """The journal that a process writes and reads."""
+        return process if self.bounds.hosts else SHARED
 
 
 def start(bounds: Bounds) -> KeyWorld:
