@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from unittest.mock import patch
 
+from textual.css.model import RuleSet
+from textual.css.stylesheet import Stylesheet
+from textual.css.types import CSSLocation
 from textual.pilot import Pilot
 
 from console.domain.run import RunId
@@ -180,11 +184,27 @@ async def console(
     )
     app = ConsoleApp(context, themes=load_themes(), theme=theme, slow=slow)
     # Keys arrive as fast as from a terminal; `press` waits for their effect, not the pilot after each key.
-    with patch("textual.app.wait_for_idle", _no_pause):
+    # A style sheet costs more than all else of a start, and is the same in each.
+    with (
+        patch("textual.app.wait_for_idle", _no_pause),
+        patch("textual.css.stylesheet.Stylesheet._parse_rules", _parsed_once),
+    ):
         async with app.run_test(size=size) as pilot:
             driver = Console(app, pilot)
             await driver.settle()
             yield driver
+
+
+_PARSED: dict[object, list[RuleSet]] = {}
+_parse_rules = Stylesheet._parse_rules
+
+
+def _parsed_once(sheet: Stylesheet, css: str, read_from: CSSLocation, **details: Any) -> list[RuleSet]:
+    """`Stylesheet._parse_rules`, which every app keeps the rules of for itself."""
+    key = (css, read_from, *details.items(), *sheet._variables.items())
+    if key not in _PARSED:
+        _PARSED[key] = _parse_rules(sheet, css, read_from, **details)
+    return _PARSED[key]
 
 
 async def _no_pause(_: float = 0) -> None:
