@@ -21,6 +21,7 @@ from console.domain.server_limit import TokenLimit
 from console.domain.task import Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
+from console.engine.log_flush import LogCopy
 from console.engine.scheduling.cron import date_for, times_after
 from console.engine.settings import limits_of
 from console.journal.runs_log import LogWriter
@@ -141,10 +142,7 @@ async def seed(store: Store, log: LogWriter, now: Timestamp, rng: random.Random)
     writer = _Seeder(store, rng)
     for past in month(now.utc(), rng):
         await writer.write(past)
-    async with log.locked_async():
-        while records := await store.outbox.unlogged():
-            log.append(records, sync=False)
-            await store.outbox.mark_logged([record.ev for record in records])
+    await LogCopy(store, log).append_missing()
 
 
 class _Seeder:

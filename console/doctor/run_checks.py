@@ -39,7 +39,7 @@ def log(subject: Subject) -> Results:
     if count == foreign == 0 and not (subject.folder / DATABASE).exists():
         return
     with inspect_database(subject.folder) as found:
-        newest, unlogged = found.last_ev, found.unlogged
+        newest = found.last_ev
         accepted_ev = found.accepted_loss.ev
     if last > max(newest, accepted_ev):
         yield (
@@ -48,10 +48,9 @@ def log(subject: Subject) -> Results:
         )
     troubles = [
         f"{sum(end - begin + 1 for begin, end in gaps)} lines are missing" if gaps else "",
-        f"{newest - last} lines are missing at its end" if newest - last > unlogged else "",
         f"{foreign} lines are torn or foreign" if foreign else "",
         f"{duplicates} lines are duplicates" if duplicates else "",
-        f"{unlogged} events wait to be written" if unlogged else "",
+        f"{newest - last} events wait to be written" if newest > last else "",
     ]
     if message := ", ".join(filter(None, troubles)):
         yield Level.WARN, f"runs.log: {message}; `nightdesk log rebuild` rebuilds it"

@@ -6,25 +6,79 @@ Kept apart because the context of the engine holds it, while it needs nothing of
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
+from itertools import islice
 
+from console.domain.log_record import LogRecord
 from console.engine.concerns import describe
 from console.engine.problems import Problems
 from console.journal.log_files import JournalError
 from console.journal.runs_log import LogWriter
 from console.store.errors import StoreError
+from console.store.events import BATCH
 from console.store.store import Store
 
 
-class LogFlusher:
-    """Appends every record of the store's outbox to the log, in the order of `ev`.
+class LogCopy:
+    """Keeps the log a whole copy of the store's records: what follows its last line is appended, in the order of `ev`.
 
-    One task at a time does it, and callers only wait for that task: a caller that is cancelled leaves no line that is
-    written and not marked as logged, and does not wait for a disk that does not answer.
+    The last whole line of the file is the only cursor. A process that dies at any point leaves nothing to be undone:
+    the next one goes on after what really is in the file.
+    """
+
+    def __init__(self, store: Store, log: LogWriter) -> None:
+        self._store = store
+        self._log = log
+        self._diverged: tuple[LogRecord, int] | None = None
+        """A last line that is of no record of the store, and the number after which the log goes on all the same."""
+
+    async def append_missing(self) -> None:
+        """Append what the file lacks. Raises JournalError, StoreError, ValueError for a bad field name.
+
+        Each batch holds the lock of the log for itself, so that a long log which is written anew keeps nobody waiting.
+        """
+        more = True
+        while more:
+            async with self._log.locked_async():
+                records = await self._missing()
+                more = len(records) == BATCH
+                if records:
+                    # In a thread, because that waits for the disk.
+                    await asyncio.to_thread(self._log.append, records, sync=not more)
+
+    async def _missing(self) -> tuple[LogRecord, ...]:
+        """Return the records that follow the last line of the log, at most `BATCH`."""
+        records = self._store.log_records
+        last = await asyncio.to_thread(self._log.last)
+        if last is None:
+            return await records.after(0)
+        if (following := await records.following(last)) is not None:
+            return following
+        if self._diverged is None or self._diverged[0] != last:
+            self._diverged = last, await self._last_common()
+        return await records.after(self._diverged[1])
+
+    async def _last_common(self) -> int:
+        """Return the number of the newest line that is of a record of the store; 0 if there is none.
+
+        Where an older backup of the database was put back, the lines after it are of records that are lost.
+        """
+        with closing(self._log.newest_first()) as lines:
+            while batch := await asyncio.to_thread(lambda: list(islice(lines, BATCH))):
+                if (common := await self._store.log_records.first_known(batch)) is not None:
+                    return common.ev
+        return 0
+
+
+class LogFlusher:
+    """Brings the log up to date whenever it is asked.
+
+    One task at a time does it, and callers only wait for that task: a caller that is cancelled leaves the log to it,
+    and does not wait for a disk that does not answer.
     """
 
     def __init__(self, store: Store, log: LogWriter, problems: Problems) -> None:
-        self._store = store
-        self._log = log
+        self._copy = LogCopy(store, log)
         self._problems = problems
         self._flushing: asyncio.Task[None] | None = None
         """The flush under way, or the last one."""
@@ -50,7 +104,7 @@ class LogFlusher:
         """Serve all calls until now. Nothing is raised, because nobody may be left who waits."""
         serving = self._asked
         try:
-            await self._append_unlogged()
+            await self._copy.append_missing()
         except (JournalError, StoreError) as error:
             self._problems.report("runs.log", f"the log is behind: {error}")
         except Exception as error:
@@ -58,10 +112,3 @@ class LogFlusher:
         else:
             self._problems.clear("runs.log")
         self._served = serving
-
-    async def _append_unlogged(self) -> None:
-        async with self._log.locked_async():
-            while records := await self._store.outbox.unlogged():
-                # In a thread, because that waits for the disk.
-                await asyncio.to_thread(self._log.append, records, sync=True)
-                await self._store.outbox.mark_logged([record.ev for record in records])

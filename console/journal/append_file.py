@@ -66,11 +66,26 @@ class AppendFile:
             for _ in range(_ATTEMPTS):
                 descriptor = self._current()
                 whole = line if _ends_with_newline(descriptor) else b"\n" + line
-                if self._write(descriptor, whole) == len(whole):
+                written = self._write(descriptor, whole)
+                if written == len(whole) - 1:
+                    # Only the newline is missing: the line itself must not be there twice.
+                    written += self._write(descriptor, b"\n")
+                if written == len(whole):
                     return
         except OSError as error:
             raise translate_os_error(error, self._path) from error
         raise JournalFull(f"no room for {self._path}: writes stay short")
+
+    def end_last_line(self) -> None:
+        """Write the newline that the last line lacks, if there is a file and it lacks one. Raises JournalError.
+
+        Only for files with one writer at a time: a line that is being written looks as if it lacked one.
+        """
+        try:
+            if self.size() and not _ends_with_newline(descriptor := self._current()):
+                self._write(descriptor, b"\n")
+        except OSError as error:
+            raise translate_os_error(error, self._path) from error
 
     def sync(self) -> None:
         """Make all lines written so far durable. Raises JournalError."""

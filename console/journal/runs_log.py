@@ -1,8 +1,8 @@
 """Write, rotate and rebuild `runs.log`.
 
 The events table of the database is authoritative; a line that cannot be written now is written later. Several processes
-copy events from the table to the file. A lock file beside it keeps them from writing the same record twice; a duplicate
-that happens nevertheless is recognised by its number and ignored by readers.
+copy to the file the events that follow its last line. A lock file beside it keeps them from writing the same record
+twice; a duplicate that happens nevertheless is recognised by its number and ignored by readers.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 
 from console.domain.log_record import LogRecord, format_line
 from console.journal.append_file import AppendFile, Write, create
+from console.journal.log_end import LogEnd
 from console.journal.log_files import JournalBusy, JournalError, rotated_names, translate_os_error
 from console.os_files import LockedFile, sync_folder
 
@@ -32,6 +33,7 @@ class LogWriter:
 
     def __init__(self, path: Path, *, write: Write = os.write) -> None:
         self._file = AppendFile(path, write=write)
+        self._end = LogEnd(path)
         self._lock_path = path.with_name(path.name + ".lock")
         self._held = False
         self._appending = threading.Lock()
@@ -69,6 +71,20 @@ class LogWriter:
             yield
         finally:
             self._unlock(lock)
+
+    def last(self) -> LogRecord | None:
+        """Return the last whole line of the log, rotated files included; None if it has none.
+
+        A line that a dead process left without its newline is ended before, so that readers see it if it is whole.
+        Call it within `locked` or `locked_async`. Raises JournalError.
+        """
+        with self._appending:
+            self._file.end_last_line()
+        return self._end.last()
+
+    def newest_first(self) -> Generator[LogRecord]:
+        """Yield the whole lines of the log as `LogEnd` does, from the last one back. As for `last`, hold the lock."""
+        return self._end.newest_first()
 
     def append(self, lines: Sequence[LogRecord], *, sync: bool) -> None:
         """Append one line per record; with `sync` they are on disk when the call returns.

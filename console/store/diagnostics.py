@@ -40,7 +40,6 @@ CHUNK = 500
 
 SELECT_KNOWN = "select id, remote_id, state from runs where id in ({ids})"
 SELECT_LAST_EV = "select coalesce(max(ev), 0) from events"
-COUNT_UNLOGGED = "select count(*) from events where ev is not null and logged = 0"
 
 
 # Without what SQLite and the full-text index make for themselves.
@@ -120,11 +119,6 @@ class DatabaseInspector:
     def last_ev(self) -> int:
         """The number of the newest log record; 0 if there is none."""
         return self._number(SELECT_LAST_EV)
-
-    @property
-    def unlogged(self) -> int:
-        """How many log records are not marked as written to the file."""
-        return self._number(COUNT_UNLOGGED)
 
     @property
     def pause(self) -> tuple[str, int] | None:

@@ -1,21 +1,22 @@
-"""The table `events`: what happened to each run, and the log records that wait to be written to runs.log.
+"""The table `events`: what happened to each run, and the records of runs.log.
 
-A row with a number `ev` carries one record of the log. It is committed with the change it describes; a process then
-writes it to the file and marks it. The file can be rebuilt from these rows. Values of a record are not sanitized here,
-because the format of the log quotes them.
+A row with a number `ev` carries one record of the log. It is committed with the change it describes; processes then
+write to the file what follows its last line, and the whole file can be rebuilt from these rows. Values of a record are
+not sanitized here, because the format of the log quotes them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from console.domain.log_record import LogRecord, is_field_name
+from console.domain.log_record import LogRecord, format_line, is_field_name, parse_line
 from console.domain.run import NON_RUN_OUTCOMES, Run
 from console.domain.task import DEFAULT_PROVIDER, canonical_json
 from console.domain.usage import money_text, units_text
 from console.store.database import Database, Transaction
+from console.store.errors import StoreDamaged
 from console.store.rows import Row, Value, damage_if_unreadable, fetch_all, int_of, text_of, to_sqlite_text
 
 UNKNOWN = "-"
@@ -27,19 +28,16 @@ INSERT_EVENT = """
         case when :record is null then null else (select coalesce(max(ev), 0) + 1 from events) end, :record
     )
 """
-SELECT_UNLOGGED = """
-    select ev, record from events
-    where ev is not null and logged = 0
-    order by ev
-    limit :limit
-"""
+SELECT_RECORD = "select ev, record from events where ev = :ev"
 SELECT_AFTER = """
     select ev, record from events
     where ev > :after
     order by ev
     limit :limit
 """
-MARK_LOGGED = "update events set logged = 1 where ev = :ev and logged = 0"
+
+BATCH = 500
+"""Records that are read at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,31 +60,65 @@ def event_of(row: Row) -> EventRow:
         return EventRow(id=row["id"], at_ms=int_of(row, "at_ms"), kind=text_of(row, "kind"), detail=detail)
 
 
-class Outbox:
-    """Log records that are stored but may not be in runs.log yet."""
+class LogRecords:
+    """The records of the log, each under its number without gaps."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def unlogged(self, limit: int = 500) -> tuple[LogRecord, ...]:
-        """Return the oldest records that are not marked as written, in the order of `ev`."""
-        return await self._database.read(lambda tx: _load_records(tx, SELECT_UNLOGGED, {"limit": limit}))
+    async def after(self, ev: int, limit: int = BATCH) -> tuple[LogRecord, ...]:
+        """Return the records after number `ev` in order. Page by page, from 0 on, they make the whole log."""
+        return await self._database.read(lambda tx: _load_after(tx, ev, limit))
 
-    async def mark_logged(self, numbers: Sequence[int]) -> None:
-        """Mark the records with these numbers as written to the file. Marking one twice is harmless."""
-        if not numbers:
-            return
+    async def following(self, line: LogRecord, limit: int = BATCH) -> tuple[LogRecord, ...] | None:
+        """Return the records after that of `line`; None where the line is of no record of this store.
 
-        async def unit(tx: Transaction) -> None:
-            await tx.executemany(MARK_LOGGED, [{"ev": ev} for ev in numbers])
+        That is so where the log was written by a store that was replaced since, as by an older backup.
+        """
 
-        await self._database.transaction(unit)
+        async def read(tx: Transaction) -> tuple[LogRecord, ...] | None:
+            return await _load_after(tx, line.ev, limit) if await _is_written_as(tx, line) else None
 
-    async def all_records(self, after_ev: int = 0, limit: int = 500) -> tuple[LogRecord, ...]:
-        """Return the records after number `after_ev`, written or not. Page by page they make the whole log again."""
-        return await self._database.read(
-            lambda tx: _load_records(tx, SELECT_AFTER, {"after": after_ev, "limit": limit})
-        )
+        return await self._database.read(read)
+
+    async def first_known(self, lines: Iterable[LogRecord]) -> LogRecord | None:
+        """Return the first of `lines` that is of a record of this store; None if there is none."""
+
+        async def read(tx: Transaction) -> LogRecord | None:
+            for line in lines:
+                if await _is_written_as(tx, line):
+                    return line
+            return None
+
+        return await self._database.read(read)
+
+
+async def _load_after(tx: Transaction, ev: int, limit: int) -> tuple[LogRecord, ...]:
+    rows = await fetch_all(tx, SELECT_AFTER, {"after": ev, "limit": limit})
+    return tuple(map(_record_of, rows))
+
+
+async def _is_written_as(tx: Transaction, line: LogRecord) -> bool:
+    """True if the record with the number of `line` is written as this line; further fields may depend on the version.
+
+    A record that cannot be read any more counts as written, so that it does not hold up those after it.
+    """
+    for row in await fetch_all(tx, SELECT_RECORD, {"ev": line.ev}):
+        try:
+            written = parse_line(format_line(_record_of(row)))
+        except (StoreDamaged, ValueError):
+            return True
+        return _identity(written) == _identity(line)
+    return False
+
+
+def _identity(record: LogRecord) -> tuple[int, str, str, str | None]:
+    return record.at_ms, record.key, record.status, record.fields.get("run")
+
+
+def _record_of(row: Row) -> LogRecord:
+    with damage_if_unreadable(f"record {row['ev']} of the log"):
+        return record_from_json(row["ev"], row["record"])
 
 
 async def write_event(
@@ -111,14 +143,6 @@ async def write_event(
             "record": record_to_json(record) if record else None,
         },
     )
-
-
-async def _load_records(tx: Transaction, sql: str, parameters: dict[str, Value]) -> tuple[LogRecord, ...]:
-    records = []
-    for row in await fetch_all(tx, sql, parameters):
-        with damage_if_unreadable(f"record {row['ev']} of the log"):
-            records.append(record_from_json(row["ev"], row["record"]))
-    return tuple(records)
 
 
 def launched_record(run: Run, at_ms: int) -> LogRecord:

@@ -12,7 +12,7 @@ from console.store.claims import ClaimRepository
 from console.store.controls import Controls
 from console.store.cursors import ScheduleCursors
 from console.store.database import Database
-from console.store.events import Outbox
+from console.store.events import LogRecords
 from console.store.guard_records import GuardRecords
 from console.store.history import History
 from console.store.identity import StoreIdentity
@@ -35,7 +35,7 @@ class Store:
         self.ledger = Ledger(database)
         self.stages = Stages(database)
         self.controls = Controls(database)
-        self.outbox = Outbox(database)
+        self.log_records = LogRecords(database)
         self.history = History(database)
         self.evidence = RolloutEvidence(database)
         self.identity = StoreIdentity(database)

@@ -139,9 +139,6 @@ async def test_a_log_that_does_not_answer_delays_no_hand_over_and_has_each_line_
         assert not here.log()
         answers.set()
 
-        async def marked() -> bool:
-            return not await here.store.outbox.unlogged()
-
-        await until(marked)
+        await until(here.log)
         assert not given_up
         assert [record.fields.get("event") for record in here.log()] == ["raise"]

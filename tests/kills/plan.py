@@ -98,7 +98,7 @@ PLAN = (
     row("K10", at("settle", BEFORE, INSIDE), COMPLETES, (NONE, *GET)),
     row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, WHILE_IT_STOPS),
     row("K12", at("log", INSIDE, AFTER) + at("log", AFTER, nth=2), CUT, WHILE_IT_STOPS),
-    row("K12", at("mark_logged", *ALL), CUT + COMPLETES, (NONE, *GET)),
+    row("K12", at("log", *ALL), CUT + COMPLETES, (NONE, *GET)),
     row("K13", at("record_launched", AFTER) + at("get", AFTER), (RunScenario.ENDLESS,), WHILE_IT_STOPS, shifts=True),
     row("K14", at("request_stop", *ALL) + at("cancel", BEFORE), CUT, WHILE_IT_STOPS),
     row("K15", at("cancel", AFTER) + at("record_stop_try", *ALL), CUT, WHILE_IT_STOPS),
@@ -121,7 +121,7 @@ PLAN = (
     row("K18", at("request_stop", AFTER), CUT, WHILE_IT_STOPS, at("take_over", *ALL) + at("cancel", BEFORE)),
 )
 
-ALWAYS = ("announce", "claim", "take_over", "mark_logged", "log", "beat")
+ALWAYS = ("announce", "claim", "take_over", "log", "beat")
 """Steps of most recoveries."""
 SOMETIMES = (
     *("record_sandbox", "mark_sending", "record_unconfirmed", "record_launched", "record_progress_of_many", "adopt"),

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiosqlite
 
-from console.domain.log_record import LogRecord
+from console.domain.log_record import LogRecord, format_line, parse_line
 from console.domain.run import Ending, Run, RunId, State
 from console.domain.timestamps import Timestamp
 from console.journal.launch_journal import LaunchJournal
+from console.journal.runs_log import LogWriter
 from console.provider.contract import (
     Absent,
     CancelAnswer,
@@ -26,7 +28,6 @@ from console.provider.contract import (
     Unknown,
     Verdict,
 )
-from console.store.events import Outbox
 from console.store.pragmas import database_uri
 from console.store.runs import RunRepository
 from console.store.store import Store
@@ -56,16 +57,21 @@ class TakesSilenceForNo(RunRepository):
         return await self.record_not_sent(run, why=why, final=True, now=now)
 
 
-class MarksFirst(Outbox):
-    """Marks log lines as written before they are."""
+class CountsFirst(LogWriter):
+    """Keeps how far the log is written in a file of its own, which it writes before the lines."""
 
-    async def unlogged(self, limit: int = 500) -> tuple[LogRecord, ...]:
-        records = await super().unlogged(limit)
-        await super().mark_logged([record.ev for record in records])
-        return records
+    def last(self) -> LogRecord | None:
+        with suppress(FileNotFoundError):
+            return parse_line(self._counted.read_bytes())
+        return None
 
-    async def mark_logged(self, up_to: Sequence[int]) -> None:
-        return
+    def append(self, lines: Sequence[LogRecord], *, sync: bool) -> None:
+        self._counted.write_bytes(format_line(lines[-1]))
+        super().append(lines, sync=sync)
+
+    @property
+    def _counted(self) -> Path:
+        return self.path.with_suffix(".counted")
 
 
 class WritesNoId(LaunchJournal):
@@ -128,12 +134,6 @@ def _with_runs(kind: type[RunRepository]) -> EnginePorts:
     return EnginePorts(store=store)
 
 
-def _marks_first(database: CrashingDatabase) -> Store:
-    made = Store(database)
-    made.outbox = MarksFirst(database)
-    return made
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlantedBug:
     """One bug."""
@@ -163,7 +163,7 @@ async def _unjournalled(folder: Path, injector: CrashInjector) -> CrashingDataba
 PLANTED_BUGS: Mapping[str, PlantedBug] = {
     "records late": PlantedBug(ports=_with_runs(RecordsLate), near="K3"),
     "takes silence for no": PlantedBug(ports=_with_runs(TakesSilenceForNo), near="K3"),
-    "marks first": PlantedBug(ports=EnginePorts(store=_marks_first), near="K12"),
+    "counts lines first": PlantedBug(ports=EnginePorts(log=CountsFirst), near="K12"),
     "writes no id": PlantedBug(ports=EnginePorts(journal=WritesNoId), near="K8"),
     "asks twice": PlantedBug(ports=EnginePorts(provider=_asks_twice), near="K1"),
     "keeps no rollback journal": PlantedBug(

@@ -19,6 +19,7 @@ from console.engine.engine import Engine
 from console.engine.errors import OperationRefused, StaleRun
 from console.engine.models import LaunchRequest
 from console.journal.launch_journal import LaunchJournal
+from console.journal.log_reader import LogReader
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
 from console.provider.http.clients import Bounds
@@ -234,7 +235,14 @@ async def _is_quiet(alive: LiveEngine) -> bool:
     rows = await alive.store.runs.open_runs()
     for run in rows:
         await _act_as_person(alive, run)
-    return all(_is_at_rest(alive, run) for run in rows) and not await alive.store.outbox.unlogged(1)
+    return all(_is_at_rest(alive, run) for run in rows) and await _is_logged(alive)
+
+
+async def _is_logged(alive: LiveEngine) -> bool:
+    """True where each record of the store has a line in the log."""
+    with LogReader(alive.life.folder / "runs.log") as reader:
+        lines = {line.record.ev for line in reader.read()}
+    return lines.issuperset(record.ev for record in await alive.store.log_records.after(0))
 
 
 def _is_at_rest(alive: LiveEngine, run: Run) -> bool:

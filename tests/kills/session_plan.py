@@ -78,7 +78,7 @@ FOLLOWED = (
     row("K10", at("settle", BEFORE, INSIDE), CUT + COMPLETES, (NONE, *GETS)),
     row("K11", at("settle", AFTER) + at("log", BEFORE, nth=2), CUT, (NONE, *GETS[:2], *CANCELS[:2])),
     row("K12", at("log", INSIDE, AFTER) + at("log", AFTER, nth=2), CUT, (NONE, *CANCELS[:2])),
-    row("K12", at("mark_logged", *ALL), CUT + COMPLETES, (NONE, *GETS[:2])),
+    row("K12", at("log", *ALL), CUT + COMPLETES, (NONE, *GETS[:2])),
     row(
         "K13",
         at("record_launched", AFTER) + at("get", AFTER),

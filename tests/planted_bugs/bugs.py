@@ -16,7 +16,7 @@ from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.engine.concerns import Concern, ConcernRunner
 from console.engine.engine import Engine
-from console.engine.log_flush import LogFlusher
+from console.engine.log_flush import LogCopy
 from console.engine.operations import Operations
 from console.engine.ownership import if_dead
 from console.engine.problems import Problems
@@ -208,11 +208,15 @@ class LeavesTheSandbox(Operations):
         return ruled
 
 
-class MarksBeforeWriting(LogFlusher):
-    async def _append_unlogged(self) -> None:
+class CountsBeforeWriting(LogCopy):
+    """Keeps how far the log is written in the store, and stores it before the lines are written."""
+
+    async def append_missing(self) -> None:
         async with self._log.locked_async():
-            while records := await self._store.outbox.unlogged():
-                await self._store.outbox.mark_logged([record.ev for record in records])
+            counted = int(await self._store.controls.meta_get("log_cursor") or 0)
+            while records := await self._store.log_records.after(counted):
+                counted = records[-1].ev
+                await self._store.controls.meta_set("log_cursor", f"{counted}")
                 self._log.append(records, sync=True)
 
 
@@ -388,8 +392,8 @@ BUGS = (
         tells=("K17",),
     ),
     Bug(
-        name="log lines are marked before they are written",
-        plant=lambda: replaced(LogFlusher, MarksBeforeWriting),
+        name="log lines are counted before they are written",
+        plant=lambda: replaced(LogCopy, CountsBeforeWriting),
         tells=("I12",),
     ),
     Bug(

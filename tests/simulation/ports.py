@@ -6,12 +6,12 @@ Written data outlives the process. Each call may raise an undeclared exception, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from console.domain.log_record import LogRecord, format_line
+from console.domain.log_record import LogRecord, format_line, parse_line
 from console.domain.run import RunId
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_files import JournalBusy, JournalError
@@ -50,6 +50,15 @@ class MemoryLog(LogWriter):
         finally:
             if disk.writing is self._process:
                 disk.writing = None
+
+    def last(self) -> LogRecord | None:
+        """As `LogWriter.last`."""
+        self._process.check("before log.last")
+        return next(self.newest_first(), None)
+
+    def newest_first(self) -> Generator[LogRecord]:
+        """As `LogWriter.newest_first`."""
+        yield from map(parse_line, reversed(self._disk.lines))
 
     def append(self, lines: Sequence[LogRecord], *, sync: bool) -> None:
         """As `LogWriter.append`."""

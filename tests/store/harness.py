@@ -173,7 +173,7 @@ class StoreHarness:
 
     async def records(self) -> tuple[LogRecord, ...]:
         """Return all log records."""
-        return await self.store.outbox.all_records(limit=10_000)
+        return await self.store.log_records.after(0, limit=10_000)
 
     async def kinds(self, run: Run) -> list[str]:
         """Return the kinds of the run's events, in order."""

@@ -324,6 +324,27 @@ def test_text_in_japanese_that_was_indexed_as_one_word_is_indexed_again(empty: s
     empty.execute("insert into runs_text (runs_text) values ('integrity-check')")
 
 
+def test_events_keep_their_rows_and_numbers_without_the_marks_of_the_log(empty: sqlite3.Connection) -> None:
+    migrate(empty, packaged_migrations()[:9])
+    for at_ms, ev, logged in ((10, 1, 1), (20, None, 0), (30, 2, 1), (40, 3, 0)):
+        empty.execute(
+            "insert into events (at_ms, kind, detail, ev, record, logged) values (?, 'stop', '{}', ?, ?, ?)",
+            (at_ms, ev, None if ev is None else f'{{"n":{ev}}}', logged),
+        )
+    columns = "id, run_id, at_ms, kind, detail, ev, record"
+    before = list(map(tuple, empty.execute(f"select {columns} from events order by id")))
+
+    migrate(empty, packaged_migrations())
+    assert list(map(tuple, empty.execute(f"select {columns} from events order by id"))) == before
+    assert len(before) == 4
+    assert ", ".join(row[1] for row in empty.execute("pragma table_info(events)")) == columns
+    insert = "insert into events (at_ms, kind, ev, record) values (50, 'note', ?, '{}')"
+    for number in (3, 5):
+        with pytest.raises(sqlite3.IntegrityError, match="numbered without gaps"):
+            empty.execute(insert, (number,))
+    empty.execute(insert, (4,))
+
+
 def test_two_that_migrate_at_once_do_each_step_once(tmp_path: Path) -> None:
     """The second process has read version 0 before the first one began."""
     path = tmp_path / "some.db"

@@ -99,10 +99,9 @@ async def _write_all(store: Store, log: LogWriter) -> int:
     after = count = 0
     async with log.locked_async():
         with log.rebuilding() as add:
-            while batch := await store.outbox.all_records(after):
+            while batch := await store.log_records.after(after):
                 add(batch)
                 after, count = batch[-1].ev, count + len(batch)
-        await store.outbox.mark_logged(range(1, after + 1))
     return count
 
 
