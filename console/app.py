@@ -72,14 +72,17 @@ async def open_app(
 ) -> AsyncIterator[App]:
     """Run an engine on the state folder `folder`; when the block ends it hands over its runs and everything closes.
 
-    `busy_ms` is how long the store waits for locks of other processes. Raises StoreError.
+    `busy_ms` is how long the store waits for locks of other processes. A state folder is begun only by
+    a process that may launch. Raises StoreError.
     """
     forbid_memory_dumps()
     async with AsyncExitStack() as stack:
         loop = asyncio.get_running_loop()
         loop.call_later(COLLECT_AFTER_S, begin_collection, loop)
         clock = SystemClock()
-        store = await Store.open(folder, now=clock.now(), read_only=settings.read_only, busy_ms=busy_ms)
+        store = await Store.open(
+            folder, now=clock.now(), read_only=settings.read_only, create=settings.kind.launches, busy_ms=busy_ms
+        )
         stack.push_async_callback(store.close)
         if settings.kind.guards and not settings.read_only:
             stack.enter_context(diag_log(folder / "diag.log", clock))

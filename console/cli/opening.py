@@ -20,7 +20,6 @@ from console.provider.contract import Provider
 from console.store.pragmas import BUSY_MS
 
 NO_CAPS = Caps(daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None, time_zone="UTC")
-LAUNCHING = (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
 
 
 @asynccontextmanager
@@ -49,7 +48,7 @@ async def opened(
             key_trouble=invocation.provider_factory.key_trouble,
             busy_ms=busy_ms,
         ) as app:
-            if kind in LAUNCHING:
+            if kind.launches:
                 _tell_other_folders(invocation)
             telling = notifying(invocation, app, settings) if kind.guards and not read_only else nullcontext()
             try:

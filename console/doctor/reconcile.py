@@ -21,7 +21,7 @@ async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]
 
     Returns nothing if there was nothing to decide. Raises StoreError.
     """
-    store = await Store.open(folder, now=now)
+    store = await Store.open(folder, now=now, create=False)
     journal = LaunchJournal(folder / "launch.journal")
     told = []
     try:

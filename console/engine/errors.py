@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from console.store.errors import (
     StaleRun,
+    StoreAbsent,
     StoreBusy,
     StoreCopied,
     StoreDamaged,
@@ -24,6 +25,7 @@ __all__ = [
     "OperationRefused",
     "OwnershipLost",
     "StaleRun",
+    "StoreAbsent",
     "StoreBusy",
     "StoreCopied",
     "StoreDamaged",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from console.os_files import sync_folder
 from console.store.bootstrap import ID, check_version, packaged_migrations, version_of
-from console.store.errors import StoreBusy, StoreDamaged, StoreError, StoreMissing, translate_sqlite_errors
+from console.store.errors import StoreAbsent, StoreBusy, StoreDamaged, StoreError, StoreMissing, translate_sqlite_errors
 from console.store.files import (
     BESIDE,
     DATABASE,
@@ -66,7 +66,7 @@ def copy_out(folder: Path, target: Path, *, longest_s: float = LONGEST_S) -> Bac
     check_folder(folder)
     check_files(folder)
     if not (folder / DATABASE).exists():
-        raise StoreMissing(f"there is no state store in {folder}")
+        raise StoreAbsent(folder)
     _make_empty(target)
     create_file(target / DATABASE)
     with translate_sqlite_errors(), closing(_connect(database_uri(folder))) as source:

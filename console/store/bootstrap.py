@@ -17,7 +17,7 @@ from pathlib import Path
 from console.domain.text import to_index_text
 from console.domain.timestamps import Timestamp
 from console.os_files import sync_folder
-from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, translate_sqlite_errors
+from console.store.errors import StoreAbsent, StoreBusy, StoreDamaged, StoreMissing, StoreNewer, translate_sqlite_errors
 from console.store.files import (
     DATABASE,
     STATE_ID,
@@ -50,21 +50,29 @@ class Migration:
 
 
 def prepare_store(
-    folder: Path, *, now: Timestamp, read_only: bool, busy_ms: int, journal: JournalMode | None = None
+    folder: Path,
+    *,
+    now: Timestamp,
+    read_only: bool,
+    create: bool = True,
+    busy_ms: int,
+    journal: JournalMode | None = None,
 ) -> JournalMode:
     """Create or upgrade the store of `folder` if needed, check it, and return its journal mode.
 
-    With `read_only` nothing is created or upgraded. `journal` overrides the journal mode of a new store. Raises
-    StoreError if the store cannot be used.
+    Without `create` a store is upgraded and none is created, and with `read_only` neither. `journal` overrides the
+    journal mode of a new store. Raises StoreAbsent if there is none and none may be created, StoreError if it cannot be
+    used.
     """
     migrations = packaged_migrations()
     wanted = journal or safe_journal_mode()
-    if not read_only:
+    create = create and not read_only
+    if create:
         make_folder(folder)
     check_folder(folder)
     check_files(folder)
-    if (state_id := read_state_id(folder)) is None and read_only and not (folder / DATABASE).exists():
-        raise StoreMissing(f"there is no state store in {folder} yet, and nothing is written in read-only use")
+    if (state_id := read_state_id(folder)) is None and not create and not (folder / DATABASE).exists():
+        raise StoreAbsent(folder)
     with translate_sqlite_errors():
         if state_id is not None or read_only:
             version, mode = _check_existing(folder, state_id, len(migrations), busy_ms, wanted)

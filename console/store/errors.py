@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class StoreError(Exception):
@@ -17,6 +18,17 @@ class StoreError(Exception):
 
 class StoreMissing(StoreError):
     """The database is gone, or it is not the one that belongs to this folder."""
+
+
+class StoreAbsent(StoreMissing):
+    """There is no state folder, or nothing was ever stored in it."""
+
+    def __init__(self, folder: Path) -> None:
+        what = f"no state store in {folder}" if folder.is_dir() else f"no state folder {folder}"
+        super().__init__(
+            f"there is {what}: nothing was launched with it, or it was moved away; `nightdesk paths` says why this "
+            "folder is used, and `nightdesk init`, a launch, `serve` or the console begins one"
+        )
 
 
 class StoreDamaged(StoreError):

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from console.os_files import LockedFile, sync_folder
-from console.store.errors import StoreBusy, StoreError, StoreFull, StoreMissing, StoreUnsafe
+from console.store.errors import StoreAbsent, StoreBusy, StoreError, StoreFull, StoreMissing, StoreUnsafe
 from console.trusted_files import Unreadable, read_bounded
 
 DATABASE = "nightdesk.db"
@@ -72,11 +72,11 @@ def _close_if_empty(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise StoreMissing if there is no such folder, StoreUnsafe if others may use it or it is not local."""
+    """Raise StoreAbsent if there is no such folder, StoreUnsafe if others may use it or it is not local."""
     try:
         entry = folder.lstat()
     except FileNotFoundError:
-        raise StoreMissing(f"there is no state folder {folder}") from None
+        raise StoreAbsent(folder) from None
     if stat.S_ISLNK(entry.st_mode):
         raise StoreUnsafe(f"the state folder {folder} is a symbolic link; name the folder it leads to")
     if not stat.S_ISDIR(entry.st_mode):

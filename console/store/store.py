@@ -50,16 +50,18 @@ class Store:
         *,
         now: Timestamp,
         read_only: bool = False,
+        create: bool = True,
         busy_ms: int = BUSY_MS,
         journal: JournalMode | None = None,
     ) -> Store:
-        """Open the store of `folder`; create it first if there is none. Many processes may do so at once.
+        """Open the store of `folder`; with `create` make it first if there is none. Many processes may do so at once.
 
         `busy_ms` is how long a statement waits for locks of other processes. `journal` sets the journal mode of a
-        new store, for tests of both modes; None chooses the mode that is safe with this SQLite. Raises StoreError.
+        new store, for tests of both modes; None chooses the mode that is safe with this SQLite. Raises StoreAbsent
+        without a store and without `create`, StoreError.
         """
         mode = await asyncio.to_thread(
-            prepare_store, folder, now=now, read_only=read_only, busy_ms=busy_ms, journal=journal
+            prepare_store, folder, now=now, read_only=read_only, create=create, busy_ms=busy_ms, journal=journal
         )
         return cls(await Database.connect(folder, journal=mode, busy_ms=busy_ms, read_only=read_only))
 

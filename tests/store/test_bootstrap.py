@@ -24,7 +24,7 @@ from console.store.bootstrap import (
     split_script,
     version_of,
 )
-from console.store.errors import StoreBusy, StoreDamaged, StoreMissing, StoreNewer, StoreUnsafe
+from console.store.errors import StoreAbsent, StoreBusy, StoreDamaged, StoreMissing, StoreNewer, StoreUnsafe
 from console.store.files import create_file, folder_lock, make_folder
 from console.store.pragmas import JournalMode, database_uri
 from console.store.store import Store
@@ -206,16 +206,30 @@ async def test_a_file_that_others_may_read_is_refused(folder: Path, name: str) -
 
 
 async def test_reading_only_makes_nothing(folder: Path) -> None:
-    with pytest.raises(StoreMissing):
+    with pytest.raises(StoreAbsent, match="no state folder"):
         await Store.open(folder, now=NOW, read_only=True)
     assert not _names(folder)
     _empty(folder)
-    with pytest.raises(StoreMissing, match="yet"):
+    with pytest.raises(StoreAbsent, match="no state store in"):
         await Store.open(folder, now=NOW, read_only=True)
     (folder / "nightdesk.db").touch(mode=0o600)
     with pytest.raises(StoreMissing, match="not complete"):
         await Store.open(folder, now=NOW, read_only=True)
     assert (folder / "nightdesk.db").stat().st_size == 0
+
+
+async def test_only_who_may_begin_a_store_does(folder: Path) -> None:
+    with pytest.raises(StoreAbsent, match="no state folder"):
+        await Store.open(folder, now=NOW, create=False)
+    assert not _names(folder)
+    _empty(folder)
+    with pytest.raises(StoreAbsent, match="no state store in"):
+        await Store.open(folder, now=NOW, create=False)
+    assert not _names(folder)
+    held = await _made(folder)
+    store = await Store.open(folder, now=NOW, create=False)
+    assert await store.controls.meta_get("state_id") == held
+    await store.close()
 
 
 async def test_reading_only_upgrades_nothing(folder: Path) -> None:

@@ -78,7 +78,7 @@ async def rebuild_log(folder: Path) -> int:
     from console.journal.runs_log import LogWriter
     from console.store.store import Store
 
-    store = await Store.open(folder, now=SystemClock().now())
+    store = await Store.open(folder, now=SystemClock().now(), create=False)
     try:
         return await _write_all(store, LogWriter(folder / "runs.log"))
     finally:

@@ -23,7 +23,7 @@ from console.domain.formatting import counted
 from console.domain.run import Run, RunId, State, StopReason
 from console.domain.text import sanitize
 from console.engine.clock import SystemClock
-from console.engine.errors import StoreError
+from console.engine.errors import StoreAbsent, StoreError
 from console.engine.run_json import Json
 from console.journal.log_files import JournalError
 from console.store.pause_file import PAUSE_FILE, request_pause
@@ -91,6 +91,7 @@ async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float, 
             asked, unrecorded = await _stop(invocation, app, texts, why)
             return await _wait_for_proof(invocation, app, asked, unrecorded, seconds)
     except StoreError as error:
+        _require_folder(invocation, error)
         return await _cancel_unstored(invocation, texts, seconds, error)
 
 
@@ -143,6 +144,7 @@ async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int
                 unrecorded = await _unrecorded(invocation, app)
                 return await _wait_for_proof(invocation, app, asked, unrecorded, seconds, pause={"recorded": recorded})
     except StoreError as error:
+        _require_folder(invocation, error)
         if recorded is None:
             recorded = False
             _pause_by_file(invocation, error, why)
@@ -151,6 +153,15 @@ async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int
     if invocation.json:
         invocation.out_json({"paused": True, "recorded": recorded, "runs": []})
     return ExitCode.OK
+
+
+def _require_folder(invocation: Invocation, error: StoreError) -> None:
+    """Raise `error` where it says that there is no state folder, and no launch is known that could be stopped.
+
+    Such a stop would reach nothing: the folder in use is another one.
+    """
+    if isinstance(error, StoreAbsent) and not (invocation.folder / "launch.journal").exists():
+        raise error
 
 
 def _pause_by_file(invocation: Invocation, error: StoreError, why: str) -> None:
