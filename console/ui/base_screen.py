@@ -97,7 +97,7 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         super().__init__()
         self.context = context
         self.background = background
-        self.VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-tall")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-short"), (20, "-low"), (24, "-tall")]
         self.view: ViewState | None = None
         self.key_actions: Mapping[str, KeyAction] = {}
         self.has_body = False

@@ -19,9 +19,12 @@ from console.ui.format import clock, countdown, cut_off_rule, elapsed, format_du
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.runs.cells import budget_tone
 from console.ui.runs.lines import LABEL, labelled
-from console.ui.spans import Line, Span, Tone, left, line, sanitize_cell, width, wrapped
+from console.ui.spans import Line, Span, Tone, fit, left, line, sanitize_cell, width, wrapped
 from console.ui.state.view_state import ViewState
 from console.ui.words import user_text
+
+ROOMY = 60
+"""From this width in cells on a line of a cap is written out."""
 
 CAP_NAMES = {
     Cap.TASK_DAILY_RUNS: "task today",
@@ -99,7 +102,8 @@ def _cap_line(cap_usage: CapUsage, need: int, cells: int, glyphs: Glyphs) -> Lin
     tone = budget_tone(taken, cap_usage.limit)
     bar = gauge(min(16, max(0, cells - 60)), ((taken, tone), (added, Tone.HELD)), cap_usage.limit, glyphs)
     now = left(f"{amount(taken)} of {amount(cap_usage.limit)} {'units' if in_units else 'runs'}", 22)
-    after = Span(f"{amount(taken + added)} after this launch", Tone.MUTED if fits else Tone.BAD)
+    then = "after this launch" if cells >= ROOMY else "after it"
+    after = Span(f"{amount(taken + added)} {then}", Tone.MUTED if fits else Tone.BAD)
     return labelled(name, *bar, Span("  " if bar else ""), now, after)
 
 
@@ -131,7 +135,7 @@ def run_names(runs: Sequence[Run], cells: int, glyphs: Glyphs, *, most: int = 8)
     names = min(max((width((Span(sanitize_cell(run.task)),)) for run in runs), default=0), max(10, cells // 3))
     lines = [
         line(
-            Span(left(state_span(run, glyphs).text, 14), state_span(run, glyphs).tone),
+            *fit((state_span(run, glyphs),), 14, glyphs.ellipsis),
             Span(left(sanitize_cell(run.task), names + 2), Tone.STRONG),
             Span(f"{sanitize_cell(run.target)}  {run.key}", Tone.MUTED),
         )
@@ -261,7 +265,7 @@ def reason_question(run: Run, ruling: str) -> FormDialog:
     if ruling == "adopt":
         fields.insert(0, Field(label="id at the provider"))
     named = line(Span(sanitize_cell(run.task), Tone.STRONG), Span(f"  {run.key}", Tone.MUTED))
-    title = f"Settle as {ruling.replace('-', ' ')}"
+    title = "Found it: enter its id" if ruling == "adopt" else f"Settle as {ruling.replace('-', ' ')}"
     return FormDialog(title, lambda cells: [named], fields, done="settle", loud=True)
 
 

@@ -168,10 +168,15 @@ def help_lines(shown: Iterable[Hint], cells: int, ellipsis: str) -> list[Line]:
 
 KEYS, LABEL = 18, 14
 """The widths of the columns before the explanation of a key, in cells."""
+BESIDE = 64
+"""From this width on the explanation of a key is beside it, else below it."""
 
 
 def _explained(hint: Hint, cells: int) -> list[Line]:
     tone = Tone.KEY if hint.enabled else Tone.MUTED
+    if cells < BESIDE:
+        below = (line(Span(f"      {each}", Tone.MUTED)) for each in wrapped(hint.tooltip, max(12, cells - 6)))
+        return [line(Span(f"  {', '.join(hint.keys)}", tone), Span(f"  {hint.label}")), *below]
     indent = 2 + KEYS + 1 + LABEL + 1
     first, *more = wrapped(hint.tooltip, max(12, cells - indent))
     start = line(Span(f"  {', '.join(hint.keys):<{KEYS}} ", tone), Span(f"{hint.label:<{LABEL}} "))

@@ -62,11 +62,11 @@ class ReasonedDialog(Dialog[Reasoned]):
     def answers(self) -> ComposeResult:
         """The reason or the line for it, then the row of answers."""
         yield Lines(id="reason-shown")
-        entry = Input(self._reason, placeholder="reason; enter: to the answers", compact=True, select_on_focus=False)
+        entry = Input(self._reason, placeholder="reason, for the record", compact=True, select_on_focus=False)
         entry.display = False
         entry.cursor_blink = False
         yield entry
-        yield Lines([()])
+        yield Lines([()], id="reason-hint")
         yield Choices(self._choices, id="choices")
 
     @property
@@ -109,6 +109,8 @@ class ReasonedDialog(Dialog[Reasoned]):
         self.wait_until_visible()
 
     def _show_line(self, entry: Input, *, shown: bool) -> None:
+        hint = line(Span("enter", Tone.KEY), " to the answers   ", Span("esc", Tone.KEY), " back") if shown else ()
+        self.query_one("#reason-hint", Lines).show([hint])
         entry.display = shown
         self.query_one("#reason-shown").display = not shown
 

@@ -20,6 +20,9 @@ from console.ui.widgets.lines import Lines
 
 T = TypeVar("T")
 
+FILTERING = "-filtering"
+"""The class of a screen whose line is open: in a low terminal its panel is smaller then."""
+
 
 class Grammar(Protocol[T]):
     """What can be typed into a line, and what it means."""
@@ -93,6 +96,7 @@ class FilterLine(Vertical, Generic[T]):
     def open(self) -> None:
         """Show the line and give it the keyboard."""
         self.display = True
+        self.screen.add_class(FILTERING)
         # At once: a letter typed right behind the slash must reach the line, never act on the table.
         self.screen.set_focus(self._input)
         self._help()
@@ -118,6 +122,7 @@ class FilterLine(Vertical, Generic[T]):
         self._ask(self.text)
         self.screen.set_focus(None)
         self.display = False
+        self.screen.remove_class(FILTERING)
         self._on_close()
 
     def action_complete(self) -> None:

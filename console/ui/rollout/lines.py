@@ -20,7 +20,7 @@ WIDE = 100
 NARROW = 66
 """Below this width names of tasks are shortened, so that the next launch has its room."""
 STAGES, SHORT_STAGES = 33, 16
-EVIDENCE, NEXT = 16, 10
+EVIDENCE, SHORT_EVIDENCE, NEXT = 16, 13, 10
 LABEL = 12
 COLUMN_GAP = 2
 """The cells between the two columns of the panel."""
@@ -32,23 +32,29 @@ def _name_cells(cells: int) -> int:
     return 24 if cells >= WIDE else 18 if cells >= NARROW else 14
 
 
+def _evidence_cells(cells: int) -> int:
+    return EVIDENCE if cells >= NARROW else SHORT_EVIDENCE
+
+
 def header(cells: int) -> Line:
-    """The header of the list."""
+    """The header of the list; the last demotion has a column only where there is room."""
     stage = STAGES if cells >= WIDE else SHORT_STAGES
-    names = f" {left('task', _name_cells(cells))} {left('stage', stage)} {left('evidence', EVIDENCE)} "
-    return fit((Span(f"{names}{left('next', NEXT)} stepped down", Tone.MUTED),), cells)
+    names = f" {left('task', _name_cells(cells))} {left('stage', stage)} {left('evidence', _evidence_cells(cells))} "
+    down = " stepped down" if cells >= NARROW else ""
+    return fit((Span(f"{names}{left('next', NEXT)}{down}", Tone.MUTED),), cells)
 
 
 def rollout_line(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: int, glyphs: Glyphs) -> Line:
     """One task as a row."""
     down = rollout.last_demotion
+    when_down = Span(when(down.at_ms, view.now_ms, view.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT)
     spans = (
         Span(f" {left(sanitize_cell(rollout.task.name), _name_cells(cells), glyphs.ellipsis)} "),
         *(stages_line(rollout, glyphs) if cells >= WIDE else short_stages_line(rollout, glyphs)),
         Span(" "),
-        *fit(_evidence_bar(rollout, rules, glyphs), EVIDENCE, glyphs.ellipsis),
+        *fit(_evidence_bar(rollout, rules, glyphs, _evidence_cells(cells)), _evidence_cells(cells), glyphs.ellipsis),
         Span(f" {left(_next(rollout, view, glyphs), NEXT)} ", Tone.MUTED),
-        Span(when(down.at_ms, view.now_ms, view.zone), Tone.BAD) if down else Span(glyphs.none, Tone.FAINT),
+        *((when_down,) if cells >= NARROW else ()),
     )
     return fit(spans, cells, glyphs.ellipsis)
 
@@ -74,7 +80,7 @@ def stages_line(rollout: TaskRollout, glyphs: Glyphs) -> Line:
         elif stage < rollout.effective:
             spans.append(Span(f"{behind} {stage.label}", Tone.MUTED))
         else:
-            spans.append(Span(f"{ahead} {stage.label}", Tone.FAINT))
+            spans.append(Span(f"{ahead} {stage.label}", Tone.MUTED))
         if stage is not Stage.UNATTENDED:
             spans.append(Span(f" {glyphs.rule} ", Tone.FAINT))
     return fit(tuple(spans), STAGES)
@@ -88,11 +94,11 @@ def short_stages_line(rollout: TaskRollout, glyphs: Glyphs) -> Line:
     return fit((Span(f"{glyphs.rule.join(signs)} ", tone), Span(rollout.effective.label, tone)), SHORT_STAGES)
 
 
-def _evidence_bar(rollout: TaskRollout, rules: RolloutRules, glyphs: Glyphs) -> Line:
+def _evidence_bar(rollout: TaskRollout, rules: RolloutRules, glyphs: Glyphs, cells: int) -> Line:
     done, needed = progress(rollout, rules)
     if rollout.stage is Stage.UNATTENDED:
         return line(Span("last stage", Tone.OK))
-    bar = gauge(6, ((min(done, needed), Tone.OK),), needed, glyphs)
+    bar = gauge(cells - 10, ((min(done, needed), Tone.OK),), needed, glyphs)
     if rollout.unmet_criteria:
         return (*bar, Span(f" {done} of {needed}", Tone.MUTED))
     return (*bar, Span(" earned", Tone.OK))
@@ -160,7 +166,7 @@ def _share(
     name: str, value: int | None, limit: int | None, written: Callable[[int], str], bar: int, glyphs: Glyphs
 ) -> Line:
     if value is None or not limit:
-        return line(_label(name), Span("no run yet", Tone.FAINT))
+        return line(_label(name), Span("no run yet", Tone.MUTED))
     tone = Tone.WARN if value * 10 > limit * 8 else Tone.BUSY
     return line(_label(name), *gauge(bar, ((value, tone),), limit, glyphs), f" {written(value)} of {written(limit)}")
 

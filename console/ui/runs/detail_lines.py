@@ -75,11 +75,17 @@ def _section(title: str, lines: list[Line]) -> list[Line]:
     return [(), line(Span(title, Tone.STRONG)), *lines] if lines else []
 
 
+FIELD_LABELS = {"prompt_sha256": "prompt", "prompt_length": "characters", "system_sha256": "system"}
+"""How fields of the fingerprint are called where their names are too long; the hashes show which text it was."""
+
+
 def _fingerprint(run: Run) -> list[Line]:
     """The fields of the fingerprint, which show whether an attempt launched something else than another one."""
     fields = run.fingerprint.as_fields()
     return [
-        labelled(name.replace("_", " ")[:10], Span(sanitize_cell(str(value)), Tone.MUTED))
+        labelled(
+            FIELD_LABELS.get(name, name.replace("_", " ")[:10]), Span(sanitize_cell(str(value)) or "none", Tone.MUTED)
+        )
         for name, value in fields.items()
     ]
 

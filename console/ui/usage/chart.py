@@ -275,8 +275,17 @@ def month_course(
     for days, values, marker in curves:
         signal = figure.signal(list(days), list(values), marker=marker)
         figure.draw(signal.lines() or signal)
-    drawn = plotext.uncolorize(str(figure.build())).splitlines()
+    drawn = [_plain_figures(each) for each in plotext.uncolorize(str(figure.build())).splitlines()]
     return [fit((Span(each, Tone.BUSY),), cells) for each in (*drawn[:-1], _days_below(drawn[-2], last_day))]
+
+
+def _plain_figures(drawn: str) -> str:
+    """A line of the course with its label as the other figures are written; plotext writes `2.0e3`."""
+    label, tick, rest = drawn.partition("\u2524")
+    try:
+        return f"{_short(float(label)):>{len(label)}}{tick}{rest}"
+    except ValueError:
+        return drawn
 
 
 def _days_below(axis: str, last_day: int) -> str:

@@ -211,10 +211,12 @@ def month_forecast(report: UsageReport) -> list[Line]:
     if month is None:
         return [*lines, (Span(" the month has no cap", Tone.MUTED),)]
     spent, cap, daily = (amount(value, Measure.UNITS) for value in (month.spent, month.cap, month.per_day))
-    so_far = Span(f" month: {spent} of {cap} units, {daily} a day lately: ", Tone.MUTED)
-    if month.reached_on is None:
-        return [*lines, (so_far, Span("on course to stay under the cap", Tone.OK))]
-    return [*lines, (so_far, Span(f"the cap will be reached on {_day(month.reached_on)}", Tone.BAD))]
+    verdict = Span("on course to stay under the cap", Tone.OK)
+    if month.reached_on is not None:
+        verdict = Span(f"the cap will be reached on {_day(month.reached_on)}", Tone.BAD)
+    # The verdict first: a narrow window cuts the end.
+    figures = Span(f"; {spent} of {cap} units, {daily} a day lately", Tone.MUTED)
+    return [*lines, (Span(" month: ", Tone.MUTED), verdict, figures)]
 
 
 def projection_text(report: UsageReport) -> str:
