@@ -17,11 +17,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any
 
 from console.app import App, open_app
 from console.domain.caps import Caps
 from console.domain.launch import LaunchRequest, LaunchResult
-from console.domain.run import State
+from console.domain.run import Run, RunId, State
 from console.domain.task import Guardrails, Task
 from console.domain.usage import Units
 from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings
@@ -57,14 +58,19 @@ READY, DONE, MEASURED = "ready", "done", "measured.json"
 
 
 class TimedProvider:
-    """The real provider, and the times of its cancel calls on the monotonic and the wall clock, in seconds."""
+    """The real provider, and the times of its cancel calls on the wall clock, in seconds."""
 
     def __init__(self, provider: GeminiProvider) -> None:
         self._provider = provider
         self.cancels_sent: dict[str, float] = {}
         """The wall time at which the first cancel of each remote id was sent."""
-        self.cancels_answered: list[tuple[float, str]] = []
-        """The monotonic time of each answer and the remote id, oldest first. The service had the cancel before."""
+        self.cancels_answered: dict[str, float] = {}
+        """The wall time of the answer to the first cancel of each remote id. The service had the cancel before."""
+
+    @property
+    def times(self) -> tuple[dict[str, float], dict[str, float]]:
+        """When the first cancel of each remote id was sent, and when it was answered."""
+        return self.cancels_sent, self.cancels_answered
 
     async def create(self, order: LaunchOrder) -> Verdict:
         return await self._provider.create(order)
@@ -100,7 +106,7 @@ class TimedProvider:
     async def cancel(self, remote_id: str) -> CancelAnswer:
         self.cancels_sent.setdefault(remote_id, time.time())
         answer = await self._provider.cancel(remote_id)
-        self.cancels_answered.append((time.monotonic(), remote_id))
+        self.cancels_answered.setdefault(remote_id, time.time())
         return answer
 
     async def aclose(self) -> None:
@@ -157,7 +163,7 @@ def engine_settings(names: Sequence[str], short: Sequence[str]) -> EngineSetting
     )
 
 
-async def launch_all(app: App, names: Sequence[str]) -> dict[str, object]:
+async def launch_all(app: App, names: Sequence[str]) -> dict[str, Any]:
     """Launch all at once and wait for their answers."""
     started = time.monotonic()
     launches = await asyncio.gather(*(launch(app, name) for name in names))
@@ -165,6 +171,7 @@ async def launch_all(app: App, names: Sequence[str]) -> dict[str, object]:
     await all_answered(app)
     runs = [await app.store.runs.get(result.run.id) for result in launches]
     return {
+        "ids": [result.run.id for result in launches],
         "results": Counter(result.kind.value for result in launches),
         "claimed_s": claimed_s,
         "launched_s": time.monotonic() - started,
@@ -172,19 +179,20 @@ async def launch_all(app: App, names: Sequence[str]) -> dict[str, object]:
     }
 
 
-async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: LagSampler) -> dict[str, object]:
+async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: LagSampler) -> dict[str, Any]:
     """Show the console, and launch the short runs one after the other. Returns what was measured, and the runs."""
     screen = asyncio.create_task(run_console(app.engine, clock=app.clock))
     await asyncio.sleep(SETTLE_S)
     lag.restart()
     cpu, memory, started = cpu_seconds(), memory_bytes(), time.monotonic()
     (folder / READY).touch()
-    launching = []
+    launching, memories = [], []
     for name in short:
         launching.append(asyncio.create_task(launch(app, name)))
         await asyncio.sleep(seconds / SHORT_RUNS)
+        memories.append(memory_bytes() - memory)
     elapsed_s = time.monotonic() - started
-    cpu, grown, lags, work = cpu_seconds() - cpu, memory_bytes() - memory, list(lag.lags), list(lag.work)
+    cpu, lags, work = cpu_seconds() - cpu, list(lag.lags), list(lag.work)
     (folder / DONE).touch()
     await asyncio.sleep(SHORT_MS / 1000 + SETTLE_S)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -198,7 +206,7 @@ async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: 
         "work_max_ms": max(work) * 1000,
         "cpu": cpu / elapsed_s,
         "memory_mb": memory_bytes() / 1e6,
-        "memory_grown_mb": grown / 1e6,
+        "memory_grown_mb": [memories[len(memories) // 2] / 1e6, memories[-1] / 1e6],
     }
 
 
@@ -215,21 +223,29 @@ async def measure(folder: Path, url: str, count: int, seconds: int) -> dict[str,
         shown = await show(app, folder, seconds, short, lag)
         done_ms = app.clock.now().wall_ms - 1000
         sampling.cancel()
-        runs = [run for run_id in shown.pop("short_ids") if (run := await app.store.runs.get(run_id)) is not None]
+        runs, long_runs = await runs_of(app, shown.pop("short_ids")), await runs_of(app, launched.pop("ids"))
         late = [
             provider.cancels_sent.get(run.remote_id, math.inf) - run.deadline_ms / 1000
             for run in runs
             if run.remote_id is not None and run.deadline_ms is not None and run.deadline_ms < done_ms
         ]
-        remote_ids = {run.remote_id for run in runs}
         return {
             **launched,
             **shown,
             "lag_launch_p99_ms": lag_of_launch,
             "cut_offs": len(late),
             "cut_off_late_max_s": max(late, default=0.0),
-            "answered": [at for at, remote_id in provider.cancels_answered if remote_id not in remote_ids],
+            "stops": [
+                [run.stop.at_ms / 1000, *(times.get(run.remote_id or "", math.inf) for times in provider.times)]
+                for run in long_runs
+                if run.stop is not None
+            ],
         }
+
+
+async def runs_of(app: App, ids: Sequence[RunId]) -> list[Run]:
+    """Return the runs with these ids, as stored."""
+    return [run for run_id in ids if (run := await app.store.runs.get(run_id)) is not None]
 
 
 async def launch(app: App, name: str) -> LaunchResult:

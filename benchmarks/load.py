@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import resource
 import select
@@ -22,6 +23,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,6 @@ RUNS = 1000
 SECONDS = 60
 PRESS_S = 0.25
 """Seconds between selecting a run and pressing `x`, and from there to the next selection."""
-ROWS = 6
-"""The runs are selected among so many at the top of the table."""
 CONFIG = """
 [provider]
 kind = "gemini"
@@ -68,7 +68,7 @@ class Operator:
         self._folder = folder
         self._ended = threading.Event()
         self.pressed: list[float] = []
-        """The monotonic times at which `x` was pressed."""
+        """The wall times at which `x` was pressed."""
         self.has_seen_behind = False
         """The screen said that the process does not keep up."""
 
@@ -98,22 +98,36 @@ class Operator:
                 continue
             next_key = now + PRESS_S
             if is_selected:
+                self.pressed.append(time.time())
                 os.write(self._terminal, b"x")
-                self.pressed.append(time.monotonic())
             else:
-                os.write(self._terminal, b"g" + b"j" * (1 + len(self.pressed) % ROWS))
+                # The next run each time: one that is stopping already would get no cancel.
+                os.write(self._terminal, b"j")
             is_selected = not is_selected
 
 
-def delays(pressed: Sequence[float], answered: Sequence[float]) -> list[float]:
-    """Return for each press the seconds until the next answer of a cancel, if it came before the next press.
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of one `x`, in seconds; infinite for what did not come."""
 
-    A press on a run that is stopping already sends no cancel.
+    asked: float
+    """From the key to the request to stop the run."""
+    sent: float
+    """From there to the cancel."""
+    answered: float
+    """From the key to the answer of the service."""
+
+
+def cancelled(pressed: Sequence[float], stops: Sequence[Sequence[float]]) -> list[Cancelled]:
+    """Return what became of each press that stopped a run: the one that was asked to stop before the next press.
+
+    `stops` are the wall times at which each run was asked to stop, its cancel was sent, and that was answered.
     """
     found = []
-    for number, at in enumerate(pressed):
-        until = pressed[number + 1] if number + 1 < len(pressed) else at + 1.0
-        found += [answer - at for answer in answered if at <= answer < until][:1]
+    for at, until in zip(pressed, [*pressed[1:], math.inf], strict=True):
+        # The time of a request is stored in whole milliseconds.
+        asked = [stop for stop in stops if at - 0.001 <= stop[0] < until - 0.001][:1]
+        found += [Cancelled(asked_at - at, sent - asked_at, answered - at) for asked_at, sent, answered in asked]
     return found
 
 
@@ -186,7 +200,6 @@ def wait_for(path: Path, pid: int) -> None:
 
 def report(measured: dict[str, Any], operator: Operator, reference_ms: float, behind: Mapping[str, bool]) -> None:
     """Print the figures."""
-    after_x = [delay * 1000 for delay in delays(operator.pressed, measured["answered"])]
     said = ", ".join(f"{where} {'yes' if is_said else 'no'}" for where, is_said in behind.items())
     print(f"  {measured['results']}, then {measured['states']}")
     print(f"  claimed after {measured['claimed_s']:.1f} s, all answered after {measured['launched_s']:.1f} s")
@@ -200,16 +213,27 @@ def report(measured: dict[str, Any], operator: Operator, reference_ms: float, be
         f"  CPU time of its thread between two samples: p99 {measured['work_p99_ms']:.1f} ms, "
         f"maximum {measured['work_max_ms']:.1f} ms"
     )
-    print(
-        f"  x to cancel answered: {len(after_x)} of {len(operator.pressed)}, median {percentile(after_x, 0.5):.0f} ms, "
-        f"p99 {percentile(after_x, 0.99):.0f} ms"
-    )
+    report_cancels(len(operator.pressed), cancelled(operator.pressed, measured["stops"]))
     print(
         f"  {measured['cut_offs']} timeouts, the latest cancel {measured['cut_off_late_max_s']:.2f} s after its limit"
     )
     print(f"  CPU {measured['cpu']:.0%} of one core; memory {measured['memory_mb']:.0f} MB, ", end="")
-    print(f"grew by {measured['memory_grown_mb']:.1f} MB")
+    half, whole = measured["memory_grown_mb"]
+    print(f"grew by {half:.1f} MB in the first half and {whole - half:.1f} MB in the second")
     print(f"  said to be behind: {said}")
+
+
+def report_cancels(pressed: int, presses: Sequence[Cancelled]) -> None:
+    """Print how long the cancels took, and where the time went."""
+    answered = [each.answered for each in presses if math.isfinite(each.answered)]
+    sent = [each.sent for each in presses if math.isfinite(each.sent)]
+    print(f"  x to cancel answered: {len(answered)} of {pressed}, {spread(answered)}")
+    print(f"    from x to the request: {spread([each.asked for each in presses])}; to the cancel: {spread(sent)}")
+
+
+def spread(seconds: Sequence[float]) -> str:
+    """Return the median and the 99th percentile as text."""
+    return f"median {percentile(seconds, 0.5) * 1000:.0f} ms, p99 {percentile(seconds, 0.99) * 1000:.0f} ms"
 
 
 if __name__ == "__main__":

@@ -45,7 +45,10 @@ def sanitize(text: str, *, limit: int | None = None, newlines: bool = False) -> 
     A tab becomes a space. Newlines are kept only with `newlines`. `limit` is the maximum length of the result
     in characters; a longer result is cut and ends in `…`. None means no limit.
     """
-    cleaned = text if text.isascii() and text.isprintable() else _escape(text, limit, newlines)
+    first = text if limit is None else text[: limit + 1]
+    cleaned = first if newlines else first.replace("\t", " ").replace("\n", " ")
+    if not (cleaned.isascii() and cleaned.isprintable()):
+        cleaned = _escape(text, limit, newlines)
     if limit is None or len(cleaned) <= limit:
         return cleaned
     return cleaned[: limit - 1] + "…" if limit > 0 else ""

@@ -51,6 +51,8 @@ class Usage:
 
     def highest(self, other: Usage) -> Usage:
         """Return the larger figure of each field: cumulative figures never shrink."""
+        if other == self:
+            return self
         figures = {f.name: max(getattr(self, f.name) or 0, getattr(other, f.name) or 0) for f in fields(self)}
         if self.told_micro is None and other.told_micro is None:
             del figures["told_micro"]

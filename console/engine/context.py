@@ -28,7 +28,7 @@ from console.store.store import Store
 
 @dataclass(slots=True, kw_only=True)
 class EngineContext:
-    """The ports and settings of one engine. Only `settings` is ever replaced, by `Engine.reload`."""
+    """The ports and settings of one engine. `Engine.reload` replaces `settings`."""
 
     store: Store
     log_flusher: LogFlusher
@@ -46,6 +46,8 @@ class EngineContext:
     """One launch at a time writes into `launches`."""
     cancelled_at: dict[RunId, Timestamp] = field(default_factory=dict)
     """When this process last sent a cancel for a run."""
+    stop_took_s: float = 0.0
+    """How long the last stop of a run took to be stored."""
     holds_lock: Callable[[], bool] = field(default=lambda: True)
     """False once the lock file of this process was removed: others then take over its runs, so it launches nothing."""
     key_trouble: Callable[[str], str | None] = field(default=lambda name: None)

@@ -41,15 +41,6 @@ class OverdueCancels:
         self._slots = asyncio.Semaphore(context.timings.cancels_at_once)
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
 
-    def is_due(self, run: Run) -> bool:
-        """True where the run should be stopped by now: a stop was asked, or its time limit has passed."""
-        if run.stop is not None:
-            return True
-        try:
-            return run.is_overdue(self._context.clock.now())
-        except Exception:
-            return True
-
     def start_due(self, mine: Iterable[Run], others: Sequence[Run], *, dead: Collection[str] = ()) -> None:
         """Start a cancel for each run that needs one. `dead` are owners known to be dead, whatever their lock says."""
         now, timings = self._context.clock.now(), self._context.timings
@@ -58,10 +49,8 @@ class OverdueCancels:
         keyless = {one.name for one in services if self._context.key_trouble(one.name) is not None}
         for run in mine:
             seen.add(run.id)
-            if not self._context.settings.serves(run):
-                continue
             late = run.state in LIVE_HERE and run.is_overdue(now, grace_ms=timings.own_overdue_ms)
-            if late and self._may_try(run.id, now):
+            if late and self._context.settings.serves(run) and self._may_try(run.id, now):
                 self.send(run)
         unsupervised = self._long_dead({run.owner for run in others if run.state in LIVE_ELSEWHERE}, dead, now)
         for run in others:
@@ -155,6 +144,16 @@ class OverdueCancels:
         elif error is not None and not isinstance(error, StaleRun):
             text = f"run {run_id}: its overdue cancel raised {describe(error)}"
             self._context.problems.report_once(f"run {run_id}", text, error)
+
+
+def is_due(run: Run, now: Timestamp) -> bool:
+    """True where the run should be stopped by now: a stop was asked, or its time limit has passed."""
+    if run.stop is not None:
+        return True
+    try:
+        return run.is_overdue(now)
+    except Exception:
+        return True
 
 
 def _was_sent_anew(run: Run, request: asyncio.Task[Run]) -> bool:

@@ -153,8 +153,8 @@ class Timings:
 
     tick_s: float = 1.0
     """Between two reads of the state folder: stops, take-overs, overdue runs, schedules."""
-    idle_ticks: int = 5
-    """The supervision of a run that only runs wakes every so many ticks; its limits and its news wake it in time."""
+    idle_ticks: int = 30
+    """The supervision of a run that only runs wakes every so many ticks; what reaches a limit wakes it in time."""
     save_ms: int = 1_000
     """Live figures of a run are stored at most this often."""
     beat_ms: int = 10_000
@@ -163,7 +163,7 @@ class Timings:
     """How long the tasks around a stop wait for each of their writes; then they go on, and it is stored behind them."""
     cancel_wait_s: float = 0.03
     """How long the first cancel of a run waits for its stop request to be stored. Then it is sent, and the request is
-    stored behind it: on a slow disk a commit takes longer."""
+    stored behind it. It does not wait at all where the last stop took longer, as on a slow disk."""
     stop_wait_s: float = 1.0
     """How long an operator's stop or pause waits for the store before it goes on without it."""
     own_overdue_ms: int = 2_000

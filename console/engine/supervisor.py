@@ -18,7 +18,7 @@ from console.domain.run import Run, RunId, State, StopReason
 from console.engine.concerns import FIRST_WAIT_S, LONGEST_WAIT_S, describe, end_tasks, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
-from console.engine.overdue import OverdueCancels
+from console.engine.overdue import OverdueCancels, is_due
 from console.engine.ownership import is_alive
 from console.engine.recovery import TakeOver, unsupervised_topic
 from console.engine.run.monitor import ACCESS
@@ -191,11 +191,14 @@ class Supervisor:
 
     async def cancel_overdue(self) -> None:
         """Wake each run that is past its limit, and send a cancel where nobody does; never waits for the answer."""
-        for entry in self._runs.values():
-            if self.overdue.is_due(entry.supervisor.run):
-                entry.supervisor.wake()
-        mine = [entry.supervisor.run for entry in self._runs.values()]
-        self.overdue.start_due(mine, self._rows.others, dead=self._take_over.taking_from)
+        now, mine = (
+            self._context.clock.now(),
+            [(entry.supervisor, entry.supervisor.run) for entry in self._runs.values()],
+        )
+        for supervisor, run in mine:
+            if is_due(run, now):
+                supervisor.wake()
+        self.overdue.start_due([run for _, run in mine], self._rows.others, dead=self._take_over.taking_from)
 
     async def store_windows(self) -> None:
         """Store how far the windows of the queued launches are extended, for a process that takes them over.
@@ -291,7 +294,7 @@ class Supervisor:
     async def _wait_after_error(self, entry: _Supervised, pause: float) -> None:
         """Wait before a run is supervised again. A stop ends the wait, and a deadline that comes meanwhile cuts it."""
         run = entry.supervisor.run
-        if self.overdue.is_due(run):
+        if is_due(run, self._context.clock.now()):
             # Even a stop that is due is not tried without any pause: what raised may raise again at once.
             await asyncio.sleep(min(pause, FIRST_WAIT_S))
             return

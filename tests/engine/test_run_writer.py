@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,15 @@ import pytest
 
 from console.domain.run import Run, State, StopReason
 from console.engine.errors import OwnershipLost, StoreBusy
+from console.engine.run.cancel import Canceller
 from console.engine.run.writer import RunWriter, StoreChange, UnstoredChange
+from console.provider.contract import LaunchOrder
 from tests.clock import ManualClock
 from tests.engine.building import QUICK, engine_context, settings
-from tests.engine.fake_provider import FakeProvider
+from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.store.harness import StoreHarness, open_harness
 from tests.sync_database import memory_connection, sync_store
+from tests.waiting import until
 
 NEXT_OWNER = "b" * 32
 
@@ -27,12 +31,14 @@ async def harness(tmp_path: Path) -> AsyncIterator[StoreHarness]:
     await harness.store.close()
 
 
-def writer_of(harness: StoreHarness, run: Run, folder: Path, *unstored: UnstoredChange) -> RunWriter:
+def writer_of(
+    harness: StoreHarness, run: Run, folder: Path, *unstored: UnstoredChange, provider: FakeProvider | None = None
+) -> RunWriter:
     context = engine_context(
         harness.store,
         folder,
         clock=harness.clock,
-        provider=FakeProvider(),
+        provider=provider or FakeProvider(),
         use=settings(harness.task),
         owner=run.owner or "",
         timings=replace(QUICK, intent_wait_s=5.0),
@@ -136,3 +142,41 @@ async def test_a_store_that_works_again_ends_the_problem_that_the_writer_reporte
     assert [problem.text for problem in problems.entries()] == ["the log of another part is behind"]
     problems.clear("store", "another part")
     assert not problems.entries()
+
+
+@pytest.mark.parametrize("took_s", [0.0, 7200.0])
+async def test_the_first_cancel_does_not_wait_for_its_record_where_the_last_stop_was_stored_slowly(
+    tmp_path: Path, took_s: float
+) -> None:
+    free, connection, provider = asyncio.Event(), memory_connection(), FakeProvider()
+    free.set()
+
+    async def between(what: str) -> None:
+        if what.startswith("before write"):
+            await free.wait()
+
+    harness = StoreHarness(sync_store(tmp_path, connection, between), ManualClock())
+    writer = writer_of(harness, await harness.running(), tmp_path, provider=provider)
+    order = LaunchOrder(
+        agent="", model="", prompt="", environment="", prepared_id=None, server_limit=None, max_ms=1, labels={}
+    )
+    agent = FakeAgent(remote_id=writer.run.remote_id or "", order=order)
+    provider.agents[agent.remote_id] = agent
+    context = writer._context
+    context.timings, context.stop_took_s = replace(context.timings, cancel_wait_s=3600.0), took_s
+    free.clear()
+    writer.request_stop(StopReason.OPERATOR, by="me")
+    cancelling = asyncio.create_task(Canceller(context, writer).keep_cancelling(asyncio.Event()))
+    if took_s == 0.0:
+        await until(lambda: writer._flushing is not None)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert agent.cancels == 0, "a quick store has the record before the cancel is sent"
+        free.set()
+    await until(lambda: agent.cancels >= 1)
+    free.set()
+    await until(lambda: not writer.is_behind)
+    assert context.stop_took_s < 3600, "it was measured again"
+    cancelling.cancel()
+    await context.background.stop()
+    connection.close()

@@ -63,7 +63,8 @@ class Canceller:
             self._began = self._context.clock.now()
             stop = self._writer.run.stop
             self._waited_before_ms = max(0, self._began.wall_ms - stop.at_ms) if stop else 0
-            await self._writer.wait_stored(timings.cancel_wait_s)
+            is_slow = self._context.stop_took_s > timings.cancel_wait_s
+            await self._writer.wait_stored(0.0 if is_slow else timings.cancel_wait_s)
         while True:
             await asyncio.sleep(max(0.0, self._next_at - loop.time()))
             attempt = await try_cancel(self._context, self._writer.run)

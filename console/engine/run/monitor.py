@@ -123,6 +123,8 @@ class RunMonitor:
 
     async def _stop_tasks(self) -> None:
         await end_tasks(self._tasks)
+        # A cancelled task keeps its frames and they keep this monitor: a circle that only a full collection would find.
+        self._tasks.clear()
 
     def _raise_failed(self) -> None:
         """A helper task never ends by itself: where it did, its error is the monitor's."""
@@ -172,6 +174,8 @@ class RunMonitor:
                     remote = await self._poll_once()
                 if remote is not None:
                     await self._classify(remote)
+                # It has all the steps of the run, and the next poll may be far away.
+                remote = None
                 self._note_news()
                 interval_s = self._context.settings.service_of(self._writer.row).poll_ms / 1000
                 await wait_event(self._poll_now, pace.wait_s(self._writer.row.id, interval_s, is_first=is_first))
@@ -266,8 +270,11 @@ class RunMonitor:
                 self._note_news()
 
     def _note_news(self) -> None:
+        """A poll or the stream brought something; the limits are applied again only if one may be reached."""
         self._has_news = True
-        self._changed.set()
+        run = self._writer.run
+        if self._end is not None or (run.state is State.RUNNING and self._usage.over_budget(run)):
+            self._changed.set()
 
     def _report(self, what: str, error: Exception) -> None:
         run_id = self._writer.row.id

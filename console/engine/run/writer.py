@@ -160,6 +160,7 @@ class RunWriter:
         return self._flushing
 
     async def _flush(self) -> bool:
+        began = asyncio.get_running_loop().time()
         while self._unstored:
             async with self._turn:
                 try:
@@ -175,6 +176,7 @@ class RunWriter:
                     text = f"{self._topic}: not stored yet: {describe(error)}"
                     self._context.problems.report(self._topic, text, error, source=self._topic)
                     return False
+        self._context.stop_took_s = asyncio.get_running_loop().time() - began
         self._clear_problems()
         return True
 

@@ -108,11 +108,14 @@ def usage_of(value: object) -> Usage | None:
     service writes before it counts: both are taken as not reported.
     """
     reported = members(value)
-    given = {name: reported[key] for name, key in _FIGURES.items() if reported.get(key) is not None}
-    figures = {name: count(figure) for name, figure in given.items()}
-    counts = {name: figure for name, figure in figures.items() if figure is not None}
-    if len(counts) < len(given):
+    if not reported:
         return None
+    counts: dict[str, int] = {}
+    for name, key in _FIGURES.items():
+        if (given := reported.get(key)) is not None:
+            if (figure := count(given)) is None:
+                return None
+            counts[name] = figure
     parts = sum(counts.get(name, 0) for name in ("input", "output", "thought", "tool_use"))
     total = max(counts.get("total", 0), parts)
     if "input" in counts and "cached" in counts:

@@ -61,7 +61,7 @@ def text(value: object, limit: int) -> str:
     if not isinstance(value, str):
         return ""
     shown = value if len(value) <= limit else value[: limit - 1] + "…"
-    return shown.encode("utf-8", "replace").decode("utf-8")
+    return shown if shown.isascii() else shown.encode("utf-8", "replace").decode("utf-8")
 
 
 def count(value: object) -> int | None:
