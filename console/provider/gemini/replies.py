@@ -164,7 +164,7 @@ def inputs_of(value: object) -> tuple[str, ...]:
     """Return the prompt and the system instruction, as far as a reply repeats them."""
     interaction = members(value)
     steps = (members(step) for step in elements(interaction.get("steps")))
-    given = [step.get("content") for step in steps if kind_of(step) == "user_input"]
+    given = [step.get("content") for step in steps if step.get("type") == "user_input"]
     contents = (*given, interaction.get("input"), interaction.get("system_instruction"))
     return tuple(filter(None, map(_whole_text, contents)))
 
@@ -198,7 +198,7 @@ def remote_run(value: object, asked: str, redact: Redact = unchanged) -> RemoteR
 
 def _outputs(interaction: Mapping[str, object]) -> list[Mapping[str, object]]:
     steps = (members(step) for step in elements(interaction.get("steps")))
-    return [step for step in steps if kind_of(step) == "model_output"]
+    return [step for step in steps if step.get("type") == "model_output"]
 
 
 def _result(interaction: Mapping[str, object]) -> str:

@@ -37,10 +37,10 @@ def numbered(value: object, redact: Redact = unchanged) -> tuple[Step, ...]:
     outside the config file.
     """
     own = (members(step) for step in elements(value))
-    own_steps = [step for step in own if kind_of(step) != "user_input"]
+    own_steps = [(kind, step) for step in own if (kind := kind_of(step)) != "user_input"]
     return tuple(
-        Step(index=index, kind=redact(kind_of(step)), text=step_text(step, redact), done=True)
-        for index, step in enumerate(own_steps[:MAX_STEPS])
+        Step(index=index, kind=redact(kind), text=_text_of(kind, step, redact), done=True)
+        for index, (kind, step) in enumerate(own_steps[:MAX_STEPS])
     )
 
 
@@ -49,7 +49,10 @@ def step_text(step: Mapping[str, object], redact: Redact = unchanged) -> str:
 
     `redact` is applied to errors and to steps of unknown types, which may not be the agent's own text.
     """
-    kind = kind_of(step)
+    return _text_of(kind_of(step), step, redact)
+
+
+def _text_of(kind: str, step: Mapping[str, object], redact: Redact) -> str:
     if kind == "user_input":
         return ""
     if kind == "model_output":
