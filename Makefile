@@ -73,5 +73,5 @@ $(RUN): requirements.txt pyproject.toml | $(BIN)/python
 
 $(DEV): requirements-dev.txt $(RUN)
 	@echo "installing the requirements of the tests" >&2
-	@$(PIP) -r requirements-dev.txt
+	@$(PIP) --no-compile -r requirements-dev.txt # most of it is never imported
 	@touch $@

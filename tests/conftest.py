@@ -5,6 +5,7 @@ No test sees the developer's home folder, API key, terminal, or state folder.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 from collections.abc import Iterator
@@ -66,6 +67,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(item.path.is_relative_to(path) for path in proofs):
             item.add_marker("proofs")
+
+
+def pytest_collection_finish() -> None:
+    """Keeps the garbage collector from going through all tests and modules again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
