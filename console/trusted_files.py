@@ -1,7 +1,7 @@
 """Reads a file that somebody may have replaced by anything: with a size limit, without waiting, only a regular file.
 
-Where it matters, only if no other user could have written it. Kept apart because the config, the files that it names
-and small files of the state folder go through the same checks.
+Where it matters, only if no other user could have written it; and writes small files that no other user can read. Kept
+apart because the config, the files that it names and small files of the state folder go through the same checks.
 """
 
 from __future__ import annotations
@@ -45,6 +45,15 @@ def read_bounded(path: Path, *, most: int, forbidden_mode: int = 0) -> bytes:
     if len(content) > most:
         raise Unreadable(f"is larger than {most} bytes")
     return content
+
+
+def replace_private(path: Path, text: str) -> None:
+    """Replace the file at once by one with `text` (mode 0600). Raises OSError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    draft.replace(path)
 
 
 def _check(status: os.stat_result, forbidden_mode: int) -> None:

@@ -22,6 +22,7 @@ from console.config.schema import (
     GeminiTable,
     NotifyTable,
     OpenAITable,
+    OtelTable,
     PriceTable,
     ProviderTable,
     RolloutTable,
@@ -54,6 +55,7 @@ TABLES: dict[str, type[Table]] = {
     "[scheduler]": SchedulerTable,
     "[console]": ConsoleTable,
     "[notify]": NotifyTable,
+    "[otel]": OtelTable,
 }
 OVERRIDES = {*DefaultsTable.__struct_fields__, "agent", "model", "sandbox", "tools", "network", "system_instruction"}
 """Keys of a task that other tables have too."""

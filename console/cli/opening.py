@@ -9,7 +9,7 @@ from console.app import App, ProviderFactory, engine_settings, open_app
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
 from console.cli.known_folders import other_folders, remember_folder
-from console.cli.notifying import notifying
+from console.cli.outgoing import sending
 from console.cli.signals import not_stopped_by_terminal
 from console.config import Settings
 from console.domain.caps import Caps
@@ -50,9 +50,9 @@ async def opened(
         ) as app:
             if kind.launches:
                 _tell_other_folders(invocation)
-            telling = notifying(invocation, app, settings) if kind.guards and not read_only else nullcontext()
+            outgoing = sending(invocation, app, settings) if kind.guards and not read_only else nullcontext()
             try:
-                async with telling:
+                async with outgoing:
                     yield app
             except Exception:
                 if app.engine.guarded:

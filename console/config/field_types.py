@@ -26,6 +26,7 @@ from console.provider.http.address import (
     ACCEPTED,
     PROXY_ACCEPTED,
     WEBHOOK_ACCEPTED,
+    otlp_address,
     proxy_address,
     service_root,
     webhook_address,
@@ -307,6 +308,8 @@ Command = Annotated[
 """A program and its arguments; no shell reads them."""
 WebhookUrl = Annotated[str, _text_rule(WEBHOOK_ACCEPTED, webhook_address)]
 """The address of a webhook."""
+OtlpUrl = Annotated[str, _text_rule(WEBHOOK_ACCEPTED, otlp_address)]
+"""The address of a receiver of spans; `/v1/traces` is added."""
 Minute = Annotated[int, _text_rule('a time of the day such as "08:00"', _minute_of_day)]
 """A time of the day, in minutes from midnight."""
 Hours = Annotated[tuple[int, int], _text_rule('two times of the day such as "22:00-07:00"', _hours)]

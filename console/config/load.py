@@ -20,6 +20,7 @@ from console.config.schema import (
     ConsoleTable,
     DefaultsTable,
     NotifyTable,
+    OtelTable,
     PriceTable,
     RolloutTable,
     SchedulerTable,
@@ -33,6 +34,7 @@ from console.config.settings import (
     TOLD_KINDS,
     ConsoleSettings,
     NotifySettings,
+    OtelSettings,
     QuietHours,
     Settings,
     StoreSettings,
@@ -111,6 +113,7 @@ class _Reader:
         scheduler = self._section("scheduler", SchedulerTable)
         console = self._section("console", ConsoleTable)
         notify = self._notify()
+        otel = self._section("otel", OtelTable)
         if console is not None:
             self._check_console(console)
         prices = self._prices()
@@ -120,7 +123,7 @@ class _Reader:
         # An invalid section has been reported already; its defaults only allow the tasks to be checked as well.
         tasks, prompt_files = self._tasks(providers, defaults or DefaultsTable(), caps, prices)
         if self._errors or not (
-            providers and store and units and caps and rollout and scheduler and console and notify
+            providers and store and units and caps and rollout and scheduler and console and notify and otel
         ):
             raise self._errors.error()
         return Settings(
@@ -142,6 +145,7 @@ class _Reader:
                 keys=dict(console.keys),
             ),
             notify=notify,
+            otel=OtelSettings(endpoint=otel.endpoint, headers_env=otel.headers_env, service_name=otel.service_name),
         )
 
     def _section(self, name: str, table_type: type[T]) -> T | None:

@@ -20,6 +20,7 @@ from console.config.field_types import (
     Minute,
     Money,
     Notices,
+    OtlpUrl,
     PollSeconds,
     ProxyUrl,
     RunCap,
@@ -233,6 +234,15 @@ class NotifyTable(Table, frozen=True, kw_only=True):
     daily_summary: Minute | None = None
 
 
+class OtelTable(Table, frozen=True, kw_only=True):
+    """`[otel]`. No span is sent without `endpoint`."""
+
+    endpoint: OtlpUrl | None = None
+    headers_env: EnvName | None = None
+    """None means those of OTEL_EXPORTER_OTLP_HEADERS, if it is set."""
+    service_name: Name = "nightdesk"
+
+
 class TaskTable(Table, frozen=True, kw_only=True):
     """One `[[tasks]]` entry. None means the value of [defaults] or of its provider."""
 
@@ -264,7 +274,7 @@ class TaskTable(Table, frozen=True, kw_only=True):
 
 SECTIONS = (
     *("provider", "providers", "store", "units", "caps", "prices", "defaults", "rollout", "scheduler", "console"),
-    "notify",
+    *("notify", "otel"),
     "tasks",
 )
 """The names of all tables."""

@@ -126,6 +126,17 @@ class NotifySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtelSettings:
+    """Where the spans of runs are sent."""
+
+    endpoint: str | None = None
+    """The whole address of the receiver; None where no spans are sent."""
+    headers_env: str | None = None
+    """The environment variable with the headers; None: OTEL_EXPORTER_OTLP_HEADERS, if it is set."""
+    service_name: str = "nightdesk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """All settings of one config file."""
 
@@ -145,6 +156,7 @@ class Settings:
     """True if an open console may run the schedule."""
     console: ConsoleSettings = field(default_factory=ConsoleSettings)
     notify: NotifySettings = field(default_factory=NotifySettings)
+    otel: OtelSettings = field(default_factory=OtelSettings)
 
     def task(self, name: str) -> Task | None:
         """Return the task of that name, or None."""

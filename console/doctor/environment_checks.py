@@ -16,6 +16,8 @@ from console.domain.text import sanitize
 from console.notify.channels import APPRISE_MISSING, make_channels
 from console.provider.http.secret import Secret
 from console.provider.services import TRAITS
+from console.tracing.position import read_position
+from console.tracing.receiver import MISSING, OtlpReceiver, is_installed
 from console.ui.glyphs import ASCII
 from console.ui.terminal.capabilities import fitting_glyphs, fitting_theme, is_remote, why_no_screen
 
@@ -90,6 +92,30 @@ def notify(subject: Subject) -> Results:
     yield Level.OK, f"people are told by {names}; `nightdesk notify test` tries it"
 
 
+def otel(subject: Subject) -> Results:
+    """Check what can be checked of the receiver of spans without sending any."""
+    if subject.settings is None:
+        yield Level.WARN, "not checked: the config file has errors"
+        return
+    if subject.settings.otel.endpoint is None:
+        yield Level.OK, "no spans of runs are sent ([otel] in the config)"
+        return
+    try:
+        receiver = OtlpReceiver(subject.settings.otel, subject.environment)
+    except ValueError as error:
+        yield Level.FAIL, str(error)
+        return
+    if not is_installed():
+        yield Level.FAIL, MISSING
+        return
+    position = read_position(subject.folder)
+    message = f"runs that end are sent as spans to {receiver.name}"
+    if position is not None and position.dropped:
+        yield Level.WARN, f"{message}; those of {counted(position.dropped, 'run')} were given up so far"
+    else:
+        yield Level.OK, message
+
+
 def terminal(subject: Subject) -> Results:
     """Report what the console can show on this terminal."""
     environment, stdout = subject.environment, subject.stdout
@@ -130,6 +156,7 @@ AROUND_CHECKS = (
     Check(name="key", area=Area.CONFIG, run=key),
     Check(name="service", area=Area.CONFIG, run=service),
     Check(name="notify", area=Area.AROUND, run=notify),
+    Check(name="otel", area=Area.AROUND, run=otel),
     Check(name="terminal", area=Area.AROUND, run=terminal),
     Check(name="background", area=Area.AROUND, run=background),
 )

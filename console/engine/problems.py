@@ -15,12 +15,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from console.domain.text import sanitize
-from console.trusted_files import Unreadable, read_bounded
+from console.trusted_files import Unreadable, read_bounded, replace_private
 
 log = logging.getLogger("nightdesk")
 
 MISSED = "missed "
 """How the topic of the problem begins that a task missed scheduled times; its name follows."""
+TELLING = frozenset({"notify", "otel"})
+"""Topics about what leaves the machine. No guard depends on it, so that no message tells of them."""
 TEXT_LIMIT = 300
 """Characters of one problem's text."""
 MOST = 50
@@ -170,12 +172,8 @@ class Problems:
         entries = self.entries()
         if self._published == (config, entries):
             return
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
         text = json.dumps({"pid": os.getpid(), "config": config, "problems": [asdict(entry) for entry in entries]})
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        draft.replace(path)
+        replace_private(path, text)
         self._published = (config, entries)
 
 

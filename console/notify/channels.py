@@ -91,9 +91,10 @@ class WebhookChannel:
 
     async def send(self, message: NoticeMessage) -> None:
         try:
-            status = await post_once(self._url, message.body(), deadline_s=self._deadline_s)
+            answer = await post_once(self._url, message.body(), deadline_s=self._deadline_s)
         except PostFailed as error:
             raise DeliveryFailed(str(error)) from None
+        status = answer.status
         if not 200 <= status < 300:
             raise DeliveryFailed(f"answered {status}", is_final=status < 500 and status not in (408, 425, 429))
 

@@ -20,6 +20,7 @@ from console.engine.engine import Engine
 from console.engine.errors import StoreError
 from console.engine.models import Snapshot
 from console.engine.notices import problem_notices, standing_notices
+from console.engine.problems import TELLING
 from console.notify.channels import Channel
 from console.notify.delivery import TOPIC, WAITS_S, Deliveries
 from console.notify.history import LOCK, read_history, write_history
@@ -63,11 +64,12 @@ class NoticeDispatcher:
         self._deliveries: Deliveries | None = None
         self._made_for: NotifySettings | None = None
         self._written = ""
+        self._is_over = False
 
     async def round(self) -> None:
         """Hand what is new to the channels. Raises OSError where the state folder cannot be used."""
         use = self._settings()
-        if not use.is_on or not await self._take_turn():
+        if self._is_over or not use.is_on or not await self._take_turn():
             return
         if self._deliveries is None or use != self._made_for:
             await self._make_deliveries(use)
@@ -89,8 +91,9 @@ class NoticeDispatcher:
             # Not told, and so told by the next process.
             pass
         finally:
-            if self._deliveries is not None:
-                await self._deliveries.close()
+            # The engine's own rounds go on until the runs are handed over, and must not take the turn again.
+            self._is_over = True
+            await self._forget()
             self._turn.release()
 
     async def _plan(self, planner: Planner, deliveries: Deliveries, use: NotifySettings) -> None:
@@ -159,5 +162,5 @@ class NoticeDispatcher:
 
 
 def _told(notices: Sequence[Notice]) -> tuple[Notice, ...]:
-    """Without the notice that messages do not leave, which would not leave either."""
-    return tuple(notice for notice in notices if notice.subject != TOPIC)
+    """Without the notices that something does not leave: messages would not leave either, and spans guard nothing."""
+    return tuple(notice for notice in notices if notice.subject not in TELLING)

@@ -1,14 +1,16 @@
-"""What people have been told, in a small file of the state folder: so that a restart repeats and forgets nothing."""
+"""What people were told, in a small file of the state folder: so that a restart repeats and forgets nothing.
+
+Kept apart because the planner decides by it, and the dispatcher reads and writes it.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.task import Stage
-from console.trusted_files import Unreadable, read_bounded
+from console.trusted_files import Unreadable, read_bounded, replace_private
 
 FILE = "notify.json"
 LOCK = "notify.lock"
@@ -55,8 +57,4 @@ def read_history(folder: Path) -> NoticeHistory | None:
 
 def write_history(folder: Path, content: str) -> None:
     """Replace the file by `content` (mode 0600). Raises OSError."""
-    draft = folder / f".{FILE}.{os.getpid()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(content)
-    draft.replace(folder / FILE)
+    replace_private(folder / FILE, content)

@@ -35,6 +35,7 @@ SELECT_AFTER = """
     order by ev
     limit :limit
 """
+SELECT_LAST_EV = "select coalesce(max(ev), 0) as ev from events"
 
 BATCH = 500
 """Records that are read at once."""
@@ -65,6 +66,15 @@ class LogRecords:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def last_number(self) -> int:
+        """Return the number of the newest record; 0 where there is none."""
+
+        async def read(tx: Transaction) -> int:
+            (row,) = await fetch_all(tx, SELECT_LAST_EV, {})
+            return int_of(row, "ev")
+
+        return await self._database.read(read)
 
     async def after(self, ev: int, limit: int = BATCH) -> tuple[LogRecord, ...]:
         """Return the records after number `ev` in order. Page by page, from 0 on, they make the whole log."""

@@ -21,7 +21,7 @@ from tests.waiting import until_sync
 ALL = {
     *("folder", "files", "disk", "identity", "schema", "durability", "integrity"),
     *("log", "launches", "owners", "problems", "scheduler", "runs", "clock"),
-    *("config", "key", "service", "notify", "terminal", "background", "limits", "prices"),
+    *("config", "key", "service", "notify", "otel", "terminal", "background", "limits", "prices"),
 }
 
 

@@ -67,6 +67,10 @@ quiet_hours = "22:00-7:30"
 quiet_kinds = []
 debounce_seconds = 0.5
 daily_summary = "08:00"
+[otel]
+endpoint = "https://traces.example/in/"
+headers_env = "TRACES_HEADERS"
+service_name = "night"
 """
 """Every key of every table except the tasks, none with its default."""
 FULL_TASK = """\

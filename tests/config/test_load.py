@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from console.config import KeySource, Settings, StoreSettings, load
 from console.config.example import example_text
 from console.config.field_types import PollSeconds, read_decimal, rule_of
-from console.config.settings import NotifySettings, QuietHours
+from console.config.settings import NotifySettings, OtelSettings, QuietHours
 from console.domain.caps import Caps
 from console.domain.rollout import RolloutRules
 from console.domain.task import CutOff, Guardrails, MissedPolicy
@@ -75,6 +75,9 @@ def test_every_key_of_every_table_reaches_the_settings(folder: Path) -> None:
         quiet_kinds=frozenset(),
         debounce_ms=500,
         summary=8 * 60,
+    )
+    assert settings.otel == OtelSettings(
+        endpoint="https://traces.example/in/v1/traces", headers_env="TRACES_HEADERS", service_name="night"
     )
     (task,) = settings.tasks
     assert (task.agent, task.model, task.sandbox, task.time_zone) == ("agent-a", "model-a", "remote", "Europe/Berlin")

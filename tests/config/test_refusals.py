@@ -408,6 +408,26 @@ IN_NOTIFY = [
 ]
 
 
+IN_OTEL = [
+    ('endpoint = "http://traces.example/canary"', "2: otel.endpoint would be sent in the clear; accepted: an https://"),
+    ('endpoint = "http://localhost:4318"', "2: otel.endpoint would be sent in the clear; accepted: an https://"),
+    ('endpoint = "https://me:canary@traces.example"', "2: otel.endpoint contains a user name or password; accepted"),
+    ('endpoint = "https://traces.example?key=canary"', "2: otel.endpoint contains a query or a fragment; accepted"),
+    ('endpoint = "traces.example:4318"', "2: otel.endpoint is not the address of a receiver of spans; accepted"),
+    ('headers_env = "authorization=Bearer canary"', "2: otel.headers_env"),
+    ('headers = "authorization=canary"', "2: otel.headers is not a known key; did you mean"),
+    ('service_name = ""', "2: otel.service_name"),
+]
+
+
+@pytest.mark.parametrize(("line", "told"), IN_OTEL)
+def test_errors_in_the_otel_table(tmp_path: Path, line: str, told: str) -> None:
+    (problem,) = problems_of(tmp_path, f"[otel]\n{line}\n{CAPS}{TASK}")
+
+    assert problem.startswith(told)
+    assert "canary" not in problem
+
+
 @pytest.mark.parametrize(("line", "told"), IN_NOTIFY)
 def test_errors_in_the_notify_table(tmp_path: Path, line: str, told: str) -> None:
     (problem,) = problems_of(tmp_path, f"[notify]\n{line}\n{CAPS}{TASK}")

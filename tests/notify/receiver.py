@@ -1,11 +1,11 @@
-"""A webhook receiver on loopback that can hang, refuse, and flood."""
+"""A receiver of POSTs on loopback that can hang, refuse, and flood."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,7 +36,10 @@ class Receiver:
     """What arrived, and how the next request is answered."""
 
     mode: ReplyMode = ReplyMode.TAKES
-    bodies: list[dict[str, Any]] = field(default_factory=list)
+    decode: Callable[[bytes], Any] = json.loads
+    answer: bytes = b""
+    """The body of an answer 200."""
+    bodies: list[Any] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
     connections: int = 0
     port: int = 0
@@ -76,7 +79,7 @@ class Receiver:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
             length = next(int(line[15:]) for line in head.lower().split("\r\n") if line.startswith("content-length:"))
-            body = json.loads(await reader.readexactly(length))
+            body = self.decode(await reader.readexactly(length))
             self.heads.append(head)
             self.bodies.append(body)
             await self._answer(reader, writer)
@@ -95,14 +98,18 @@ class Receiver:
             case _:
                 status = {ReplyMode.REFUSES: "400 Bad", ReplyMode.BREAKS: "503 No", ReplyMode.REDIRECTS: "302 Away"}
                 words = status.get(self.mode, "200 OK")
-                writer.write(f"HTTP/1.1 {words}\r\nlocation: /other\r\ncontent-length: 0\r\n\r\n".encode())
+                content = self.answer if words == "200 OK" else b""
+                head = f"HTTP/1.1 {words}\r\nlocation: /other\r\ncontent-length: {len(content)}\r\n\r\n"
+                writer.write(head.encode() + content)
                 await writer.drain()
 
 
 @asynccontextmanager
-async def receiving(mode: ReplyMode = ReplyMode.TAKES) -> AsyncIterator[Receiver]:
+async def receiving(
+    mode: ReplyMode = ReplyMode.TAKES, *, decode: Callable[[bytes], Any] = json.loads
+) -> AsyncIterator[Receiver]:
     """A receiver on the running event loop."""
-    receiver = Receiver(mode)
+    receiver = Receiver(mode, decode)
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
@@ -113,9 +120,11 @@ async def receiving(mode: ReplyMode = ReplyMode.TAKES) -> AsyncIterator[Receiver
 
 
 @contextmanager
-def receiving_in_thread(mode: ReplyMode = ReplyMode.TAKES) -> Iterator[Receiver]:
+def receiving_in_thread(
+    mode: ReplyMode = ReplyMode.TAKES, *, decode: Callable[[bytes], Any] = json.loads
+) -> Iterator[Receiver]:
     """A receiver with an event loop of its own, for tests that have none."""
-    receiver, ready, loop = Receiver(mode), threading.Event(), asyncio.new_event_loop()
+    receiver, ready, loop = Receiver(mode, decode), threading.Event(), asyncio.new_event_loop()
 
     async def begin() -> asyncio.Server:
         server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)

@@ -11,8 +11,8 @@ from console import __version__
 from console.cli.arguments import themes
 from console.cli.config_watch import ConfigWatch
 from console.cli.invocation import LOCKED, Invocation, pass_invocation, read_only_option, shared_options
-from console.cli.notifying import host_name
 from console.cli.opening import opened
+from console.cli.outgoing import host_name
 from console.cli.ps_output import print_live
 from console.config import Settings
 from console.domain.text import sanitize

@@ -8,7 +8,7 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_if_locked
-from console.cli.notifying import source_of
+from console.cli.outgoing import source_of
 from console.config.settings import NotifySettings, QuietHours
 from console.engine.clock import SystemClock
 from console.notify.channels import Channel, make_channels

@@ -68,10 +68,10 @@ WEBHOOK_ACCEPTED = "an https:// address, or http:// with a loopback address (127
 """What `webhook_address` accepts, for messages."""
 
 
-def webhook_address(url: str) -> str:
+def webhook_address(url: str, *, what: str = "a webhook") -> str:
     """Return the address of a webhook. Its path and its query may be a secret, so that no complaint quotes it.
 
-    Raises ValueError with the bare complaint.
+    Raises ValueError with the bare complaint, which calls it `what`.
     """
     if "@" in url:
         raise ValueError("contains a user name or password")
@@ -81,10 +81,24 @@ def webhook_address(url: str) -> str:
     except ValueError:
         is_url = False
     if not is_url or parts.scheme not in ("http", "https") or not _is_host(parts.hostname or ""):
-        raise ValueError("is not the address of a webhook")
+        raise ValueError(f"is not the address of {what}")
     if parts.scheme == "http" and not _is_loopback(_literal(parts.hostname or "")):
         raise ValueError("would be sent in the clear")
     return url
+
+
+OTLP_PATH = "/v1/traces"
+
+
+def otlp_address(url: str) -> str:
+    """Return the address to which spans are posted: `url` with `/v1/traces` at its end, as OpenTelemetry has it.
+
+    Raises ValueError with the bare complaint.
+    """
+    if (secret := _secret_part(url)) is not None:
+        raise ValueError(f"contains {secret}")
+    root = webhook_address(url, what="a receiver of spans").rstrip("/")
+    return root if root.endswith(OTLP_PATH) else root + OTLP_PATH
 
 
 def _is_host(host: str) -> bool:

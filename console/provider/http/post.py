@@ -1,12 +1,15 @@
-"""One POST of a small JSON body to an address that the operator named: no key, no retries, no redirects.
+"""One POST of a small body to an address that the operator named: no key, no retries, no redirects.
 
-Messages to people leave by it. The environment (HTTPS_PROXY, SSL_CERT_FILE, …) is ignored, as for the service.
+Messages to people and spans leave by it. The environment (HTTPS_PROXY, SSL_CERT_FILE, …) is ignored, as for the
+service.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -22,10 +25,27 @@ class PostFailed(Exception):
     """There was no complete answer. `str()` is one line without the address."""
 
 
-async def post_once(url: str, body: bytes, *, deadline_s: float) -> int:
-    """Post `body` to `url` once and return the status of the answer, within `deadline_s` seconds; its body is not read.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostAnswer:
+    """What came back."""
 
-    Raises PostFailed.
+    status: int
+    body: bytes
+    """Its first bytes, as many as were asked for."""
+
+
+async def post_once(
+    url: str,
+    body: bytes,
+    *,
+    deadline_s: float,
+    content_type: str = "application/json",
+    headers: Mapping[str, str] | None = None,
+    most_body: int = 0,
+) -> PostAnswer:
+    """Post `body` to `url` once, within `deadline_s` seconds; of the answer `most_body` bytes are read.
+
+    `headers` are sent on top. Raises PostFailed.
     """
     transport = httpx.AsyncHTTPTransport(
         verify=tls_context(None) if url.startswith("http:") else _trusting(),
@@ -37,24 +57,36 @@ async def post_once(url: str, body: bytes, *, deadline_s: float) -> int:
     client = httpx.AsyncClient(
         transport=transport, trust_env=False, follow_redirects=False, timeout=httpx.Timeout(deadline_s)
     )
-    headers = {"user-agent": f"nightdesk/{__version__}", "content-type": "application/json", "connection": "close"}
+    own = {"user-agent": f"nightdesk/{__version__}", "content-type": content_type, "connection": "close"}
     try:
-        request = client.build_request("POST", url, content=body, headers=headers)
+        request = client.build_request("POST", url, content=body, headers={**(headers or {}), **own})
     except (httpx.InvalidURL, ValueError):
         raise PostFailed("the address cannot be used") from None
-    status: int | None = None
+    answer: PostAnswer | None = None
     try:
         async with asyncio.timeout(deadline_s), client:
             response = await client.send(request, stream=True)
-            status = response.status_code
+            answer = PostAnswer(status=response.status_code, body=b"")
+            answer = PostAnswer(status=response.status_code, body=await _beginning(response, most_body))
             await response.aclose()
     except TimeoutError:
         why = f"no answer within {deadline_s:.3g} s"
     except Exception as error:  # of the HTTP library, which has many kinds; their texts may quote the address
         why = f"no answer: {classify_failure(error).kind}"
-    if status is None:
+    if answer is None:
         raise PostFailed(why)
-    return status
+    return answer
+
+
+async def _beginning(response: httpx.Response, most: int) -> bytes:
+    """The first `most` bytes of the body as they are sent; none of them are unpacked."""
+    found = b""
+    if most:
+        async for part in response.aiter_raw():
+            found += part
+            if len(found) >= most:
+                break
+    return found[:most]
 
 
 @cache
