@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from console.store.bootstrap import prepare_store
-from console.store.database import Database, Transaction, run_sync
+from console.store.database import Database, run_sync
 from console.store.errors import translate_sqlite_errors
 from console.store.files import DATABASE
 from console.store.pragmas import JournalMode
 from console.store.store import Store
+from console.store.transaction import NO_PARAMETERS, Columns, Row, Statement, Transaction
 from tests.clock import ManualClock
 
 T = TypeVar("T")
@@ -33,21 +34,24 @@ Turn = Callable[[str, int | None, bool], AbstractAsyncContextManager[None]]
 
 
 class _Inline:
-    """The methods of a connection that transactions use, answered at once. Rows are dicts, which is faster."""
+    """A transaction whose statements are answered at once. Rows are dicts, which is faster."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    async def execute_fetchall(self, sql: str, parameters: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-        cursor = self._connection.execute(sql, parameters or {})
+    async def rows(self, sql: str, named: Columns = NO_PARAMETERS, /) -> list[Row]:
+        cursor = self._connection.execute(sql, named)
         rows = cursor.fetchall()
         if not rows:
             return []
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
-    async def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]]) -> None:
-        self._connection.executemany(sql, parameters)
+    async def many(self, sql: str, named: Iterable[Columns], /) -> None:
+        self._connection.executemany(sql, named)
+
+    async def batch(self, *statements: Statement) -> list[list[Row]]:
+        return [await self.rows(each.sql, each.named) for each in statements]
 
 
 class SyncDatabase(Database):
@@ -60,7 +64,7 @@ class SyncDatabase(Database):
         self.connection = connection
         self._between = between
         self._turn = turn
-        self._tx = cast(Transaction, _Inline(connection))
+        self._tx = _Inline(connection)
 
     async def transaction(
         self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False

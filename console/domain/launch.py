@@ -104,6 +104,8 @@ class LaunchDecision:
     """Effective stage of the task."""
     key: KeyDecision
     refusal: Refusal | None
+    day: str
+    """The day on which it counts against the caps."""
     cap_usages: tuple[CapUsage, ...]
     """Before this launch; empty where a claim was decided before its caps were checked."""
 

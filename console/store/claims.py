@@ -7,37 +7,44 @@ unique index on the key refuses a second taker even if the decision was wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from console.domain.caps import Caps, CapUsage, Refusal, RefusalKind, admit
 from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest, decide_key
 from console.domain.launch import LaunchDecision, LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
-from console.domain.rollout import LaunchPath, effective_stage, launch_path
+from console.domain.rollout import LaunchPath, launch_path
 from console.domain.run import Outcome, Run, RunId, State
 from console.domain.task import Fingerprint, Stage, Task, canonical_json
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
-from console.store.controls import load_pause
-from console.store.database import Database, Transaction
+from console.store.controls import SELECT_META, SELECT_PAUSE, pause_of
+from console.store.database import Database
 from console.store.errors import KeyTaken, StaleRun, StoreDamaged, StoreFull
-from console.store.events import ended_record, not_run_record, refused_proposal_record, write_event
+from console.store.events import ended_record, event_statement, not_run_record, refused_proposal_record, write_event
 from console.store.files import FREE_BYTES, free_bytes
-from console.store.identity import load_accepted_loss, require_original
-from console.store.ledger import claim_day, load_cap_usages, load_today, release_hold, take_hold
-from console.store.rollout import has_unconfirmed, load_stage
+from console.store.identity import ACCEPTED_LOSS, accepted_loss_of, require_original
+from console.store.ledger import (
+    SELECT_LAST_DAY,
+    hold_statement,
+    keep_day_statement,
+    load_cap_usages,
+    release_hold,
+    today_of,
+)
+from console.store.rollout import effective_stage_of, effective_stage_statements
 from console.store.rows import (
     NOTE_LIMIT,
-    Columns,
     compare_and_set,
-    fetch_all,
-    fetch_one,
-    insert_run,
+    fetch_batch,
+    index_statement,
+    insert_statement,
     load_run,
     new_run_columns,
     run_of,
     timestamp_columns,
 )
+from console.store.transaction import Columns, Row, Statement, Transaction
 
 FRESH_MS = 60_000
 """A claimed run may be sent for at least this long, even if its window ends earlier."""
@@ -91,7 +98,7 @@ class ClaimRepository:
         async def unit(tx: Transaction) -> LaunchDecision:
             await require_original(tx, self._database.folder)
             decision = await self._decide(tx, request, terms, now)
-            cap_usages = decision.cap_usages or await load_cap_usages(tx, terms.caps, now, terms.task)
+            cap_usages = decision.cap_usages or await load_cap_usages(tx, terms.caps, decision.day, terms.task)
             return replace(decision, cap_usages=cap_usages)
 
         return await self._database.read(unit)
@@ -123,15 +130,17 @@ class ClaimRepository:
                 expired = await _end_unsent(tx, run, Outcome.EXPIRED, "no decision in time", now)
                 late = Refusal(kind=RefusalKind.KEY_HELD, sentence=f"proposal {run.id} expired before it was approved")
                 return LaunchResult(kind=LaunchKind.REFUSED, run=expired, refusal=late)
-            refusal = await self._pause_refusal(tx) or admit(
-                await load_cap_usages(tx, caps, now, task), run.limits.budget
+            paused, last_day = await fetch_batch(tx, Statement(SELECT_PAUSE), Statement(SELECT_LAST_DAY))
+            day = today_of(last_day, caps, now)
+            refusal = self._pause_refusal(paused) or admit(
+                await load_cap_usages(tx, caps, day, task), run.limits.budget
             )
             if refusal is not None:
                 record = refused_proposal_record(run, now.wall_ms, refusal.kind.value)
                 await write_event(tx, "refused", now.wall_ms, run=run, record=record, by=by, why=refusal.sentence)
                 return LaunchResult(kind=LaunchKind.REFUSED, run=run, refusal=refusal)
             claimed = await _claim_proposal(
-                tx, run, by=by, why=why, owner=owner, service=service, caps=caps, expires_ms=expires_ms, now=now
+                tx, run, by=by, why=why, owner=owner, service=service, day=day, expires_ms=expires_ms, now=now
             )
             return LaunchResult(kind=LaunchKind.LAUNCHED, run=claimed)
 
@@ -167,10 +176,12 @@ class ClaimRepository:
 
     async def record_missed(self, request: LaunchRequest, terms: LaunchTerms, now: Timestamp) -> Run:
         """Store a history entry, reason `missed`, for a scheduled time at which no scheduler was running."""
-        note = "nobody scheduled at its time"
-        return await self._database.transaction(
-            lambda tx: _insert_entry(tx, request, terms, Outcome.SKIPPED, "missed", note, now)
-        )
+
+        async def unit(tx: Transaction) -> Run:
+            entry = await _skipped_now(tx, terms, "missed", "nobody scheduled at its time", now)
+            return await _insert_entry(tx, request, terms, entry, now)
+
+        return await self._database.transaction(unit)
 
     def _check_room(self) -> None:
         if (free := self._room()) < FREE_BYTES:
@@ -186,14 +197,8 @@ class ClaimRepository:
                 run = await _insert_claim(tx, request, terms, decision, now)
             case LaunchKind.PROPOSED:
                 run = await _insert_proposal(tx, request, terms, decision, now)
-            case LaunchKind.SKIPPED:
-                reason = "done" if decision.key.answer is KeyDecisionKind.DONE else "running"
-                note = _skip_note(decision.key.holder)
-                run = await _insert_entry(tx, request, terms, Outcome.SKIPPED, reason, note, now)
-            case LaunchKind.REFUSED:
-                refusal = decision.refusal
-                reason, note = (refusal.kind.value, refusal.sentence) if refusal else ("-", "")
-                run = await _insert_entry(tx, request, terms, Outcome.REFUSED, reason, note, now)
+            case LaunchKind.SKIPPED | LaunchKind.REFUSED:
+                run = await _insert_entry(tx, request, terms, _entry_of(decision), now)
         return LaunchResult(
             kind=decision.kind,
             run=run,
@@ -210,10 +215,19 @@ class ClaimRepository:
         Raises StoreDamaged if a run of the key cannot be read, or if the index on keys does not list all runs of it.
         A launch whose key is taken returns before the caps are read, and so holds the write lock only briefly.
         """
-        key = self._decide_key(await _load_key_runs(tx, terms.key), request.key_request(terms.task))
-        stage = await _load_effective_stage(tx, terms.task)
+        of_key, scanned, changes, unconfirmed, paused, loss, last_day = await fetch_batch(
+            tx,
+            *_key_statements(terms.key),
+            *effective_stage_statements(terms.task.name),
+            Statement(SELECT_PAUSE),
+            Statement(SELECT_META, {"name": ACCEPTED_LOSS}),
+            Statement(SELECT_LAST_DAY),
+        )
+        key = self._decide_key(_key_runs_of(of_key, scanned, terms.key), request.key_request(terms.task))
+        stage = effective_stage_of(changes, unconfirmed, terms.task.name)
+        day = today_of(last_day, terms.caps, now)
         cap_usages: tuple[CapUsage, ...] = ()
-        refusal = await self._pause_refusal(tx) or key.refusal or await _lost_key_refusal(tx, request, terms, key)
+        refusal = self._pause_refusal(paused) or key.refusal or _lost_key_refusal(loss, request, terms, key)
         kind = LaunchKind.LAUNCHED
         if refusal is None and key.answer in (KeyDecisionKind.DONE, KeyDecisionKind.RUNNING):
             kind = LaunchKind.SKIPPED
@@ -224,14 +238,14 @@ class ClaimRepository:
             elif path is LaunchPath.PROPOSE:
                 kind = LaunchKind.PROPOSED
             else:
-                cap_usages = await load_cap_usages(tx, terms.caps, now, terms.task)
+                cap_usages = await load_cap_usages(tx, terms.caps, day, terms.task)
                 refusal = admit(cap_usages, terms.limits.budget)
         if refusal is not None:
             kind = LaunchKind.REFUSED
-        return LaunchDecision(kind=kind, stage=stage, key=key, refusal=refusal, cap_usages=cap_usages)
+        return LaunchDecision(kind=kind, stage=stage, key=key, refusal=refusal, day=day, cap_usages=cap_usages)
 
-    async def _pause_refusal(self, tx: Transaction) -> Refusal | None:
-        pause = await load_pause(tx, self._database.folder)
+    def _pause_refusal(self, rows: Sequence[Row]) -> Refusal | None:
+        pause = pause_of(rows, self._database.folder)
         if pause is None:
             return None
         by = sanitize(pause.by, limit=80)
@@ -241,22 +255,23 @@ class ClaimRepository:
         self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp
     ) -> LaunchResult:
         """Store the skip of a launch whose key the index found taken, although the decision was to claim it."""
-        runs = await _load_key_runs(tx, terms.key)
+        of_key, scanned = await fetch_batch(tx, *_key_statements(terms.key))
+        runs = _key_runs_of(of_key, scanned, terms.key)
         holder = next((run for run in reversed(runs) if run.state is not State.ENDED), runs[-1] if runs else None)
-        note = "another launch was quicker"
-        run = await _insert_entry(tx, request, terms, Outcome.SKIPPED, "running", note, now)
+        entry = await _skipped_now(tx, terms, "running", "another launch was quicker", now)
+        run = await _insert_entry(tx, request, terms, entry, now)
         return LaunchResult(kind=LaunchKind.SKIPPED, run=run, holder=holder)
 
 
 async def _insert_claim(
     tx: Transaction, request: LaunchRequest, terms: LaunchTerms, decision: LaunchDecision, now: Timestamp
 ) -> Run:
-    day = await claim_day(tx, terms.caps, now)
-    draft = _draft(request, terms, State.CLAIMED, attempt=decision.key.attempt, stage=decision.stage, day=day, now=now)
-    run = await _insert_attempt(tx, terms, draft, decision.key)
-    await take_hold(tx, run, now.wall_ms)
-    await write_event(
-        tx,
+    draft = _draft(
+        request, terms, State.CLAIMED, attempt=decision.key.attempt, stage=decision.stage, day=decision.day, now=now
+    )
+    row = await _insert_attempt(tx, terms, draft, decision.key, keep_day_statement(decision.day))
+    run = run_of(row)
+    event = event_statement(
         "claimed",
         now.wall_ms,
         run=run,
@@ -267,44 +282,79 @@ async def _insert_claim(
         why=request.reason if request.rerun else None,
         differences="; ".join(decision.key.differences) or None,
     )
+    await fetch_batch(tx, index_statement(row), hold_statement(run, now.wall_ms), event)
     return run
 
 
 async def _insert_proposal(
     tx: Transaction, request: LaunchRequest, terms: LaunchTerms, decision: LaunchDecision, now: Timestamp
 ) -> Run:
-    day = await load_today(tx, terms.caps, now)
-    draft = _draft(request, terms, State.PROPOSED, attempt=decision.key.attempt, stage=decision.stage, day=day, now=now)
-    run = await _insert_attempt(tx, terms, draft, decision.key)
-    await write_event(tx, "proposed", now.wall_ms, run=run, by=run.requested_by, expires_ms=run.expires_ms)
+    draft = _draft(
+        request, terms, State.PROPOSED, attempt=decision.key.attempt, stage=decision.stage, day=decision.day, now=now
+    )
+    row = await _insert_attempt(tx, terms, draft, decision.key)
+    run = run_of(row)
+    event = event_statement("proposed", now.wall_ms, run=run, by=run.requested_by, expires_ms=run.expires_ms)
+    await fetch_batch(tx, index_statement(row), event)
     return run
 
 
-async def _insert_attempt(tx: Transaction, terms: LaunchTerms, draft: Run, key: KeyDecision) -> Run:
+async def _insert_attempt(tx: Transaction, terms: LaunchTerms, draft: Run, key: KeyDecision, *before: Statement) -> Row:
     """Insert a run that takes its key; the run that ended ok before it is marked as superseded."""
-    if key.supersedes is not None:
-        await fetch_one(tx, SUPERSEDE, {"id": key.supersedes, "by": draft.id})
     rules = canonical_json(list(terms.rollout.demote_on))
-    return await insert_run(tx, {**new_run_columns(draft), "demote_on": rules})
+    if key.supersedes is not None:
+        before += (Statement(SUPERSEDE, {"id": key.supersedes, "by": draft.id}),)
+    *_, (row,) = await fetch_batch(tx, *before, insert_statement({**new_run_columns(draft), "demote_on": rules}))
+    return row
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Entry:
+    """The history entry of a launch that was skipped or refused."""
+
+    outcome: Outcome
+    reason: str
+    """For the log."""
+    note: str
+    stage: Stage
+    """Effective stage of the task."""
+    day: str
+    """The day on which the launch would have counted."""
+
+
+def _entry_of(decision: LaunchDecision) -> _Entry:
+    stage, day = decision.stage, decision.day
+    if decision.kind is LaunchKind.SKIPPED:
+        reason = "done" if decision.key.answer is KeyDecisionKind.DONE else "running"
+        note = _skip_note(decision.key.holder)
+        return _Entry(outcome=Outcome.SKIPPED, reason=reason, note=note, stage=stage, day=day)
+    refusal = decision.refusal
+    reason, note = (refusal.kind.value, refusal.sentence) if refusal else ("-", "")
+    return _Entry(outcome=Outcome.REFUSED, reason=reason, note=note, stage=stage, day=day)
+
+
+async def _skipped_now(tx: Transaction, terms: LaunchTerms, reason: str, note: str, now: Timestamp) -> _Entry:
+    """Return the entry of a skip that no decision came before."""
+    changes, unconfirmed, last_day = await fetch_batch(
+        tx, *effective_stage_statements(terms.task.name), Statement(SELECT_LAST_DAY)
+    )
+    stage = effective_stage_of(changes, unconfirmed, terms.task.name)
+    day = today_of(last_day, terms.caps, now)
+    return _Entry(outcome=Outcome.SKIPPED, reason=reason, note=note, stage=stage, day=day)
 
 
 async def _insert_entry(
-    tx: Transaction,
-    request: LaunchRequest,
-    terms: LaunchTerms,
-    outcome: Outcome,
-    reason: str,
-    note: str,
-    now: Timestamp,
+    tx: Transaction, request: LaunchRequest, terms: LaunchTerms, entry: _Entry, now: Timestamp
 ) -> Run:
-    """Insert the history entry of a skip or a refusal: attempt 0, no hold, no key taken. `reason` goes to the log."""
-    stage = await _load_effective_stage(tx, terms.task)
-    day = await load_today(tx, terms.caps, now)
-    draft = _draft(request, terms, State.ENDED, attempt=0, stage=stage, day=day, now=now)
-    entry = replace(draft, outcome=outcome, note=sanitize(note, limit=NOTE_LIMIT), ended_ms=now.wall_ms)
-    run = await insert_run(tx, new_run_columns(entry))
-    record = not_run_record(run, now.wall_ms, reason)
-    await write_event(tx, outcome.value, now.wall_ms, run=run, record=record, reason=reason)
+    """Insert the history entry of a skip or a refusal: attempt 0, no hold, no key taken."""
+    draft = _draft(request, terms, State.ENDED, attempt=0, stage=entry.stage, day=entry.day, now=now)
+    note = sanitize(entry.note, limit=NOTE_LIMIT)
+    draft = replace(draft, outcome=entry.outcome, note=note, ended_ms=now.wall_ms)
+    ((row,),) = await fetch_batch(tx, insert_statement(new_run_columns(draft)))
+    run = run_of(row)
+    record = not_run_record(run, now.wall_ms, entry.reason)
+    event = event_statement(entry.outcome.value, now.wall_ms, run=run, record=record, reason=entry.reason)
+    await fetch_batch(tx, index_statement(row), event)
     return run
 
 
@@ -316,22 +366,22 @@ async def _claim_proposal(
     why: str,
     owner: str | None,
     service: str | None,
-    caps: Caps,
+    day: str,
     expires_ms: int,
     now: Timestamp,
 ) -> Run:
     columns: Columns = {
-        "day": await claim_day(tx, caps, now),
+        "day": day,
         "owner": owner,
         "service": service,
         "expires_ms": max(expires_ms, now.wall_ms + FRESH_MS),
         **timestamp_columns("claimed", now),
     }
     claimed = await compare_and_set(tx, run, columns, to=State.CLAIMED)
-    await take_hold(tx, claimed, now.wall_ms)
     hold = units_text(claimed.limits.budget)
     owned = {"owner": owner, "day": claimed.day, "hold": hold, "why": why or None}
-    await write_event(tx, "approved", now.wall_ms, run=claimed, record=None, by=by, **owned)
+    event = event_statement("approved", now.wall_ms, run=claimed, record=None, by=by, **owned)
+    await fetch_batch(tx, keep_day_statement(day), hold_statement(claimed, now.wall_ms), event)
     return claimed
 
 
@@ -346,13 +396,17 @@ async def _end_unsent(
     return ended
 
 
-async def _load_key_runs(tx: Transaction, key: str) -> list[Run]:
+def _key_statements(key: str) -> tuple[Statement, Statement]:
+    """What `_key_runs_of` needs: the runs of a key by the index on keys, and their `seq` without it."""
+    scan = Statement(SCAN_KEY, {"key": key, "words": f'key : "{key}"', "newest": SCANNED})
+    return Statement(SELECT_KEY, {"key": key}), scan
+
+
+def _key_runs_of(rows: Sequence[Row], scanned: Sequence[Row], key: str) -> list[Run]:
     """Return the runs of a key, oldest first.
 
     A damaged index could hide a run, and its key would be launched again. So the rows are also looked up without it.
     """
-    rows = await fetch_all(tx, SELECT_KEY, {"key": key})
-    scanned = await fetch_all(tx, SCAN_KEY, {"key": key, "words": f'key : "{key}"', "newest": SCANNED})
     if {row["seq"] for row in rows} != {row["seq"] for row in scanned}:
         raise StoreDamaged(f"the state store is damaged: its index does not list the runs of key {key}")
     return [run_of(row) for row in rows]
@@ -365,17 +419,13 @@ async def _load_proposal(tx: Transaction, run_id: RunId) -> Run:
     return run
 
 
-async def _load_effective_stage(tx: Transaction, task: Task) -> Stage:
-    return effective_stage(await load_stage(tx, task.name), unconfirmed=await has_unconfirmed(tx, task.name))
-
-
-async def _lost_key_refusal(
-    tx: Transaction, request: LaunchRequest, terms: LaunchTerms, decision: KeyDecision
+def _lost_key_refusal(
+    loss: Sequence[Row], request: LaunchRequest, terms: LaunchTerms, decision: KeyDecision
 ) -> Refusal | None:
     """Refuse a key that a run had taken which a restored database has forgotten, unless a person asks for a rerun."""
     if decision.answer is not KeyDecisionKind.FREE or request.rerun:
         return None
-    lost = (await load_accepted_loss(tx)).keys.get(terms.key)
+    lost = accepted_loss_of(loss).keys.get(terms.key)
     if lost is None:
         return None
     run_id, _, status = sanitize(lost, limit=80).partition(" ")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from console.domain.timestamps import Timestamp
-from console.store.database import Database, Transaction
+from console.store.database import Database
 from console.store.errors import StoreError
 from console.store.events import note_record, write_event
 from console.store.pause_file import PauseRow, request_pause, requested_pause, withdraw_pause
-from console.store.rows import Row, fetch_all, fetch_one, int_of, text_of
+from console.store.rows import fetch_all, fetch_one, int_of, text_of
+from console.store.transaction import Row, Transaction
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
 INSERT_PAUSE = """
@@ -179,10 +181,14 @@ class Controls:
 
 async def load_pause(tx: Transaction, folder: Path) -> PauseRow | None:
     """Return the kill switch as the transaction sees it, or else as it was requested; None while it is off."""
-    row = await fetch_one(tx, SELECT_PAUSE, {})
-    if row is None:
+    return pause_of(await fetch_all(tx, SELECT_PAUSE, {}), folder)
+
+
+def pause_of(rows: Sequence[Row], folder: Path) -> PauseRow | None:
+    """Return the kill switch that SELECT_PAUSE found, or else as it was requested; None while it is off."""
+    if not rows:
         return requested_pause(folder)
-    return PauseRow(by=text_of(row, "by"), since_ms=int_of(row, "since_ms"))
+    return PauseRow(by=text_of(rows[0], "by"), since_ms=int_of(rows[0], "since_ms"))
 
 
 async def _insert_pause(tx: Transaction, pause: PauseRow) -> bool:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from console.domain.run import Run
-from console.store.database import Database, Transaction
-from console.store.rows import Row, damage_if_unreadable, fetch_all, fetch_one, list_runs
+from console.store.database import Database
+from console.store.rows import damage_if_unreadable, fetch_all, fetch_one, list_runs
+from console.store.transaction import Row, Transaction
 
 SELECT_CURSORS = "select name, value from meta where name like 'instant:%'"
 SELECT_CURSOR = "select value from meta where name = :name"
 DELETE_CURSOR = "delete from meta where name = :name"
 INSERT_CURSOR = "insert into meta (name, value) values (:name, :value) on conflict (name) do nothing"
-ADVANCE_CURSOR = (
-    "update meta set value = :value where name = :name and cast(value as integer) < cast(:value as integer)"
-)
+ADVANCE_CURSOR = "update meta set value = :value where name = :name and cast(value as bigint) < cast(:value as bigint)"
 SELECT_DUE_RETRIES = """
     select runs.* from runs where outcome = 'failed' and retry_at_ms <= :now
     and attempt = (select max(attempt) from runs later where later.key = runs.key)

@@ -12,7 +12,7 @@ import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -22,6 +22,7 @@ import aiosqlite
 from console.store.errors import StoreBusy, StoreError, StoreMissing, store_error, translate_sqlite_errors
 from console.store.files import DATABASE, database_inode
 from console.store.pragmas import BUSY_MS, JournalMode, connection_pragmas, database_uri
+from console.store.transaction import NO_PARAMETERS, Columns, Row, Statement, Transaction, Unit
 
 T = TypeVar("T")
 
@@ -31,26 +32,23 @@ GROUP_S = 0.02
 """No further unit joins a commit after this time, in seconds: a stop that is asked for meanwhile waits for it."""
 
 
-class Transaction:
-    """The connection inside a unit of work. A unit awaits its methods and nothing else; none of them really waits.
-
-    A unit never begins, commits or rolls back.
-    """
+class SqliteTransaction:
+    """A `Transaction` in the thread of its connection; none of its methods really waits."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    async def execute_fetchall(self, sql: str, parameters: Mapping[str, Any] | Sequence[Any] = ()) -> list[sqlite3.Row]:
-        """Run a statement and return all its rows."""
-        return self._connection.execute(sql, parameters).fetchall()
+    async def rows(self, sql: str, named: Columns = NO_PARAMETERS, /) -> list[Row]:
+        """See `Transaction`."""
+        return self._connection.execute(sql, named).fetchall()
 
-    async def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]]) -> None:
-        """Run a statement that returns no rows once for each of `parameters`."""
-        self._connection.executemany(sql, parameters)
+    async def many(self, sql: str, named: Iterable[Columns], /) -> None:
+        """See `Transaction`."""
+        self._connection.executemany(sql, named)
 
-
-Unit = Callable[[Transaction], Awaitable[T]]
-"""A unit of work."""
+    async def batch(self, *statements: Statement) -> list[list[Row]]:
+        """See `Transaction`."""
+        return [self._connection.execute(each.sql, each.named).fetchall() for each in statements]
 
 
 class Database:
@@ -117,7 +115,7 @@ class Database:
 
         None where that cannot be told.
         """
-        return int((await tx.execute_fetchall("pragma data_version"))[0][0])
+        return int((await tx.rows("pragma data_version"))[0]["data_version"])
 
     async def close(self) -> None:
         """Close both connections after the units that were asked for. Closing twice is harmless."""
@@ -204,7 +202,7 @@ class _Worker:
         self._opened = connection
         # The connection that aiosqlite wraps: used only by functions that aiosqlite runs in its thread.
         self._connection = connection._conn
-        self._tx = Transaction(self._connection)
+        self._tx = SqliteTransaction(self._connection)
         self._begin = begin
         self._busy_ms = busy_ms
         self._check = check

@@ -15,9 +15,10 @@ from console.domain.log_record import LogRecord, format_line, is_field_name, par
 from console.domain.run import NON_RUN_OUTCOMES, Run
 from console.domain.task import DEFAULT_PROVIDER, canonical_json
 from console.domain.usage import money_text, units_text
-from console.store.database import Database, Transaction
+from console.store.database import Database
 from console.store.errors import StoreDamaged
-from console.store.rows import Row, Value, damage_if_unreadable, fetch_all, int_of, text_of, to_sqlite_text
+from console.store.rows import damage_if_unreadable, fetch_all, fetch_batch, int_of, text_of, to_storable
+from console.store.transaction import Columns, Row, Statement, Transaction, Value
 
 UNKNOWN = "-"
 """Stands for a value that the log does not have: a cost that the provider never reported is not 0."""
@@ -25,7 +26,7 @@ INSERT_EVENT = """
     insert into events (run_id, at_ms, kind, detail, ev, record)
     values (
         :run_id, :at_ms, :kind, :detail,
-        case when :record is null then null else (select coalesce(max(ev), 0) + 1 from events) end, :record
+        case when cast(:record as text) is not null then (select coalesce(max(ev), 0) + 1 from events) end, :record
     )
 """
 SELECT_RECORD = "select ev, record from events where ev = :ev"
@@ -131,6 +132,21 @@ def _record_of(row: Row) -> LogRecord:
         return record_from_json(row["ev"], row["record"])
 
 
+def event_statement(
+    kind: str, at_ms: int, *, run: Run | None = None, record: LogRecord | None = None, **facts: str | int | None
+) -> Statement:
+    """Insert one event, and with `record` one log record under the next number. Facts that are None are left out."""
+    detail = {name: to_storable(fact) for name, fact in facts.items() if fact is not None}
+    columns: Columns = {
+        "run_id": run.id if run else None,
+        "at_ms": at_ms,
+        "kind": kind,
+        "detail": canonical_json(detail),
+        "record": record_to_json(record) if record else None,
+    }
+    return Statement(INSERT_EVENT, columns)
+
+
 async def write_event(
     tx: Transaction,
     kind: str,
@@ -140,19 +156,8 @@ async def write_event(
     record: LogRecord | None = None,
     **facts: str | int | None,
 ) -> None:
-    """Insert one event, and with `record` one log record under the next number. Facts that are None are left out."""
-    detail = {name: to_sqlite_text(fact) for name, fact in facts.items() if fact is not None}
-    await fetch_all(
-        tx,
-        INSERT_EVENT,
-        {
-            "run_id": run.id if run else None,
-            "at_ms": at_ms,
-            "kind": kind,
-            "detail": canonical_json(detail),
-            "record": record_to_json(record) if record else None,
-        },
-    )
+    """Run the `event_statement` of these arguments."""
+    await fetch_batch(tx, event_statement(kind, at_ms, run=run, record=record, **facts))
 
 
 def launched_record(run: Run, at_ms: int) -> LogRecord:

@@ -10,8 +10,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 from console.domain.text import to_index_text
-from console.store.database import Transaction
-from console.store.rows import Value, fetch_all
+from console.store.rows import fetch_all
+from console.store.transaction import Transaction, Value
 
 MOST_TERMS = 32
 """If more words begin with a typed word, the query asks for the prefix."""

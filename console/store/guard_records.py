@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from console.domain.run import Outcome
-from console.store.database import Database, Transaction
-from console.store.rows import Value, damage_if_unreadable, fetch_all
+from console.store.database import Database
+from console.store.rows import damage_if_unreadable, fetch_all
+from console.store.transaction import Transaction, Value
 
 # Real numbers: the product of two stored integers may be too large for one.
 SELECT_STOPPED = """
@@ -15,7 +16,12 @@ SELECT_STOPPED = """
         outcome,
         count(*) as runs,
         sum(used) as used,
-        sum(case when elapsed_ms > 0 then 1.0 * used * max(0, max_ms - elapsed_ms) / elapsed_ms end) as rest,
+        sum(
+            case
+                when elapsed_ms >= max_ms then 0
+                when elapsed_ms > 0 then 1.0 * used * (max_ms - elapsed_ms) / elapsed_ms
+            end
+        ) as rest,
         sum(case when elapsed_ms > 0 then 1.0 * used * 3600000 / elapsed_ms end) as an_hour
     from runs
     where outcome in ('budget', 'timeout', 'cancelled') and created_ms >= :since and created_ms < :until

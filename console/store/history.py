@@ -7,7 +7,6 @@ millionth entry costs as much as the first.
 from __future__ import annotations
 
 import math
-import sqlite3
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,11 +15,12 @@ from enum import Enum, StrEnum
 from console.domain.key import blocking_run
 from console.domain.run import Outcome, Run
 from console.domain.task import Origin, Stage
-from console.store.database import Database, Transaction
+from console.store.database import Database
 from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.full_text import IN_INDEX, match_any, match_words, row_test
 from console.store.listing import RepeatedListing
-from console.store.rows import Value, fetch_all, fetch_one, int_of, readable_runs, run_of
+from console.store.rows import fetch_all, fetch_one, int_of, readable_runs, run_of
+from console.store.transaction import Row, Transaction, Value
 
 TYPICAL_OF = 200
 """Typical usage is computed over at most this many of the newest runs that ended ok."""
@@ -57,9 +57,9 @@ SELECT_SORTED = """
     select {columns} from (
         select seq, place from (
             select runs.seq as seq, {place} as place from {source} where {where} order by {newest} limit {most}
-        )
+        ) as newest
         where {after} order by place {direction}, seq {direction} limit :limit
-    ) chosen join runs on runs.seq = chosen.seq
+    ) as chosen join runs on runs.seq = chosen.seq
     order by chosen.place {direction}, chosen.seq {direction}
 """
 BY_WORDS = "runs_text cross join runs on runs.seq = runs_text.rowid"
@@ -69,20 +69,22 @@ other process can commit."""
 PLACE_COLUMNS = "runs.seq, {place} as place"
 """What is read of each row if one of them cannot be read whole."""
 WHOLE_COLUMNS = "runs.*, {place} as place"
-COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :most)"
+COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :most) as hits"
 LAST_SEQ = "select coalesce(max(seq), 0) as n from runs"
 # The other filters as a list of rows: if it is short, no row has to be fetched to check a hit.
 AMONG = " and +runs_text.rowid in (select runs.seq from runs where {where})"
+NO_LIMIT = 2**62
+"""More than there are rows."""
 MOST_HITS, MOST_ROWS = 100_000, 100_000
 """The query plan is chosen by counts up to these; counting further would take longer than it saves."""
 ROW_COST, HIT_COST, LIST_COST = 10.0, 2.5, 0.25
 """Measured costs in microseconds: checking the text of a row, checking the row of a hit, listing a row or a hit."""
-COUNT = "select count(*) as n from (select 1 from runs where {where} limit :limit)"
+COUNT = "select count(*) as n from (select 1 from runs where {where} limit :limit) as found"
 COUNT_WORDS = """
     select count(*) as n from (
         select 1 from runs_text cross join runs on runs.seq = runs_text.rowid
         where runs_text match :words and {where} limit :limit
-    )
+    ) as found
 """
 NEWEST_OF_KEY = """
     (runs.attempt = 0 or not exists (
@@ -263,7 +265,7 @@ class History:
     async def count(self, wanted: HistoryFilter, *, at_most: int | None = None) -> int:
         """Return how many entries match; counting stops at `at_most`, because counting a million takes a while."""
         where, parameters = _where(wanted)
-        parameters["limit"] = -1 if at_most is None else at_most
+        parameters["limit"] = NO_LIMIT if at_most is None else at_most
 
         async def unit(tx: Transaction) -> int:
             rows = await self._select(tx, wanted, _Shape.COUNT, where, parameters)
@@ -280,7 +282,7 @@ class History:
         parameters: dict[str, Value],
         *,
         columns: str = WHOLE_COLUMNS,
-    ) -> list[sqlite3.Row]:
+    ) -> list[Row]:
         """Return the rows of a query; none if the text holds something but no word."""
         by_rows, by_words = shape.value
         if shape is _Shape.PAGE and wanted.order is not HistoryOrder.CREATED:
@@ -321,8 +323,7 @@ class History:
         whole = await self._number(tx, LAST_SEQ, {})
         if not hits or not rows:
             return QueryPlan.WORDS
-        limit = int(str(parameters["limit"]))
-        needed = whole if limit < 0 else limit
+        needed = min(whole, int(str(parameters["limit"])))
         all_hits = whole if hits >= MOST_HITS else hits
         checked_hits = all_hits if dated else min(all_hits, needed * whole / rows)
         costs = {
@@ -344,6 +345,8 @@ class History:
     async def keys(self, keys: Iterable[str]) -> Mapping[str, KeyStatus]:
         """Return the state of each key and how many attempts it had."""
         wanted = list(dict.fromkeys(keys))
+        if not wanted:
+            return {}
         names = {f"key_{number}": key for number, key in enumerate(wanted)}
         sql = SELECT_OF_KEYS.format(keys=", ".join(f":{name}" for name in names))
 

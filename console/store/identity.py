@@ -8,18 +8,19 @@ launch from a copy until a person has accepted it, and the engine does the same 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from console.domain.run import RunId
 from console.domain.timestamps import Timestamp
 from console.store.controls import SELECT_META, UPSERT_META
-from console.store.database import Database, Transaction
+from console.store.database import Database
 from console.store.errors import StoreCopied, StoreMissing
 from console.store.events import note_record, write_event
 from console.store.files import DATABASE, database_inode
 from console.store.rows import damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
+from console.store.transaction import Row, Transaction
 
 PLACE = "database_place"
 """Name in the table `meta` under which the place of the database is stored as JSON."""
@@ -242,8 +243,12 @@ def parse_accepted_loss(text: str | None) -> AcceptedLoss:
 
 async def load_accepted_loss(tx: Transaction) -> AcceptedLoss:
     """Return the history that a person has given up. Raises StoreDamaged."""
-    row = await fetch_one(tx, SELECT_META, {"name": ACCEPTED_LOSS})
-    return parse_accepted_loss(text_of(row, "value") if row else None)
+    return accepted_loss_of(await fetch_all(tx, SELECT_META, {"name": ACCEPTED_LOSS}))
+
+
+def accepted_loss_of(rows: Sequence[Row]) -> AcceptedLoss:
+    """Return the history that a person has given up, of the rows under ACCEPTED_LOSS. Raises StoreDamaged."""
+    return parse_accepted_loss(text_of(rows[0], "value") if rows else None)
 
 
 async def _load_last_ev(tx: Transaction) -> int:

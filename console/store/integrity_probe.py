@@ -30,14 +30,14 @@ WRONG_SUMS = """
         select
             day,
             task,
-            iif(state = 'open', amount, 0) as held,
+            case when state = 'open' then amount else 0 end as held,
             coalesce(settled, 0) as spent,
-            state = 'open' as open_runs,
-            state = 'settled' as ended_runs
+            case when state = 'open' then 1 else 0 end as open_runs,
+            case when state = 'settled' then 1 else 0 end as ended_runs
         from holds
         union all
         select day, task, -held, -spent, -open_runs, -ended_runs from day_sums
-    )
+    ) as differences
     group by day, task
     having sum(held) <> 0 or sum(spent) <> 0 or sum(open_runs) <> 0 or sum(ended_runs) <> 0
     order by day, task

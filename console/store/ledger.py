@@ -8,7 +8,7 @@ milli-units. Days and months are those of the time zone of the caps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -19,11 +19,12 @@ from console.domain.run import Run
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
-from console.store.database import Database, Transaction
+from console.store.database import Database
 from console.store.errors import StaleRun
 from console.store.events import note_record, write_event
 from console.store.integrity_probe import WRONG_SUMS
-from console.store.rows import Columns, clamp_amount, damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
+from console.store.rows import clamp_amount, damage_if_unreadable, fetch_all, fetch_batch, fetch_one, int_of, text_of
+from console.store.transaction import Columns, Row, Statement, Transaction
 
 MOST_AHEAD_DAYS = 31
 """By how many days the day of the newest hold may be ahead of the clock, which was set back then."""
@@ -34,7 +35,8 @@ TASK_CAPS = frozenset({Cap.TASK_DAILY_RUNS, Cap.TASK_DAILY_UNITS})
 SELECT_LAST_DAY = "select value from meta where name = 'last_day'"
 KEEP_LAST_DAY = """
     insert into meta (name, value) values ('last_day', :day)
-    on conflict (name) do update set value = iif(value > :latest, excluded.value, max(value, excluded.value))
+    on conflict (name) do update set value = excluded.value
+    where meta.value < excluded.value or meta.value > :latest
 """
 SUM_DAYS = """
     select
@@ -43,7 +45,7 @@ SUM_DAYS = """
         coalesce(sum(open_runs), 0) as open_runs,
         coalesce(sum(ended_runs), 0) as ended_runs
     from day_sums
-    where day >= :first and day <= :last and (:task is null or task = :task)
+    where day >= :first and day <= :last and (cast(:task as text) is null or task = :task)
 """
 FORGET_SUMS = "delete from day_sums"
 ADD_UP_HOLDS = """
@@ -51,10 +53,10 @@ ADD_UP_HOLDS = """
     select
         day,
         task,
-        sum(iif(state = 'open', amount, 0)),
+        sum(case when state = 'open' then amount else 0 end),
         sum(coalesce(settled, 0)),
-        sum(state = 'open'),
-        sum(state = 'settled')
+        sum(case when state = 'open' then 1 else 0 end),
+        sum(case when state = 'settled' then 1 else 0 end)
     from holds
     group by day, task
 """
@@ -68,11 +70,11 @@ SELECT_EXCESS = """
 COUNT_SLOTS = "select count(*) as taken from runs indexed by runs_open where state <> 'ended' and state <> 'proposed'"
 SELECT_RAISES = """
     select cap, task, amount from raises
-    where window in (:day, :month)
+    where "window" in (:day, :month)
     order by id
 """
 INSERT_RAISE = """
-    insert into raises (cap, task, amount, by, reason, at_ms, window)
+    insert into raises (cap, task, amount, by, reason, at_ms, "window")
     values (:cap, :task, :amount, :by, :reason, :at_ms, :window)
 """
 TAKE_HOLD = """
@@ -94,7 +96,11 @@ class Ledger:
 
     async def cap_usages(self, caps: Caps, now: Timestamp, task: Task | None = None) -> tuple[CapUsage, ...]:
         """Return the usage of every cap in the order they are checked; the caps of `task`, if given, come first."""
-        return await self._database.read(lambda tx: load_cap_usages(tx, caps, now, task))
+
+        async def unit(tx: Transaction) -> tuple[CapUsage, ...]:
+            return await load_cap_usages(tx, caps, await load_today(tx, caps, now), task)
+
+        return await self._database.read(unit)
 
     async def raise_cap(
         self, cap: Cap, *, task: str | None, amount: int, caps: Caps, by: str, reason: str, now: Timestamp
@@ -143,30 +149,37 @@ class Ledger:
 class _Sums:
     """What some days hold and have spent."""
 
-    runs: tuple[int, int] = (0, 0)
+    runs: tuple[int, int]
     """Open and ended ones."""
-    units: tuple[int, int] = (0, 0)
+    units: tuple[int, int]
     """Held and spent ones, in thousandths."""
 
 
-async def load_cap_usages(tx: Transaction, caps: Caps, now: Timestamp, task: Task | None) -> tuple[CapUsage, ...]:
-    """Return the usage of the caps as the transaction sees it."""
+async def load_cap_usages(tx: Transaction, caps: Caps, day: str, task: Task | None) -> tuple[CapUsage, ...]:
+    """Return the usage of the caps on `day`, which is today or the day of a later hold, as the transaction sees it."""
     zone = ZoneInfo(caps.time_zone)
-    day = await load_today(tx, caps, now)
-    raised = await _load_raised(tx, day)
     day_ends, month_ends = day_ends_ms(day, zone), month_ends_ms(day, zone)
-    excess = await _load_excess(tx)
-    today = await _sum_days(tx, day, day, None, excess)
-    month = await _sum_days(tx, f"{month_of(day)}-01", f"{month_of(day)}-31", None, excess)
-    slots = await fetch_one(tx, COUNT_SLOTS, {})
+    first, last = f"{month_of(day)}-01", f"{month_of(day)}-31"
+    name = task.name if task else None
+    raises, beyond, of_day, of_month, of_task_day, slots = await fetch_batch(
+        tx,
+        Statement(SELECT_RAISES, {"day": day, "month": month_of(day)}),
+        Statement(SELECT_EXCESS),
+        Statement(SUM_DAYS, {"first": day, "last": day, "task": None}),
+        Statement(SUM_DAYS, {"first": first, "last": last, "task": None}),
+        Statement(SUM_DAYS, {"first": day, "last": day, "task": name}),
+        Statement(COUNT_SLOTS),
+    )
+    raised, excess = _raised_of(raises), _excess_of(beyond)
+    today, month = _sums_of(of_day, day, day, None, excess), _sums_of(of_month, first, last, None, excess)
     usages: list[tuple[Cap, int | None, tuple[int, int], int | None]] = [
         (Cap.DAILY_RUNS, caps.daily_runs, today.runs, day_ends),
         (Cap.DAILY_UNITS, caps.daily_units, today.units, day_ends),
         (Cap.MONTHLY_UNITS, caps.monthly_units, month.units, month_ends),
-        (Cap.CONCURRENT_RUNS, caps.concurrent_runs, (slots["taken"] if slots else 0, 0), None),
+        (Cap.CONCURRENT_RUNS, caps.concurrent_runs, (int_of(slots[0], "taken"), 0), None),
     ]
     if task is not None:
-        of_task = await _sum_days(tx, day, day, task.name, excess)
+        of_task = _sums_of(of_task_day, day, day, task.name, excess)
         usages[:0] = [
             (Cap.TASK_DAILY_RUNS, task.guardrails.daily_runs, of_task.runs, day_ends),
             (Cap.TASK_DAILY_UNITS, task.guardrails.daily_units, of_task.units, day_ends),
@@ -174,7 +187,7 @@ async def load_cap_usages(tx: Transaction, caps: Caps, now: Timestamp, task: Tas
     return tuple(
         CapUsage(
             cap=cap,
-            limit=None if limit is None else limit + raised[cap, task.name if task and cap in TASK_CAPS else None],
+            limit=None if limit is None else limit + raised[cap, name if cap in TASK_CAPS else None],
             held=held,
             spent=spent,
             frees_at_ms=frees_at_ms,
@@ -222,29 +235,25 @@ def _midnight_ms(day: date, zone: ZoneInfo) -> int:
 
 async def load_today(tx: Transaction, caps: Caps, now: Timestamp) -> str:
     """Return the day on which a hold taken now would count: no earlier than that of the newest hold."""
-    last = await fetch_one(tx, SELECT_LAST_DAY, {})
+    return today_of(await fetch_all(tx, SELECT_LAST_DAY, {}), caps, now)
+
+
+def today_of(rows: Sequence[Row], caps: Caps, now: Timestamp) -> str:
+    """Return the day on which a hold taken now would count, after what SELECT_LAST_DAY found. Raises StoreDamaged."""
     with damage_if_unreadable("the day of the newest hold"):
-        last_day = date.fromisoformat(last["value"]).isoformat() if last else None
+        last_day = date.fromisoformat(rows[0]["value"]).isoformat() if rows else None
     return day_of(now, ZoneInfo(caps.time_zone), last_day)
 
 
-async def claim_day(tx: Transaction, caps: Caps, now: Timestamp) -> str:
-    """Return the day on which a hold taken now counts, and store it so that no later hold counts on an earlier day."""
-    day = await load_today(tx, caps, now)
-    await fetch_all(tx, KEEP_LAST_DAY, {"day": day, "latest": _latest(day)})
-    return day
+def keep_day_statement(day: str) -> Statement:
+    """Store the day of a hold, so that no later hold counts on an earlier day."""
+    return Statement(KEEP_LAST_DAY, {"day": day, "latest": _latest(day)})
 
 
-async def take_hold(tx: Transaction, run: Run, at_ms: int) -> None:
+def hold_statement(run: Run, at_ms: int) -> Statement:
     """Hold the budget of `run` in the caps of its day."""
-    parameters: Columns = {
-        "run_id": run.id,
-        "task": run.task,
-        "day": run.day,
-        "amount": run.limits.budget,
-        "at_ms": at_ms,
-    }
-    await fetch_all(tx, TAKE_HOLD, parameters)
+    columns: Columns = {"run_id": run.id, "task": run.task, "day": run.day, "amount": run.limits.budget, "at_ms": at_ms}
+    return Statement(TAKE_HOLD, columns)
 
 
 async def settle_hold(tx: Transaction, run: Run, spent: int, at_ms: int) -> None:
@@ -267,27 +276,24 @@ async def _end_hold(tx: Transaction, run: Run, state: str, settled: int | None, 
     return int_of(row, "amount")
 
 
-async def _load_excess(tx: Transaction) -> dict[tuple[str, str], int]:
+def _excess_of(rows: Sequence[Row]) -> dict[tuple[str, str], int]:
     """Return by how much open runs have used more than they hold, by day and task."""
-    rows = await fetch_all(tx, SELECT_EXCESS, {})
     return {(text_of(row, "day"), text_of(row, "task")): int_of(row, "excess") for row in rows}
 
 
-async def _sum_days(
-    tx: Transaction, first: str, last: str, task: str | None, excess: Mapping[tuple[str, str], int]
+def _sums_of(
+    rows: Sequence[Row], first: str, last: str, task: str | None, excess: Mapping[tuple[str, str], int]
 ) -> _Sums:
-    row = await fetch_one(tx, SUM_DAYS, {"first": first, "last": last, "task": task})
-    if row is None:
-        return _Sums()
+    (row,) = rows
     beyond = sum(amount for (day, name), amount in excess.items() if first <= day <= last and task in (None, name))
     held, spent = int_of(row, "held") + beyond, int_of(row, "spent")
     return _Sums(runs=(int_of(row, "open_runs"), int_of(row, "ended_runs")), units=(held, spent))
 
 
-async def _load_raised(tx: Transaction, day: str) -> Counter[tuple[Cap, str | None]]:
-    """Return what was added to each limit in the windows that contain `day`, by cap and task."""
+def _raised_of(rows: Sequence[Row]) -> Counter[tuple[Cap, str | None]]:
+    """Return what the raises of SELECT_RAISES add to each limit, by cap and task."""
     added: Counter[tuple[Cap, str | None]] = Counter()
-    for row in await fetch_all(tx, SELECT_RAISES, {"day": day, "month": month_of(day)}):
+    for row in rows:
         with damage_if_unreadable("a raise of a cap"):
             added[Cap(row["cap"]), row["task"]] += int_of(row, "amount")
     return added

@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Mapping
 
 from console.domain.run import Run
-from console.store.database import Database, Transaction
-from console.store.rows import Row, RunListing, Value, list_runs, run_of
+from console.store.database import Database
+from console.store.rows import RunListing, list_runs, run_of
+from console.store.transaction import Row, Transaction, Value
 
 
 class RepeatedListing:

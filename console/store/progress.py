@@ -6,28 +6,26 @@ A process stores the progress of all its runs in one transaction, because each t
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from console.domain.run import IllegalTransition, Run, RunId, State, StepRecord
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store.database import Transaction
 from console.store.errors import StaleRun, StoreDamaged
 from console.store.events import note_record, write_event
 from console.store.rows import (
     USAGE_COLUMNS,
-    Columns,
     as_believed,
     clamp_amount,
     fetch_all,
     run_of,
     stale_run,
-    to_sqlite_text,
+    to_storable,
     update_many_statement,
     usage_columns,
 )
+from console.store.transaction import Columns, Row, Transaction
 
 CHUNK = 50
 """Runs that one statement updates; reading them back keeps the event loop busy for about 3 ms."""
@@ -44,8 +42,8 @@ UPSERT_STEP = """
     on conflict (run_id, n) do update set
         kind = excluded.kind,
         text = excluded.text,
-        units = max(units, excluded.units),
-        done = max(done, excluded.done)
+        units = case when steps.units > excluded.units then steps.units else excluded.units end,
+        done = case when steps.done > excluded.done then steps.done else excluded.done end
 """
 
 
@@ -107,10 +105,10 @@ async def write_progress(
 
 async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRecord]) -> None:
     """Insert or update steps by index; see `RunRepository.save_steps`."""
-    await tx.executemany(UPSERT_STEP, [_step_columns(run_id, step) for step in steps])
+    await tx.many(UPSERT_STEP, [_step_columns(run_id, step) for step in steps])
 
 
-def _outcome(run: Run, row: sqlite3.Row | None) -> ProgressOutcome:
+def _outcome(run: Run, row: Row | None) -> ProgressOutcome:
     if run.state not in (State.RUNNING, State.STOPPING):
         return IllegalTransition(f"run {run.id} is {run.state}, needed is running or stopping")
     try:
@@ -135,15 +133,15 @@ def _update_columns(update: ProgressUpdate) -> Columns:
         "used": max(run.used, clamp_amount(progress.used)),
         "usage_known": int(progress.usage_known or run.usage_known),
         "largest_step": max(run.largest_step, clamp_amount(progress.largest_step)),
-        "remote_status": to_sqlite_text(progress.remote_status),
-        "trouble": to_sqlite_text(progress.trouble),
+        "remote_status": to_storable(progress.remote_status),
+        "trouble": to_storable(progress.trouble),
         "stalled": int(progress.stalled),
         "polled_ms": progress.polled_ms,
-        "last_step": to_sqlite_text(progress.last_step),
+        "last_step": to_storable(progress.last_step),
         "last_step_ms": progress.last_step_ms,
         "steps": max(run.steps, clamp_amount(progress.steps)),
         "cost_micro": None if progress.cost_micro is None else clamp_amount(progress.cost_micro),
-        "currency": to_sqlite_text(progress.currency),
+        "currency": to_storable(progress.currency),
         **as_believed(run),
     }
 
@@ -152,8 +150,8 @@ def _step_columns(run_id: RunId, step: StepRecord) -> Columns:
     return {
         "run_id": run_id,
         "n": step.index,
-        "kind": to_sqlite_text(step.kind),
-        "text": to_sqlite_text(step.text),
+        "kind": to_storable(step.kind),
+        "text": to_storable(step.text),
         "at_ms": step.at_ms,
         "units": clamp_amount(step.units),
         "done": int(step.done),

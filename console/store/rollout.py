@@ -7,18 +7,18 @@ stored with the claim of that run say so.
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from console.domain.rollout import AUTOMATIC, Evidence, StageChange
+from console.domain.rollout import AUTOMATIC, Evidence, StageChange, effective_stage
 from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, Outcome, Run, RunId
 from console.domain.task import Origin, Stage, canonical_json
 from console.domain.timestamps import Timestamp
-from console.store.database import Database, Transaction
+from console.store.database import Database
 from console.store.errors import StaleRun
 from console.store.events import note_record, write_event
 from console.store.history import p95
-from console.store.rows import Columns, Row, damage_if_unreadable, fetch_all, fetch_one
+from console.store.rows import damage_if_unreadable, fetch_all, fetch_one
+from console.store.transaction import Columns, Row, Statement, Transaction
 
 EVIDENCE_RUNS = 500
 """Evidence is counted over at most this many of the newest runs."""
@@ -41,7 +41,7 @@ SELECT_SINCE = """
         union all
         select max(e.at_ms) from events e join runs r on r.id = e.run_id
         where e.kind = 'unconfirmed' and r.task = :task
-    )
+    ) as times
 """
 SELECT_RUNS = """
     select
@@ -137,16 +137,23 @@ class RolloutEvidence:
 
 async def load_stage(tx: Transaction, task: str) -> Stage:
     """Return the task's stage as the transaction sees it."""
-    row = await fetch_one(tx, SELECT_STAGE, {"task": task})
-    if row is None:
-        return Stage.MANUAL
+    return _stage_of(await fetch_all(tx, SELECT_STAGE, {"task": task}), task)
+
+
+def effective_stage_statements(task: str) -> tuple[Statement, Statement]:
+    """What `effective_stage_of` needs: the last change of the task's stage, and an unconfirmed run of the task."""
+    return Statement(SELECT_STAGE, {"task": task}), Statement(HAS_UNCONFIRMED, {"task": task})
+
+
+def effective_stage_of(changes: Sequence[Row], unconfirmed: Sequence[Row], task: str) -> Stage:
+    """Return the task's stage, which is one lower while one of its runs is unconfirmed. Raises StoreDamaged."""
+    return effective_stage(_stage_of(changes, task), unconfirmed=bool(unconfirmed))
+
+
+def _stage_of(changes: Sequence[Row], task: str) -> Stage:
+    """Return the stage after the change, if there is one. Raises StoreDamaged."""
     with damage_if_unreadable(f"the stage of task {task}"):
-        return Stage.of(row["after"])
-
-
-async def has_unconfirmed(tx: Transaction, task: str) -> bool:
-    """True if a run of the task is unconfirmed; the effective stage of the task is then one lower."""
-    return await fetch_one(tx, HAS_UNCONFIRMED, {"task": task}) is not None
+        return Stage.of(changes[0]["after"]) if changes else Stage.MANUAL
 
 
 async def demote_for(tx: Transaction, run: Run, what: str, now: Timestamp) -> None:
@@ -202,7 +209,7 @@ async def _insert_change(
     return stage_change_of(row)
 
 
-def _count_evidence(rows: list[sqlite3.Row], since_ms: int | None, unconfirmed: int) -> Evidence:
+def _count_evidence(rows: list[Row], since_ms: int | None, unconfirmed: int) -> Evidence:
     ran = [row for row in rows if row["outcome"] not in _NOT_LAUNCHED]
     clean = [row for row in ran if row["outcome"] == Outcome.OK.value]
     return Evidence(

@@ -1,8 +1,8 @@
 """The rows of the database: fetch them, convert them from and to values of the program, insert and update runs.
 
-Text and numbers from a provider may be something SQLite cannot hold: lone surrogates, integers beyond 64 bits. They
-are adapted here, so that no answer of a provider can keep a run from being stored or settled. Column names in the SQL
-come from this program only; values are always bound as parameters.
+Text and numbers from a provider may be something a database cannot hold: lone surrogates, U+0000, integers beyond 64
+bits. They are adapted here, so that no answer of a provider can keep a run from being stored or settled. Column names
+in the SQL come from this program only; values are always bound as parameters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from console.domain.run import Limits, Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest, check_transition
 from console.domain.server_limit import ServerLimit, TokenLimit, limit_text, parse_limit
@@ -24,17 +24,7 @@ from console.domain.text import sanitize, to_index_text
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
 from console.store.errors import StaleRun, StoreDamaged, translate_sqlite_errors
-
-if TYPE_CHECKING:
-    # `fast_read` loads this module without the threads of the database.
-    from console.store.database import Transaction
-
-Value = str | int | None
-"""What a column holds."""
-Columns = Mapping[str, Value]
-"""Values by column name."""
-Row = sqlite3.Row | Mapping[str, Any]
-"""A row of a query; tests that run without a thread get mappings."""
+from console.store.transaction import Columns, Row, Statement, Transaction, Value
 
 MAX_AMOUNT = 10**15
 """The largest amount that is stored: 10^12 units. Sums of thousands of them stay within 64 bits."""
@@ -42,7 +32,7 @@ NOTE_LIMIT = 400
 """Longest note, in characters."""
 _MAX_LIMIT = 2**62
 """The largest stored value of a run's limits; a larger one limits nothing."""
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 PLAIN_COLUMNS = (
     *("key", "task", "type", "target", "date", "attempt", "note", "day", "created_ms", "deadline_ms", "expires_ms"),
@@ -265,9 +255,9 @@ def usage_columns(usage: Usage) -> Columns:
     return {column: None if figure is None else clamp_amount(figure) for column, figure in figures.items()}
 
 
-def to_sqlite_text(value: Value) -> Value:
-    """Return `value` with lone surrogates of a text replaced by U+FFFD; SQLite cannot store them."""
-    return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else value
+def to_storable(value: Value) -> Value:
+    """Return `value` with what a database cannot hold in a text replaced by U+FFFD: lone surrogates and U+0000."""
+    return _UNSTORABLE.sub("\ufffd", value) if isinstance(value, str) else value
 
 
 def clamp_amount(amount: int) -> int:
@@ -275,21 +265,37 @@ def clamp_amount(amount: int) -> int:
     return max(0, min(amount, MAX_AMOUNT))
 
 
-async def fetch_all(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
+async def fetch_all(tx: Transaction, sql: str, parameters: Columns) -> list[Row]:
     """Return all rows of a query, or those a write returns; a cursor that is not read to its end blocks commits."""
-    bound = {name: to_sqlite_text(value) for name, value in parameters.items()}
     try:
-        return list(await tx.execute_fetchall(sql, bound))
+        return await tx.rows(sql, _storable(parameters))
     except (sqlite3.Error, UnicodeDecodeError) as error:
-        # The frames hold the cursor of the failed statement, and it keeps its lock on the database while it exists.
-        traceback.clear_frames(error.__traceback__)
+        _drop_cursor(error)
         raise
 
 
-async def fetch_one(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> sqlite3.Row | None:
+async def fetch_one(tx: Transaction, sql: str, parameters: Columns) -> Row | None:
     """Return the first row, or None."""
     rows = await fetch_all(tx, sql, parameters)
     return rows[0] if rows else None
+
+
+async def fetch_batch(tx: Transaction, *statements: Statement) -> list[list[Row]]:
+    """Return the rows of each of the statements; see `Transaction.batch`."""
+    try:
+        return await tx.batch(*[Statement(each.sql, _storable(each.named)) for each in statements])
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        _drop_cursor(error)
+        raise
+
+
+def _storable(parameters: Columns) -> Columns:
+    return {name: to_storable(value) for name, value in parameters.items()}
+
+
+def _drop_cursor(error: Exception) -> None:
+    # The frames hold the cursor of the failed statement, and it keeps its lock on the database while it exists.
+    traceback.clear_frames(error.__traceback__)
 
 
 async def load_run(tx: Transaction, run_id: RunId) -> Run | None:
@@ -313,7 +319,7 @@ async def list_runs(
     return await readable_runs(tx, rows, make)
 
 
-async def _list_numbers(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[sqlite3.Row]:
+async def _list_numbers(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> list[Row]:
     by_index, by_table = number_queries(sql)
     try:
         with translate_sqlite_errors():
@@ -331,9 +337,7 @@ def number_queries(sql: str) -> tuple[str, str]:
     return by_index, by_index.replace("indexed by runs_open", "not indexed", 1)
 
 
-async def readable_runs(
-    tx: Transaction, rows: Sequence[sqlite3.Row], make: Callable[[Row], Run] = run_of
-) -> RunListing:
+async def readable_runs(tx: Transaction, rows: Sequence[Row], make: Callable[[Row], Run] = run_of) -> RunListing:
     """Return the runs of rows that hold all columns, or else `seq` at least."""
     has_all_columns = bool(rows) and "id" in tuple(rows[0].keys())
     runs: list[Run] = []
@@ -350,19 +354,19 @@ async def readable_runs(
     return RunListing(runs=tuple(runs), unreadable=tuple(unreadable))
 
 
-async def insert_run(tx: Transaction, columns: Columns) -> Run:
-    """Insert a run, add it to the full-text index and return it.
+def insert_statement(columns: Columns) -> Statement:
+    """Insert a run and return its row, which `index_statement` adds to the full-text index.
 
-    Raises sqlite3.IntegrityError if the schema refuses the row, as when its key is taken; the database raises that
-    to its caller as StoreRefused.
+    The schema refuses a run whose key is taken; the caller of the unit gets that as KeyTaken.
     """
     names = ", ".join(columns)
     values = ", ".join(f":{name}" for name in columns)
-    row = await fetch_one(tx, f"insert into runs ({names}) values ({values}) returning *", columns)
-    if row is None:
-        raise RuntimeError("an insert gave no row")
-    await fetch_all(tx, INDEX_TEXT, _index_columns(row))
-    return run_of(row)
+    return Statement(f"insert into runs ({names}) values ({values}) returning *", columns)
+
+
+def index_statement(row: Row) -> Statement:
+    """Add a row of `runs` to the full-text index."""
+    return Statement(INDEX_TEXT, _index_columns(row))
 
 
 async def compare_and_set(
@@ -376,7 +380,7 @@ async def compare_and_set(
         check_transition(run.state, to)
         columns = {**columns, "state": to.value}
     assignments = ", ".join(f"{name} = :{name}" for name in columns)
-    believed = "id = :_id and state = :_state and owner is :_owner and fence = :_fence"
+    believed = "id = :_id and state = :_state and owner is not distinct from :_owner and fence = :_fence"
     parameters = {**columns, "_id": run.id, "_state": run.state.value, "_owner": run.owner, "_fence": run.fence}
     changes_text = not CHANGING_TEXT.isdisjoint(columns)
     if changes_text:
@@ -386,7 +390,7 @@ async def compare_and_set(
     if row is None:
         raise stale_run(run)
     if changes_text:
-        await fetch_all(tx, INDEX_TEXT, _index_columns(row))
+        await fetch_batch(tx, index_statement(row))
     return run_of(row)
 
 
@@ -403,7 +407,7 @@ def update_many_statement(columns: Sequence[str]) -> str:
         update runs set {", ".join(f"{name} = new.value ->> '{name}'" for name in columns)}
         from json_each(:updates) as new
         where runs.id = new.value ->> '_id' and runs.state = new.value ->> '_state'
-        and runs.owner is new.value ->> '_owner' and runs.fence = new.value ->> '_fence'
+        and runs.owner is not distinct from new.value ->> '_owner' and runs.fence = new.value ->> '_fence'
         returning *
     """
 

@@ -17,13 +17,11 @@ from console.domain.run import NON_RUN_OUTCOMES, RULED_NOT_LAUNCHED, IllegalTran
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
-from console.store.database import Transaction
 from console.store.events import ended_record, launched_record, note_record, unconfirmed_record, write_event
 from console.store.ledger import release_hold, settle_hold
 from console.store.rollout import demote_for
 from console.store.rows import (
     NOTE_LIMIT,
-    Columns,
     as_believed,
     clamp_amount,
     compare_and_set,
@@ -32,6 +30,7 @@ from console.store.rows import (
     update_many_statement,
     usage_columns,
 )
+from console.store.transaction import Columns, Transaction
 
 INSERT_SEND = """
     insert into sends (run_id, n, fence, verdict, at_ms)

@@ -16,8 +16,9 @@ from typing import TypeVar
 import httpx
 
 from console.provider.contract import Provider, StreamEvent
-from console.store.database import Database, Transaction
+from console.store.database import Database
 from console.store.pragmas import safe_journal_mode
+from console.store.transaction import Transaction
 from tests.provider_in_steps import ProviderInSteps
 from tests.sync_database import unit_name
 

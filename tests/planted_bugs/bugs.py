@@ -32,12 +32,12 @@ from console.provider.contract import NotFound, Rejected, RemoteRun, StatusClass
 from console.provider.gemini.adapter import REFUSALS
 from console.provider.http.verdict import RefusalRules
 from console.store.claims import ClaimRepository
-from console.store.database import Transaction
 from console.store.errors import StoreCopied, StoreError
 from console.store.identity import require_original
 from console.store.ledger import release_hold
 from console.store.pragmas import JournalMode
-from console.store.rows import Columns, compare_and_set, load_run
+from console.store.rows import compare_and_set, load_run
+from console.store.transaction import Columns, Transaction
 from console.store.transitions import RunResult, mark_unconfirmed
 from tests.planted_bugs.planting import overridden, replaced
 

@@ -18,10 +18,11 @@ from console.domain.launch import LaunchKind
 from console.domain.task import DEFAULT_PROVIDER
 from console.provider.services import TRAITS
 from console.store.bootstrap import prepare_store
-from console.store.database import Transaction, run_sync
+from console.store.database import run_sync
 from console.store.errors import translate_sqlite_errors
 from console.store.pragmas import connection_pragmas, database_uri, safe_journal_mode
 from console.store.store import Store
+from console.store.transaction import Transaction
 from tests.clock import ManualClock
 from tests.store.harness import BUDGET, CAPS, StoreHarness, a_task
 from tests.sync_database import SyncDatabase

@@ -181,14 +181,14 @@ class StoreHarness:
 
     async def sends(self, run: Run) -> list[str]:
         """Return the verdicts of the run's sends, in order."""
-        sql = "select verdict from sends where run_id = ? order by n"
-        rows = await self.store.database.read(lambda tx: tx.execute_fetchall(sql, (run.id,)))
+        sql = "select verdict from sends where run_id = :id order by n"
+        rows = await self.store.database.read(lambda tx: tx.rows(sql, {"id": run.id}))
         return [row["verdict"] for row in rows]
 
     async def hold(self, run: Run) -> tuple[str, int | None] | None:
         """Return state and settled amount of the run's hold, or None if it has none."""
-        sql = "select state, settled from holds where run_id = ?"
-        rows = list(await self.store.database.read(lambda tx: tx.execute_fetchall(sql, (run.id,))))
+        sql = "select state, settled from holds where run_id = :id"
+        rows = list(await self.store.database.read(lambda tx: tx.rows(sql, {"id": run.id})))
         return (rows[0]["state"], rows[0]["settled"]) if rows else None
 
     async def run(self, run: Run) -> Run:

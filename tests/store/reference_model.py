@@ -151,7 +151,7 @@ class ReferenceModel:
         return self._rows[1]
 
     def _read(self, sql: str) -> Iterable[Any]:
-        return self.do(self.store.database.read(lambda tx: tx.execute_fetchall(sql)))
+        return self.do(self.store.database.read(lambda tx: tx.rows(sql)))
 
     def leave(self) -> None:
         """The process ends; all that it held in memory is gone."""

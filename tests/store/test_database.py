@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from console.domain.timestamps import Timestamp
-from console.store.database import GROUP_UNITS, Database, Transaction
+from console.store.database import GROUP_UNITS, Database
 from console.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreRefused
 from console.store.pragmas import JournalMode, database_uri, safe_journal_mode
+from console.store.rows import fetch_batch
 from console.store.store import Store
+from console.store.transaction import Statement, Transaction
 from tests.clock import ManualClock
 
 ROWS = 4
@@ -32,19 +34,19 @@ MODES = pytest.mark.parametrize("store", list(JournalMode), indirect=True, ids=s
 async def store(folder: Path, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     journal: JournalMode | None = getattr(request, "param", None)
     opened = await Store.open(folder, now=NOW, journal=journal, busy_ms=PATIENCE_S * 1000)
-    await opened.database.transaction(lambda tx: tx.execute_fetchall("create table scratch (n integer) strict"))
+    await opened.database.transaction(lambda tx: tx.rows("create table scratch (n integer) strict"))
     yield opened
     await opened.close()
 
 
 async def _write(tx: Transaction) -> None:
     for _ in range(ROWS):
-        await tx.execute_fetchall("insert into scratch (n) values (1)")
+        await tx.rows("insert into scratch (n) values (1)")
 
 
 async def _count(store: Store) -> int:
-    rows = await store.database.read(lambda tx: tx.execute_fetchall("select count(*) from scratch"))
-    return int(next(iter(rows))[0])
+    rows = await store.database.read(lambda tx: tx.rows("select count(*) as n from scratch"))
+    return int(rows[0]["n"])
 
 
 def _others_can_write(folder: Path) -> None:
@@ -119,6 +121,24 @@ async def test_a_unit_that_raises_changes_nothing(store: Store) -> None:
     assert await _count(store) == ROWS
 
 
+async def test_a_batch_gives_the_rows_of_each_statement_and_ends_at_the_first_that_fails(store: Store) -> None:
+    insert, every = "insert into scratch (n) values (:n) returning n", Statement("select n from scratch order by n")
+    first, second = Statement(insert, {"n": 1}), Statement(insert, {"n": 2})
+    seen: list[list[int]] = []
+
+    async def unit(tx: Transaction) -> None:
+        seen.extend([row["n"] for row in rows] for rows in await fetch_batch(tx, first, every, second, every))
+
+    async def broken(tx: Transaction) -> None:
+        await fetch_batch(tx, first, Statement(insert, {"n": "x"}), second)
+
+    await store.database.transaction(unit)
+    assert seen == [[1], [1], [2], [1, 2]]
+    with pytest.raises(StoreRefused):
+        await store.database.transaction(broken)
+    assert await _count(store) == 2
+
+
 async def test_units_that_share_a_commit_are_undone_one_by_one(store: Store) -> None:
     async def fails(tx: Transaction) -> None:
         await _write(tx)
@@ -134,12 +154,12 @@ async def test_a_read_sees_one_state_of_the_database(store: Store) -> None:
     """In WAL mode a write goes on during the read, in DELETE mode it waits; the read sees neither."""
 
     async def twice(tx: Transaction) -> tuple[int, int]:
-        first = await tx.execute_fetchall("select count(*) from scratch")
+        (first,) = await tx.rows("select count(*) as n from scratch")
         loop.call_soon_threadsafe(begun.set)
         loop.call_soon_threadsafe(loop.call_later, 0.05, let_go.set)
         let_go.wait(PATIENCE_S)
-        second = await tx.execute_fetchall("select count(*) from scratch")
-        return next(iter(first))[0], next(iter(second))[0]
+        (second,) = await tx.rows("select count(*) as n from scratch")
+        return first["n"], second["n"]
 
     loop, begun, let_go = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
     reading = asyncio.create_task(store.database.read(twice))
@@ -257,8 +277,8 @@ async def test_units_that_wait_share_one_commit(store: Store, folder: Path) -> N
         let_go.wait(PATIENCE_S)
 
     async def commits() -> int:
-        rows = await store.database.read(lambda tx: tx.execute_fetchall("pragma data_version"))
-        return int(rows[0][0])
+        rows = await store.database.read(lambda tx: tx.rows("pragma data_version"))
+        return int(rows[0]["data_version"])
 
     before = await commits()
     tasks = [asyncio.create_task(store.database.transaction(slow))]
@@ -280,10 +300,10 @@ async def test_an_error_that_undoes_the_whole_transaction_is_raised_to_each_call
         await _write(tx)
 
     async def undoes(tx: Transaction) -> None:
-        await tx.execute_fetchall("insert or rollback into one (n) values (1)")
+        await tx.rows("insert or rollback into one (n) values (1)")
 
-    await store.database.transaction(lambda tx: tx.execute_fetchall("create table one (n integer unique) strict"))
-    await store.database.transaction(lambda tx: tx.execute_fetchall("insert into one (n) values (1)"))
+    await store.database.transaction(lambda tx: tx.rows("create table one (n integer unique) strict"))
+    await store.database.transaction(lambda tx: tx.rows("insert into one (n) values (1)"))
     shared = asyncio.create_task(store.database.transaction(slow))
     await begun.wait()
     breaking = asyncio.create_task(store.database.transaction(undoes))
@@ -325,9 +345,9 @@ def safe_mode_of(store: Store) -> JournalMode:
 
 async def test_a_full_disk_undoes_the_unit_and_the_store_goes_on(store: Store) -> None:
     async def pages(tx: Transaction) -> None:
-        await tx.execute_fetchall("pragma max_page_count = 1")
+        await tx.rows("pragma max_page_count = 1")
         for _ in range(20_000):
-            await tx.execute_fetchall("insert into scratch (n) values (1)")
+            await tx.rows("insert into scratch (n) values (1)")
 
     with pytest.raises(StoreFull):
         await store.database.transaction(pages)
@@ -337,12 +357,12 @@ async def test_a_full_disk_undoes_the_unit_and_the_store_goes_on(store: Store) -
 
 async def test_a_row_refused_by_the_schema_is_not_a_broken_store(store: Store) -> None:
     with pytest.raises(StoreRefused):
-        await store.database.transaction(lambda tx: tx.execute_fetchall("insert into scratch (n) values ('12abc')"))
+        await store.database.transaction(lambda tx: tx.rows("insert into scratch (n) values ('12abc')"))
 
 
 async def test_a_text_that_is_not_utf8_is_damage(store: Store) -> None:
     async def unit(tx: Transaction) -> None:
-        await tx.execute_fetchall("select cast(x'ff41' as text)")
+        await tx.rows("select cast(x'ff41' as text)")
 
     with pytest.raises(StoreDamaged):
         await store.database.read(unit)
@@ -379,7 +399,7 @@ async def _pragmas(door: object) -> dict[str, object]:
     names = ("journal_mode", "synchronous", "foreign_keys", "trusted_schema", "cell_size_check", "busy_timeout")
 
     async def unit(tx: Transaction) -> dict[str, object]:
-        return {name: next(iter(await tx.execute_fetchall(f"pragma {name}")))[0] for name in names}
+        return {name: next(iter(tuple((await tx.rows(f"pragma {name}"))[0]))) for name in names}
 
     assert callable(door)
     found: dict[str, object] = await door(unit)

@@ -19,10 +19,10 @@ NOT_FACTS = frozenset({"run", "record"})
 
 
 def facts() -> Iterator[tuple[str, str]]:
-    """The names of the facts that `write_event` is called with in the source of the store, with their place."""
+    """The names of the facts of the events that are written in the source of the store, with their place."""
     for path in sorted((ROOT / "console" / "store").glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "write_event":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("write_event", "event_statement"):
                 for keyword in node.keywords:
                     if keyword.arg is not None and keyword.arg not in NOT_FACTS:
                         yield keyword.arg, f"{path.name}:{node.lineno}"

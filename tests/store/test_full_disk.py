@@ -51,7 +51,7 @@ async def main(place):
         assert (await bench.settle(kept[0])).used == 1_000
         await bench.claimed(a_task("after"))
         sql = "pragma integrity_check"
-        assert [row[0] for row in await bench.store.database.read(lambda tx: tx.execute_fetchall(sql))] == ["ok"]
+        assert [tuple(row) for row in await bench.store.database.read(lambda tx: tx.rows(sql))] == [("ok",)]
     finally:
         await bench.store.close()
     print("done")

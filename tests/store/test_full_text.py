@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from console.domain.run import Outcome, StopReason
 from console.domain.task import Origin, Stage
 from console.domain.text import to_index_text
-from console.store.database import Transaction, run_sync
+from console.store.database import run_sync
 from console.store.full_text import match_words, row_test
 from console.store.history import History, HistoryFilter, QueryPlan
-from console.store.rows import fetch_all, to_sqlite_text
+from console.store.rows import fetch_all, to_storable
+from console.store.transaction import Transaction
 from console.store.transitions import RunResult
 from tests.store.harness import BY, StoreHarness, a_task
 from tests.sync_database import SyncDatabase, memory_connection
@@ -208,15 +209,15 @@ def test_the_condition_on_a_row_agrees_with_the_index(notes: list[str], text: st
             " (task, target, key, note, result, content = 'runs', content_rowid = 'seq')"
         )
         insert = "insert into runs (task, target, key, note, result) values ('t', 'a', '0f', ?, ?)"
-        db.executemany(insert, [(to_sqlite_text(note), to_sqlite_text(note[::-1])) for note in notes])
+        db.executemany(insert, [(to_storable(note), to_storable(note[::-1])) for note in notes])
         columns = "task, target, key, note, result"
         for row in db.execute(f"select seq, {columns} from runs").fetchall():
             texts = [to_index_text(text) for text in row[1:]]
             db.execute(f"insert into runs_text (rowid, {columns}) values (?, ?, ?, ?, ?, ?)", [row[0], *texts])
-        query = to_sqlite_text(match_text(text))
+        query = to_storable(match_text(text))
         if not query:
             return
-        test, needed = row_test(str(to_sqlite_text(text)))
+        test, needed = row_test(str(to_storable(text)))
         by_rows = db.execute(f"select seq from runs where {test} order by seq", {"words": query, **needed})
         by_words = db.execute("select rowid from runs_text where runs_text match ? order by rowid", [query])
         assert by_rows.fetchall() == by_words.fetchall()
@@ -241,7 +242,7 @@ def test_no_text_is_taken_for_the_query_language(text: str) -> None:
     """FTS5 raises an error for a query that is not well-formed."""
     with closing(memory_connection()) as connection:
         database = SyncDatabase(Path(), connection)
-        run_sync(database.read(lambda tx: _count_hits(tx, str(to_sqlite_text(text)))))
+        run_sync(database.read(lambda tx: _count_hits(tx, str(to_storable(text)))))
 
 
 async def _count_hits(tx: Transaction, text: str) -> int:

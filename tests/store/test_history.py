@@ -192,7 +192,7 @@ async def test_the_index_follows_every_change(harness: StoreHarness) -> None:
     await harness.ended(Outcome.WRITTEN_OFF, date="2026-11-25")
     await harness.ended(Outcome.OK, date="2026-11-26")
     check = "insert into runs_text (runs_text, rank) values ('integrity-check', 1)"
-    await harness.store.database.transaction(lambda tx: tx.execute_fetchall(check))
+    await harness.store.database.transaction(lambda tx: tx.rows(check))
     assert await harness.store.history.count(HistoryFilter(text="declined")) == 1
 
 

@@ -78,9 +78,7 @@ async def test_a_renamed_folder_is_the_same(harness: StoreHarness, folder: Path,
 
 async def test_a_store_from_before_records_its_place_at_its_next_launch(harness: StoreHarness) -> None:
     await harness.claimed()
-    await harness.store.database.transaction(
-        lambda tx: tx.execute_fetchall("delete from meta where name = ?", (PLACE,))
-    )
+    await harness.store.database.transaction(lambda tx: tx.rows("delete from meta where name = :name", {"name": PLACE}))
     await harness.store.identity.require_original()
     await harness.claimed(a_task("other"))
     assert await harness.store.controls.meta_get(PLACE) is not None

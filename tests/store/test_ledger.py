@@ -14,10 +14,10 @@ from console.domain.caps import Cap
 from console.domain.run import Outcome
 from console.domain.task import Guardrails
 from console.domain.timestamps import Timestamp
-from console.store.database import Transaction
 from console.store.ledger import day_ends_ms, day_of, month_ends_ms, month_of
 from console.store.progress import Progress
 from console.store.rows import fetch_all
+from console.store.transaction import Transaction
 from tests.store.harness import BUDGET, BY, CAPS, StoreHarness, a_task
 
 MIDNIGHT_IN_BERLIN = int(datetime(2026, 11, 23, 23, tzinfo=UTC).timestamp() * 1000)

@@ -55,7 +55,7 @@ async def test_a_timeline_lists_a_run_from_claim_to_end(harness: StoreHarness) -
 
 async def test_a_row_this_program_cannot_have_written_is_an_error(harness: StoreHarness) -> None:
     run = await harness.claimed()
-    forged = "update runs set cut_off = 'reached', note = cast(x'ff' as text) where id = ?"
-    await harness.store.database.transaction(lambda tx: tx.execute_fetchall(forged, (run.id,)))
+    forged = "update runs set cut_off = 'reached', note = cast(x'ff' as text) where id = :id"
+    await harness.store.database.transaction(lambda tx: tx.rows(forged, {"id": run.id}))
     with pytest.raises(StoreError):
         await harness.store.runs.get(run.id)

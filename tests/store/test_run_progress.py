@@ -49,7 +49,7 @@ async def test_cumulative_figures_never_shrink(harness: StoreHarness) -> None:
 
 async def test_absurd_figures_are_bounded_and_broken_text_is_mended(harness: StoreHarness) -> None:
     run = await harness.running()
-    progress = Progress(usage=Usage(total=10**30, input=-5), used=10**40, last_step="a\ud800b", cost_micro=10**30)
+    progress = Progress(usage=Usage(total=10**30, input=-5), used=10**40, last_step="a\ud800\0b", cost_micro=10**30)
     after = await harness.store.runs.record_progress(run, progress, harness.now)
     assert (after.usage.total, after.usage.input, after.used, after.cost_micro) == (
         MAX_AMOUNT,
@@ -57,9 +57,9 @@ async def test_absurd_figures_are_bounded_and_broken_text_is_mended(harness: Sto
         MAX_AMOUNT,
         MAX_AMOUNT,
     )
-    assert after.last_step == "a\ufffdb"
-    settled = await harness.settle(after, used=10**40, result="\udfff", note="\ud800")
-    assert (settled.used, settled.result) == (MAX_AMOUNT, "\ufffd")
+    assert after.last_step == "a\ufffd\ufffdb"
+    settled = await harness.settle(after, used=10**40, result="\udfff\0", note="\ud800")
+    assert (settled.used, settled.result) == (MAX_AMOUNT, "\ufffd\ufffd")
 
 
 async def test_a_stall_is_noted_when_it_begins(harness: StoreHarness) -> None:
