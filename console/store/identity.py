@@ -203,10 +203,14 @@ async def require_original(tx: Transaction, folder: Path, *, record: bool = Fals
 
     Recorded is the place of the first launch: a copy of a store that never launched holds no keys.
     """
+    found = database_inode(folder)
+    recorded = await _load_place(tx)
+    # Nothing else can be this file on this device: the path and the machine need not be read.
+    if found is None or (recorded is not None and found == (recorded.device, recorded.inode)):
+        return
     place = DatabasePlace.of(folder)
     if place is None:
         return
-    recorded = await _load_place(tx)
     if recorded is None:
         if record:
             await _store_place(tx, place)

@@ -257,7 +257,10 @@ def usage_columns(usage: Usage) -> Columns:
 
 def to_storable(value: Value) -> Value:
     """Return `value` with what a database cannot hold in a text replaced by U+FFFD: lone surrogates and U+0000."""
-    return _UNSTORABLE.sub("\ufffd", value) if isinstance(value, str) else value
+    # Nearly every text is printable, which is told at a fraction of the cost.
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    return _UNSTORABLE.sub("\ufffd", value)
 
 
 def clamp_amount(amount: int) -> int:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -24,13 +23,12 @@ Row = sqlite3.Row | Mapping[str, Any]
 NO_PARAMETERS: Columns = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """A statement with the values of its parameters."""
 
     sql: str
     """Names its parameters `:name`."""
-    named: Columns = field(default_factory=dict)
+    named: Columns = NO_PARAMETERS
 
 
 class Transaction(Protocol):
