@@ -3,6 +3,8 @@
 Statements are written as the SQL standard has it, so that they do not depend on the database: names that it reserves
 are quoted, subqueries have names, a parameter that may be null is cast, and integers are cast to `bigint`. Only index
 hints, JSON and the full-text index (`full_text`) are those of SQLite.
+
+Kept apart because `rows` needs it without the threads of the database: a command that only lists runs starts quickly.
 """
 
 from __future__ import annotations
