@@ -18,7 +18,7 @@ from console.domain.run import Run, new_run_id
 from console.domain.timestamps import Clock
 from console.domain.usage import Usage
 from console.engine.clock import SystemClock
-from console.engine.ownership import OwnerLock
+from console.engine.kernel_locks import KernelLocks
 from console.engine.settings import limits_of
 from console.store.progress import Progress
 from console.store.store import Store
@@ -61,7 +61,7 @@ TARGETS = tuple(f"acme/site-{number:02}" for number in range(1, LIVE + 1))
 def live_runs(folder: Path, config: Path) -> Iterator[None]:
     """Create a store in `folder` with a run for every target. This process owns the runs until the block ends."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    lock = OwnerLock(folder / "owners")
+    lock = KernelLocks(folder, supervises=True)
     try:
         asyncio.run(_launch_all(folder, config, lock.id))
         yield

@@ -16,6 +16,7 @@ from console.domain.timestamps import Clock
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
 from console.engine.errors import StoreError
+from console.engine.kernel_locks import KernelLocks
 from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
@@ -84,7 +85,7 @@ async def open_app(
             folder, now=clock.now(), read_only=settings.read_only, create=settings.kind.launches, busy_ms=busy_ms
         )
         stack.push_async_callback(store.close)
-        if settings.kind.guards and not settings.read_only:
+        if settings.supervises:
             stack.enter_context(diag_log(folder / "diag.log", clock))
         log = LogWriter(folder / "runs.log")
         stack.callback(log.close)
@@ -105,6 +106,7 @@ async def open_app(
                 clock=clock,
                 settings=settings,
                 folder=folder,
+                ownership=KernelLocks(folder, supervises=settings.supervises),
                 key_trouble=key_trouble,
                 timings=timings,
             )

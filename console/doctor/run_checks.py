@@ -12,9 +12,9 @@ from console.domain.task import Stage
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
 from console.engine.housekeeping import BASELINE
+from console.engine.kernel_locks import KernelLocks
 from console.engine.models import LAUNCHING
-from console.engine.ownership import SchedulerLock, is_alive, problems_path
-from console.engine.problems import read_published
+from console.engine.problems import problems_path, read_published
 from console.engine.settings import ProcessKind, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_reader import LogReader
@@ -80,7 +80,8 @@ def owners(subject: Subject) -> Results:
     """Report which processes are alive, by their kernel locks."""
     with inspect_database(subject.folder) as found:
         rows = found.owners
-    alive = [row for row in rows if is_alive(subject.folder / "owners", row.id)]
+    ownership = KernelLocks(subject.folder)
+    alive = [row for row in rows if ownership.is_alive(row.id)]
     for row in alive:
         silent_ms = subject.now.wall_ms - row.beat_ms
         if silent_ms > STUCK_MS:
@@ -99,11 +100,11 @@ def problems(subject: Subject) -> Results:
         rows = found.owners
     now_ms, message = subject.now.wall_ms, False
     here = engine_settings(subject.settings, ProcessKind.COMMAND).fingerprint if subject.settings else ""
+    ownership = KernelLocks(subject.folder)
     for row in rows:
-        folder = subject.folder / "owners"
-        if not is_alive(folder, row.id):
+        if not ownership.is_alive(row.id):
             continue
-        published = read_published(problems_path(folder, row.id))
+        published = read_published(problems_path(subject.folder, row.id))
         for problem in published.problems:
             message = True
             yield Level.OK if problem.over_ms is not None else Level.WARN, problem.line(now_ms)
@@ -121,8 +122,9 @@ def scheduler(subject: Subject) -> Results:
         rows, stages = {row.id: row for row in found.owners}, found.stages
     # At stage manual a scheduled launch is refused, so nothing is missed.
     wanted = [name for name in scheduled if stages.get(name, Stage.MANUAL) is not Stage.MANUAL]
-    row = rows.get(SchedulerLock(subject.folder).holder() or "")
-    if row is not None and is_alive(subject.folder / "owners", row.id):
+    ownership = KernelLocks(subject.folder)
+    row = rows.get(ownership.scheduler() or "")
+    if row is not None and ownership.is_alive(row.id):
         yield Level.OK, f"{sanitize(row.kind)} process {row.pid} launches what is due"
     elif wanted:
         message = f"no process launches {counted(len(wanted), 'scheduled task')}"
@@ -150,7 +152,8 @@ def runs(subject: Subject) -> Results:
     unproven = [run.id for run in live if run.stop is not None and run.state is not State.UNCONFIRMED]
     if unproven:
         yield Level.WARN, f"{counted(len(unproven), 'stop')} not confirmed yet: {_named(unproven)}"
-    known = {row.id for row in rows if is_alive(subject.folder / "owners", row.id)}
+    ownership = KernelLocks(subject.folder)
+    known = {row.id for row in rows if ownership.is_alive(row.id)}
     if alone := [run.id for run in live if _needs_an_owner(run) and run.owner not in known]:
         message = f"{len(alone)} live runs have no living supervisor; any `nightdesk`, `serve` or `run` takes them over"
         yield Level.WARN, f"{message}: {_named(alone)}"

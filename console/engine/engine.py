@@ -23,8 +23,8 @@ from console.engine.housekeeping import ClockStepDetector, DeadOwners, Heartbeat
 from console.engine.load import LoadMeter
 from console.engine.log_flush import LogFlusher
 from console.engine.operations import Operations
-from console.engine.ownership import OwnerLock, SchedulerLock, problems_path
-from console.engine.problems import Problems
+from console.engine.ownership import NOBODY, Ownership
+from console.engine.problems import Problems, problems_path
 from console.engine.queries import Queries
 from console.engine.restore_check import RestoreCheck
 from console.engine.rollout import Rollout
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("nightdesk")
 
-NOBODY = "0" * 32
-"""The owner of a process that supervises nothing."""
 SETTLED = frozenset({State.ENDED, State.UNCONFIRMED})
 
 
@@ -62,18 +60,21 @@ class Engine:
         clock: Clock,
         settings: EngineSettings,
         folder: Path,
+        ownership: Ownership,
         key_trouble: Callable[[str], str | None] = lambda name: None,
         timings: Timings | None = None,
         randomness: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        """`folder` is the state folder, made by the store. Nothing happens before `__aenter__`. Raises OSError.
+        """`folder` is the state folder, made by the store. Nothing happens before `__aenter__`.
+
+        `ownership` is released by the hand-over; this process supervises where its id is not `NOBODY`.
 
         `providers` are those of `settings.services` by name. `key_trouble` says why there is no usable API key for the
         provider of that name; None where there is one.
         """
-        self._owners = folder / "owners"
-        self._guards_runs = settings.kind.guards and not settings.read_only
-        self._lock = OwnerLock(self._owners) if self._guards_runs else None
+        self._folder = folder
+        self._ownership = ownership
+        self._supervises = ownership.id != NOBODY
         problems = Problems(lambda: clock.now().wall_ms)
         self._context = EngineContext(
             store=store,
@@ -82,36 +83,35 @@ class Engine:
             providers=providers,
             clock=clock,
             settings=settings,
-            owner=self._lock.id if self._lock else NOBODY,
+            owner=ownership.id,
             problems=problems,
             background=BackgroundTasks(problems),
-            holds_lock=self._lock.is_held if self._lock else lambda: False,
+            holds_lock=ownership.is_held,
             key_trouble=key_trouble,
             timings=timings or Timings(),
         )
         self._concerns = ConcernRunner(problems)
         self._load = LoadMeter(self._context.poll_pace, problems)
         restore_check = RestoreCheck(store, launches, folder / "runs.log", again_s=self._context.timings.tick_s)
-        self._supervisor = Supervisor(self._context, self._owners, restore_check.require_launchable)
+        self._supervisor = Supervisor(self._context, ownership, restore_check.require_launchable)
         self.operations = Operations(self._context, self._supervisor, randomness, restore_check)
         self.rollout = Rollout(self._context)
-        self._scheduling = SchedulerLock(folder)
-        self._scheduler = Scheduler(self._context, self.operations, self._scheduling, _info)
-        self.queries = Queries(self._context, self.operations, self.rollout, self._scheduling, self._owners)
+        self._scheduler = Scheduler(self._context, self.operations, ownership, _info)
+        self.queries = Queries(self._context, self.operations, self.rollout, ownership, folder)
         self.agenda = AgendaReader(self._context, self.queries)
         self._log_path = folder / "runs.log"
         self._usage: UsageReporter | None = None
         self._handed_over = False
 
     async def __aenter__(self) -> Self:
-        """Announce this owner and start its concerns. Raises StoreError; the lock is released then."""
-        if self._lock is not None:
+        """Announce this owner and start its concerns. Raises StoreError; the ownership is released then."""
+        if self._supervises:
             try:
                 await self._context.store.controls.announce(
-                    self._lock.id, kind=self.settings.kind.value, pid=os.getpid(), now=self._context.clock.now()
+                    self._ownership.id, kind=self.settings.kind.value, pid=os.getpid(), now=self._context.clock.now()
                 )
             except BaseException:
-                self._lock.release()
+                self._ownership.release()
                 raise
             self._concerns.start(self.concerns())
         return self
@@ -130,7 +130,7 @@ class Engine:
     def concerns(self) -> tuple[Concern, ...]:
         """What this engine repeats, each in a task of its own."""
         tick, beat = self._context.timings.tick_s, self._context.timings.beat_ms / 1000
-        supervisor = self._supervisor
+        supervisor, dead_owners = self._supervisor, DeadOwners(self._context, self._ownership, self._folder)
         concerns = [
             Concern(name="rows", round=self._read_rows, every_s=tick),
             Concern(name="take-over", round=supervisor.take_over, every_s=tick),
@@ -140,7 +140,7 @@ class Engine:
             Concern(name="observed", round=supervisor.record_observed, every_s=tick),
             Concern(name="clock", round=ClockStepDetector(self._context).check, every_s=tick),
             Concern(name="heartbeat", round=Heartbeat(self._context).beat, every_s=beat),
-            Concern(name="dead owners", round=DeadOwners(self._context, self._owners).remove, every_s=beat),
+            Concern(name="dead owners", round=dead_owners.remove, every_s=beat),
             Concern(name="unstarted", round=UnstartedSweep(self._context).sweep_if_due, every_s=beat),
             Concern(name="queue", round=supervisor.store_windows, every_s=beat),
             Concern(name="pause", round=self._context.store.controls.adopt_pause, every_s=tick),
@@ -215,13 +215,13 @@ class Engine:
         try:
             async with AsyncExitStack() as stack:
                 # Undone from the last to the first, each whatever the others raised.
-                if self._lock is not None:
-                    stack.callback(self._lock.release)
+                if self._supervises:
+                    stack.callback(self._ownership.release)
                     stack.push_async_callback(self._withdraw)
                 stack.push_async_callback(self._flush_last_lines)
                 stack.push_async_callback(self._context.background.stop)
                 stack.push_async_callback(self._supervisor.hand_over)
-                stack.callback(self._scheduling.release)
+                stack.callback(self._ownership.release_schedule)
                 if self._usage is not None:
                     stack.callback(self._usage.close)
                 stack.push_async_callback(self._concerns.stop)
@@ -251,7 +251,7 @@ class Engine:
 
     async def tick(self) -> None:
         """Read the state folder now, beside the round of every tick. Raises StoreError."""
-        if self._lock is not None:
+        if self._supervises:
             await self._supervisor.read_rows()
             await self._supervisor.take_over()
             await self._supervisor.cancel_overdue()
@@ -272,7 +272,7 @@ class Engine:
             self._context.problems.report("supervision", f"supervision does not come round: {', '.join(lagging)}")
         else:
             self._context.problems.clear("supervision")
-        path = problems_path(self._owners, self._context.owner)
+        path = problems_path(self._folder, self._context.owner)
         self._context.problems.publish(path, config=self.settings.fingerprint)
 
     async def _flush_last_lines(self) -> None:
@@ -282,10 +282,8 @@ class Engine:
 
     async def _withdraw(self) -> None:
         """Take this owner out of the store, for at most `stop_wait_s`: nobody needs it to take the runs over."""
-        if self._lock is None:
-            return
-        problems_path(self._owners, self._lock.id).unlink(missing_ok=True)
-        withdraw = self._context.store.controls.withdraw(self._lock.id)
+        problems_path(self._folder, self._ownership.id).unlink(missing_ok=True)
+        withdraw = self._context.store.controls.withdraw(self._ownership.id)
         await self._context.background.start_and_wait(withdraw, "withdraw", self._context.timings.stop_wait_s)
 
 

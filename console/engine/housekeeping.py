@@ -8,12 +8,12 @@ from pathlib import Path
 
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
-from console.engine.ownership import if_dead, lock_path, problems_path
-from console.os_files import LockedFile
+from console.engine.ownership import Ownership
+from console.engine.problems import problems_path
 
 BASELINE = "clock_baseline"
-LEFTOVER_S = 3600.0
-"""A lock file without a row in the store is removed at this age: a younger one may belong to a process that starts."""
+LEFTOVER_MS = 3_600_000
+"""What an owner without a row in the store left is removed at this age: a younger one may be a process that starts."""
 
 
 class Heartbeat:
@@ -28,11 +28,13 @@ class Heartbeat:
 
 
 class DeadOwners:
-    """Removes what processes left that died: their row, their lock file, their published problems."""
+    """Removes what processes left that died: their row, their place among the owners, their published problems."""
 
-    def __init__(self, context: EngineContext, owners: Path) -> None:
+    def __init__(self, context: EngineContext, ownership: Ownership, folder: Path) -> None:
+        """`folder` is the state folder."""
         self._context = context
-        self._owners = owners
+        self._ownership = ownership
+        self._folder = folder
 
     async def remove(self) -> None:
         """Remove every dead owner that no open run names. Raises StoreError, OSError."""
@@ -41,28 +43,22 @@ class DeadOwners:
         for row in rows:
             if row.id == self._context.owner or row.id in named:
                 continue
-            with if_dead(self._owners, row.id) as dead:
-                # Under its lock: nobody else takes this owner for alive or dead meanwhile.
+            with self._ownership.if_dead(row.id) as dead:
+                # Within the block nobody else takes this owner for alive or dead.
                 if dead and await self._context.store.controls.remove_dead(row.id):
-                    self._unlink(row.id)
+                    self._unpublish(row.id)
+                    self._ownership.remove(row.id)
         await asyncio.to_thread(self._remove_leftovers, {row.id for row in rows} | named | {self._context.owner})
 
     def _remove_leftovers(self, known: set[str | None]) -> None:
-        """Lock files that no row names and that are old: of a process that died before it announced itself."""
-        for path in self._owners.glob("*.lock"):
-            if path.stem in known or len(path.stem) != 32:
-                continue
-            with suppress(OSError, ValueError):
-                if self._context.clock.now().wall_ms / 1000 - path.stat().st_mtime < LEFTOVER_S:
-                    continue
-                lock = LockedFile.try_lock(path, create=False)
-                if lock is not None:
-                    self._unlink(path.stem)
-                    lock.release()
+        before_ms = self._context.clock.now().wall_ms - LEFTOVER_MS
+        for owner in self._ownership.remove_leftovers(known, before_ms=before_ms):
+            with suppress(OSError):
+                self._unpublish(owner)
 
-    def _unlink(self, owner: str) -> None:
-        for path in (problems_path(self._owners, owner), lock_path(self._owners, owner)):
-            path.unlink(missing_ok=True)
+    def _unpublish(self, owner: str) -> None:
+        with suppress(ValueError):
+            problems_path(self._folder, owner).unlink(missing_ok=True)
 
 
 class ClockStepDetector:

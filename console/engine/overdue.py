@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path
 
 from console.domain.run import Run, RunId, State, StopReason
 from console.domain.timestamps import Timestamp
 from console.engine.concerns import describe, end_tasks
 from console.engine.context import EngineContext
 from console.engine.errors import StaleRun, StoreError
-from console.engine.ownership import is_alive
+from console.engine.ownership import Ownership
 from console.engine.run.cancel import CancelAttempt, remote_id_of, try_cancel, try_discard
 
 LIVE_HERE = frozenset({State.RUNNING, State.STOPPING})
@@ -26,23 +25,22 @@ LIVE_ELSEWHERE = LIVE_HERE | {State.SENDING, State.UNCONFIRMED}
 
 
 OWNERS = "owners"
-"""The topic of the problem that the lock of another process cannot be tried."""
+"""The topic of the problem that it cannot be told whether another process lives."""
 
 
 class OverdueCancels:
     """The cancels that this engine sends for runs that their own supervisor should have stopped."""
 
-    def __init__(self, context: EngineContext, owners: Path) -> None:
-        """`owners` is the folder of the lock files."""
+    def __init__(self, context: EngineContext, ownership: Ownership) -> None:
         self._context = context
-        self._owners = owners
+        self._ownership = ownership
         self._dead_since: dict[str | None, Timestamp] = {}
         """When each dead owner of open runs was first seen to be dead; None: of runs that were given back."""
         self._slots = asyncio.Semaphore(context.timings.cancels_at_once)
         self._tasks: dict[RunId, asyncio.Task[None]] = {}
 
     def start_due(self, mine: Iterable[Run], others: Sequence[Run], *, dead: Collection[str] = ()) -> None:
-        """Start a cancel for each run that needs one. `dead` are owners known to be dead, whatever their lock says."""
+        """Start a cancel for each run that needs one. `dead` are owners known to be dead in any case."""
         now, timings = self._context.clock.now(), self._context.timings
         seen: set[RunId] = set()
         services = self._context.settings.services
@@ -90,7 +88,7 @@ class OverdueCancels:
     def _is_dead(self, owner: str | None) -> bool:
         """False also where that cannot be told, which is reported."""
         try:
-            is_dead = owner is None or not is_alive(self._owners, owner)
+            is_dead = owner is None or not self._ownership.is_alive(owner)
         except Exception as error:
             text = f"whether process {owner} lives cannot be told: {describe(error)}"
             self._context.problems.report(OWNERS, text, error, source=f"{owner}")

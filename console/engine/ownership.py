@@ -1,103 +1,60 @@
-"""Which process supervises what is decided by kernel locks, not by time: the kernel frees a lock at death only.
+"""Which process supervises what, and which one schedules: the port through which the engine asks it.
 
-A stopped process keeps the lock of its runs, so it is never robbed of them. A child that inherited the descriptor would
-keep it too; descriptors are close-on-exec (PEP 446), and a test holds us to it.
+Kept apart from its implementation (`console/engine/kernel_locks.py`) because whoever asks must not depend on what a
+missing lock file means, or on there being files at all.
 """
 
 from __future__ import annotations
 
-import contextlib
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection
+from contextlib import AbstractContextManager
+from typing import Protocol
 
-from console.os_files import LockedFile
-from console.turn import Turn
+NOBODY = "0" * 32
+"""The id of a process that supervises nothing."""
 
 
-class OwnerLock:
-    """The lock of this process, held for as long as it supervises."""
+class Ownership(Protocol):
+    """The owners of runs: this process, if it supervises, and those that the rows of runs name."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is the `owners` folder of the state folder; made here with mode 0700. Raises OSError."""
-        self.id = uuid.uuid4().hex
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self._file = LockedFile.create(lock_path(folder, self.id))
+    @property
+    def id(self) -> str:
+        """The id of this process; `NOBODY` where it supervises nothing."""
 
     def is_held(self) -> bool:
-        """False once released, and where somebody removed the file: all others then take this process for dead."""
-        return self._file.is_there
+        """True while all others take this process for alive. A process that supervises nothing is no owner: False."""
 
     def release(self) -> None:
-        """Give the lock back; the runs of this owner may now be taken over. Harmless twice."""
-        with contextlib.suppress(OSError):
-            if self._file.is_there:
-                self._file.path.unlink()
-        self._file.release()
+        """Be no owner any more; the runs of this process may now be taken over. Harmless twice."""
 
+    def is_alive(self, owner: str) -> bool:
+        """True while the process `owner` supervises. Raises OSError where that cannot be told."""
 
-class SchedulerLock:
-    """Held by the one process that schedules. The file names its owner, for all others to show.
+    def if_dead(self, owner: str) -> AbstractContextManager[bool]:
+        """True where `owner` is dead; while the block runs, no other process on this machine gets the same answer.
 
-    A process that is stopped loses it after `PATIENCE` rounds of another one: unlike a run, the schedule needs no
-    proof that its holder is dead, as a time that two processes launch has one key.
-    """
+        Raises OSError where that cannot be told.
+        """
 
-    def __init__(self, folder: Path) -> None:
-        self._turn = Turn(folder / "scheduler.lock")
+    def remove(self, owner: str) -> None:
+        """Remove what is left of a dead owner; within `if_dead`. Raises OSError."""
 
-    def take(self, owner: str) -> bool:
-        """True where the lock is ours in this round. Raises OSError."""
-        return self._turn.take(owner)
+    def remove_leftovers(self, known: Collection[str | None], *, before_ms: int) -> tuple[str, ...]:
+        """Remove what is left of dead owners that are not `known` and began before this UTC time; return their ids.
 
-    def release(self) -> None:
+        Such a process died before it announced itself. What cannot be removed is left.
+        """
+
+    def take_schedule(self) -> bool:
+        """True where it is this process that schedules now; asked in each of its rounds. Raises OSError."""
+
+    def release_schedule(self) -> None:
         """Another process may schedule. Harmless twice."""
-        self._turn.release()
 
-    def holder(self) -> str | None:
-        """The owner id in the file; whether that process lives, its own lock tells."""
-        return self._turn.holder()
+    def scheduler(self) -> str | None:
+        """The owner that schedules, or did; whether it is alive, `is_alive` tells. None if there is none."""
 
 
-def _is_owner_id(owner: str) -> bool:
+def is_owner_id(owner: str) -> bool:
+    """True for an id of the form that owners have; a damaged row may hold any text."""
     return len(owner) == 32 and all(c in "0123456789abcdef" for c in owner)
-
-
-def lock_path(folder: Path, owner: str) -> Path:
-    """The lock file of `owner`. Raises ValueError for an id that is not one of ours."""
-    if not _is_owner_id(owner):
-        raise ValueError(f"not an owner id: {owner!r}")
-    return folder / f"{owner}.lock"
-
-
-def problems_path(folder: Path, owner: str) -> Path:
-    """The file in which `owner` publishes its problems. Raises ValueError as `lock_path` does."""
-    return lock_path(folder, owner).with_suffix(".problems")
-
-
-@contextlib.contextmanager
-def if_dead(folder: Path, owner: str) -> Iterator[bool]:
-    """True where `owner` holds its lock no more; it then stays locked by us while the block runs.
-
-    A missing file means dead: an owner makes its file before it claims anything and removes it last. An id that is not
-    one of ours, from a damaged row, is dead too: nobody can hold its lock. Raises OSError.
-    """
-    if not _is_owner_id(owner):
-        yield True
-        return
-    try:
-        lock = LockedFile.try_lock(lock_path(folder, owner), create=False)
-    except FileNotFoundError:
-        yield True
-        return
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            lock.release()
-
-
-def is_alive(folder: Path, owner: str) -> bool:
-    """True while a process holds the lock of `owner`. Raises OSError."""
-    with if_dead(folder, owner) as dead:
-        return not dead

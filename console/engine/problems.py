@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from console.domain.text import sanitize
+from console.engine.kernel_locks import OWNERS_FOLDER
+from console.engine.ownership import is_owner_id
 from console.trusted_files import Unreadable, read_bounded, replace_private
 
 log = logging.getLogger("nightdesk")
@@ -184,6 +186,13 @@ class Published:
     config: str = ""
     """The fingerprint of its settings."""
     problems: tuple[Problem, ...] = ()
+
+
+def problems_path(folder: Path, owner: str) -> Path:
+    """The file in which `owner` publishes its problems; `folder` is the state folder. Raises ValueError for no id."""
+    if not is_owner_id(owner):
+        raise ValueError(f"not an owner id: {owner!r}")
+    return folder / OWNERS_FOLDER / f"{owner}.problems"
 
 
 def read_published(path: Path) -> Published:

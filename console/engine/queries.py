@@ -31,8 +31,8 @@ from console.engine.models import (
     TypicalUsage,
 )
 from console.engine.operations import Operations
-from console.engine.ownership import SchedulerLock, is_alive, problems_path
-from console.engine.problems import Problem, read_published
+from console.engine.ownership import Ownership
+from console.engine.problems import Problem, problems_path, read_published
 from console.engine.prompts import PromptComparison, Prompts
 from console.engine.rollout import Rollout
 from console.provider.contract import shown_end
@@ -48,13 +48,14 @@ class Queries:
     """Reads of the state folder for screens and commands. Each raises StoreError where the store does not answer."""
 
     def __init__(
-        self, context: EngineContext, operations: Operations, rollout: Rollout, lock: SchedulerLock, owners: Path
+        self, context: EngineContext, operations: Operations, rollout: Rollout, ownership: Ownership, folder: Path
     ) -> None:
+        """`folder` is the state folder."""
         self._context = context
         self._operations = operations
         self._rollout = rollout
-        self._lock = lock
-        self._owners = owners
+        self._ownership = ownership
+        self._folder = folder
         self._prompts = Prompts(context.store.history)
 
     async def snapshot(self) -> Snapshot:
@@ -64,7 +65,7 @@ class Queries:
         pause = await store.controls.paused()
         listing = await store.runs.list_open()
         owners = await self._known_owners()
-        scheduler = owners.get(self._lock.holder() or "")
+        scheduler = owners.get(self._ownership.scheduler() or "")
         scheduler = scheduler if scheduler and scheduler.alive else None
         live, stages = by_urgency(listing.runs), await store.stages.all()
         unconfirmed = {run.task for run in live if run.state is State.UNCONFIRMED}
@@ -100,7 +101,7 @@ class Queries:
         for owner in owners.values():
             if not owner.alive or owner.mine:
                 continue
-            published = read_published(problems_path(self._owners, owner.id))
+            published = read_published(problems_path(self._folder, owner.id))
             found += published.problems
             if owner.kind in LAUNCHING and self._context.settings.tasks and published.config not in ("", here):
                 text = f"this {owner.kind} judges launches by another version of the config: restart it"
@@ -116,7 +117,7 @@ class Queries:
                 id=row.id,
                 kind=row.kind,
                 pid=row.pid,
-                alive=row.id == mine or is_alive(self._owners, row.id),
+                alive=row.id == mine or self._ownership.is_alive(row.id),
                 mine=row.id == mine,
             )
             for row in await self._context.store.controls.owners()

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from pathlib import Path
 
 from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
-from console.engine.ownership import if_dead
+from console.engine.ownership import Ownership
 from console.engine.run.lost_launch import can_resolve
 from console.journal.log_files import JournalError
 
@@ -78,15 +77,15 @@ class TakeOver:
     def __init__(
         self,
         context: EngineContext,
-        owners: Path,
+        ownership: Ownership,
         supervise: Callable[[Run], None],
         require_launchable: Callable[[], Awaitable[None]],
     ) -> None:
-        """`owners` is the folder of the lock files; `supervise` begins to supervise a run of this owner;
+        """`supervise` begins to supervise a run of this owner;
         `require_launchable` raises StoreError where nothing may be launched from this state folder.
         """
         self._context = context
-        self._owners = owners
+        self._ownership = ownership
         self._supervise = supervise
         self._require_launchable = require_launchable
         self.taking_from: frozenset[str] = frozenset()
@@ -95,7 +94,8 @@ class TakeOver:
     async def consider(self, row: Run, now: Timestamp) -> None:
         """Do for an open run what its state and its owner ask for.
 
-        Raises StaleRun or OwnershipLost where another process was quicker, StoreError, OSError for a lock file.
+        Raises StaleRun or OwnershipLost where another process was quicker, StoreError, OSError where it cannot be told
+        who lives.
         """
         if row.state is State.PROPOSED:
             if row.expires_ms is not None and now.wall_ms >= row.expires_ms:
@@ -106,7 +106,7 @@ class TakeOver:
         elif row.owner == self._context.owner:
             await self._take(row, now)
         else:
-            with if_dead(self._owners, row.owner) as dead:
+            with self._ownership.if_dead(row.owner) as dead:
                 if not dead:
                     self._context.problems.clear(unsupervised_topic(row.id))
                 elif self._may_take(row):

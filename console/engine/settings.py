@@ -112,6 +112,11 @@ class EngineSettings:
         raise LookupError(f"task {task.name}: no provider is named {task.provider}")
 
     @property
+    def supervises(self) -> bool:
+        """True where a process with these settings supervises runs."""
+        return self.kind.guards and not self.read_only
+
+    @property
     def has_several_services(self) -> bool:
         """True where a run has to be shown with its provider."""
         return len(self.services) > 1

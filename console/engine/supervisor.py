@@ -1,7 +1,7 @@
 """The supervisor of a process: one task for each run it supervises, and what it does for the runs of others.
 
-Every engine reads the state folder once a tick: what others asked, whose owner died, what is overdue. Ownership is
-decided by kernel locks, so a suspended owner keeps its runs. Their deadlines hold all the same: any living engine
+Every engine reads the state folder once a tick: what others asked, whose owner died, what is overdue. A suspended
+owner keeps its runs. Their deadlines hold all the same: any living engine
 cancels an overdue run, and cancelling twice is harmless.
 """
 
@@ -12,14 +12,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from console.domain.run import Run, RunId, State, StopReason
 from console.engine.concerns import FIRST_WAIT_S, LONGEST_WAIT_S, describe, end_tasks, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import AccessDenied, OwnershipLost, StaleRun, StoreError
 from console.engine.overdue import OverdueCancels, is_due
-from console.engine.ownership import is_alive
+from console.engine.ownership import Ownership
 from console.engine.recovery import TakeOver, unsupervised_topic
 from console.engine.run.monitor import ACCESS
 from console.engine.run.progress import ProgressRecorder
@@ -69,18 +68,20 @@ class _Rows:
 class Supervisor:
     """Supervises the runs of this process and watches over those of others."""
 
-    def __init__(self, context: EngineContext, owners: Path, require_launchable: Callable[[], Awaitable[None]]) -> None:
-        """`owners` is the folder of the lock files; `require_launchable` as for `TakeOver`."""
+    def __init__(
+        self, context: EngineContext, ownership: Ownership, require_launchable: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`require_launchable` as for `TakeOver`."""
         self._context = context
-        self._owners = owners
+        self._ownership = ownership
         self._runs: dict[RunId, _Supervised] = {}
         self._rows = _Rows()
         self._set_aside: dict[RunId, _SetAside] = {}
         self._observed: set[RunId] = set()
         self._leaving = False
         self.recorder = ProgressRecorder(context)
-        self.overdue = OverdueCancels(context, owners)
-        self._take_over = TakeOver(context, owners, self.supervise, require_launchable)
+        self.overdue = OverdueCancels(context, ownership)
+        self._take_over = TakeOver(context, ownership, self.supervise, require_launchable)
 
     @property
     def guarded(self) -> frozenset[RunId]:
@@ -308,7 +309,7 @@ class Supervisor:
         """Release a run whose polls are refused for the key, where another process lives that may do better."""
         try:
             owners = await self._context.store.controls.owners()
-            others = [row for row in owners if row.id != self._context.owner and is_alive(self._owners, row.id)]
+            others = [row for row in owners if row.id != self._context.owner and self._ownership.is_alive(row.id)]
             if not others:
                 return False
             row = await self._context.store.runs.get(run.id)

@@ -17,6 +17,7 @@ from console.engine.clock import SystemClock
 from console.engine.concerns import BackgroundTasks
 from console.engine.context import EngineContext
 from console.engine.engine import Engine
+from console.engine.kernel_locks import KernelLocks
 from console.engine.log_flush import LogFlusher
 from console.engine.models import LaunchRequest, LaunchResult
 from console.engine.problems import Problems
@@ -189,14 +190,16 @@ async def engine_harness(
     store = await Store.open(folder, now=clock.now())
     log = LogWriter(folder / "runs.log")
     launches = LaunchJournal(folder / "launch.journal")
+    use = use or settings()
     engine = Engine(
         store=store,
         log=log,
         launches=launches,
         providers={"default": provider, **(others or {})},
         clock=clock,
-        settings=use or settings(),
+        settings=use,
         folder=folder,
+        ownership=KernelLocks(folder, supervises=use.supervises),
         timings=timings,
         key_trouble=key_trouble,
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from console.domain.run import Run, StopReason
+from console.engine.kernel_locks import KernelLocks
 from console.engine.overdue import OverdueCancels
-from console.engine.ownership import OwnerLock
 from tests.clock import ManualClock
 from tests.engine.building import engine_context, settings
 from tests.engine.fake_provider import FakeProvider
@@ -29,7 +29,7 @@ async def cancelled(harness: StoreHarness, provider: FakeProvider, folder: Path,
     context = engine_context(
         harness.store, folder, clock=harness.clock, provider=provider, use=settings(harness.task), owner="f" * 32
     )
-    overdue = OverdueCancels(context, folder / "owners")
+    overdue = OverdueCancels(context, KernelLocks(folder))
     await overdue.send(run)
     await overdue.close()
     return await harness.run(run)
@@ -66,8 +66,8 @@ async def test_a_run_of_a_dead_owner_is_cancelled_at_its_limit(
     context = engine_context(
         harness.store, tmp_path, clock=harness.clock, provider=provider, use=settings(harness.task), owner="f" * 32
     )
-    overdue = OverdueCancels(context, tmp_path / "owners")
-    lock = OwnerLock(tmp_path / "owners")
+    overdue = OverdueCancels(context, KernelLocks(tmp_path))
+    lock = KernelLocks(tmp_path, supervises=True)
     run = replace(await harness.running(), owner=lock.id)
     harness.clock.advance(600)
 

@@ -12,8 +12,8 @@ from console.domain.run import Outcome, Run, State, StopReason
 from console.domain.usage import Usage
 from console.engine.clock import SystemClock
 from console.engine.errors import OperationRefused
+from console.engine.kernel_locks import KernelLocks
 from console.engine.models import LaunchKind, LaunchRequest
-from console.engine.ownership import OwnerLock
 from console.engine.settings import ProcessKind
 from console.journal.launch_journal import LaunchJournal
 from tests.clock import ManualClock
@@ -174,7 +174,7 @@ async def test_the_timeout_is_enforced_although_the_owner_is_stuck(tmp_path: Pat
     async with engine_harness(tmp_path, provider, clock=clock) as here:
         run_id = (await here.launch()).run.id
         run = await here.reaches(run_id, State.RUNNING)
-        stuck = OwnerLock(tmp_path / "owners")
+        stuck = KernelLocks(tmp_path, supervises=True)
         assert await here.store.runs.take_over(run, owner=stuck.id, now=clock.now()) is not None
         await until(lambda: not here.engine.guarded)
         clock.advance(60.1)

@@ -17,6 +17,7 @@ from console.domain.timestamps import Timestamp
 from console.engine.clock import SystemClock
 from console.engine.engine import Engine
 from console.engine.errors import OperationRefused, StaleRun
+from console.engine.kernel_locks import KernelLocks
 from console.engine.models import LaunchRequest
 from console.journal.launch_journal import LaunchJournal
 from console.journal.log_reader import LogReader
@@ -199,14 +200,16 @@ async def running_engine(life: ProcessLife, ports: EnginePorts) -> AsyncIterator
     launches = ports.journal(life.folder / "launch.journal", write=injector.write("journal"))
     provider = ports.provider(provider_of(life, injector))
     agent = life.scenario.scenario(life.fault.of_run)
+    settings = settings_at(life.kind, a_task(max_ms=life.scenario.max_ms, prompt=agent.prompt()))
     engine = Engine(
         store=store,
         log=log,
         launches=launches,
         providers={"default": provider},
         clock=clock,
-        settings=settings_at(life.kind, a_task(max_ms=life.scenario.max_ms, prompt=agent.prompt())),
+        settings=settings,
         folder=life.folder,
+        ownership=KernelLocks(life.folder, supervises=settings.supervises),
         timings=PACING,
     )
     gone = _deleted_sessions(life.url) if life.kind in SESSION_SERVICES else frozenset()

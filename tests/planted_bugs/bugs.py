@@ -16,9 +16,9 @@ from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.engine.concerns import Concern, ConcernRunner
 from console.engine.engine import Engine
+from console.engine.kernel_locks import KernelLocks
 from console.engine.log_flush import LogCopy
 from console.engine.operations import Operations
-from console.engine.ownership import if_dead
 from console.engine.problems import Problems
 from console.engine.recovery import TakeOver
 from console.engine.restore_check import RestoreCheck
@@ -194,10 +194,12 @@ class ResendsAfterTakeOver(TakeOver):
         self._supervise(await runs.record_not_sent(mine, why="taken over", final=False, now=now))
 
 
-@contextmanager
-def everybody_is_dead(folder: Path, owner: str) -> Iterator[bool]:
-    """`if_dead` that never sees a lock."""
-    yield True
+class TakesEverybodyForDead(KernelLocks):
+    """Never sees a lock of another process."""
+
+    @contextmanager
+    def if_dead(self, owner: str) -> Iterator[bool]:
+        yield True
 
 
 class LeavesTheSandbox(Operations):
@@ -301,12 +303,12 @@ class ReleasesAtTheEnd(Engine):
             return 0
         self._handed_over = True
         await self._concerns.stop()
-        self._scheduling.release()
+        self._ownership.release_schedule()
         left = len(self._supervisor.guarded)
         await self._supervisor.hand_over()
-        if self._lock is not None:
-            await self._context.store.controls.withdraw(self._lock.id)
-            self._lock.release()
+        if self._supervises:
+            await self._context.store.controls.withdraw(self._ownership.id)
+            self._ownership.release()
         return left
 
 
@@ -385,7 +387,7 @@ BUGS = (
         plant=lambda: replaced(TakeOver, ResendsAfterTakeOver),
         tells=("I1:", "I3", "I10"),
     ),
-    Bug(name="a living owner is robbed", plant=lambda: replaced(if_dead, everybody_is_dead), tells=("2.2",)),
+    Bug(name="a living owner is robbed", plant=lambda: replaced(KernelLocks, TakesEverybodyForDead), tells=("2.2",)),
     Bug(
         name="ruled not launched, the sandbox left",
         plant=lambda: replaced(Operations, LeavesTheSandbox),

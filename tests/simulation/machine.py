@@ -19,6 +19,7 @@ from console.app import LazyProvider
 from console.domain.run import RunId
 from console.domain.timestamps import Timestamp
 from console.engine.engine import Engine
+from console.engine.kernel_locks import KernelLocks
 from console.engine.settings import EngineSettings, Timings
 from console.os_files import LockedFile
 from console.provider.contract import LaunchOrder, Provider, Verdict
@@ -228,6 +229,7 @@ class EngineProcess(Process):
             clock=machine.clock,
             settings=self.settings,
             folder=folder,
+            ownership=KernelLocks(folder, supervises=self.settings.supervises),
             key_trouble=lambda name: None if access is None else access.key_trouble(),
             timings=SLOW,
             randomness=machine.rng.randbytes,

@@ -18,7 +18,7 @@ from console.domain.formatting import counted
 from console.domain.text import os_error_text, sanitize
 from console.domain.timestamps import iso_ms
 from console.engine.clock import SystemClock
-from console.os_files import is_locked
+from console.engine.kernel_locks import KernelLocks
 from console.store.backup import BackupFacts, copy_out, put_back
 from console.store.errors import StoreError
 from console.trusted_files import Unreadable, read_bounded
@@ -145,12 +145,10 @@ def _read_manifest(path: Path) -> str:
 
 def _refuse_in_use(folder: Path) -> None:
     """Raise CommandError while a process supervises runs on the state folder."""
-    owners = folder / "owners"
-    alive = [lock for lock in owners.glob("*.lock") if is_locked(lock)]
-    if alive:
+    if alive := KernelLocks(folder).held_locks():
         raise CommandError(
             ExitCode.REFUSED,
-            f"{_processes(len(alive))} of nightdesk on this state folder; end every console, `serve` "
+            f"{_processes(alive)} of nightdesk on this state folder; end every console, `serve` "
             "and background supervisor first: `nightdesk doctor` lists them",
         )
 

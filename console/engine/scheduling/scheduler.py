@@ -19,7 +19,7 @@ from console.engine.context import EngineContext
 from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.operations import Operations
-from console.engine.ownership import SchedulerLock
+from console.engine.ownership import Ownership
 from console.engine.problems import MISSED
 from console.engine.scheduling.cron import zone_of
 from console.engine.scheduling.due import ON_TIME_MS, Due, due, schedule_name
@@ -31,12 +31,12 @@ class Scheduler:
     """Launches, proposes, refuses or logs what became due; one round a tick."""
 
     def __init__(
-        self, context: EngineContext, operations: Operations, lock: SchedulerLock, report: Callable[[str], None]
+        self, context: EngineContext, operations: Operations, ownership: Ownership, report: Callable[[str], None]
     ) -> None:
         """`report` takes one line of what was done, for the diagnostic log."""
         self._context = context
         self._operations = operations
-        self._lock = lock
+        self._ownership = ownership
         self._report = report
         self._begun = False
         self._failing: set[str] = set()
@@ -49,7 +49,7 @@ class Scheduler:
     async def tick(self) -> None:
         """One round. A task or a retry that raises is reported by name and stops no other.
 
-        Raises StoreError, and OSError for the lock file.
+        Raises StoreError, and OSError where it cannot be told who schedules.
         """
         failing = await self._schedule()
         # Over is also what is not tried any more, as of a task that was removed from the config.
@@ -63,7 +63,7 @@ class Scheduler:
         troubles = {one.name: why for one in services if (why := self._context.key_trouble(one.name)) is not None}
         if len(troubles) == len(services):
             # Whoever has a key may schedule.
-            self._lock.release()
+            self._ownership.release_schedule()
             self._context.problems.report("no key", f"nothing is scheduled here: {'; '.join(troubles.values())}")
             return set()
         if troubles:
@@ -72,7 +72,7 @@ class Scheduler:
             self._context.problems.report("no key", f"no task of {names} is scheduled here: {why}")
         else:
             self._context.problems.clear("no key")
-        if not self._lock.take(self._context.owner):
+        if not self._ownership.take_schedule():
             return set()
         now = self._context.clock.now().utc()
         keyed = [task for task in self._context.settings.tasks if task.provider not in troubles]
