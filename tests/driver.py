@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from console.domain.run import RunId
 from console.domain.timestamps import Clock
 from console.ui.app import ConsoleApp
-from console.ui.context import Context, ExitResult, Leave, SessionInfo
+from console.ui.context import Context, Contexts, ExitResult, Leave, SessionInfo
 from console.ui.dialogs.dialog import Dialog
 from console.ui.glyphs import UNICODE, Glyphs
 from console.ui.ports import EnginePort
@@ -163,6 +163,7 @@ async def console(
     leave: Leave | None = None,
     leave_scheduler: Leave | None = None,
     session: SessionInfo | None = None,
+    contexts: Contexts | None = None,
     in_tmux: bool = False,
     slow: bool = False,
     preferences: Preferences | None = None,
@@ -179,6 +180,7 @@ async def console(
         leave_scheduler=leave_scheduler,
         in_tmux=in_tmux,
         session=session or SessionInfo(user="ops", host="web1"),
+        contexts=contexts or Contexts(),
         is_locked=read_only and not liftable,
         preferences=preferences or Preferences(),
     )

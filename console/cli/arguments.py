@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.locations import config_file, configured_state_folder, state_folder, theme_names
+from console.cli.invocation import Invocation
+from console.cli.locations import theme_names
 from console.config import ConfigError, Settings, load
 from console.domain.caps import Cap
 from console.domain.key import is_key
@@ -90,22 +89,25 @@ def check_task(settings: Settings, name: str) -> Task:
 
 def task_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     """Complete a task name from the config file in use; offer nothing if it cannot be read."""
-    flag = getattr(context.obj, "config_flag", None)
     try:
-        settings = load(config_file(flag, os.environ, Path.cwd()).path)
-    except (ConfigError, OSError):
+        settings = load(context.ensure_object(Invocation).config.path)
+    except (ConfigError, CommandError, OSError):
         return []
     return [task.name for task in settings.tasks if task.name.startswith(incomplete)]
 
 
-def run_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the id of an open run; offer nothing if the state folder cannot be read."""
+def run_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the id of an open run, or the task whose live or latest run is meant."""
+    tasks = [CompletionItem(name, help="task") for name in task_names(context, parameter, incomplete)]
+    return [*_open_runs(context, incomplete), *tasks]
+
+
+def _open_runs(context: click.Context, incomplete: str) -> list[CompletionItem]:
     from console.engine.clock import SystemClock
     from console.engine.live_runs import live_runs
 
-    folder = state_folder(getattr(context.obj, "state_flag", None), os.environ, Path.cwd(), _configured(context))
     try:
-        runs = live_runs(folder.path, SystemClock().now()).runs
+        runs = live_runs(context.ensure_object(Invocation).folder, SystemClock().now()).runs
     except Exception:  # a store that cannot be read has nothing to offer, and a shell waits for the answer
         return []
     return [
@@ -113,10 +115,6 @@ def run_ids(context: click.Context, _parameter: click.Parameter, incomplete: str
         for run in runs
         if run.id.startswith(incomplete)
     ]
-
-
-def _configured(context: click.Context) -> Path | None:
-    return configured_state_folder(config_file(getattr(context.obj, "config_flag", None), os.environ, Path.cwd()).path)
 
 
 def cap_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

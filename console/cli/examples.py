@@ -23,7 +23,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example("console --read-only=locked", "look and change nothing, for a colleague"),
     ),
     "demo": (Example("demo", "look around without a key and at no cost"),),
-    "init": (Example("init ~/.config/nightdesk/nightdesk.toml", "write a config where it is found from any folder"),),
+    "init": (
+        Example("init ~/.config/nightdesk/nightdesk.toml", "write a config where it is found from any folder"),
+        Example("init --context staging", "write the config of a new context, with a state folder of its own"),
+    ),
     "run": (
         Example("run nightly-report", "launch the task of today and wait for its end"),
         Example("run nightly-report --date 2026-11-22", "launch the key of another day"),
@@ -34,7 +37,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example("serve", "schedule and supervise until SIGTERM"),
         Example("serve --metrics 127.0.0.1:9402", "show metrics for Prometheus beside it"),
     ),
-    "ps": (Example("ps --json", "list the open runs for a script"),),
+    "ps": (
+        Example("ps --json", "list the open runs for a script"),
+        Example("ps --context prod", "those of the context of ~/.config/nightdesk/prod.toml"),
+    ),
     "status": (Example("status --json", "one object: alarms, caps, scheduler, next"),),
     "next": (Example("next --hours 72", "list what is due in three days"),),
     "history": (
@@ -74,6 +80,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "caps": (Example("caps", "how full each cap is, and when it frees"),),
     "caps raise": (Example('caps raise daily_units 200 --reason "release day"', "add 200 units for today"),),
+    "context": (Example("context", "list the contexts"),),
     "import": (Example("import crontab", "print the jobs of your crontab as tasks"),),
     "import crontab": (
         Example("import crontab >> nightdesk.toml", "add the jobs of your crontab to the config"),

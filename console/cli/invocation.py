@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from console.cli.contexts import CONTEXT_FLAG, NamedContext, chosen_context, known_contexts
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.known_folders import DATABASE
 from console.cli.locations import (
@@ -49,6 +51,9 @@ class Invocation:
         self.working = working
         self.config_flag: str | None = None
         self.state_flag: str | None = None
+        self.context_flag: str | None = None
+        self.next_command: tuple[str, ...] | None = None
+        """The words of the command that replaces this process once it is done; None for none."""
         self.color = "auto"
         self.json = False
         self.loaded_settings: Settings | None = None
@@ -130,8 +135,17 @@ class Invocation:
         return self.read_only_mode == LOCKED
 
     @property
+    def context(self) -> NamedContext | None:
+        """The named context that was chosen; None for none. Raises CommandError."""
+        return chosen_context(
+            self.context_flag, self.environment, config_flag=self.config_flag, state_flag=self.state_flag
+        )
+
+    @property
     def config(self) -> Location:
         """The config file. Raises CommandError."""
+        if (context := self.context) is not None:
+            return context.config
         return config_file(self.config_flag, self.environment, self.working)
 
     @property
@@ -142,6 +156,9 @@ class Invocation:
     @property
     def state(self) -> Location:
         """The state folder and how it was found. Raises CommandError."""
+        if (context := self.context) is not None:
+            loaded = self.loaded_settings
+            return context.state(self.environment, loaded.store.state_dir if loaded is not None else None)
         if self.state_flag or self.environment.get(STATE_VARIABLE):
             configured = None
         elif self.loaded_settings is not None:
@@ -152,7 +169,7 @@ class Invocation:
 
     @property
     def ledger(self) -> str:
-        """What tells this state folder from others: its name in the config, and its path where it is not the default.
+        """What tells this state folder from others: its context, its name, and its path where it is not the default.
 
         Empty for the default folder without a name. Sanitized. Raises CommandError.
         """
@@ -161,9 +178,10 @@ class Invocation:
         name = None
         with suppress(ConfigError, CommandError):
             name = self.settings().store.name
-        found = self.state
+        found, context = self.state, self.context
         path = None if found.is_default else str(found.path)
-        return " ".join(sanitize(each, limit=200) for each in (name, path) if each)
+        words = (context.name if context is not None else None, name, path)
+        return " ".join(sanitize(each, limit=200) for each in dict.fromkeys(words) if each)
 
     def say_ledger(self) -> None:
         """Name the state folder, unless it is the usual one, to a person who reads stderr on a terminal.
@@ -176,6 +194,8 @@ class Invocation:
     @property
     def again(self) -> tuple[str, ...]:
         """The words that reach the same state folder and config from another shell."""
+        if (context := self.context) is not None:
+            return (*shell_command(self.environment), CONTEXT_FLAG, context.name)
         given = (("--state-dir", self.state_flag), ("--config", self.config_flag))
         return (
             *shell_command(self.environment),
@@ -220,10 +240,26 @@ class Invocation:
         return load(found.path, theme_names)
 
 
+def context_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Complete the name of a context."""
+    return [
+        CompletionItem(found.name, help=sanitize(str(found.path), limit=100))
+        for found in known_contexts()
+        if found.name.startswith(incomplete)
+    ]
+
+
 def shared_options(command: F) -> F:
     """Add the options that every command and the group before it take; the last one given wins."""
     for option in (
         click.option("--config", metavar="FILE", help="The config file.", **_remembers("config_flag")),
+        click.option(
+            CONTEXT_FLAG,
+            metavar="NAME",
+            shell_complete=context_names,
+            help="A config by its name, with its state folder.",
+            **_remembers("context_flag"),
+        ),
         click.option("--state-dir", metavar="DIR", help="The state folder.", **_remembers("state_flag")),
         click.option("--color", type=click.Choice(COLOR_CHOICES), help="Default: auto.", **_remembers("color")),
     ):

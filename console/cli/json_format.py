@@ -504,6 +504,15 @@ class LogRotatedFields(FormatFields):
     rotated: str | None
 
 
+class ContextFields(FormatFields):
+    """A config that --context names."""
+
+    name: str
+    config: str
+    state_dir: Annotated[str | None, Meta(description="none where the config names none")]
+    in_use: bool
+
+
 class ConfigWrittenFields(FormatFields):
     """The file that was written."""
 
@@ -725,6 +734,7 @@ FORMATS: Mapping[str, JsonFormat] = {
     "approve": _one(AnswerFields),
     "decline": _one(RunFields),
     "stage": _array(RolloutFields),
+    "context": _array(ContextFields),
     "caps": _array(TaskCapUsageFields),
     "caps raise": _array(TaskCapUsageFields),
     "settle": _one(RunFields),

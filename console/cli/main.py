@@ -20,6 +20,7 @@ from console.cli.exit_codes import ExitCode, command_error
 from console.cli.invocation import Invocation, read_only_option, refuse_if_locked, shared_options
 from console.cli.streams import BackgroundWriter, DataOutput, OutputClosed
 from console.domain.text import sanitize
+from console.program import own_command
 
 PROGRAM = "nightdesk"
 DRAIN_S = 5.0
@@ -59,6 +60,7 @@ COMMANDS = {
     "approve": CommandEntry("decide", "Approve a proposed RUN."),
     "decline": CommandEntry("decide", "Decline a proposed RUN."),
     "stage": CommandEntry("stage", "Show the stage of every task or of TASK, or move TASK one stage."),
+    "context": CommandEntry("contexts", "List the named contexts: configs that --context names."),
     "caps": CommandEntry("caps", "Show how full the caps are and when they free."),
     "import": CommandEntry("importing", "Print the jobs of a crontab as tasks."),
     "metrics": CommandEntry("metrics", "Print metrics for Prometheus, or write them into a file."),
@@ -142,6 +144,9 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] == "help":
             # `help run` is `run --help`, and `help` alone the page of all commands.
+            if ctx.resilient_parsing:
+                # A shell completes the command behind it: what completes behind `nightdesk` itself.
+                return None, None, []
             if len(args) == 1:
                 ctx.ensure_object(Invocation).out(ctx.get_help())
                 ctx.exit()
@@ -177,7 +182,10 @@ def cli(context: click.Context, read_only: str | None, slow: bool, mouse: bool) 
 
 
 def entry(arguments: Sequence[str]) -> int:
-    """Run one command line on the streams of this process and return its exit code. Never raises an Exception."""
+    """Run one command line on the streams of this process and return its exit code.
+
+    A console that was left for another context is replaced by the console of that one.
+    """
     # Help pages are printed by click, which knows no other stream.
     sys.stdout = DataOutput.text(1, sys.stdout.encoding)
     messages = BackgroundWriter(2, sys.stderr.encoding)
@@ -190,6 +198,9 @@ def entry(arguments: Sequence[str]) -> int:
         code = ExitCode.PIPE
     messages.drain(DRAIN_S)
     _discard_unwritten()
+    if code == ExitCode.OK and invocation.next_command is not None:
+        command = own_command(*invocation.next_command)
+        os.execv(command[0], command)
     return code
 
 

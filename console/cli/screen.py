@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from console.app import App
+from console.cli.contexts import CONTEXT_FLAG
 from console.cli.exit_codes import ExitCode, HandoverFailed
 from console.cli.handover import hand_over, hand_over_schedule
 from console.cli.invocation import Invocation
@@ -16,7 +17,7 @@ from console.cli.signals import WITHOUT_HANG_UP, shutdown_on_signals
 from console.domain.formatting import counted, format_when, zone_name, zone_or_utc
 from console.domain.run import HOLDING
 from console.domain.text import sanitize
-from console.ui.context import ExitReason, ExitResult, Leave, SessionInfo
+from console.ui.context import Contexts, ExitReason, ExitResult, Leave, SessionInfo
 from console.ui.run_console import run_console
 
 POLL_S = 1.0
@@ -36,6 +37,9 @@ class ScreenOptions:
     """The words that reach the same state folder from a shell."""
     keys: Mapping[str, str] = field(default_factory=dict)
     session: SessionInfo = field(default_factory=SessionInfo)
+    contexts: Contexts = field(default_factory=Contexts)
+    given: tuple[str, ...] = ()
+    """The options of the command line, which the console of another context gets too."""
     preferences: Path | None = None
     """Where orders and saved filters are kept; None for a console that keeps nothing."""
     liftable: bool = True
@@ -58,6 +62,7 @@ async def run_screen(
         leave=leave,
         leave_scheduler=leave_scheduler,
         session=options.session,
+        contexts=options.contexts,
         themes_folder=themes_folder(),
         preferences=options.preferences,
         keys=options.keys,
@@ -73,6 +78,7 @@ async def run_console_command(invocation: Invocation, app: App, options: ScreenO
     """
     if app.engine.settings.read_only:
         result = await run_screen(app, options)
+        _open_next(invocation, options, result, read_only=True)
         return None if result.reason is ExitReason.WRITE else _report(invocation, result)
     guards: list[str | None] = []
 
@@ -85,6 +91,7 @@ async def run_console_command(invocation: Invocation, app: App, options: ScreenO
     result = await run_screen(app, options, leave, leave_scheduler)
     if result.reason is ExitReason.LINE_DROPPED:
         return await _headless(invocation, app, ExitCode.HUNG_UP)
+    _open_next(invocation, options, result, read_only=False)
     code = _report(invocation, result)
     if result.reason is ExitReason.SCHEDULER_LEFT:
         invocation.say(f"{guards[0]} supervises and launches what is due; `nightdesk` shows it, SIGTERM ends it")
@@ -101,6 +108,13 @@ async def run_console_command(invocation: Invocation, app: App, options: ScreenO
         invocation.say(f"supervised by {guard}; `nightdesk` shows the runs again, `nightdesk cancel --all` stops them")
     invocation.say(*notes)
     return code
+
+
+def _open_next(invocation: Invocation, options: ScreenOptions, result: ExitResult, *, read_only: bool) -> None:
+    """Have this process replaced by the console that the operator chose to go to, once it is done."""
+    if result.context:
+        given = (*options.given, *(("--read-only",) if read_only else ()))
+        invocation.next_command = (CONTEXT_FLAG, result.context, "console", *given)
 
 
 async def _notes(app: App) -> list[str]:
@@ -135,6 +149,7 @@ def _report(invocation: Invocation, result: ExitResult) -> ExitCode:
 
 async def _headless(invocation: Invocation, app: App, code: ExitCode) -> int:
     """Guard and schedule without a terminal: until others do, until nothing is left to do, or until a signal."""
+    invocation.next_command = None
     with shutdown_on_signals(*WITHOUT_HANG_UP, on_suspend=lambda: None) as shutdown:
         while shutdown.code is None and (app.engine.guarded or await _is_the_scheduler(app)):
             await shutdown.wait(POLL_S)

@@ -338,7 +338,13 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         """Show all commands by name, and what can be jumped to."""
         from console.ui.dialogs.palette import Palette
 
-        Palette(self, self.context, self.background).open(self.view)
+        Palette(self, self.context, self.background, self.leave_for).open(self.view)
+
+    def leave_for(self, context_name: str) -> None:
+        """End the console for that of another context, as `q` does."""
+        from console.ui.dialogs.quit import Quit
+
+        Quit(self, self.context, self.background, next_context=context_name).ask(self.view)
 
     def action_leave(self) -> None:
         """End the console at once where no run is live, else ask."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -28,6 +28,8 @@ class SessionInfo:
     host: str = ""
     name: str = ""
     """What the config calls this ledger."""
+    context: str = ""
+    """The named context that this console is of."""
     folder: str = ""
     """The state folder."""
     is_default_folder: bool = True
@@ -45,8 +47,25 @@ class SessionInfo:
 
     @property
     def label(self) -> str:
-        """The shortest name for it: that of the ledger, else the host's."""
-        return self.name or self.host
+        """The shortest name for it: the context's, else that of the ledger, else the host's."""
+        return self.context or self.name or self.host
+
+    @property
+    def ledger(self) -> str:
+        """`prod`, or `prod (billing)` where the context and the ledger have different names."""
+        if self.context and self.name and self.name != self.context:
+            return f"{self.context} ({self.name})"
+        return self.context or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contexts:
+    """The contexts whose consoles this one can be left for."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The config of each, by name; sanitized."""
+    check: Callable[[str], None] = lambda name: None
+    """Reads the config of a context. Blocks; raises ValueError, in one line, where its console could not open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +89,7 @@ class Context:
     """Hands the runs over to a background process that also schedules; None if this console cannot."""
     in_tmux: bool = False
     session: SessionInfo = field(default_factory=SessionInfo)
+    contexts: Contexts = field(default_factory=Contexts)
     preferences: Preferences = field(default_factory=Preferences)
     command: tuple[str, ...] = ("nightdesk",)
     """The command and options that reach the same state folder from a shell."""
@@ -116,5 +136,7 @@ class ExitResult:
     """How the console ended."""
 
     reason: ExitReason
+    context: str = ""
+    """The context whose console is opened next; empty for none."""
     message: str = ""
     """Sanitized text for the terminal: one line, or a traceback after a crash; may be empty."""

@@ -95,9 +95,9 @@ def _session(session: SessionInfo) -> tuple[Fact, ...]:
     if not session.label:
         return ()
     folder = "" if session.is_default_folder else middle(session.folder, FOLDER)
-    full = "  ".join(filter(None, (session.who_where, session.name)))
+    full = "  ".join(filter(None, (session.who_where, session.ledger)))
     forms = [f"{full}  {folder}"] if folder else []
-    forms += [full, *([f"{session.host} {session.name}"] if session.name and session.host else []), session.label]
+    forms += [full, *([f"{session.host} {session.label}"] if session.ledger and session.host else []), session.label]
     clipped = (*forms, clip(session.label, SHORT_SESSION))
     return (Fact(forms=tuple(line(Span(form, Tone.STRONG)) for form in clipped), priority=5),)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from console.domain.timestamps import Clock
 from console.engine.acting_user import acting_user
-from console.ui.context import Context, ExitReason, ExitResult, Leave, SessionInfo
+from console.ui.context import Context, Contexts, ExitReason, ExitResult, Leave, SessionInfo
 from console.ui.ports import EnginePort
 from console.ui.state.preferences import Preferences
 from console.ui.terminal.capabilities import (
@@ -44,6 +44,7 @@ async def run_console(
     leave: Leave | None = None,
     leave_scheduler: Leave | None = None,
     session: SessionInfo | None = None,
+    contexts: Contexts | None = None,
     themes_folder: Path | None = None,
     preferences: Path | None = None,
     keys: Mapping[str, str] | None = None,
@@ -61,7 +62,7 @@ async def run_console(
     - `leave`: hands the runs over to a background process; `leave_scheduler`: the schedule as well. None if that is not
       possible.
     - `session`: where the console runs and what it acts on, for the header.
-    - `themes_folder`: the operator's own themes.
+    - `contexts`: those whose consoles the caller opens after this one; `themes_folder`: the operator's own themes.
     - `preferences`: the file in which orders and saved filters are kept; a read-only console reads it only.
     - `keys`: keys by the id of a binding.
     - `command`: the command and options that reach this state folder from a shell.
@@ -84,6 +85,7 @@ async def run_console(
         leave_scheduler=leave_scheduler,
         in_tmux=in_tmux(os.environ),
         session=session or SessionInfo(),
+        contexts=contexts or Contexts(),
         preferences=Preferences(preferences, writable=not read_only),
         command=command,
     )

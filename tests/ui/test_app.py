@@ -15,7 +15,7 @@ from console.engine.errors import StoreBusy
 from console.engine.models import Owner
 from console.ui.actions import operations
 from console.ui.app import ConsoleApp
-from console.ui.context import Context, ExitReason, SessionInfo
+from console.ui.context import Context, Contexts, ExitReason, ExitResult, SessionInfo
 from console.ui.glyphs import UNICODE
 from console.ui.runs.detail import DetailScreen
 from console.ui.spans import Span, Tone
@@ -290,6 +290,44 @@ async def test_write_is_offered_only_where_somebody_can_lift_read_only(busy: Fak
         assert await left(screen) is None, "Enter alone lifts nothing"
         await screen.press("colon", *"write", "enter", "right", "enter")
         assert await left(screen) == ExitReason.WRITE
+
+
+TWO_CONTEXTS = Contexts(files={"prod": "/c/prod.toml", "staging": "/c/staging.toml"})
+
+
+async def test_another_context_is_gone_to_as_the_console_is_left(idle: FakeEngine) -> None:
+    session = SessionInfo(user="ops", host="web1", context="prod")
+    async with console(idle, idle.clock, session=session, contexts=TWO_CONTEXTS) as screen:
+        assert "prod" in screen.text()
+        await screen.press("colon", *"ctx", "enter")
+        assert await left(screen) is None, "the first one is its own"
+        await screen.press("colon", *"ctx sta", "enter")
+        assert await left(screen) == ExitReason.QUIT
+        assert screen.app.return_value == ExitResult(reason=ExitReason.QUIT, context="staging")
+
+
+async def test_another_context_is_gone_to_only_after_the_question_about_live_runs(busy: FakeEngine) -> None:
+    async def leave() -> None:
+        pass
+
+    async with console(busy, busy.clock, leave=leave, contexts=TWO_CONTEXTS) as screen:
+        await screen.press("colon", *"ctx sta", "enter")
+        assert "live" in screen.text()
+        await screen.press("escape")
+        assert await left(screen) is None
+        await screen.press("colon", *"ctx sta", "enter", "enter")
+        assert await left(screen) == ExitReason.LEFT
+        assert screen.app.return_value == ExitResult(reason=ExitReason.LEFT, context="staging")
+
+
+async def test_a_context_whose_console_would_not_open_is_not_gone_to(idle: FakeEngine) -> None:
+    def check(name: str) -> None:
+        raise ValueError(f"the console of {name} would not open: not TOML")
+
+    async with console(idle, idle.clock, contexts=replace(TWO_CONTEXTS, check=check)) as screen:
+        await screen.press("colon", *"ctx sta", "enter")
+        assert await left(screen) is None
+        assert "the console of staging would not open: not TOML" in screen.text()
 
 
 async def test_a_dropped_line_ends_the_screen_whatever_is_open(busy: FakeEngine) -> None:

@@ -10,15 +10,18 @@ import click
 from console import __version__
 from console.cli.arguments import themes
 from console.cli.config_watch import ConfigWatch
+from console.cli.contexts import find_context, known_contexts
+from console.cli.exit_codes import CommandError
 from console.cli.invocation import LOCKED, Invocation, pass_invocation, read_only_option, shared_options
+from console.cli.locations import theme_names
 from console.cli.opening import opened
 from console.cli.outgoing import host_name
 from console.cli.ps_output import print_live
-from console.config import Settings
+from console.config import ConfigError, Settings, load
 from console.domain.text import sanitize
 from console.engine.acting_user import user_name
 from console.engine.settings import ProcessKind
-from console.ui.context import SessionInfo
+from console.ui.context import Contexts, SessionInfo
 from console.ui.state.preferences import FILE_NAME
 from console.ui.terminal.capabilities import why_no_screen
 
@@ -56,16 +59,33 @@ def _reloaded(invocation: Invocation, settings: Settings) -> None:
 def _session(invocation: Invocation, settings: Settings) -> SessionInfo:
     """Where this console runs and what it acts on."""
     state, services = invocation.state, settings.providers.values()
+    context = invocation.context
     return SessionInfo(
         user=user_name(),
         host=host_name(),
         name=settings.store.name or "",
+        context=context.name if context is not None else "",
         folder=sanitize(str(state.path)),
         is_default_folder=state.is_default,
         config=sanitize(str(invocation.config.path)),
         provider=sanitize(", ".join(f"{service.kind} {service.base_url}" for service in services)),
         version=__version__,
     )
+
+
+def _contexts(invocation: Invocation) -> Contexts:
+    """The contexts that the console can be left for."""
+
+    def check(name: str) -> None:
+        try:
+            context = find_context(name)
+            load(context.path, theme_names)
+            context.state(invocation.environment)
+        except (CommandError, ConfigError) as error:
+            first, *_ = sanitize(str(error), newlines=True).splitlines()
+            raise ValueError(f"the console of {name} would not open: {first}") from None
+
+    return Contexts(files={found.name: sanitize(str(found.path)) for found in known_contexts()}, check=check)
 
 
 async def _console(
@@ -83,6 +103,13 @@ async def _console(
         keys=wished.keys,
         command=invocation.again,
         session=_session(invocation, settings),
+        # A locked session sees what it was opened for, and no other ledger.
+        contexts=Contexts() if locked else _contexts(invocation),
+        given=(
+            *(("--slow",) if slow else ()),
+            *(("--mouse",) if mouse else ()),
+            *(("--theme", theme) if theme else ()),
+        ),
         preferences=invocation.folder / FILE_NAME,
         liftable=not locked,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
+from console.cli.contexts import CONTEXT_FLAG, context_file, context_state_folder
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_if_locked, shared_options
 from console.cli.locations import CONFIG_NAME, CONFIG_VARIABLE, state_folder, themes_folder
@@ -26,7 +27,8 @@ SHELLS = ("bash", "zsh", "fish")
 def init_command(invocation: Invocation, file: str | None) -> int:
     """Write a commented nightdesk.toml, and begin the state folder that it names.
 
-    FILE is its path; default: --config, NIGHTDESK_CONFIG or ./nightdesk.toml. Never overwrites a file.
+    FILE is its path; default: --config, NIGHTDESK_CONFIG or ./nightdesk.toml. With --context it is that of a new
+    context, with a state folder of its own. Never overwrites a file.
     """
     refuse_if_locked(invocation, "init")
     path, state = _init_path(invocation, file), _init_state_folder(invocation)
@@ -44,13 +46,20 @@ def init_command(invocation: Invocation, file: str | None) -> int:
         invocation.out_json({"config": str(path)})
     else:
         invocation.out(f"wrote {sanitize(str(path))}")
+        chosen = f"{CONTEXT_FLAG} {invocation.context_flag} " if invocation.context_flag else ""
         invocation.say(
-            "Next: set GEMINI_API_KEY, then `nightdesk run hello`, or `nightdesk demo` to look around first."
+            f"Next: set GEMINI_API_KEY, then `nightdesk {chosen}run hello`, or `nightdesk demo` to look around first."
         )
     return ExitCode.OK
 
 
 def _init_path(invocation: Invocation, file: str | None) -> Path:
+    if invocation.context_flag:
+        if file:
+            raise CommandError(ExitCode.USAGE, "FILE and --context are both given; leave one")
+        path = context_file(invocation.context_flag)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
     named = file or invocation.config_flag or invocation.environment.get(CONFIG_VARIABLE) or CONFIG_NAME
     try:
         return invocation.working / Path(named).expanduser()
@@ -62,6 +71,8 @@ def _init_path(invocation: Invocation, file: str | None) -> Path:
 def _init_state_folder(invocation: Invocation) -> Path | None:
     """Return the folder that would be used now, so that the file names it for every environment; None if unknown."""
     try:
+        if invocation.context_flag:
+            return context_state_folder(invocation.context_flag, invocation.environment)
         return state_folder(invocation.state_flag, invocation.environment, invocation.working).path
     except CommandError:
         return None

@@ -30,6 +30,7 @@ EXIT_STATUS = (
 )
 FILES = (
     ("nightdesk.toml", "the config: in the working folder, else in ~/.config/nightdesk"),
+    ("~/.config/nightdesk/NAME.toml", "the config of the context NAME"),
     (
         "~/.local/state/nightdesk",
         "the state folder, unless the config, --state-dir or NIGHTDESK_STATE_DIR names another",
@@ -37,13 +38,14 @@ FILES = (
 )
 ENVIRONMENT = (
     ("NIGHTDESK_CONFIG", "the config file"),
+    ("NIGHTDESK_CONTEXT", "the context; not with NIGHTDESK_CONFIG or NIGHTDESK_STATE_DIR"),
     ("NIGHTDESK_STATE_DIR", "the state folder"),
     ("NIGHTDESK_READ_ONLY", "liftable or locked: change nothing"),
     ("NIGHTDESK_OPERATOR", "who acts, recorded beside the name of the user"),
     ("NIGHTDESK_ASCII", "1: draw the console in ASCII"),
     ("NO_COLOR", "no colour"),
 )
-SHARED = frozenset({"config", "state_dir", "color"})
+SHARED = frozenset({"config", "context", "state_dir", "color"})
 """Options of every command, which are described once."""
 
 

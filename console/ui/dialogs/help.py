@@ -93,6 +93,7 @@ def session_lines(session: SessionInfo, cells: int, ellipsis: str) -> list[Line]
     facts = (
         ("demo", "a built-in simulator; nothing is kept" if session.is_demo else ""),
         ("user", session.who_where),
+        ("context", session.context),
         ("name", session.name),
         ("state folder", session.folder),
         ("config", session.config),

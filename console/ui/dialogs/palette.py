@@ -1,4 +1,5 @@
-"""`:`, the list of commands: what the keys do here, then where one can go to: screens, runs, tasks and saved filters.
+"""`:`, the list of commands: what the keys do here, then where one can go to: screens, runs, tasks, saved
+filters and the consoles of other contexts.
 
 The places that were chosen last come first; a command never does, so that `:` and Enter do nothing by accident.
 A module of its own because it is loaded when `:` is pressed. Textual's own palette animates while it searches.
@@ -6,6 +7,7 @@ A module of its own because it is loaded when `:` is pressed. Textual's own pale
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -14,12 +16,12 @@ from typing import Any
 from textual.app import App
 
 from console.domain.run import Run
-from console.ui.base_screen import HistoryWanted
+from console.ui.base_screen import HistoryWanted, NoticePosted
 from console.ui.context import Context, ExitReason, ExitResult
 from console.ui.dialogs.choices import Choice
 from console.ui.dialogs.dialog import BACK, ChoiceDialog, Item, PickerDialog
 from console.ui.runs.detail import DetailScreen
-from console.ui.spans import Line, Span, line, sanitize_cell, wrapped
+from console.ui.spans import Line, Span, Tone, line, sanitize_cell, wrapped
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
 from console.ui.widgets.key_bar import hints, in_groups
@@ -44,10 +46,18 @@ class Entry:
 class Palette:
     """Makes the list for what is on the screen now, and does what is chosen."""
 
-    def __init__(self, app: App[ExitResult], context: Context, background: BackgroundWork) -> None:
+    def __init__(
+        self,
+        app: App[ExitResult],
+        context: Context,
+        background: BackgroundWork,
+        leave_for: Callable[[str], object],
+    ) -> None:
+        """`leave_for` leaves this console for that of another context."""
         self._app = app
         self._context = context
         self._background = background
+        self._leave_for = leave_for
 
     def open(self, view: ViewState | None) -> None:
         """Ask what to do or where to go."""
@@ -96,6 +106,13 @@ class Palette:
         for text in self._context.preferences.filters(FILTERED):
             item = Item(id=f"filter {text}", label=sanitize_cell(text, limit=40), hint="saved filter of the history")
             yield Entry(item, partial(self._show_history, text))
+        for name, file in self._context.contexts.files.items():
+            used = "in use" if name == self._context.session.context else "leaves for its console"
+            hint_text = f"context, {used}  {file}"
+            # A command: `:` and Enter must not leave the console because it was left before.
+            yield Entry(
+                Item(id=f"context {name}", label=f"ctx {name}", hint=hint_text), partial(self._go_to, name), False
+            )
         for name in sorted(self._app.available_themes):
             item = Item(id=f"theme.{name}", label=f"theme {name}", hint="in use" if name == self._app.theme else "")
             yield Entry(item, partial(self._use_theme, name))
@@ -105,6 +122,17 @@ class Palette:
 
     def _show_history(self, text: str) -> None:
         self._app.post_message(HistoryWanted(text))
+
+    def _go_to(self, name: str) -> None:
+        if name == self._context.session.context:
+            self._app.post_message(NoticePosted(Span(f"this is the console of context {name}", Tone.MUTED)))
+        else:
+            self._background.start(self._leave(name), name="context", asks=True)
+
+    async def _leave(self, name: str) -> None:
+        # Before anything is handed over: a console that cannot open would leave the operator with none.
+        await asyncio.to_thread(self._context.contexts.check, name)
+        self._leave_for(name)
 
     def _use_theme(self, name: str) -> None:
         self._app.theme = name

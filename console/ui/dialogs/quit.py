@@ -147,17 +147,21 @@ class StopProgressDialog(Dialog[str]):
 
 
 class Quit:
-    """The steps from `q` to the end of the console."""
+    """The steps from `q`, or from the choice of another context, to the end of the console."""
 
-    def __init__(self, app: App[ExitResult], context: Context, background: BackgroundWork) -> None:
+    def __init__(
+        self, app: App[ExitResult], context: Context, background: BackgroundWork, *, next_context: str = ""
+    ) -> None:
+        """`next_context` is the context whose console is opened next; empty for none."""
         self._app = app
         self._context = context
         self._background = background
+        self._next_context = next_context
 
     def ask(self, view: ViewState | None) -> None:
         """End the console at once where nothing depends on it, else ask; does nothing while the question is open."""
         if view is None or nothing_is_lost(view, self._context):
-            self._app.exit(ExitResult(reason=ExitReason.QUIT))
+            self._exit(ExitReason.QUIT)
         elif not any(screen.has_class(QUITTING) for screen in self._app.screen_stack):
             title, body, choices = quit_question(view, self._context)
             follow = partial(quit_question, context=self._context)
@@ -169,7 +173,7 @@ class Quit:
 
     def _decided(self, answer: str | None) -> None:
         if answer == "quit":
-            self._app.exit(ExitResult(reason=ExitReason.QUIT))
+            self._exit(ExitReason.QUIT)
         elif answer == "leave":
             self._background.start(self._hand_over(self._context.leave, ExitReason.LEFT), name="hand over")
         elif answer == "schedule":
@@ -179,9 +183,12 @@ class Quit:
             self._open(StopProgressDialog(self._context))
             self._background.start(operations.stop_all(self._context), name="stop all")
         elif answer == "proven":
-            self._app.exit(ExitResult(reason=ExitReason.STOPPED))
+            self._exit(ExitReason.STOPPED)
 
     async def _hand_over(self, leave: Leave | None, reason: ExitReason) -> None:
         if leave is not None:
             await leave()
-        self._app.exit(ExitResult(reason=reason))
+        self._exit(reason)
+
+    def _exit(self, reason: ExitReason) -> None:
+        self._app.exit(ExitResult(reason=reason, context=self._next_context))
