@@ -175,6 +175,21 @@ async def test_marked_runs_are_cancelled_after_one_question_that_names_the_numbe
         assert screen.table.marks == frozenset()
 
 
+async def test_marks_on_ended_runs_do_not_let_the_key_act_on_the_cursor(busy: FakeEngine) -> None:
+    first, second = busy.live[3].id, busy.live[4].id
+    async with console(busy, busy.clock) as screen:
+        await screen.select(first)
+        await screen.press("space")
+        busy.end(first, Outcome.OK)
+        await screen.tick()
+        await screen.select(second)
+        await screen.press("x")
+        assert busy.asked == []
+        assert "the marked runs have ended; esc clears the marks" in screen.bottom()
+        await screen.press("escape", "x")
+        assert [each[:2] for each in busy.asked] == [("stop", second)]
+
+
 async def test_no_row_moves_while_a_question_is_open(busy: FakeEngine) -> None:
     async with console(busy, busy.clock) as screen:
         before = screen.table.order

@@ -132,7 +132,12 @@ class RunActions:
 
     def _stop(self) -> None:
         """Stop the selected run at once, marked ones after one question, which takes a reason too."""
-        run, marked = self._selection.selected_run(), tuple(filter(can_stop, self._selection.marked_runs()))
+        run, marks = self._selection.selected_run(), self._selection.marked_runs()
+        marked = tuple(filter(can_stop, marks))
+        if marks and not marked:
+            # Who marked a run does not mean the one under the cursor.
+            self._screen.post_notice(Span("the marked runs have ended; esc clears the marks", Tone.WARN))
+            return
         if self._selection.has_just_moved and run is not None and not marked:
             text = f"the cursor has just moved to {sanitize_cell(run.task)}: press the key again to cancel it"
             self._screen.post_notice(Span(text, Tone.WARN))
