@@ -48,8 +48,11 @@ class Tmux:
         return self._call("capture-pane", "-p", "-t", "e2e")
 
     def reads(self, *texts: str, within: float = 30) -> str:
-        """Waits until the screen shows all `texts` and returns it."""
-        until_sync(lambda: all(text in self.screen() for text in texts), within=within, what=f"{texts} on the screen")
+        """Waits until the screen shows all `texts` and returns it. Fails, with the screen, where it does not."""
+        try:
+            until_sync(lambda: all(text in self.screen() for text in texts), within=within)
+        except AssertionError:
+            raise AssertionError(f"not within {within:g} s: {texts} on\n{self.screen()}") from None
         return self.screen()
 
     def close(self) -> None:
