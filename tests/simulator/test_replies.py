@@ -34,13 +34,20 @@ BROKEN: dict[ReplyFault, tuple[type[Exception], str]] = {
 
 
 def _broken(simulator: SimulatorThread, call: Callable[[Caller], object], fault: ReplyFault) -> None:
+    """Make the call with a client that gives up early, and wait until the service has taken it."""
     kind, says = BROKEN[fault]
+
+    def taken() -> int:
+        return sum(simulator.state.calls(each) for each in CallKind)
+
+    before = taken()
     impatient = Caller(simulator.url, timeout=0.2 if kind is httpx.ReadTimeout else 5.0)
     try:
         with pytest.raises(kind, match=says):
             call(impatient)
     finally:
         impatient.close()
+    until_sync(lambda: taken() > before, what="the call is taken, also where the client gave up before")
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -48,7 +55,8 @@ def test_a_launch_with_a_broken_reply_takes_effect_or_not(simulator: SimulatorTh
     state = simulator.state
     state.set_faults({f"create.{fault}": 1})
     _broken(simulator, lambda caller: caller.create(LONG), fault)
-    assert (state.posts(KEY), state.started(KEY)) == (1, 0 if fault in WITHOUT_EFFECT else 1)
+    started = 0 if fault in WITHOUT_EFFECT else 1
+    until_sync(lambda: (state.posts(KEY), state.started(KEY)) == (1, started))
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -58,7 +66,8 @@ def test_a_cancel_with_a_broken_reply_takes_effect_or_not(
     run_id = caller.start(LONG)
     simulator.state.set_faults({f"cancel.{fault}": 1})
     _broken(simulator, lambda impatient: impatient.cancel(run_id), fault)
-    assert simulator.state.runs()[0].cancels == (0 if fault in WITHOUT_EFFECT else 1)
+    cancels = 0 if fault in WITHOUT_EFFECT else 1
+    until_sync(lambda: simulator.state.runs()[0].cancels == cancels)
     assert simulator.state.calls(CallKind.CANCEL) == 1
 
 
@@ -74,7 +83,8 @@ def test_a_poll_after_a_broken_one_succeeds(simulator: SimulatorThread, caller: 
 def test_a_sandbox_is_created_or_not_whatever_the_client_sees(simulator: SimulatorThread, fault: ReplyFault) -> None:
     simulator.state.set_faults({f"env_create.{fault}": 1})
     _broken(simulator, lambda caller: caller.call("POST", "/environments"), fault)
-    assert simulator.state.environments.made == (0 if fault in WITHOUT_EFFECT else 1)
+    made = 0 if fault in WITHOUT_EFFECT else 1
+    until_sync(lambda: simulator.state.environments.made == made)
 
 
 @pytest.mark.parametrize("fault", BROKEN)
@@ -154,12 +164,13 @@ def test_a_slow_call_takes_effect_at_once_and_a_late_one_later(simulator: Simula
     state.set_faults({"create.slow": 0.3})
     with pytest.raises(httpx.ReadTimeout):
         impatient.create(LONG)
-    assert state.started() == 1
+    until_sync(lambda: state.started() == 1)
     state.clear_faults()
-    state.set_faults({"create.late": 0.3})
+    state.set_faults({"create.late": 1.5})
     with pytest.raises(httpx.ReadTimeout):
         impatient.create(LONG)
-    assert (state.posts(), state.started()) == (2, 1)
+    until_sync(lambda: state.posts() == 2)
+    assert state.started() == 1
     until_sync(lambda: state.started() == 2)
     impatient.close()
 
