@@ -69,21 +69,20 @@ async def open_app(
     make_provider: MakeProvider,
     key_trouble: Callable[[str], str | None] = lambda name: None,
     timings: Timings | None = None,
+    create: bool = True,
     busy_ms: int = BUSY_MS,
 ) -> AsyncIterator[App]:
     """Run an engine on the state folder `folder`; when the block ends it hands over its runs and everything closes.
 
-    `busy_ms` is how long the store waits for locks of other processes. A state folder is begun only by
-    a process that may launch. Raises StoreError.
+    With `create` the first use makes the state folder. `busy_ms` is how long the store waits for locks of other
+    processes. Raises StoreAbsent if there is none and none may be made, StoreError.
     """
     forbid_memory_dumps()
     async with AsyncExitStack() as stack:
         loop = asyncio.get_running_loop()
         loop.call_later(COLLECT_AFTER_S, begin_collection, loop)
         clock = SystemClock()
-        store = await Store.open(
-            folder, now=clock.now(), read_only=settings.read_only, create=settings.kind.launches, busy_ms=busy_ms
-        )
+        store = await Store.open(folder, now=clock.now(), read_only=settings.read_only, create=create, busy_ms=busy_ms)
         stack.push_async_callback(store.close)
         if settings.supervises:
             stack.enter_context(diag_log(folder / "diag.log", clock))

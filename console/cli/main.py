@@ -40,7 +40,7 @@ class CommandEntry:
 COMMANDS = {
     "console": CommandEntry("console", "Open the console: watch and cancel runs, promote tasks, read usage."),
     "demo": CommandEntry("simulated", "Open the console on a built-in simulator, with sample tasks and history."),
-    "init": CommandEntry("setup", "Write a commented nightdesk.toml, and begin the state folder that it names."),
+    "init": CommandEntry("setup", "Write a commented nightdesk.toml."),
     "run": CommandEntry("run", "Launch TASK and supervise it until it ends."),
     "serve": CommandEntry("serve", "Schedule and supervise without a screen, until SIGTERM."),
     "ps": CommandEntry("ps", "List live runs, proposals and unconfirmed runs."),

@@ -20,6 +20,7 @@ from console.provider.contract import Provider
 from console.store.pragmas import BUSY_MS
 
 NO_CAPS = Caps(daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None, time_zone="UTC")
+LAUNCHING = (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
 
 
 @asynccontextmanager
@@ -29,6 +30,7 @@ async def opened(
     *,
     settings: Settings | None = None,
     read_only: bool = False,
+    create: bool = True,
     busy_ms: int = BUSY_MS,
 ) -> AsyncIterator[App]:
     """Open the app of `invocation`; `settings` default to those of its config file.
@@ -46,9 +48,10 @@ async def opened(
             settings=engine_settings(settings, kind, read_only=read_only),
             make_provider=invocation.provider_factory,
             key_trouble=invocation.provider_factory.key_trouble,
+            create=create,
             busy_ms=busy_ms,
         ) as app:
-            if kind.launches:
+            if kind in LAUNCHING:
                 _tell_other_folders(invocation)
             outgoing = sending(invocation, app, settings) if kind.guards and not read_only else nullcontext()
             try:
@@ -63,7 +66,9 @@ async def opened(
 
 
 @asynccontextmanager
-async def opened_for_emergency(invocation: Invocation, *, busy_ms: int = BUSY_MS) -> AsyncIterator[App]:
+async def opened_for_emergency(
+    invocation: Invocation, *, create: bool = True, busy_ms: int = BUSY_MS
+) -> AsyncIterator[App]:
     """Open the app for `ps`, `cancel` and `pause`, which need the state folder only.
 
     `busy_ms` is how long to wait for a store that another process holds. If the config cannot be used, a stop is only
@@ -72,7 +77,7 @@ async def opened_for_emergency(invocation: Invocation, *, busy_ms: int = BUSY_MS
     """
     settings = invocation.settings_if_usable()
     if settings is not None:
-        async with opened(invocation, settings=settings, busy_ms=busy_ms) as app:
+        async with opened(invocation, settings=settings, create=create, busy_ms=busy_ms) as app:
             yield app
         return
 
@@ -84,6 +89,7 @@ async def opened_for_emergency(invocation: Invocation, *, busy_ms: int = BUSY_MS
             folder=invocation.folder,
             settings=EngineSettings(tasks=(), caps=NO_CAPS, units=Units(), kind=ProcessKind.COMMAND),
             make_provider=no_provider,
+            create=create,
             busy_ms=busy_ms,
         ) as app:
             yield app

@@ -30,11 +30,6 @@ class ProcessKind(StrEnum):
         """True where the process lives long enough to supervise runs."""
         return self is not ProcessKind.COMMAND
 
-    @property
-    def launches(self) -> bool:
-        """True where the process may launch or schedule; it begins a state folder where there is none."""
-        return self in (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSettings:

@@ -27,7 +27,7 @@ class StoreAbsent(StoreMissing):
         what = f"no state store in {folder}" if folder.is_dir() else f"no state folder {folder}"
         super().__init__(
             f"there is {what}: nothing was launched with it, or it was moved away; `nightdesk paths` says why this "
-            "folder is used, and `nightdesk init`, a launch, `serve` or the console begins one"
+            "folder is used"
         )
 
 

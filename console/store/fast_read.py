@@ -30,7 +30,7 @@ def open_runs(folder: Path, *, now: Timestamp, busy_ms: int = BUSY_MS) -> RunLis
 
     A store that does not exist is created. Raises StoreError.
     """
-    journal = prepare_store(folder, now=now, read_only=False, create=False, busy_ms=busy_ms)
+    journal = prepare_store(folder, now=now, read_only=False, busy_ms=busy_ms)
     with translate_sqlite_errors():
         opened = sqlite3.connect(database_uri(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000)
         with closing(opened) as connection:

@@ -14,10 +14,8 @@ from typing import Any
 
 from console.cli.invocation import Invocation
 from console.cli.main import run
-from console.engine.clock import SystemClock
 from console.simulator.scenario import Ending, Scenario
 from console.simulator.state import SimulatorState
-from console.store.bootstrap import prepare_store
 from tests.cli.json_check import check, format_name
 from tests.tree import ROOT
 
@@ -76,21 +74,11 @@ class Nightdesk:
     def __post_init__(self) -> None:
         self.environment = {**os.environ, "GEMINI_API_KEY": "canary-key", "PYTHONPATH": str(ROOT)}
         self.configure(CAPS)
-        if not self.state.exists():
-            self.begin_state()
 
     @property
     def state(self) -> Path:
         """Return the state folder."""
         return self.folder / "state"
-
-    def begin_state(self) -> None:
-        """Make the state folder as `init` does."""
-        prepare_store(self.state, now=SystemClock().now(), read_only=False, busy_ms=5_000)
-
-    def remove_state(self) -> None:
-        """Remove the state folder, as before the first use and after somebody moved it away."""
-        shutil.rmtree(self.state, ignore_errors=True)
 
     def configure(self, caps: str) -> None:
         """Write the config with these caps."""
@@ -152,4 +140,4 @@ class Nightdesk:
             for stream in (process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
-        self.remove_state()
+        shutil.rmtree(self.state, ignore_errors=True)

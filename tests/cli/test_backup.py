@@ -56,7 +56,6 @@ def test_a_restore_over_newer_files_keeps_the_keys_that_the_log_knows(nightdesk:
 def test_what_cannot_be_done_is_said_in_one_line_and_leaves_nothing_behind(
     nightdesk: Nightdesk, tmp_path: Path
 ) -> None:
-    nightdesk.remove_state()
     missing = nightdesk("backup", "copy")
     assert (missing.code, missing.err.count("\n")) == (8, 1)
     assert not (nightdesk.folder / "copy").exists()

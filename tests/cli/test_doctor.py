@@ -86,7 +86,6 @@ def test_every_check_passes_on_an_intact_installation(nightdesk: Nightdesk) -> N
 
 
 def test_doctor_creates_nothing_before_the_first_use(nightdesk: Nightdesk) -> None:
-    nightdesk.remove_state()
     done = examined(nightdesk)
 
     assert done.code == 0
@@ -181,7 +180,6 @@ def test_damage_for_which_the_store_refuses_to_open_is_a_fail(
 
 
 def test_a_state_folder_that_is_not_a_folder(nightdesk: Nightdesk) -> None:
-    nightdesk.remove_state()
     nightdesk.state.write_text("a file")
     assert failing(examined(nightdesk))["folder"].endswith("is not a folder")
     nightdesk.state.unlink()

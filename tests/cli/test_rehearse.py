@@ -46,7 +46,6 @@ def _by_guard(findings: tuple[Rehearsed, ...]) -> dict[str, Rehearsed]:
 def test_every_guard_is_rehearsed_with_the_limits_of_the_config(nightdesk: Nightdesk) -> None:
     """Nothing listens at the address of the config, no key is set, and there is no state folder before or after."""
     _write(nightdesk.folder)
-    nightdesk.remove_state()
     done = nightdesk("rehearse", "nightly", "--json")
     report = done.json
     found = {finding["guard"]: finding for finding in report["findings"]}

@@ -1,4 +1,4 @@
-"""`init`, `paths` and `completion`: they need no config and no network, and no state folder that is there already."""
+"""`init`, `paths` and `completion`: they need no config, no state folder and no network."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from click.shell_completion import get_completion_class
 
 from console.cli.contexts import CONTEXT_FLAG, context_file, context_state_folder
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_if_locked, shared_options
+from console.cli.invocation import Invocation, json_option, pass_invocation, shared_options
 from console.cli.locations import CONFIG_NAME, CONFIG_VARIABLE, state_folder, themes_folder
 from console.cli.main import PROGRAM, cli
 from console.config.example import example_text
 from console.domain.text import sanitize
-from console.engine.clock import SystemClock
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -25,13 +24,12 @@ SHELLS = ("bash", "zsh", "fish")
 @json_option
 @pass_invocation
 def init_command(invocation: Invocation, file: str | None) -> int:
-    """Write a commented nightdesk.toml, and begin the state folder that it names.
+    """Write a commented nightdesk.toml.
 
     FILE is its path; default: --config, NIGHTDESK_CONFIG or ./nightdesk.toml. With --context it is that of a new
     context, with a state folder of its own. Never overwrites a file.
     """
-    refuse_if_locked(invocation, "init")
-    path, state = _init_path(invocation, file), _init_state_folder(invocation)
+    path = _init_path(invocation, file)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -39,9 +37,7 @@ def init_command(invocation: Invocation, file: str | None) -> int:
     except OSError as error:
         raise CommandError(ExitCode.USAGE, f"{sanitize(str(path))} cannot be written: {error.strerror}") from None
     with open(descriptor, "w", encoding="utf-8") as written:
-        written.write(example_text(state))
-    if state is not None:
-        _begin_store(invocation, path, state)
+        written.write(example_text(_init_state_folder(invocation)))
     if invocation.json:
         invocation.out_json({"config": str(path)})
     else:
@@ -76,20 +72,6 @@ def _init_state_folder(invocation: Invocation) -> Path | None:
         return state_folder(invocation.state_flag, invocation.environment, invocation.working).path
     except CommandError:
         return None
-
-
-def _begin_store(invocation: Invocation, config: Path, folder: Path) -> None:
-    """Make the state folder, so that commands which only read or stop find it. Raises StoreError."""
-    # The database driver takes longer to load than `paths` takes in all.
-    from console.engine.errors import StoreError
-    from console.store.bootstrap import prepare_store
-    from console.store.pragmas import BUSY_MS
-
-    try:
-        prepare_store(folder, now=SystemClock().now(), read_only=False, busy_ms=BUSY_MS)
-    except StoreError:
-        invocation.say(f"wrote {sanitize(str(config))}")
-        raise
 
 
 @click.command("paths")

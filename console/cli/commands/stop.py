@@ -13,6 +13,7 @@ from console.cli.arguments import Seconds, resolve_runs, run_ids
 from console.cli.exit_codes import CommandError, ExitCode, HandoverFailed
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.known_folders import DATABASE
 from console.cli.opening import opened, opened_for_emergency
 from console.cli.proof import ProofWaiter
 from console.cli.render.launch_json import run_json
@@ -87,11 +88,13 @@ def resume_command(invocation: Invocation, reason: str) -> int:
 
 async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float, why: str) -> int:
     try:
-        async with opened_for_emergency(invocation, busy_ms=STOP_BUSY_MS) as app:
+        async with opened_for_emergency(invocation, create=False, busy_ms=STOP_BUSY_MS) as app:
             asked, unrecorded = await _stop(invocation, app, texts, why)
             return await _wait_for_proof(invocation, app, asked, unrecorded, seconds)
     except StoreError as error:
-        _require_folder(invocation, error)
+        if isinstance(error, StoreAbsent) and not (invocation.folder / "launch.journal").exists():
+            # Nothing is known that could be stopped: an empty folder would say that nothing is live.
+            raise
         return await _cancel_unstored(invocation, texts, seconds, error)
 
 
@@ -134,6 +137,9 @@ async def _unrecorded(invocation: Invocation, app: App) -> tuple[RunId, ...]:
 async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int:
     """Pause and, if `seconds` are given, stop all runs and wait that long for their ends."""
     recorded = None
+    if not (invocation.folder / DATABASE).exists():
+        folder = sanitize(str(invocation.folder), limit=400)
+        invocation.say(f"the state folder {folder} is new: processes that use another one are not paused")
     try:
         async with opened_for_emergency(invocation, busy_ms=STOP_BUSY_MS) as app:
             unstored = (await app.engine.operations.pause(by=invocation.by, why=why)).unstored
@@ -144,7 +150,6 @@ async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int
                 unrecorded = await _unrecorded(invocation, app)
                 return await _wait_for_proof(invocation, app, asked, unrecorded, seconds, pause={"recorded": recorded})
     except StoreError as error:
-        _require_folder(invocation, error)
         if recorded is None:
             recorded = False
             _pause_by_file(invocation, error, why)
@@ -153,15 +158,6 @@ async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int
     if invocation.json:
         invocation.out_json({"paused": True, "recorded": recorded, "runs": []})
     return ExitCode.OK
-
-
-def _require_folder(invocation: Invocation, error: StoreError) -> None:
-    """Raise `error` where it says that there is no state folder, and no launch is known that could be stopped.
-
-    Such a stop would reach nothing: the folder in use is another one.
-    """
-    if isinstance(error, StoreAbsent) and not (invocation.folder / "launch.journal").exists():
-        raise error
 
 
 def _pause_by_file(invocation: Invocation, error: StoreError, why: str) -> None:
