@@ -10,6 +10,8 @@ import re
 from contextlib import suppress
 from ipaddress import ip_address
 
+from console.listening import stop_listening
+
 MOST_CONNECTIONS = 16
 """Connections at once; further ones are closed."""
 DEADLINE_S = 5.0
@@ -49,7 +51,7 @@ class MetricsEndpoint:
     async def close(self) -> None:
         """Listen no more and end what is open."""
         if self._server is not None:
-            self._server.close()
+            await stop_listening(self._server)
         for task in self._open:
             task.cancel()
         await asyncio.gather(*self._open, return_exceptions=True)

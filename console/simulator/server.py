@@ -20,6 +20,7 @@ from starlette.routing import BaseRoute
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from console.listening import stop_listening
 from console.simulator.anthropic.api import AnthropicFace
 from console.simulator.control import ControlApi
 from console.simulator.gemini.api import GeminiFace
@@ -92,7 +93,7 @@ async def serve(
     )
     ready()
     await stop.wait()
-    server.close()
+    await stop_listening(server)
     for connection in tuple(server_state.connections):
         connection.transport.abort()
     tasks = tuple(server_state.tasks)

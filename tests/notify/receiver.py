@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from console.listening import stop_listening
+
 FLOOD = b"x" * 65536
 
 
@@ -115,7 +117,7 @@ async def receiving(
     try:
         yield receiver
     finally:
-        server.close()
+        await stop_listening(server)
         await receiver.close()
 
 
@@ -135,7 +137,7 @@ def receiving_in_thread(
     def work() -> None:
         server = loop.run_until_complete(begin())
         loop.run_forever()
-        server.close()
+        loop.run_until_complete(stop_listening(server))
         loop.run_until_complete(receiver.close())
         loop.close()
 

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from console.listening import stop_listening
+
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -91,7 +93,7 @@ async def serving(behaviour: Behaviour) -> AsyncIterator[Heard]:
     try:
         yield heard
     finally:
-        server.close()
+        await stop_listening(server)
         await server.wait_closed()
         for task in tasks:
             task.cancel()

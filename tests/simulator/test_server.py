@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -22,7 +24,7 @@ from console.simulator.server import SimulatorThread
 from console.simulator.state import SimulatorState
 from tests.simulator.caller import Caller
 from tests.tree import ROOT
-from tests.waiting import until_sync
+from tests.waiting import WITHIN_S, until_sync
 
 
 def _has_streams(state: SimulatorState, number: int) -> bool:
@@ -203,3 +205,24 @@ def test_a_wrong_argument_is_refused(words: list[str], says: str, capsys: pytest
     with pytest.raises(SystemExit):
         main(words)
     assert says in capsys.readouterr().err
+
+
+def test_a_connection_that_comes_as_the_simulator_ends_is_closed() -> None:
+    for delay in range(40):
+        callers: list[socket.socket] = []
+        with SimulatorThread() as simulator:
+            at = urlsplit(simulator.url)
+            calling = threading.Thread(target=_call, args=((at.hostname, at.port), callers))
+            calling.start()
+            # Another place in the life of the server each time.
+            calling.join(timeout=delay % 4 * 0.0003)
+        calling.join()
+        for caller in callers:
+            with closing(caller), suppress(ConnectionResetError):
+                assert caller.recv(1) == b""
+
+
+def _call(address: tuple[str | None, int | None], callers: list[socket.socket]) -> None:
+    with suppress(OSError):
+        for _ in range(4):
+            callers.append(socket.create_connection(address, timeout=WITHIN_S))
