@@ -50,7 +50,7 @@ def install_command(invocation: Invocation) -> int:
     """
     refuse_if_locked(invocation, "service install")
     settings, systemctl = invocation.settings(), _manager(invocation)
-    files = UnitFiles.of(settings.store.name, invocation.environment)
+    files = _files(invocation)
     names = [found.api_key.env for found in settings.providers.values() if found.api_key.env is not None]
     try:
         if not is_ours(files.unit):
@@ -170,7 +170,8 @@ def _serve_words(invocation: Invocation) -> tuple[str, ...]:
 
 def _files(invocation: Invocation) -> UnitFiles:
     settings: Settings | None = invocation.settings_if_usable()
-    return UnitFiles.of(settings.store.name if settings else None, invocation.environment)
+    name, context = settings.store.name if settings else None, invocation.context
+    return UnitFiles.of(name or (context.name if context is not None else None), invocation.environment)
 
 
 def _manager(invocation: Invocation) -> Systemctl:
