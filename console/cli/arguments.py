@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -94,6 +95,18 @@ def task_names(context: click.Context, _parameter: click.Parameter, incomplete: 
     except (ConfigError, CommandError, OSError):
         return []
     return [task.name for task in settings.tasks if task.name.startswith(incomplete)]
+
+
+def provider_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the name of a provider from the config file in use; offer nothing if it cannot be read."""
+    return [name for name in _providers(context) if name.startswith(incomplete)]
+
+
+def _providers(context: click.Context) -> Iterable[str]:
+    try:
+        return load(context.ensure_object(Invocation).config.path).providers
+    except (ConfigError, CommandError, OSError):
+        return ()
 
 
 def run_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

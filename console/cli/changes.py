@@ -88,7 +88,7 @@ def detail_changes(before: RunDetail, after: RunDetail, zone: ZoneInfo) -> list[
     """
     known = {step.index: step.text for step in before.steps}
     steps = sorted(after.steps, key=lambda step: step.index)
-    lines = [event_line(event, zone) for event in after.timeline[len(before.timeline) :]]
+    lines = [event_line(event, zone, after.prepared) for event in after.timeline[len(before.timeline) :]]
     lines += [step_line(step) for step in steps if known.get(step.index) != step.text]
     if progress_key(before.run) != progress_key(after.run):
         lines.append(progress_line(after.run))

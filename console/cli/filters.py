@@ -47,6 +47,8 @@ class Filters:
     outcome: tuple[str, ...] = ()
     stage: tuple[str, ...] = ()
     origin: tuple[str, ...] = ()
+    provider: tuple[str, ...] = ()
+    """Of the history only: log lines name no provider."""
     since: str | None = None
     until: str | None = None
     grep: str = ""
@@ -76,6 +78,7 @@ class Filters:
             origins=tuple(Origin(word) for word in self.origin),
             since_ms=since,
             until_ms=until,
+            providers=self.provider,
             text=self.grep,
         )
 

@@ -153,6 +153,8 @@ class RunDetail:
     currency: str | None = None
     evidence: Evidence | None = None
     """For a proposal: the rollout evidence of its task."""
+    prepared: str = "sandbox"
+    """What its service makes for a run in advance: a `sandbox` or a `session`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -159,6 +159,7 @@ class Queries:
             changed_since=self._changed_since(run),
             worst_case_micro=price.worst_case(run.limits.budget, units, max_ms=run.limits.max_ms) if price else None,
             currency=price.currency if price else None,
+            prepared=self._context.traits_of(run).prepares.value,
             evidence=await store.evidence.of(run.task) if run.state is State.PROPOSED else None,
         )
 

@@ -14,7 +14,7 @@ from enum import Enum, StrEnum
 
 from console.domain.key import blocking_run
 from console.domain.run import Outcome, Run
-from console.domain.task import Origin, Stage
+from console.domain.task import DEFAULT_PROVIDER, Origin, Stage
 from console.store.database import Database
 from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.full_text import IN_INDEX, match_any, match_words, row_test
@@ -141,6 +141,8 @@ class HistoryFilter:
     stages: tuple[Stage, ...] = ()
     origins: tuple[Origin, ...] = ()
     targets: tuple[str, ...] = ()
+    providers: tuple[str, ...] = ()
+    """Names of providers in the config, as runs record them."""
     keys: tuple[str, ...] = ()
     """Beginnings of keys."""
     costs: tuple[Bound, ...] = ()
@@ -174,8 +176,8 @@ class HistoryFilter:
     def restricts_rows(self) -> bool:
         """True where more than words and tasks decide which entries match."""
         dated = self.since_ms is not None or self.until_ms is not None
-        chosen = self.outcomes or self.stages or self.origins or self.targets or self.keys or self.costs or self.used
-        return bool(dated or chosen or self.without or self.without_text)
+        chosen = self.outcomes or self.stages or self.origins or self.targets or self.providers
+        return bool(dated or chosen or self.keys or self.costs or self.used or self.without or self.without_text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -437,6 +439,11 @@ def _page_sql(
     )
 
 
+PROVIDER = f"""(case when json_valid(runs.fingerprint)
+    then coalesce(json_extract(runs.fingerprint, '$.provider'), '{DEFAULT_PROVIDER}') end)"""
+"""The provider of a row, which its fingerprint names unless it is the default; null where the text is damaged."""
+
+
 def _where(wanted: HistoryFilter, prefix: str = "") -> tuple[str, dict[str, Value]]:
     """Return the condition as SQL and its parameters, whose names begin with `prefix`.
 
@@ -459,6 +466,10 @@ def _where(wanted: HistoryFilter, prefix: str = "") -> tuple[str, dict[str, Valu
             kept = "" if column == narrowest or (narrowest, column) == ("task", "outcome") else "+"
             clauses.append(f"{kept}runs.{column} in ({', '.join(f':{name}' for name in names)})")
             parameters |= dict(zip(names, values, strict=True))
+    at = {f"{prefix}provider_{number}": name for number, name in enumerate(wanted.providers)}
+    if at:
+        clauses.append(f"{PROVIDER} in ({', '.join(f':{name}' for name in at)})")
+        parameters |= at
     begun = {f"{prefix}key_{number}": key for number, key in enumerate(wanted.keys)}
     if begun:
         clauses.append("(" + " or ".join(f"substr(runs.key, 1, length(:{name})) = :{name}" for name in begun) + ")")

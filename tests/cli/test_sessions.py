@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,13 @@ def nightdesk(tmp_path: Path, kind: str) -> Iterator[Nightdesk]:
 def told(done: Done, check: str) -> list[tuple[str, str]]:
     """Return the level and text of each finding of a check of `doctor`."""
     return [(finding["level"], finding["told"]) for finding in done.json if finding["check"] == check]
+
+
+def test_what_was_made_for_a_run_is_called_a_session(nightdesk: Nightdesk) -> None:
+    run = nightdesk.launch("good").json["run"]
+    shown = nightdesk("show", run).out
+    assert re.search(r"^session +\S+$", shown, re.MULTILINE)
+    assert "sandbox" not in shown
 
 
 @ONLY_ANTHROPIC

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,22 @@ async def test_what_needs_an_unreadable_run_raises_store_damaged(harness: StoreH
     assert await runs.get(other.id) == other
     assert (await harness.settle(other)).outcome is Outcome.OK
     await harness.claimed(a_task("third"))
+
+
+async def test_runs_of_a_provider_are_found_beside_a_damaged_row(harness: StoreHarness, folder: Path) -> None:
+    usual = await harness.ended(Outcome.OK)
+    other = await harness.ended(Outcome.OK, a_task("other", provider="claude"))
+    damaged = await harness.ended(Outcome.OK, a_task("third", provider="claude"))
+    _break(folder, "fingerprint = '{'", damaged.id)
+
+    async def found(**wanted: Any) -> list[str]:
+        return [run.id for run in (await harness.store.history.page(HistoryFilter(**wanted))).runs]
+
+    assert await found(providers=("claude",)) == [other.id]
+    assert await found(providers=("default",)) == [usual.id]
+    assert await found(providers=("default", "claude"), tasks=("other",)) == [other.id]
+    assert await found(without=(HistoryFilter(providers=("claude",)),)) == [usual.id]
+    assert await found(providers=("none",)) == []
 
 
 async def test_a_page_of_the_history_leaves_out_what_cannot_be_read(harness: StoreHarness, folder: Path) -> None:

@@ -66,6 +66,8 @@ MIDNIGHT_MS = samples.NOW.wall_ms - (4 * 3600 + 20 * 60) * 1000
                 )
             ),
         ),
+        ("provider:claude,codex", HistoryFilter(providers=("claude", "codex"))),
+        ("-provider:claude", HistoryFilter(without=(HistoryFilter(providers=("claude",)),))),
         ("today", HistoryFilter(since_ms=MIDNIGHT_MS, folded=True)),
         ("yesterday", HistoryFilter(since_ms=MIDNIGHT_MS - DAY_MS, until_ms=MIDNIGHT_MS)),
         ("since:sun", HistoryFilter(since_ms=MIDNIGHT_MS - DAY_MS, folded=True)),

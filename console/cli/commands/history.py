@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from console.cli.arguments import provider_names
 from console.cli.exit_codes import ExitCode
 from console.cli.filters import Filters, filter_options
 from console.cli.invocation import Invocation, json_option, pass_invocation
@@ -30,6 +31,12 @@ PAGE = 200
 
 @click.command("history")
 @filter_options
+@click.option(
+    "--provider",
+    multiple=True,
+    shell_complete=provider_names,
+    help="Only runs at this provider of the config; may be repeated.",
+)
 @click.option("--filter", "typed", metavar="TEXT", default="", help="As behind / on the screen: 'cost:>1 -outcome:ok'.")
 @click.option(
     "--sort",
@@ -48,7 +55,8 @@ def history_command(
 ) -> int:
     """List every run, skip and refusal, newest first. --grep searches task, target, key, note and result.
 
-    --filter takes names and words: task: outcome: since: until: stage: origin: target: key: cost: units:, with - before
+    --filter takes names and words: task: outcome: since: until: stage: origin: target: provider: key: cost:
+    units:, with - before
     one to leave it out. It is not combined with the other filters.
     """
     if typed and any(options.values()):

@@ -67,7 +67,7 @@ def show_lines(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[str]:
         lines += ["", "the task now differs:", *(f"  {sanitize(line, limit=200)}" for line in detail.changed_since)]
     if detail.timeline:
         lines += ["", "timeline:"]
-        lines += [f"  {event_line(event, zone)}" for event in detail.timeline]
+        lines += [f"  {event_line(event, zone, detail.prepared)}" for event in detail.timeline]
     if detail.steps:
         lines += ["", "steps:"]
         lines += [f"  {step_line(step)}" for step in detail.steps]
@@ -99,7 +99,7 @@ def _facts(detail: RunDetail, now: Timestamp, zone: ZoneInfo) -> list[tuple[str,
         ("provider", f"{run.fingerprint.provider}" + (f" ({run.service})" if run.service else "")),
         ("its limit", describe_limit(run.limits.server_limit) if run.attempt else ""),
         ("remote", f"{run.remote_id} ({run.remote_status or 'status not read yet'})" if run.remote_id else ""),
-        ("sandbox", run.sandbox_id or ""),
+        (detail.prepared, run.sandbox_id or ""),
         ("superseded", run.superseded_by or ""),
         ("tries again", when(run.retry_at_ms)),
     ]

@@ -5,6 +5,7 @@ Kept apart because the command that shows a run and the one that follows it prin
 
 from __future__ import annotations
 
+import re
 from zoneinfo import ZoneInfo
 
 from console.domain.fact_text import time_text, words_of
@@ -12,10 +13,14 @@ from console.domain.run import Run, StepRecord
 from console.domain.text import sanitize
 from console.engine.models import TimelineEvent
 
+_SANDBOX_FACT = re.compile(r"(?:^|(?<=; ))sandbox(?=: )")
+"""The name of that fact; the values of facts stay as they are."""
 
-def event_line(event: TimelineEvent, zone: ZoneInfo) -> str:
-    """One event with its time in `zone`, its kind and its facts."""
-    return f"{time_text(event.at_ms, zone)}  {event.kind:<12}  {sanitize(event.text)}".rstrip()
+
+def event_line(event: TimelineEvent, zone: ZoneInfo, prepared: str) -> str:
+    """One event with its time in `zone`, its kind and its facts; `prepared` is what the service calls a sandbox."""
+    kind, text = event.kind.replace("sandbox", prepared), _SANDBOX_FACT.sub(prepared, event.text)
+    return f"{time_text(event.at_ms, zone)}  {kind:<12}  {sanitize(text)}".rstrip()
 
 
 def step_line(step: StepRecord) -> str:

@@ -73,6 +73,7 @@ def _options(wanted: HistoryFilter) -> list[str]:
         ("--outcome", [outcome.value for outcome in wanted.outcomes]),
         ("--stage", [stage.label for stage in wanted.stages]),
         ("--origin", [origin.value for origin in wanted.origins]),
+        ("--provider", wanted.providers),
         ("--since", _timestamps(wanted.since_ms)),
         ("--until", _timestamps(wanted.until_ms)),
         ("--grep", [wanted.text] if wanted.text else []),

@@ -196,7 +196,10 @@ def filter_context(context: Context) -> FilterContext:
     """What a filter needs to be read now."""
     settings = context.engine.settings
     tasks = tuple(task.name for task in settings.tasks)
-    return FilterContext(now_ms=context.clock.now().wall_ms, zone=zone(settings.caps.time_zone), tasks=tasks)
+    providers = tuple(service.name for service in settings.services)
+    return FilterContext(
+        now_ms=context.clock.now().wall_ms, zone=zone(settings.caps.time_zone), tasks=tasks, providers=providers
+    )
 
 
 def status_line(text: str, shown: int, of: int, noun: str, order: str, cells: int, ellipsis: str) -> Line:

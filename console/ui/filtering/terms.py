@@ -63,6 +63,8 @@ class FilterContext:
     zone: ZoneInfo
     tasks: Sequence[str] = ()
     """Names of tasks to be offered. Other names are accepted too, because runs stay when their task is removed."""
+    providers: Sequence[str] = ()
+    """Names of providers to be offered, likewise."""
 
 
 def parse_terms(text: str, names: Collection[str], *, days: bool = False) -> tuple[Term, ...]:

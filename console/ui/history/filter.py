@@ -34,13 +34,14 @@ VALUES: dict[str, tuple[str, ...]] = {
 TAKES = {
     "task": "a task's name",
     "target": "a target",
+    "provider": "a provider's name",
     "key": "a key or the beginning of one",
     "cost": COMPARED,
     "units": COMPARED,
     "since": ACCEPTED,
     "until": ACCEPTED,
 }
-NAMES = ("task", "outcome", "since", "until", "stage", "origin", "target", "key", "cost", "units")
+NAMES = ("task", "outcome", "since", "until", "stage", "origin", "target", "provider", "key", "cost", "units")
 SCALES = {"cost": 1_000_000, "units": 1_000}
 """The stored integers for one unit of money and for one unit."""
 
@@ -77,6 +78,7 @@ def _fields(terms: Iterable[Term]) -> dict[str, Any]:
         "stages": tuple(Stage.of(value) for value in values.get("stage", ())),
         "origins": tuple(Origin(value) for value in values.get("origin", ())),
         "targets": tuple(values.get("target", ())),
+        "providers": tuple(values.get("provider", ())),
         "keys": tuple(value.lower() for value in values.get("key", ())),
         "costs": _bounds(values, "cost"),
         "used": _bounds(values, "units"),
@@ -124,7 +126,8 @@ class HistoryGrammar:
 
     def completions(self, text: str) -> tuple[str, ...]:
         """Completions of the last piece of the text, best first."""
-        return completions(text, NAMES, {**VALUES, "task": self._context().tasks})
+        context = self._context()
+        return completions(text, NAMES, {**VALUES, "task": context.tasks, "provider": context.providers})
 
     def complete(self, text: str) -> str:
         """The text with its last piece completed as far as all completions agree."""

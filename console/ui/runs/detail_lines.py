@@ -95,7 +95,7 @@ def _timeline(detail: RunDetail, view: ViewState) -> list[Line]:
     return [
         line(
             Span(f"{clock(event.at_ms, view.zone)}  +{elapsed(event.at_ms - first):<9}", Tone.MUTED),
-            Span(f"{sanitize_cell(event.kind, limit=14):<15}"),
+            Span(f"{sanitize_cell(event.kind.replace('sandbox', detail.prepared), limit=14):<15}"),
             Span(sanitize_cell(event.text), Tone.MUTED),
         )
         for event in detail.timeline

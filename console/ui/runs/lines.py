@@ -42,7 +42,7 @@ def facts(
         *_stop(run, view),
         *_limits(run, view, cells, glyphs),
         *_usage(run, detail),
-        *_provider(run, view, cells, glyphs),
+        *_provider(run, view, detail, cells, glyphs),
         *_launch(run, view, glyphs),
         *_changes(detail),
     ]
@@ -185,7 +185,7 @@ def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:
         yield labelled("cost", Span(worst.removeprefix(", "), Tone.PLAIN))
 
 
-def _provider(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _provider(run: Run, view: ViewState, detail: RunDetail | None, cells: int, glyphs: Glyphs) -> Iterator[Line]:
     if run.remote_id is None and run.sandbox_id is None:
         return
     status = sanitize_cell(run.remote_status or "no status yet", limit=40)
@@ -195,7 +195,8 @@ def _provider(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator
     if run.remote_id is not None:
         yield labelled("", Span(middle(sanitize_cell(run.remote_id), room, glyphs.ellipsis), Tone.MUTED))
     if run.sandbox_id is not None:
-        own = "own sandbox " if run.sandbox_own else "sandbox "
+        what = "sandbox" if detail is None else detail.prepared
+        own = f"own {what} " if run.sandbox_own and what == "sandbox" else f"{what} "
         sandbox = middle(sanitize_cell(run.sandbox_id), max(8, room - len(own)), glyphs.ellipsis)
         yield labelled("", Span(own + sandbox, Tone.MUTED))
 
