@@ -59,7 +59,7 @@ class Operations:
             known = ", ".join(task.name for task in settings.tasks) or "none"
             raise LookupError(f"no task is named {request.task!r}; known tasks: {known}")
         if request.rerun and (request.scheduled or is_blank(request.reason)):
-            raise ValueError("a rerun is by hand and takes a reason")
+            raise ValueError("a rerun is by hand and needs a reason")
         task = found.with_target(request.target)
         if request.date is not None:
             date = parse_date(request.date, task.window)
@@ -364,7 +364,7 @@ class Operations:
 def require_reason(reason: str) -> None:
     """Raises OperationRefused for an empty reason."""
     if is_blank(reason):
-        raise OperationRefused("this takes a reason")
+        raise OperationRefused("a reason is required")
 
 
 async def _store_stop(context: EngineContext, run_id: RunId, *, by: str, reason: StopReason, now: Timestamp) -> Run:

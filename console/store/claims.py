@@ -249,7 +249,10 @@ class ClaimRepository:
         if pause is None:
             return None
         by = sanitize(pause.by, limit=80)
-        return Refusal(kind=RefusalKind.PAUSED, sentence=f"launches are paused by {by}; `nightdesk resume` frees them")
+        return Refusal(
+            kind=RefusalKind.PAUSED,
+            sentence=f"launches are paused by {by}; run `nightdesk resume` to allow them (console: press X)",
+        )
 
     async def _skip_outrun(
         self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp

@@ -156,3 +156,9 @@ def test_the_course_of_the_month_names_whole_days(last_day: int, cells: int) -> 
     assert named == sorted(set(named))
     for day, at in zip(re.finditer(r"\d+", days), re.finditer("┬", axis), strict=True):
         assert day.start() <= at.start() <= day.end()
+
+
+def test_the_axis_of_a_period_without_usage_has_one_zero() -> None:
+    empty = Chart(days=days(7), bars={}, members=["report"])
+    labels = [row.split()[0] for row in text(columns(empty, 80, 16, PLAIN, scale="units")).splitlines() if row.strip()]
+    assert labels.count("0") == 1

@@ -156,7 +156,9 @@ def _row(
 
 def _axis(row: int, height: int, top: int, scale: str) -> Span:
     ticks = {height - 1: top, height // 2 - 1: top // 2}
-    label = amount(ticks[row], scale) if row in ticks else ("0" if row == 0 else "")
+    label = amount(ticks[row], scale) if row in ticks else ""
+    # Where nothing was used every tick would be 0.
+    label = "0" if row == 0 else label if label != "0" else ""
     return Span(f"{right(label, AXIS - 1)} ", Tone.MUTED)
 
 
