@@ -134,9 +134,11 @@ async def _notes(app: App) -> list[str]:
     if ahead is not None and (snapshot.schedule_ends_here or snapshot.nobody_schedules):
         zone = zone_or_utc(snapshot.time_zone)
         at = f"{format_when(ahead.at_ms, snapshot.taken.wall_ms, zone)} {zone_name(ahead.at_ms, zone)}"
+        # A console that was no scheduler is not one when it is opened again.
+        also = ", and so does an open console" if snapshot.schedule_ends_here else ""
         notes.append(
             f"nobody schedules now: {sanitize(ahead.task)} is due {at} and will be missed; "
-            "`nightdesk serve` schedules, and so does an open console"
+            f"`nightdesk serve` schedules{also}"
         )
     return notes
 

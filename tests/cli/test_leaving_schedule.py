@@ -47,6 +47,22 @@ def test_enter_stays_and_quitting_says_what_is_missed(nightdesk: Nightdesk, sche
     assert "NOBODY SCHEDULES: nightly is due" in listed.out
 
 
+def test_a_console_that_never_schedules_does_not_advise_to_open_one(nightdesk: Nightdesk) -> None:
+    assert nightdesk("stage", "nightly", "semi", "--force", "--reason", "a test").code == 0
+    config = nightdesk.folder / "nightdesk.toml"
+    config.write_text(config.read_text(encoding="utf-8") + "[scheduler]\nconsole = false\n", encoding="utf-8")
+    command = [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state)]
+    session = TerminalSession(command, environment=nightdesk.environment, folder=nightdesk.folder)
+    try:
+        session.shows("NOBODY SCHEDULES")
+        session.type("q")
+        assert session.ended() == 0
+    finally:
+        session.close()
+    assert b"and will be missed; `nightdesk serve` schedules" in session.received
+    assert b"an open console" not in session.received
+
+
 def test_a_scheduler_can_be_left_in_the_background(nightdesk: Nightdesk, scheduling: TerminalSession) -> None:
     ask(scheduling)
     scheduling.type("\x1b[C")
