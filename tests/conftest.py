@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.memory import memory_folder
+
 _HIDDEN = frozenset(
     {
         "GEMINI_API_KEY",
@@ -46,6 +48,10 @@ def _is_hidden(name: str) -> bool:
         return False
     return name in _HIDDEN or name.upper() in _PROXIES or name.startswith(_HIDDEN_PREFIXES)
 
+
+# A new state folder waits for the disk some fifty times, which on a slow one takes longer than the tests.
+if (_memory := memory_folder()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))
 
 pytest_plugins = ("tests.installed", "tests.sharing")
 

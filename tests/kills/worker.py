@@ -22,10 +22,8 @@ from tests.kills.process_lives import EnginePorts
 from tests.kills.session_plan import PLANS
 from tests.kills.system_calls import LaunchCalls, errors, kills
 from tests.kills.trial import Count, TrialRunner
+from tests.memory import memory_folder
 from tests.waiting import until_sync
-
-MEMORY = Path("/dev/shm")
-"""Where state folders are made. A kill is not a power loss: written data stays, and in memory this is faster."""
 
 Act = Callable[[Count], None]
 """Runs one trial and adds its result to a count."""
@@ -68,9 +66,8 @@ def main() -> None:
     bug = PLANTED_BUGS.get(given.planted_bug or "")
     kind = given.kind if bug is None else bug.kind
     count = Count()
-    base = MEMORY if MEMORY.is_dir() else None
     with (
-        tempfile.TemporaryDirectory(prefix="kills-", dir=base) as place,
+        tempfile.TemporaryDirectory(prefix="kills-", dir=memory_folder()) as place,
         SimulatorProcess(seed=given.seed, requires_token=False, face=kind) as service,
     ):
         ports = bug.ports if bug is not None else EnginePorts()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import os
 import random
 import shutil
 import sqlite3
@@ -26,6 +25,7 @@ from console.provider.contract import LaunchOrder, Provider, Verdict
 from console.store.errors import StoreBusy, StoreError
 from console.store.store import Store
 from tests.clock import ManualClock
+from tests.memory import memory_folder
 from tests.simulation.access import Access, Key
 from tests.simulation.exception_injector import ExceptionInjector
 from tests.simulation.fault_injector import Fault, FaultInjector
@@ -136,7 +136,7 @@ class Machine:
         self.services = [self.service]
         """All services; the first one is that of processes which know of no other."""
         self.clock = MachineClock(loop)
-        self.base = Path(tempfile.mkdtemp(prefix="sim-", dir=_memory_folder()))
+        self.base = Path(tempfile.mkdtemp(prefix="sim-", dir=memory_folder()))
         self.site = Site(name="state", folder=self.base / "state", connection=connection)
         """The state folder of all processes that are started without another."""
         self.site.folder.mkdir()
@@ -396,10 +396,6 @@ def patch_kernel() -> None:
     }
     for name, value in patches.items():
         setattr(LockedFile, name, value)
-
-
-def _memory_folder() -> str | None:
-    return "/dev/shm" if os.path.isdir("/dev/shm") else None
 
 
 def is_operator() -> bool:
