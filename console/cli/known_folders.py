@@ -26,6 +26,11 @@ def other_folders(config: Path, folder: Path) -> tuple[Path, ...]:
     )
 
 
+def was_used(config: Path, folder: Path) -> bool:
+    """Return whether launches of `config` were made with the state folder `folder`, also if it is gone by now."""
+    return folder in _read(_record(config))
+
+
 def remember_folder(config: Path, folder: Path) -> None:
     """Write down that `config` is used with the state folder `folder`."""
     record = _record(config)

@@ -33,7 +33,11 @@ def folder(subject: Subject) -> Results:
     for other in subject.other_folders:
         yield Level.WARN, f"{other} holds runs of this config too; caps and keys count apart: set [store] state_dir"
     if not os.path.lexists(subject.folder):
-        yield Level.OK, f"{subject.folder} does not exist yet; first use creates it"
+        if subject.folder_was_used:
+            gone = f"{subject.folder} was used with this config and is not there any more: put it back"
+            yield Level.WARN, f"{gone}; a launch begins an empty one, which knows no key that was launched"
+        else:
+            yield Level.OK, f"{subject.folder} does not exist yet; first use creates it"
         return
     check_folder(subject.folder)
     for place in (subject.folder, subject.folder / "owners"):

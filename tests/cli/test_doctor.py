@@ -93,6 +93,15 @@ def test_doctor_creates_nothing_before_the_first_use(nightdesk: Nightdesk) -> No
     assert "first use creates it" in findings(done)["folder"][0][1]
 
 
+def test_a_state_folder_that_was_moved_away_is_reported(nightdesk: Nightdesk) -> None:
+    nightdesk.launch("good")
+    shutil.rmtree(nightdesk.state)
+    ((level, text),) = findings(examined(nightdesk))["folder"]
+    assert level == "warn"
+    assert f"{nightdesk.state} was used with this config and is not there any more: put it back" in text
+    assert not nightdesk.state.exists()
+
+
 def test_the_source_of_the_key_is_shown_but_not_the_key(nightdesk: Nightdesk) -> None:
     assert findings(examined(nightdesk))["key"] == [("ok", "in the environment variable GEMINI_API_KEY")]
     assert "canary-key" not in nightdesk("doctor").out

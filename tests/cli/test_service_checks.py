@@ -60,6 +60,7 @@ def found(check: Check, folder: Path, url: str, *, key: str = "secret", extra: s
         config=file,
         config_origin="a test",
         other_folders=(),
+        folder_was_used=False,
         load_settings=load_settings,
         environment={"OPENAI_API_KEY": key} if key else {},
         stdin=StringIO(),

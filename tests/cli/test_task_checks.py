@@ -46,6 +46,7 @@ def found(
         config=Path("nightdesk.toml"),
         config_origin="a test",
         other_folders=(),
+        folder_was_used=False,
         load_settings=lambda: settings,
         environment={},
         stdin=StringIO(),

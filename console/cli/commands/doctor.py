@@ -9,7 +9,7 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
-from console.cli.known_folders import other_folders
+from console.cli.known_folders import other_folders, was_used
 from console.cli.render.table import Tone
 from console.config import ConfigError, Settings
 from console.doctor.environment_checks import AROUND_CHECKS
@@ -75,6 +75,7 @@ def _subject(invocation: Invocation) -> Subject:
         config=config.path,
         config_origin=config.why,
         other_folders=other_folders(config.path, invocation.folder),
+        folder_was_used=was_used(config.path, invocation.folder),
         load_settings=load_settings,
         environment=invocation.environment,
         stdin=invocation.stdin,
