@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 
 from console.app import App, ProviderFactory, engine_settings, open_app
 from console.cli.handover import hand_over
@@ -11,6 +11,7 @@ from console.cli.invocation import Invocation
 from console.cli.known_folders import other_folders, remember_folder
 from console.cli.outgoing import sending
 from console.cli.signals import not_stopped_by_terminal
+from console.cli.store_wait import told_of_opening, told_of_waits
 from console.config import Settings
 from console.domain.caps import Caps
 from console.domain.text import sanitize
@@ -43,14 +44,21 @@ async def opened(
     # The console drives its terminal itself.
     job_control = nullcontext() if kind is ProcessKind.CONSOLE else not_stopped_by_terminal()
     with job_control:
-        async with open_app(
-            folder=invocation.folder,
-            settings=engine_settings(settings, kind, read_only=read_only),
-            make_provider=invocation.provider_factory,
-            key_trouble=invocation.provider_factory.key_trouble,
-            create=create,
-            busy_ms=busy_ms,
-        ) as app:
+        async with AsyncExitStack() as stack:
+            app = await _entered(
+                stack,
+                invocation,
+                busy_ms,
+                open_app(
+                    folder=invocation.folder,
+                    settings=engine_settings(settings, kind, read_only=read_only),
+                    make_provider=invocation.provider_factory,
+                    key_trouble=invocation.provider_factory.key_trouble,
+                    create=create,
+                    busy_ms=busy_ms,
+                ),
+                has_screen=kind is ProcessKind.CONSOLE,
+            )
             if kind in LAUNCHING:
                 _tell_other_folders(invocation)
             outgoing = sending(invocation, app, settings) if kind.guards and not read_only else nullcontext()
@@ -85,14 +93,38 @@ async def opened_for_emergency(
         raise ValueError("the config cannot be used, so the service is not known")
 
     with not_stopped_by_terminal():
-        async with open_app(
-            folder=invocation.folder,
-            settings=EngineSettings(tasks=(), caps=NO_CAPS, units=Units(), kind=ProcessKind.COMMAND),
-            make_provider=no_provider,
-            create=create,
-            busy_ms=busy_ms,
-        ) as app:
-            yield app
+        async with AsyncExitStack() as stack:
+            yield await _entered(
+                stack,
+                invocation,
+                busy_ms,
+                open_app(
+                    folder=invocation.folder,
+                    settings=EngineSettings(tasks=(), caps=NO_CAPS, units=Units(), kind=ProcessKind.COMMAND),
+                    make_provider=no_provider,
+                    create=create,
+                    busy_ms=busy_ms,
+                ),
+            )
+
+
+async def _entered(
+    stack: AsyncExitStack,
+    invocation: Invocation,
+    busy_ms: int,
+    opening: AbstractAsyncContextManager[App],
+    *,
+    has_screen: bool = False,
+) -> App:
+    """Open the app, and say where that or what the command does with it waits for the store.
+
+    With a screen nothing is said once it is open: the screen shows a store that does not answer.
+    """
+    with told_of_opening(invocation.say, busy_ms):
+        app = await stack.enter_async_context(opening)
+    if not has_screen:
+        await stack.enter_async_context(told_of_waits(invocation.say, app.store.database, busy_ms))
+    return app
 
 
 def _tell_other_folders(invocation: Invocation) -> None:

@@ -128,6 +128,11 @@ class Database:
         """True while a unit is running."""
         return any(worker.in_transaction for worker in (self._writer, self._reader) if worker is not None)
 
+    @property
+    def unit_s(self) -> float:
+        """How long the unit under way has worked, or waited for other processes or the disk; 0 without one."""
+        return max(worker.unit_s for worker in (self._writer, self._reader) if worker is not None)
+
     def _check_present(self) -> None:
         """Raise StoreMissing if the file was deleted or replaced: SQLite would go on writing to the old one."""
         if database_inode(self.folder) != self._inode:
@@ -211,6 +216,8 @@ class _Worker:
         self._others: deque[_Job[Any]] = deque()
         self._running: list[_Job[Any]] = []
         """The units that share the transaction under way."""
+        self._began_s = 0.0
+        """Monotonic time at which the transaction under way was begun."""
         self._carrier: asyncio.Task[None] | None = None
         self._closed = False
 
@@ -218,6 +225,11 @@ class _Worker:
     def in_transaction(self) -> bool:
         """True while a unit is running."""
         return not self._closed and self._connection.in_transaction
+
+    @property
+    def unit_s(self) -> float:
+        """How long the unit under way has worked or waited."""
+        return time.monotonic() - self._began_s if self._running else 0.0
 
     async def run(self, unit: Unit[T], *, busy_ms: int | None, urgent: bool = False) -> T:
         """Run `unit` when its turn comes; see `Database.transaction`."""
@@ -266,7 +278,7 @@ class _Worker:
         if not self._running and (queue := self._urgent or self._others):
             is_urgent = queue is self._urgent
             job = queue.popleft()
-            self._running = [job]
+            self._running, self._began_s = [job], time.monotonic()
             self._carry(job, is_urgent)
 
     def _carry(self, job: _Job[Any], is_urgent: bool) -> None:

@@ -315,3 +315,29 @@ def test_a_run_that_a_restored_backup_has_forgotten_can_be_stopped(nightdesk: Ni
     stopped = nightdesk("cancel", run["run"][:12] if named else "--all")
     assert (stopped.code, nightdesk.service.live()) == (7, 0)
     assert f"run {run['run'][:12]}: the service shows it as cancelled; not recorded" in stopped.err
+
+
+@pytest.mark.parametrize(
+    ("begin", "command"),
+    [
+        ("begin immediate", ("resume",)),
+        pytest.param("begin", ("resume",), marks=pytest.mark.proofs),
+        pytest.param("begin exclusive", ("history",), marks=pytest.mark.proofs),
+        pytest.param("begin exclusive", ("serve",), marks=pytest.mark.proofs),
+        pytest.param("begin immediate", ("run", "good", "--origin", "manual"), marks=pytest.mark.proofs),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_a_command_that_waits_for_a_held_store_says_so_at_once(
+    nightdesk: Nightdesk, begin: str, command: tuple[str, ...]
+) -> None:
+    nightdesk.begin_state()
+    with held(nightdesk, begin):
+        waiting = nightdesk.start(*command)
+        assert waiting.stderr is not None
+        told = next(line for line in waiting.stderr if "state store" in line)
+    assert told.startswith("waiting for the state store: another process holds or upgrades it, or its disk is slow")
+    if command == ("serve",):
+        next(line for line in waiting.stderr if "serving" in line)
+        waiting.terminate()
+    assert nightdesk.ended(waiting).code == 0
