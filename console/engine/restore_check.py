@@ -58,7 +58,8 @@ class RestoreCheck:
             elif loop.time() < self._complete_at + self._again_s:
                 return
             else:
-                lost = await self._store.identity.lost_history(known_ev=self._logged_ev(LAST_LINES), run_ids=())
+                known_ev = await asyncio.to_thread(self._logged_ev, LAST_LINES)
+                lost = await self._store.identity.lost_history(known_ev=known_ev, run_ids=())
             if lost is not None:
                 self._complete_at = None
                 raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
@@ -76,6 +77,11 @@ class RestoreCheck:
         database, its new records take the numbers of the lost ones. A file that cannot be read proves nothing. The
         files are read before the database, so that a record that is written meanwhile does not count as lost.
         """
+        known_ev, runs, launched = await asyncio.to_thread(self._known_to_files)
+        return await self._store.identity.lost_history(known_ev=known_ev, run_ids=runs, launched=launched)
+
+    def _known_to_files(self) -> tuple[int, set[RunId], set[RunId]]:
+        """Return the highest number of a record and the runs in runs.log, and the runs in launch.journal."""
         known_ev, runs, launched = 0, set[RunId](), set[RunId]()
         with suppress(JournalError), LogReader(self._log_path, last=NEWEST_LINES) as reader:
             for line in reader.read():
@@ -85,7 +91,7 @@ class RestoreCheck:
                     runs.add(RunId(run_id))
         with suppress(JournalError):
             launched.update(sorted(self._launches.read())[-NEWEST_RUNS:])
-        return await self._store.identity.lost_history(known_ev=known_ev, run_ids=runs, launched=launched)
+        return known_ev, runs, launched
 
     def _logged_ev(self, lines: int) -> int:
         """Return the highest number among the last lines of runs.log; 0 if none can be read."""

@@ -139,7 +139,7 @@ class Ledger:
             await fetch_all(tx, FORGET_SUMS, {})
             await fetch_all(tx, ADD_UP_HOLDS, {})
             record = note_record("sums_recounted", {"by": by, "days": " ".join(days)}, None, now.wall_ms)
-            await write_event(tx, "sums_recounted", now.wall_ms, record=record, by=by)
+            await write_event(tx, "sums_recounted", now.wall_ms, record=record, by=by, days=" ".join(days))
             return days
 
         return await self._database.transaction(unit)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pytest
 from console.domain.caps import Cap
 from console.domain.run import Outcome, State
 from console.domain.usage import Usage
+from console.engine import concerns
 from console.engine.errors import OwnershipLost
 from console.engine.run.launch import Launcher
 from console.journal.runs_log import LogWriter
-from console.provider.contract import NotSent, RateLimited
+from console.provider.contract import LaunchOrder, NotSent, RateLimited, Verdict
 from tests.clock import ManualClock
 from tests.engine.building import BY, QUICK, engine_context, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
@@ -142,3 +144,26 @@ async def test_a_log_that_does_not_answer_delays_no_hand_over_and_has_each_line_
         await until(here.log)
         assert not given_up
         assert [record.fields.get("event") for record in here.log()] == ["raise"]
+
+
+class StubbornProvider(FakeProvider):
+    """Takes a first cancellation of a launch for an error that it handles, and goes on."""
+
+    async def create(self, order: LaunchOrder) -> Verdict:
+        self.orders.append(order)
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        raise AssertionError("nothing sets it")
+
+
+async def test_a_launch_that_survives_a_cancellation_does_not_hold_up_the_hand_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(concerns, "CANCEL_AGAIN_S", 0.01)
+    provider = StubbornProvider()
+    async with asyncio.timeout(30):
+        async with engine_harness(tmp_path, provider, timings=SHORT_HANDOVER) as here:
+            run_id = (await here.launch()).run.id
+            await until(lambda: provider.orders)
+            await here.reaches(run_id, State.SENDING)

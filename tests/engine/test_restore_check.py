@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -111,3 +112,18 @@ async def test_new_records_under_the_numbers_of_lost_ones_do_not_hide_a_lost_run
         (other.folder / "runs.log").write_bytes(content)
         with pytest.raises(StoreOlder, match=r"1 runs of runs\.log"):
             await other.launch()
+
+
+async def test_the_files_are_read_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = list[threading.Thread]()
+    read = LaunchJournal.read
+
+    def noted(journal: LaunchJournal) -> dict[RunId, str]:
+        threads.append(threading.current_thread())
+        return read(journal)
+
+    monkeypatch.setattr(LaunchJournal, "read", noted)
+    async with engine_harness(tmp_path, FakeProvider(spent)) as here:
+        await here.launch()
+    assert threads
+    assert threading.main_thread() not in threads

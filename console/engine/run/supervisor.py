@@ -8,7 +8,7 @@ from itertools import chain, repeat
 from typing import assert_never
 
 from console.domain.run import Run, RunId, State, StopReason, StopRequest
-from console.engine.concerns import wait_event, wait_task
+from console.engine.concerns import end_tasks, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
 from console.engine.run.cancel import Canceller, discard_own
@@ -124,8 +124,7 @@ class RunSupervisor:
     async def close(self) -> None:
         """Send nothing any more. A launch still on its way stays `sending`: its outcome cannot be known any more."""
         if self._sending is not None and not self._sending.done():
-            self._sending.cancel()
-            await asyncio.wait({self._sending})
+            await end_tasks([self._sending])
         if self._writer is not None:
             await self._writer.close()
 
