@@ -273,7 +273,7 @@ class Engine:
         else:
             self._context.problems.clear("supervision")
         path = problems_path(self._folder, self._context.owner)
-        self._context.problems.publish(path, config=self.settings.fingerprint)
+        await self._context.problems.publish(path, config=self.settings.fingerprint)
 
     async def _flush_last_lines(self) -> None:
         """Put what happened last into the log, for at most `stop_wait_s`; the next process writes what is missing."""

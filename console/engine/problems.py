@@ -6,6 +6,7 @@ A process keeps its problems in memory and publishes them in a small file beside
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -166,16 +167,17 @@ class Problems:
         if problem.count & (problem.count - 1) == 0:
             log.error("%s: %s (%d times)", problem.topic, problem.text, problem.count, exc_info=error)
 
-    def publish(self, path: Path, *, config: str) -> None:
+    async def publish(self, path: Path, *, config: str) -> None:
         """Write the problems to `path` (mode 0600) where they changed since the last call. Raises OSError.
 
-        `config` is the fingerprint of the settings this process judges by.
+        `config` is the fingerprint of the settings this process judges by. Written in a thread: a disk that does not
+        answer holds up only this.
         """
         entries = self.entries()
         if self._published == (config, entries):
             return
         text = json.dumps({"pid": os.getpid(), "config": config, "problems": [asdict(entry) for entry in entries]})
-        replace_private(path, text)
+        await asyncio.to_thread(replace_private, path, text)
         self._published = (config, entries)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,16 +15,18 @@ from console.cli.exit_codes import CommandError, ExitCode, command_error
 from console.cli.handover import needs_a_guard, unguarded_runs
 from console.cli.screen import exit_code_of_screen
 from console.config import ConfigError
-from console.diag_log import diag_log, logger
+from console.diag_log import MOST_PENDING, diag_log, logger
 from console.domain.run import Outcome, State
 from console.domain.server_limit import TokenLimit
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy
 from console.engine.models import Owner, Snapshot
+from console.journal.append_file import AppendFile
 from console.journal.log_files import JournalError
 from console.provider.contract import Denied, LaunchOrder, NotSent, Provider
 from console.ui.context import ExitReason, ExitResult
 from tests.cli.runs import NOW, ended, run, stopping
 from tests.clock import ManualClock
+from tests.waiting import until_sync
 
 ORDER = LaunchOrder(
     agent="a",
@@ -140,6 +144,40 @@ def test_diag_log_holds_places_and_no_values(tmp_path: Path) -> None:
 def test_a_failing_diag_log_raises_nothing(tmp_path: Path) -> None:
     with diag_log(tmp_path / "missing" / "diag.log", ManualClock()):
         logger().error("nobody hears this")
+
+
+@pytest.mark.parametrize("error", [None, BrokenPipeError(), OSError(errno.ENOSPC, ""), OSError(errno.EIO, "")])
+def test_a_diag_log_that_blocks_or_fails_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError | None
+) -> None:
+    path, answers, threads, append = (
+        tmp_path / "diag.log",
+        threading.Event(),
+        set[threading.Thread](),
+        AppendFile.append,
+    )
+
+    def frozen(file: AppendFile, line: bytes) -> None:
+        threads.add(threading.current_thread())
+        answers.wait(30)
+        if error is not None and line.endswith(b"first\n"):
+            raise error
+        append(file, line)
+
+    def written() -> bool:
+        """A line that finds the queue full is dropped."""
+        logger().info("last")
+        return path.exists() and "info last" in path.read_text()
+
+    monkeypatch.setattr(AppendFile, "append", frozen)
+    with diag_log(path, ManualClock()):
+        for _ in range(2 * MOST_PENDING):
+            logger().info("first")
+        answers.set()
+        until_sync(written)
+    assert threads
+    assert threading.main_thread() not in threads, "the event loop runs in it"
+    assert path.read_text().count("first") <= MOST_PENDING + 1
 
 
 def test_a_large_diag_log_is_rotated(tmp_path: Path, size: Callable[[Path, int], None]) -> None:

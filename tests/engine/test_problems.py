@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from console.domain.run import State
+from console.engine import problems
 from console.engine.concerns import BackgroundTasks
 from console.engine.problems import KEPT_MS, MOST, STALE_MS, TEXT_LIMIT, Problem, Problems
 from console.provider.contract import RemoteRun
 from console.store.errors import StoreBusy
+from console.trusted_files import replace_private
 from tests.engine.building import engine_harness
 from tests.engine.fake_provider import FakeProvider
 from tests.waiting import until
@@ -149,3 +152,18 @@ async def test_the_next_poll_that_works_ends_the_problem_of_one_that_raised(tmp_
         provider.seen.set()
         await until(lambda: all(entry.over_ms is not None for entry in of_run()))
         assert (await here.run(run_id)).state is State.RUNNING
+
+
+async def test_problems_are_published_beside_the_event_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that does not answer must not hold up a cut-off."""
+    threads = list[threading.Thread]()
+
+    def noted(path: Path, text: str) -> None:
+        threads.append(threading.current_thread())
+        replace_private(path, text)
+
+    monkeypatch.setattr(problems, "replace_private", noted)
+    async with engine_harness(tmp_path, FakeProvider()) as here:
+        await here.next_tick()
+    assert threads
+    assert threading.main_thread() not in threads
