@@ -331,7 +331,7 @@ def test_a_run_that_a_restored_backup_has_forgotten_can_be_stopped(nightdesk: Ni
 def test_a_command_that_waits_for_a_held_store_says_so_at_once(
     nightdesk: Nightdesk, begin: str, command: tuple[str, ...]
 ) -> None:
-    nightdesk.begin_state()
+    assert nightdesk("history").code == 0, "it begins the store"
     with held(nightdesk, begin):
         waiting = nightdesk.start(*command)
         assert waiting.stderr is not None
