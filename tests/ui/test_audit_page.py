@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.driver import console
@@ -12,7 +14,7 @@ from tests.ui.fake_engine import FakeEngine
 async def test_the_audit_shows_who_did_what_from_where_and_why(busy: FakeEngine, size: tuple[int, int]) -> None:
     async with console(busy, busy.clock, size=size) as screen:
         await screen.press("6")
-        text = " ".join(screen.text().replace("│", "").split())
+        text = " ".join(re.sub("[│▁-█]", "", screen.text()).split())
         assert "2026-11-23 04:19 cancel" in text
         assert "root (sudo by alice; from 10.0.0.5;" in text
         assert "it reads the wrong log" in text
