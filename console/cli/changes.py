@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from console.cli.render.run_text import event_line, result_lines, step_line
 from console.cli.render.runs import cap_usage_line, head_lines, progress_key, progress_line, progress_name
+from console.domain.fact_text import author_text
 from console.domain.run import Run, RunId, State
 from console.domain.text import sanitize
 from console.engine.models import RunDetail, Snapshot
@@ -67,7 +68,7 @@ def conditions(snapshot: Snapshot) -> dict[str, str]:
     """What holds for the whole state folder and needs attention, one sanitized line by topic."""
     found: dict[str, str] = {}
     if snapshot.paused:
-        found["pause"] = f"launches are paused by {sanitize(snapshot.paused.by)}"
+        found["pause"] = f"launches are paused by {sanitize(author_text(snapshot.paused.by))}"
     if snapshot.nobody_schedules:
         found["schedule"] = next(line for line in head_lines(snapshot, has_caps=True) if "NOBODY SCHEDULES" in line)
     for usage in snapshot.cap_usages:

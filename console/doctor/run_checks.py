@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from console.app import engine_settings
 from console.doctor.runner import Area, Check, Level, Results, Subject
+from console.domain.fact_text import author_text
 from console.domain.formatting import counted
 from console.domain.run import Run, State
 from console.domain.task import Stage
@@ -144,7 +145,10 @@ def runs(subject: Subject) -> Results:
         live, pause = found.open_runs, found.pause
         rows = found.owners
     if pause is not None:
-        yield Level.WARN, f"launches are paused by {sanitize(pause[0])} since {iso_ms(pause[1])}; `nightdesk resume`"
+        yield (
+            Level.WARN,
+            f"launches are paused by {sanitize(author_text(pause[0]))} since {iso_ms(pause[1])}; `nightdesk resume`",
+        )
     unconfirmed = [run.id for run in live if run.state is State.UNCONFIRMED]
     if unconfirmed:
         message = f"{len(unconfirmed)} unconfirmed; their keys and holds stay until `nightdesk settle`"

@@ -14,7 +14,7 @@ from console.domain.formatting import at, format_duration, format_units, zone_na
 UNIT_FACTS = frozenset({"hold", "used", "amount", "budget"})
 """Facts that are milli-units where they are stored as numbers."""
 YES_NO_FACTS = frozenset({"gone", "forced", "own"})
-PROCESS_FACTS = frozenset({"owner", "before"})
+PROCESS_FACTS = frozenset({"owner", "before", "by"})
 """Facts that hold the id of a process, 32 hex digits."""
 HIDDEN_FACTS = frozenset({"fence"})
 """Facts that mean something to the program only."""
@@ -31,12 +31,13 @@ LABELS = {
 """Labels of facts whose names do not say what they are."""
 FIRST_TIME_MS = 10**11
 """A fact in `_ms` of at least this many milliseconds is a time (after 1973), a smaller one a duration."""
+DOORS = {"tty=yes": "terminal", "tty=no": "script"}
 SHORT_ID = 8
 """Characters of the id of a process that are shown."""
 
 
 def facts_text(facts: Mapping[str, object], zone: ZoneInfo) -> str:
-    """The facts in one line, `by: alice tty=yes; hold: 50 units`; not sanitized."""
+    """The facts in one line, `by: alice (terminal); hold: 50 units`; not sanitized."""
     return "; ".join(
         f"{label_of(name)}: {value_text(name, value, zone)}"
         for name, value in facts.items()
@@ -61,9 +62,21 @@ def value_text(name: str, value: object, zone: ZoneInfo) -> str:
         return "yes" if value else "no"
     if name in PROCESS_FACTS and isinstance(value, str) and len(value) == 32:
         return value[:SHORT_ID]
+    if name == "by":
+        return author_text(str(value))
     if name in ("reason", "ruling", "outcome") and isinstance(value, str):
         return words_of(value)
     return str(value)
+
+
+def author_text(by: str) -> str:
+    """Who did something: `alice (terminal)` for the recorded `alice tty=yes`, or `root (sudo by alice; from 10.0.0.5;
+    script)`; not sanitized.
+    """
+    name, _, door = by.rpartition(" ")
+    if not name or door not in DOORS:
+        return by
+    return f"{name[:-1]}; {DOORS[door]})" if name.endswith(")") else f"{name} ({DOORS[door]})"
 
 
 def words_of(value: str) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from console.domain.caps import Caps, CapUsage, Refusal, RefusalKind, admit
+from console.domain.fact_text import author_text
 from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest, decide_key
 from console.domain.launch import LaunchDecision, LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
 from console.domain.rollout import LaunchPath, launch_path
@@ -248,7 +249,7 @@ class ClaimRepository:
         pause = pause_of(rows, self._database.folder)
         if pause is None:
             return None
-        by = sanitize(pause.by, limit=80)
+        by = sanitize(author_text(pause.by), limit=80)
         return Refusal(
             kind=RefusalKind.PAUSED,
             sentence=f"launches are paused by {by}; run `nightdesk resume` to allow them (console: press X)",

@@ -5,13 +5,12 @@ A module of its own because all screens use them.
 
 from __future__ import annotations
 
+from console.domain.fact_text import author_text
 from console.domain.run import Outcome, Run
 from console.domain.task import DEFAULT_PROVIDER
 from console.engine.settings import ProcessKind
 from console.ui.glyphs import outcome_word
 from console.ui.spans import sanitize_cell
-
-_DOORS = {"tty=yes": "terminal", "tty=no": "script"}
 
 _PROCESSES = {
     ProcessKind.GUARD.value: "the background process",
@@ -45,12 +44,7 @@ GLOSSARY = (
 def user_text(by: str) -> str:
     """Who did something, as it is shown: `alice (terminal)` for the recorded `alice tty=yes`, or `root (sudo by alice;
     from 10.0.0.5; script)`."""
-    name, _, door = by.rpartition(" ")
-    if not name or door not in _DOORS:
-        return sanitize_cell(by)
-    if name.endswith(")"):
-        return f"{sanitize_cell(name[:-1])}; {_DOORS[door]})"
-    return f"{sanitize_cell(name)} ({_DOORS[door]})"
+    return sanitize_cell(author_text(by))
 
 
 def process_name(kind: str) -> str:

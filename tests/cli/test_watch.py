@@ -63,7 +63,7 @@ def test_conditions_are_told_when_they_begin_and_when_they_are_over() -> None:
     full = CapUsage(cap=Cap.DAILY_RUNS, limit=10, held=3, spent=5, frees_at_ms=None)
     bad = snapshot(paused=Pause(since_ms=0, by="ada tty=yes"), problems=(problem,), cap_usages=(full,))
     assert texts(changes, bad) == [
-        "launches are paused by ada tty=yes",
+        "launches are paused by ada (terminal)",
         "over 80 % full: daily_runs: 3 held + 5 spent of 10",
         "the disk is full",
     ]
@@ -71,7 +71,7 @@ def test_conditions_are_told_when_they_begin_and_when_they_are_over() -> None:
     more = replace(bad, cap_usages=(replace(full, spent=7),), problems=(replace(problem, over_ms=5),), paused=None)
     assert texts(changes, more) == [
         "full: daily_runs: 3 held + 7 spent of 10",
-        "over: launches are paused by ada tty=yes",
+        "over: launches are paused by ada (terminal)",
         "over: over 80 % full: daily_runs: 3 held + 5 spent of 10",
         "over: the disk is full",
     ]

@@ -24,6 +24,9 @@ BERLIN = ZoneInfo("Europe/Berlin")
         ("reason", "kill_switch", "kill switch"),
         ("ruling", "not_launched", "not launched"),
         ("owner", "e31cab31554444afbe9a8a485cf7f788", "e31cab31"),
+        ("by", "e31cab31554444afbe9a8a485cf7f788", "e31cab31"),
+        ("by", "ada tty=yes", "ada (terminal)"),
+        ("by", "root (sudo by ada) tty=no", "root (sudo by ada; script)"),
         ("answer", "already_gone, said it", "already_gone, said it"),
     ],
 )

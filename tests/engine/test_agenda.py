@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.caps import Cap, Caps
+from console.domain.fact_text import author_text
 from console.domain.rollout import RolloutRules
 from console.domain.run import State
 from console.domain.task import Guardrails, Stage, Task
@@ -85,7 +86,7 @@ async def test_while_launches_are_paused_all_are_refused_and_the_agenda_says_by_
         found = await agenda_of(house)
     assert found.paused is not None
     assert found.entries[0].effect is Effect.REFUSED
-    assert BY in found.entries[0].why
+    assert author_text(BY) in found.entries[0].why
 
 
 async def test_one_key_a_day_is_launched_once(tmp_path: Path) -> None:

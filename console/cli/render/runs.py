@@ -8,7 +8,7 @@ from dataclasses import replace
 from console.cli.render.launch_json import elapsed_ms
 from console.cli.render.table import Cell, Column, Tone
 from console.domain.caps import UNIT_CAPS, CapUsage
-from console.domain.fact_text import words_of
+from console.domain.fact_text import author_text, words_of
 from console.domain.formatting import (
     format_countdown,
     format_duration,
@@ -145,7 +145,7 @@ def head_lines(snapshot: Snapshot, *, has_caps: bool) -> list[str]:
     """Return the lines above the table of `ps`; `has_caps` says whether the caps are known."""
     lines = [cap_usage_line(cap_usage) for cap_usage in snapshot.cap_usages] if has_caps else []
     if snapshot.paused:
-        lines.append(f"PAUSED by {snapshot.paused.by}: run `nightdesk resume` to allow launches")
+        lines.append(f"PAUSED by {author_text(snapshot.paused.by)}: run `nightdesk resume` to allow launches")
     if has_caps and snapshot.nobody_schedules and snapshot.next_launch is not None:
         zone, ahead = zone_or_utc(snapshot.time_zone), snapshot.next_launch
         at = f"{format_when(ahead.at_ms, snapshot.taken.wall_ms, zone)} {zone_name(ahead.at_ms, zone)}"

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import islice
 
+from console.domain.fact_text import author_text
 from console.domain.key import KeyDecisionKind, KeyRequest, day_date, decide_key, key_of, slot_date
 from console.domain.rollout import effective_stage
 from console.domain.run import Run, RunId, State
@@ -222,7 +223,7 @@ class _Planner:
     def plan(self, time: _Time) -> tuple[Effect, str, Room | None]:
         """Return what the time comes to, why, and whether the caps have room for it then."""
         if self.paused is not None:
-            return Effect.REFUSED, f"launches are paused by {self.paused.by}", None
+            return Effect.REFUSED, f"launches are paused by {author_text(self.paused.by)}", None
         taken = self._key_verdict(time)
         if taken is not None:
             return *taken, None
