@@ -9,8 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
+from console.config.settings import NotifySettings
 from console.domain.key import blocking_run
+from console.domain.notice import Notice
 from console.domain.run import Ending, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
@@ -28,6 +32,8 @@ from console.engine.run.monitor import RunMonitor
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.engine.scheduling.cron import date_for
 from console.engine.settings import EngineSettings
+from console.notify.dispatcher import NoticeDispatcher
+from console.notify.planner import Planner
 from console.provider.contract import NotFound, Rejected, RemoteRun, StatusClass, Unknown
 from console.provider.gemini.adapter import REFUSALS
 from console.provider.http.verdict import RefusalRules
@@ -39,6 +45,8 @@ from console.store.pragmas import JournalMode
 from console.store.rows import compare_and_set, load_run
 from console.store.transaction import Columns, Transaction
 from console.store.transitions import RunResult, mark_unconfirmed
+from console.tracing.exporter import SpanExporter
+from console.turn import Turn
 from tests.planted_bugs.planting import overridden, replaced
 
 Plant = Callable[[], AbstractContextManager[None]]
@@ -63,6 +71,9 @@ class Suite(StrEnum):
     VERDICTS = "tests/provider/test_verdict.py"
     DATES = "tests/engine/test_cron.py"
     PRAGMAS = "tests/store/test_database.py"
+    MESSAGES = "tests/notify/test_dispatcher.py"
+    NOTICES = "tests/notify/test_planner.py"
+    SPANS = "tests/tracing/test_exporter.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +323,43 @@ class ReleasesAtTheEnd(Engine):
         return left
 
 
+class WaitsForTheReceiver(NoticeDispatcher):
+    """Ends a round only once its messages have left: a receiver that hangs holds the concern up."""
+
+    async def round(self) -> None:
+        await super().round()
+        if self._deliveries is not None:
+            await self._deliveries.drain(3_600.0)
+
+
+class DropsWhatComesTooSoon(Planner):
+    """Takes a notice that comes too soon after another one for told, in place of telling it later."""
+
+    def _leaving(self, now_ms: int, use: NotifySettings, zone: ZoneInfo) -> tuple[Notice, ...]:
+        leaving = super()._leaving(now_ms, use, zone)
+        for name in list(self._held):
+            self._mark_told(self._held.pop(name))
+        return leaving
+
+
+class WaitsForDeath(Turn):
+    """Leaves the turn to its holder for as long as that has the lock, stopped or not."""
+
+    def _take_from_late(self, name: str) -> None:
+        return
+
+
+class ForgetsWhatIsNotTaken(SpanExporter):
+    """Goes on behind a request that got no answer."""
+
+    async def _conclude(self, sent: asyncio.Task[Any]) -> None:
+        batch, position = self._batch, self._position
+        await super()._conclude(sent)
+        if batch is not None and position is not None and self._failed:
+            self._batch = None
+            await self._write(replace(position, event=batch.event))
+
+
 BUGS = (
     Bug(
         name="the intent is recorded after the POST",
@@ -457,5 +505,29 @@ BUGS = (
         plant=lambda: replaced(Launcher, RecordsFirst),
         found_by=Suite.BLOCKED,
         tells=("P5: no cancel", "P5: the cancel"),
+    ),
+    Bug(
+        name="a round waits until its messages have left",
+        plant=lambda: replaced(NoticeDispatcher, WaitsForTheReceiver),
+        found_by=Suite.MESSAGES,
+        tells=("test_what_the_last_process_did_not_tell", "test_a_receiver_that_hangs"),
+    ),
+    Bug(
+        name="a stopped process keeps the turn to tell people",
+        plant=lambda: replaced(Turn, WaitsForDeath),
+        found_by=Suite.MESSAGES,
+        tells=("test_a_process_that_does_not_come_round",),
+    ),
+    Bug(
+        name="a notice that comes too soon after another one is dropped",
+        plant=lambda: replaced(Planner, DropsWhatComesTooSoon),
+        found_by=Suite.NOTICES,
+        tells=("test_notices_of_one_kind_are_collected",),
+    ),
+    Bug(
+        name="a span that was not taken is not sent again",
+        plant=lambda: replaced(SpanExporter, ForgetsWhatIsNotTaken),
+        found_by=Suite.SPANS,
+        tells=("test_a_receiver_that_takes_nothing_is_tried_again",),
     ),
 )
