@@ -77,6 +77,8 @@ def command_error(error: Exception) -> CommandError:
             return CommandError(ExitCode.REFUSED, f"the run has changed in the meantime, read it again: {_line(error)}")
         case StoreError() | JournalError():
             return CommandError(ExitCode.STORE, _line(error))
+        case MemoryError():
+            return CommandError(ExitCode.INTERNAL, "this process is out of memory; what was stored before it stands")
         case LookupError() | ValueError() if _is_answer(error):
             return CommandError(ExitCode.USAGE, _line(error))
         case _:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 
 from console.app import App, ProviderFactory, engine_settings, open_app
+from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
 from console.cli.known_folders import other_folders, remember_folder
@@ -20,6 +22,8 @@ from console.engine.settings import EngineSettings, ProcessKind
 from console.provider.contract import Provider
 from console.store.pragmas import BUSY_MS
 
+LEAST_MEMORY = 512 << 20
+"""Bytes of address space that a guard needs: much of it is reserved for threads and never used."""
 NO_CAPS = Caps(daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None, time_zone="UTC")
 LAUNCHING = (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
 
@@ -38,6 +42,8 @@ async def opened(
 
     Raises ConfigError, CommandError, StoreError.
     """
+    if kind.guards:
+        require_memory()
     settings = settings or invocation.settings()
     read_only = read_only or invocation.is_locked
     invocation.provider_factory = ProviderFactory(settings, invocation.environment, invocation.handed_keys)
@@ -125,6 +131,24 @@ async def _entered(
     if not has_screen:
         await stack.enter_async_context(told_of_waits(invocation.say, app.store.database, busy_ms))
     return app
+
+
+def require_memory() -> None:
+    """Raise CommandError where this process may not use as much memory as a guard needs.
+
+    Below that, threads and sockets fail at any moment, and the interpreter itself may hang before a cancel is sent.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    if soft == resource.RLIM_INFINITY or soft >= LEAST_MEMORY:
+        return
+    if hard == resource.RLIM_INFINITY or hard >= LEAST_MEMORY:
+        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+        return
+    raise CommandError(
+        ExitCode.REFUSED,
+        f"the memory of this process is limited to {soft >> 20} MB (ulimit -v); to guard a run it needs "
+        f"{LEAST_MEMORY >> 20} MB: nothing was launched or taken over",
+    )
 
 
 def _tell_other_folders(invocation: Invocation) -> None:

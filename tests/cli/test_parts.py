@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from console.app import LazyProvider
 from console.cli.exit_codes import CommandError, ExitCode, command_error
 from console.cli.handover import needs_a_guard, unguarded_runs
+from console.cli.opening import require_memory
 from console.cli.screen import exit_code_of_screen
 from console.config import ConfigError
 from console.diag_log import MOST_PENDING, diag_log, logger
@@ -144,6 +146,21 @@ def test_diag_log_holds_places_and_no_values(tmp_path: Path) -> None:
 def test_a_failing_diag_log_raises_nothing(tmp_path: Path) -> None:
     with diag_log(tmp_path / "missing" / "diag.log", ManualClock()):
         logger().error("nobody hears this")
+
+
+def test_a_limit_of_memory_is_raised_where_that_is_allowed_and_refuses_to_guard_where_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = [(150 << 20, resource.RLIM_INFINITY)]
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
+    monkeypatch.setattr(resource, "setrlimit", lambda which, new: limits.append(new))
+    require_memory()
+    assert limits[1:] == [(resource.RLIM_INFINITY, resource.RLIM_INFINITY)]
+    limits.append((150 << 20, 150 << 20))
+    with pytest.raises(CommandError, match=r"limited to 150 MB \(ulimit -v\).*nothing was launched") as refused:
+        require_memory()
+    assert refused.value.code is ExitCode.REFUSED
+    assert str(command_error(MemoryError())).startswith("this process is out of memory")
 
 
 @pytest.mark.parametrize("error", [None, BrokenPipeError(), OSError(errno.ENOSPC, ""), OSError(errno.EIO, "")])
