@@ -151,17 +151,31 @@ def test_the_list_marks_the_context_in_use(home: Home) -> None:
     ],
 )
 def test_the_shell_completes(home: Home, line: str, offered: set[str]) -> None:
-    *words, last = line.split(" ")
+    assert completed(home, line) == offered
+
+
+def completed(home: Home, line: str) -> set[str]:
+    """What bash offers for the last word of a line."""
+    words = line.split(" ")
     environment = {
         **home.environment,
         "_NIGHTDESK_COMPLETE": "bash_complete",
-        "COMP_WORDS": " ".join([*words, last]),
-        "COMP_CWORD": str(len(words)),
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(words) - 1),
     }
-    started = home.nightdesk.start(**environment)
-    done = home.nightdesk.ended(started)
+    done = home.nightdesk.ended(home.nightdesk.start(**environment))
     assert done.err == ""
-    assert {each.partition(",")[2] for each in done.out.splitlines()} == offered
+    return {each.partition(",")[2] for each in done.out.splitlines() if each}
+
+
+def test_the_shell_completes_open_runs_of_the_context(home: Home) -> None:
+    assert home("--context", "prod", "stage", "nightly", "semi", "--force", "--reason", "why").code == 0
+    assert home("--context", "prod", "run", "nightly", "--no-wait").code == 0
+    (proposal,) = home("--context", "prod", "ps", "--json").json
+    begun = proposal["run"][:4]
+    for command in ("approve", "decline", "show", "cancel", "settle", "diff"):
+        assert completed(home, f"nightdesk --context prod {command} {begun}") == {proposal["run"][:12]}
+        assert completed(home, f"nightdesk --context staging {command} {begun}") == set()
 
 
 @pytest.mark.proofs
