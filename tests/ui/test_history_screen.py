@@ -113,7 +113,7 @@ async def test_a_bad_filter_is_one_line_and_leaves_what_was_shown(engine: FakeEn
 async def test_help_is_offered_while_one_types_and_tab_completes(engine: FakeEngine) -> None:
     async with console(engine, engine.clock) as screen:
         await screen.press("2", "slash")
-        assert "task: outcome: since: until: stage: origin: target: key: cost: units:" in screen.text()
+        assert "task: outcome: since: until: stage: origin: target: provider: key: cost: units:" in screen.text()
         await screen.type("outcome:ti")
         assert "outcome:timeout" in screen.text()
         await screen.press("tab")
