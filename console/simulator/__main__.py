@@ -67,7 +67,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _scenario(text: str) -> Scenario:
     try:
-        return from_json({"preset": text} if text in PRESETS else json.loads(text))
+        if text in PRESETS:
+            return from_json({"preset": text})
+        given = json.loads(text)
+        if not isinstance(given, dict):
+            raise ValueError("a JSON object is needed")
+        return from_json(given)
+    except json.JSONDecodeError as exc:
+        accepted = f"one of {', '.join(PRESETS)}, or a JSON object"
+        raise argparse.ArgumentTypeError(f"{text!r} is no scenario: {accepted}") from exc
     except (ValueError, TypeError, AttributeError) as exc:
         raise argparse.ArgumentTypeError(str(exc)) from exc
 

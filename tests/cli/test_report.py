@@ -19,4 +19,6 @@ def test_each_period_has_its_days(nightdesk: Nightdesk, option: tuple[str, ...],
     assert done.code == 0
     assert "today so far: 1 run, " in done.out
     assert "cost unknown" in done.out
+    assert f"{days} day" in done.out
+    assert "0 runs, 0 units, no cost" in done.out
     assert "the guards had nothing to stop" in done.out

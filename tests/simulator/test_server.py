@@ -196,7 +196,8 @@ def _at_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--scenario", "best"], "--scenario"),
+        (["--scenario", "best"], "'best' is no scenario: one of good, slow"),
+        (["--scenario", "[1]"], "a JSON object is needed"),
         (["--faults", '["nobody"]'], "no fault is called"),
         (["--faults", "{"], "--faults"),
     ],

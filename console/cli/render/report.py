@@ -41,6 +41,8 @@ def _line(totals: UsageTotals, currency: str | None) -> str:
 def _cost(totals: UsageTotals, currency: str | None) -> str:
     """A cost; with the runs that are not in it, or `cost unknown`."""
     cost = totals.cost_in(currency or "")
+    if not totals.runs and currency is None:
+        return "no cost"
     if not totals.unpriced:
         return format_money(cost or 0, currency)
     if not cost:
