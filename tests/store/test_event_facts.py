@@ -10,7 +10,20 @@ from tests.tree import ROOT
 
 TEXTS = frozenset(
     {
-        *("answer", "by", "day", "differences", "note", "reason", "remote", "ruling", "sandbox", "trouble", "why"),
+        *(
+            "answer",
+            "by",
+            "day",
+            "days",
+            "differences",
+            "note",
+            "reason",
+            "remote",
+            "ruling",
+            "sandbox",
+            "trouble",
+            "why",
+        ),
         *("tries", "waited", "was", "up_to", "after", "service", "event"),
     }
 )
