@@ -42,7 +42,7 @@ def test_the_plan_has_every_crash_point(kind: str) -> None:
 
 
 def test_two_thousand_kills_break_no_invariant() -> None:
-    _prove("gemini", per_cell=4, at_least=2_000, each=3)
+    _prove("gemini", per_cell=5, at_least=2_000, each=3)
 
 
 @pytest.mark.soak
