@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from console.domain.run import State
+from console.domain.run import State, StopRequest
 from console.engine.clock import SystemClock
 from console.simulator.control_client import ControlClient
 from console.store.store import Store
@@ -195,12 +195,19 @@ def forked(life: ProcessLife, ports: EnginePorts, wait: Callable[[], object]) ->
 
 
 def _recovered(found: Evidence) -> list[object]:
-    """What a second recovery must leave as it is. Who guards a run, and under which fence, may change."""
+    """What a second recovery must leave as it is.
+
+    Who guards a run, under which fence, and how often its stop was tried may change.
+    """
     store = found.store
     return [
-        (run.id, run.state, run.outcome, run.used, run.remote_id, run.stop, store.holds.get(run.id))
+        (run.id, run.state, run.outcome, run.used, run.remote_id, _untried(run.stop), store.holds.get(run.id))
         for run in store.runs
     ] + [store.tries, found.journal, found.agents, found.posts]
+
+
+def _untried(stop: StopRequest | None) -> StopRequest | None:
+    return replace(stop, tries=0, answer="") if stop is not None else None
 
 
 def _unexpected(trial: Trial, life: ProcessLife, found: Evidence) -> list[str]:
