@@ -3,7 +3,7 @@
 The holder keeps a kernel lock on a file, which is free when it dies, and touches the file in each of its rounds. A
 process that is stopped (SIGSTOP, a debugger), or whose rounds do not end, keeps its lock for good; it loses its turn to
 one that has seen the file untouched for many rounds of its own. Rounds are counted and not seconds, so that nobody
-seems late after all of them were stopped together. Whoever was late sees in its next round that the turn is another's.
+seems late after all of them were stopped together. A late process sees in its next round that the turn is another's.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ from console.trusted_files import Unreadable, read_bounded
 
 PATIENCE = 30
 """Rounds in which nobody has touched the file, after which its holder loses its turn."""
+SHORT_PATIENCE = 15
+"""The same for turns in which nothing else than messages and spans waits; it takes longer than `ROUND_S`."""
+ROUND_S = 20.0
+"""A round of such a holder that waits longer for the store is given up; the watchdog of the process looks at rounds."""
 MOST_BYTES = 4_096
 
 

@@ -27,12 +27,8 @@ from console.notify.history import LOCK, read_history, write_history
 from console.notify.message import NoticeMessage, NoticeSource, message_of
 from console.notify.planner import Planner
 from console.notify.summary import summary_lines
-from console.turn import Turn
+from console.turn import ROUND_S, SHORT_PATIENCE, Turn
 
-READ_WITHIN_S = 20.0
-"""A round that waits longer for the store is given up; the watchdog of the process looks at rounds."""
-PATIENCE = 15
-"""Rounds after which a process that does not come round loses its turn; they take longer than `READ_WITHIN_S`."""
 DRAIN_S = 3.0
 """How long a process that ends waits for its last messages."""
 
@@ -59,7 +55,7 @@ class NoticeDispatcher:
         self._settings = settings
         self._make_channels = make_channels
         self._waits_s = waits_s
-        self._turn = Turn(folder / LOCK, patience=PATIENCE)
+        self._turn = Turn(folder / LOCK, patience=SHORT_PATIENCE)
         self._planner: Planner | None = None
         self._deliveries: Deliveries | None = None
         self._made_for: NotifySettings | None = None
@@ -99,7 +95,7 @@ class NoticeDispatcher:
     async def _plan(self, planner: Planner, deliveries: Deliveries, use: NotifySettings) -> None:
         zone, now_ms = zone_or_utc(self._engine.settings.caps.time_zone), self._clock.now().wall_ms
         try:
-            async with asyncio.timeout(READ_WITHIN_S):
+            async with asyncio.timeout(ROUND_S):
                 snapshot = await self._engine.queries.snapshot()
                 notices = planner.plan(_told(standing_notices(snapshot)), snapshot.stages, now_ms, use, zone)
                 if planner.summary_is_due(now_ms, use, zone):

@@ -26,7 +26,7 @@ from console.tracing.otlp import encode, rejected
 from console.tracing.position import LOCK, Position, read_position, write_position
 from console.tracing.receiver import Fate, OtlpReceiver
 from console.tracing.run_spans import RunSpan, run_spans
-from console.turn import Turn
+from console.turn import ROUND_S, SHORT_PATIENCE, Turn
 
 TOPIC = "otel"
 """Topic of the problem that spans do not leave. It is no reason for a message."""
@@ -38,12 +38,8 @@ WAITS_S = (5.0, 30.0, 120.0, 300.0)
 """Between tries; the last one is repeated."""
 KEPT_MS = DAY
 """A run that ended longer ago is not sent any more."""
-READ_WITHIN_S = 20.0
-"""A round that waits longer for the store is given up; the watchdog of the process looks at rounds."""
 DRAIN_S = 3.0
 """How long a process that ends waits for the spans of its last run."""
-PATIENCE = 15
-"""Rounds after which a process that does not come round loses its turn; they take longer than `READ_WITHIN_S`."""
 ENDINGS = frozenset(outcome.value for outcome in Outcome if outcome not in NON_RUN_OUTCOMES)
 
 
@@ -94,7 +90,7 @@ class SpanExporter:
         self._make_receiver = make_receiver
         self._about = about
         self._waits_s = waits_s
-        self._turn = Turn(folder / LOCK, patience=PATIENCE)
+        self._turn = Turn(folder / LOCK, patience=SHORT_PATIENCE)
         self._position: Position | None = None
         self._sending: asyncio.Task[_Result] | None = None
         self._batch: _Batch | None = None
@@ -131,7 +127,7 @@ class SpanExporter:
             return
         self._problems.clear(TOPIC, "settings")
         try:
-            async with asyncio.timeout(READ_WITHIN_S):
+            async with asyncio.timeout(ROUND_S):
                 self._batch = self._batch or await self._next()
         except TimeoutError:
             # What every screen reads does not come either, and that is shown.
@@ -159,7 +155,7 @@ class SpanExporter:
             self._turn.release()
 
     async def _forget(self) -> None:
-        """Drop what is on its way: whoever has the turn sends it."""
+        """Drop what is on its way: the process that has the turn sends it."""
         if self._sending is not None:
             await end_tasks([self._sending])
         self._sending, self._batch, self._position = None, None, None

@@ -16,13 +16,13 @@ from console.engine.clock import SystemClock
 from console.engine.concerns import Concern
 from console.engine.models import Snapshot
 from console.notify.channels import Channel, WebhookChannel
-from console.notify.dispatcher import PATIENCE, NoticeDispatcher
+from console.notify.dispatcher import NoticeDispatcher
 from console.notify.history import FILE, LOCK
 from console.notify.summary import summary_lines
 from console.os_files import LockedFile
 from console.provider.contract import Unknown
 from console.store.errors import StoreBusy
-from console.turn import Turn
+from console.turn import SHORT_PATIENCE, Turn
 from tests.engine.building import BY, EngineHarness, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.notify.receiver import Receiver, ReplyMode, receiving
@@ -138,7 +138,7 @@ async def test_a_process_that_does_not_come_round_loses_its_turn_and_repeats_not
     async with telling(tmp_path, FakeProvider(failed)) as (house, here):
         other = Telling(house, here.receiver)
         await house.engine.wait((await house.launch()).run.id)
-        for _ in range(PATIENCE + 1):
+        for _ in range(SHORT_PATIENCE + 1):
             await other.dispatcher.round()
             assert here.receiver.bodies == []
         await other.texts(1)
