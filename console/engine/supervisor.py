@@ -192,14 +192,12 @@ class Supervisor:
 
     async def cancel_overdue(self) -> None:
         """Wake each run that is past its limit, and send a cancel where nobody does; never waits for the answer."""
-        now, mine = (
-            self._context.clock.now(),
-            [(entry.supervisor, entry.supervisor.run) for entry in self._runs.values()],
-        )
-        for supervisor, run in mine:
+        now = self._context.clock.now()
+        mine = {entry.supervisor: entry.supervisor.run for entry in self._runs.values()}
+        for supervisor, run in mine.items():
             if is_due(run, now):
                 supervisor.wake()
-        self.overdue.start_due([run for _, run in mine], self._rows.others, dead=self._take_over.taking_from)
+        self.overdue.start_due(mine.values(), self._rows.others, dead=self._take_over.taking_from)
 
     async def store_windows(self) -> None:
         """Store how far the windows of the queued launches are extended, for a process that takes them over.
