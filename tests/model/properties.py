@@ -66,7 +66,8 @@ def _broken(scene: Scene, before: KeyWorld, move: Move, around: Around) -> Itera
         elif remote is before.remotes[attempt]:
             continue
         yield from run_violations(run, agent)
-        for journalled in {bool(remote.journals), bool(remote.journals) and not scene.bounds.hosts}:
+        # A host that recovers it may be another one than that whose journal has the id.
+        for journalled in {bool(remote.journals), False} if scene.bounds.hosts else {bool(remote.journals)}:
             if not recovers_alike(scene.mutations.recovery_resends, row, journalled):
                 yield f"I14: recovering a recovered run changes it again: {row}"
 
