@@ -55,7 +55,7 @@ SIMULATED: Mapping[str, Simulated] = {
         environments=frozenset({"medium", "large"}),
     ),
 }
-"""By the kind of the service. Whoever adds a face of the simulator adds an entry: `drill` runs once for each."""
+"""By the kind of the service. A new face of the simulator needs an entry: `drill` runs once for each."""
 
 
 @contextmanager

@@ -238,7 +238,7 @@ def launch_service_violations(run_id: str, *, recorded: str | None, used: str) -
 
 
 def guardian_violations(run_id: str, *, has_key: bool, service: str | None, here: str) -> Iterator[str]:
-    """Whoever takes a run over can poll and cancel it."""
+    """A process that takes a run over can poll and cancel it."""
     if not has_key:
         yield f"P11: run {run_id} was taken by a process without a key"
     if service not in (None, here):

@@ -81,7 +81,7 @@ class SyncDatabase(Database):
         return None
 
     async def close(self) -> None:
-        """Does nothing: whoever made the connection closes it."""
+        """Does nothing: the maker of the connection closes it."""
 
     @property
     def in_transaction(self) -> bool:

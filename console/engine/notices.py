@@ -1,7 +1,7 @@
 """Decides what a person must be told: the one list of notices, for the screen and for messages that leave the machine.
 
-A notice stands as long as what it is about does; an ending stands while its run is among the recent ones. Whoever
-reports notices remembers their ids, so that each is reported once.
+A notice stands as long as what it is about does; an ending stands while its run is among the recent ones. Those
+that report notices remember their ids, so that each is reported once.
 """
 
 from __future__ import annotations

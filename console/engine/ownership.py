@@ -1,6 +1,6 @@
 """Which process supervises what, and which one schedules: the port through which the engine asks it.
 
-Kept apart from its implementation (`console/engine/kernel_locks.py`) because whoever asks must not depend on what a
+Kept apart from its implementation (`console/engine/kernel_locks.py`) because its callers must not depend on what a
 missing lock file means, or on there being files at all.
 """
 

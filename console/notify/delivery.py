@@ -94,7 +94,7 @@ class Deliveries:
         return self._idle.is_set()
 
     async def close(self) -> None:
-        """Send no more. What is on its way is not done: it is sent again by whoever reads what was told."""
+        """Send no more. What is on its way is not done: the next process that reads what was told sends it."""
         await end_tasks(self._tasks)
 
     async def _empty(self, queue: _Queue) -> None:

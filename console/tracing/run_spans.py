@@ -114,7 +114,7 @@ def _post(run: Run, number: int, timeline: Sequence[EventRow]) -> RunSpan:
     begin_ms = timeline[0].at_ms
     answer = next((event for event in timeline[1:] if event.kind in ANSWERS), None)
     verdict = answer.kind if answer is not None else "unknown"
-    # Whoever has an id or an outcome of the agent was launched.
+    # A run with an id or an outcome of the agent was launched.
     is_error = verdict in ("not_sent", "unconfirmed", "rejected", "unknown")
     again: dict[str, Value] = {"http.request.resend_count": number - 1} if number > 1 else {}
     return RunSpan(

@@ -234,7 +234,7 @@ def test_a_held_store_does_not_delay_a_cancel(
 def test_a_held_store_does_not_delay_the_limit_of_a_run_whose_process_was_killed(
     nightdesk: Nightdesk, begin: str
 ) -> None:
-    """Nobody can store a take-over, so whoever lives cancels the run at its limit."""
+    """Nobody can store a take-over, so every living process cancels the run at its limit."""
     serving = nightdesk.start("serve")
     until_sync(lambda: any((nightdesk.state / "owners").glob("*.lock")), what="serve")
     launcher = nightdesk.start("run", "limited", "--origin", "manual")

@@ -75,7 +75,7 @@ async def test_more_runs_than_fit_into_one_tick_are_stored_in_turns(recorder: Pr
     found = sources(recorder, 2 * MOST_AT_ONCE + 10)
     for _ in range(3):
         await recorder.record()
-        # Whoever was stored has news again, as in a process that is behind.
+        # A run that was stored has news again, as in a process that is behind.
         for source in found:
             source.has_news = True
     assert [len(each) for each in runs.rounds] == [MOST_AT_ONCE] * 3

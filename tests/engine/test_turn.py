@@ -70,7 +70,7 @@ def test_it_is_the_turn_of_one_until_it_is_given_back(tmp_path: Path) -> None:
     assert not first.take("one")
 
 
-def test_whoever_comes_round_keeps_its_turn(tmp_path: Path) -> None:
+def test_a_process_that_comes_round_keeps_its_turn(tmp_path: Path) -> None:
     first, second = Turn(tmp_path / "lock", patience=3), Turn(tmp_path / "lock", patience=3)
     for _ in range(20):
         assert first.take()

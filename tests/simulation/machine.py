@@ -264,7 +264,7 @@ class EngineProcess(Process):
     def check(self, site: str) -> None:
         """Called at each port call of supervision. Raises where the exception injector says so.
 
-        The start of a process and the acts of operators are spared: their errors reach whoever started them.
+        The start of a process and the acts of operators are spared: their errors reach the test that started them.
         """
         if not is_operator() and asyncio.current_task() is not self._living:
             self.machine.exceptions.check(self.name, site)

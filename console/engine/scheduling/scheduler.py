@@ -62,7 +62,7 @@ class Scheduler:
         services = self._context.settings.services
         troubles = {one.name: why for one in services if (why := self._context.key_trouble(one.name)) is not None}
         if len(troubles) == len(services):
-            # Whoever has a key may schedule.
+            # Another process, which has a key, may schedule.
             self._ownership.release_schedule()
             self._context.problems.report("no key", f"nothing is scheduled here: {'; '.join(troubles.values())}")
             return set()
