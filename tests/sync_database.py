@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from console.store.bootstrap import prepare_store
-from console.store.database import Database, run_sync
+from console.store.database import SqliteDatabase, run_sync
 from console.store.errors import translate_sqlite_errors
 from console.store.files import DATABASE
 from console.store.pragmas import JournalMode
@@ -54,7 +54,7 @@ class _Inline:
         return [await self.rows(each.sql, each.named) for each in statements]
 
 
-class SyncDatabase(Database):
+class SyncDatabase(SqliteDatabase):
     """A process's access to a database that several may share. Without `between`, nothing happens between steps."""
 
     def __init__(
@@ -67,7 +67,12 @@ class SyncDatabase(Database):
         self._tx = _Inline(connection)
 
     async def transaction(
-        self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False
+        self,
+        unit: Callable[[Transaction], Awaitable[T]],
+        *,
+        gated: bool = True,
+        busy_ms: int | None = None,
+        urgent: bool = False,
     ) -> T:
         """As `Database.transaction`."""
         return await self._run_whole("write", unit, busy_ms, urgent=urgent)

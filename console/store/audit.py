@@ -13,10 +13,9 @@ from enum import StrEnum
 
 from console.domain.run import RunId, StopReason
 from console.domain.task import Stage
-from console.store.database import Database
 from console.store.events import record_from_json
 from console.store.rows import damage_if_unreadable, fetch_all, int_of, text_of
-from console.store.transaction import Row, Transaction, Value
+from console.store.transaction import Database, Row, Transaction, Value
 
 
 class AuditAct(StrEnum):

@@ -20,7 +20,6 @@ from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
 from console.store.controls import SELECT_META, SELECT_PAUSE, pause_of
-from console.store.database import Database
 from console.store.errors import KeyTaken, StaleRun, StoreDamaged, StoreFull
 from console.store.events import ended_record, event_statement, not_run_record, refused_proposal_record, write_event
 from console.store.files import FREE_BYTES, free_bytes
@@ -45,7 +44,7 @@ from console.store.rows import (
     run_of,
     timestamp_columns,
 )
-from console.store.transaction import Columns, Row, Statement, Transaction
+from console.store.transaction import Columns, Database, Row, Statement, Transaction
 
 FRESH_MS = 60_000
 """A claimed run may be sent for at least this long, even if its window ends earlier."""

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.domain.timestamps import Timestamp
-from console.store.database import Database
 from console.store.errors import StoreError
 from console.store.events import note_record, write_event
 from console.store.pause_file import PauseRow, request_pause, requested_pause, withdraw_pause
 from console.store.rows import fetch_all, fetch_one, int_of, text_of
-from console.store.transaction import Row, Transaction
+from console.store.transaction import Database, Row, Transaction
 
 SELECT_PAUSE = "select by, since_ms from controls where name = 'paused'"
 INSERT_PAUSE = """

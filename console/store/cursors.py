@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from console.domain.run import Run
-from console.store.database import Database
 from console.store.rows import damage_if_unreadable, fetch_all, fetch_one, list_runs
-from console.store.transaction import Row, Transaction
+from console.store.transaction import Database, Row, Transaction
 
 SELECT_CURSORS = "select name, value from meta where name like 'instant:%'"
 SELECT_CURSOR = "select value from meta where name = :name"

@@ -51,7 +51,7 @@ class SqliteTransaction:
         return [self._connection.execute(each.sql, each.named).fetchall() for each in statements]
 
 
-class Database:
+class SqliteDatabase:
     """A writing and a reading connection, each used by one unit of work at a time. `Store.open` makes it."""
 
     def __init__(
@@ -74,7 +74,7 @@ class Database:
     @classmethod
     async def connect(
         cls, folder: Path, *, journal: JournalMode, busy_ms: int = BUSY_MS, read_only: bool = False
-    ) -> Database:
+    ) -> SqliteDatabase:
         """Connect to a database that `prepare_store` has made. Raises StoreError."""
 
         writer = None if read_only else await _connect(folder, journal, busy_ms)
@@ -87,27 +87,16 @@ class Database:
             raise
         return cls(folder, writer, reader, busy_ms=busy_ms)
 
-    async def transaction(self, unit: Unit[T], *, busy_ms: int | None = None, urgent: bool = False) -> T:
-        """Run `unit` in a write transaction and return its result once its changes are on disk.
-
-        If `unit` raises, none of its changes are kept. If the caller is cancelled, a unit that has begun still runs
-        to its end before CancelledError is raised; a later read shows whether it committed.
-
-        `busy_ms` is the longest time to wait for other units of this process and for locks of other processes; None
-        waits for the other units without a limit, and for locks as long as the store was opened with. An `urgent`
-        unit runs before all waiting units that are not. Raises StoreBusy when the time is over, other StoreErrors,
-        and what `unit` raises.
-        """
+    async def transaction(
+        self, unit: Unit[T], *, gated: bool = True, busy_ms: int | None = None, urgent: bool = False
+    ) -> T:
+        """See `Database`. Every unit is gated: SQLite has one writer."""
         if self._writer is None:
             raise StoreError("the state store was opened for reading only")
         return await self._writer.run(unit, busy_ms=busy_ms, urgent=urgent)
 
     async def read(self, unit: Unit[T], *, busy_ms: int | None = None) -> T:
-        """Run `unit` on one unchanging view of the database and return its result.
-
-        In DELETE mode no other process can commit while a unit reads, so a unit only reads and returns. `busy_ms` is
-        as in `transaction`. Raises StoreError, and what `unit` raises.
-        """
+        """See `Database`. In DELETE mode no other process can commit while a unit reads."""
         return await self._reader.run(unit, busy_ms=busy_ms)
 
     async def version(self, tx: Transaction) -> int | None:

@@ -47,6 +47,10 @@ class StoreUnfinished(StoreError):
     """A writer died inside a commit, and the file system is read-only, so that SQLite cannot undo the commit."""
 
 
+class StoreUnknown(StoreError):
+    """Whether a write is stored is not known: the connection was lost at its commit, and nobody answered since."""
+
+
 class StoreFull(StoreError):
     """The disk is full, or too full for a launch."""
 

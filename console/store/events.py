@@ -15,10 +15,9 @@ from console.domain.log_record import LogRecord, format_line, is_field_name, par
 from console.domain.run import NON_RUN_OUTCOMES, Run
 from console.domain.task import DEFAULT_PROVIDER, canonical_json
 from console.domain.usage import money_text, units_text
-from console.store.database import Database
 from console.store.errors import StoreDamaged
 from console.store.rows import damage_if_unreadable, fetch_all, fetch_batch, int_of, text_of, to_storable
-from console.store.transaction import Columns, Row, Statement, Transaction, Value
+from console.store.transaction import Columns, Database, Row, Statement, Transaction, Value
 
 UNKNOWN = "-"
 """Stands for a value that the log does not have: a cost that the provider never reported is not 0."""

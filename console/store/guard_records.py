@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from console.domain.run import Outcome
-from console.store.database import Database
 from console.store.rows import damage_if_unreadable, fetch_all
-from console.store.transaction import Transaction, Value
+from console.store.transaction import Database, Transaction, Value
 
 # Real numbers: the product of two stored integers may be too large for one.
 SELECT_STOPPED = """

@@ -15,12 +15,11 @@ from enum import Enum, StrEnum
 from console.domain.key import blocking_run
 from console.domain.run import Outcome, Run
 from console.domain.task import DEFAULT_PROVIDER, Origin, Stage
-from console.store.database import Database
 from console.store.errors import StoreDamaged, translate_sqlite_errors
 from console.store.full_text import IN_INDEX, match_any, match_words, row_test
 from console.store.listing import RepeatedListing
 from console.store.rows import fetch_all, fetch_one, int_of, readable_runs, run_of
-from console.store.transaction import Row, Transaction, Value
+from console.store.transaction import Database, Row, Transaction, Value
 
 TYPICAL_OF = 200
 """Typical usage is computed over at most this many of the newest runs that ended ok."""

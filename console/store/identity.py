@@ -15,12 +15,11 @@ from pathlib import Path
 from console.domain.run import RunId
 from console.domain.timestamps import Timestamp
 from console.store.controls import SELECT_META, UPSERT_META
-from console.store.database import Database
 from console.store.errors import StoreCopied, StoreMissing
 from console.store.events import note_record, write_event
 from console.store.files import DATABASE, database_inode
 from console.store.rows import damage_if_unreadable, fetch_all, fetch_one, int_of, text_of
-from console.store.transaction import Row, Transaction
+from console.store.transaction import Database, Row, Transaction
 
 PLACE = "database_place"
 """Name in the table `meta` under which the place of the database is stored as JSON."""

@@ -19,12 +19,11 @@ from console.domain.run import Run
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
-from console.store.database import Database
 from console.store.errors import StaleRun
 from console.store.events import note_record, write_event
 from console.store.integrity_probe import WRONG_SUMS
 from console.store.rows import clamp_amount, damage_if_unreadable, fetch_all, fetch_batch, fetch_one, int_of, text_of
-from console.store.transaction import Columns, Row, Statement, Transaction
+from console.store.transaction import Columns, Database, Row, Statement, Transaction
 
 MOST_AHEAD_DAYS = 31
 """By how many days the day of the newest hold may be ahead of the clock, which was set back then."""

@@ -12,9 +12,8 @@ import sqlite3
 from collections.abc import Mapping
 
 from console.domain.run import Run
-from console.store.database import Database
 from console.store.rows import RunListing, list_runs, run_of
-from console.store.transaction import Row, Transaction, Value
+from console.store.transaction import Database, Row, Transaction, Value
 
 
 class RepeatedListing:

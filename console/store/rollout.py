@@ -13,12 +13,11 @@ from console.domain.rollout import AUTOMATIC, Evidence, StageChange, effective_s
 from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, Outcome, Run, RunId
 from console.domain.task import Origin, Stage, canonical_json
 from console.domain.timestamps import Timestamp
-from console.store.database import Database
 from console.store.errors import StaleRun
 from console.store.events import note_record, write_event
 from console.store.history import p95
 from console.store.rows import damage_if_unreadable, fetch_all, fetch_one
-from console.store.transaction import Columns, Row, Statement, Transaction
+from console.store.transaction import Columns, Database, Row, Statement, Transaction
 
 EVIDENCE_RUNS = 500
 """Evidence is counted over at most this many of the newest runs."""

@@ -407,12 +407,18 @@ def update_many_statement(columns: Sequence[str]) -> str:
     Each entry names its run by `_id` and is written only where `_state`, `_owner` and `_fence` still hold.
     """
     return f"""
-        update runs set {", ".join(f"{name} = new.value ->> '{name}'" for name in columns)}
-        from json_each(:updates) as new
+        update runs set {", ".join(f"{name} = {_value_in_json(name)}" for name in columns)}
+        from json_each(cast(:updates as text)) as new
         where runs.id = new.value ->> '_id' and runs.state = new.value ->> '_state'
-        and runs.owner is not distinct from new.value ->> '_owner' and runs.fence = new.value ->> '_fence'
+        and runs.owner is not distinct from new.value ->> '_owner'
+        and runs.fence = cast(new.value ->> '_fence' as bigint)
         returning *
     """
+
+
+def _value_in_json(name: str) -> str:
+    kind = "bigint" if int in _COLUMN_TYPES[name] else "text"
+    return f"cast(new.value ->> '{name}' as {kind})"
 
 
 def as_believed(run: Run) -> Columns:

@@ -11,7 +11,6 @@ from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReaso
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.store import transitions
-from console.store.database import Database
 from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, note_record, write_event
 from console.store.fast_read import SELECT_OPEN
@@ -20,7 +19,7 @@ from console.store.listing import RepeatedListing
 from console.store.pause_file import requested_pause
 from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, write_progress, write_steps
 from console.store.rows import NOTE_LIMIT, RunListing, compare_and_set, fetch_all, fetch_one, load_run, run_of, step_of
-from console.store.transaction import Columns, Transaction, Value
+from console.store.transaction import Columns, Database, Transaction, Value
 from console.store.transitions import RunResult
 
 MAX_FOUND = 20

@@ -11,7 +11,7 @@ from console.store.bootstrap import prepare_store
 from console.store.claims import ClaimRepository
 from console.store.controls import Controls
 from console.store.cursors import ScheduleCursors
-from console.store.database import Database
+from console.store.database import SqliteDatabase
 from console.store.events import LogRecords
 from console.store.guard_records import GuardRecords
 from console.store.history import History
@@ -28,7 +28,7 @@ class Store:
     `await store.close()` ends the threads of the database; without it the process does not exit.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         self.database = database
         self.claims = ClaimRepository(database)
         self.runs = RunRepository(database)
@@ -63,7 +63,7 @@ class Store:
         mode = await asyncio.to_thread(
             prepare_store, folder, now=now, read_only=read_only, create=create, busy_ms=busy_ms, journal=journal
         )
-        return cls(await Database.connect(folder, journal=mode, busy_ms=busy_ms, read_only=read_only))
+        return cls(await SqliteDatabase.connect(folder, journal=mode, busy_ms=busy_ms, read_only=read_only))
 
     async def close(self) -> None:
         """Close the database after the units of work that are running. Closing twice is harmless."""

@@ -3,14 +3,13 @@
 Statements are written as the SQL standard has it, so that they do not depend on the database: names that it reserves
 are quoted, subqueries have names, a parameter that may be null is cast, and integers are cast to `bigint`. Only index
 hints, JSON and the full-text index (`full_text`) are those of SQLite.
-
-Kept apart because `rows` needs it without the threads of the database: a command that only lists runs starts quickly.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -55,3 +54,47 @@ class Transaction(Protocol):
 
 Unit = Callable[[Transaction], Awaitable[T]]
 """A unit of work. It awaits the methods of its transaction and nothing else."""
+
+
+class Database(Protocol):
+    """Runs units of work, each as a whole, even if its caller is cancelled."""
+
+    folder: Path
+    """The state folder of this machine."""
+
+    async def transaction(
+        self, unit: Unit[T], *, gated: bool = True, busy_ms: int | None = None, urgent: bool = False
+    ) -> T:
+        """Run `unit` in a write transaction and return its result once its changes are safe.
+
+        If `unit` raises, none of its changes are kept. If the caller is cancelled, a unit that has begun still runs
+        to its end before CancelledError is raised; a later read shows whether it committed.
+
+        A `gated` unit sees all that was committed before it, and no other gated unit runs meanwhile: it may number,
+        sum up and decide. One that is not writes rows that it has locked or compared, and waits for no gated one
+        where the database can do without.
+
+        `busy_ms` is the longest time to wait for other units of this process and for locks of other processes; None
+        waits for the other units without a limit, and for locks as long as the store was opened with. An `urgent`
+        unit runs before all waiting units that are not. Raises StoreBusy when the time is over, other StoreErrors,
+        and what `unit` raises.
+        """
+
+    async def read(self, unit: Unit[T], *, busy_ms: int | None = None) -> T:
+        """Run `unit`, which only reads and returns, on one unchanging view of the database, and return its result.
+
+        `busy_ms` is as in `transaction`. Raises StoreError, and what `unit` raises.
+        """
+
+    async def version(self, tx: Transaction) -> int | None:
+        """Return a number that differs after each commit of any process, within a `read` of this process.
+
+        None where that cannot be told.
+        """
+
+    async def close(self) -> None:
+        """Close the connections after the units that were asked for. Closing twice is harmless."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """True while a unit is running."""

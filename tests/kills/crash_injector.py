@@ -16,7 +16,7 @@ from typing import TypeVar
 import httpx
 
 from console.provider.contract import Provider, StreamEvent
-from console.store.database import Database
+from console.store.database import SqliteDatabase
 from console.store.pragmas import safe_journal_mode
 from console.store.transaction import Transaction
 from tests.provider_in_steps import ProviderInSteps
@@ -125,13 +125,18 @@ class CrashInjector:
         return write
 
 
-class CrashingDatabase(Database):
+class CrashingDatabase(SqliteDatabase):
     """A database whose every write is a step, named after the method of the store that makes it."""
 
     injector = CrashInjector(None)
 
     async def transaction(
-        self, unit: Callable[[Transaction], Awaitable[T]], *, busy_ms: int | None = None, urgent: bool = False
+        self,
+        unit: Callable[[Transaction], Awaitable[T]],
+        *,
+        gated: bool = True,
+        busy_ms: int | None = None,
+        urgent: bool = False,
     ) -> T:
         """As `Database.transaction`."""
         step = unit_name(unit)
@@ -141,7 +146,9 @@ class CrashingDatabase(Database):
             self.injector.at(step, When.INSIDE)
             return result
 
-        return await self.injector.around(step, super().transaction(crashing, busy_ms=busy_ms, urgent=urgent))
+        return await self.injector.around(
+            step, super().transaction(crashing, gated=gated, busy_ms=busy_ms, urgent=urgent)
+        )
 
 
 async def crashing_database(folder: Path, injector: CrashInjector) -> CrashingDatabase:

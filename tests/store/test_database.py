@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.timestamps import Timestamp
-from console.store.database import GROUP_UNITS, Database
+from console.store.database import GROUP_UNITS, SqliteDatabase
 from console.store.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreRefused
 from console.store.pragmas import JournalMode, database_uri, safe_journal_mode
 from console.store.rows import fetch_batch
@@ -408,7 +408,7 @@ async def _pragmas(door: object) -> dict[str, object]:
 
 async def test_a_database_in_another_mode_than_believed_is_refused(store: Store, folder: Path) -> None:
     with pytest.raises(StoreBusy, match="journal_mode"):
-        await Database.connect(folder, journal=JournalMode.WAL)
+        await SqliteDatabase.connect(folder, journal=JournalMode.WAL)
 
 
 @pytest.mark.parametrize(

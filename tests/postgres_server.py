@@ -1,0 +1,88 @@
+"""A PostgreSQL server of its own for tests, started from the package of the distribution in a temporary folder.
+
+Where the package is missing, the tests that need it fail.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+from console.store.postgres.schema import migrate
+from tests.clock import ManualClock
+from tests.waiting import until_sync
+
+PACKAGES = Path("/usr/lib/postgresql")
+USERS = ("postgres", "nobody")
+"""The server refuses to run as root."""
+
+
+def programs() -> Path:
+    """The folder with the programs of the newest server. Raises FileNotFoundError if none is installed."""
+    found = sorted(PACKAGES.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        raise FileNotFoundError(f"there is no PostgreSQL in {PACKAGES}: apt-get install postgresql")
+    return found[-1].parent
+
+
+@contextmanager
+def postgres_server() -> Iterator[str]:
+    """Starts a server on a Unix socket and yields the URL of its database; it is stopped and removed afterwards."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="nd-pg-", dir=memory, ignore_cleanup_errors=True) as made:
+        folder = Path(made)
+        user = _unprivileged()
+        if user is not None:
+            shutil.chown(folder, user)
+        data = folder / "data"
+        bin_ = programs()
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "user": user, "cwd": folder}
+        subprocess.run(
+            [bin_ / "initdb", "-D", data, "-A", "trust", "-U", "nightdesk", "-E", "UTF8", "--locale=C", "-N"],
+            check=True,
+            **quiet,
+        )
+        options = [
+            f"unix_socket_directories={folder}",
+            "listen_addresses=",
+            "shared_buffers=32MB",
+            "max_connections=80",
+        ]
+        command = [bin_ / "postgres", "-D", data, *(part for option in options for part in ("-c", option))]
+        server = subprocess.Popen(command, **quiet)
+        try:
+            url = f"postgresql://nightdesk@/postgres?host={folder}"
+            until_sync(lambda: _answers(url), what="the database server")
+            yield url
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _unprivileged() -> str | None:
+    if os.getuid() != 0:
+        return None
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(user for user in USERS if user in names)
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def make_schema(url: str, schema: str) -> None:
+    """Makes a new store in the schema."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        migrate(connection, schema, ManualClock().now())
