@@ -50,7 +50,7 @@ async def harness(request: pytest.FixtureRequest, fresh: Path, folder: Path) -> 
         url = request.getfixturevalue("postgres")
         schema = f"store_{os.urandom(6).hex()}"
         make_schema(url, schema)
-        folder.mkdir()
+        await asyncio.to_thread(folder.mkdir)
         opened = StoreHarness(Store(PostgresDatabase(folder, url, schema)), ManualClock())
     else:
         shutil.copytree(fresh, folder)

@@ -93,6 +93,7 @@ class PostgresDatabase:
         if not SCHEMA_NAME.match(schema):
             raise ValueError(f"not the name of a schema: {schema!r}")
         self.folder = folder
+        self.schema = schema
         gate = f"select pg_current_xact_id()::text as xid, pg_advisory_xact_lock({LOCK_CLASS:d}, hashtext('{schema}'))"
         ungated = "select pg_current_xact_id()::text as xid"
         self._reader = _Door(url, schema, "begin isolation level repeatable read read only", None)
