@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -44,7 +45,8 @@ def postgres_server() -> Iterator[str]:
             shutil.chown(folder, user)
         data = folder / "data"
         bin_ = programs()
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "user": user, "cwd": folder}
+        nowhere = subprocess.DEVNULL
+        quiet: dict[str, Any] = {"stdout": nowhere, "stderr": nowhere, "user": user, "cwd": folder}
         subprocess.run(
             [bin_ / "initdb", "-D", data, "-A", "trust", "-U", "nightdesk", "-E", "UTF8", "--locale=C", "-N"],
             check=True,

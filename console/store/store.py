@@ -20,6 +20,7 @@ from console.store.ledger import Ledger
 from console.store.pragmas import BUSY_MS, JournalMode
 from console.store.rollout import RolloutEvidence, Stages
 from console.store.runs import RunRepository
+from console.store.transaction import Database
 
 
 class Store:
@@ -28,7 +29,7 @@ class Store:
     `await store.close()` ends the threads of the database; without it the process does not exit.
     """
 
-    def __init__(self, database: SqliteDatabase) -> None:
+    def __init__(self, database: Database) -> None:
         self.database = database
         self.claims = ClaimRepository(database)
         self.runs = RunRepository(database)
