@@ -58,7 +58,12 @@ def postgres_server() -> Iterator[str]:
             "shared_buffers=32MB",
             "max_connections=80",
         ]
-        command = [bin_ / "postgres", "-D", data, *(part for option in options for part in ("-c", option))]
+        command: list[str | Path] = [
+            bin_ / "postgres",
+            "-D",
+            data,
+            *(part for option in options for part in ("-c", option)),
+        ]
         server = subprocess.Popen(command, **quiet)
         try:
             url = f"postgresql://nightdesk@/postgres?host={folder}"
