@@ -39,6 +39,8 @@ print("\\n".join(sys.modules))
 SCREEN = {"textual", "plotext"}
 SERVERS = {"starlette", "uvicorn"}
 SQL = {"sqlite3", "aiosqlite"}
+FLEET = {"psycopg"}
+"""Only a process whose config has a `url` under `[store]` loads it."""
 HTTP = {"httpx", "rich", "click"}
 """httpx imports the other two for its own command line."""
 
@@ -86,7 +88,7 @@ def configured(tmp_path: Path) -> Path:
 )
 def test_plain_commands_stay_light(command: tuple[str, ...], configured: Path) -> None:
     """Commands of cron and scripts load no screen, no server and no HTTP client."""
-    assert (SCREEN | SERVERS | HTTP - {"click"}) & _modules_of(_RUN, *command, cwd=configured) == set()
+    assert (SCREEN | SERVERS | FLEET | HTTP - {"click"}) & _modules_of(_RUN, *command, cwd=configured) == set()
 
 
 def test_ps_loads_no_engine(configured: Path) -> None:
@@ -109,4 +111,4 @@ def test_the_console_loads_only_what_it_shows_first(tmp_path: Path) -> None:
     loaded = _modules_of(_OPEN, cwd=tmp_path)
     assert "console.ui.runs.screen" in loaded
     assert all(importlib.util.find_spec(name) for name in LATER), "every name is a module"
-    assert (LATER | SERVERS | {"httpx", "plotext"}) & loaded == set()
+    assert (LATER | SERVERS | FLEET | {"httpx", "plotext"}) & loaded == set()

@@ -175,7 +175,7 @@ class Controls:
         async def unit(tx: Transaction) -> None:
             await fetch_all(tx, sql, parameters)
 
-        await self._database.transaction(unit)
+        await self._database.transaction(unit, gated=False)
 
 
 async def load_pause(tx: Transaction, folder: Path) -> PauseRow | None:

@@ -187,7 +187,7 @@ class RunRepository:
         async def unit(tx: Transaction) -> None:
             await write_steps(tx, run_id, steps)
 
-        await self._database.transaction(unit)
+        await self._database.transaction(unit, gated=False)
 
     async def take_over(self, run: Run, *, owner: str, now: Timestamp) -> Run | None:
         """Make `owner` the run's owner under the next fence; return None if the row has changed since `run`.
@@ -201,7 +201,7 @@ class RunRepository:
             return taken
 
         try:
-            return await self._database.transaction(unit)
+            return await self._database.transaction(unit, gated=False)
         except StaleRun:
             return None
 

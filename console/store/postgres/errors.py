@@ -1,4 +1,7 @@
-"""The translation of PostgreSQL's errors into those of the store."""
+"""The translation of PostgreSQL's errors into those of the store.
+
+Kept apart because the commands that make and check a schema raise them too, without a database that runs units.
+"""
 
 from __future__ import annotations
 
