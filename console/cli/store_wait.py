@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from console.engine.concerns import end_tasks
-from console.store.database import Database
+from console.store.transaction import Database
 
 TELL_S = 1.0
 """A command that has waited for so long says so, once."""

@@ -98,3 +98,7 @@ class Database(Protocol):
     @property
     def in_transaction(self) -> bool:
         """True while a unit is running."""
+
+    @property
+    def unit_s(self) -> float:
+        """For how many seconds the units that run now have been running, or waiting for a lock; the longest of them."""

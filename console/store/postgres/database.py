@@ -128,6 +128,11 @@ class PostgresDatabase:
         """See `Database`."""
         return any(door.is_busy for door in (self._gated, self._ungated, self._reader) if door is not None)
 
+    @property
+    def unit_s(self) -> float:
+        """See `Database`."""
+        return max(door.unit_s for door in (self._gated, self._ungated, self._reader) if door is not None)
+
 
 class _Door:
     """A connection and the units that wait for it; urgent ones first, otherwise the first to come."""
@@ -143,8 +148,15 @@ class _Door:
         self._others: deque[asyncio.Future[None]] = deque()
         self.is_busy = False
         self._closed = False
+        self._since_s: float | None = None
+        """When the unit that runs now began; None between units."""
         self._warned = False
         """True if the server warned that a commit is not safe."""
+
+    @property
+    def unit_s(self) -> float:
+        """For how many seconds the unit that runs now has been running; 0.0 between units."""
+        return 0.0 if self._since_s is None else time.monotonic() - self._since_s
 
     async def run(self, unit: Unit[T], *, busy_ms: int | None, urgent: bool = False) -> T:
         """Run `unit` when its turn comes."""
@@ -190,6 +202,7 @@ class _Door:
             self.is_busy = False
 
     async def _run_in_turn(self, unit: Unit[T], ends_s: float | None) -> T:
+        self._since_s = time.monotonic()
         try:
             return await self._attempt(unit, ends_s)
         except psycopg.Error as error:
@@ -199,6 +212,7 @@ class _Door:
             if connection is not None and not connection.closed and connection.info.transaction_status:
                 with suppress(psycopg.Error):
                     await connection.rollback()
+            self._since_s = None
             self._pass_turn()
 
     async def _attempt(self, unit: Unit[T], ends_s: float | None) -> T:
