@@ -59,7 +59,13 @@ PROOFS = (
     *("faults", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
     *(f"cli/test_{name}.py" for name in ("clocks", "drill", "durability_order", "signals", "successor")),
     *("cli/test_taking_turns.py", "engine/test_trust.py", "journal/test_runs_log_processes.py"),
-    *("store/test_races.py", "store/test_state_machine.py", "ui/test_driver.py", "ui/test_typed_ahead.py"),
+    *(
+        "store/test_postgres.py",
+        "store/test_races.py",
+        "store/test_state_machine.py",
+        "ui/test_driver.py",
+        "ui/test_typed_ahead.py",
+    ),
 )
 """Folders and files under `tests` whose tests get the marker `proofs`: run by `make proofs`, not by `make test`.
 

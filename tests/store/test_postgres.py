@@ -18,7 +18,6 @@ from console.store.rows import fetch_all, fetch_batch
 from console.store.transaction import Statement, Transaction
 from tests.clock import ManualClock
 from tests.postgres_server import make_schema
-from tests.waiting import until
 
 INSERT = "insert into meta (name, value) values (:name, 'x')"
 
@@ -119,17 +118,24 @@ async def test_gated_units_of_two_processes_run_one_after_the_other(
 
 
 async def test_a_cancelled_caller_leaves_whole_units(database: PostgresDatabase) -> None:
+    is_half_done, may_go_on = asyncio.Event(), asyncio.Event()
+
     async def both(tx: Transaction) -> None:
         await fetch_all(tx, INSERT, {"name": "probe"})
+        is_half_done.set()
+        await may_go_on.wait()
         await fetch_all(tx, INSERT, {"name": "second"})
 
     caller = asyncio.create_task(database.transaction(both))
-    await until(lambda: database.in_transaction, what="the begin of the unit")
+    await is_half_done.wait()
     caller.cancel()
+    await asyncio.sleep(0)
+    assert not caller.done()
+    may_go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await caller
     rows = await database.read(lambda tx: fetch_all(tx, "select name from meta where name in ('probe', 'second')", {}))
-    assert len(rows) in (0, 2)
+    assert len(rows) == 2
     assert not database.in_transaction
 
 
