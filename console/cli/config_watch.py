@@ -64,6 +64,7 @@ class ConfigWatch:
         for table, changed in (
             ("[provider]", settings.providers != self._settings.providers),
             ("state_dir", settings.store.state_dir != self._settings.store.state_dir),
+            ("[store]", settings.store.fleet != self._settings.store.fleet),
         ):
             if changed:
                 return f": {table} has changed, which takes a restart"

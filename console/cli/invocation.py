@@ -58,6 +58,8 @@ class Invocation:
         self.json = False
         self.loaded_settings: Settings | None = None
         """The config as this process read it or was given it; None before."""
+        self.knows_fleet = False
+        """True for a command that works on the database of several hosts."""
         self.handed_keys: Mapping[str, str] = {}
         """The API keys, by name of the provider, that another process handed over."""
         self.provider_factory: ProviderFactory | None = None
@@ -209,6 +211,8 @@ class Invocation:
         """Return the config, read once. Raises ConfigError, CommandError."""
         if self.loaded_settings is None:
             self.loaded_settings = self._load()
+        if self.loaded_settings.store.fleet is not None and not self.knows_fleet:
+            raise CommandError(ExitCode.USAGE, "[store] url: one database for several hosts is not supported yet")
         return self.loaded_settings
 
     def settings_if_usable(self) -> Settings | None:

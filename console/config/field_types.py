@@ -31,6 +31,7 @@ from console.provider.http.address import (
     service_root,
     webhook_address,
 )
+from console.store.fleet_settings import URL_ACCEPTED, check_url
 
 UNLIMITED = "unlimited"
 """The word for a cap without a limit."""
@@ -308,6 +309,8 @@ Command = Annotated[
 """A program and its arguments; no shell reads them."""
 WebhookUrl = Annotated[str, _text_rule(WEBHOOK_ACCEPTED, webhook_address)]
 """The address of a webhook."""
+DatabaseUrl = Annotated[str, _text_rule(URL_ACCEPTED, check_url)]
+"""The address of a PostgreSQL database, without a password."""
 OtlpUrl = Annotated[str, _text_rule(WEBHOOK_ACCEPTED, otlp_address)]
 """The address of a receiver of spans; `/v1/traces` is added."""
 Minute = Annotated[int, _text_rule('a time of the day such as "08:00"', _minute_of_day)]

@@ -37,8 +37,8 @@ from console.config.settings import (
     OtelSettings,
     QuietHours,
     Settings,
-    StoreSettings,
 )
+from console.config.store import read_store
 from console.config.tasks import TaskReader, check_distinct
 from console.config.toml_positions import KeyPath, lines_of
 from console.domain.caps import Caps
@@ -119,7 +119,7 @@ class _Reader:
         prices = self._prices()
         services = {name: reader.settings(provider) for name, provider in providers.items()}
         check_services(services, self._errors)
-        state_dir = self._state_dir(store or StoreTable())
+        located = read_store(store or StoreTable(), self._errors, self._path_from)
         # An invalid section has been reported already; its defaults only allow the tasks to be checked as well.
         tasks, prompt_files = self._tasks(providers, defaults or DefaultsTable(), caps, prices)
         if self._errors or not (
@@ -130,7 +130,7 @@ class _Reader:
             path=self._path,
             prompt_files=prompt_files,
             providers=services,
-            store=StoreSettings(state_dir=state_dir, name=store.name),
+            store=located,
             tasks=tasks,
             caps=_caps(caps),
             units=_units(units),
@@ -216,9 +216,6 @@ class _Reader:
             if table is not None:
                 prices[model] = _price(table)
         return prices
-
-    def _state_dir(self, table: StoreTable) -> Path | None:
-        return None if table.state_dir is None else self._path_from(table.state_dir, ("store", "state_dir"))
 
     def _path_from(self, text: str, where: KeyPath) -> Path | None:
         """Return an absolute path; a relative one starts at the folder of the config file."""

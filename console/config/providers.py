@@ -21,10 +21,11 @@ from console.config.schema import (
     OpenAITable,
 )
 from console.config.settings import KeySource, ProviderSettings
+from console.config.store import checked_certificates
 from console.config.toml_positions import KeyPath
 from console.domain.task import DEFAULT_PROVIDER, NAME
 from console.provider.services import TRAITS
-from console.trusted_files import MAX_CONFIG, OPEN_TO_OTHERS, WRITABLE_BY_OTHERS, Unreadable, read_bounded
+from console.trusted_files import MAX_CONFIG, OPEN_TO_OTHERS, Unreadable, read_bounded
 
 KEY_VARIABLES = {"gemini": "GEMINI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 """The environment variable of the key, by kind."""
@@ -181,16 +182,7 @@ class ProviderReader:
             return None
         where = (*provider.where, "ca_file")
         path = self._path_from(provider.table.ca_file, where)
-        if path is None:
-            return None
-        try:
-            content = read_bounded(path, most=MAX_CONFIG, forbidden_mode=WRITABLE_BY_OTHERS)
-        except Unreadable as error:
-            self._errors.add(where, f"{path} {error}", accepted="a file of certificates that nobody else may write")
-            return None
-        if b"-----BEGIN CERTIFICATE-----" not in content:
-            self._errors.add(where, f"{path} contains no certificate", accepted="certificates in PEM form")
-        return path
+        return None if path is None else checked_certificates(path, where, self._errors)
 
 
 def check_services(settings: Mapping[str, ProviderSettings], errors: ErrorCollector) -> None:

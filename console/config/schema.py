@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 from console.config.field_types import (
     BaseUrl,
     Command,
+    DatabaseUrl,
     Debounce,
     EnvName,
     Hours,
@@ -33,6 +34,7 @@ from console.config.field_types import (
     Weight,
     Zone,
 )
+from console.store.fleet_settings import SCHEMA_ACCEPTED, SCHEMA_NAME, SERVICE_NAME
 
 MAX_TEXT = 1 << 20
 """Maximum size of a text in bytes."""
@@ -66,6 +68,10 @@ Network = Annotated[
     Literal["disabled"] | dict[str, Any], Meta(description='"disabled", or a table such as { allowlist = [...] }')
 ]
 LaunchWord = Annotated[Literal["direct", "trigger"], Meta(description='"direct" or "trigger"')]
+SchemaName = Annotated[str, Meta(pattern=SCHEMA_NAME.pattern, description=SCHEMA_ACCEPTED)]
+PgService = Annotated[
+    str, Meta(pattern=SERVICE_NAME.pattern, description="the name of an entry in the service file of libpq")
+]
 Keys = Annotated[
     dict[str, Annotated[str, Meta(min_length=1, max_length=100)]],
     Meta(description='keys by the id of what they do, such as { "run.cancel" = "ctrl+x" }'),
@@ -145,6 +151,14 @@ class StoreTable(Table, frozen=True, kw_only=True):
     """None means --state-dir, NIGHTDESK_STATE_DIR or the default folder of the system."""
     name: Name | None = None
     """Shown where several ledgers could be confused."""
+    url: DatabaseUrl | None = None
+    """The database of several hosts; None, without `service`, means SQLite in the state folder."""
+    service: PgService | None = None
+    schema: SchemaName | None = None
+    tls_root: OneLine | None = None
+    pooled: bool | None = None
+    host: Name | None = None
+    """None means the name of this machine."""
 
 
 class UnitsTable(Table, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from console.domain.notice import NoticeKind
 from console.domain.rollout import RolloutRules
 from console.domain.task import Task
 from console.domain.usage import Price, Units
+from console.store.fleet_settings import FleetSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,8 @@ class StoreSettings:
     """Absolute path of the state folder; None if the file does not name one."""
     name: str | None = None
     """What people call this ledger, such as `prod`."""
+    fleet: FleetSettings | None = None
+    """The database of several hosts; None for SQLite in the state folder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

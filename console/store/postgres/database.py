@@ -24,8 +24,9 @@ from psycopg.rows import DictRow, dict_row
 
 from console.store.database import run_uncancelled
 from console.store.errors import StoreBusy, StoreError, StoreUnknown
+from console.store.fleet_settings import SCHEMA_NAME
 from console.store.postgres.errors import store_error
-from console.store.postgres.schema import LOCK_CLASS, SCHEMA_NAME
+from console.store.postgres.schema import LOCK_CLASS
 from console.store.postgres.statements import translated
 from console.store.transaction import NO_PARAMETERS, Columns, Row, Statement, Transaction, Unit
 

@@ -16,6 +16,7 @@ from psycopg import sql
 from console.domain.timestamps import Timestamp
 from console.store.bootstrap import ID, MADE
 from console.store.errors import StoreError, StoreMissing, StoreNewer
+from console.store.fleet_settings import SCHEMA_NAME
 
 VERSION = "schema_version"
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -25,7 +26,6 @@ DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 """Settings without which an acknowledged commit can be lost."""
 
 _MIGRATION_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql\Z", re.ASCII)
-SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
