@@ -13,10 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from console.store.errors import StoreError
-
-SCHEMA_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}\Z", re.ASCII)
-SERVICE_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}\Z", re.ASCII)
+SCHEMA_NAME = re.compile(r"^[a-z_][a-z0-9_]{0,62}\Z", re.ASCII)
+SERVICE_NAME = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z", re.ASCII)
 URL_ACCEPTED = "postgresql://ROLE@HOST/DATABASE, or with ?host=/FOLDER a Unix socket"
 SCHEMA_ACCEPTED = "1 to 63 characters of a-z 0-9 _ that begin with a letter or _"
 MISSING = "a config with [store] url or service needs the driver of PostgreSQL: pip install 'nightdesk[fleet]'"
@@ -84,7 +82,10 @@ def check_url(url: str) -> str:
         raise ValueError("is not the URL of a PostgreSQL database")
     if any(not "!" <= character <= "~" for character in url):
         raise ValueError("has blanks, or characters that a URL writes as %XX")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("is not the URL of a PostgreSQL database") from None
     named = dict(parse_qsl(parts.query, keep_blank_values=True))
     user = parts.netloc.rpartition("@")[0]
     if ":" in user or "password" in named:
@@ -94,6 +95,13 @@ def check_url(url: str) -> str:
     for name in named:
         if name not in _PARAMETERS:
             raise ValueError(_ELSEWHERE.get(name, f"holds {name[:40]}, which is not one of the parameters used here"))
+    for name in (
+        *parts.netloc.rpartition("@")[2].split(","),
+        *(f":{port}" for port in named.get("port", "").split(",")),
+    ):
+        port = re.search(r":([^:\]]*)\Z", name)
+        if port is not None and port[1] and not (port[1].isdecimal() and 0 < int(port[1][:6]) < 65_536):
+            raise ValueError("holds a port that is none")
     hosts = hosts_of(url)
     if any(_is_socket(host) for host in hosts) and len(hosts) > 1:
         raise ValueError("names a Unix socket among several hosts")
@@ -111,10 +119,9 @@ def hosts_of(url: str) -> tuple[str, ...]:
     return tuple(name for name in found.split(",") if name)
 
 
-def require_driver() -> None:
-    """Raise StoreError, in one line that says what to install, where the driver of PostgreSQL is missing."""
-    if importlib.util.find_spec("psycopg") is None:
-        raise StoreError(MISSING)
+def missing_driver() -> str | None:
+    """Say, in one line, what to install where the driver of PostgreSQL is missing; None where it is there."""
+    return MISSING if importlib.util.find_spec("psycopg") is None else None
 
 
 def _is_local(host: str) -> bool:

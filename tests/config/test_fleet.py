@@ -66,7 +66,10 @@ def test_defaults_and_a_service(tmp_path: Path) -> None:
         ('url = "postgresql://me@[::1/ops"', "store.url is not the URL of a PostgreSQL database"),
         ('url = "postgresql://me@db/ops?host=/run/pg,db"', "store.url names a Unix socket among several hosts"),
         ("url = 5", "store.url is 5; accepted: postgresql://ROLE@HOST/DATABASE"),
-        ('url = "postgresql://me@db/ops"\nservice = "x"', "store.service is set as well as url; accepted: one of the two"),
+        (
+            'url = "postgresql://me@db/ops"\nservice = "x"',
+            "store.service is set as well as url; accepted: one of the two",
+        ),
         ('service = "a b"', 'store.service is "a b"; accepted: the name of an entry in the service file'),
         ('service = "x"\nschema = "Ops"', 'store.schema is "Ops"; accepted: 1 to 63 characters of a-z 0-9 _'),
         ('schema = "ops"', "store.schema is set without url or service; accepted: one of the two beside it"),
