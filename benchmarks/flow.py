@@ -11,8 +11,8 @@ import asyncio
 import sys
 import tempfile
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,6 +24,8 @@ from tests.tree import CONSOLE
 from tests.waiting import until
 
 LEFT_OUT = frozenset(("ui", "cli", "provider", "simulator"))
+WITHIN_S = 30.0
+"""Seconds in which a launch or a stop has to come to its end; it takes some milliseconds."""
 
 
 class Recorder:
@@ -55,20 +57,31 @@ class Recorder:
 async def _launch(here: EngineHarness, task: str, recorder: Recorder) -> RunId:
     recorder.is_on = True
     run_id = (await here.launch(task)).run.id
-    await _until(lambda: _state(here, run_id) is State.RUNNING)
+    await _until_state(here, run_id, State.RUNNING)
     recorder.is_on = False
     return run_id
 
 
-async def _until(reached: Callable[[], bool]) -> None:
-    """Ask in every turn of the event loop, so that nothing that follows is counted."""
-    while not reached():  # noqa: ASYNC110 - an event that the program sets would be a part of what is measured
-        await asyncio.sleep(0)
-
-
 async def _stop(here: EngineHarness, run_id: RunId) -> None:
     await here.engine.operations.stop(run_id, by=BY)
-    await _until(lambda: _state(here, run_id) is None)
+    await _until_state(here, run_id, None)
+
+
+async def _until_state(here: EngineHarness, run_id: RunId, wanted: State | None) -> None:
+    """Wait until the supervisor of the run shows the state `wanted`; None: until it has let go of the run.
+
+    It asks in every turn of the event loop, so that nothing that follows is counted. Raises RuntimeError, which says
+    how the run stands, once it stays in another state, and after WITHIN_S.
+    """
+    ends_s = time.monotonic() + WITHIN_S
+    never = {None, State.UNCONFIRMED, State.ENDED} if wanted is not None else {State.UNCONFIRMED}
+    while (state := _state(here, run_id)) is not wanted:
+        if state in never or time.monotonic() > ends_s:
+            row = await here.run(run_id)
+            problems = "; ".join(entry.text for entry in here.engine.problems.entries()) or "no problems"
+            found = f"its supervisor shows {state}, its row {row.state}, outcome {row.outcome}, note {row.note!r}"
+            raise RuntimeError(f"run {run_id} does not come to {wanted or 'its end'}: {found}; {problems}")
+        await asyncio.sleep(0)
 
 
 def _state(here: EngineHarness, run_id: RunId) -> State | None:
@@ -86,6 +99,7 @@ async def measure() -> dict[str, dict[str, set[str]]]:
             first = await _launch(here, "first", recorder)
             found["first launch of a process"] = recorder.take()
             await _stop(here, first)
+            await until(lambda: not here.engine._context.background._tasks, what="the records of the stop are written")
             second = await _launch(here, "second", recorder)
             found["further launch"] = recorder.take()
             await until(lambda: provider.agents["v1_0002"].gets > 0, what="a first poll")

@@ -5,14 +5,23 @@ A module of its own because it writes to the state folder; every check of `docto
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from console.domain.log_record import LogRecord
+from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, RunId
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.errors import StoreCopied
 from console.engine.restore_check import RestoreCheck
 from console.journal.launch_journal import LaunchJournal
+from console.journal.log_files import JournalError
+from console.journal.log_reader import LogReader
+from console.store.identity import ForgottenRun
 from console.store.store import Store
+
+FREE_STATUSES = frozenset(outcome.value for outcome in KEY_FREEING_OUTCOMES | NON_RUN_OUTCOMES)
+"""Statuses of the log after which a key is free."""
 
 
 async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]:
@@ -34,7 +43,7 @@ async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]
             await store.identity.accept_copy(by=by, now=now)
             told.append("this copy of the state folder may launch now; launch nothing from the one it was copied from")
         if lost is not None:
-            kept = await store.identity.accept_lost_history(lost, check.logged_runs(), by=by, now=now)
+            kept = await store.identity.accept_lost_history(lost, _logged_runs(folder / "runs.log"), by=by, now=now)
             told.append(f"{sanitize(lost.sentence)}; launches are possible again")
             told += [f"key {sanitize(run.key)} stays taken by the lost run {run.run_id}: {run.status}" for run in kept]
             unknown = [run_id for run_id in lost.run_ids if run_id not in {run.run_id for run in kept}]
@@ -50,3 +59,24 @@ async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]
         journal.close()
         await store.close()
     return tuple(told)
+
+
+def _logged_runs(log: Path) -> tuple[ForgottenRun, ...]:
+    """Return the runs in runs.log that may have launched an agent.
+
+    A file that cannot be read proves nothing.
+    """
+    statuses: dict[RunId, LogRecord] = {}
+    with suppress(JournalError), LogReader(log) as reader:
+        for line in reader.read():
+            record = line.record
+            if record.status != "note" and "run" in record.fields:
+                run_id = RunId(record.fields["run"])
+                before = statuses.get(run_id)
+                if before is None or before.ev < record.ev:
+                    statuses[run_id] = record
+    return tuple(
+        ForgottenRun(run_id=run_id, key=record.key, status=record.status)
+        for run_id, record in statuses.items()
+        if record.status not in FREE_STATUSES
+    )

@@ -8,16 +8,16 @@ A module of its own because both the engine and `doctor --reconcile` use it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import closing, suppress
+from itertools import islice
 from pathlib import Path
 
 from console.domain.log_record import LogRecord
-from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, RunId
+from console.domain.run import RunId
 from console.engine.errors import StoreOlder
 from console.journal.launch_journal import LaunchJournal
-from console.journal.log_files import JournalError
-from console.journal.log_reader import LogReader
-from console.store.identity import ForgottenRun, LostHistory
+from console.journal.log_files import JournalError, LogEnd
+from console.store.identity import LostHistory
 from console.store.store import Store
 
 NEWEST_LINES = 1_000
@@ -26,10 +26,6 @@ LAST_LINES = 20
 """The same for a check before a later launch, which takes a millisecond."""
 NEWEST_RUNS = 1_000
 """Launched runs that are looked up; run ids sort by time, and a backup has lost the newest ones."""
-
-
-FREE_STATUSES = frozenset(outcome.value for outcome in KEY_FREEING_OUTCOMES | NON_RUN_OUTCOMES)
-"""Statuses of the log after which a key is free."""
 
 
 class RestoreCheck:
@@ -58,8 +54,8 @@ class RestoreCheck:
             elif loop.time() < self._complete_at + self._again_s:
                 return
             else:
-                known_ev = await asyncio.to_thread(self._logged_ev, LAST_LINES)
-                lost = await self._store.identity.lost_history(known_ev=known_ev, run_ids=())
+                newest = await asyncio.to_thread(self._newest_records, LAST_LINES)
+                lost = await self._store.identity.lost_history(known_ev=_highest(newest), run_ids=())
             if lost is not None:
                 self._complete_at = None
                 raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
@@ -77,44 +73,24 @@ class RestoreCheck:
         database, its new records take the numbers of the lost ones. A file that cannot be read proves nothing. The
         files are read before the database, so that a record that is written meanwhile does not count as lost.
         """
-        known_ev, runs, launched = await asyncio.to_thread(self._known_to_files)
-        return await self._store.identity.lost_history(known_ev=known_ev, run_ids=runs, launched=launched)
+        launched = await asyncio.to_thread(self._launched_runs)
+        newest = await asyncio.to_thread(self._newest_records, NEWEST_LINES)
+        runs = {RunId(record.fields.get("run", "-")) for record in newest} - {"-"}
+        return await self._store.identity.lost_history(known_ev=_highest(newest), run_ids=runs, launched=launched)
 
-    def _known_to_files(self) -> tuple[int, set[RunId], set[RunId]]:
-        """Return the highest number of a record and the runs in runs.log, and the runs in launch.journal."""
-        known_ev, runs, launched = 0, set[RunId](), set[RunId]()
-        with suppress(JournalError), LogReader(self._log_path, last=NEWEST_LINES) as reader:
-            for line in reader.read():
-                known_ev = max(known_ev, line.record.ev)
-                run_id = line.record.fields.get("run", "-")
-                if run_id != "-":
-                    runs.add(RunId(run_id))
+    def _newest_records(self, most: int) -> list[LogRecord]:
+        """Return the newest records of runs.log, the newest first. A file that cannot be read proves nothing."""
+        records: list[LogRecord] = []
+        with suppress(JournalError), closing(LogEnd(self._log_path).newest_first()) as newest:
+            records.extend(islice(newest, most))
+        return records
+
+    def _launched_runs(self) -> list[RunId]:
+        """Return the newest runs of launch.journal. A file that cannot be read proves nothing."""
         with suppress(JournalError):
-            launched.update(sorted(self._launches.read())[-NEWEST_RUNS:])
-        return known_ev, runs, launched
+            return sorted(self._launches.read())[-NEWEST_RUNS:]
+        return []
 
-    def _logged_ev(self, lines: int) -> int:
-        """Return the highest number among the last lines of runs.log; 0 if none can be read."""
-        with suppress(JournalError), LogReader(self._log_path, last=lines) as reader:
-            return max((line.record.ev for line in reader.read()), default=0)
-        return 0
 
-    def logged_runs(self) -> tuple[ForgottenRun, ...]:
-        """Return the runs in runs.log that may have launched an agent.
-
-        A file that cannot be read proves nothing.
-        """
-        statuses: dict[RunId, LogRecord] = {}
-        with suppress(JournalError), LogReader(self._log_path) as reader:
-            for line in reader.read():
-                record = line.record
-                if record.status != "note" and "run" in record.fields:
-                    run_id = RunId(record.fields["run"])
-                    before = statuses.get(run_id)
-                    if before is None or before.ev < record.ev:
-                        statuses[run_id] = record
-        return tuple(
-            ForgottenRun(run_id=run_id, key=record.key, status=record.status)
-            for run_id, record in statuses.items()
-            if record.status not in FREE_STATUSES
-        )
+def _highest(records: list[LogRecord]) -> int:
+    return max((record.ev for record in records), default=0)

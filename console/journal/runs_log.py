@@ -17,8 +17,7 @@ from pathlib import Path
 
 from console.domain.log_record import LogRecord, format_line
 from console.journal.append_file import AppendFile, Write, create
-from console.journal.log_end import LogEnd
-from console.journal.log_files import JournalBusy, JournalError, rotated_names, translate_os_error
+from console.journal.log_files import JournalBusy, JournalError, LogEnd, rotated_names, translate_os_error
 from console.os_files import LockedFile, sync_folder
 
 WAIT_SECONDS = 5.0

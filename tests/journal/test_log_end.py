@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.domain.log_record import MAX_LINE, format_line
-from console.journal.log_end import LogEnd
-from console.journal.log_files import JournalError, JournalUnsafe
+from console.journal.log_files import JournalError, JournalUnsafe, LogEnd
 from console.journal.runs_log import LogWriter
 from tests.journal.samples import evs, record
 
