@@ -41,14 +41,20 @@ class SnapshotChanges:
         return tuple(run_id for run_id in self._told if run_id not in known)
 
     def update(self, snapshot: Snapshot, others: Sequence[Run] = ()) -> Iterator[Change]:
-        """What is new: conditions of the whole, then runs. `others` are ended entries that the snapshot does not hold:
-        skips and refusals that are new, and runs of `gone`."""
+        """What is new: conditions of the whole, then runs.
+
+        `others` are entries that the snapshot may not hold: those of the history since the last update, and runs of
+        `gone`.
+        """
         yield from self._changed_conditions(snapshot)
         live = {run.id: run for run in snapshot.live}
-        ended = [run for run in (*reversed(snapshot.recent), *others) if run.id in self._told and run.id not in live]
-        for run in ended:
-            del self._told[run.id]
-            yield Change(text=progress_line(run), run=run)
+        new = {run.id for run in others}
+        ended = {run.id: run for run in (*reversed(snapshot.recent), *others)}
+        for run in ended.values():
+            is_new = run.id in new and run.attempt > 0 and run.state is State.ENDED
+            if run.id not in live and (run.id in self._told or is_new):
+                self._told.pop(run.id, None)
+                yield Change(text=progress_line(run), run=run)
         for run in live.values():
             if self._told.get(run.id) != progress_key(run):
                 self._told[run.id] = progress_key(run)

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -251,10 +250,6 @@ def _last_lines(file: BinaryIO, wanted: int) -> tuple[int, int]:
     return len(starts), (starts[0] if starts else end)
 
 
-_YIELD_AFTER = 200
-"""Lines after which `follow` yields to the event loop."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogLine:
     """One valid log line."""
@@ -319,13 +314,3 @@ class LogReader:
             self.duplicates += not self._restarted
             return None
         return LogLine(text=line.decode("ascii"), record=record)
-
-
-async def follow(reader: LogReader, *, every: float = 0.5) -> AsyncGenerator[LogLine, None]:
-    """Yield all lines of `reader`, then each new line within about `every` seconds, for ever. Raises JournalError."""
-    while True:
-        for number, line in enumerate(reader.read()):
-            yield line
-            if number % _YIELD_AFTER == _YIELD_AFTER - 1:
-                await asyncio.sleep(0)
-        await asyncio.sleep(every)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, aclosing, closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +12,7 @@ import pytest
 
 from console.domain.log_record import format_line
 from console.journal.log_files import JournalError, JournalUnsafe
-from console.journal.log_reader import BLOCK, LogLine, LogReader, LogTail, follow
+from console.journal.log_reader import BLOCK, LogReader, LogTail
 from console.journal.runs_log import LogWriter
 from tests.journal.samples import record
 
@@ -293,39 +292,12 @@ def test_a_symbolic_link_and_a_pipe_are_not_read(open_reader: OpenReader, path: 
         read(open_reader())
 
 
-async def test_a_follower_gives_new_lines_as_they_come(open_reader: OpenReader, path: Path, writer: LogWriter) -> None:
+def test_a_log_that_is_rotated_between_two_reads_is_read_on(
+    open_reader: OpenReader, path: Path, writer: LogWriter
+) -> None:
     write(writer, *range(1, 1000))
-    found: list[int] = []
-    async with aclosing(follow(open_reader(last=500), every=0.001)) as lines:
-        async for line in lines:
-            found.append(line.record.ev)
-            if line.record.ev == 999:
-                writer.rotate(keep=1, force=True)
-                write(writer, 1000)
-            if line.record.ev == 1000:
-                break
-    assert found == list(range(500, 1001))
-
-
-class CountedLooks(LogReader):
-    """A reader that counts its reads."""
-
-    count = 0
-
-    def read(self) -> Iterator[LogLine]:
-        """Count the call and read."""
-        self.count += 1
-        return super().read()
-
-
-async def test_a_follower_sleeps_between_two_reads(path: Path, writer: LogWriter) -> None:
-    write(writer, 1)
-    with CountedLooks(path) as reader:
-        lines = follow(reader, every=3600)
-        assert (await anext(lines)).record.ev == 1
-        waiting = asyncio.ensure_future(anext(lines))
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert (reader.count, waiting.done()) == (1, False)
-        waiting.cancel()
-        await asyncio.wait([waiting])
+    reader = open_reader(last=500)
+    assert [line.record.ev for line in reader.read()] == list(range(500, 1000))
+    writer.rotate(keep=1, force=True)
+    write(writer, 1000)
+    assert [line.record.ev for line in reader.read()] == [1000]

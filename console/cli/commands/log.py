@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +11,24 @@ import click
 
 from console.cli.exit_codes import ExitCode
 from console.cli.filters import Filters, filter_options
+from console.cli.follow_output import FollowOutput
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.signals import shutdown_on_signals
 from console.domain.log_record import LogRecord
 from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
 from console.engine.clock import SystemClock
-from console.journal.log_reader import LogReader, follow
+from console.journal.log_reader import LogReader
 
 if TYPE_CHECKING:
     from console.journal.runs_log import LogWriter
     from console.store.store import Store
 
 KEEP = 14
+EVERY_S = 0.5
+"""Seconds between two reads of a log that is followed."""
+YIELD_AFTER = 200
+"""Lines after which a signal is looked for, however few of them are printed."""
 
 
 @click.group("log", invoke_without_command=True)
@@ -139,23 +143,17 @@ def _print_lines(invocation: Invocation, reader: LogReader, fits: Fits) -> None:
 
 
 async def _follow(invocation: Invocation, reader: LogReader, fits: Fits) -> None:
-    async def print_lines() -> None:
-        async for line in follow(reader):
-            if not fits(line.record):
-                continue
-            if invocation.json:
-                invocation.out_json_line(record_json(line.record))
-            else:
-                invocation.out(line.text)
-
     with shutdown_on_signals() as shutdown:
-        printing = asyncio.create_task(print_lines())
-        asked = asyncio.create_task(shutdown.wait())
-        await asyncio.wait({printing, asked}, return_when=asyncio.FIRST_COMPLETED)
-        asked.cancel()
-        printing.cancel()
-        with suppress(asyncio.CancelledError):
-            await printing
+        output = FollowOutput(invocation, shutdown)
+        while output.is_open:
+            for number, line in enumerate(reader.read(), 1):
+                if not output.is_open:
+                    break
+                if fits(line.record):
+                    await (output.json_line(record_json(line.record)) if invocation.json else output.lines(line.text))
+                if not number % YIELD_AFTER:
+                    await asyncio.sleep(0)
+            await output.wait(EVERY_S)
 
 
 def _gap_messages(reader: LogReader) -> Iterable[str]:
