@@ -53,7 +53,7 @@ def _is_hidden(name: str) -> bool:
 if (_memory := memory_folder()) is not None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_memory))
 
-pytest_plugins = ("tests.installed", "tests.sharing")
+pytest_plugins = ("tests.installed", "tests.postgres_server", "tests.sharing")
 
 PROOFS = (
     *("faults", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 
+from console.store.fleet_settings import FleetSettings
 from console.store.postgres.schema import migrate
 from tests.clock import ManualClock
 from tests.waiting import until_sync
@@ -89,7 +91,26 @@ def _answers(url: str) -> bool:
     return True
 
 
-def make_schema(url: str, schema: str) -> None:
-    """Makes a new store in the schema."""
+@contextmanager
+def new_store(url: str, **changes: Any) -> Iterator[FleetSettings]:
+    """Makes a store in a schema of its own, which is dropped afterwards. `changes` are of the settings."""
+    settings = FleetSettings(**{"url": url, "schema": f"store_{os.urandom(6).hex()}", "host": "here", **changes})
     with psycopg.connect(url, autocommit=True) as connection:
-        migrate(connection, schema, ManualClock().now())
+        migrate(connection, settings.schema, ManualClock().now())
+    yield settings
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"drop schema {settings.schema} cascade".encode())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The URL of a database server that runs as long as the tests."""
+    with postgres_server() as url:
+        yield url
+
+
+@pytest.fixture
+def fleet(postgres: str) -> Iterator[FleetSettings]:
+    """A new store of several machines."""
+    with new_store(postgres) as settings:
+        yield settings

@@ -27,6 +27,7 @@ DOORS = {
     "console.engine.engine": "the usage report is loaded at its first request",
     "console.engine.queries": "the usage report is loaded at its first request",
     "console.provider": "httpx is loaded at the first request",
+    "console.store.store": "the driver of PostgreSQL is loaded where a config names a fleet only",
     "console.ui": "screens behind the first one, the chart and the palette are loaded when they are opened",
     "console.program": "the provider is loaded when a process launches or guards",
     "console.app": "the provider is loaded when a process launches or guards",

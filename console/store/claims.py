@@ -96,7 +96,7 @@ class ClaimRepository:
         """Return what `claim` would do now, always with the usage of all caps. Nothing is written."""
 
         async def unit(tx: Transaction) -> LaunchDecision:
-            await require_original(tx, self._database.folder)
+            await require_original(tx, self._database)
             decision = await self._decide(tx, request, terms, now)
             cap_usages = decision.cap_usages or await load_cap_usages(tx, terms.caps, decision.day, terms.task)
             return replace(decision, cap_usages=cap_usages)
@@ -124,7 +124,7 @@ class ClaimRepository:
         self._check_room()
 
         async def unit(tx: Transaction) -> LaunchResult:
-            await require_original(tx, self._database.folder, record=True)
+            await require_original(tx, self._database, record=True)
             run = await _load_proposal(tx, run_id)
             if _is_expired(run, now):
                 expired = await _end_unsent(tx, run, Outcome.EXPIRED, "no decision in time", now)
@@ -190,7 +190,7 @@ class ClaimRepository:
             )
 
     async def _claim(self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp) -> LaunchResult:
-        await require_original(tx, self._database.folder, record=True)
+        await require_original(tx, self._database, record=True)
         decision = await self._decide(tx, request, terms, now)
         match decision.kind:
             case LaunchKind.LAUNCHED:

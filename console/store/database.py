@@ -54,6 +54,8 @@ class SqliteTransaction:
 class SqliteDatabase:
     """A writing and a reading connection, each used by one unit of work at a time. `Store.open` makes it."""
 
+    is_shared = False
+
     def __init__(
         self,
         folder: Path,

@@ -51,6 +51,10 @@ class StoreUnknown(StoreError):
     """Whether a write is stored is not known: the connection was lost at its commit, and nobody answered since."""
 
 
+class StoreUnreachable(StoreError):
+    """The server of the database does not answer."""
+
+
 class StoreFull(StoreError):
     """The disk is full, or too full for a launch."""
 

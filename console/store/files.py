@@ -165,9 +165,12 @@ def folder_lock(folder: Path, *, wait_s: float = _LOCK_WAIT_S) -> Iterator[None]
         lock.release()
 
 
-def read_state_id(folder: Path) -> str | None:
-    """Return the content of `state.id`, or None if there is none. Raises StoreUnsafe if it cannot be read."""
-    path = folder / STATE_ID
+def read_state_id(folder: Path, name: str = STATE_ID) -> str | None:
+    """Return the content of `state.id`, or None if there is none. Raises StoreUnsafe if it cannot be read.
+
+    `name` is that of another file that holds the id of a store.
+    """
+    path = folder / name
     if not os.path.lexists(path):
         return None
     try:

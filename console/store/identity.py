@@ -132,7 +132,7 @@ class StoreIdentity:
 
     async def require_original(self) -> None:
         """Raise StoreCopied if this folder is a copy that nobody has accepted."""
-        await self._database.read(lambda tx: require_original(tx, self._database.folder))
+        await self._database.read(lambda tx: require_original(tx, self._database))
 
     async def accept_copy(self, *, by: str, now: Timestamp) -> None:
         """Record this place of the database as the one that launches, and write a log note."""
@@ -197,11 +197,15 @@ class StoreIdentity:
         return await self._database.transaction(unit)
 
 
-async def require_original(tx: Transaction, folder: Path, *, record: bool = False) -> None:
-    """Raise StoreCopied if `folder` is a copy. With `record`, a database without a place gets its present one.
+async def require_original(tx: Transaction, database: Database, *, record: bool = False) -> None:
+    """Raise StoreCopied if the folder is a copy. With `record`, a database without a place gets its present one.
 
-    Recorded is the place of the first launch: a copy of a store that never launched holds no keys.
+    Recorded is the place of the first launch: a copy of a store that never launched holds no keys. A database that
+    several machines share is no part of a folder.
     """
+    if database.is_shared:
+        return
+    folder = database.folder
     found = database_inode(folder)
     recorded = await _load_place(tx)
     # Nothing else can be this file on this device: the path and the machine need not be read.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from console.domain.key import is_key
 from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
@@ -123,7 +122,7 @@ class RunRepository:
         Also raises StaleRun if the run has a stop or launches are paused, and StoreCopied in a copied state folder:
         the original may be sending this very run.
         """
-        return await self._database.transaction(lambda tx: _begin_send(tx, self._database.folder, run, now))
+        return await self._database.transaction(lambda tx: _begin_send(tx, self._database, run, now))
 
     async def record_not_sent(self, run: Run, *, why: str, final: bool, now: Timestamp) -> Run:
         """Store that the POST provably launched nothing: back to `claimed`, or ended if this was the final try."""
@@ -364,8 +363,8 @@ async def _request_stop(tx: Transaction, run_id: RunId, request: StopRequest, se
     return stopping
 
 
-async def _begin_send(tx: Transaction, folder: Path, run: Run, now: Timestamp) -> Run:
-    if requested_pause(folder) is not None:
+async def _begin_send(tx: Transaction, database: Database, run: Run, now: Timestamp) -> Run:
+    if requested_pause(database.folder) is not None:
         raise StaleRun(f"run {run.id}: launches are paused")
-    await require_original(tx, folder)
+    await require_original(tx, database)
     return await transitions.begin_send(tx, run, now)

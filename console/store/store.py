@@ -13,6 +13,7 @@ from console.store.controls import Controls
 from console.store.cursors import ScheduleCursors
 from console.store.database import SqliteDatabase
 from console.store.events import LogRecords
+from console.store.fleet_settings import FleetSettings
 from console.store.guard_records import GuardRecords
 from console.store.history import History
 from console.store.identity import StoreIdentity
@@ -54,13 +55,20 @@ class Store:
         create: bool = True,
         busy_ms: int = BUSY_MS,
         journal: JournalMode | None = None,
+        fleet: FleetSettings | None = None,
     ) -> Store:
         """Open the store of `folder`; with `create` make it first if there is none. Many processes may do so at once.
 
         `busy_ms` is how long a statement waits for locks of other processes. `journal` sets the journal mode of a
-        new store, for tests of both modes; None chooses the mode that is safe with this SQLite. Raises StoreAbsent
-        without a store and without `create`, StoreError.
+        new store, for tests of both modes; None chooses the mode that is safe with this SQLite. With `fleet` the store
+        is that of several machines, which `nightdesk store init` has made, and the folder is what this one keeps
+        beside it. Raises StoreAbsent without a store and without `create`, StoreError.
         """
+        if fleet is not None:
+            # The driver is loaded where there is a fleet only: it takes a tenth of a second.
+            from console.store.postgres.opening import open_fleet
+
+            return cls(await open_fleet(folder, fleet, read_only=read_only, create=create))
         mode = await asyncio.to_thread(
             prepare_store, folder, now=now, read_only=read_only, create=create, busy_ms=busy_ms, journal=journal
         )

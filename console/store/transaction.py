@@ -61,6 +61,9 @@ class Database(Protocol):
 
     folder: Path
     """The state folder of this machine."""
+    is_shared: bool
+    """True where other machines use the database too, with folders of their own; False where it is a file of `folder`,
+    and a copy of the folder a copy of the database."""
 
     async def transaction(
         self, unit: Unit[T], *, gated: bool = True, busy_ms: int | None = None, urgent: bool = False

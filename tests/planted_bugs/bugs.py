@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -43,7 +42,7 @@ from console.store.identity import require_original
 from console.store.ledger import release_hold
 from console.store.pragmas import JournalMode
 from console.store.rows import compare_and_set, load_run
-from console.store.transaction import Columns, Transaction
+from console.store.transaction import Columns, Database, Transaction
 from console.store.transitions import RunResult, mark_unconfirmed
 from console.tracing.exporter import SpanExporter
 from console.turn import Turn
@@ -266,10 +265,10 @@ class KeepsQuiet(Problems):
             super().report_once(topic, text)
 
 
-async def takes_every_folder_for_the_original(tx: Transaction, folder: Path, *, record: bool = False) -> None:
+async def takes_every_folder_for_the_original(tx: Transaction, database: Database, *, record: bool = False) -> None:
     """`require_original` that refuses no copy."""
     with suppress(StoreCopied):
-        await require_original(tx, folder, record=record)
+        await require_original(tx, database, record=record)
 
 
 class NeverLooksBack(RestoreCheck):

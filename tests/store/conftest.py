@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from console.store.postgres.database import PostgresDatabase
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.postgres_server import make_schema, postgres_server
 from tests.store.harness import StoreHarness, open_harness
 
 
@@ -36,22 +34,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a database server that runs as long as the tests."""
-    with postgres_server() as url:
-        yield url
-
-
 @pytest.fixture
 async def harness(request: pytest.FixtureRequest, fresh: Path, folder: Path) -> AsyncIterator[StoreHarness]:
     """An open store with a manual clock."""
     if os.environ.get("ND_PG"):
-        url = request.getfixturevalue("postgres")
-        schema = f"store_{os.urandom(6).hex()}"
-        make_schema(url, schema)
-        await asyncio.to_thread(folder.mkdir)
-        opened = StoreHarness(Store(PostgresDatabase(folder, url, schema)), ManualClock())
+        opened = await open_harness(folder, fleet=request.getfixturevalue("fleet"))
     else:
         shutil.copytree(fresh, folder)
         opened = await open_harness(folder)

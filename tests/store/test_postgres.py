@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,20 @@ import psycopg
 import pytest
 
 from console.store.errors import StoreError, StoreMissing, StoreRefused
+from console.store.fleet_settings import FleetSettings
 from console.store.postgres.database import PostgresDatabase
 from console.store.postgres.schema import check_usable, migrate, packaged_migrations
 from console.store.rows import fetch_all, fetch_batch
 from console.store.transaction import Statement, Transaction
 from tests.clock import ManualClock
-from tests.postgres_server import make_schema
 
 INSERT = "insert into meta (name, value) values (:name, 'x')"
 
 
 @pytest.fixture
-async def database(postgres: str, tmp_path: Path) -> AsyncIterator[PostgresDatabase]:
+async def database(fleet: FleetSettings, tmp_path: Path) -> AsyncIterator[PostgresDatabase]:
     """An open database with a store of its own."""
-    schema = f"door_{os.urandom(6).hex()}"
-    make_schema(postgres, schema)
-    opened = PostgresDatabase(tmp_path, postgres, schema)
+    opened = PostgresDatabase(tmp_path, fleet)
     yield opened
     await opened.close()
 
@@ -98,10 +95,10 @@ async def test_a_batch_gives_the_rows_of_each_statement_and_ends_at_the_first_th
 
 
 async def test_gated_units_of_two_processes_run_one_after_the_other(
-    database: PostgresDatabase, postgres: str, tmp_path: Path
+    database: PostgresDatabase, fleet: FleetSettings, tmp_path: Path
 ) -> None:
     """Read, decide, write: without the gate both would count from the same number."""
-    other = PostgresDatabase(tmp_path, postgres, database.schema)
+    other = PostgresDatabase(tmp_path, fleet)
 
     async def count(tx: Transaction) -> None:
         (row,) = await fetch_all(tx, "select count(*) as n from meta where name like 'count:%'", {})

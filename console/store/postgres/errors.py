@@ -11,7 +11,16 @@ from contextlib import contextmanager
 import psycopg
 from psycopg import errors as pg
 
-from console.store.errors import KeyTaken, StoreBusy, StoreDamaged, StoreError, StoreFull, StoreMissing, StoreRefused
+from console.store.errors import (
+    KeyTaken,
+    StoreBusy,
+    StoreDamaged,
+    StoreError,
+    StoreFull,
+    StoreMissing,
+    StoreRefused,
+    StoreUnreachable,
+)
 
 _BUSY = (pg.LockNotAvailable, pg.QueryCanceled, pg.DeadlockDetected, pg.SerializationFailure, pg.TooManyConnections)
 _DAMAGED = (pg.DataCorrupted, pg.IndexCorrupted)
@@ -45,4 +54,8 @@ def store_error(error: psycopg.Error, place: str) -> StoreError:
         return StoreMissing(f"the state database at {place} holds no store: {why}")
     if isinstance(error, _FULL):
         return StoreFull(f"the disk of the state database is full: {why}")
-    return StoreError(f"the state database at {place} does not answer ({why})")
+    if isinstance(error, pg.ObjectNotInPrerequisiteState | pg.ReadOnlySqlTransaction):
+        return StoreUnreachable(f"the state database at {place} takes no writes: {why}")
+    if isinstance(error, psycopg.OperationalError):
+        return StoreUnreachable(f"the state database at {place} does not answer ({why})")
+    return StoreError(f"the state database at {place} cannot be used: {why}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ LOCK_CLASS = 0x6E696768
 """The advisory lock of a schema is this number and the hash of the schema's name."""
 DURABLE = ("fsync", "full_page_writes", "synchronous_commit")
 """Settings without which an acknowledged commit can be lost."""
+SELECT_SETTINGS = "select " + ", ".join(f"current_setting('{name}') as {name}" for name in DURABLE)
 
 _MIGRATION_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql\Z", re.ASCII)
 
@@ -95,7 +97,15 @@ def check_version(version: int, latest: int) -> None:
 
 def check_usable(connection: psycopg.Connection, schema: str) -> None:
     """Raise StoreError unless the schema is of this program's version and the server keeps what it acknowledges."""
-    version = stored_version(connection, schema)
+    row = connection.execute(SELECT_SETTINGS.encode()).fetchone() or ()
+    refuse_unusable(schema, stored_version(connection, schema), dict(zip(DURABLE, row, strict=True)))
+
+
+def refuse_unusable(schema: str, version: int, settings: Mapping[str, str]) -> None:
+    """Raise StoreError for a schema of another `version` than this program's, 0 being none, or for unsafe `settings`.
+
+    `settings` are those of DURABLE.
+    """
     latest = len(packaged_migrations())
     check_version(version, latest)
     if version == 0:
@@ -105,6 +115,5 @@ def check_usable(connection: psycopg.Connection, schema: str) -> None:
             f"the store in schema {schema} is of version {version}; `nightdesk store migrate` upgrades it"
         )
     for setting in DURABLE:
-        row = connection.execute(f"show {setting}").fetchone()
-        if row is not None and row[0] == "off":
+        if settings[setting] == "off":
             raise StoreError(f"the database server has {setting} off: it can lose launches that it has acknowledged")
