@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -70,8 +71,8 @@ def refusing_port() -> int:
 
 
 @asynccontextmanager
-async def serving(behaviour: Behaviour) -> AsyncIterator[Heard]:
-    """Run a server on a loopback port that handles each connection with `behaviour`."""
+async def serving(behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> AsyncIterator[Heard]:
+    """Run a server on a loopback port that handles each connection with `behaviour`, behind TLS if it is given."""
     heard = Heard()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -88,8 +89,8 @@ async def serving(behaviour: Behaviour) -> AsyncIterator[Heard]:
             with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(meet, "127.0.0.1", 0)
-    heard.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(meet, "127.0.0.1", 0, ssl=tls)
+    heard.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield heard
     finally:

@@ -16,6 +16,7 @@ from console import __version__
 from console.domain.text import sanitize
 from console.provider.http.observation import Observe, ObservedCall, call_form, skew_s
 from console.provider.http.secret import Secret
+from console.provider.http.transport import OneConnection, Proxy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +126,10 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
+KEPT_S = 30.0
+"""Seconds for which an idle connection is kept."""
+
+
 class ClientFactory:
     """Makes HTTP clients for one service."""
 
@@ -158,15 +163,16 @@ class ClientFactory:
 
     def fresh(self, *, read_s: float) -> httpx.AsyncClient:
         """Return a client for one request; its connection is new, so it cannot be stale."""
-        return self._client(httpx.Limits(max_connections=1, max_keepalive_connections=0), read_s)
+        return self._client(0.0, read_s)
 
     def kept(self) -> httpx.AsyncClient:
         """Return a client of one connection, which is kept open for a while between requests."""
-        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=30.0)
-        return self._client(limits, self._bounds.call_s)
+        return self._client(KEPT_S, self._bounds.call_s)
 
-    def _client(self, limits: httpx.Limits, read_s: float) -> httpx.AsyncClient:
-        inner = self._given() if self._given is not None else self._transport(limits)
+    def _client(self, keep_s: float, read_s: float) -> httpx.AsyncClient:
+        inner = (
+            self._given() if self._given is not None else OneConnection(self.tls(), keep_s=keep_s, proxy=self._proxy())
+        )
         timeout = httpx.Timeout(read_s, connect=self._bounds.connect_s, pool=self._bounds.connect_s)
         own = {"user-agent": f"nightdesk/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
         return httpx.AsyncClient(
@@ -177,14 +183,11 @@ class ClientFactory:
             headers={**own, **self._headers.fixed},
         )
 
-    def _transport(self, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
-        proxy = None
-        if self._route.proxy is not None and not self._is_plain:
-            tls_to_proxy = self.tls() if self._route.proxy.startswith("https:") else None
-            proxy = httpx.Proxy(self._route.proxy, ssl_context=tls_to_proxy)
-        return httpx.AsyncHTTPTransport(
-            verify=self.tls(), http1=True, http2=False, trust_env=False, retries=0, limits=limits, proxy=proxy
-        )
+    def _proxy(self) -> Proxy | None:
+        url = self._route.proxy
+        if url is None or self._is_plain:
+            return None
+        return Proxy(url=url, tls=self.tls() if url.startswith("https:") else None)
 
     def tls(self) -> ssl.SSLContext:
         """Return the TLS context, which always verifies. Made once, as loading the certificates takes 35 ms.

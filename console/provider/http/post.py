@@ -19,6 +19,7 @@ import httpx
 from console import __version__
 from console.provider.http.clients import tls_context
 from console.provider.http.exchange import classify_failure
+from console.provider.http.transport import OneConnection
 
 
 class PostFailed(Exception):
@@ -47,13 +48,7 @@ async def post_once(
 
     `headers` are sent on top. Raises PostFailed.
     """
-    transport = httpx.AsyncHTTPTransport(
-        verify=tls_context(None) if url.startswith("http:") else _trusting(),
-        http2=False,
-        trust_env=False,
-        retries=0,
-        limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
-    )
+    transport = OneConnection(tls_context(None) if url.startswith("http:") else _trusting(), keep_s=0.0)
     client = httpx.AsyncClient(
         transport=transport, trust_env=False, follow_redirects=False, timeout=httpx.Timeout(deadline_s)
     )
