@@ -56,7 +56,7 @@ if (_memory := memory_folder()) is not None:
 pytest_plugins = ("tests.installed", "tests.postgres_server", "tests.sharing")
 
 PROOFS = (
-    *("faults", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
+    *("faults", "fleet", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
     *(f"cli/test_{name}.py" for name in ("clocks", "drill", "durability_order", "signals", "successor")),
     *("cli/test_taking_turns.py", "engine/test_trust.py", "journal/test_runs_log_processes.py"),
     *(

@@ -49,7 +49,10 @@ class EngineContext:
     stop_took_s: float = 0.0
     """How long the last stop of a run took to be stored."""
     holds_lock: Callable[[], bool] = field(default=lambda: True)
-    """False once the lock file of this process was removed: others then take over its runs, so it launches nothing."""
+    """False once others may take over the runs of this process, so that it launches nothing: its lock file was removed
+    or, in a fleet, its lease is not renewed."""
+    in_fleet: bool = False
+    """True where processes of other hosts own runs of the same store."""
     key_trouble: Callable[[str], str | None] = field(default=lambda name: None)
     """Why this process has no usable API key for the provider of that name, in one line; None where it has one."""
     timings: Timings = field(default_factory=Timings)

@@ -87,6 +87,7 @@ class Engine:
             problems=problems,
             background=BackgroundTasks(problems),
             holds_lock=ownership.is_held,
+            in_fleet=ownership.in_fleet,
             key_trouble=key_trouble,
             timings=timings or Timings(),
         )
@@ -105,8 +106,11 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         """Announce this owner and start its concerns. Raises StoreError; the ownership is released then."""
-        if self._supervises:
+        if not self._supervises:
+            await self._ownership.refresh()
+        else:
             try:
+                await self._ownership.exchange()
                 await self._context.store.controls.announce(
                     self._ownership.id, kind=self.settings.kind.value, pid=os.getpid(), now=self._context.clock.now()
                 )
@@ -147,6 +151,8 @@ class Engine:
             Concern(name="load", round=self._measure_load, every_s=tick),
             Concern(name="problems", round=self._publish_problems, every_s=tick),
         ]
+        if self._ownership.in_fleet:
+            concerns.append(Concern(name="leases", round=self._ownership.exchange, every_s=tick))
         if self.settings.schedules:
             concerns.append(Concern(name="schedule", round=self._scheduler.tick, every_s=tick))
         return tuple(concerns)

@@ -45,7 +45,10 @@ class DeadOwners:
                 continue
             with self._ownership.if_dead(row.id) as dead:
                 # Within the block nobody else takes this owner for alive or dead.
-                if dead and await self._context.store.controls.remove_dead(row.id):
+                if not dead:
+                    continue
+                elsewhere = self._ownership.is_elsewhere(row.id)
+                if await self._context.store.controls.remove_dead(row.id, if_lease_is_over=elsewhere):
                     self._unpublish(row.id)
                     self._ownership.remove(row.id)
         await asyncio.to_thread(self._remove_leftovers, {row.id for row in rows} | named | {self._context.owner})

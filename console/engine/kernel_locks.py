@@ -27,6 +27,8 @@ class KernelLocks:
     one of ours, from a damaged row, is dead too: nobody can hold its lock.
     """
 
+    in_fleet = False
+
     def __init__(self, folder: Path, *, supervises: bool = False) -> None:
         """`folder` is the state folder. With `supervises` this process becomes an owner. Raises OSError then."""
         self._owners = folder / OWNERS_FOLDER
@@ -49,6 +51,16 @@ class KernelLocks:
                 if self._file.is_there:
                     self._file.path.unlink()
             self._file.release()
+
+    async def exchange(self) -> None:
+        """There is no other host."""
+
+    async def refresh(self) -> None:
+        """There is no other host."""
+
+    def is_elsewhere(self, owner: str | None) -> bool:
+        """False: all owners are of this host."""
+        return False
 
     def is_alive(self, owner: str) -> bool:
         """True while a process holds the lock of `owner`. Raises OSError."""

@@ -21,6 +21,19 @@ class Ownership(Protocol):
     def id(self) -> str:
         """The id of this process; `NOBODY` where it supervises nothing."""
 
+    @property
+    def in_fleet(self) -> bool:
+        """True where processes of other hosts own runs of the same store."""
+
+    async def exchange(self) -> None:
+        """Tell other hosts that this process lives, and learn who else does: in each tick of a process that supervises.
+
+        Raises StoreError.
+        """
+
+    async def refresh(self) -> None:
+        """Learn who lives on other hosts, where no `exchange` did so lately. Raises StoreError."""
+
     def is_held(self) -> bool:
         """True while all others take this process for alive. A process that supervises nothing is no owner: False."""
 
@@ -35,6 +48,9 @@ class Ownership(Protocol):
 
         Raises OSError where that cannot be told.
         """
+
+    def is_elsewhere(self, owner: str | None) -> bool:
+        """True where `owner` is of another host, and for None in a fleet. Raises OSError where that cannot be told."""
 
     def remove(self, owner: str) -> None:
         """Remove what is left of a dead owner; within `if_dead`. Raises OSError."""

@@ -112,6 +112,7 @@ class Queries:
 
     async def _known_owners(self) -> dict[str, Owner]:
         mine = self._context.owner
+        await self._ownership.refresh()
         return {
             row.id: Owner(
                 id=row.id,

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
 from console.domain.run import Run, RunId, State
+from console.domain.task import Fingerprint
 from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.ownership import Ownership
@@ -101,7 +102,7 @@ class TakeOver:
             if row.expires_ms is not None and now.wall_ms >= row.expires_ms:
                 await self._context.store.claims.expire(row.id, now)
         elif row.owner is None:
-            if self._may_take(row):
+            if self._may_take(row) and self._may_take_from_elsewhere(row, now):
                 await self._take(row, now)
         elif row.owner == self._context.owner:
             await self._take(row, now)
@@ -109,7 +110,7 @@ class TakeOver:
             with self._ownership.if_dead(row.owner) as dead:
                 if not dead:
                     self._context.problems.clear(unsupervised_topic(row.id))
-                elif self._may_take(row):
+                elif self._may_take(row) and self._may_take_from_elsewhere(row, now):
                     self.taking_from = frozenset({row.owner})
                     try:
                         await self._take(row, now)
@@ -132,6 +133,19 @@ class TakeOver:
         problems.clear(topic)
         return True
 
+    def _may_take_from_elsewhere(self, row: Run, now: Timestamp) -> bool:
+        """False for a run of another host while its launch may still be answered there, or while a host that has its
+        task may still send it. Raises OSError.
+        """
+        if not self._ownership.is_elsewhere(row.owner):
+            return True
+        if row.state is State.SENDING:
+            return row.sent is None or now.since(row.sent) >= self._context.timings.answer_ms
+        if row.state is State.CLAIMED and (row.expires_ms is None or now.wall_ms < row.expires_ms):
+            task = self._context.settings.task(row.task)
+            return task is not None and Fingerprint.of(task) == row.fingerprint
+        return True
+
     async def _take(self, row: Run, now: Timestamp) -> None:
         """Make the run ours and do what the recovery table says."""
         runs = self._context.store.runs
@@ -140,7 +154,9 @@ class TakeOver:
             await self._require_launchable()
         mine: Run | None = row
         if row.owner != self._context.owner:
-            mine = await runs.take_over(row, owner=self._context.owner, now=now)
+            elsewhere = self._ownership.is_elsewhere(row.owner)
+            owner = self._context.owner
+            mine = await runs.take_over(row, owner=owner, now=now, if_lease_is_over=elsewhere)
         if mine is None:
             return
         remote_id = self._id_in_journal(mine, now) if mine.state is State.SENDING else None

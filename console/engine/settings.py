@@ -208,6 +208,8 @@ class Timings:
     """After this any engine cancels a run that its living owner should have stopped."""
     take_over_ms: int = 1_000
     """A run of an owner that has been dead for longer is not being taken over: any engine cancels it at its limit."""
+    answer_ms: int = 65_000
+    """For so long after its record a launch of another host may still be answered there: it is not taken over."""
     parked_polls: int = 3
     """A run that shows a parked status in this many consecutive polls is cancelled: nobody is there to answer it."""
     denied_polls: int = 3

@@ -11,6 +11,7 @@ from console.domain.timestamps import Timestamp
 from console.store.errors import StoreError
 from console.store.events import note_record, write_event
 from console.store.pause_file import PauseRow, request_pause, requested_pause, withdraw_pause
+from console.store.postgres.leases import NOW
 from console.store.rows import fetch_all, fetch_one, int_of, text_of
 from console.store.transaction import Database, Row, Transaction
 
@@ -33,6 +34,8 @@ DELETE_DEAD_OWNER = """
     )
     returning id
 """
+DELETE_LEASELESS_OWNER = DELETE_DEAD_OWNER.replace("returning", f"and until_ms <= {NOW} returning")
+"""Only in a store of several hosts."""
 SELECT_NAMED_OWNER = """
     select 1 from owners where id = :id
     union all
@@ -133,15 +136,17 @@ class Controls:
         """Remove the registration of a process that leaves."""
         await self._write(DELETE_OWNER, id=owner_id)
 
-    async def remove_dead(self, owner_id: str) -> bool:
+    async def remove_dead(self, owner_id: str, *, if_lease_is_over: bool = False) -> bool:
         """Remove the registration of a dead process unless an open run still names it as its owner.
 
-        The caller holds the lock of that owner. Return whether no registration is left, so that the lock file may be
-        removed as well; False means that a run has to be taken over first.
+        The caller holds the lock of that owner or, with `if_lease_is_over`, has seen that its lease is over. Return
+        whether no registration is left, so that the lock file may be removed as well; False means that a run has to be
+        taken over first.
         """
 
         async def unit(tx: Transaction) -> bool:
-            await fetch_all(tx, DELETE_DEAD_OWNER, {"id": owner_id})
+            delete = DELETE_LEASELESS_OWNER if if_lease_is_over else DELETE_DEAD_OWNER
+            await fetch_all(tx, delete, {"id": owner_id})
             return await fetch_one(tx, SELECT_NAMED_OWNER, {"id": owner_id}) is None
 
         return await self._database.transaction(unit)

@@ -16,6 +16,7 @@ from console.store.fast_read import SELECT_OPEN
 from console.store.identity import require_original
 from console.store.listing import RepeatedListing
 from console.store.pause_file import requested_pause
+from console.store.postgres.leases import LEASE_IS_OVER
 from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, write_progress, write_steps
 from console.store.rows import NOTE_LIMIT, RunListing, compare_and_set, fetch_all, fetch_one, load_run, run_of, step_of
 from console.store.transaction import Columns, Database, Transaction, Value
@@ -188,14 +189,16 @@ class RunRepository:
 
         await self._database.transaction(unit, gated=False)
 
-    async def take_over(self, run: Run, *, owner: str, now: Timestamp) -> Run | None:
+    async def take_over(self, run: Run, *, owner: str, now: Timestamp, if_lease_is_over: bool = False) -> Run | None:
         """Make `owner` the run's owner under the next fence; return None if the row has changed since `run`.
 
-        Every write of the previous owner raises StaleRun from then on.
+        Every write of the previous owner raises StaleRun from then on. With `if_lease_is_over`, which only a store of
+        several hosts knows, None is also returned while the lease of the previous owner lasts.
         """
+        where = LEASE_IS_OVER if if_lease_is_over else "true"
 
         async def unit(tx: Transaction) -> Run:
-            taken = await compare_and_set(tx, run, {"owner": owner, "fence": run.fence + 1})
+            taken = await compare_and_set(tx, run, {"owner": owner, "fence": run.fence + 1}, where=where)
             await write_event(tx, "taken_over", now.wall_ms, run=run, owner=owner, before=run.owner, fence=taken.fence)
             return taken
 

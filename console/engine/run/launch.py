@@ -43,6 +43,7 @@ from console.provider.traits import Prepares
 from console.store.database import run_uncancelled
 from console.store.transitions import RunResult
 
+LOST = "the lock file of this process was removed, or its lease could not be renewed"
 OWN = "own"
 """A sandbox that is made before the launch, for one run alone."""
 
@@ -218,7 +219,7 @@ class Launcher:
             return NotSent(why="held up between the record and the launch")
         if not context.holds_lock():
             # Somebody may have taken the run over and ruled on it already.
-            return NotSent(why="the lock file of this process was removed: restart it")
+            return NotSent(why="others may have taken the run over: " + LOST)
         self._posting, self._order = True, order_for(run, task)
         try:
             return await context.provider_of(run).create(self._order)

@@ -336,7 +336,19 @@ create table owners (
     kind text collate "C" not null,
     pid bigint not null,
     started_ms bigint not null,
-    beat_ms bigint not null
+    beat_ms bigint not null,
+    host text collate "C" not null default '',
+    locks text collate "C" not null default '',
+    version text collate "C" not null default '',
+    -- By the clock of the database; 0 once it was given back.
+    until_ms bigint not null default 0
+);
+
+-- What one process of the fleet does for all of them; the lease of its holder must not be over either.
+create table leases (
+    name text collate "C" primary key,
+    owner text collate "C" not null,
+    until_ms bigint not null
 );
 
 -- The words of each run, cut and folded by the program.
