@@ -11,7 +11,6 @@ from console.domain.timestamps import Timestamp
 from console.store.errors import StoreError
 from console.store.events import note_record, write_event
 from console.store.pause_file import PauseRow, request_pause, requested_pause, withdraw_pause
-from console.store.postgres.leases import NOW
 from console.store.rows import fetch_all, fetch_one, int_of, text_of
 from console.store.transaction import Database, Row, Transaction
 
@@ -34,7 +33,7 @@ DELETE_DEAD_OWNER = """
     )
     returning id
 """
-DELETE_LEASELESS_OWNER = DELETE_DEAD_OWNER.replace("returning", f"and until_ms <= {NOW} returning")
+DELETE_LEASELESS_OWNER = DELETE_DEAD_OWNER.replace("returning", "and until_ms <= now_ms() returning")
 """Only in a store of several hosts."""
 SELECT_NAMED_OWNER = """
     select 1 from owners where id = :id

@@ -12,30 +12,27 @@ from console.domain.timestamps import Timestamp
 from console.store.rows import int_of, text_of
 from console.store.transaction import Columns, Database, Row, Statement, Transaction
 
-NOW = "cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint)"
-"""The clock of the database, UTC ms."""
 SCHEDULER = "scheduler"
 """The lease of the process that schedules for the fleet."""
 
-RENEW = f"""
+RENEW = """
     insert into owners (id, kind, pid, started_ms, beat_ms, host, locks, version, until_ms)
-    values (:id, :kind, :pid, {NOW}, {NOW}, :host, :locks, :version, {NOW} + :term_ms)
+    values (:id, :kind, :pid, now_ms(), now_ms(), :host, :locks, :version, now_ms() + :term_ms)
     on conflict (id) do update set
         beat_ms = excluded.beat_ms, host = excluded.host, locks = excluded.locks, version = excluded.version,
         until_ms = excluded.until_ms
 """
-_HOLDER_LIVES = f"exists (select 1 from owners where owners.id = leases.owner and owners.until_ms > {NOW})"
-TAKE = f"""
-    insert into leases (name, owner, until_ms) values (:name, :id, {NOW} + :term_ms)
+TAKE = """
+    insert into leases (name, owner, until_ms) values (:name, :id, now_ms() + :term_ms)
     on conflict (name) do update set owner = excluded.owner, until_ms = excluded.until_ms
-    where leases.owner = excluded.owner or leases.until_ms <= {NOW} or not {_HOLDER_LIVES}
+    where leases.owner = excluded.owner or leases.until_ms <= now_ms() or not lease_lasts(leases.owner)
 """
 GIVE_BACK = "update leases set until_ms = 0 where name = :name and owner = :id and until_ms <> 0"
-LEASE_IS_OVER = f"not exists (select 1 from owners where owners.id = runs.owner and owners.until_ms > {NOW})"
+LEASE_IS_OVER = "not lease_lasts(owner)"
 """Holds for a row of `runs` whose owner has no lease that lasts."""
-SELECT_NOW = f"select {NOW} as now_ms"
+SELECT_NOW = "select now_ms() as now_ms"
 SELECT_LEASES = "select id, host, locks, version, until_ms from owners"
-SELECT_HOLDERS = f"select name, owner from leases where until_ms > {NOW} and {_HOLDER_LIVES}"
+SELECT_HOLDERS = "select name, owner from leases where until_ms > now_ms() and lease_lasts(owner)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -351,6 +351,12 @@ create table leases (
     until_ms bigint not null
 );
 
+-- The clock by which leases end, UTC ms.
+create function now_ms() returns bigint language sql volatile
+    as $$ select cast(floor(extract(epoch from clock_timestamp()) * 1000) as bigint) $$;
+create function lease_lasts(process text) returns boolean language sql volatile
+    as $$ select exists (select 1 from owners where owners.id = process and owners.until_ms > now_ms()) $$;
+
 -- The words of each run, cut and folded by the program.
 create table runs_words (
     seq bigint primary key references runs (seq),
