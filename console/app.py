@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from console import __version__
 from console.config import ProviderSettings, Settings
 from console.diag_log import diag_log
 from console.domain.timestamps import Clock
@@ -17,6 +18,7 @@ from console.engine.clock import SystemClock
 from console.engine.engine import Engine
 from console.engine.errors import StoreError
 from console.engine.kernel_locks import KernelLocks
+from console.engine.ownership import Ownership
 from console.engine.settings import EngineSettings, ProcessKind, ServiceSettings, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
@@ -38,6 +40,7 @@ from console.provider.http.secret import Secret
 from console.provider.services import TRAITS, make_provider, traits_of
 from console.provider.traits import Traits
 from console.start_up import begin_collection
+from console.store.fleet_settings import FleetSettings
 from console.store.pragmas import BUSY_MS
 from console.store.store import Store
 
@@ -71,18 +74,22 @@ async def open_app(
     timings: Timings | None = None,
     create: bool = True,
     busy_ms: int = BUSY_MS,
+    fleet: FleetSettings | None = None,
 ) -> AsyncIterator[App]:
     """Run an engine on the state folder `folder`; when the block ends it hands over its runs and everything closes.
 
     With `create` the first use makes the state folder. `busy_ms` is how long the store waits for locks of other
-    processes. Raises StoreAbsent if there is none and none may be made, StoreError.
+    processes. With `fleet` the store is that of several hosts, and the folder is what this one keeps beside it. Raises
+    StoreAbsent if there is none and none may be made, StoreError.
     """
     forbid_memory_dumps()
     async with AsyncExitStack() as stack:
         loop = asyncio.get_running_loop()
         loop.call_later(COLLECT_AFTER_S, begin_collection, loop)
-        clock = SystemClock()
-        store = await Store.open(folder, now=clock.now(), read_only=settings.read_only, create=create, busy_ms=busy_ms)
+        clock: Clock = SystemClock()
+        store = await Store.open(
+            folder, now=clock.now(), read_only=settings.read_only, create=create, busy_ms=busy_ms, fleet=fleet
+        )
         stack.push_async_callback(store.close)
         if settings.supervises:
             stack.enter_context(diag_log(folder / "diag.log", clock))
@@ -97,6 +104,7 @@ async def open_app(
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         try:
+            ownership, clock = _ownership(stack, store, clock, fleet, settings)
             engine = Engine(
                 store=store,
                 log=log,
@@ -105,7 +113,7 @@ async def open_app(
                 clock=clock,
                 settings=settings,
                 folder=folder,
-                ownership=KernelLocks(folder, supervises=settings.supervises),
+                ownership=ownership,
                 key_trouble=key_trouble,
                 timings=timings,
             )
@@ -114,6 +122,30 @@ async def open_app(
             raise StoreError(f"the state folder {folder} cannot be used: {error.strerror}") from error
         await stack.enter_async_context(engine)
         yield App(engine=engine, store=store, log=log, clock=clock, providers=providers)
+
+
+def _ownership(
+    stack: AsyncExitStack, store: Store, clock: Clock, fleet: FleetSettings | None, settings: EngineSettings
+) -> tuple[Ownership, Clock]:
+    """Return how this process knows who owns what, and the clock that all owners share. Raises OSError."""
+    locks = KernelLocks(store.database.folder, supervises=settings.supervises)
+    stack.callback(locks.release)
+    if fleet is None:
+        return locks, clock
+    from console.engine.fleet_clock import FleetClock
+    from console.engine.leases import LeaseOwnership, lock_domain, this_process
+    from console.store.postgres.database import PostgresDatabase
+    from console.store.postgres.leases import Leases
+
+    database = store.database
+    if settings.supervises:
+        # A connection of its own: a renewal waits for no other unit of this process.
+        database = PostgresDatabase(store.database.folder, fleet)
+        stack.push_async_callback(database.close)
+    shared = FleetClock(clock)
+    domain = lock_domain(store.database.folder, clock)
+    process = this_process(locks, kind=settings.kind.value, host=fleet.host, domain=domain, version=__version__)
+    return LeaseOwnership(locks, Leases(database, clock.now), shared, process), shared
 
 
 def require_key(providers: Mapping[str, LazyProvider]) -> None:

@@ -76,13 +76,6 @@ def postgres_server() -> Iterator[str]:
             server.wait(30)
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    """The URL of a database server that runs as long as the tests."""
-    with postgres_server() as url:
-        yield url
-
-
 def _unprivileged() -> str | None:
     if os.getuid() != 0:
         return None

@@ -62,6 +62,7 @@ async def opened(
                     key_trouble=invocation.provider_factory.key_trouble,
                     create=create,
                     busy_ms=busy_ms,
+                    fleet=settings.store.fleet,
                 ),
                 has_screen=kind is ProcessKind.CONSOLE,
             )

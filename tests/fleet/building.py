@@ -18,6 +18,7 @@ from console.engine.settings import EngineSettings, Timings
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import Provider
+from console.store.fleet_settings import FleetSettings
 from console.store.postgres.database import PostgresDatabase
 from console.store.postgres.leases import Leases
 from console.store.store import Store
@@ -37,8 +38,7 @@ class Host(EngineHarness):
 
 
 def lease_ownership(
-    url: str,
-    schema: str,
+    fleet: FleetSettings,
     folder: Path,
     *,
     system: Clock | None = None,
@@ -49,7 +49,7 @@ def lease_ownership(
     system = system or SystemClock()
     clock = FleetClock(system)
     locks = KernelLocks(folder, supervises=supervises)
-    leases = Leases(PostgresDatabase(folder, url, schema), system.now)
+    leases = Leases(PostgresDatabase(folder, fleet), system.now)
     domain = lock_domain(folder, system)
     process = this_process(locks, kind="serve", host=folder.name, domain=domain, version="test")
     return LeaseOwnership(locks, leases, clock, process, times), clock, leases
@@ -57,8 +57,7 @@ def lease_ownership(
 
 @asynccontextmanager
 async def host(
-    url: str,
-    schema: str,
+    fleet: FleetSettings,
     folder: Path,
     provider: Provider,
     use: EngineSettings | None = None,
@@ -68,12 +67,10 @@ async def host(
     times: LeaseTimes = SHORT,
 ) -> AsyncIterator[Host]:
     """Run the engine of a host until the block ends; its runs are then handed over."""
-    await asyncio.to_thread(folder.mkdir, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, exist_ok=True)
     use = use or settings()
-    ownership, clock, leases = lease_ownership(
-        url, schema, folder, system=system, times=times, supervises=use.supervises
-    )
-    store = Store(PostgresDatabase(folder, url, schema))
+    ownership, clock, leases = lease_ownership(fleet, folder, system=system, times=times, supervises=use.supervises)
+    store = await Store.open(folder, now=clock.now(), fleet=fleet)
     log, launches = LogWriter(folder / "runs.log"), LaunchJournal(folder / "launch.journal")
     engine = Engine(
         store=store,

@@ -13,6 +13,7 @@ from console.domain.run import Outcome, State
 from console.engine.leases import LeaseOwnership, LeaseTimes
 from console.engine.settings import ProcessKind
 from console.store.errors import StoreError
+from console.store.fleet_settings import FleetSettings
 from tests.clock import ManualClock
 from tests.engine.building import QUICK, a_task, settings
 from tests.engine.fake_provider import FakeProvider
@@ -24,14 +25,14 @@ PATIENT = replace(QUICK, answer_ms=600_000)
 
 
 @pytest.fixture
-async def owners(postgres: str, schema: str, tmp_path: Path) -> AsyncIterator[list[LeaseOwnership]]:
+async def owners(fleet: FleetSettings, tmp_path: Path) -> AsyncIterator[list[LeaseOwnership]]:
     """Three processes with clocks in the hand of the test: two in one state folder, and one in another."""
     async with AsyncExitStack() as stack:
         made = []
         for name in ("one", "one", "two"):
-            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name).mkdir(mode=0o700, exist_ok=True)
             # The folders share a boot, as those of one machine do.
-            owner, _, leases = lease_ownership(postgres, schema, tmp_path / name, system=CLOCK, times=LeaseTimes())
+            owner, _, leases = lease_ownership(fleet, tmp_path / name, system=CLOCK, times=LeaseTimes())
             stack.push_async_callback(leases.close)
             stack.callback(owner.release)
             made.append(owner)
@@ -145,10 +146,10 @@ async def test_one_process_of_the_fleet_schedules(owners: list[LeaseOwnership]) 
     assert not there.take_schedule(), "it could not renew that lease"
 
 
-async def test_a_host_that_goes_in_order_leaves_its_runs_at_once(postgres: str, schema: str, tmp_path: Path) -> None:
+async def test_a_host_that_goes_in_order_leaves_its_runs_at_once(fleet: FleetSettings, tmp_path: Path) -> None:
     provider = FakeProvider()
-    async with host(postgres, schema, tmp_path / "two", provider, SERVE, times=LeaseTimes()) as second:
-        async with host(postgres, schema, tmp_path / "one", provider, SERVE, times=LeaseTimes()) as first:
+    async with host(fleet, tmp_path / "two", provider, SERVE, times=LeaseTimes()) as second:
+        async with host(fleet, tmp_path / "one", provider, SERVE, times=LeaseTimes()) as first:
             run_id = (await first.launch()).run.id
             await first.reaches(run_id, State.RUNNING)
             owner = first.ownership.id
@@ -169,12 +170,12 @@ async def silence(one: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_run_is_taken_over_once_the_lease_is_over_and_the_fence_refuses_its_former_owner(
-    postgres: str, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: FleetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = FakeProvider()
     async with (
-        host(postgres, schema, tmp_path / "one", provider, SERVE) as first,
-        host(postgres, schema, tmp_path / "two", provider, SERVE) as second,
+        host(fleet, tmp_path / "one", provider, SERVE) as first,
+        host(fleet, tmp_path / "two", provider, SERVE) as second,
     ):
         run_id = (await first.launch()).run.id
         await first.reaches(run_id, State.RUNNING)
@@ -188,13 +189,13 @@ async def test_a_run_is_taken_over_once_the_lease_is_over_and_the_fence_refuses_
 
 
 async def test_a_launch_that_may_still_be_answered_elsewhere_is_left_alone(
-    postgres: str, schema: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fleet: FleetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = FakeProvider()
     provider.hold_create.clear()
     async with (
-        host(postgres, schema, tmp_path / "one", provider, SERVE, timings=PATIENT) as first,
-        host(postgres, schema, tmp_path / "two", provider, SERVE, timings=PATIENT) as second,
+        host(fleet, tmp_path / "one", provider, SERVE, timings=PATIENT) as first,
+        host(fleet, tmp_path / "two", provider, SERVE, timings=PATIENT) as second,
     ):
         run_id = (await first.launch()).run.id
         await until(lambda: provider.orders)
@@ -214,7 +215,7 @@ def _may_take_from(one: Host, other: Host) -> bool:
 
 
 async def test_a_claim_whose_task_a_host_lacks_is_left_to_those_that_have_it(
-    postgres: str, schema: str, tmp_path: Path
+    fleet: FleetSettings, tmp_path: Path
 ) -> None:
     provider = FakeProvider()
     command = settings(kind=ProcessKind.COMMAND)
@@ -222,25 +223,25 @@ async def test_a_claim_whose_task_a_host_lacks_is_left_to_those_that_have_it(
     edited = settings(a_task(prompt="Something else."), kind=ProcessKind.SERVE)
     async with AsyncExitStack() as stack:
         without = [
-            await stack.enter_async_context(host(postgres, schema, tmp_path / name, provider, use))
+            await stack.enter_async_context(host(fleet, tmp_path / name, provider, use))
             for name, use in (("lacks", lacking), ("edited", edited))
         ]
-        launcher = await stack.enter_async_context(host(postgres, schema, tmp_path / "cron", provider, command))
+        launcher = await stack.enter_async_context(host(fleet, tmp_path / "cron", provider, command))
         run_id = (await launcher.launch()).run.id
         for each in without:
             await each.next_tick()
         assert (await launcher.run(run_id)).state is State.CLAIMED
-        having = await stack.enter_async_context(host(postgres, schema, tmp_path / "has", provider, SERVE))
+        having = await stack.enter_async_context(host(fleet, tmp_path / "has", provider, SERVE))
         run = await having.reaches(run_id, State.RUNNING)
         assert run.owner == having.ownership.id
 
 
-async def test_hosts_schedule_and_see_each_other(postgres: str, schema: str, tmp_path: Path) -> None:
+async def test_hosts_schedule_and_see_each_other(fleet: FleetSettings, tmp_path: Path) -> None:
     provider = FakeProvider()
     use = replace(SERVE, schedules=True)
     async with (
-        host(postgres, schema, tmp_path / "one", provider, use) as first,
-        host(postgres, schema, tmp_path / "two", provider, use) as second,
+        host(fleet, tmp_path / "one", provider, use) as first,
+        host(fleet, tmp_path / "two", provider, use) as second,
     ):
 
         async def seen() -> bool:
