@@ -18,6 +18,9 @@ SELECT_DUE_RETRIES = """
     and attempt = (select max(attempt) from runs later where later.key = runs.key)
     order by retry_at_ms
 """
+SELECT_LAUNCHED = """
+    select 1 from runs where task = :task and created_ms >= :since and attempt > 0 and state <> 'proposed' limit 1
+"""
 CLEAR_RETRY = "update runs set retry_at_ms = null where id = :id"
 
 
@@ -64,6 +67,14 @@ class ScheduleCursors:
             await fetch_all(tx, ADVANCE_CURSOR, {"name": _name(schedule), "value": str(to_ms)})
 
         await self._database.transaction(unit)
+
+    async def has_launched(self, task: str, *, since_ms: int) -> bool:
+        """Return whether a run of the task was launched at or after that time, by a schedule or by hand."""
+
+        async def unit(tx: Transaction) -> bool:
+            return await fetch_one(tx, SELECT_LAUNCHED, {"task": task, "since": since_ms}) is not None
+
+        return await self._database.read(unit)
 
     async def due_retries(self, now_ms: int) -> tuple[Run, ...]:
         """Return the failed runs whose key is to be tried again by `now_ms`, the longest due first.

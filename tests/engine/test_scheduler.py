@@ -122,6 +122,42 @@ async def test_missed_hours_are_launched_or_logged_according_to_the_policy(
         assert [date for date, _ in await entries(here)] == sorted(date for date, _ in await entries(here))
 
 
+@pytest.mark.parametrize("ends_it", ["a launch", "a person", "an edit"])
+async def test_missed_times_are_a_problem_until_somebody_saw_to_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends_it: str
+) -> None:
+    monkeypatch.setattr("console.engine.scheduling.scheduler.LOOK_EVERY_S", 0.0)
+    clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
+    await make_unattended(tmp_path, provider, clock)
+    await schedule_once(tmp_path, provider, clock, HOURLY)
+    clock.advance(5 * 3600 + 1800)
+    async with engine_harness(tmp_path, provider, scheduling(HOURLY), clock=clock) as here:
+
+        async def missed() -> list[str]:
+            return [each.topic for each in (await here.engine.queries.snapshot()).problems if each.over_ms is None]
+
+        async def is_over() -> bool:
+            return await missed() == []
+
+        async def is_told() -> bool:
+            return await missed() == [f"missed {HOURLY.name}"]
+
+        await until(is_told)
+        # Less than an hour: nothing becomes due.
+        clock.advance(1500)
+        await here.next_tick()
+        await here.next_tick()
+        assert await is_told(), "it does not expire"
+        match ends_it:
+            case "a launch":
+                await here.engine.operations.launch(LaunchRequest(task=HOURLY.name, date="20260101T0000Z", by=BY))
+            case "a person":
+                await here.engine.rollout.move(HOURLY.name, Stage.SEMI, by=BY, reason="seen", forced=True)
+            case _:
+                here.engine.reload(replace(here.engine.settings, tasks=(replace(HOURLY, schedule=None),)))
+        await until(is_over)
+
+
 async def test_many_missed_times_are_bounded_and_logged_in_one_note(tmp_path: Path) -> None:
     clock, provider = ManualClock(NOW), FakeProvider(ends_ok)
     task = replace(HOURLY, schedule="* * * * *", missed=MissedPolicy.ALL)

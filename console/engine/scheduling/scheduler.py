@@ -20,11 +20,14 @@ from console.engine.errors import StoreError
 from console.engine.models import LaunchKind, LaunchRequest, LaunchResult
 from console.engine.operations import Operations
 from console.engine.ownership import Ownership
-from console.engine.problems import MISSED
+from console.engine.problems import MISSED, STALE_MS
 from console.engine.scheduling.cron import zone_of
 from console.engine.scheduling.due import ON_TIME_MS, Due, due, schedule_name
+from console.store.audit import PAGE, AuditFilter
 
 BY = "nightdesk scheduler"
+LOOK_EVERY_S = 10.0
+"""How often it is looked whether somebody saw to a task that missed its times."""
 
 
 class Scheduler:
@@ -41,6 +44,9 @@ class Scheduler:
         self._begun = False
         self._failing: set[str] = set()
         """The tasks and retries that raised in the last round, by the topic of their problem."""
+        self._missed_ms: dict[str, int] = {}
+        """By task: when it was found that scheduled times were missed, UTC ms, until somebody saw to it."""
+        self._look_at = 0.0
 
     def restart(self) -> None:
         """Compare the schedules with the stored cursors again, since the tasks may have changed."""
@@ -51,6 +57,7 @@ class Scheduler:
 
         Raises StoreError, and OSError where it cannot be told who schedules.
         """
+        await self._end_missed()
         failing = await self._schedule()
         # Over is also what is not tried any more, as of a task that was removed from the config.
         for topic in self._failing - failing:
@@ -144,7 +151,27 @@ class Scheduler:
             last = f"{max(found.missed).astimezone(zone_of(task)):%Y-%m-%d %H:%M %Z}"
             times = counted(len(found.missed) + found.untold, "scheduled time")
             text = f"{task.name} missed {times}, the last at {last}: nobody scheduled then"
-            self._context.problems.report(f"{MISSED}{task.name}", text)
+            self._context.problems.report(f"{MISSED}{task.name}", text, lasting=True)
+            self._missed_ms[task.name] = self._context.clock.now().wall_ms
+
+    async def _end_missed(self) -> None:
+        """End the problem of each task that ran again, about which a person did something, or that has no schedule."""
+        loop_s, now_ms = asyncio.get_running_loop().time(), self._context.clock.now().wall_ms
+        if not self._missed_ms or loop_s < self._look_at:
+            return
+        self._look_at = loop_s + LOOK_EVERY_S
+        acts, _ = await self._context.store.audit.acts(AuditFilter(since_ms=min(self._missed_ms.values())), limit=PAGE)
+        for name, at_ms in list(self._missed_ms.items()):
+            task = self._context.settings.task(name)
+            if task is not None and task.schedule is not None:
+                # Of a task that caught up at once, too, somebody has to be told.
+                if now_ms - at_ms < STALE_MS:
+                    continue
+                acted = any(act.task == name and act.at_ms >= at_ms and act.by != BY for act in acts)
+                if not acted and not await self._context.store.cursors.has_launched(name, since_ms=at_ms):
+                    continue
+            del self._missed_ms[name]
+            self._context.problems.clear(f"{MISSED}{name}")
 
     async def _has_open_run(self, task: Task) -> bool:
         return any(run.task == task.name and run.is_live for run in await self._context.store.runs.open_runs())
