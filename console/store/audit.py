@@ -35,6 +35,8 @@ class AuditAct(StrEnum):
     """A copied state folder, or the loss of history after a backup was put back."""
     LIFT = "lift-read-only"
     """A read-only console was made writable."""
+    RECOUNT = "recount"
+    """What counts against the caps was added up again from the holds, after damage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +78,7 @@ SELECT_ACTS = """
     where (
         kind in (
             'approved', 'declined', 'stop', 'stop_reason', 'pause', 'resume', 'raise', 'stage', 'ruling',
-            'copy_accepted', 'loss_accepted', 'read_only_lifted'
+            'copy_accepted', 'loss_accepted', 'read_only_lifted', 'sums_recounted'
         )
         or (kind = 'claimed' and instr(detail, '"why":') > 0)
     )
@@ -171,6 +173,8 @@ def _act_of(kind: str, facts: Mapping[str, str]) -> tuple[AuditAct, str] | None:
             return AuditAct.RAISE, f"{facts.get('cap')} +{facts.get('amount')} in {facts.get('window')}"
         case "ruling":
             return AuditAct.SETTLE, facts.get("ruling", "").replace("_", "-")
+        case "sums_recounted":
+            return AuditAct.RECOUNT, f"the sums of {facts.get('days', '').replace(' ', ', ')}"
         case _:
             return PLAIN_ACTS[kind]
 

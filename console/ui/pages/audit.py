@@ -31,6 +31,7 @@ TONES: Mapping[AuditAct, Tone] = {
     AuditAct.SETTLE: Tone.BAD,
     AuditAct.ACCEPT: Tone.BAD,
     AuditAct.LIFT: Tone.BAD,
+    AuditAct.RECOUNT: Tone.BAD,
 }
 
 
