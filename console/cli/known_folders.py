@@ -15,7 +15,7 @@ from console.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
 
 MAX_FOLDERS = 16
 MAX_BYTES = 64 << 10
-DATABASE = "nightdesk.db"
+DATABASE, STATE_ID = "nightdesk.db", "state.id"
 
 
 def other_folders(config: Path, folder: Path) -> tuple[Path, ...]:
@@ -28,7 +28,16 @@ def other_folders(config: Path, folder: Path) -> tuple[Path, ...]:
 
 def was_used(config: Path, folder: Path) -> bool:
     """Return whether launches of `config` were made with the state folder `folder`, also if it is gone by now."""
-    return folder in _read(_record(config))
+    here = os.path.realpath(folder)
+    return any(os.path.realpath(known) == here for known in _read(_record(config)))
+
+
+def is_lost(config: Path, folder: Path) -> bool:
+    """Return whether launches of `config` were made with `folder` and nothing of a state store is there any more.
+
+    It was moved away, or the disk that holds it is not mounted.
+    """
+    return not any(os.path.lexists(folder / name) for name in (DATABASE, STATE_ID)) and was_used(config, folder)
 
 
 def remember_folder(config: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from console.app import App, ProviderFactory, engine_settings, open_app
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
-from console.cli.known_folders import other_folders, remember_folder
+from console.cli.known_folders import is_lost, other_folders, remember_folder
 from console.cli.outgoing import sending
 from console.cli.signals import not_stopped_by_terminal
 from console.cli.store_wait import told_of_opening, told_of_waits
@@ -18,6 +18,7 @@ from console.config import Settings
 from console.domain.caps import Caps
 from console.domain.text import sanitize
 from console.domain.usage import Units
+from console.engine.errors import StoreAbsent
 from console.engine.settings import EngineSettings, ProcessKind
 from console.provider.contract import Provider
 from console.store.pragmas import BUSY_MS
@@ -40,11 +41,14 @@ async def opened(
 ) -> AsyncIterator[App]:
     """Open the app of `invocation`; `settings` default to those of its config file.
 
+    A folder that was used before and is gone is not begun anew: its keys and holds would be forgotten without a word.
     Raises ConfigError, CommandError, StoreError.
     """
     if kind.guards:
         require_memory()
     settings = settings or invocation.settings()
+    if is_lost(invocation.config.path, invocation.folder):
+        raise StoreAbsent(invocation.folder, was_used=True)
     read_only = read_only or invocation.is_locked
     invocation.provider_factory = ProviderFactory(settings, invocation.environment, invocation.handed_keys)
     # The console drives its terminal itself.

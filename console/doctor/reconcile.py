@@ -1,4 +1,4 @@
-"""`doctor --reconcile`: a person decides that a copied, restored or damaged state folder may launch again.
+"""`doctor --reconcile`: a person decides that a copied, restored, lost or damaged state folder may launch again.
 
 A module of its own because it writes to the state folder; every check of `doctor` only reads.
 """
@@ -24,19 +24,24 @@ FREE_STATUSES = frozenset(outcome.value for outcome in KEY_FREEING_OUTCOMES | NO
 """Statuses of the log after which a key is free."""
 
 
-async def reconcile(folder: Path, *, by: str, now: Timestamp) -> tuple[str, ...]:
+async def reconcile(folder: Path, *, begin_empty: bool = False, by: str, now: Timestamp) -> tuple[str, ...]:
     """Accept that the folder is a copy and that its database has lost history, and add up again what counts against
     the caps; return a line for each decision.
 
-    Returns nothing if there was nothing to decide. Raises StoreError.
+    `begin_empty`: the folder was used and is gone; an empty one takes its place. Returns nothing if there was nothing
+    to decide. Raises StoreError.
     """
-    store = await Store.open(folder, now=now, create=False)
+    store = await Store.open(folder, now=now, create=begin_empty)
     journal = LaunchJournal(folder / "launch.journal")
     told = []
     try:
         check = RestoreCheck(store, journal, folder / "runs.log")
         # Before a decision is recorded: its event would count as history that is not lost.
         lost = await check.lost_history()
+        if begin_empty:
+            fields = {"by": by, "why": "the state folder was gone"}
+            await store.runs.note(event="loss_accepted", fields=fields, run=None, now=now)
+            told.append("an empty state folder was begun; no key that was launched before is known")
         try:
             await store.identity.require_original()
         except StoreCopied:

@@ -58,8 +58,8 @@ class Subject:
     """How the config file was found."""
     other_folders: Sequence[Path]
     """State folders other than `folder` in which runs of this config are recorded."""
-    folder_was_used: bool
-    """True where launches of this config were made with `folder` before."""
+    folder_is_lost: bool
+    """True where launches of this config were made with `folder` and its state store is gone."""
     load_settings: Callable[[], Settings]
     """Reads the config. Raises ConfigError, or another exception whose text is one line."""
     environment: Mapping[str, str]

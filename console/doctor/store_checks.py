@@ -10,6 +10,7 @@ from pathlib import Path
 from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.domain.text import sanitize
 from console.store.diagnostics import check_integrity, inspect_database, latest_schema
+from console.store.errors import StoreAbsent
 from console.store.files import (
     BESIDE,
     DATABASE,
@@ -32,12 +33,11 @@ def folder(subject: Subject) -> Results:
     """Check that the folder is private and writable, and the only one that the config is used with."""
     for other in subject.other_folders:
         yield Level.WARN, f"{other} holds runs of this config too; caps and keys count apart: set [store] state_dir"
+    if subject.folder_is_lost:
+        yield Level.FAIL, str(StoreAbsent(subject.folder, was_used=True))
+        return
     if not os.path.lexists(subject.folder):
-        if subject.folder_was_used:
-            gone = f"{subject.folder} was used with this config and is not there any more: put it back"
-            yield Level.WARN, f"{gone}; a launch begins an empty one, which knows no key that was launched"
-        else:
-            yield Level.OK, f"{subject.folder} does not exist yet; first use creates it"
+        yield Level.OK, f"{subject.folder} does not exist yet; first use creates it"
         return
     check_folder(subject.folder)
     for place in (subject.folder, subject.folder / "owners"):

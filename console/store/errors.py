@@ -23,7 +23,14 @@ class StoreMissing(StoreError):
 class StoreAbsent(StoreMissing):
     """There is no state folder, or nothing was ever stored in it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, was_used: bool = False) -> None:
+        """`was_used`: it is known that there was a store, which was moved away, or whose disk is not mounted."""
+        if was_used:
+            super().__init__(
+                f"{folder} was used with this config and holds no state store any more: put it back, or mount its "
+                "disk; `nightdesk doctor --reconcile` begins an empty one, which knows no key that was launched"
+            )
+            return
         what = f"no state store in {folder}" if folder.is_dir() else f"no state folder {folder}"
         super().__init__(
             f"there is {what}: nothing was launched with it, or it was moved away; `nightdesk paths` says why this "

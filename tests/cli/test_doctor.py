@@ -93,13 +93,35 @@ def test_doctor_creates_nothing_before_the_first_use(nightdesk: Nightdesk) -> No
     assert "first use creates it" in findings(done)["folder"][0][1]
 
 
-def test_a_state_folder_that_was_moved_away_is_reported(nightdesk: Nightdesk) -> None:
+@pytest.mark.parametrize("mounted", [True, False])
+def test_a_state_folder_that_was_moved_away_is_not_begun_anew(
+    nightdesk: Nightdesk, tmp_path: Path, mounted: bool
+) -> None:
+    nightdesk.launch("good")
+    shutil.move(nightdesk.state, tmp_path / "away")
+    if not mounted:
+        # What is left of a folder whose disk is not mounted.
+        nightdesk.state.mkdir(mode=0o700)
+    ((level, text),) = findings(examined(nightdesk))["folder"]
+    assert level == "FAIL"
+    for words in (("run", "good"), ("serve",), ("ps",), ("pause",), ("pause", "--cancel"), ("cancel", "--all")):
+        refused = nightdesk(*words)
+        assert refused.code == 8
+        assert refused.err.splitlines()[-1] == f"nightdesk: {text}"
+    assert [*nightdesk.state.iterdir()] == [] if not mounted else not nightdesk.state.exists()
+    if not mounted:
+        nightdesk.state.rmdir()
+    shutil.move(tmp_path / "away", nightdesk.state)
+    assert "of this key ended ok" in nightdesk("run", "good", "--origin", "manual").err
+
+
+def test_a_person_begins_an_empty_folder_in_place_of_one_that_is_gone(nightdesk: Nightdesk) -> None:
     nightdesk.launch("good")
     shutil.rmtree(nightdesk.state)
-    ((level, text),) = findings(examined(nightdesk))["folder"]
-    assert level == "warn"
-    assert f"{nightdesk.state} was used with this config and is not there any more: put it back" in text
-    assert not nightdesk.state.exists()
+    (decided,) = nightdesk("doctor", "--reconcile", "--json").json["reconciled"]
+    assert "an empty state folder was begun" in decided
+    assert [each["act"] for each in nightdesk("audit", "--json").json] == ["accept"]
+    assert nightdesk.launch("good").code == 0
 
 
 def test_the_source_of_the_key_is_shown_but_not_the_key(nightdesk: Nightdesk) -> None:
@@ -343,6 +365,8 @@ def test_a_run_that_damaged_sums_keep_from_ending_ends_after_they_were_reconcile
     assert (found.code, "`nightdesk doctor --reconcile` adds it up again" in found.out) == (8, True)
     decided = nightdesk("doctor", "--reconcile", "--json").json["reconciled"]
     assert [line for line in decided if "added up again" in line]
+    (recount,) = nightdesk("audit", "--act", "recount", "--json").json
+    assert recount["what"].startswith("the sums of 20")
     until_sync(lambda: not nightdesk.live(), what="the end in the store")
     assert nightdesk.ended(guarding).code == 3
     assert not failing(examined(nightdesk))

@@ -46,7 +46,7 @@ def found(
         config=Path("nightdesk.toml"),
         config_origin="a test",
         other_folders=(),
-        folder_was_used=False,
+        folder_is_lost=False,
         load_settings=lambda: settings,
         environment={},
         stdin=StringIO(),

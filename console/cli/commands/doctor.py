@@ -9,7 +9,7 @@ import click
 
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
-from console.cli.known_folders import other_folders, was_used
+from console.cli.known_folders import is_lost, other_folders
 from console.cli.render.table import Tone
 from console.config import ConfigError, Settings
 from console.doctor.environment_checks import AROUND_CHECKS
@@ -27,8 +27,8 @@ TONES = {Level.OK: Tone.GOOD, Level.WARN: Tone.WATCH, Level.FAIL: Tone.BAD}
 @click.option(
     "--reconcile",
     is_flag=True,
-    help="Let a copied state folder, or a restored one that is older than its log, launch again, and add up again what"
-    " counts against the caps.",
+    help="Let a copied state folder, or a restored one that is older than its log, launch again, begin an empty one"
+    " where the one that was used is gone, and add up again what counts against the caps.",
 )
 @json_option
 @pass_invocation
@@ -53,7 +53,9 @@ def doctor_command(invocation: Invocation, reconcile: bool) -> int:
 async def _reconcile(invocation: Invocation) -> int:
     from console.doctor.reconcile import reconcile
 
-    decided = await reconcile(invocation.folder, by=invocation.by, now=SystemClock().now())
+    folder = invocation.folder
+    begin_empty = is_lost(invocation.config.path, folder)
+    decided = await reconcile(folder, begin_empty=begin_empty, by=invocation.by, now=SystemClock().now())
     if invocation.json:
         invocation.out_json({"reconciled": list(decided)})
     else:
@@ -75,7 +77,7 @@ def _subject(invocation: Invocation) -> Subject:
         config=config.path,
         config_origin=config.why,
         other_folders=other_folders(config.path, invocation.folder),
-        folder_was_used=was_used(config.path, invocation.folder),
+        folder_is_lost=is_lost(config.path, invocation.folder),
         load_settings=load_settings,
         environment=invocation.environment,
         stdin=invocation.stdin,

@@ -92,8 +92,8 @@ async def _cancel(invocation: Invocation, texts: Sequence[str], seconds: float, 
             asked, unrecorded = await _stop(invocation, app, texts, why)
             return await _wait_for_proof(invocation, app, asked, unrecorded, seconds)
     except StoreError as error:
-        if isinstance(error, StoreAbsent) and not (invocation.folder / "launch.journal").exists():
-            # Nothing is known that could be stopped: an empty folder would say that nothing is live.
+        if _knows_nothing(invocation, error):
+            # An empty folder would say that nothing is live.
             raise
         return await _cancel_unstored(invocation, texts, seconds, error)
 
@@ -137,11 +137,12 @@ async def _unrecorded(invocation: Invocation, app: App) -> tuple[RunId, ...]:
 async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int:
     """Pause and, if `seconds` are given, stop all runs and wait that long for their ends."""
     recorded = None
-    if not (invocation.folder / DATABASE).exists():
-        folder = sanitize(str(invocation.folder), limit=400)
-        invocation.say(f"the state folder {folder} is new: processes that use another one are not paused")
+    is_new = not (invocation.folder / DATABASE).exists()
     try:
         async with opened_for_emergency(invocation, busy_ms=STOP_BUSY_MS) as app:
+            if is_new:
+                folder = sanitize(str(invocation.folder), limit=400)
+                invocation.say(f"the state folder {folder} is new: processes that use another one are not paused")
             unstored = (await app.engine.operations.pause(by=invocation.by, why=why)).unstored
             recorded = not unstored
             _report_pause(invocation, unstored)
@@ -150,6 +151,8 @@ async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int
                 unrecorded = await _unrecorded(invocation, app)
                 return await _wait_for_proof(invocation, app, asked, unrecorded, seconds, pause={"recorded": recorded})
     except StoreError as error:
+        if _knows_nothing(invocation, error):
+            raise
         if recorded is None:
             recorded = False
             _pause_by_file(invocation, error, why)
@@ -158,6 +161,11 @@ async def _pause(invocation: Invocation, seconds: float | None, why: str) -> int
     if invocation.json:
         invocation.out_json({"paused": True, "recorded": recorded, "runs": []})
     return ExitCode.OK
+
+
+def _knows_nothing(invocation: Invocation, error: StoreError) -> bool:
+    """Return whether there is neither a state store nor a launch journal that names what could be stopped."""
+    return isinstance(error, StoreAbsent) and not (invocation.folder / "launch.journal").exists()
 
 
 def _pause_by_file(invocation: Invocation, error: StoreError, why: str) -> None:
