@@ -13,9 +13,7 @@ from console.store import transitions
 from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, note_record, write_event
 from console.store.fast_read import SELECT_OPEN
-from console.store.identity import require_original
 from console.store.listing import RepeatedListing
-from console.store.pause_file import requested_pause
 from console.store.postgres.leases import LEASE_IS_OVER
 from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, begins_stall, write_progress, write_steps
 from console.store.rows import (
@@ -133,7 +131,7 @@ class RunRepository:
         Also raises StaleRun if the run has a stop or launches are paused, and StoreCopied in a copied state folder:
         the original may be sending this very run.
         """
-        return await self._database.transaction(lambda tx: _begin_send(tx, self._database, run, now))
+        return await self._database.transaction(lambda tx: transitions.begin_send(tx, self._database, run, now))
 
     async def record_not_sent(self, run: Run, *, why: str, final: bool, now: Timestamp) -> Run:
         """Store that the POST provably launched nothing: back to `claimed`, or ended if this was the final try."""
@@ -375,10 +373,3 @@ async def _request_stop(tx: Transaction, run_id: RunId, request: StopRequest, se
     stopping = await compare_and_set(tx, run, columns, to=to)
     await write_event(tx, "stop", request.at_ms, run=run, reason=request.reason.value, by=request.by)
     return stopping
-
-
-async def _begin_send(tx: Transaction, database: Database, run: Run, now: Timestamp) -> Run:
-    if requested_pause(database.folder) is not None:
-        raise StaleRun(f"run {run.id}: launches are paused")
-    await require_original(tx, database)
-    return await transitions.begin_send(tx, run, now)
