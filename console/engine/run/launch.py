@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 from typing import assert_never
 
-from console.domain.run import IllegalTransition, Outcome, Run, State, StopRequest
+from console.domain.run import IllegalTransition, Outcome, Run, RunId, State, StopRequest
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -260,7 +260,7 @@ class Launcher:
     async def _record_launched(self, launched: Launched, now: Timestamp) -> None:
         """The id is on disk before the database is asked; from there on the store may fail and nothing is lost."""
         # Also where this task is cancelled: the next process finds the id in the journal.
-        await run_uncancelled(self._write_journal(launched.remote_id), "launch.journal")
+        await run_uncancelled(_write_journal(self._context, self.run, launched.remote_id), "launch.journal")
 
         async def store(run: Run) -> Run:
             try:
@@ -272,7 +272,7 @@ class Launcher:
                     now=now,
                 )
             except (StaleRun, OwnershipLost, IllegalTransition):
-                await self._cancel_unwanted(launched)
+                await _cancel_unwanted(self._context, run.id, launched)
                 raise
 
         change = UnstoredChange(
@@ -322,25 +322,6 @@ class Launcher:
         context.problems.report(topic, f"{what}, but not recorded yet: {why}", unexpected, source=source)
         self._unstored.append(change)
 
-    async def _write_journal(self, remote_id: str) -> None:
-        """Put the id on disk, in a thread because that waits for the disk. A failure is shown as a problem."""
-        problems, run = self._context.problems, self.run
-        try:
-            async with self._context.journal_turn:
-                await asyncio.to_thread(self._context.launches.append, run.id, run.attempt, remote_id)
-        except JournalError as error:
-            problems.report("launch.journal", str(error), source="append")
-        except Exception as error:
-            problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
-        else:
-            problems.clear("launch.journal", "append")
-
-    async def _cancel_unwanted(self, launched: Launched) -> None:
-        """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
-        row = await self._context.store.runs.get(self.run.id)
-        if row is not None and row.state is State.ENDED and row.remote_id is None:
-            await try_cancel(self._context, replace(row, remote_id=launched.remote_id))
-
     async def _again(self, why: str, waits: list[float], retry_after_s: float | None) -> None:
         """Back to claimed and a wait, or the end: where the tries are used up, or the next one would be too late."""
         timings, now = self._context.timings, self._context.clock.now()
@@ -364,6 +345,27 @@ class Launcher:
         ending = RunResult.of_nothing_sent(outcome, sanitize(note, limit=NOTE))
         self.run = await self._context.store.runs.settle(self.run, ending, self._context.clock.now())
         await self._context.log_flusher.flush()
+
+
+async def _write_journal(context: EngineContext, run: Run, remote_id: str) -> None:
+    """Put the id on disk, in a thread because that waits for the disk. A failure is shown as a problem."""
+    problems = context.problems
+    try:
+        async with context.journal_turn:
+            await asyncio.to_thread(context.launches.append, run.id, run.attempt, remote_id)
+    except JournalError as error:
+        problems.report("launch.journal", str(error), source="append")
+    except Exception as error:
+        problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
+    else:
+        problems.clear("launch.journal", "append")
+
+
+async def _cancel_unwanted(context: EngineContext, run_id: RunId, launched: Launched) -> None:
+    """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
+    row = await context.store.runs.get(run_id)
+    if row is not None and row.state is State.ENDED and row.remote_id is None:
+        await try_cancel(context, replace(row, remote_id=launched.remote_id))
 
 
 def _asked_wait_s(error: ProviderError) -> float | None:
