@@ -261,8 +261,10 @@ class Operations:
         return self._context.owner if self._context.settings.kind.guards else None
 
     async def _take_up(self, result: LaunchResult) -> LaunchResult:
-        await self._context.log_flusher.flush()
-        if result.kind is LaunchKind.LAUNCHED and result.run.owner == self._context.owner:
+        """Supervise a claimed run that is of this process. A claim itself has no line in the log: its answer will."""
+        if result.kind is not LaunchKind.LAUNCHED:
+            await self._context.log_flusher.flush()
+        elif result.run.owner == self._context.owner:
             self._supervisor.supervise(result.run)
         return result
 

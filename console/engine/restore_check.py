@@ -55,7 +55,8 @@ class RestoreCheck:
                 return
             else:
                 newest = await asyncio.to_thread(self._newest_records, LAST_LINES)
-                lost = await self._store.identity.lost_history(known_ev=_highest(newest), run_ids=())
+                known_ev = max((record.ev for record in newest), default=0)
+                lost = await self._store.identity.lost_history(known_ev=known_ev, run_ids=())
             if lost is not None:
                 self._complete_at = None
                 raise StoreOlder(f"{lost.sentence}; nothing is launched until `nightdesk doctor --reconcile`")
@@ -76,7 +77,8 @@ class RestoreCheck:
         launched = await asyncio.to_thread(self._launched_runs)
         newest = await asyncio.to_thread(self._newest_records, NEWEST_LINES)
         runs = {RunId(record.fields.get("run", "-")) for record in newest} - {"-"}
-        return await self._store.identity.lost_history(known_ev=_highest(newest), run_ids=runs, launched=launched)
+        known_ev = max((record.ev for record in newest), default=0)
+        return await self._store.identity.lost_history(known_ev=known_ev, run_ids=runs, launched=launched)
 
     def _newest_records(self, most: int) -> list[LogRecord]:
         """Return the newest records of runs.log, the newest first. A file that cannot be read proves nothing."""
@@ -90,7 +92,3 @@ class RestoreCheck:
         with suppress(JournalError):
             return sorted(self._launches.read())[-NEWEST_RUNS:]
         return []
-
-
-def _highest(records: list[LogRecord]) -> int:
-    return max((record.ev for record in records), default=0)

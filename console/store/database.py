@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 
 from console.store.errors import StoreBusy, StoreError, StoreMissing, store_error, translate_sqlite_errors
 from console.store.files import DATABASE, database_inode
+from console.store.full_text import FTS5
 from console.store.pragmas import BUSY_MS, JournalMode, connection_pragmas, database_uri
 from console.store.transaction import NO_PARAMETERS, Columns, Row, Statement, Transaction, Unit
 
@@ -55,6 +56,7 @@ class SqliteDatabase:
     """A writing and a reading connection, each used by one unit of work at a time. `Store.open` makes it."""
 
     is_shared = False
+    words = FTS5
 
     def __init__(
         self,

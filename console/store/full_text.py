@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from console.domain.text import to_index_text
 from console.store.rows import fetch_all
-from console.store.transaction import Transaction, Value
+from console.store.transaction import Transaction, Value, WordQueries
 
 MOST_TERMS = 32
 """If more words begin with a typed word, the query asks for the prefix."""
@@ -45,8 +45,8 @@ async def match_words(tx: Transaction, text: str, tasks: Sequence[str] = ()) -> 
     Nothing in `text` is taken for the query language. With `tasks` the index leaves out most hits of other tasks, so
     that a rare task is found among common words.
     """
-    words = " AND ".join([await _query_of(tx, piece) for piece in _pieces(text)])
-    names = [" ".join(_tokens(task)) for task in tasks]
+    words = " AND ".join([await _query_of(tx, piece) for piece in pieces_of(text)])
+    names = [" ".join(tokens_of(task)) for task in tasks]
     if not words or not names or not all(names):
         return words
     quoted = " OR ".join(f'"{name}"' for name in names)
@@ -55,7 +55,7 @@ async def match_words(tx: Transaction, text: str, tasks: Sequence[str] = ()) -> 
 
 async def match_any(tx: Transaction, text: str) -> str:
     """Return the FTS5 query for runs in which some word of `text` begins a word; empty for a text without words."""
-    return " OR ".join([await _query_of(tx, piece) for piece in _pieces(text)])
+    return " OR ".join([await _query_of(tx, piece) for piece in pieces_of(text)])
 
 
 def row_test(text: str) -> tuple[str, Mapping[str, Value]]:
@@ -64,9 +64,9 @@ def row_test(text: str) -> tuple[str, Mapping[str, Value]]:
     The text of the row decides nearly always, at a tenth of the cost of the index: a typed word that follows a blank
     does begin a word, and one that does not occur at all does not.
     """
-    pieces = [piece.lower() for piece in _pieces(text)]
-    tokens = list(dict.fromkeys(token for piece in pieces for token in _tokens(piece)))
-    if len(pieces) > MOST_PIECES or not all(piece.isascii() and _tokens(piece) for piece in pieces):
+    pieces = [piece.lower() for piece in pieces_of(text)]
+    tokens = list(dict.fromkeys(token for piece in pieces for token in tokens_of(piece)))
+    if len(pieces) > MOST_PIECES or not all(piece.isascii() and tokens_of(piece) for piece in pieces):
         return _IN_INDEX, {}
     begun = {f"begun_{number}": f" {piece}" for number, piece in enumerate(pieces)}
     needed = {f"needed_{number}": token for number, token in enumerate(tokens)}
@@ -76,21 +76,22 @@ def row_test(text: str) -> tuple[str, Mapping[str, Value]]:
 
 
 async def _query_of(tx: Transaction, piece: str) -> str:
-    *whole, begun = _tokens(piece) or [""]
+    *whole, begun = tokens_of(piece) or [""]
     if begun:
         parameters: dict[str, Value] = {"begun": begun, "beyond": begun + "\U0010ffff", "limit": MOST_TERMS + 2}
         terms = [str(row["term"]) for row in await fetch_all(tx, SELECT_TERMS, parameters)]
         if 0 < len(terms) <= MOST_TERMS:
             return "(" + " OR ".join(f'"{" ".join([*whole, term])}"' for term in terms) + ")"
-    # Where the index folds a letter that `_tokens` does not, no term was found, but there may be hits.
+    # Where the index folds a letter that `tokens_of` does not, no term was found, but there may be hits.
     return f'"{to_index_text(piece)}"*'
 
 
-def _pieces(text: str) -> list[str]:
+def pieces_of(text: str) -> list[str]:
+    """Return what a person typed between blanks."""
     return text.replace('"', " ").replace("\0", " ").split()
 
 
-def _tokens(piece: str) -> list[str]:
+def tokens_of(piece: str) -> list[str]:
     """Return the words of the piece as the tokenizer of the index cuts and folds them."""
     plain = "".join(map(_without_marks, to_index_text(piece)))
     return "".join(each if each.isalnum() else " " for each in plain.lower()).split()
@@ -101,3 +102,6 @@ def _without_marks(character: str) -> str:
     if character >= "\u2e80":
         return character
     return "".join(each for each in unicodedata.normalize("NFD", character) if unicodedata.category(each) != "Mn")
+
+
+FTS5 = WordQueries(all_of=match_words, any_of=match_any, row_test=row_test, are_sampled=False)

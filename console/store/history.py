@@ -16,7 +16,7 @@ from console.domain.key import blocking_run
 from console.domain.run import Outcome, Run
 from console.domain.task import DEFAULT_PROVIDER, Origin, Stage
 from console.store.errors import StoreDamaged, translate_sqlite_errors
-from console.store.full_text import IN_INDEX, match_any, match_words, row_test
+from console.store.full_text import IN_INDEX
 from console.store.listing import RepeatedListing
 from console.store.rows import fetch_all, fetch_one, int_of, readable_runs, run_of
 from console.store.transaction import Database, Row, Transaction, Value
@@ -69,6 +69,15 @@ PLACE_COLUMNS = "runs.seq, {place} as place"
 """What is read of each row if one of them cannot be read whole."""
 WHOLE_COLUMNS = "runs.*, {place} as place"
 COUNT_HITS = "select count(*) as n from (select 1 from runs_text where runs_text match :words limit :most) as hits"
+SAMPLE = """
+    select count(*) as n, coalesce(sum(case when is_hit then 1 else 0 end), 0) as hits from (
+        select {test} as is_hit from runs where {where} order by runs.created_ms desc, runs.seq desc limit :sample
+    ) as newest
+"""
+SAMPLED = 500
+"""Rows that are looked at for words."""
+RARE = 100
+"""If fewer than one in so many rows is a hit, the hits are read."""
 LAST_SEQ = "select coalesce(max(seq), 0) as n from runs"
 # The other filters as a list of rows: if it is short, no row has to be fetched to check a hit.
 AMONG = " and +runs_text.rowid in (select runs.seq from runs where {where})"
@@ -285,21 +294,22 @@ class History:
         columns: str = WHOLE_COLUMNS,
     ) -> list[Row]:
         """Return the rows of a query; none if the text holds something but no word."""
+        queries = self._database.words
         by_rows, by_words = shape.value
         if shape is _Shape.PAGE and wanted.order is not HistoryOrder.CREATED:
             by_rows, by_words = SELECT_SORTED, SELECT_SORTED
-        if excluded := await match_any(tx, wanted.without_text):
+        if excluded := await queries.any_of(tx, wanted.without_text):
             where += f" and not {IN_INDEX.format(words=':excluded')}"
             parameters = {**parameters, "excluded": excluded}
         if not wanted.text.strip():
             return await fetch_all(tx, _page_sql(by_rows, wanted, columns, where, parameters), parameters)
-        words = await match_words(tx, wanted.text, wanted.tasks)
+        words = await queries.all_of(tx, wanted.text, wanted.tasks)
         if not words:
             return []
         parameters = {**parameters, "words": words}
         plan = self._fixed_plan or await self._cheapest_plan(tx, wanted, parameters)
         if plan is QueryPlan.ROWS:
-            test, needed = row_test(wanted.text)
+            test, needed = queries.row_test(wanted.text)
             parameters = {**parameters, **needed}
             return await fetch_all(
                 tx, _page_sql(by_rows, wanted, columns, f"{where} and {test}", parameters), parameters
@@ -315,6 +325,8 @@ class History:
         A plan reads its hits or rows from the newest on until enough of them match both. A filter by tasks alone is
         part of the full-text query already.
         """
+        if self._database.words.are_sampled:
+            return await self._sampled_plan(tx, wanted, parameters)
         if not wanted.restricts_rows:
             return QueryPlan.WORDS
         dated = wanted.since_ms is not None or wanted.until_ms is not None
@@ -333,6 +345,14 @@ class History:
             QueryPlan.BOTH: LIST_COST * (rows + checked_hits) if rows < MOST_ROWS else math.inf,
         }
         return min(costs, key=costs.__getitem__)
+
+    async def _sampled_plan(self, tx: Transaction, wanted: HistoryFilter, parameters: dict[str, Value]) -> QueryPlan:
+        """Read rows if a look at the newest of them finds enough hits, or if there are no more of them."""
+        where, _ = _where(replace(wanted, folded=False))
+        test, _ = self._database.words.row_test(wanted.text)
+        row = await fetch_one(tx, SAMPLE.format(where=where, test=test), {**parameters, "sample": SAMPLED})
+        rows, hits = (int_of(row, "n"), int_of(row, "hits")) if row else (0, 0)
+        return QueryPlan.ROWS if rows < SAMPLED or hits * RARE >= rows else QueryPlan.WORDS
 
     @staticmethod
     async def _number(tx: Transaction, sql: str, parameters: Mapping[str, Value]) -> int:
@@ -471,7 +491,9 @@ def _where(wanted: HistoryFilter, prefix: str = "") -> tuple[str, dict[str, Valu
         parameters |= at
     begun = {f"{prefix}key_{number}": key for number, key in enumerate(wanted.keys)}
     if begun:
-        clauses.append("(" + " or ".join(f"substr(runs.key, 1, length(:{name})) = :{name}" for name in begun) + ")")
+        clauses.append(
+            "(" + " or ".join(f"substr(runs.key, 1, length(cast(:{name} as text))) = :{name}" for name in begun) + ")"
+        )
         parameters |= begun
     for column, bounds in (("cost_micro", wanted.costs), ("used", wanted.used)):
         for number, bound in enumerate(bounds):

@@ -98,9 +98,14 @@ async def write_progress(
         if isinstance(outcome, Run):
             if update.steps:
                 await write_steps(tx, outcome.id, update.steps)
-            if update.progress.stalled and not update.run.stalled:
+            if begins_stall(update):
                 await _write_stall(tx, update, now)
     return tuple(outcomes)
+
+
+def begins_stall(update: ProgressUpdate) -> bool:
+    """True where the agent has fallen silent since the update before, which is a line of the log."""
+    return update.progress.stalled and not update.run.stalled
 
 
 async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRecord]) -> None:

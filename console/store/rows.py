@@ -78,6 +78,8 @@ _MAX_TIME_MS = 253_402_300_799_999
 """The end of the year 9999, UTC ms: later times cannot be shown."""
 
 SELECT_RUN = "select * from runs where id = :id"
+# The comment tells it from the statement that only reads: a database with several writers locks the row.
+LOCK_RUN = "select * from runs where id = :id /* and lock the row */"
 SELECT_BY_SEQ = "select * from runs where seq = :seq"
 SELECT_TEXT = "select seq, task, target, key, note, result from runs where id = :id"
 INDEX_TEXT = """
@@ -304,6 +306,12 @@ def _drop_cursor(error: Exception) -> None:
 async def load_run(tx: Transaction, run_id: RunId) -> Run | None:
     """Return the run as the transaction sees it, or None."""
     row = await fetch_one(tx, SELECT_RUN, {"id": run_id})
+    return run_of(row) if row else None
+
+
+async def lock_run(tx: Transaction, run_id: RunId) -> Run | None:
+    """`load_run`, and nobody else changes the run until the transaction has ended."""
+    row = await fetch_one(tx, LOCK_RUN, {"id": run_id})
     return run_of(row) if row else None
 
 

@@ -13,12 +13,20 @@ from console.store import transitions
 from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, note_record, write_event
 from console.store.fast_read import SELECT_OPEN
-from console.store.identity import require_original
 from console.store.listing import RepeatedListing
-from console.store.pause_file import requested_pause
 from console.store.postgres.leases import LEASE_IS_OVER
-from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, write_progress, write_steps
-from console.store.rows import NOTE_LIMIT, RunListing, compare_and_set, fetch_all, fetch_one, load_run, run_of, step_of
+from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, begins_stall, write_progress, write_steps
+from console.store.rows import (
+    NOTE_LIMIT,
+    RunListing,
+    compare_and_set,
+    fetch_all,
+    fetch_one,
+    load_run,
+    lock_run,
+    run_of,
+    step_of,
+)
 from console.store.transaction import Columns, Database, Transaction, Value
 from console.store.transitions import RunResult
 
@@ -108,14 +116,14 @@ class RunRepository:
             await write_event(tx, "sandbox", now.wall_ms, run=run, sandbox=sandbox_id, note=note or None)
             return changed
 
-        return await self._database.transaction(unit)
+        return await self._database.transaction(unit, gated=False)
 
     async def extend_windows(self, runs: Sequence[Run]) -> None:
         """Store the windows of claimed runs, which are longer by the time for which the launches were queued.
 
         Runs whose rows have changed meanwhile are left alone.
         """
-        await self._database.transaction(lambda tx: transitions.extend_windows(tx, runs))
+        await self._database.transaction(lambda tx: transitions.extend_windows(tx, runs), gated=False)
 
     async def mark_sending(self, run: Run, now: Timestamp) -> Run:
         """Store that the POST may leave from now on. The run's time limit counts from `now`.
@@ -123,7 +131,7 @@ class RunRepository:
         Also raises StaleRun if the run has a stop or launches are paused, and StoreCopied in a copied state folder:
         the original may be sending this very run.
         """
-        return await self._database.transaction(lambda tx: _begin_send(tx, self._database, run, now))
+        return await self._database.transaction(lambda tx: transitions.begin_send(tx, self._database, run, now))
 
     async def record_not_sent(self, run: Run, *, why: str, final: bool, now: Timestamp) -> Run:
         """Store that the POST provably launched nothing: back to `claimed`, or ended if this was the final try."""
@@ -177,7 +185,8 @@ class RunRepository:
         async def unit(tx: Transaction) -> tuple[ProgressOutcome, ...]:
             return await write_progress(tx, updates, now)
 
-        return await self._database.transaction(unit, busy_ms=busy_ms)
+        # A line of the log is numbered.
+        return await self._database.transaction(unit, gated=any(map(begins_stall, updates)), busy_ms=busy_ms)
 
     async def save_steps(self, run_id: RunId, steps: Sequence[StepRecord], now: Timestamp) -> None:
         """Insert or update steps by index. The time of the first sight, the largest units and `done` are kept."""
@@ -209,7 +218,7 @@ class RunRepository:
 
     async def release(self, run: Run, *, why: str, now: Timestamp) -> Run:
         """Give the run up, under the next fence, so that any process may take it over. Raises StaleRun."""
-        return await self._database.transaction(lambda tx: _give_back(tx, run, why, now))
+        return await self._database.transaction(lambda tx: _give_back(tx, run, why, now), gated=False)
 
     async def record_observed(self, runs: Sequence[Run], *, by: str, now: Timestamp) -> None:
         """Record, once per run, that a console was open while the run was under way; rollout evidence counts it."""
@@ -251,7 +260,7 @@ class RunRepository:
         """
         request = StopRequest(reason=reason, by=by, at_ms=now.wall_ms)
         return await self._database.transaction(
-            lambda tx: _request_stop(tx, run_id, request, sent), busy_ms=busy_ms, urgent=True
+            lambda tx: _request_stop(tx, run_id, request, sent), gated=False, busy_ms=busy_ms, urgent=True
         )
 
     async def record_stop_try(self, run: Run, *, answer: str, trouble: str, now: Timestamp) -> Run:
@@ -271,7 +280,7 @@ class RunRepository:
             await write_event(tx, "cancel", now.wall_ms, run=run, answer=said or None, trouble=trouble or None)
             return tried
 
-        return await self._database.transaction(unit, urgent=True)
+        return await self._database.transaction(unit, gated=False, urgent=True)
 
     async def record_alarm(self, run: Run, now: Timestamp) -> Run:
         """Log that a stop has not taken effect. After the first alarm the run may be written off."""
@@ -299,7 +308,7 @@ class RunRepository:
                 return stored
             return await compare_and_set(tx, stored, {"sandbox_deleted_ms": now.wall_ms})
 
-        return await self._database.transaction(unit)
+        return await self._database.transaction(unit, gated=False)
 
     # The end
 
@@ -347,8 +356,8 @@ async def _give_back(tx: Transaction, run: Run, why: str, now: Timestamp) -> Run
 
 
 async def _require_run(tx: Transaction, run_id: RunId) -> Run:
-    """Return the run as it is now. Raises StaleRun if there is none."""
-    run = await load_run(tx, run_id)
+    """Return the run as it is now, and stays until the transaction has ended. Raises StaleRun if there is none."""
+    run = await lock_run(tx, run_id)
     if run is None:
         raise StaleRun(f"there is no run {run_id}")
     return run
@@ -364,10 +373,3 @@ async def _request_stop(tx: Transaction, run_id: RunId, request: StopRequest, se
     stopping = await compare_and_set(tx, run, columns, to=to)
     await write_event(tx, "stop", request.at_ms, run=run, reason=request.reason.value, by=request.by)
     return stopping
-
-
-async def _begin_send(tx: Transaction, database: Database, run: Run, now: Timestamp) -> Run:
-    if requested_pause(database.folder) is not None:
-        raise StaleRun(f"run {run.id}: launches are paused")
-    await require_original(tx, database)
-    return await transitions.begin_send(tx, run, now)

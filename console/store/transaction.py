@@ -8,7 +8,8 @@ hints, JSON and the full-text index (`full_text`) are those of SQLite.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -56,6 +57,28 @@ Unit = Callable[[Transaction], Awaitable[T]]
 """A unit of work. It awaits the methods of its transaction and nothing else."""
 
 
+class AllOf(Protocol):
+    """Makes the query for runs in which each word of `text` begins a word; empty for a text without words.
+
+    With `tasks` it may leave out runs of other tasks.
+    """
+
+    async def __call__(self, tx: Transaction, text: str, tasks: Sequence[str] = ()) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordQueries:
+    """How a database is asked for words. No method takes anything in a text for the query language."""
+
+    all_of: AllOf
+    any_of: Callable[[Transaction, str], Awaitable[str]]
+    """Makes the query for runs in which some word of the text begins a word; empty for a text without words."""
+    row_test: Callable[[str], tuple[str, Mapping[str, Value]]]
+    """Makes a condition in SQL that a row of `runs` meets if `all_of` finds it, and its parameters beside `:words`."""
+    are_sampled: bool
+    """True where hits can be counted only by reading them, so that a sample of the rows says how many there are."""
+
+
 class Database(Protocol):
     """Runs units of work, each as a whole, even if its caller is cancelled."""
 
@@ -64,6 +87,7 @@ class Database(Protocol):
     is_shared: bool
     """True where other machines use the database too, with folders of their own; False where it is a file of `folder`,
     and a copy of the folder a copy of the database."""
+    words: WordQueries
 
     async def transaction(
         self, unit: Unit[T], *, gated: bool = True, busy_ms: int | None = None, urgent: bool = False

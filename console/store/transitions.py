@@ -17,8 +17,11 @@ from console.domain.run import NON_RUN_OUTCOMES, RULED_NOT_LAUNCHED, IllegalTran
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
+from console.store.errors import StaleRun
 from console.store.events import ended_record, launched_record, note_record, unconfirmed_record, write_event
+from console.store.identity import require_original
 from console.store.ledger import release_hold, settle_hold
+from console.store.pause_file import requested_pause
 from console.store.rollout import demote_for
 from console.store.rows import (
     NOTE_LIMIT,
@@ -30,7 +33,7 @@ from console.store.rows import (
     update_many_statement,
     usage_columns,
 )
-from console.store.transaction import Columns, Transaction
+from console.store.transaction import Columns, Database, Transaction
 
 INSERT_SEND = """
     insert into sends (run_id, n, fence, verdict, at_ms)
@@ -78,11 +81,14 @@ def require_state(run: Run, *states: State) -> None:
         raise IllegalTransition(f"run {run.id} is {run.state}, needed is {' or '.join(states)}")
 
 
-async def begin_send(tx: Transaction, run: Run, now: Timestamp) -> Run:
-    """Move a claimed run to `sending` and insert its open send. The time limit counts from `now`.
+async def begin_send(tx: Transaction, database: Database, run: Run, now: Timestamp) -> Run:
+    """Move a claimed run to `sending` and insert its open send; see `RunRepository.mark_sending`.
 
     The window is stored as it is in `run`: another try may come within it.
     """
+    if requested_pause(database.folder) is not None:
+        raise StaleRun(f"run {run.id}: launches are paused")
+    await require_original(tx, database)
     columns: Columns = {
         **timestamp_columns("sent", now),
         "deadline_ms": now.wall_ms + run.limits.max_ms,

@@ -7,11 +7,10 @@ proof is never lost to a store that fails: it is kept in memory and recorded as 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import assert_never
 
-from console.domain.run import IllegalTransition, Outcome, Run, State, StopRequest
+from console.domain.run import IllegalTransition, Outcome, Run, RunId, State, StopRequest
 from console.domain.task import Fingerprint, Task
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -168,48 +167,39 @@ class Launcher:
             return Outcome.EXPIRED, "its window passed before anything was sent"
         if not self._context.settings.serves(run):
             return Outcome.EXPIRED, "the service in the config was changed after the claim; nothing was sent"
-        task = self._task()
+        task = self._context.settings.task(run.task)
         if task is None:
             return Outcome.EXPIRED, "the task is no longer in the config"
         if Fingerprint.of(task) != run.fingerprint:
             return Outcome.EXPIRED, "the task was edited after the claim; nothing was sent"
         return None
 
-    def _task(self) -> Task | None:
-        return self._context.settings.task(self.run.task)
-
     async def _prepare(self) -> bool:
         """Make the sandbox or session of the run and store its id. False where the run ended or has to wait."""
-        run, task, what = self.run, self._task(), self._context.traits_of(self.run).prepares
+        context, run, note = self._context, self.run, ""
+        task, what = context.settings.task(run.task), context.traits_of(run).prepares
         if task is None or run.sandbox_id is not None or (what is Prepares.SANDBOX and run.fingerprint.sandbox != OWN):
             return True
         try:
             if self._prepared is None:
-                self._prepared = await self._context.provider_of(run).prepare(order_for(run, task))
+                self._prepared = await context.provider_of(run).prepare(order_for(run, task))
         except Unsupported as error:
-            await self._record_prepared(None, own=False, note=f"no {what} made before the launch: {error}")
-            return True
+            note = sanitize(f"no {what} made before the launch: {error}", limit=NOTE)
         except (Denied, Invalid) as error:
             await self._end(Outcome.REJECTED, f"{what} refused: {error}")
             return False
         except ProviderError as error:
             await self._again(f"{what}: {error}", self._not_sent_waits, _asked_wait_s(error))
             return False
-        await self._record_prepared(self._prepared, own=True, note="")
-        return True
-
-    async def _record_prepared(self, prepared_id: str | None, *, own: bool, note: str) -> None:
-        self.run = await self._context.store.runs.record_sandbox(
-            self.run,
-            sandbox_id=prepared_id,
-            own=own,
-            note=sanitize(note, limit=NOTE),
-            now=self._context.clock.now(),
+        prepared, now = self._prepared, context.clock.now()
+        self.run = await context.store.runs.record_sandbox(
+            run, sandbox_id=prepared, own=prepared is not None, note=note, now=now
         )
+        return True
 
     async def _post(self, run: Run) -> Verdict:
         """The one POST. Never raises: an error that no adapter knows proves nothing, so it is `Unknown`."""
-        context, task = self._context, self._task()
+        context, task = self._context, self._context.settings.task(run.task)
         if task is None or run.sent is None:
             return NotSent(why="the task is no longer in the config")
         if self.stop is not None:
@@ -270,13 +260,39 @@ class Launcher:
     async def _record_launched(self, launched: Launched, now: Timestamp) -> None:
         """The id is on disk before the database is asked; from there on the store may fail and nothing is lost."""
         # Also where this task is cancelled: the next process finds the id in the journal.
-        await run_uncancelled(self._write_journal(launched.remote_id), "launch.journal")
+        await run_uncancelled(_write_journal(self._context, self.run, launched.remote_id), "launch.journal")
 
-        change = _change_to_launched(self._context, launched, now, lambda: self._cancel_unwanted(launched))
+        async def store(run: Run) -> Run:
+            try:
+                return await self._context.store.runs.record_launched(
+                    run,
+                    remote_id=launched.remote_id,
+                    status=launched.status,
+                    sandbox_id=launched.prepared_id,
+                    now=now,
+                )
+            except (StaleRun, OwnershipLost, IllegalTransition):
+                await _cancel_unwanted(self._context, run.id, launched)
+                raise
+
+        change = UnstoredChange(
+            store=store,
+            project=lambda run: _launched(run, launched),
+            is_stored=lambda row: row.remote_id == launched.remote_id,
+        )
         await self._store_or_owe(change, "launched")
 
     async def _record_unconfirmed(self, unknown: Unknown, now: Timestamp) -> None:
-        change = _change_to_unconfirmed(self._context, sanitize(unknown.why, limit=NOTE), now)
+        why = sanitize(unknown.why, limit=NOTE)
+
+        async def store(run: Run) -> Run:
+            return await self._context.store.runs.record_unconfirmed(run, why=why, now=now)
+
+        change = UnstoredChange(
+            store=store,
+            project=lambda run: replace(run, state=State.UNCONFIRMED) if run.state is State.SENDING else run,
+            is_stored=lambda row: row.state is not State.SENDING,
+        )
         try:
             await self._store_or_owe(change, "unconfirmed")
         except (StaleRun, IllegalTransition):
@@ -306,25 +322,6 @@ class Launcher:
         context.problems.report(topic, f"{what}, but not recorded yet: {why}", unexpected, source=source)
         self._unstored.append(change)
 
-    async def _write_journal(self, remote_id: str) -> None:
-        """Put the id on disk, in a thread because that waits for the disk. A failure is shown as a problem."""
-        problems, run = self._context.problems, self.run
-        try:
-            async with self._context.journal_turn:
-                await asyncio.to_thread(self._context.launches.append, run.id, run.attempt, remote_id)
-        except JournalError as error:
-            problems.report("launch.journal", str(error), source="append")
-        except Exception as error:
-            problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
-        else:
-            problems.clear("launch.journal", "append")
-
-    async def _cancel_unwanted(self, launched: Launched) -> None:
-        """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
-        row = await self._context.store.runs.get(self.run.id)
-        if row is not None and row.state is State.ENDED and row.remote_id is None:
-            await try_cancel(self._context, replace(row, remote_id=launched.remote_id))
-
     async def _again(self, why: str, waits: list[float], retry_after_s: float | None) -> None:
         """Back to claimed and a wait, or the end: where the tries are used up, or the next one would be too late."""
         timings, now = self._context.timings, self._context.clock.now()
@@ -348,6 +345,27 @@ class Launcher:
         ending = RunResult.of_nothing_sent(outcome, sanitize(note, limit=NOTE))
         self.run = await self._context.store.runs.settle(self.run, ending, self._context.clock.now())
         await self._context.log_flusher.flush()
+
+
+async def _write_journal(context: EngineContext, run: Run, remote_id: str) -> None:
+    """Put the id on disk, in a thread because that waits for the disk. A failure is shown as a problem."""
+    problems = context.problems
+    try:
+        async with context.journal_turn:
+            await asyncio.to_thread(context.launches.append, run.id, run.attempt, remote_id)
+    except JournalError as error:
+        problems.report("launch.journal", str(error), source="append")
+    except Exception as error:
+        problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
+    else:
+        problems.clear("launch.journal", "append")
+
+
+async def _cancel_unwanted(context: EngineContext, run_id: RunId, launched: Launched) -> None:
+    """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
+    row = await context.store.runs.get(run_id)
+    if row is not None and row.state is State.ENDED and row.remote_id is None:
+        await try_cancel(context, replace(row, remote_id=launched.remote_id))
 
 
 def _asked_wait_s(error: ProviderError) -> float | None:
@@ -376,41 +394,3 @@ def order_for(run: Run, task: Task) -> LaunchOrder:
 def _launched(run: Run, launched: Launched) -> Run:
     state = State.STOPPING if run.stop is not None else State.RUNNING
     return replace(run, state=state, remote_id=launched.remote_id, remote_status=launched.status)
-
-
-def _change_to_launched(
-    context: EngineContext, launched: Launched, now: Timestamp, on_refused: Callable[[], Awaitable[None]]
-) -> UnstoredChange:
-    """The run was launched. `on_refused` is called where its row has become another process's or a person's."""
-
-    async def store(run: Run) -> Run:
-        try:
-            return await context.store.runs.record_launched(
-                run,
-                remote_id=launched.remote_id,
-                status=launched.status,
-                sandbox_id=launched.prepared_id,
-                now=now,
-            )
-        except (StaleRun, OwnershipLost, IllegalTransition):
-            await on_refused()
-            raise
-
-    return UnstoredChange(
-        store=store,
-        project=lambda run: _launched(run, launched),
-        is_stored=lambda row: row.remote_id == launched.remote_id,
-    )
-
-
-def _change_to_unconfirmed(context: EngineContext, why: str, now: Timestamp) -> UnstoredChange:
-    """It is not known whether the run was launched."""
-
-    async def store(run: Run) -> Run:
-        return await context.store.runs.record_unconfirmed(run, why=why, now=now)
-
-    return UnstoredChange(
-        store=store,
-        project=lambda run: replace(run, state=State.UNCONFIRMED) if run.state is State.SENDING else run,
-        is_stored=lambda row: row.state is not State.SENDING,
-    )

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import chain, repeat
 from typing import assert_never
 
-from console.domain.run import Run, RunId, State, StopReason, StopRequest
+from console.domain.run import Run, State, StopReason, StopRequest
 from console.engine.concerns import end_tasks, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost
@@ -27,6 +27,7 @@ class RunSupervisor:
     """
 
     def __init__(self, context: EngineContext, run: Run, recorder: ProgressRecorder) -> None:
+        self.run_id = run.id
         self._context = context
         self._recorder = recorder
         self._launcher = Launcher(context, run)
@@ -46,11 +47,6 @@ class RunSupervisor:
             return self._writer.run
         stop = self._launcher.stop
         return self._launcher.run if stop is None else with_stop(self._launcher.run, stop)
-
-    @property
-    def run_id(self) -> RunId:
-        """The id of the supervised run."""
-        return self.run.id
 
     @property
     def is_sending(self) -> bool:

@@ -22,7 +22,7 @@ LONGEST_FOLD = timedelta(hours=3)
 
 def zone_of(task: Task) -> ZoneInfo:
     """The zone in which the task's schedule and days are read."""
-    return zone_named(task.time_zone)
+    return ZoneInfo(task.time_zone)
 
 
 def zone_named(name: str) -> ZoneInfo:

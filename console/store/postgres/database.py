@@ -11,6 +11,7 @@ from typing import TypeVar
 from console.store.errors import StoreError
 from console.store.fleet_settings import SCHEMA_NAME, FleetSettings
 from console.store.postgres.door import Door
+from console.store.postgres.words import VECTORS
 from console.store.transaction import Transaction, Unit
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ class PostgresDatabase:
     """See `Database`. `folder` is the state folder of this machine."""
 
     is_shared = True
+    words = VECTORS
 
     def __init__(self, folder: Path, settings: FleetSettings, *, read_only: bool = False) -> None:
         """Nothing is connected yet. Raises ValueError for a name that is none of a schema."""

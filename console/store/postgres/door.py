@@ -34,7 +34,9 @@ IDLE_MS = 2_000
 RESOLVE_S = 30.0
 """For this long a lost commit is asked for."""
 RESOLVE_EVERY_S = 0.2
-READ = "begin isolation level repeatable read read only"
+READ = """begin isolation level repeatable read read only; set local jit = off;
+    set local max_parallel_workers_per_gather = 0; set local enable_hashjoin = off; set local enable_mergejoin = off"""
+"""The planner takes a page of the history for much more than it is, and prepares accordingly: by seconds."""
 SELECT_STATUS = "select pg_xact_status(cast(:xid as xid8)) as status"
 CONFIRM = "select pg_logical_emit_message(true, 'nightdesk', '')"
 """A commit that is at the standby only after all commits before it."""

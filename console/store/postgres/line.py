@@ -98,19 +98,19 @@ class Line:
     async def rows(self, sql: str, named: Columns = NO_PARAMETERS, /) -> list[Row]:
         """See `Transaction`."""
         with self._heard(self._silence_s):
-            return await _rows_of(await self._connection.execute(translated(sql), named or None))
+            return await _rows_of(await self._connection.execute(*translated(sql, named)))
 
     async def many(self, sql: str, named: Iterable[Columns], /) -> None:
         """See `Transaction`."""
         with self._heard(self._silence_s):
             async with self._connection.cursor() as cursor:
-                await cursor.executemany(translated(sql), list(named))
+                await cursor.executemany(translated(sql, NO_PARAMETERS)[0], list(named))
 
     async def batch(self, *statements: Statement) -> list[list[Row]]:
         """See `Transaction`."""
         with self._heard(self._silence_s):
             async with self._connection.pipeline():
-                cursors = [await self._connection.execute(translated(each.sql), each.named) for each in statements]
+                cursors = [await self._connection.execute(*translated(each.sql, each.named)) for each in statements]
             return [await _rows_of(cursor) for cursor in cursors]
 
     async def script(self, statements: str, *, wait_s: float = 0.0) -> Row | None:

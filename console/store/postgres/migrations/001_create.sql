@@ -5,6 +5,14 @@ create function json_each(list text) returns table (value json) language sql imm
     as $$ select json_array_elements(list::json) $$;
 create function json_extract(document text, path text) returns text language sql immutable
     as $$ select document::json #>> string_to_array(substr(path, 3), '.') $$;
+create function json_valid(document text) returns boolean language plpgsql immutable as $$
+begin
+    perform document::json;
+    return true;
+exception when others then
+    return false;
+end
+$$;
 create function instr(whole text, part text) returns integer language sql immutable
     as $$ select strpos(whole, part) $$;
 
