@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,10 +33,17 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "state"
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs every test that has a `harness` over both databases, unless it is marked as one of SQLite alone."""
+    if "harness" in metafunc.fixturenames and metafunc.definition.get_closest_marker("sqlite") is None:
+        both = ["sqlite", pytest.param("postgres", marks=pytest.mark.proofs)]
+        metafunc.parametrize("harness", both, indirect=True)
+
+
 @pytest.fixture
 async def harness(request: pytest.FixtureRequest, fresh: Path, folder: Path) -> AsyncIterator[StoreHarness]:
-    """An open store with a manual clock."""
-    if os.environ.get("ND_PG"):
+    """An open store with a manual clock, on SQLite or, if the test is run so, on PostgreSQL."""
+    if getattr(request, "param", "sqlite") == "postgres":
         opened = await open_harness(folder, fleet=request.getfixturevalue("fleet"))
     else:
         shutil.copytree(fresh, folder)

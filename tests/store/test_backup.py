@@ -14,6 +14,8 @@ from console.store.errors import StoreBusy, StoreCopied, StoreDamaged, StoreErro
 from console.store.files import DATABASE, STATE_ID
 from console.store.store import Store
 
+pytestmark = pytest.mark.sqlite
+
 NOW = SystemClock().now()
 
 

@@ -278,7 +278,7 @@ async def test_only_the_index_on_keys_turns_a_claim_into_a_skip(harness: StoreHa
     await harness.ended(Outcome.FAILED)
     before = await harness.records()
     naive = ClaimRepository(harness.store.database, key_decider=first_attempt)
-    with pytest.raises(StoreRefused, match=r"runs\.key, runs\.attempt") as raised:
+    with pytest.raises(StoreRefused, match=r"runs\.key, runs\.attempt|runs_attempt") as raised:
         await naive.claim(*harness.launch_of(), harness.now)
     assert not isinstance(raised.value, KeyTaken)
     assert await harness.records() == before
@@ -286,7 +286,7 @@ async def test_only_the_index_on_keys_turns_a_claim_into_a_skip(harness: StoreHa
 
 async def test_a_launch_that_breaks_a_rule_of_the_schema_is_not_a_skip(harness: StoreHarness) -> None:
     request, terms = harness.launch_of()
-    with pytest.raises(StoreRefused, match="CHECK constraint failed"):
+    with pytest.raises(StoreRefused, match=r"(?i)check constraint"):
         await harness.store.claims.claim(request, replace(terms, limits=replace(terms.limits, max_ms=0)), harness.now)
     assert await harness.records() == ()
 

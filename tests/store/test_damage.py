@@ -20,6 +20,8 @@ from console.store.progress import Progress, ProgressUpdate
 from console.store.store import Store
 from tests.store.harness import BY, CAPS, StoreHarness, a_task
 
+pytestmark = pytest.mark.sqlite
+
 PAGE = 4096
 INDEX_LEAF = 0x0A
 """First byte of a page of an index, https://sqlite.org/fileformat2.html#b_tree_pages"""

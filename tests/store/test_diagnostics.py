@@ -18,6 +18,8 @@ from console.store.store import Store
 from tests.clock import ManualClock
 from tests.store.harness import BY, CAPS, StoreHarness, a_task
 
+pytestmark = pytest.mark.sqlite
+
 
 async def test_a_store_in_use_is_found_whole(harness: StoreHarness, folder: Path) -> None:
     await harness.ended(Outcome.OK)

@@ -66,6 +66,7 @@ async def test_a_line_of_another_store_is_followed_by_nothing(
     assert await harness.store.log_records.first_known([other]) is None
 
 
+@pytest.mark.sqlite
 async def test_a_damaged_record_holds_up_no_later_one(harness: StoreHarness, folder: Path) -> None:
     first, *later = await three_records(harness)
     with closing(sqlite3.connect(database_uri(folder), uri=True)) as connection, connection:

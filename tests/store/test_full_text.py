@@ -6,17 +6,20 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import psycopg
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from console.domain.run import Outcome, StopReason
 from console.domain.task import Origin, Stage
 from console.domain.text import to_index_text
 from console.store.database import run_sync
-from console.store.full_text import match_words, row_test
+from console.store.full_text import match_words, pieces_of, row_test
 from console.store.history import History, HistoryFilter, QueryPlan
+from console.store.postgres.words import VECTORS, vector_of
 from console.store.rows import fetch_all, to_storable
 from console.store.transaction import Transaction
 from console.store.transitions import RunResult
@@ -33,6 +36,7 @@ def match_text(text: str) -> str:
 TARGETS = ("acme/site", "ACME tracker", "café-au-lait", "log-digest", "errors erroring error", 'say "hi"', "naïve 日本")
 
 
+@pytest.mark.sqlite
 async def test_a_search_by_terms_finds_what_the_prefixes_find(harness: StoreHarness) -> None:
     for number, target in enumerate(TARGETS):
         await harness.ended(Outcome.OK, task=a_task(f"task-{number}", target=target))
@@ -194,6 +198,7 @@ async def test_common_words_are_found_the_same_whatever_the_plan(harness: StoreH
 
 
 LETTERS = "aAbB1é\u0301ßÅI\u0131\u0130日_-/.:'\"*^() \t\n\0\x1c\x7f\u2028"
+letters = st.text(st.sampled_from(LETTERS), max_size=12)
 said = st.text(st.sampled_from(LETTERS), max_size=12) | st.text(max_size=8)
 
 
@@ -221,6 +226,60 @@ def test_the_condition_on_a_row_agrees_with_the_index(notes: list[str], text: st
         by_rows = db.execute(f"select seq from runs where {test} order by seq", {"words": query, **needed})
         by_words = db.execute("select rowid from runs_text where runs_text match ? order by rowid", [query])
         assert by_rows.fetchall() == by_words.fetchall()
+
+
+@pytest.mark.proofs
+def test_both_databases_find_the_same(postgres: str) -> None:
+    """The vectors of PostgreSQL, cut by the program, against the index of SQLite, which cuts for itself."""
+    with psycopg.connect(postgres, autocommit=True) as server:
+
+        @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+        @given(notes=st.lists(letters, min_size=1, max_size=6), text=st.lists(letters, min_size=1, max_size=3))
+        @example(notes=["error", "terror", "er ror", "e\u0301rror", "x/error", "\0error", "ERRORS"], text=["error"])
+        @example(notes=["acme/site", "acme site", "acme-sit", "xacme/si", "site acme"], text=["acme/si", "-"])
+        @example(notes=["東京の日報", "日報", "報日", "日 報", "🚀 ok"], text=["日報"])
+        @example(notes=["a" * 100, "a" * 64, "a" * 63 + "b"], text=["a" * 50])
+        @example(notes=["o'neil", "back\\slash", "colon:1", "a&b | c <-> d !e"], text=["b"])
+        def agree(notes: list[str], text: list[str]) -> None:
+            typed = str(to_storable(" ".join(text)))
+            query = run_sync(VECTORS.all_of(cast(Transaction, None), typed))
+            found = []
+            for number, note in enumerate(notes):
+                row = {"task": "t", "target": "a", "key": "0f", "note": note, "result": note[::-1]}
+                words = vector_of({name: to_index_text(str(to_storable(each))) for name, each in row.items()})
+                ask = "select %s::tsvector @@ %s::tsquery"
+                if query and (server.execute(ask, (words, query)).fetchone() or (False,))[0]:
+                    found.append(number)
+            assert found == fts5_hits(notes, typed)
+
+        agree()
+
+
+def fts5_hits(notes: list[str], text: str) -> list[int]:
+    """The places of the notes that the index of SQLite finds."""
+    query = " AND ".join(f'"{to_index_text(piece)}"*' for piece in pieces_of(text))
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.execute("create virtual table runs_text using fts5 (task, target, key, note, result)")
+        for number, note in enumerate(notes):
+            texts = [to_index_text(str(to_storable(each))) for each in ("t", "a", "0f", note, note[::-1])]
+            db.execute(
+                "insert into runs_text (rowid, task, target, key, note, result) values (?,?,?,?,?,?)", [number, *texts]
+            )
+        if not query:
+            return []
+        rows = db.execute("select rowid from runs_text where runs_text match ? order by rowid", [query])
+        return [row[0] for row in rows]
+
+
+async def test_a_text_of_many_words_is_stored_and_found_by_its_first(harness: StoreHarness) -> None:
+    """A vector holds a megabyte at most, and a result is what an agent says."""
+    for number, result in enumerate(
+        ("first " + "word " * 400_000, "".join(f"w{n:07} " for n in range(200_000)), "é" * 2**20)
+    ):
+        await harness.settle(await harness.running(a_task(f"t{number}")), result=result)
+    assert await harness.store.history.count(HistoryFilter(text="first word")) == 1
+    assert await harness.store.history.count(HistoryFilter(text="w0000009")) == 1
+    assert await harness.store.history.count(HistoryFilter(text="éé")) == 1
 
 
 async def all_of(history: History, wanted: HistoryFilter) -> list[str]:

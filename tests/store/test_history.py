@@ -186,6 +186,7 @@ async def test_no_text_is_taken_for_a_query(harness: StoreHarness, text: str) ->
     assert await harness.store.history.count(HistoryFilter(text=text)) == 0
 
 
+@pytest.mark.sqlite
 async def test_the_index_follows_every_change(harness: StoreHarness) -> None:
     await harness.ended(Outcome.REJECTED)
     await harness.ended(Outcome.DECLINED, date="2026-11-24")
@@ -258,6 +259,7 @@ async def test_folded_shows_the_newest_attempt_of_a_key_and_every_skip(harness: 
     assert await history.keys([]) == {}
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     "wanted",
     [

@@ -18,6 +18,8 @@ from console.store.identity import PLACE, DatabasePlace, LostHistory, find_lost_
 from console.store.store import Store
 from tests.store.harness import BY, OWNER, StoreHarness, a_task
 
+pytestmark = pytest.mark.sqlite
+
 HERE = DatabasePlace(inode=7, device=1, folder="/state", machine="m")
 
 

@@ -12,12 +12,14 @@ from console.domain.run import StopReason
 from tests.store.harness import StoreHarness, a_task
 
 
+@pytest.mark.sqlite
 async def test_nothing_is_read_again_while_nobody_commits(harness: StoreHarness) -> None:
     await harness.running()
     first = await harness.store.runs.list_open()
     assert await harness.store.runs.list_open() is first
 
 
+@pytest.mark.sqlite
 async def test_runs_whose_rows_did_not_change_are_the_same_objects(harness: StoreHarness) -> None:
     await harness.running(a_task("one"))
     two = await harness.running(a_task("two"))
@@ -30,6 +32,7 @@ async def test_runs_whose_rows_did_not_change_are_the_same_objects(harness: Stor
     assert after[1] == stopped != before[1]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("change", ["trouble = 'x'", "used = 7"])
 async def test_a_commit_of_another_process_is_seen_at_the_next_call(
     harness: StoreHarness, folder: Path, change: str

@@ -53,6 +53,7 @@ async def test_a_timeline_lists_a_run_from_claim_to_end(harness: StoreHarness) -
     assert events[2].detail == {"remote": f"remote-{run.id}"}
 
 
+@pytest.mark.sqlite
 async def test_a_row_this_program_cannot_have_written_is_an_error(harness: StoreHarness) -> None:
     run = await harness.claimed()
     forged = "update runs set cut_off = 'reached', note = cast(x'ff' as text) where id = :id"

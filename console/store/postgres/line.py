@@ -97,8 +97,9 @@ class Line:
 
     async def rows(self, sql: str, named: Columns = NO_PARAMETERS, /) -> list[Row]:
         """See `Transaction`."""
+        statement, parameters = translated(sql, named)
         with self._heard(self._silence_s):
-            return await _rows_of(await self._connection.execute(*translated(sql, named)))
+            return await _rows_of(await self._connection.execute(statement, parameters))
 
     async def many(self, sql: str, named: Iterable[Columns], /) -> None:
         """See `Transaction`."""
@@ -108,9 +109,10 @@ class Line:
 
     async def batch(self, *statements: Statement) -> list[list[Row]]:
         """See `Transaction`."""
+        asked = [translated(each.sql, each.named) for each in statements]
         with self._heard(self._silence_s):
             async with self._connection.pipeline():
-                cursors = [await self._connection.execute(*translated(each.sql, each.named)) for each in statements]
+                cursors = [await self._connection.execute(*each) for each in asked]
             return [await _rows_of(cursor) for cursor in cursors]
 
     async def script(self, statements: str, *, wait_s: float = 0.0) -> Row | None:
