@@ -13,17 +13,20 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from console.domain.run import RunId, State
-from tests.engine.building import BY, EngineHarness, a_task, engine_harness, settings
+from tests.engine.building import BY, QUICK, EngineHarness, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeProvider
 from tests.tree import CONSOLE
 from tests.waiting import until
 
 LEFT_OUT = frozenset(("ui", "cli", "provider", "simulator"))
+PATIENT = replace(QUICK, sandbox_after_ms=60_000, alarm_after_ms=60_000)
+"""A slow machine is not taken for a service that does not stop the run."""
 WITHIN_S = 30.0
 """Seconds in which a launch or a stop has to come to its end; it takes some milliseconds."""
 
@@ -94,7 +97,7 @@ async def measure() -> dict[str, dict[str, set[str]]]:
     recorder, provider, found = Recorder(), FakeProvider(), {}
     use = settings(a_task("first"), a_task("second"), poll_ms=60_000)
     with tempfile.TemporaryDirectory(prefix="flow-") as folder:
-        async with engine_harness(Path(folder), provider, use) as here:
+        async with engine_harness(Path(folder), provider, use, timings=PATIENT) as here:
             await here.engine._concerns.stop()
             first = await _launch(here, "first", recorder)
             found["first launch of a process"] = recorder.take()

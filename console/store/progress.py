@@ -91,7 +91,11 @@ async def write_progress(
     outcomes: list[ProgressOutcome] = []
     for first in range(0, len(updates), CHUNK):
         chunk = updates[first : first + CHUNK]
-        live = [_update_columns(update) for update in chunk if update.run.state in (State.RUNNING, State.STOPPING)]
+        live = [
+            {**progress_columns(update.run, update.progress), **as_believed(update.run)}
+            for update in chunk
+            if update.run.state in (State.RUNNING, State.STOPPING)
+        ]
         rows = {row["id"]: row for row in await fetch_all(tx, UPDATE_RUNS, {"updates": json.dumps(live)})}
         outcomes += [_outcome(update.run, rows.get(update.run.id)) for update in chunk]
     for update, outcome in zip(updates, outcomes, strict=True):
@@ -109,7 +113,7 @@ def begins_stall(update: ProgressUpdate) -> bool:
 
 
 async def write_steps(tx: Transaction, run_id: RunId, steps: Sequence[StepRecord]) -> None:
-    """Insert or update steps by index; see `RunRepository.save_steps`."""
+    """Insert or update steps by index. The time of the first sight, the largest units and `done` are kept."""
     await tx.many(UPSERT_STEP, [_step_columns(run_id, step) for step in steps])
 
 
@@ -130,9 +134,8 @@ async def _write_stall(tx: Transaction, update: ProgressUpdate, now: Timestamp) 
     await write_event(tx, "stall", now.wall_ms, run=run, record=record)
 
 
-def _update_columns(update: ProgressUpdate) -> Columns:
-    """Return the new values of COLUMNS and what the row must still be. Cumulative amounts never decrease."""
-    run, progress = update.run, update.progress
+def progress_columns(run: Run, progress: Progress) -> Columns:
+    """Return the new values of COLUMNS. Cumulative amounts never decrease."""
     return {
         **usage_columns(run.usage.highest(progress.usage)),
         "used": max(run.used, clamp_amount(progress.used)),
@@ -147,7 +150,6 @@ def _update_columns(update: ProgressUpdate) -> Columns:
         "steps": max(run.steps, clamp_amount(progress.steps)),
         "cost_micro": None if progress.cost_micro is None else clamp_amount(progress.cost_micro),
         "currency": to_storable(progress.currency),
-        **as_believed(run),
     }
 
 

@@ -15,7 +15,7 @@ from console.store.events import EventRow, event_of, note_record, write_event
 from console.store.fast_read import SELECT_OPEN
 from console.store.listing import RepeatedListing
 from console.store.postgres.leases import LEASE_IS_OVER
-from console.store.progress import Progress, ProgressOutcome, ProgressUpdate, begins_stall, write_progress, write_steps
+from console.store.progress import ProgressOutcome, ProgressUpdate, begins_stall, write_progress
 from console.store.rows import (
     NOTE_LIMIT,
     RunListing,
@@ -163,21 +163,14 @@ class RunRepository:
 
     # While it runs
 
-    async def record_progress(self, run: Run, progress: Progress, now: Timestamp) -> Run:
-        """Store usage and status of a live run. Cumulative amounts never decrease; the start of a stall is logged."""
-
-        (outcome,) = await self.record_progress_of_many([ProgressUpdate(run=run, progress=progress)], now)
-        if isinstance(outcome, Run):
-            return outcome
-        raise outcome
-
     async def record_progress_of_many(
         self, updates: Sequence[ProgressUpdate], now: Timestamp, *, busy_ms: int | None = None
     ) -> tuple[ProgressOutcome, ...]:
-        """Store the progress of many runs, each run once, and their new steps in one transaction.
+        """Store usage, status and new steps of many live runs, each run once, in one transaction.
 
-        Return an outcome per update, in their order: the changed run, or the error that `record_progress` would
-        raise. A run that could not be changed does not affect the others. `busy_ms` is as in `Database.transaction`.
+        Cumulative amounts never decrease; the start of a stall is logged. Return an outcome per update, in their order:
+        the changed run, or the error for it. A run that could not be changed does not affect the others. `busy_ms` is
+        as in `Database.transaction`.
         """
         if not updates:
             return ()
@@ -187,16 +180,6 @@ class RunRepository:
 
         # A line of the log is numbered.
         return await self._database.transaction(unit, gated=any(map(begins_stall, updates)), busy_ms=busy_ms)
-
-    async def save_steps(self, run_id: RunId, steps: Sequence[StepRecord], now: Timestamp) -> None:
-        """Insert or update steps by index. The time of the first sight, the largest units and `done` are kept."""
-        if not steps:
-            return
-
-        async def unit(tx: Transaction) -> None:
-            await write_steps(tx, run_id, steps)
-
-        await self._database.transaction(unit, gated=False)
 
     async def take_over(self, run: Run, *, owner: str, now: Timestamp, if_lease_is_over: bool = False) -> Run | None:
         """Make `owner` the run's owner under the next fence; return None if the row has changed since `run`.
@@ -313,7 +296,7 @@ class RunRepository:
     # The end
 
     async def settle(self, run: Run, result: RunResult, now: Timestamp) -> Run:
-        """End a run with its usage, or, if it is still claimed, with its hold released.
+        """End a run with its usage and what was seen last, or, if it is still claimed, with its hold released.
 
         A run whose usage was never reported is charged with its hold. The task is demoted as the rules of its claim
         say, unless a retry is scheduled. Raises ValueError for an outcome that is not one of a run.

@@ -13,7 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from console.domain.run import NON_RUN_OUTCOMES, RULED_NOT_LAUNCHED, IllegalTransition, Outcome, Run, State
+from console.domain.run import NON_RUN_OUTCOMES, RULED_NOT_LAUNCHED, IllegalTransition, Outcome, Run, State, StepRecord
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
@@ -22,6 +22,7 @@ from console.store.events import ended_record, launched_record, note_record, unc
 from console.store.identity import require_original
 from console.store.ledger import release_hold, settle_hold
 from console.store.pause_file import requested_pause
+from console.store.progress import Progress, progress_columns, write_steps
 from console.store.rollout import demote_for
 from console.store.rows import (
     NOTE_LIMIT,
@@ -68,6 +69,10 @@ class RunResult:
     retry_at_ms: int | None = None
     """When the key is tried again automatically, UTC ms."""
     remote_status: str | None = None
+    progress: Progress | None = None
+    """What was seen last of a run that was live; None where nothing was."""
+    steps: Sequence[StepRecord] = ()
+    """Steps that are not stored yet, or not as they are."""
 
     @classmethod
     def of_nothing_sent(cls, outcome: Outcome, note: str) -> RunResult:
@@ -187,6 +192,8 @@ async def settle_run(tx: Transaction, run: Run, result: RunResult, now: Timestam
     unsent = run.state is State.CLAIMED
     columns = _unsent_columns(result) if unsent else _usage_columns(run, result)
     ended = await compare_and_set(tx, run, {**columns, **_ending_columns(result, now)}, to=State.ENDED)
+    if result.steps:
+        await write_steps(tx, run.id, result.steps)
     if unsent:
         await release_hold(tx, run, now.wall_ms)
     else:
@@ -255,13 +262,16 @@ def _unsent_columns(result: RunResult) -> Columns:
 
 
 def _usage_columns(run: Run, result: RunResult) -> Columns:
-    """Columns of the final usage. If it is not known, the run is charged with its hold, or with its live value if more.
+    """Columns of what was seen last and of the final usage.
 
-    The final `used` may be lower than the last live value: cached tokens are often reported last and weigh less.
+    If that is not known, the run is charged with its hold, or with its live value if more. The final
+    `used` may be lower than the last live value: cached tokens are often reported last and weigh less.
     """
+    seen = result.progress or Progress()
     return {
-        **usage_columns(run.usage.highest(result.usage)),
-        "used": clamp_amount(result.used if result.usage_known else max(run.used, run.limits.budget)),
+        **(progress_columns(run, result.progress) if result.progress is not None else {}),
+        **usage_columns(run.usage.highest(seen.usage).highest(result.usage)),
+        "used": clamp_amount(result.used if result.usage_known else max(run.used, seen.used, run.limits.budget)),
         "usage_known": int(result.usage_known),
         "cost_micro": None if result.cost_micro is None else clamp_amount(result.cost_micro),
         "currency": result.currency,

@@ -16,6 +16,8 @@ from console.domain.server_limit import TokenLimit
 from console.domain.task import CutOff, Guardrails, Stage, Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
+from console.store.progress import Progress, ProgressUpdate
+from console.store.runs import RunRepository
 from console.store.store import Store
 from console.store.transitions import RunResult
 from tests.clock import ManualClock
@@ -216,3 +218,11 @@ async def run_in(harness: StoreHarness, state: State) -> Run:
         State.STOPPING: harness.stopping,
         State.UNCONFIRMED: harness.unconfirmed,
     }[state]()
+
+
+async def record_progress(runs: RunRepository, run: Run, progress: Progress, now: Timestamp) -> Run:
+    """Store the progress of one run; raise what it comes to where that is an error."""
+    (outcome,) = await runs.record_progress_of_many([ProgressUpdate(run=run, progress=progress)], now)
+    if isinstance(outcome, Run):
+        return outcome
+    raise outcome

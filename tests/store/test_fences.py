@@ -13,7 +13,7 @@ from console.store.errors import StaleRun
 from console.store.progress import Progress
 from console.store.runs import RunRepository
 from console.store.transitions import RunResult
-from tests.store.harness import BY, StoreHarness, run_in
+from tests.store.harness import BY, StoreHarness, record_progress, run_in
 
 Write = Callable[[RunRepository, Run, Timestamp], Awaitable[object]]
 ENDING = RunResult(outcome=Outcome.OK, usage_known=True)
@@ -32,7 +32,7 @@ WRITES: dict[str, tuple[State, Write]] = {
         State.SENDING,
         lambda runs, run, now: runs.record_launched(run, remote_id="r", status="", sandbox_id=None, now=now),
     ),
-    "progress": (State.RUNNING, lambda runs, run, now: runs.record_progress(run, Progress(used=1), now)),
+    "progress": (State.RUNNING, lambda runs, run, now: record_progress(runs, run, Progress(used=1), now)),
     "settle": (State.RUNNING, lambda runs, run, now: runs.settle(run, ENDING, now)),
     "settle_stopping": (State.STOPPING, lambda runs, run, now: runs.settle(run, ENDING, now)),
     "settle_claimed": (State.CLAIMED, lambda runs, run, now: runs.settle(run, ENDING, now)),
@@ -95,6 +95,6 @@ async def test_a_stop_needs_no_fence_and_changes_the_state_for_the_owner(harness
     run = await harness.running()
     await harness.store.runs.request_stop(run.id, reason=StopReason.OPERATOR, by=BY, now=harness.now)
     with pytest.raises(StaleRun, match="no longer running"):
-        await harness.store.runs.record_progress(run, Progress(), harness.now)
+        await record_progress(harness.store.runs, run, Progress(), harness.now)
     stopping = await harness.run(run)
-    await harness.store.runs.record_progress(stopping, Progress(used=5), harness.now)
+    await record_progress(harness.store.runs, stopping, Progress(used=5), harness.now)

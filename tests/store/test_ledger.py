@@ -18,7 +18,7 @@ from console.store.ledger import day_ends_ms, day_of, month_ends_ms, month_of
 from console.store.progress import Progress
 from console.store.rows import fetch_all
 from console.store.transaction import Transaction
-from tests.store.harness import BUDGET, BY, CAPS, StoreHarness, a_task
+from tests.store.harness import BUDGET, BY, CAPS, StoreHarness, a_task, record_progress
 
 MIDNIGHT_IN_BERLIN = int(datetime(2026, 11, 23, 23, tzinfo=UTC).timestamp() * 1000)
 MONTH_ENDS_IN_BERLIN = int(datetime(2026, 11, 30, 23, tzinfo=UTC).timestamp() * 1000)
@@ -58,9 +58,9 @@ async def test_an_open_hold_counts_what_its_run_has_used_beyond_it(harness: Stor
     other = a_task("other")
     run = await harness.running()
     await harness.running(other)
-    await harness.store.runs.record_progress(run, Progress(used=BUDGET - 1, usage_known=True), harness.now)
+    await record_progress(harness.store.runs, run, Progress(used=BUDGET - 1, usage_known=True), harness.now)
     assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == 2 * BUDGET
-    run = await harness.store.runs.record_progress(run, Progress(used=3 * BUDGET, usage_known=True), harness.now)
+    run = await record_progress(harness.store.runs, run, Progress(used=3 * BUDGET, usage_known=True), harness.now)
     for cap in (Cap.DAILY_UNITS, Cap.MONTHLY_UNITS):
         assert (await harness.cap_usage(cap)).held == 4 * BUDGET
     assert (await harness.cap_usage(Cap.TASK_DAILY_UNITS)).held == 3 * BUDGET
@@ -77,7 +77,7 @@ async def test_an_open_hold_counts_what_its_run_has_used_beyond_it(harness: Stor
 
 async def test_the_excess_counts_on_the_day_of_the_hold(harness: StoreHarness) -> None:
     run = await harness.running()
-    await harness.store.runs.record_progress(run, Progress(used=2 * BUDGET, usage_known=True), harness.now)
+    await record_progress(harness.store.runs, run, Progress(used=2 * BUDGET, usage_known=True), harness.now)
     harness.clock.advance(86_400)
     assert (await harness.cap_usage(Cap.DAILY_UNITS)).held == 0
     assert (await harness.cap_usage(Cap.MONTHLY_UNITS)).held == 2 * BUDGET

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from console.domain.run import IllegalTransition, State, StepRecord
+from console.domain.run import IllegalTransition, Run, State, StepRecord
 from console.domain.usage import Usage
 from console.store.errors import StaleRun
 from console.store.progress import CHUNK, Progress, ProgressUpdate
 from console.store.rows import MAX_AMOUNT
-from tests.store.harness import CAPS, StoreHarness, a_task, run_in
+from tests.store.harness import CAPS, StoreHarness, a_task, record_progress, run_in
 
 
 async def test_figures_are_stored_and_the_state_stays(harness: StoreHarness) -> None:
@@ -30,7 +30,7 @@ async def test_figures_are_stored_and_the_state_stays(harness: StoreHarness) -> 
         cost_micro=7,
         currency="USD",
     )
-    after = await harness.store.runs.record_progress(run, progress, harness.now)
+    after = await record_progress(harness.store.runs, run, progress, harness.now)
     assert (after.state, after.usage, after.used, after.usage_known) == (State.RUNNING, progress.usage, 1_000, True)
     assert (after.largest_step, after.steps, after.last_step, after.polled_ms) == (400, 2, "tool: ls", 5)
     assert (after.trouble, after.cost_micro, after.currency) == ("late", 7, "USD")
@@ -41,8 +41,8 @@ async def test_cumulative_figures_never_shrink(harness: StoreHarness) -> None:
     run = await harness.running()
     high = Progress(usage=Usage(total=100, input=50), used=10, usage_known=True, largest_step=9, steps=3)
     low = Progress(usage=Usage(total=40, input=60), used=4, largest_step=1, steps=1)
-    run = await harness.store.runs.record_progress(run, high, harness.now)
-    run = await harness.store.runs.record_progress(run, low, harness.now)
+    run = await record_progress(harness.store.runs, run, high, harness.now)
+    run = await record_progress(harness.store.runs, run, low, harness.now)
     assert run.usage == Usage(total=100, input=60)
     assert (run.used, run.usage_known, run.largest_step, run.steps) == (10, True, 9, 3)
 
@@ -50,7 +50,7 @@ async def test_cumulative_figures_never_shrink(harness: StoreHarness) -> None:
 async def test_absurd_figures_are_bounded_and_broken_text_is_mended(harness: StoreHarness) -> None:
     run = await harness.running()
     progress = Progress(usage=Usage(total=10**30, input=-5), used=10**40, last_step="a\ud800\0b", cost_micro=10**30)
-    after = await harness.store.runs.record_progress(run, progress, harness.now)
+    after = await record_progress(harness.store.runs, run, progress, harness.now)
     assert (after.usage.total, after.usage.input, after.used, after.cost_micro) == (
         MAX_AMOUNT,
         0,
@@ -66,7 +66,7 @@ async def test_a_stall_is_noted_when_it_begins(harness: StoreHarness) -> None:
     run = await harness.running()
     harness.clock.advance(400)
     for stalled in (True, True, False, True):
-        run = await harness.store.runs.record_progress(run, Progress(stalled=stalled), harness.now)
+        run = await record_progress(harness.store.runs, run, Progress(stalled=stalled), harness.now)
     notes = [record for record in await harness.records() if record.fields.get("event") == "stall"]
     assert [record.fields["quiet"] for record in notes] == ["400s", "400s"]
     assert run.stalled
@@ -75,17 +75,23 @@ async def test_a_stall_is_noted_when_it_begins(harness: StoreHarness) -> None:
 @pytest.mark.parametrize("state", [State.CLAIMED, State.SENDING, State.UNCONFIRMED])
 async def test_only_a_run_with_an_id_has_progress(harness: StoreHarness, state: State) -> None:
     with pytest.raises(IllegalTransition):
-        await harness.store.runs.record_progress(await run_in(harness, state), Progress(), harness.now)
+        await record_progress(harness.store.runs, await run_in(harness, state), Progress(), harness.now)
+
+
+async def _record_steps(harness: StoreHarness, run: Run, *steps: StepRecord) -> None:
+    update = ProgressUpdate(run=run, progress=Progress(), steps=steps)
+    (outcome,) = await harness.store.runs.record_progress_of_many([update], harness.now)
+    assert isinstance(outcome, Run)
 
 
 async def test_steps_keep_their_first_time_and_that_they_are_done(harness: StoreHarness) -> None:
     run = await harness.running()
     first = StepRecord(index=0, kind="code", text="ls", at_ms=10, units=5, done=True)
     second = StepRecord(index=1, kind="model", text="hm\ud800", at_ms=20, units=6, done=False)
-    await harness.store.runs.save_steps(run.id, [first, second], harness.now)
+    await _record_steps(harness, run, first, second)
     changed = StepRecord(index=0, kind="code", text="ls -l", at_ms=99, units=3, done=False)
-    await harness.store.runs.save_steps(run.id, [changed], harness.now)
-    await harness.store.runs.save_steps(run.id, [], harness.now)
+    await _record_steps(harness, run, changed)
+    await _record_steps(harness, run)
     one, two = await harness.store.runs.steps(run.id)
     assert (one.text, one.at_ms, one.units, one.done) == ("ls -l", 10, 5, True)
     assert (two.text, two.done) == ("hm\ufffd", False)

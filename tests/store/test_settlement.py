@@ -13,7 +13,7 @@ from console.domain.usage import Usage
 from console.store.errors import StaleRun
 from console.store.progress import Progress
 from console.store.transitions import RunResult
-from tests.store.harness import BUDGET, BY, StoreHarness
+from tests.store.harness import BUDGET, BY, StoreHarness, record_progress
 
 FIELDS = "task run attempt stage origin reason day tokens cost currency hold by"
 
@@ -64,7 +64,7 @@ async def test_figures_that_may_be_outdated_do_not_count_as_the_final_usage(
 ) -> None:
     run = await harness.running()
     seen = Progress(usage=Usage(total=900), used=live, usage_known=True, remote_status="in_progress")
-    run = await harness.store.runs.record_progress(run, seen, harness.now)
+    run = await record_progress(harness.store.runs, run, seen, harness.now)
     ended = await harness.settle(run, Outcome.FAILED, used=0, usage=Usage(), usage_known=False)
     assert (ended.used, ended.usage.total, ended.usage_known) == (charged, 900, False)
     assert (ended.remote_status, await harness.hold(run)) == ("in_progress", ("settled", charged))
@@ -198,7 +198,7 @@ async def test_a_write_off_charges_the_hold_and_keeps_the_key(harness: StoreHarn
 
 async def test_a_stop_without_proof_is_written_off_only_after_its_alarm(harness: StoreHarness) -> None:
     run = await harness.stopping()
-    run = await harness.store.runs.record_progress(run, Progress(used=BUDGET * 2, usage_known=True), harness.now)
+    run = await record_progress(harness.store.runs, run, Progress(used=BUDGET * 2, usage_known=True), harness.now)
     with pytest.raises(IllegalTransition, match="after the alarm"):
         await harness.store.runs.write_off(run, by=BY, reason="no", now=harness.now)
     alarmed = await harness.store.runs.record_alarm(run, harness.now)

@@ -18,7 +18,7 @@ from console.store.errors import StaleRun
 from console.store.progress import Progress
 from console.store.transitions import RunResult
 from tests.invariants import AgentFacts, RunFacts, Write, change_violations, facts_of, run_violations, store_violations
-from tests.store.harness import BUDGET, BY
+from tests.store.harness import BUDGET, BY, record_progress
 from tests.store.reference_model import (
     DATES,
     TASKS,
@@ -187,7 +187,7 @@ class StoreStateMachine(RuleBasedStateMachine):
         run = self.pick(pick, State.RUNNING, State.STOPPING)
         assert run is not None
         progress = Progress(usage=Usage(total=used), used=used, usage_known=True)
-        seen = self.reference.do(self.reference.store.runs.record_progress(run, progress, self.reference.clock.now()))
+        seen = self.reference.do(record_progress(self.reference.store.runs, run, progress, self.reference.clock.now()))
         assert seen.used == max(run.used, used)
         self.reference.saw(seen)
 
@@ -267,7 +267,7 @@ class StoreStateMachine(RuleBasedStateMachine):
             runs.mark_sending(old, now),
             runs.record_unconfirmed(old, why="x", now=now),
             runs.settle(old, RunResult(outcome=Outcome.OK), now),
-            runs.record_progress(old, Progress(used=1), now),
+            record_progress(runs, old, Progress(used=1), now),
         ):
             with pytest.raises((StaleRun, IllegalTransition)):
                 reference.do(write)

@@ -76,7 +76,6 @@ class RunMonitor:
             while self._end is None and self._writer.run.state is not State.ENDED:
                 await self._apply_limits()
             if self._end is not None:
-                await self._save_last_figures()
                 await settle_run(
                     self._context,
                     self._writer,
@@ -99,7 +98,7 @@ class RunMonitor:
         if not self._has_news or self._writer.is_behind or row.state not in (State.RUNNING, State.STOPPING):
             return None
         before, at = self._saved
-        progress = self._progress(now)
+        progress = self._usage.progress_of(row, self._context.settings.price_of(row), now)
         if before is not None and now.boot_ms - at < self._context.timings.save_ms:
             return None
         self._has_news = False
@@ -286,25 +285,6 @@ class RunMonitor:
 
     def _clear(self, what: str) -> None:
         self._context.problems.clear(f"run {self._writer.row.id}", what)
-
-    async def _save_last_figures(self) -> None:
-        """Steps and figures that came since the last tick; the settlement itself keeps usage and result only."""
-        self._recorder.remove(self._writer.row.id)
-        steps, now = self._usage.unsaved_steps(), self._context.clock.now()
-
-        async def change(run: Run) -> Run:
-            runs = self._context.store.runs
-            if steps:
-                await runs.save_steps(run.id, steps, now)
-            if run.state not in (State.RUNNING, State.STOPPING):
-                return run
-            return await runs.record_progress(run, self._progress(now), now)
-
-        await self._writer.write(change)
-
-    def _progress(self, now: Timestamp) -> Progress:
-        run = self._writer.row
-        return self._usage.progress_of(run, self._context.settings.price_of(run), now)
 
 
 def _never_started(run: Run) -> RemoteRun:

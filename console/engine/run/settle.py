@@ -125,6 +125,8 @@ def result_of(
         elapsed_ms=ended.since(run.sent) if run.sent else 0,
         retry_at_ms=retry_at(context, run, outcome, ended),
         remote_status=remote.status,
+        progress=usage.progress_of(run, price, ended),
+        steps=usage.unsaved_steps(),
     )
 
 
