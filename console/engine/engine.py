@@ -28,6 +28,7 @@ from console.engine.problems import Problems, problems_path
 from console.engine.queries import Queries
 from console.engine.restore_check import RestoreCheck
 from console.engine.rollout import Rollout
+from console.engine.run.late_ids import LateIds
 from console.engine.scheduling.agenda import AgendaReader
 from console.engine.scheduling.scheduler import Scheduler
 from console.engine.settings import EngineSettings, Timings
@@ -152,7 +153,11 @@ class Engine:
             Concern(name="problems", round=self._publish_problems, every_s=tick),
         ]
         if self._ownership.in_fleet:
+            late_ids = LateIds(
+                self._context, self._folder / "launch.journal", supervisor.stored_runs, supervisor.notify
+            )
             concerns.append(Concern(name="leases", round=self._ownership.exchange, every_s=tick))
+            concerns.append(Concern(name="late ids", round=late_ids.adopt, every_s=tick))
         if self.settings.schedules:
             concerns.append(Concern(name="schedule", round=self._scheduler.tick, every_s=tick))
         return tuple(concerns)

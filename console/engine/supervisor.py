@@ -110,6 +110,10 @@ class Supervisor:
         mine = tuple(entry.supervisor.run for entry in self._runs.values())
         return mine + tuple(row for row in self._rows.others if row.id not in self._runs)
 
+    def stored_runs(self) -> tuple[Run, ...]:
+        """All open runs as their rows were read last, whatever is known here."""
+        return self._rows.mine + self._rows.others
+
     def notify(self, row: Run) -> None:
         """Deliver a row that somebody changed to its supervisor at once."""
         entry = self._runs.get(row.id)
@@ -212,7 +216,7 @@ class Supervisor:
         """A person could watch these runs: part of the evidence for their rollout. Raises StoreError."""
         if self._context.settings.kind is not ProcessKind.CONSOLE:
             return
-        rows = self._rows.mine + self._rows.others
+        rows = self.stored_runs()
         seen = [row for row in rows if row.is_live and row.id not in self._observed]
         if seen:
             await self._context.store.runs.record_observed(seen, by=self._context.owner, now=self._context.clock.now())

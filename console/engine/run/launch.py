@@ -18,8 +18,10 @@ from console.engine.concerns import describe, wait_event, wait_task
 from console.engine.context import EngineContext
 from console.engine.errors import OwnershipLost, StaleRun, StoreError
 from console.engine.run.cancel import NOTE, try_cancel
+from console.engine.run.late_ids import adopt_late
 from console.engine.run.lost_launch import clear_up
 from console.engine.run.writer import RunWriter, UnstoredChange
+from console.journal.launch_journal import LaunchIntent
 from console.journal.log_files import JournalError
 from console.provider.contract import (
     REMOTE,
@@ -202,6 +204,8 @@ class Launcher:
         context, task = self._context, self._context.settings.task(run.task)
         if task is None or run.sent is None:
             return NotSent(why="the task is no longer in the config")
+        if context.in_fleet and (trouble := await _write_intent(context, run)):
+            return NotSent(why=trouble)
         if self.stop is not None:
             return NotSent(why="cancelled before anything was sent")
         if context.clock.now().since(run.sent) > context.timings.fresh_send_ms:
@@ -272,7 +276,7 @@ class Launcher:
                     now=now,
                 )
             except (StaleRun, OwnershipLost, IllegalTransition):
-                await _cancel_unwanted(self._context, run.id, launched)
+                await _use_late_answer(self._context, run.id, launched)
                 raise
 
         change = UnstoredChange(
@@ -361,11 +365,28 @@ async def _write_journal(context: EngineContext, run: Run, remote_id: str) -> No
         problems.clear("launch.journal", "append")
 
 
-async def _cancel_unwanted(context: EngineContext, run_id: RunId, launched: Launched) -> None:
-    """Cancel an agent whose run a person has resolved as not launched before this late answer came."""
+async def _write_intent(context: EngineContext, run: Run) -> str:
+    """Put the intent on disk, in a thread; return why that does not work, or ``."""
+    try:
+        async with context.journal_turn:
+            await asyncio.to_thread(context.launches.append_intent, LaunchIntent.of(run))
+    except JournalError as error:
+        return f"the intent to launch it cannot be written: {error}"
+    return ""
+
+
+async def _use_late_answer(context: EngineContext, run_id: RunId, launched: Launched) -> None:
+    """Cancel an agent whose run a person has resolved as not launched before this late answer came.
+
+    A run that another host has taken over and found without an id gets this one: it is proof.
+    """
     row = await context.store.runs.get(run_id)
-    if row is not None and row.state is State.ENDED and row.remote_id is None:
+    if row is None or row.remote_id is not None:
+        return
+    if row.state is State.ENDED:
         await try_cancel(context, replace(row, remote_id=launched.remote_id))
+    elif row.state is State.UNCONFIRMED and context.in_fleet:
+        await adopt_late(context, row, launched.remote_id)
 
 
 def _asked_wait_s(error: ProviderError) -> float | None:
