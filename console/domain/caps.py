@@ -76,6 +76,8 @@ class RefusalKind(StrEnum):
     STAGE = "stage"
     KEY_HELD = "key_held"
     FINGERPRINT = "fingerprint"
+    CLOCK = "clock"
+    """The clock of this host differs from that of the fleet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

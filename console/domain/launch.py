@@ -76,6 +76,9 @@ class LaunchTerms:
     expires_ms: int | None = None
     """End of the launch window, UTC ms: no proposal waits longer, and after it the run is not sent any more."""
 
+    refusal: Refusal | None = None
+    """Why this host may not launch it, whatever the store says."""
+
     @property
     def key(self) -> str:
         """The key of the task, its target and the date. Raises ValueError for a task type with a colon."""

@@ -53,6 +53,8 @@ class EngineContext:
     or, in a fleet, its lease is not renewed."""
     in_fleet: bool = False
     """True where processes of other hosts own runs of the same store."""
+    clock_behind_ms: Callable[[], int] = field(default=lambda: 0)
+    """By how much the wall clock of this host is behind `clock`; negative where it is ahead."""
     key_trouble: Callable[[str], str | None] = field(default=lambda name: None)
     """Why this process has no usable API key for the provider of that name, in one line; None where it has one."""
     timings: Timings = field(default_factory=Timings)

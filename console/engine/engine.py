@@ -89,6 +89,7 @@ class Engine:
             background=BackgroundTasks(problems),
             holds_lock=ownership.is_held,
             in_fleet=ownership.in_fleet,
+            clock_behind_ms=lambda: ownership.clock_behind_ms,
             key_trouble=key_trouble,
             timings=timings or Timings(),
         )

@@ -81,14 +81,16 @@ class ClockStepDetector:
         """
         now, store, timings = self._context.clock.now(), self._context.store, self._context.timings
         offset = now.wall_ms - now.boot_ms
-        before = _baseline(await store.controls.meta_get(BASELINE), now)
+        # Hosts of a fleet share the wall clock, but each has a boot clock of its own.
+        name = f"{BASELINE}:{now.boot_id}" if self._context.in_fleet else BASELINE
+        before = _baseline(await store.controls.meta_get(name), now)
         if before is None:
-            await store.controls.meta_set(BASELINE, f"{now.boot_id} {offset}")
+            await store.controls.meta_set(name, f"{now.boot_id} {offset}")
             return
         step = offset - before
         if abs(step) < timings.clock_note_ms:
             return
-        await store.controls.meta_set(BASELINE, f"{now.boot_id} {offset}")
+        await store.controls.meta_set(name, f"{now.boot_id} {offset}")
         seconds = f"{step / 1000:+.1f}"
         await store.runs.note(event="clock", fields={"step_s": seconds}, run=None, now=now)
         if abs(step) >= timings.clock_pause_ms:

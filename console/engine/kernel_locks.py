@@ -28,6 +28,7 @@ class KernelLocks:
     """
 
     in_fleet = False
+    clock_behind_ms = 0
 
     def __init__(self, folder: Path, *, supervises: bool = False) -> None:
         """`folder` is the state folder. With `supervises` this process becomes an owner. Raises OSError then."""

@@ -66,6 +66,11 @@ class LeaseOwnership:
     in_fleet = True
 
     @property
+    def clock_behind_ms(self) -> int:
+        """By how much the wall clock of this host is behind that of the database."""
+        return self._clock.behind_ms
+
+    @property
     def id(self) -> str:
         """The id of this process; `NOBODY` where it supervises nothing."""
         return self._locks.id

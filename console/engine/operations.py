@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from console.domain.caps import Cap
+from console.domain.caps import Cap, Refusal, RefusalKind
 from console.domain.key import parse_date
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
 from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_id
@@ -64,7 +65,7 @@ class Operations:
         if request.date is not None:
             date = parse_date(request.date, task.window)
         else:
-            date = date_for(task, now.utc(), scheduled=request.scheduled)
+            date = date_for(task, self._date_clock(now, scheduled=request.scheduled), scheduled=request.scheduled)
         return LaunchTerms(
             run_id=new_run_id(now.wall_ms, self._randomness(10)),
             task=task,
@@ -75,6 +76,27 @@ class Operations:
             caps=settings.caps,
             rollout=settings.rollout,
             expires_ms=self._expires_ms(task, scheduled=request.scheduled),
+            refusal=self._clock_refusal() if request.scheduled else None,
+        )
+
+    def _date_clock(self, now: Timestamp, *, scheduled: bool) -> datetime:
+        """The time whose date goes into a key. cron goes by the clock of its host, so the later of both clocks counts
+        for it: the date of a night does not depend on which of them is a moment ahead.
+        """
+        behind_ms = self._context.clock_behind_ms() if scheduled else 0
+        return now.utc() if behind_ms >= 0 else now.utc() + timedelta(milliseconds=-behind_ms)
+
+    def _clock_refusal(self) -> Refusal | None:
+        """Why a command of cron launches nothing here: it came at the wrong time, perhaps for the wrong night.
+
+        The scheduler of a process goes by the clock of the fleet itself.
+        """
+        behind_ms = self._context.clock_behind_ms()
+        if abs(behind_ms) <= self._context.timings.clock_note_ms or self._context.settings.schedules:
+            return None
+        how = f"{abs(behind_ms) // 1000} s {'behind' if behind_ms > 0 else 'ahead of'} the database's"
+        return Refusal(
+            kind=RefusalKind.CLOCK, sentence=f"the clock of this host is {how}; scheduled launches are refused here"
         )
 
     async def launch(self, request: LaunchRequest) -> LaunchResult:

@@ -25,6 +25,10 @@ class Ownership(Protocol):
     def in_fleet(self) -> bool:
         """True where processes of other hosts own runs of the same store."""
 
+    @property
+    def clock_behind_ms(self) -> int:
+        """By how much the wall clock of this host is behind the one that all owners share; negative: ahead."""
+
     async def exchange(self) -> None:
         """Tell other hosts that this process lives, and learn who else does: in each tick of a process that supervises.
 

@@ -227,7 +227,9 @@ class ClaimRepository:
         stage = effective_stage_of(changes, unconfirmed, terms.task.name)
         day = today_of(last_day, terms.caps, now)
         cap_usages: tuple[CapUsage, ...] = ()
-        refusal = self._pause_refusal(paused) or key.refusal or _lost_key_refusal(loss, request, terms, key)
+        refusal = (
+            self._pause_refusal(paused) or terms.refusal or key.refusal or _lost_key_refusal(loss, request, terms, key)
+        )
         kind = LaunchKind.LAUNCHED
         if refusal is None and key.answer in (KeyDecisionKind.DONE, KeyDecisionKind.RUNNING):
             kind = LaunchKind.SKIPPED

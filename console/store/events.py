@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.domain.log_record import LogRecord, format_line, is_field_name, parse_line
 from console.domain.run import NON_RUN_OUTCOMES, Run
@@ -128,7 +128,9 @@ def _identity(record: LogRecord) -> tuple[int, str, str, str | None]:
 
 def _record_of(row: Row) -> LogRecord:
     with damage_if_unreadable(f"record {row['ev']} of the log"):
-        return record_from_json(row["ev"], row["record"])
+        record = record_from_json(row["ev"], row["record"])
+        host = row["host"] if "host" in row.keys() else ""  # noqa: SIM118 -- a row of SQLite iterates over its values
+        return replace(record, fields={**record.fields, "host": host}) if host else record
 
 
 def event_statement(

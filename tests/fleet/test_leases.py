@@ -258,3 +258,23 @@ def test_the_intervals_leave_room_for_each_other() -> None:
         assert times.renew_ms * 2 < times.trust_ms
         assert times.trust_ms + times.renew_ms < times.term_ms
         assert times.contact_ms >= times.term_ms
+
+
+async def test_each_host_keeps_a_whole_log_that_names_the_host_of_each_line(
+    fleet: FleetSettings, tmp_path: Path
+) -> None:
+    provider = FakeProvider(lambda agent: setattr(agent, "status", "completed"))
+    # A host writes under the name that its config gives it.
+    first, second = (replace(fleet, host=name) for name in ("we'b1", "web2"))
+    async with (
+        host(first, tmp_path / "one", provider, SERVE) as one,
+        host(second, tmp_path / "two", provider, SERVE) as two,
+    ):
+        await one.engine.wait((await one.launch()).run.id)
+        await two.engine.wait((await two.launch(target="other")).run.id)
+        await until(lambda: len(one.log()) == len(two.log()) >= 4)
+        assert one.log() == two.log()
+        hosts = {line.key: line.fields["host"] for line in one.log()}
+        assert sorted(hosts.values()) == ["we'b1", "web2"]
+    async with host(second, tmp_path / "three", provider, SERVE) as three:
+        await until(lambda: three.log() == two.log(), what="a new host has the whole log")

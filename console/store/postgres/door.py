@@ -51,6 +51,9 @@ class Door:
         self._settings = settings
         self._writes = writes
         self._search = f"set local search_path = {settings.schema}; " if settings.pooled else ""
+        # The rows of `events` take it from there.
+        host = settings.host.replace("'", "''")
+        self._host = f"set local nightdesk.host = '{host}'; "
         lock = f", pg_advisory_xact_lock({LOCK_CLASS:d}, hashtext('{settings.schema}'))" if gated else ""
         self._gate = f"select cast(pg_current_xact_id() as text) as xid{lock}"
         self._line: Line | None = None
@@ -162,7 +165,7 @@ class Door:
             return None
         lock_ms = LOCK_MS if ends_s is None else max(1, int((ends_s - time.monotonic()) * 1000))
         limits = f"set local lock_timeout = {lock_ms:d}; set local idle_in_transaction_session_timeout = {IDLE_MS:d}"
-        row = await line.script(f"begin; {self._search}{limits}; {self._gate}", wait_s=lock_ms / 1000)
+        row = await line.script(f"begin; {self._search}{self._host}{limits}; {self._gate}", wait_s=lock_ms / 1000)
         return None if row is None else str(row["xid"])
 
     async def _connect(self, ends_s: float | None) -> Line:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from console.store.claims import SCAN_KEY
+from console.store.events import SELECT_AFTER
 from console.store.postgres.words import vector_of
 from console.store.rows import INDEX_TEXT, LOCK_RUN, UNINDEX_TEXT
 from console.store.transaction import Columns
@@ -24,6 +25,8 @@ REPLACED: Mapping[str, str] = {
         insert into runs_words (seq, words) values (:seq, cast(:words as tsvector))
         on conflict (seq) do update set words = excluded.words
     """,
+    # The log of a fleet names the host of each line.
+    SELECT_AFTER: SELECT_AFTER.replace("ev, record", "ev, record, host"),
     LOCK_RUN: f"{LOCK_RUN} for no key update",
     # The row is replaced when the run is indexed again.
     UNINDEX_TEXT: "select 1 where false",

@@ -288,6 +288,8 @@ create table events (
     detail text collate "C" not null default '{}',
     ev bigint unique check (ev >= 1),
     record text collate "C",
+    -- The host that wrote it.
+    host text collate "C" not null default coalesce(current_setting('nightdesk.host', true), ''),
     check ((ev is null) = (record is null))
 );
 create index events_run on events (run_id, id);
