@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import pytest
@@ -41,6 +42,7 @@ async def test_the_fact_says_whether_the_prompt_is_the_one_that_was_approved(bus
     assert "CHANGED since a run was approved" in fact
     assert "(46 then)" in fact
     assert "The earlier text is not known here" in page
+    assert hashlib.sha256(TEXT.encode()).hexdigest() in page.replace("\n", "")
     assert "\x1b" not in page
     busy.approved_text = TEXT
     fact, page = await facts(busy)

@@ -61,7 +61,10 @@ def prompt_lines(prompt: PromptComparison, run: Run | None, view: ViewState, cel
         yield line(Span(f"This run has another prompt than the config now, of {length}.", Tone.WARN))
     yield ()
     if prompt.has_changed and prompt.approved_text is None:
-        yield line(Span("The earlier text is not known here: only its hash and length are stored.", Tone.MUTED))
+        unknown = (
+            f"The earlier text is not known here: only its length and SHA-256 are stored, {_approved_hash(prompt)}."
+        )
+        yield from (line(Span(piece, Tone.MUTED)) for piece in wrapped(unknown, cells))
         yield ()
     elif prompt.has_changed and prompt.approved_text is not None:
         yield line(Span("difference to the last approved one", Tone.STRONG))
@@ -70,6 +73,11 @@ def prompt_lines(prompt: PromptComparison, run: Run | None, view: ViewState, cel
         yield line(Span("the whole prompt", Tone.STRONG))
     for text in prompt.text.splitlines()[:MAX_LINES]:
         yield from (line(Span(piece)) for piece in wrapped(sanitize_cell(text, limit=MAX_LINE), cells) or [""])
+
+
+def _approved_hash(prompt: PromptComparison) -> str:
+    """The hash of the approved prompt, in full: an earlier version of the config is found by it."""
+    return prompt.approved.fingerprint.prompt_sha256 if prompt.approved is not None else "-"
 
 
 TONES = {"+": Tone.OK, "-": Tone.BAD, "@": Tone.MUTED}
