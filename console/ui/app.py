@@ -170,7 +170,13 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         super().__init__(driver_class=driver_class, ansi_color=True if "NO_COLOR" in os.environ else None)
         apply_theme(self, themes, theme)
         self._theme_problems = themes.problems
-        self.key_queue = KeyQueue(self, super().on_event, is_decisive=self._is_decisive, on_burst=self._key_in_burst)
+        self.key_queue = KeyQueue(
+            self,
+            super().on_event,
+            is_decisive=self._is_decisive,
+            was_visible=self._was_visible,
+            on_dropped=self._key_dropped,
+        )
         self.background = BackgroundWork(self._post_notice, self.key_queue.hold)
         self._poller = StatePoller(context)
         # Handlers never await a refresh: keys come through the same message queue, and a store may be slow.
@@ -249,9 +255,12 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
         active = screen.active_bindings.get(event.key)
         return active is not None and active.enabled and active.binding.id == CANCEL.id
 
-    def _key_in_burst(self, event: events.Key) -> None:
-        text = f"{key_name(event.key)} was ignored: it arrived among other keys, as pasted text does; press it again"
-        self._post_notice(Span(text, Tone.WARN))
+    def _was_visible(self, event: events.Key) -> bool:
+        """True where the screen could be seen when the key was typed; dialogs see to it themselves."""
+        return not isinstance(self.screen, BaseScreen) or self.screen.was_visible(event)
+
+    def _key_dropped(self, event: events.Key, why: str) -> None:
+        self._post_notice(Span(f"{key_name(event.key)} was ignored: {why}; press it again", Tone.WARN))
 
     def _theme_changed(self, _theme: Theme) -> None:
         for screen in self.screen_stack:

@@ -21,6 +21,7 @@ from console.ui.spans import Line, Span, Tone
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
 from console.ui.terminal.clipboard import NEEDS, load_tmux_buffer
+from console.ui.terminal.driver import when_shown
 from console.ui.widgets.key_bar import KeyBar, hints, key_name
 from console.ui.widgets.lines import Lines, repaint
 
@@ -105,6 +106,8 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         self._offered: tuple[bool | None, ...] = ()
         self._mode = self._painted_theme = ""
         self._known_tabs: tuple[Tab, ...] = ()
+        self._was_painted = False
+        self._visible_since: float | None = None
 
     def body(self) -> Iterable[Widget]:
         """The widgets between the alarms and the key bar."""
@@ -118,7 +121,7 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         return command(self.context.command, "this table", "ps")
 
     def compose(self) -> ComposeResult:
-        yield Lines(id="header")
+        yield Lines(id="header", on_paint=self._header_painted)
         yield Lines(id="alarms")
         yield from self.body()
         yield KeyBar(self.context.glyphs.ellipsis, id="keys")
@@ -130,6 +133,18 @@ class BaseScreen(Screen[None], inherit_bindings=False):
         self.watch(self.app, "view", self._view_changed)
         self.watch(self.app, "notice", self._notice_changed)
         self.bindings_updated_signal.subscribe(self, self._bindings_changed)
+
+    def _header_painted(self) -> None:
+        if not self._was_painted:
+            self._was_painted = True
+            when_shown(self.app, self._now_visible)
+
+    def _now_visible(self, since: float) -> None:
+        self._visible_since = since
+
+    def was_visible(self, event: events.Key) -> bool:
+        """True for a key that was typed when the screen could be seen, and not earlier, into the shell for example."""
+        return self._visible_since is not None and event.time >= self._visible_since
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Paint again what was painted while another theme was in use."""

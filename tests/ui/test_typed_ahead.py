@@ -67,3 +67,11 @@ def test_text_with_a_line_end_in_the_reason_answers_no_question(tmp_path: Path) 
         console.press(ESCAPE)
         console.until(lambda: "Cancel 1 marked run?" not in "\n".join(console.lines()), "the question is closed")
         assert console.leave("6 runs are live")["asked"] == []
+
+
+def test_a_key_that_was_typed_into_the_shell_stops_no_run(tmp_path: Path) -> None:
+    with on_a_terminal(tmp_path) as console:
+        console.press(b"x")
+        console.shows("nightly-report")
+        console.shows("x was ignored: it was typed before the screen was shown; press it again")
+        assert console.leave("6 runs are live")["asked"] == []

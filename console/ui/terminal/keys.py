@@ -4,10 +4,11 @@ Textual gives a key to the widget that has the keyboard at that instant, and loo
 has come back from there. Without this queue a letter typed right behind a key that opens a dialog would be lost, or
 would act on what stands behind the dialog.
 
-Two rules protect from keys that nobody meant:
+Three rules protect from keys that nobody meant:
 
 - A key that was typed before a dialog could be seen does not answer it. Each event carries the time of its arrival and
   each dialog the time from which it is visible on the terminal.
+- A decisive key that was typed before the first frame of a screen was shown, into the shell for example, does nothing.
 - A decisive key (one that acts at once and cannot be taken back) that arrives within a burst of other keys is taken for
   pasted text. Pastes that a terminal does not mark, or that arrive in pieces, look like that. Text that went into a
   line of a dialog does not count, so that Enter may follow it at once; text behind the Enter does.
@@ -78,16 +79,19 @@ class KeyQueue:
         deliver: Callable[[events.Event], Awaitable[None]],
         *,
         is_decisive: Callable[[events.Key], bool],
-        on_burst: Callable[[events.Key], None],
+        was_visible: Callable[[events.Key], bool],
+        on_dropped: Callable[[events.Key, str], None],
     ) -> None:
         """`deliver` gives a key or pasted text to the widget that has the keyboard.
 
-        `on_burst` is called with each decisive key that was dropped because it arrived within a burst.
+        `was_visible` is true for a key that was typed when the screen that is shown could be seen. `on_dropped` is
+        called with each decisive key that was dropped, and why.
         """
         self._app = app
         self._deliver = deliver
         self._is_decisive = is_decisive
-        self._on_burst = on_burst
+        self._was_visible = was_visible
+        self._on_dropped = on_dropped
         self._waiting: deque[events.Key | events.Paste] = deque()
         self._arrivals: deque[tuple[float, str]] = deque(maxlen=64)
         self._number = 0
@@ -129,8 +133,8 @@ class KeyQueue:
             self._waiting.popleft()
             if not accepted:
                 continue
-            if isinstance(event, events.Key) and decisive and self.is_in_burst(event):
-                self._on_burst(event)
+            if isinstance(event, events.Key) and decisive and (why := self._distrust(event)):
+                self._on_dropped(event, why)
                 continue
             self._is_busy = True
             self._screen_seen, self._passes = screen, 0
@@ -196,6 +200,12 @@ class KeyQueue:
             self._follow.cancel()
         self._follow = loop.call_later(left, self._app.post_message, KeyProcessed(0))
         return True
+
+    def _distrust(self, event: events.Key) -> str:
+        """Why the decisive key is dropped; empty where it is not."""
+        if not self._was_visible(event):
+            return "it was typed before the screen was shown"
+        return "it arrived among other keys, as pasted text does" if self.is_in_burst(event) else ""
 
     def is_in_burst(self, event: events.Key) -> bool:
         """True for a key that arrived among so many others that they are pasted text."""
