@@ -38,7 +38,7 @@ print("\\n".join(sys.modules))
 
 SCREEN = {"textual", "plotext"}
 SERVERS = {"starlette", "uvicorn"}
-SQL = {"sqlite3"}
+SQL = {"sqlite3", "aiosqlite"}
 FLEET = {"psycopg"}
 """Only a process whose config has a `url` under `[store]` loads it."""
 HTTP = {"httpx", "rich", "click"}
@@ -95,7 +95,7 @@ def test_ps_loads_no_engine(configured: Path) -> None:
     """A script may run it every few seconds: no event loop, no threads, nothing that launches."""
     loaded = _modules_of(_RUN, "ps", "--json", cwd=configured)
     assert "sqlite3" in loaded
-    assert {"asyncio", "console.provider.contract", "console.engine.engine"} & loaded == set()
+    assert {"asyncio", "aiosqlite", "console.provider.contract", "console.engine.engine"} & loaded == set()
 
 
 LATER = {

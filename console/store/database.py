@@ -1,23 +1,23 @@
 """Transactions on the SQLite database, each run as a whole even if its caller is cancelled.
 
-Each connection has a thread of its own. A unit of work runs in it from its first statement to its last, so that the
-event loop neither waits for the disk nor converts rows, and a cancelled caller cannot tear a unit: it is told that it
-was cancelled only after the unit has ended. Writing units that wait at the same time share one commit, because a commit
-waits for the disk; each of them is undone alone if it raises.
+aiosqlite gives each connection a thread of its own. A unit of work runs in it from its first statement to its last, so
+that the event loop neither waits for the disk nor converts rows, and a cancelled caller cannot tear a unit: it is told
+that it was cancelled only after the unit has ended. Writing units that wait at the same time share one commit, because
+a commit waits for the disk; each of them is undone alone if it raises.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
+
+import aiosqlite
 
 from console.store.errors import StoreBusy, StoreError, StoreMissing, store_error, translate_sqlite_errors
 from console.store.files import DATABASE, database_inode
@@ -61,12 +61,11 @@ class SqliteDatabase:
     def __init__(
         self,
         folder: Path,
-        writer: sqlite3.Connection | None,
-        reader: sqlite3.Connection,
+        writer: aiosqlite.Connection | None,
+        reader: aiosqlite.Connection,
         *,
         busy_ms: int = BUSY_MS,
     ) -> None:
-        """The connections are open and used by nobody else; any thread may use them."""
         self.folder = folder
         self._inode = database_inode(folder)
         self._reader = _Worker(reader, "begin", busy_ms)
@@ -82,12 +81,13 @@ class SqliteDatabase:
     ) -> SqliteDatabase:
         """Connect to a database that `prepare_store` has made. Raises StoreError."""
 
-        writer = None if read_only else await asyncio.to_thread(_connect, folder, journal, busy_ms)
+        writer = None if read_only else await _connect(folder, journal, busy_ms)
         try:
-            reader = await asyncio.to_thread(_connect, folder, journal, busy_ms, query_only=True)
+            reader = await _connect(folder, journal, busy_ms)
+            await reader.execute_fetchall("pragma query_only = on")
         except BaseException:
             if writer is not None:
-                writer.close()
+                await writer.close()
             raise
         return cls(folder, writer, reader, busy_ms=busy_ms)
 
@@ -144,17 +144,17 @@ def run_sync(work: Awaitable[T]) -> T:
     raise RuntimeError("a unit of the store waits for something outside of it")
 
 
-@dataclass(slots=True, eq=False)
 class _Job(Generic[T]):
     """One unit of work and its caller, who waits for `done`."""
 
-    unit: Unit[T]
-    ends_s: float | None
-    """Monotonic time until which it waits for others, over all that it waits for; None: no limit."""
-    is_urgent: bool
-    done: asyncio.Future[T]
-    result: T | None = None
-    error: BaseException | None = None
+    def __init__(self, unit: Unit[T], busy_ms: int | None) -> None:
+        """`busy_ms` is the longest time to wait for others, over all that the unit waits for; None: no limit."""
+        self.unit = unit
+        self.ends_s = None if busy_ms is None else time.monotonic() + busy_ms / 1000
+        self.loop = asyncio.get_running_loop()
+        self.done: asyncio.Future[T] = self.loop.create_future()
+        self.result: T | None = None
+        self.error: BaseException | None = None
 
     @property
     def left_s(self) -> float | None:
@@ -170,6 +170,16 @@ class _Job(Generic[T]):
             self.error = error
         return self.error is None
 
+    def settle(self) -> None:
+        """Give the caller the result or the error."""
+        if self.done.done():
+            return
+        if self.error is None:
+            self.done.set_result(self.result)  # type: ignore[arg-type]  # set, since there is no error
+        else:
+            self.done.set_exception(self.error)
+            self.done.exception()  # read: a caller that was cancelled does not ask for it
+
 
 class _Worker:
     """A connection with its thread, and the units of work that wait for it.
@@ -179,7 +189,7 @@ class _Worker:
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
+        connection: aiosqlite.Connection,
         begin: str,
         busy_ms: int,
         *,
@@ -187,28 +197,27 @@ class _Worker:
         groups: bool = False,
     ) -> None:
         """`check` raises where nothing may be written; with `groups`, units that wait share a commit."""
-        self._connection = connection
-        self._tx = SqliteTransaction(connection)
+        self._opened = connection
+        # The connection that aiosqlite wraps: used only by functions that aiosqlite runs in its thread.
+        self._connection = connection._conn
+        self._tx = SqliteTransaction(self._connection)
         self._begin = begin
         self._busy_ms = busy_ms
         self._check = check
         self._groups = groups
-        self._changed = threading.Condition()
-        """Held for each use of the queues and of `_closed`; notified when the thread has something to do."""
         self._urgent: deque[_Job[Any]] = deque()
         self._others: deque[_Job[Any]] = deque()
-        self._closed = False
         self._running: list[_Job[Any]] = []
         """The units that share the transaction under way."""
         self._began_s = 0.0
         """Monotonic time at which the transaction under way was begun."""
-        self._thread = threading.Thread(target=self._work, name="store")
-        self._thread.start()
+        self._carrier: asyncio.Task[None] | None = None
+        self._closed = False
 
     @property
     def in_transaction(self) -> bool:
         """True while a unit is running."""
-        return self._thread.is_alive() and self._connection.in_transaction
+        return not self._closed and self._connection.in_transaction
 
     @property
     def unit_s(self) -> float:
@@ -217,80 +226,95 @@ class _Worker:
 
     async def run(self, unit: Unit[T], *, busy_ms: int | None, urgent: bool = False) -> T:
         """Run `unit` when its turn comes; see `Database.transaction`."""
-        ends_s = None if busy_ms is None else time.monotonic() + busy_ms / 1000
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        job = _Job(unit, ends_s, urgent, done)
-        with self._changed:
-            if self._closed:
-                raise StoreError("the state store is closed")
-            (self._urgent if urgent else self._others).append(job)
-            self._changed.notify()
-        left_s, cancelled = job.left_s, None
-        while not done.done():
+        if self._closed:
+            raise StoreError("the state store is closed")
+        job = _Job(unit, busy_ms)
+        queue = self._urgent if urgent else self._others
+        queue.append(job)
+        self._start_next()
+        cancelled: asyncio.CancelledError | None = None
+        while not job.done.done():
+            waits = job in queue
             try:
-                await asyncio.wait([done], timeout=left_s)
+                await asyncio.wait([job.done], timeout=job.left_s if waits else None)
             except asyncio.CancelledError as error:
-                if self._withdraw(job):
+                if _withdraw(job, queue):
                     raise
                 cancelled = error
             else:
-                if not done.done() and self._withdraw(job):
+                if waits and not job.done.done() and _withdraw(job, queue):
                     raise StoreBusy("the state store is busy: other work of this process holds it")
-            # It has begun or ended: what the unit waits for is limited in the thread.
-            left_s = None
         if cancelled is not None:
-            done.exception()
+            if not job.done.cancelled():
+                job.done.exception()
             raise cancelled
-        return done.result()
+        return job.done.result()
 
     async def close(self) -> None:
-        """Close the connection after all units that were asked for. A second call does nothing more."""
-        with self._changed:
+        """Close the connection after all units that were asked for. A second call does nothing."""
+        if self._closed:
+            return
+        cancelled: asyncio.CancelledError | None = None
+        while jobs := [job.done for job in (*self._running, *self._urgent, *self._others) if not job.done.done()]:
+            try:
+                await asyncio.wait(jobs)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if not self._closed:
             self._closed = True
-            self._changed.notify()
-        await run_uncancelled(asyncio.to_thread(self._thread.join), "store close")
+            await run_uncancelled(self._opened.close(), "store close")
+        if cancelled is not None:
+            raise cancelled
 
-    def _withdraw(self, job: _Job[Any]) -> bool:
-        """Take a unit out of its queue; False if it has begun."""
-        with self._changed, suppress(ValueError):
-            (self._urgent if job.is_urgent else self._others).remove(job)
-            return True
-        return False
+    def _start_next(self) -> None:
+        """Hand the next unit to the thread, unless one is running."""
+        if not self._running and (queue := self._urgent or self._others):
+            is_urgent = queue is self._urgent
+            job = queue.popleft()
+            self._running, self._began_s = [job], time.monotonic()
+            self._carry(job, is_urgent)
 
-    def _work(self) -> None:
-        """Run the units until the worker is closed; this is the thread."""
-        while (first := self._next()) is not None:
-            self._running, self._began_s = [first], time.monotonic()
-            self._run_group(first)
-            group, self._running = self._running, []
-            # A loop that is closed has nobody left who waits.
-            with suppress(RuntimeError):
-                first.done.get_loop().call_soon_threadsafe(_settle, group)
-        with suppress(sqlite3.Error):
-            self._connection.close()
+    def _carry(self, job: _Job[Any], is_urgent: bool) -> None:
+        """Have aiosqlite run the group. What becomes of the task that asks it does not matter to the group."""
+        asked = False
 
-    def _next(self) -> _Job[Any] | None:
-        """Wait for the next unit and take it; None once the worker is closed and none is left."""
-        with self._changed:
-            while not (queue := self._urgent or self._others):
-                if self._closed:
-                    return None
-                self._changed.wait()
-            return queue.popleft()
+        async def ask() -> None:
+            nonlocal asked
+            asked = True
+            # aiosqlite has no public way to run a function in its thread; this is how it runs its own.
+            await self._opened._execute(self._run_group, job, is_urgent)  # type: ignore[no-untyped-call]  # has no types
 
-    def _run_group(self, first: _Job[Any]) -> None:
-        """Run `first`, and with it other units that wait, in one transaction."""
+        def ended(task: asyncio.Task[None]) -> None:
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                self._fail_all(StoreError(f"the state store cannot be used: {error}"))
+                self._ended()
+            elif not asked:
+                # Cancelled before its first step, as all tasks are when a loop ends: its caller waits all the same.
+                self._carry(job, is_urgent)
+
+        self._carrier = job.loop.create_task(ask(), name="store")
+        self._carrier.add_done_callback(ended)
+
+    def _ended(self) -> None:
+        group, self._running = self._running, []
+        for job in group:
+            job.settle()
+        self._start_next()
+
+    def _run_group(self, first: _Job[Any], is_urgent: bool) -> None:
+        """Run `first`, and with it other units that wait, in one transaction; in the thread."""
         try:
             with translate_sqlite_errors():
                 self._check()
-                self._set_busy_timeout(first.left_s)
+                self._set_busy_timeout(first)
                 self._connection.execute(self._begin)
             if first.attempt(self._tx):
                 with translate_sqlite_errors():
                     if self._groups and first.ends_s is None:
-                        self._join_waiting()
+                        self._join_waiting(is_urgent)
                     # In DELETE mode a commit waits for readers, so it has the rest of the time only.
-                    self._set_busy_timeout(first.left_s)
+                    self._set_busy_timeout(first)
                     self._connection.commit()
         except BaseException as error:
             self._fail_all(error)
@@ -298,21 +322,23 @@ class _Worker:
             if self._connection.in_transaction:
                 self._connection.rollback()
             if first.ends_s is not None:
-                self._set_busy_timeout(self._busy_ms / 1000)
+                self._connection.execute(f"pragma busy_timeout = {self._busy_ms:d}")
         except BaseException as error:
             self._fail_all(store_error(error) if isinstance(error, sqlite3.Error) else error)
+        # A loop that is closed has nobody left who waits.
+        with suppress(RuntimeError):
+            first.loop.call_soon_threadsafe(self._ended)
 
-    def _join_waiting(self) -> None:
+    def _join_waiting(self, has_urgent: bool) -> None:
         """Run waiting units in the transaction under way. Once an urgent one is in it, only urgent ones join."""
         ends_s = time.monotonic() + GROUP_S
         while len(self._running) < GROUP_UNITS:
-            with self._changed:
-                may_take_others = time.monotonic() < ends_s and not any(job.is_urgent for job in self._running)
-                queue = self._urgent or (self._others if may_take_others else ())
-                # One whose caller waits for less time than the store does has a transaction of its own.
-                if not queue or queue[0].ends_s is not None:
-                    return
-                job = queue.popleft()
+            job = _take(self._urgent)
+            has_urgent = has_urgent or job is not None or bool(self._urgent)
+            if job is None and not has_urgent and time.monotonic() < ends_s:
+                job = _take(self._others)
+            if job is None:
+                return
             self._running.append(job)
             self._connection.execute("savepoint unit")
             if not job.attempt(self._tx):
@@ -328,21 +354,26 @@ class _Worker:
             if job.error is None:
                 job.error = _another(error) if job is not self._running[0] else error
 
-    def _set_busy_timeout(self, seconds: float | None) -> None:
-        if seconds is not None:
-            self._connection.execute(f"pragma busy_timeout = {int(seconds * 1000):d}")
+    def _set_busy_timeout(self, job: _Job[Any]) -> None:
+        if (left_s := job.left_s) is not None:
+            self._connection.execute(f"pragma busy_timeout = {int(left_s * 1000):d}")
 
 
-def _settle(group: list[_Job[Any]]) -> None:
-    """Give each caller its result or its error."""
-    for job in group:
-        if job.done.done():
-            continue
-        if job.error is None:
-            job.done.set_result(job.result)
-        else:
-            job.done.set_exception(job.error)
-            job.done.exception()  # read: a caller that was cancelled does not ask for it
+def _withdraw(job: _Job[Any], queue: deque[_Job[Any]]) -> bool:
+    """Take a unit out of its queue; False if it has begun. The thread takes units out of the same queue."""
+    try:
+        queue.remove(job)
+    except ValueError:
+        return False
+    return True
+
+
+def _take(queue: deque[_Job[Any]]) -> _Job[Any] | None:
+    """Take the next unit that may share a transaction: one whose caller waits as long as the store does."""
+    with suppress(IndexError):
+        if queue[0].ends_s is None:
+            return queue.popleft()
+    return None
 
 
 def _another(error: BaseException) -> BaseException:
@@ -371,38 +402,30 @@ async def run_uncancelled(work: Coroutine[Any, Any, T], name: str) -> T:
     raise cancelled
 
 
-def _connect(folder: Path, journal: JournalMode, busy_ms: int, *, query_only: bool = False) -> sqlite3.Connection:
-    """Open a connection that any thread may use, one at a time. Raises StoreError."""
+async def _connect(folder: Path, journal: JournalMode, busy_ms: int) -> aiosqlite.Connection:
     with translate_sqlite_errors():
-        connection = sqlite3.connect(
-            database_uri(folder),
-            uri=True,
-            isolation_level=None,
-            timeout=busy_ms / 1000,
-            cached_statements=256,
-            check_same_thread=False,
+        connection = await aiosqlite.connect(
+            database_uri(folder), uri=True, isolation_level=None, timeout=busy_ms / 1000, cached_statements=256
         )
         try:
             connection.row_factory = sqlite3.Row
             for pragma in connection_pragmas(journal, busy_ms):
-                connection.execute(pragma)
-            _check_pragmas(connection, journal)
-            if query_only:
-                connection.execute("pragma query_only = on")
+                await connection.execute_fetchall(pragma)
+            await _check_pragmas(connection, journal)
         except BaseException:
-            connection.close()
+            await connection.close()
             raise
     return connection
 
 
-def _check_pragmas(connection: sqlite3.Connection, journal: JournalMode) -> None:
+async def _check_pragmas(connection: aiosqlite.Connection, journal: JournalMode) -> None:
     """Raise StoreError if SQLite ignored a pragma without which a commit can be lost; some builds ignore pragmas."""
     for pragma, wanted in (
         ("journal_mode", journal.value),
         ("synchronous", journal.synchronous),
         ("foreign_keys", 1),
     ):
-        (found,) = connection.execute(f"pragma {pragma}").fetchone()
-        if found != wanted:
+        rows = list(await connection.execute_fetchall(f"pragma {pragma}"))
+        if rows[0][0] != wanted:
             kind = StoreBusy if pragma == "journal_mode" else StoreError
-            raise kind(f"the state store has {pragma}={found}, needed is {wanted}")
+            raise kind(f"the state store has {pragma}={rows[0][0]}, needed is {wanted}")

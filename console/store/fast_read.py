@@ -1,6 +1,6 @@
 """Reads the open runs without an event loop and without the other repositories.
 
-A module of its own, because a command that only lists runs must start quickly: importing asyncio and the rest of the
+A module of its own, because a command that only lists runs must start quickly: importing aiosqlite and the rest of the
 store takes longer than the query.
 """
 

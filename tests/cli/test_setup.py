@@ -68,8 +68,8 @@ def test_flags_win_over_the_environment_and_that_over_the_folders(tmp_path: Path
 @pytest.mark.parametrize(
     ("arguments", "heavy"),
     [
-        (("log",), SCREEN | {"httpx", "starlette"}),
-        (("init", "x.toml"), SCREEN | {"httpx", "starlette"}),
+        (("log",), SCREEN | {"httpx", "starlette", "aiosqlite"}),
+        (("init", "x.toml"), SCREEN | {"httpx", "starlette", "aiosqlite"}),
         (("run", "good", "--origin", "manual"), {"textual", "starlette"}),
         (("cancel", "--all"), SCREEN | {"starlette", "httpx"}),
     ],

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import aiosqlite
+
 from console.domain.log_record import LogRecord, format_line, parse_line
 from console.domain.run import Ending, Run, RunId, State
 from console.domain.timestamps import Timestamp
@@ -149,11 +151,9 @@ async def _unjournalled(folder: Path, injector: CrashInjector) -> CrashingDataba
     """Opens the database with its rollback journal in memory: a commit is not atomic any more."""
     connections = []
     for _ in range(2):
-        connection = sqlite3.connect(
-            database_uri(folder), uri=True, isolation_level=None, timeout=30.0, check_same_thread=False
-        )
+        connection = await aiosqlite.connect(database_uri(folder), uri=True, isolation_level=None, timeout=30.0)
         connection.row_factory = sqlite3.Row
-        connection.execute("pragma journal_mode = memory")
+        await connection.execute_fetchall("pragma journal_mode = memory")
         connections.append(connection)
     database = CrashingDatabase(folder, *connections)
     database.injector = injector
