@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -31,9 +32,10 @@ from console.engine.run.monitor import RunMonitor
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.engine.scheduling.cron import date_for
 from console.engine.settings import EngineSettings
+from console.journal.log_files import JournalError
 from console.notify.dispatcher import NoticeDispatcher
 from console.notify.planner import Planner
-from console.provider.contract import NotFound, Rejected, RemoteRun, StatusClass, Unknown
+from console.provider.contract import Launched, NotFound, Rejected, RemoteRun, StatusClass, Unknown
 from console.provider.gemini.adapter import REFUSALS
 from console.provider.http.verdict import RefusalRules
 from console.store.claims import ClaimRepository
@@ -67,6 +69,8 @@ class Suite(StrEnum):
     """The simulated worlds with copied state folders and databases that were put back."""
     CONFIGS = "configs"
     """The simulated worlds whose config changes."""
+    OUTPUTS = "outputs"
+    """The simulated worlds whose terminals, pipes and logs block, break and fail."""
     VERDICTS = "tests/provider/test_verdict.py"
     DATES = "tests/engine/test_cron.py"
     PRAGMAS = "tests/store/test_database.py"
@@ -292,6 +296,38 @@ class WaitsForTheStore(RunWriter):
         await super().wait_stored(3_600.0)
 
 
+class WritesBeforeItCancels(Canceller):
+    """Says on stderr what it is about to do, in the event loop."""
+
+    async def keep_cancelling(self, poll_now: asyncio.Event) -> None:
+        with suppress(OSError):
+            os.write(2, f"run {self._writer.run.id} is cancelled\n".encode())
+        await super().keep_cancelling(poll_now)
+
+
+class EndsWithItsOutput(Canceller):
+    """Says so in a thread, and takes an output that fails for a reason to do nothing more."""
+
+    async def keep_cancelling(self, poll_now: asyncio.Event) -> None:
+        line = f"run {self._writer.run.id} is cancelled\n".encode()
+        try:
+            await asyncio.wait_for(asyncio.to_thread(os.write, 2, line), 0.1)
+        except TimeoutError:
+            pass
+        except OSError:
+            await asyncio.Event().wait()
+        await super().keep_cancelling(poll_now)
+
+
+class JournalsFirst(Launcher):
+    """Supervises a run only once its id is on disk."""
+
+    async def _record_launched(self, launched: Launched, now: Timestamp) -> None:
+        with suppress(JournalError):
+            await asyncio.to_thread(self._context.launches.append, self.run.id, self.run.attempt, launched.remote_id)
+        await super()._record_launched(launched, now)
+
+
 class RecordsFirst(Launcher):
     """Supervises a run only once the answer to its launch is stored."""
 
@@ -503,6 +539,24 @@ BUGS = (
         name="a run is supervised only once the answer to its launch is stored",
         plant=lambda: replaced(Launcher, RecordsFirst),
         found_by=Suite.BLOCKED,
+        tells=("P5: no cancel", "P5: the cancel"),
+    ),
+    Bug(
+        name="a line is written before the cancel, in the event loop",
+        plant=lambda: replaced(Canceller, WritesBeforeItCancels),
+        found_by=Suite.OUTPUTS,
+        tells=("P5: no cancel", "P5: the cancel"),
+    ),
+    Bug(
+        name="a guard ends when its output fails",
+        plant=lambda: replaced(Canceller, EndsWithItsOutput),
+        found_by=Suite.OUTPUTS,
+        tells=("P5: no cancel", "P5: the cancel"),
+    ),
+    Bug(
+        name="a launched run is supervised only once its id is in the launch journal",
+        plant=lambda: replaced(Launcher, JournalsFirst),
+        found_by=Suite.OUTPUTS,
         tells=("P5: no cancel", "P5: the cancel"),
     ),
     Bug(

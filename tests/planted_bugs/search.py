@@ -21,6 +21,7 @@ WORLDS = {
     Suite.SERVICES: 400,
     Suite.COPIES: 600,
     Suite.CONFIGS: 400,
+    Suite.OUTPUTS: 400,
 }
 """Seeds in which a bug must show itself."""
 CONTROL = 150

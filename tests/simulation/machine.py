@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 import uuid
 from collections.abc import Callable, Coroutine
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from console.domain.timestamps import Timestamp
 from console.engine.engine import Engine
 from console.engine.kernel_locks import KernelLocks
 from console.engine.settings import EngineSettings, Timings
+from console.journal.log_files import JournalError
 from console.os_files import LockedFile
 from console.provider.contract import LaunchOrder, Provider, Verdict
 from console.store.errors import StoreBusy, StoreError
@@ -29,6 +31,7 @@ from tests.memory import memory_folder
 from tests.simulation.access import Access, Key
 from tests.simulation.exception_injector import ExceptionInjector
 from tests.simulation.fault_injector import Fault, FaultInjector
+from tests.simulation.outputs import Output
 from tests.simulation.ports import MemoryJournal, MemoryLog, RaisingProvider
 from tests.simulation.service import Agent, Service
 from tests.simulation.simulated_provider import SimulatedProvider
@@ -99,6 +102,16 @@ class Disk:
         """The process that holds the lock of the log."""
         self.is_full = False
         """Nothing can be appended to the log."""
+        self.output: Output | None = None
+        """What its files are written to, where that may block or fail."""
+
+    def check_files(self) -> None:
+        """Waits for the disk as a read or a write does. Raises JournalError."""
+        if self.output is not None:
+            try:
+                self.output.check()
+            except OSError as error:
+                raise JournalError(str(error)) from error
 
 
 @dataclass(kw_only=True)
@@ -150,6 +163,8 @@ class Machine:
         """Called within a process once its engine runs."""
         self.history: list[str] = []
         """What happened from outside, for a failing seed."""
+        self.at_end = ExitStack()
+        """What is undone when the world ends."""
 
     def note(self, what: str) -> None:
         """Adds a line to the history."""
@@ -187,6 +202,7 @@ class Machine:
         """Ends the world."""
         for process in self.processes:
             process.die()
+        self.at_end.close()
         shutil.rmtree(self.base, ignore_errors=True)
 
 
@@ -207,6 +223,8 @@ class EngineProcess(Process):
         self.started_at = machine.loop.time()
         self.dies_at: int | None = None
         """The number of the store call at which it dies."""
+        self.at_step: dict[int, Callable[[], None]] = {}
+        """What happens to it at which further store call."""
         self.locks: list[LockedFile] = []
         """Every kernel lock that it took."""
         self._steps = 0
@@ -345,6 +363,9 @@ class EngineProcess(Process):
         if what.startswith("after write") and self.site is machine.site:
             machine.on_write(self)
         self._steps += 1
+        self.at_step = {number - 1: act for number, act in self.at_step.items() if number > 0}
+        if (act := self.at_step.pop(0, None)) is not None:
+            act()
         if self._steps == self.dies_at:
             machine.note(f"{self} dies {what}")
             self._drop_dead()

@@ -54,6 +54,7 @@ class MemoryLog(LogWriter):
     def last(self) -> LogRecord | None:
         """As `LogWriter.last`."""
         self._process.check("before log.last")
+        self._disk.check_files()
         return next(self.newest_first(), None)
 
     def newest_first(self) -> Generator[LogRecord]:
@@ -63,6 +64,7 @@ class MemoryLog(LogWriter):
     def append(self, lines: Sequence[LogRecord], *, sync: bool) -> None:
         """As `LogWriter.append`."""
         self._process.check("before log.append")
+        self._disk.check_files()
         if self._disk.is_full:
             raise JournalError("the disk is full")
         self._disk.lines += [format_line(record) for record in lines]
@@ -82,6 +84,7 @@ class MemoryJournal(LaunchJournal):
         if self._process.machine.faults.strikes(Fault.JOURNAL_FULL):
             raise JournalError("the disk is full")
         self._process.check("before journal.append")
+        self._disk.check_files()
         self._disk.launched[run_id] = remote_id
         self._process.check("after journal.append")
 

@@ -77,6 +77,7 @@ class SimulatedProvider:
         return box
 
     async def discard(self, prepared_id: str) -> None:
+        await _going_on()
         self.service.unboxed.setdefault(prepared_id, self.service.now)
         await self._travel()
         if self._strikes(Fault.DELETE_FAILS):
@@ -143,6 +144,7 @@ class SimulatedProvider:
             await asyncio.sleep(3.0)
 
     async def cancel(self, remote_id: str) -> CancelAnswer:
+        await _going_on()
         self.service.cancelled.setdefault(remote_id, (self.service.now, PROCESS.get()))
         await self._travel()
         if self._strikes(Fault.CANCEL_FAILS):
@@ -213,3 +215,10 @@ class SimulatedProvider:
     @staticmethod
     def _tried(order: LaunchOrder) -> tuple[str, str]:
         return order.labels["nightdesk-run"], order.labels["nightdesk-attempt"]
+
+
+async def _going_on() -> None:
+    """A process that was held up within this very step does nothing more before it goes on."""
+    process = PROCESS.get()
+    if process is not None and process.is_stuck:
+        await asyncio.sleep(0.0)

@@ -13,10 +13,11 @@ from tests.simulation.exception_injector import KINDS
 from tests.simulation.runner import Tally, run_many, run_seeds
 from tests.simulation.world import Mode
 
-SAFETY, LIVENESS, EXCEPTIONS, BLOCKED, SERVICES, COPIES, CONFIGS = 2_250, 750, 5_500, 500, 400, 500, 500
+SAFETY, LIVENESS, EXCEPTIONS, BLOCKED, SERVICES, COPIES, CONFIGS, OUTPUTS = 2_250, 750, 5_500, 500, 400, 500, 500, 500
 """Worlds of each run of the suite; `make soak` runs a million others."""
 FIRST_LIVE, FIRST_EXCEPTION, FIRST_OF_SOAK = 1_000_000, 3_000_000, 10_000_000
 FIRST_BLOCKED, FIRST_SERVICE, FIRST_COPY, FIRST_CONFIG = 4_000_000, 5_000_000, 6_000_000, 7_000_000
+FIRST_OUTPUT = 8_000_000
 """Where the seeds of each kind begin, so that one number means one world."""
 
 
@@ -51,6 +52,18 @@ def test_a_store_or_a_log_that_does_not_answer_delays_no_cut_off() -> None:
     check(tally)
     assert tally.counts["cut-offs while the store was held"] > BLOCKED / 25, tally.counts
     assert tally.counts["stops stored"] > BLOCKED / 5, tally.counts
+
+
+def test_an_output_that_blocks_breaks_or_fails_delays_no_cut_off_and_ends_nothing() -> None:
+    tally = run_many(FIRST_OUTPUT, OUTPUTS, Mode.OUTPUTS)
+    check(tally)
+    for what, least in {
+        "cut-offs while an output did not work": OUTPUTS / 10,
+        "runs followed to their end": OUTPUTS / 3,
+        "terminals lost": OUTPUTS / 20,
+        "stops stored": OUTPUTS / 5,
+    }.items():
+        assert tally.counts[what] > least, tally.counts
 
 
 def test_nobody_asks_a_service_for_a_run_of_another_and_who_cannot_guard_takes_nothing() -> None:

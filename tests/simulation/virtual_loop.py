@@ -14,6 +14,7 @@ import weakref
 from asyncio import events
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
@@ -133,6 +134,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """Errors that no code retrieved."""
         self._clock_resolution = 1e-6
         self._tasks_made = self._timers_made = 0
+        self._thread_s: float | None = None
+        """For how long the call in a thread that is under way is held up; None where none is."""
+        self._when_writable: Callable[[int, Callable[[], object]], None] | None = None
         self._scheduled: list[events.TimerHandle]
 
     def time(self) -> float:
@@ -197,13 +201,55 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def run_in_executor(  # type: ignore[override]  # a future, as in the base class
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        """Calls `func` at once: there are no threads, whose time would not be simulated."""
+        """Calls `func` at once: there are no threads, whose time would not be simulated.
+
+        Where `func` was held up, its result comes as much later; the process goes on meanwhile.
+        """
         done: asyncio.Future[T] = self.create_future()
+        self._thread_s = 0.0
         try:
-            done.set_result(func(*args))
+            settle: Callable[[], None] = partial(done.set_result, func(*args))
         except Exception as error:
-            done.set_exception(error)
+            settle = partial(done.set_exception, error)
+        finally:
+            held_up_s, self._thread_s = self._thread_s, None
+        if held_up_s == 0.0:
+            settle()
+        else:
+            self.call_later(held_up_s, lambda: None if done.done() else settle())
         return done
+
+    def hold_up(self, process: Process | None, seconds: float) -> None:
+        """The call that is under way does not return for so long: its thread waits, or the whole process does."""
+        if self._thread_s is not None:
+            self._thread_s += seconds
+        elif process is not None and not process.is_stuck:
+            process.is_stuck = True
+            self.outside(seconds, partial(self.resume, process))
+
+    def outside(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Calls `callback` after so many seconds, whatever becomes of the process that runs now."""
+        self._schedule(self.time() + seconds, callback, (), contextvars.Context())
+
+    def lead_to(self, when_writable: Callable[[int, Callable[[], object]], None]) -> None:
+        """`when_writable` calls back once the output behind a descriptor takes more."""
+        self._when_writable = when_writable
+
+    def add_writer(self, fd: Any, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """As in an event loop with files, but `callback` is called once."""
+        assert self._when_writable is not None, "no descriptor of this world is written"
+        self._when_writable(fd, partial(callback, *args))
+
+    def remove_writer(self, fd: Any) -> bool:
+        """Does nothing: a callback finds nothing to write."""
+        return False
+
+    def add_reader(self, fd: Any, callback: Callable[[*Ts], object], *args: *Ts) -> None:
+        """Does nothing: nobody types."""
+
+    def remove_reader(self, fd: Any) -> bool:
+        """Nor this."""
+        return False
 
     def resume(self, process: Process) -> None:
         """A process that stood still goes on, with the callbacks that became due meanwhile."""

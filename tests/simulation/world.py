@@ -25,6 +25,7 @@ from tests.simulation.fault_injector import Fault, FaultInjector
 from tests.simulation.hazard import Hazard
 from tests.simulation.invariant_checker import Broken, InvariantChecker
 from tests.simulation.machine import EngineProcess, Machine, patch_kernel
+from tests.simulation.output_worlds import BESIDE_OUTPUTS, FailingOutputs
 from tests.simulation.scenario import BY, RandomScenario, random_caps
 from tests.simulation.service_worlds import BESIDE_SERVICES, TwoServices
 from tests.simulation.supervision_checker import SupervisionChecker
@@ -52,6 +53,8 @@ class Mode(StrEnum):
     """State folders that are copied, and databases that are put back; they launch nothing."""
     SERVICES = "services"
     """Two services in one state folder, and keys that are missing or refused; who cannot guard takes nothing."""
+    OUTPUTS = "outputs"
+    """Terminals, pipes and logs that block, break and fail; cut-offs leave in time."""
     CONFIGS = "configs"
     """A config that changes, and processes that read it late or never; runs keep their limits."""
 
@@ -67,11 +70,13 @@ BESIDE = {
     Mode.BLOCKED: BESIDE_BLOCKS,
     Mode.SERVICES: BESIDE_SERVICES,
     Mode.COPIES: BESIDE_COPIES,
+    Mode.OUTPUTS: BESIDE_OUTPUTS,
     Mode.CONFIGS: BESIDE_EDITS,
 }
 """The faults of each kind of world that does not have all of them."""
 ALWAYS = {
     Mode.BLOCKED: {Fault.NEVER_ENDS: 0.7},
+    Mode.OUTPUTS: {Fault.NEVER_ENDS: 0.7},
     Mode.SERVICES: {Fault.NEVER_ENDS: 0.5},
     Mode.CONFIGS: {Fault.NEVER_ENDS: 0.5},
 }
@@ -122,7 +127,7 @@ class World:
         self._supervision = SupervisionChecker(self.machine, self._checker)
         self._scenario = RandomScenario(self.machine, self._checker, caps)
         self._hazard = self._make_hazard(caps)
-        self._lasts_s = rng.choice((20.0, 60.0, 150.0) if mode is not Mode.BLOCKED else (60.0, 150.0))
+        self._lasts_s = rng.choice((20.0, 60.0, 150.0) if mode not in (Mode.BLOCKED, Mode.OUTPUTS) else (60.0, 150.0))
 
     def _make_hazard(self, caps: Caps) -> Hazard:
         """What this kind of world adds, connected with the others."""
@@ -132,6 +137,8 @@ class World:
                 hazard = Hazard(check=self._supervision.check)
             case Mode.BLOCKED:
                 hazard = BlockedStore(machine, checker, scenario).hazard()
+            case Mode.OUTPUTS:
+                hazard = FailingOutputs(machine, checker, scenario).hazard()
             case Mode.SERVICES:
                 hazard = TwoServices(machine, checker, scenario).hazard()
             case Mode.COPIES:

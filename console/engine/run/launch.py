@@ -352,6 +352,14 @@ class Launcher:
 
 
 async def _write_journal(context: EngineContext, run: Run, remote_id: str) -> None:
+    """Put the id on disk. A disk that does not answer is waited for only briefly: nobody stops the agent meanwhile."""
+    wait_s = context.timings.intent_wait_s / 2
+    writing = context.background.start_and_wait(_append_journal(context, run, remote_id), "launch.journal", wait_s)
+    if not (await writing).done():
+        context.problems.report("launch.journal", "launch.journal: its disk does not answer", source="append")
+
+
+async def _append_journal(context: EngineContext, run: Run, remote_id: str) -> None:
     """Put the id on disk, in a thread because that waits for the disk. A failure is shown as a problem."""
     problems = context.problems
     try:
