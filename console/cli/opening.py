@@ -23,8 +23,14 @@ from console.engine.settings import EngineSettings, ProcessKind
 from console.provider.contract import Provider
 from console.store.pragmas import BUSY_MS
 
-LEAST_MEMORY = 512 << 20
-"""Bytes of address space that a guard needs: much of it is reserved for threads and never used."""
+LEAST = (
+    (resource.RLIMIT_AS, 512 << 20, "MB", "memory", "ulimit -v"),
+    (resource.RLIMIT_FSIZE, 256 << 20, "MB", "size of a file", "ulimit -f"),
+    (resource.RLIMIT_NOFILE, 32, "", "number of open files", "ulimit -n"),
+)
+"""What a guard needs: of address space much is reserved for threads and never used; the store and its log grow; the
+store, the logs, the locks and two connections are open at once.
+"""
 NO_CAPS = Caps(daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None, time_zone="UTC")
 LAUNCHING = (ProcessKind.CONSOLE, ProcessKind.RUN, ProcessKind.SERVE)
 
@@ -45,7 +51,7 @@ async def opened(
     Raises ConfigError, CommandError, StoreError.
     """
     if kind.guards:
-        require_memory()
+        require_limits()
     settings = settings or invocation.settings()
     if is_lost(invocation.config.path, invocation.folder):
         raise StoreAbsent(invocation.folder, was_used=True)
@@ -138,22 +144,25 @@ async def _entered(
     return app
 
 
-def require_memory() -> None:
-    """Raise CommandError where this process may not use as much memory as a guard needs.
+def require_limits() -> None:
+    """Raise CommandError where the system gives this process less than a guard needs.
 
-    Below that, threads and sockets fail at any moment, and the interpreter itself may hang before a cancel is sent.
+    Below that, threads, files and sockets fail at any moment: a run could be launched and never be recorded, or the
+    interpreter itself could hang before a cancel is sent. A soft limit is raised where the hard one allows it.
     """
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    if soft == resource.RLIM_INFINITY or soft >= LEAST_MEMORY:
-        return
-    if hard == resource.RLIM_INFINITY or hard >= LEAST_MEMORY:
-        resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-        return
-    raise CommandError(
-        ExitCode.REFUSED,
-        f"the memory of this process is limited to {soft >> 20} MB (ulimit -v); to guard a run it needs "
-        f"{LEAST_MEMORY >> 20} MB: nothing was launched or taken over",
-    )
+    for which, least, unit, what, option in LEAST:
+        soft, hard = resource.getrlimit(which)
+        if soft == resource.RLIM_INFINITY or soft >= least:
+            continue
+        if hard == resource.RLIM_INFINITY or hard >= least:
+            resource.setrlimit(which, (hard, hard))
+            continue
+        shown = [f"{value >> 20} MB" if unit else str(value) for value in (soft, least)]
+        raise CommandError(
+            ExitCode.REFUSED,
+            f"the {what} of this process is limited to {shown[0]} ({option}); to guard a run it needs {shown[1]}: "
+            "nothing was launched or taken over",
+        )
 
 
 def _tell_other_folders(invocation: Invocation) -> None:

@@ -14,7 +14,7 @@ import pytest
 from console.app import LazyProvider
 from console.cli.exit_codes import CommandError, ExitCode, command_error
 from console.cli.handover import needs_a_guard, unguarded_runs
-from console.cli.opening import require_memory
+from console.cli.opening import require_limits
 from console.cli.screen import exit_code_of_screen
 from console.config import ConfigError
 from console.diag_log import MOST_PENDING, diag_log, logger
@@ -148,17 +148,26 @@ def test_a_failing_diag_log_raises_nothing(tmp_path: Path) -> None:
         logger().error("nobody hears this")
 
 
-def test_a_limit_of_memory_is_raised_where_that_is_allowed_and_refuses_to_guard_where_not(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("which", "small", "sentence"),
+    [
+        (resource.RLIMIT_AS, 150 << 20, r"memory of this process is limited to 150 MB \(ulimit -v\)"),
+        (resource.RLIMIT_FSIZE, 1 << 20, r"size of a file of this process is limited to 1 MB \(ulimit -f\)"),
+        (resource.RLIMIT_NOFILE, 10, r"number of open files of this process is limited to 10 \(ulimit -n\)"),
+    ],
+)
+def test_a_limit_is_raised_where_that_is_allowed_and_refuses_to_guard_where_not(
+    monkeypatch: pytest.MonkeyPatch, which: int, small: int, sentence: str
 ) -> None:
-    limits = [(150 << 20, resource.RLIM_INFINITY)]
-    monkeypatch.setattr(resource, "getrlimit", lambda which: limits[-1])
-    monkeypatch.setattr(resource, "setrlimit", lambda which, new: limits.append(new))
-    require_memory()
-    assert limits[1:] == [(resource.RLIM_INFINITY, resource.RLIM_INFINITY)]
-    limits.append((150 << 20, 150 << 20))
-    with pytest.raises(CommandError, match=r"limited to 150 MB \(ulimit -v\).*nothing was launched") as refused:
-        require_memory()
+    unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    limits = [(small, resource.RLIM_INFINITY)]
+    monkeypatch.setattr(resource, "getrlimit", lambda asked: limits[-1] if asked == which else unlimited)
+    monkeypatch.setattr(resource, "setrlimit", lambda asked, new: limits.append(new))
+    require_limits()
+    assert limits[1:] == [unlimited]
+    limits.append((small, small))
+    with pytest.raises(CommandError, match=rf"{sentence}.*nothing was launched") as refused:
+        require_limits()
     assert refused.value.code is ExitCode.REFUSED
     assert str(command_error(MemoryError())).startswith("this process is out of memory")
 
