@@ -35,7 +35,7 @@ _HIDDEN = frozenset(
 )
 _KEPT = frozenset({"TEXTUAL_SNAPSHOT_TEMPDIR"})
 """Set by the snapshot plugin itself: the folder of its report."""
-_HIDDEN_PREFIXES = ("NIGHTDESK_", "XDG_", "SSH_", "TEXTUAL", "SYSTEMD_")
+_HIDDEN_PREFIXES = ("NIGHTDESK_", "XDG_", "SSH_", "TEXTUAL", "SYSTEMD_", "PG")
 _PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
 # On two busy cores a hypothesis deadline measures the machine, not the code. A failure prints the blob that repeats it.
@@ -57,9 +57,11 @@ pytest_plugins = ("tests.installed", "tests.postgres_server", "tests.sharing")
 
 PROOFS = (
     *("faults", "fleet", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
-    *(f"cli/test_{name}.py" for name in ("clocks", "drill", "durability_order", "signals", "successor")),
+    *(f"cli/test_{name}.py" for name in ("clocks", "drill", "durability_order", "signals", "store", "successor")),
     *("cli/test_taking_turns.py", "engine/test_trust.py", "journal/test_runs_log_processes.py"),
     *(
+        "store/test_administration.py",
+        "store/test_move.py",
         "store/test_postgres.py",
         "store/test_races.py",
         "store/test_state_machine.py",

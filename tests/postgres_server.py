@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -55,8 +56,11 @@ EMPTY = """
 
 
 @contextmanager
-def postgres_server() -> Iterator[str]:
-    """Starts a server on a Unix socket and yields the URL of its database; it is stopped and removed afterwards."""
+def postgres_server(certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
+    """Starts a server on a Unix socket and yields the URL of its database; it is stopped and removed afterwards.
+
+    With a certificate and its key it listens on a port of 127.0.0.1 as well, with TLS.
+    """
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="nd-pg-", dir=memory, ignore_cleanup_errors=True) as made:
         folder = Path(made)
@@ -72,12 +76,16 @@ def postgres_server() -> Iterator[str]:
             check=True,
             **quiet,
         )
+        port = 5432 if certificate is None else _free_port()
         options = [
             f"unix_socket_directories={folder}",
             "listen_addresses=",
             "shared_buffers=32MB",
             "max_connections=80",
         ]
+        if certificate is not None:
+            options[1:2] = ["listen_addresses=127.0.0.1", *_encrypting(folder, user, *certificate)]
+            options.append(f"port={port}")
         command: list[str | Path] = [
             bin_ / "postgres",
             "-D",
@@ -86,12 +94,29 @@ def postgres_server() -> Iterator[str]:
         ]
         server = subprocess.Popen(command, **quiet)
         try:
-            url = f"postgresql://nightdesk@/postgres?host={folder}"
+            url = f"postgresql://nightdesk@/postgres?host={folder}&port={port}"
             until_sync(lambda: _answers(url), what="the database server")
             yield url
         finally:
             server.terminate()
             server.wait(30)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _encrypting(folder: Path, user: str | None, certificate: Path, key: Path) -> list[str]:
+    options = ["ssl=on"]
+    for setting, path in (("ssl_cert_file", certificate), ("ssl_key_file", key)):
+        copy = Path(shutil.copy(path, folder))
+        copy.chmod(0o600)
+        if user is not None:
+            shutil.chown(copy, user)
+        options.append(f"{setting}={copy}")
+    return options
 
 
 def _unprivileged() -> str | None:

@@ -110,6 +110,16 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "service remove": (Example("service remove", "stop it and remove the unit"),),
     "backup": (Example("backup /srv/backups/nightdesk-2026-11-23", "copy the state folder while it is in use"),),
     "restore": (Example("restore /srv/backups/nightdesk-2026-11-23", "put a copy back while nothing runs"),),
+    "store": (Example("store", "where the runs are recorded, and who uses it"),),
+    "store init": (
+        Example("store init --role nightdesk_owner", "make an empty store in the schema of the config"),
+        Example("store init --print", "print the statements, for a person who runs them"),
+    ),
+    "store grant": (
+        Example("store grant nightdesk_engine --reader nightdesk_reader", "let one role launch and another one look"),
+    ),
+    "store migrate": (Example("store migrate --role nightdesk_owner", "upgrade the schema to this version"),),
+    "store move": (Example("store move --role nightdesk_owner", "take the runs of this folder into the database"),),
     "doctor": (
         Example("doctor", "what would stop a launch"),
         Example("doctor --reconcile", "let a restored or copied state folder launch again"),

@@ -651,6 +651,72 @@ class RestoreFields(FormatFields):
     open_runs: Count
 
 
+class FleetProcessFields(FormatFields):
+    """A process that uses the database."""
+
+    owner: str
+    host: str
+    kind: str
+    pid: int
+    version: Annotated[str, Meta(description="of the program")]
+    lease_seconds: Annotated[Seconds, Meta(description="until its lease ends; 0 where it has ended")]
+
+
+class StoreStatusFields(FormatFields):
+    """Where the runs are recorded. What only a database of several hosts has is null for SQLite."""
+
+    kind: Literal["sqlite", "postgresql"]
+    place: Annotated[str, Meta(description="the state folder, or the server")]
+    schema: str | None
+    id: Annotated[str | None, Meta(description="of the store")]
+    version: Annotated[int, Meta(description="of its schema")]
+    latest: Annotated[int, Meta(description="the version that this program makes")]
+    server: Annotated[str, Meta(description="the version of the server, or of SQLite")]
+    role: str | None
+    may_write: bool | None
+    tls: Annotated[str | None, Meta(description="the protocol that encrypts the connection; null for none")]
+    round_trip_ms: float | None
+    clock_ahead_ms: Annotated[int | None, Meta(description="what its clock is ahead of that of this host")]
+    scheduler: Annotated[str | None, Meta(description="the host that schedules; null for none")]
+    processes: list[FleetProcessFields]
+
+
+class SchemaChangeFields(FormatFields):
+    """What became of the schema."""
+
+    place: str
+    schema: str
+    before: Annotated[int, Meta(description="its version; 0 where there was none")]
+    after: int
+
+
+class CreationScriptFields(FormatFields):
+    """The statements that make a store."""
+
+    place: str
+    schema: str
+    script: str
+
+
+class GrantedFields(FormatFields):
+    """Who may use the store."""
+
+    place: str
+    schema: str
+    engine: str
+    reader: str | None
+
+
+class MovedStoreFields(FormatFields):
+    """What was moved into the database."""
+
+    place: str
+    schema: str
+    id: Annotated[str, Meta(description="of the store in the database")]
+    runs: Count
+    last_ev: Annotated[int, Meta(description="number of the last line of the log")]
+
+
 class InstalledFields(FormatFields):
     """The service that was installed."""
 
@@ -746,6 +812,12 @@ FORMATS: Mapping[str, JsonFormat] = {
     "rehearse": _one(RehearsalFields),
     "backup": _one(BackupFields),
     "restore": _one(RestoreFields),
+    "store": _one(StoreStatusFields),
+    "store init": _one(SchemaChangeFields),
+    "store init --print": _one(CreationScriptFields),
+    "store grant": _one(GrantedFields),
+    "store migrate": _one(SchemaChangeFields),
+    "store move": _one(MovedStoreFields),
     "service install": _one(InstalledFields),
     "service status": _one(ServiceStatusFields),
     "service remove": _one(RemovedFields),

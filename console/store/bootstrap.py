@@ -33,6 +33,12 @@ from console.store.pragmas import JournalMode, connection_pragmas, database_uri,
 
 ID, JOURNAL, MADE = "state_id", "journal_mode", "made_ms"
 """Names in the table `meta`: the id that `state.id` repeats, the journal mode, and when the store was created."""
+MOVED = 1_000_000
+"""The schema version of a store whose rows were moved into a database of several hosts: no program opens it again."""
+MOVED_SENTENCE = (
+    "the state store of this folder was moved into a database of several hosts, and is not used any more; "
+    "set [store] url in the config"
+)
 MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_NAME = re.compile(r"(\d{3})_[a-z0-9_]+\.sql\Z", re.ASCII)
 
@@ -203,6 +209,8 @@ def check_version(version: int, latest: int) -> None:
     """Raise StoreNewer if a newer version of this program made the database, StoreDamaged for a negative version."""
     if version < 0:
         raise StoreDamaged(f"the state store is damaged: it is of version {version}")
+    if version == MOVED:
+        raise StoreMissing(MOVED_SENTENCE)
     if version > latest:
         raise StoreNewer(
             f"the state store is of version {version}, this program knows versions up to {latest}; use the newer one"

@@ -10,7 +10,7 @@ import msgspec
 
 from console.cli.json_format import FORMATS, Shape
 
-VARIANTS = {"--follow": "--follow", "-f": "--follow", "--reconcile": "--reconcile"}
+VARIANTS = {"--follow": "--follow", "-f": "--follow", "--reconcile": "--reconcile", "--print": "--print"}
 """Options with which a command has another format."""
 
 

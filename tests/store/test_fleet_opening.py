@@ -15,7 +15,7 @@ from console.store.bootstrap import ID
 from console.store.controls import UPSERT_META
 from console.store.errors import StoreAbsent, StoreError, StoreMissing, StoreNewer, StoreUnreachable
 from console.store.fleet_settings import FleetSettings
-from console.store.postgres.opening import FLEET_ID, MOVED, local_keys
+from console.store.postgres.opening import FLEET_ID, MOVED_TO, local_keys
 from console.store.postgres.schema import VERSION
 from console.store.rows import fetch_all
 from console.store.store import Store
@@ -69,7 +69,7 @@ async def test_a_folder_with_keys_of_its_own_is_refused_until_they_were_moved(
     await alone.claimed()
     with pytest.raises(StoreMissing, match="holds a local store of 1 run; nightdesk store move carries them over"):
         await _open(folder, fleet)
-    await alone.store.database.transaction(lambda tx: fetch_all(tx, UPSERT_META, {"name": MOVED, "value": "x"}))
+    await alone.store.database.transaction(lambda tx: fetch_all(tx, UPSERT_META, {"name": MOVED_TO, "value": "x"}))
     await alone.store.close()
     assert local_keys(folder) == 0
     await _open(folder, fleet)

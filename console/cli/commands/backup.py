@@ -77,7 +77,7 @@ def restore_command(invocation: Invocation, source: str) -> int:
     """
     folder, path = invocation.folder, _path(invocation, source)
     at = _read_manifest(path)
-    _refuse_in_use(folder)
+    refuse_in_use(folder)
     aside = folder / f"before-restore-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     try:
         facts = put_back(path, folder, aside=aside)
@@ -143,7 +143,7 @@ def _read_manifest(path: Path) -> str:
     return sanitize(str(found.get("at")), limit=40)
 
 
-def _refuse_in_use(folder: Path) -> None:
+def refuse_in_use(folder: Path) -> None:
     """Raise CommandError while a process supervises runs on the state folder."""
     if alive := KernelLocks(folder).held_locks():
         raise CommandError(

@@ -56,6 +56,8 @@ def store_error(error: psycopg.Error, place: str) -> StoreError:
         return StoreFull(f"the disk of the state database is full: {why}")
     if isinstance(error, pg.ObjectNotInPrerequisiteState | pg.ReadOnlySqlTransaction):
         return StoreUnreachable(f"the state database at {place} takes no writes: {why}")
+    if isinstance(error, pg.InsufficientPrivilege):
+        return StoreError(f"the role of this config may not do that at {place}: {why}")
     if isinstance(error, psycopg.OperationalError):
         return StoreUnreachable(f"the state database at {place} does not answer ({why})")
     return StoreError(f"the state database at {place} cannot be used: {why}")

@@ -23,7 +23,7 @@ from console.store.transaction import Statement, Transaction
 
 FLEET_ID = "fleet.id"
 """The file of the folder that names the store it belongs to."""
-MOVED = "moved_to"
+MOVED_TO = "moved_to"
 """Name in the table `meta` of a store of one machine under which stands where its rows were moved to."""
 SELECT_IS_MADE = "select to_regclass(:meta) is not null as is_made"
 SELECT_FACT = "select value from meta where name = :name"
@@ -67,7 +67,7 @@ def local_keys(folder: Path) -> int:
     with translate_sqlite_errors(), closing(sqlite3.connect(database_uri(folder), uri=True)) as connection:
         if connection.execute("select 1 from sqlite_schema where name = 'runs'").fetchone() is None:
             return 0
-        if connection.execute("select 1 from meta where name = ?", (MOVED,)).fetchone() is not None:
+        if connection.execute("select 1 from meta where name = ?", (MOVED_TO,)).fetchone() is not None:
             return 0
         (runs,) = connection.execute("select count(*) from runs where attempt > 0").fetchone()
         return int(runs)

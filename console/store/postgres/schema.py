@@ -68,13 +68,41 @@ def migrate(connection: psycopg.Connection, schema: str, now: Timestamp) -> int:
         for migration in migrations[done:]:
             # Without parameters a script of many statements is sent as it is.
             connection.execute(migration.script.encode())
-        upsert = (
-            "insert into meta (name, value) values (%s, %s) on conflict (name) do update set value = excluded.value"
-        )
-        connection.execute(upsert, (VERSION, str(len(migrations))))
-        for fact, value in ((ID, os.urandom(16).hex()), (MADE, str(now.wall_ms))):
-            connection.execute("insert into meta (name, value) values (%s, %s) on conflict do nothing", (fact, value))
+        for statement in _facts(len(migrations), now):
+            connection.execute(statement.encode())
     return len(migrations) - done
+
+
+def init_script(schema: str, now: Timestamp) -> str:
+    """Return the statements that make a new store in the schema, for a person who runs them.
+
+    Raises ValueError for a name that is none.
+    """
+    if not SCHEMA_NAME.match(schema):
+        raise ValueError(f"not the name of a schema: {schema!r}")
+    migrations = packaged_migrations()
+    parts = (
+        f"begin;\ncreate schema {schema};\nset local search_path = {schema};\n",
+        *(migration.script for migration in migrations),
+        "".join(f"{statement};\n" for statement in _facts(len(migrations), now)),
+        "commit;\n",
+    )
+    return "\n".join(parts)
+
+
+def _facts(version: int, now: Timestamp) -> tuple[str, ...]:
+    """Statements that store what every process reads first. Their values are digits and letters."""
+    insert = "insert into meta (name, value) values ('{}', '{}') on conflict"
+    return (
+        f"{insert.format(VERSION, version)} (name) do update set value = excluded.value",
+        f"{insert.format(ID, os.urandom(16).hex())} do nothing",
+        f"{insert.format(MADE, now.wall_ms)} do nothing",
+    )
+
+
+def latest_version() -> int:
+    """Return the newest version of the schema that this program knows."""
+    return len(packaged_migrations())
 
 
 def stored_version(connection: psycopg.Connection, schema: str) -> int:

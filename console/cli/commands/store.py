@@ -1,0 +1,232 @@
+"""`store`: where the runs are recorded; and what the owner of a database of several hosts does with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli.commands.backup import refuse_in_use
+from console.cli.exit_codes import CommandError, ExitCode
+from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_if_locked
+from console.domain.formatting import counted
+from console.domain.text import sanitize
+from console.engine.clock import SystemClock
+from console.store.bootstrap import MOVED, MOVED_SENTENCE
+from console.store.diagnostics import inspect_database, latest_schema
+from console.store.errors import StoreError, StoreMissing
+from console.store.fleet_settings import FleetSettings, missing_driver
+from console.store.pragmas import sqlite_version
+
+if TYPE_CHECKING:
+    from console.store.postgres.status import FleetStatus
+
+ROLE_HELP = "Connect as ROLE, which owns the schema, in place of the role of the config."
+
+
+@click.group("store", invoke_without_command=True)
+@json_option
+@pass_invocation
+@click.pass_context
+def store_command(context: click.Context, invocation: Invocation) -> int | None:
+    """Show where the runs are recorded, and who uses it."""
+    invocation.knows_fleet = True
+    if context.invoked_subcommand is not None:
+        return None
+    fleet = invocation.settings().store.fleet
+    return _show_folder(invocation) if fleet is None else _show_fleet(invocation, fleet)
+
+
+@store_command.command("init")
+@click.option("--print", "only_print", is_flag=True, help="Print the statements and connect to nothing.")
+@click.option("--role", metavar="ROLE", help=ROLE_HELP)
+@json_option
+@pass_invocation
+def init_command(invocation: Invocation, only_print: bool, role: str | None) -> int:
+    """Make an empty store in the schema of the config."""
+    fleet, now = _fleet(invocation), SystemClock().now()
+    from console.store.postgres.administration import create_store, creation_script
+
+    if only_print:
+        script = creation_script(fleet, now)
+        if invocation.json:
+            invocation.out_json({"place": fleet.place, "schema": fleet.schema, "script": script})
+        else:
+            invocation.out(script.rstrip("\n"))
+        return ExitCode.OK
+    refuse_if_locked(invocation, "store init")
+    change = create_store(fleet, now, role)
+    if invocation.json:
+        invocation.out_json(_changed(fleet, change.before, change.after))
+    elif change.before:
+        invocation.say(f"the schema {fleet.schema} at {fleet.place} holds a store already: nothing was changed")
+    else:
+        invocation.say(f"made an empty store in the schema {fleet.schema} at {fleet.place}")
+        invocation.say("next: nightdesk store grant ENGINE --reader READER")
+    return ExitCode.OK
+
+
+@store_command.command("migrate")
+@click.option("--role", metavar="ROLE", help=ROLE_HELP)
+@json_option
+@pass_invocation
+def migrate_command(invocation: Invocation, role: str | None) -> int:
+    """Upgrade the schema to the version of this program; no process of another version may run."""
+    refuse_if_locked(invocation, "store migrate")
+    fleet = _fleet(invocation)
+    from console.store.postgres.administration import upgrade_store
+
+    change = upgrade_store(fleet, SystemClock().now(), role)
+    if invocation.json:
+        invocation.out_json(_changed(fleet, change.before, change.after))
+    elif change.before == change.after:
+        invocation.say(f"the store is of version {change.after}, the current one: nothing was changed")
+    else:
+        invocation.say(f"upgraded the store from version {change.before} to {change.after}")
+    return ExitCode.OK
+
+
+@store_command.command("grant")
+@click.argument("engine")
+@click.option("--reader", metavar="ROLE", help="A role that may only read, for read-only consoles and dashboards.")
+@click.option("--role", metavar="ROLE", help=ROLE_HELP)
+@json_option
+@pass_invocation
+def grant_command(invocation: Invocation, engine: str, reader: str | None, role: str | None) -> int:
+    """Let the role ENGINE launch and supervise: it may add and change rows, and delete no run."""
+    refuse_if_locked(invocation, "store grant")
+    fleet = _fleet(invocation)
+    from console.store.postgres.administration import grant
+
+    grant(fleet, engine, reader, role)
+    if invocation.json:
+        invocation.out_json({"place": fleet.place, "schema": fleet.schema, "engine": engine, "reader": reader})
+    else:
+        also = f", {sanitize(reader, limit=64)} may read it" if reader else ""
+        invocation.say(f"{sanitize(engine, limit=64)} may use the store in the schema {fleet.schema}{also}")
+    return ExitCode.OK
+
+
+@store_command.command("move")
+@click.option("--role", metavar="ROLE", help=ROLE_HELP)
+@json_option
+@pass_invocation
+def move_command(invocation: Invocation, role: str | None) -> int:
+    """Move the runs of the state folder into the database, which must hold none; the old store is never used again.
+
+    No process may use the state folder, and no run may be open. Numbers of runs and of log lines stay the same.
+    """
+    refuse_if_locked(invocation, "store move")
+    fleet, folder = _fleet(invocation), invocation.folder
+    from console.store.postgres.move import move_store
+
+    refuse_in_use(folder)
+    moved = move_store(folder, fleet, SystemClock().now(), role)
+    if invocation.json:
+        facts = {"id": moved.store_id, "runs": moved.runs, "last_ev": moved.lines}
+        invocation.out_json({"place": fleet.place, "schema": fleet.schema, **facts})
+    else:
+        invocation.say(
+            f"moved {counted(moved.runs, 'run')} and {counted(moved.lines, 'log line')} into the schema {fleet.schema} "
+            f"at {fleet.place}",
+            "the store of this folder refuses every use from now on; keep the folder: the log and the locks stay in it",
+        )
+    return ExitCode.OK
+
+
+def _fleet(invocation: Invocation) -> FleetSettings:
+    """Return the database of the config. Raises CommandError where there is none, StoreError without its driver."""
+    fleet = invocation.settings().store.fleet
+    if fleet is None:
+        message = "the config names no database: set url or service under [store]; docs/fleet.md shows how"
+        raise CommandError(ExitCode.USAGE, message)
+    if (trouble := missing_driver()) is not None:
+        raise StoreError(trouble)
+    return fleet
+
+
+def _changed(fleet: FleetSettings, before: int, after: int) -> dict[str, object]:
+    return {"place": fleet.place, "schema": fleet.schema, "before": before, "after": after}
+
+
+def _show_folder(invocation: Invocation) -> int:
+    folder, latest = invocation.folder, latest_schema()
+    with inspect_database(folder) as found:
+        store_id, version = found.identity, found.schema
+    if version == MOVED:
+        raise StoreMissing(MOVED_SENTENCE)
+    if invocation.json:
+        invocation.out_json(
+            {
+                **dict.fromkeys(("schema", "role", "may_write", "tls", "round_trip_ms", "clock_ahead_ms", "scheduler")),
+                "kind": "sqlite",
+                "place": str(folder),
+                "id": store_id,
+                "version": version,
+                "latest": latest,
+                "server": sqlite_version(),
+                "processes": [],
+            }
+        )
+        return ExitCode.OK
+    invocation.out(
+        f"store      SQLite {sqlite_version()} in {sanitize(str(folder))}",
+        f"id         {sanitize(store_id or 'none', limit=64)}",
+        f"version    {version}, this program's is {latest}",
+    )
+    return ExitCode.OK
+
+
+def _show_fleet(invocation: Invocation, fleet: FleetSettings) -> int:
+    _fleet(invocation)
+    from console.store.postgres.status import read_status
+
+    status = read_status(fleet)
+    if invocation.json:
+        invocation.out_json(_status_json(status))
+        return ExitCode.OK
+    rights = "owns the schema" if status.owns_schema else "may launch" if status.may_write else "may only read"
+    ahead = "ahead of" if status.offset_ms >= 0 else "behind"
+    lines = [
+        f"store      PostgreSQL {status.server} at {status.place}, schema {status.schema}",
+        f"id         {status.store_id}",
+        f"version    {status.version}, this program's is {status.latest}",
+        f"role       {status.role}, which {rights}",
+        f"line       {status.round_trip_ms:.1f} ms, {status.tls or 'not encrypted'}",
+        f"clock      {abs(status.offset_ms)} ms {ahead} that of this host",
+        f"scheduler  {status.scheduler or 'none'}",
+    ]
+    for each in status.processes:
+        lease = f"its lease has {each.left_ms / 1000:.0f} s left" if each.is_alive else "its lease is over"
+        lines.append(f"process    {each.kind} {each.pid} on {each.host or 'an unnamed host'}, {lease}")
+    invocation.out(*(sanitize(line, limit=300) for line in lines))
+    return ExitCode.OK
+
+
+def _status_json(status: FleetStatus) -> dict[str, object]:
+    return {
+        "kind": "postgresql",
+        "place": status.place,
+        "schema": status.schema,
+        "id": status.store_id,
+        "version": status.version,
+        "latest": status.latest,
+        "server": status.server,
+        "role": status.role,
+        "may_write": status.may_write,
+        "tls": status.tls,
+        "round_trip_ms": round(status.round_trip_ms, 3),
+        "clock_ahead_ms": status.offset_ms,
+        "scheduler": status.scheduler,
+        "processes": [
+            {
+                "owner": each.owner,
+                "host": each.host,
+                "kind": each.kind,
+                "pid": each.pid,
+                "version": each.version,
+                "lease_seconds": max(0.0, each.left_ms / 1000),
+            }
+            for each in status.processes
+        ],
+    }
