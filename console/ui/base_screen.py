@@ -16,8 +16,8 @@ from textual.widget import Widget
 from console.domain.run import RunId
 from console.ui.actions.shell_commands import ShellCommand, command
 from console.ui.context import Context
-from console.ui.header import Tab, alarm_lines, header_lines
-from console.ui.spans import Line, Span, Tone, fit
+from console.ui.header import Alarm, Tab, alarm_lines, header_lines
+from console.ui.spans import Line, Span, Tone
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
 from console.ui.terminal.clipboard import NEEDS, load_tmux_buffer
@@ -254,14 +254,12 @@ class BaseScreen(Screen[None], inherit_bindings=False):
 
     def _alarms(self, view: ViewState, cells: int) -> list[Line]:
         glyphs = self.context.glyphs
-        alarms = [(word, Span(f" {text}")) for word, text in alarm_lines(view, glyphs)]
+        alarms = alarm_lines(view, glyphs)
         if len(alarms) > MAX_ALARMS:
             more = len(alarms) - MAX_ALARMS + 1
-            alarms = [
-                *alarms[: MAX_ALARMS - 1],
-                (alarms[MAX_ALARMS - 1][0], Span(f" and {more} more; press ! to read them")),
-            ]
-        return [fit(alarm, cells, glyphs.ellipsis) for alarm in alarms]
+            last = Alarm(word=alarms[MAX_ALARMS - 1].word, text=f"and {more} more; press ! to read them")
+            alarms = (*alarms[: MAX_ALARMS - 1], last)
+        return [alarm.line(cells, glyphs) for alarm in alarms]
 
     def _notice_changed(self, notice: Span | None) -> None:
         self.query_one(KeyBar).notice = notice

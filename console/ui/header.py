@@ -12,7 +12,7 @@ from console.ui.context import SessionInfo
 from console.ui.format import age, clock, countdown, percent, units, when, zone_name
 from console.ui.glyphs import Glyphs, gauge
 from console.ui.runs.cells import budget_tone
-from console.ui.spans import Line, Span, Tone, clip, line, middle, sanitize_cell, spread, width
+from console.ui.spans import Line, Span, Tone, cell_width, clip, fit, line, middle, sanitize_cell, spread, width
 from console.ui.state.view_state import ViewState, can_settle
 from console.ui.words import process_name, user_text
 
@@ -68,26 +68,41 @@ def header_lines(
     room = max(0, cells - 2 - width(end) - GAP)
     facts = (*(_session(session) if cells >= LEAST_WITH_SESSION else ()), *_cap_facts(view.snapshot, glyphs))
     first = spread(shorten(facts, room), end, cells - 2, glyphs.ellipsis)
-    badges = _badges(view, glyphs, session, cells)
-    room = max(0, cells - 2 - width(badges) - (GAP if badges else 0))
-    second = spread(shorten((*_tabs(tabs), *_schedule_facts(view, glyphs)), room), badges, cells - 2, glyphs.ellipsis)
+    second = _second_line(view, cells - 2, glyphs, session, tabs)
     return (Span(" "), *first, Span(" ")), (Span(" "), *second, Span(" "))
 
 
+def _second_line(view: ViewState, cells: int, glyphs: Glyphs, session: SessionInfo, tabs: tuple[Tab, ...]) -> Line:
+    """Tabs and schedule at the left, badges at the right; the badges have fewer words where the tabs need the room."""
+    named = _tabs(tabs)
+    facts = (*named, *_schedule_facts(view, glyphs))
+
+    def joined(badges: Line) -> tuple[Line, Line]:
+        return shorten(facts, max(0, cells - width(badges) - (GAP if badges else 0))), badges
+
+    start, end = joined(_badges(view, glyphs, session, is_brief=False))
+    if named and not any(start[: len(tabs)] == form for fact in named for form in fact.forms[:2]):
+        start, end = joined(_badges(view, glyphs, session, is_brief=True))
+    return spread(start, end, cells, glyphs.ellipsis)
+
+
 def _tabs(tabs: tuple[Tab, ...]) -> tuple[Fact, ...]:
-    """The tabs `1 runs  2 history  3 rollout  4 usage`; in the short forms the others have shorter names or none."""
+    """The tabs `1 runs  2 history  3 rollout  4 usage`.
+
+    In the short forms they are closer to each other, or those that are not shown have shorter names or none.
+    """
     if not tabs:
         return ()
 
-    def form(letters: int) -> Line:
+    def form(letters: int, between: str = " ") -> Line:
         spans: list[Span] = []
         for tab in tabs:
             name = tab.name if tab.is_shown else tab.name[:letters]
             tone = Tone.PICK if tab.is_shown else Tone.MUTED
-            spans += [Span(f" {tab.key} {name}".rstrip() + " ", tone)]
+            spans += [Span(f" {tab.key} {name}".rstrip() + (" " if tab.is_shown else between), tone)]
         return tuple(spans)
 
-    return (Fact(forms=(form(LETTERS), form(SHORT_LETTERS), form(0), ()), priority=6),)
+    return (Fact(forms=(form(LETTERS), form(LETTERS, ""), form(SHORT_LETTERS, ""), form(0), ()), priority=6),)
 
 
 def _session(session: SessionInfo) -> tuple[Fact, ...]:
@@ -200,6 +215,7 @@ def _schedule_facts(view: ViewState, glyphs: Glyphs) -> tuple[Fact, ...]:
             line(Span("paused: ", Tone.WARN), task, due),
             line(Span("paused: ", Tone.WARN), task),
             line(Span("paused", Tone.WARN)),
+            (),  # an alarm says it as well
         )
         return (Fact(forms=forms, priority=5), *_scheduled_by(scheduler))
     asks = Span(" (to approve)" if ahead.proposes else "", Tone.WAIT)
@@ -218,13 +234,13 @@ def _scheduled_by(scheduler: Owner | None) -> tuple[Fact, ...]:
     return (Fact(forms=(who, ()), priority=3),)
 
 
-def _badges(view: ViewState, glyphs: Glyphs, session: SessionInfo, cells: int) -> Line:
+def _badges(view: ViewState, glyphs: Glyphs, session: SessionInfo, *, is_brief: bool) -> Line:
     snapshot = view.snapshot
     unsettled = sum(can_settle(run) for run in snapshot.live)
     proposed = sum(run.state is State.PROPOSED for run in snapshot.live)
     badges: list[Span] = []
     if proposed:
-        words = "" if cells < LEAST_WITH_SESSION else " to approve"
+        words = "" if is_brief else " to approve"
         badges.append(Span(f"{glyphs.states[State.PROPOSED]} {proposed}{words}", Tone.WAIT))
     if unsettled:
         badges.append(Span(f" {glyphs.alarm} {unsettled} to settle ", Tone.LOUD))
@@ -235,21 +251,46 @@ def _badges(view: ViewState, glyphs: Glyphs, session: SessionInfo, cells: int) -
     return tuple(span for at, badge in enumerate(badges) for span in ((Span("  "), badge) if at else (badge,)))
 
 
-def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[tuple[Span, str], ...]:
-    """The alarms, the most urgent first: a word to be shown loudly, and a sentence."""
-    alarms: list[tuple[Span, str]] = []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A word to be shown loudly, and a sentence."""
+
+    word: Span
+    text: str
+    then: str = ""
+    """What to do about it; never cut."""
+    brief: str = ""
+    """The sentence for a narrow terminal; empty where it has none."""
+    if_cut: str = ""
+    """What follows a sentence that is cut."""
+
+    def line(self, cells: int, glyphs: Glyphs) -> Line:
+        """The alarm on exactly `cells`."""
+        room = cells - width((self.word,)) - 1
+        for text in filter(None, (self.text, self.brief)):
+            if cell_width(text + self.then) <= room:
+                return fit((self.word, Span(f" {text}{self.then}")), cells, glyphs.ellipsis)
+        end = self.then or self.if_cut
+        return fit((self.word, Span(f" {clip(self.brief or self.text, room - len(end), glyphs.ellipsis)}{end}")), cells)
+
+
+def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[Alarm, ...]:
+    """The alarms, the most urgent first."""
+    alarms: list[Alarm] = []
     if view.trouble:
         text = f"this is the state of {age(view.stale_ms)} ago: {view.trouble}"
-        alarms.append((Span(f" {glyphs.alarm} STALE ", Tone.LOUD), text))
+        alarms.append(Alarm(word=Span(f" {glyphs.alarm} STALE ", Tone.LOUD), text=text))
     paused = view.snapshot.paused
     if paused is not None:
         since = when(paused.since_ms, view.now_ms, view.zone)
         # A read-only console has no key for it.
         resume = "" if view.snapshot.read_only else "; press X to resume"
-        text = f"launches paused since {since} by {user_text(paused.by)}{resume}"
-        alarms.append((Span(f" {glyphs.alarm} PAUSED ", Tone.LOUD), text))
+        brief = f"since {since} by {user_text(paused.by)}"
+        word = Span(f" {glyphs.alarm} PAUSED ", Tone.LOUD)
+        alarms.append(Alarm(word=word, text=f"launches paused {brief}", then=resume, brief=brief))
     lasting = [problem for problem in view.snapshot.problems if problem.over_ms is None]
     for problem in sorted(lasting, key=lambda each: each.topic != OFFLINE):
-        word = f" {glyphs.alarm} OFFLINE " if problem.topic == OFFLINE else f" {glyphs.alarm} "
-        alarms.append((Span(word, Tone.LOUD), sanitize_cell(problem.line(view.now_ms), limit=300)))
+        word = Span(f" {glyphs.alarm} OFFLINE " if problem.topic == OFFLINE else f" {glyphs.alarm} ", Tone.LOUD)
+        text = sanitize_cell(problem.line(view.now_ms), limit=300)
+        alarms.append(Alarm(word=word, text=text, if_cut="; press ! to read it"))
     return tuple(alarms)

@@ -190,6 +190,25 @@ def wrap(spans: Line, cells: int, *, indent: int = 0) -> list[Line]:
     return [each if not number or not indent else (Span(" " * indent), *each) for number, each in enumerate(lines)]
 
 
+def wrap_facts(lines: Iterable[Line], cells: int) -> list[Line]:
+    """The lines in pieces of exactly `cells`; the later pieces of one begin below what follows its label.
+
+    A label is a first span that is padded with blanks. The ends of facts matter as much as their beginnings: they are
+    wrapped where tables are cut.
+    """
+    pieces: list[Line] = []
+    for each in lines:
+        pieces += wrap(each, cells, indent=_hanging(each)) if width(each) > cells else [each]
+    return [fit(piece, cells) for piece in pieces]
+
+
+def _hanging(spans: Line) -> int:
+    """The cells of the label, or of the blanks with which the line begins."""
+    first = spans[0].text
+    is_label = len(spans) > 1 and first.endswith(" ")
+    return cell_len(first) if is_label else len(first) - len(first.lstrip())
+
+
 def _without_end(spans: list[Span]) -> Line:
     """The line without blanks at its end."""
     kept = list(merged(spans))

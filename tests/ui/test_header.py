@@ -139,11 +139,34 @@ def test_alarms_come_worst_first() -> None:
         ),
     )
     alarms = alarm_lines(ViewState(snapshot=snapshot, now=samples.NOW, trouble="locked"), UNICODE)
-    assert [word.text.split()[-1] for word, _ in alarms] == ["STALE", "PAUSED", "OFFLINE"]
-    assert alarms[0][1] == "this is the state of 75 s ago: locked"
-    assert alarms[1][1] == "launches paused since 03:20 by bob (terminal); press X to resume"
-    assert alarms[2][1] == "offline ␛[31m (3 times in 90 s)"
+    assert [text(alarm.line(80, UNICODE)).rstrip() for alarm in alarms] == [
+        " ▲ STALE  this is the state of 75 s ago: locked",
+        " ▲ PAUSED  launches paused since 03:20 by bob (terminal); press X to resume",
+        " ▲ OFFLINE  offline ␛[31m (3 times in 90 s)",
+    ]
     assert alarm_lines(ViewState(snapshot=SNAPSHOT, now=samples.NOW), UNICODE) == ()
+
+
+def test_a_narrow_alarm_keeps_what_to_do_about_it() -> None:
+    pause = Pause(since_ms=samples.moment(-3600).wall_ms, by="root (sudo by alice; from 10.0.0.5) tty=yes")
+    problem = Problem(topic="store", text="the disk " * 9, since_ms=0, last_ms=samples.NOW.wall_ms, count=1)
+    snapshot = replace(SNAPSHOT, paused=pause, problems=(problem,))
+    paused, other = alarm_lines(ViewState(snapshot=snapshot, now=samples.NOW), UNICODE)
+    for cells in (40, 60, 80):
+        assert text(paused.line(cells, UNICODE)).rstrip().endswith("; press X to resume")
+        assert text(other.line(cells, UNICODE)).rstrip().endswith("…; press ! to read it")
+        assert width(paused.line(cells, UNICODE)) == width(other.line(cells, UNICODE)) == cells
+    assert "PAUSED  since 03:20 by root (sudo" in text(paused.line(60, UNICODE))
+
+
+def test_tabs_keep_their_names_where_the_badges_can_do_with_fewer_words() -> None:
+    view = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
+    _, second = header_lines(view, 80, UNICODE, session=SESSION, tabs=TABS)
+    assert "1 runs  2 history 3 rollout 4 usage" in text(second)
+    assert "◇ 1   ▲ 1 to settle" in text(second)
+    assert "next in 2:13:08" in text(second)
+    _, narrow = header_lines(view, 60, UNICODE, session=SESSION, tabs=TABS)
+    assert "1 runs  2  3  4" in text(narrow)
 
 
 def test_facts_are_shortened_in_the_order_of_their_worth() -> None:

@@ -88,6 +88,24 @@ def test_an_unconfirmed_run_says_what_may_be_and_what_to_do() -> None:
     assert "the connection broke after the request was sent" in shown
 
 
+@pytest.mark.parametrize("prepared", ["sandbox", "session"])
+def test_what_is_deleted_at_the_deadline_is_named_as_its_service_names_it(prepared: str) -> None:
+    run = samples.unconfirmed()
+    detail = replace(samples.detail(run), prepared=prepared)
+    assert f"Its {prepared} will be deleted at" in text(facts(run, VIEW, 200, UNICODE, detail=detail))
+    assert "Its sandbox or session will be deleted at" in text(facts(run, VIEW, 200, UNICODE)), "not known yet"
+
+
+@pytest.mark.parametrize("cells", [40, 58, 78])
+def test_a_fact_that_is_too_long_is_wrapped_below_its_label(cells: int) -> None:
+    run = samples.proposal()
+    lines = text(facts(run, VIEW, cells, UNICODE, detail=samples.detail(run))).splitlines()
+    assert "press a to approve, d to decline, 3:12:00 left" in " ".join(" ".join(lines).split())
+    assert "…" not in "".join(lines)
+    labels = {each[:11].strip() for each in lines} - {""}
+    assert labels == {"state", "time", "budget", "cost", "launch", "key", "agent"}
+
+
 def test_a_stop_shows_its_progress_and_an_ended_run_how_it_was_stopped() -> None:
     assert "since 04:18:20 (1:40), 4 cancels sent" in said(samples.stopping())
     assert "STOP NOT PROVEN" in said(samples.stopping(alarmed=True))

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from console.ui.dialogs.choices import Choice, Choices
-from console.ui.spans import Line, Span, Tone, fit, left, line
+from console.ui.spans import Line, Span, Tone, fit, left, line, width, wrap_facts
 from console.ui.state.view_state import ViewState
 from console.ui.terminal.driver import when_shown
 from console.ui.terminal.keys import KeyProcessed
@@ -117,8 +117,13 @@ class Dialog(ModalScreen[Answer | None], inherit_bindings=False):
         self.query_one("#box").styles.width = cells + 4
         title = f" {self._title} " if self._title_tone is Tone.LOUD else self._title
         self.query_one("#title", Lines).show([fit((Span(title, self._title_tone),), cells), ()])
-        text = shortened(self._body(cells), self.app.size.height - 5 - self.answer_rows)
-        self.query_one("#text", Lines).show([*(fit(each, cells) for each in text), ()] if text else [])
+        rows = self.app.size.height - 5 - self.answer_rows
+        body = self._body(cells)
+        text = wrap_facts(body, cells)
+        if len([each for each in text if width(each)]) > rows:
+            # Too low for whole lines: the beginning of each is worth more than the end of some.
+            text = [fit(each, cells) for each in shortened(body, rows)]
+        self.query_one("#text", Lines).show([*shortened(text, rows), ()] if text else [])
 
     def change_text(self, title: str, body: Body) -> None:
         """Replace title and text, because things have changed since the dialog was opened."""

@@ -14,7 +14,7 @@ from console.ui.format import at, elapsed, money, units
 from console.ui.glyphs import Glyphs, state_span
 from console.ui.history.pages import Entry
 from console.ui.runs.lines import labelled, result_lines
-from console.ui.spans import Line, Span, Tone, clip, fit, left, line, middle, right, sanitize_cell, width
+from console.ui.spans import Line, Span, Tone, clip, fit, left, line, middle, right, sanitize_cell, width, wrap_facts
 from console.ui.state.view_state import ViewState
 from console.ui.words import ending_text, task_text, user_text
 
@@ -208,13 +208,14 @@ def panel(entry: Entry, detail: RunDetail | None, view: ViewState, cells: int, r
     if run.note:
         lines.append(labelled("note", sanitize_cell(run.note)))
     if detail is not None and detail.run.id == run.id:
-        lines += _attempts(detail.attempts, run, view, glyphs)
+        # A table: its columns stay in place, and the end is cut.
+        lines += [fit(each, cells, glyphs.ellipsis) for each in _attempts(detail.attempts, run, view, glyphs)]
         if detail.changed_since:
             lines.append(labelled("since then", Span(sanitize_cell("; ".join(detail.changed_since)), Tone.WARN)))
     result = result_lines(run, cells, glyphs)
     if result and len(lines) < rows:
         lines += result
-    return [fit(each, cells, glyphs.ellipsis) for each in lines[:rows]]
+    return wrap_facts(lines, cells)[:rows]
 
 
 def _attempts(attempts: Sequence[Run], shown: Run, view: ViewState, glyphs: Glyphs) -> list[Line]:

@@ -11,7 +11,7 @@ from console.domain.task import Stage
 from console.engine.models import ScheduledTime, TaskRollout
 from console.ui.format import at, elapsed, units, when, zone, zone_name
 from console.ui.glyphs import ASCII, Glyphs, gauge
-from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell, wrapped
+from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell, wrap_facts, wrapped
 from console.ui.state.view_state import ViewState
 from console.ui.words import user_text
 
@@ -124,7 +124,7 @@ def details(rollout: TaskRollout, view: ViewState, rules: RolloutRules, cells: i
             (),
             *_upcoming(rollout, view, cells, glyphs),
         ]
-        return [fit(each, cells, glyphs.ellipsis) for each in lines]
+        return wrap_facts(lines, cells)
     one, other = (
         _evidence(rollout, view, rules, first - COLUMN_GAP, glyphs),
         _upcoming(rollout, view, cells - first, glyphs),

@@ -14,10 +14,26 @@ from console.ui.format import age, clock, count, countdown, elapsed, format_dura
 from console.ui.glyphs import Glyphs, gauge, state_span
 from console.ui.runs.arrangement import budget_in_ms
 from console.ui.runs.cells import budget_tone, cut_off, kind_word
-from console.ui.spans import Line, Span, Tone, fit, left, line, middle, right, sanitize_cell, width, wrapped
+from console.ui.spans import (
+    Line,
+    Span,
+    Tone,
+    clip,
+    fit,
+    left,
+    line,
+    middle,
+    right,
+    sanitize_cell,
+    width,
+    wrap_facts,
+    wrapped,
+)
 from console.ui.state.view_state import ViewState
 from console.ui.words import process_name, user_text
 
+PREPARED = "sandbox or session"
+"""What a service makes for a run in advance, while it is not known which."""
 KIND = 11
 """The width of the kind of a step."""
 LABEL = 11
@@ -32,13 +48,13 @@ def labelled(name: str, *value: Span | str) -> Line:
 def facts(
     run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, detail: RunDetail | None = None, uncut: bool = False
 ) -> list[Line]:
-    """The facts about a run, the urgent ones first, without its steps; each line is at most `cells` wide.
+    """The facts about a run, the urgent ones first, without its steps, in lines of exactly `cells`.
 
-    With `uncut` lines that are longer are left as they are, for a caller that wraps them.
+    Note and trouble have at most MOST_LINES, unless `uncut`.
     """
     lines = [
-        *_state(run, view, cells, glyphs),
-        *_unconfirmed(run, view, cells),
+        *_state(run, view, cells, glyphs, uncut=uncut),
+        *_unconfirmed(run, view, detail, cells),
         *_stop(run, view),
         *_limits(run, view, cells, glyphs),
         *_usage(run, detail),
@@ -46,12 +62,10 @@ def facts(
         *_launch(run, view, glyphs),
         *_changes(detail),
     ]
-    if uncut:
-        return lines
-    return [fit(each, cells, glyphs.ellipsis) for each in lines]
+    return wrap_facts(lines, cells)
 
 
-def _state(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Line]:
+def _state(run: Run, view: ViewState, cells: int, glyphs: Glyphs, *, uncut: bool) -> Iterator[Line]:
     state = state_span(run, glyphs)
     more = ""
     if run.state is State.ENDED and run.ended_ms is not None:
@@ -67,20 +81,24 @@ def _state(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[Li
         more = ", not supervised yet"
     yield labelled("state", state, more)
     if run.note:
-        yield from _wrapped("note", run.note, cells, Tone.BAD if run.state is State.ENDED else Tone.PLAIN)
+        tone = Tone.BAD if run.state is State.ENDED else Tone.PLAIN
+        yield from _free_text("note", run.note, tone, cells, glyphs, uncut=uncut)
     if run.trouble:
-        yield from _wrapped("trouble", run.trouble, cells, Tone.WARN)
+        yield from _free_text("trouble", run.trouble, Tone.WARN, cells, glyphs, uncut=uncut)
 
 
 MOST_LINES = 3
-"""Lines of one wrapped fact."""
+"""Lines of one fact of free text."""
 
 
-def _wrapped(name: str, text: str, cells: int, tone: Tone) -> Iterator[Line]:
-    """A fact of free text, wrapped rather than cut."""
-    pieces = wrapped(sanitize_cell(text), max(16, cells - LABEL))
-    kept = [*pieces[: MOST_LINES - 1], " ".join(pieces[MOST_LINES - 1 :])] if len(pieces) > MOST_LINES else pieces
-    for number, piece in enumerate(kept):
+def _free_text(name: str, text: str, tone: Tone, cells: int, glyphs: Glyphs, *, uncut: bool) -> Iterator[Line]:
+    """A fact of free text, wrapped."""
+    room = max(16, cells - LABEL)
+    pieces = wrapped(sanitize_cell(text), room)
+    if len(pieces) > MOST_LINES and not uncut:
+        rest = " ".join(pieces[MOST_LINES - 1 :])
+        pieces = [*pieces[: MOST_LINES - 1], clip(rest, room, glyphs.ellipsis)]
+    for number, piece in enumerate(pieces):
         yield labelled("" if number else name, Span(piece, tone))
 
 
@@ -94,7 +112,7 @@ def _owner(run: Run, view: ViewState) -> str:
     return name if owner.alive else f"{name}, which has ended"
 
 
-def _unconfirmed(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
+def _unconfirmed(run: Run, view: ViewState, detail: RunDetail | None, cells: int) -> Iterator[Line]:
     if run.state is not State.UNCONFIRMED:
         return
     yield line(Span(" IT MAY BE RUNNING ", Tone.LOUD))
@@ -102,7 +120,8 @@ def _unconfirmed(run: Run, view: ViewState, cells: int) -> Iterator[Line]:
     by_key, sooner = ("", "") if view.snapshot.read_only else (" (press s)", "; press x to delete it now")
     words = f"The launch was sent and no id came back. Its key and hold stay taken until it is settled{by_key}."
     if run.deadline_ms is not None and run.sandbox_own:
-        words += f" Its sandbox will be deleted at {clock(run.deadline_ms, view.zone)}{sooner}."
+        what = detail.prepared if detail is not None else PREPARED
+        words += f" Its {what} will be deleted at {clock(run.deadline_ms, view.zone)}{sooner}."
     yield from (line(Span(piece)) for piece in wrapped(words, cells))
 
 
@@ -195,7 +214,7 @@ def _provider(run: Run, view: ViewState, detail: RunDetail | None, cells: int, g
     if run.remote_id is not None:
         yield labelled("", Span(middle(sanitize_cell(run.remote_id), room, glyphs.ellipsis), Tone.MUTED))
     if run.sandbox_id is not None:
-        what = "sandbox" if detail is None else detail.prepared
+        what = detail.prepared if detail is not None else PREPARED
         own = f"own {what} " if run.sandbox_own and what == "sandbox" else f"{what} "
         sandbox = middle(sanitize_cell(run.sandbox_id), max(8, room - len(own)), glyphs.ellipsis)
         yield labelled("", Span(own + sandbox, Tone.MUTED))

@@ -8,7 +8,7 @@ from datetime import date
 
 from console.domain.usage_stats import Group, Measure
 from console.engine.usage import Flag, MemberTotal, UsageReport
-from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell
+from console.ui.spans import Line, Span, Tone, fit, left, line, right, sanitize_cell, wrap_facts
 from console.ui.usage.chart import OTHERS, SERIES, Chart, ChartStyle, amount, columns, drawn_members, month_course
 from console.ui.words import run_count
 
@@ -31,6 +31,8 @@ EVERYTHING = Selection()
 OTHERS_TITLE = Span("others, drawn as one:", Tone.MUTED)
 PRINTED_ROWS = 16
 """The height of the chart in a shell."""
+LEAST_TO_WRAP = 18
+"""The rows from which on a long forecast is wrapped; in a lower window the table needs them."""
 TALL = 40
 """From this height on the course of the month gets rows of its own."""
 MONTH_CELLS, MONTH_ROWS = 44, 9
@@ -164,7 +166,7 @@ def flags(report: UsageReport, cells: int) -> list[Line]:
     """The days that stand out, newest first, in three lines each: by how much, which member, and what was edited."""
     lines: list[Line] = []
     for flag in reversed(report.flags):
-        lines.extend(fit(each, cells) for each in _flag(flag, report))
+        lines += wrap_facts(_flag(flag, report), cells)
     return lines
 
 
@@ -274,7 +276,8 @@ def lines(
     Of a table that is longer than its room the rows around the selected one are shown; `shown` is as for `table`.
     """
     trouble = log_trouble(report)
-    below = [fit(each, cells) for each in (*month_forecast(report), *([trouble] if trouble else []))]
+    below = [*month_forecast(report), *([trouble] if trouble else [])]
+    below = wrap_facts(below, cells) if rows >= LEAST_TO_WRAP else [fit(each, cells) for each in below]
     if not report.members and not report.held:
         nothing = f" Nothing was used in the last {report.query.days} days."
         hint = line(Span(" Launch a task (", Tone.MUTED), Span("1", Tone.KEY), " then ", Span("l", Tone.KEY), ").")
