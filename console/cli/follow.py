@@ -114,7 +114,7 @@ async def _print(invocation: Invocation, output: FollowOutput, change: Change, n
         run = run_json(change.run, now) if change.run is not None else None
         await output.json_line({"at": iso_ms(now.wall_ms), "text": change.text, "run": run})
     else:
-        await output.lines(f"{at(now.wall_ms, zone):%H:%M:%S} {change.text}")
+        await output.lines(f"{at(now.wall_ms, zone):%H:%M:%S} {invocation.hinted(change.text)}")
 
 
 async def _reads(invocation: Invocation, output: FollowOutput, read: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:

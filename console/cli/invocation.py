@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,7 +29,7 @@ from console.cli.render.table import Style
 from console.cli.streams import MessageStream
 from console.domain.text import sanitize
 from console.engine.acting_user import acting_user
-from console.program import shell_command
+from console.program import NAME, shell_command
 
 if TYPE_CHECKING:
     from console.app import ProviderFactory
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+ADVISED = re.compile(rf"(?<=`){NAME}(?=`| [a-z])|(?<=: ){NAME}(?= [a-z])")
+"""The name of the program where a message advises a command."""
 COLOR_CHOICES = ("auto", "always", "never")
 
 
@@ -66,9 +70,21 @@ class Invocation:
         """Of the app that was opened last; it knows the key that was read."""
 
     def say(self, *lines: str) -> None:
-        """Write messages, already sanitized, to stderr. A message that cannot be written is dropped."""
+        """Write messages, already sanitized, to stderr, with `hinted`. A message that cannot be written is dropped."""
         with suppress(OSError):
-            self.stderr.write("".join(f"{line}\n" for line in lines))
+            self.stderr.write("".join(f"{self.hinted(line)}\n" for line in lines))
+
+    def hinted(self, text: str) -> str:
+        """The text with the flags of this command line in each command that it advises, so that it runs as printed.
+
+        Advised is what stands in backquotes or at the end of a sentence, behind a colon.
+        """
+        if not (self.config_flag or self.context_flag or self.state_flag) or not ADVISED.search(text):
+            return text
+        flags = ""
+        with suppress(CommandError):  # of flags that contradict each other, for one
+            flags = sanitize(shlex.join(self._flags))
+        return ADVISED.sub(lambda found: f"{found[0]} {flags}", text) if flags else text
 
     def out(self, *lines: str) -> None:
         """Write lines of data, already sanitized, to stdout. Raises OutputClosed."""
@@ -196,13 +212,15 @@ class Invocation:
     @property
     def again(self) -> tuple[str, ...]:
         """The words that reach the same state folder and config from another shell."""
+        return (*shell_command(self.environment), *self._flags)
+
+    @property
+    def _flags(self) -> tuple[str, ...]:
+        """The options that choose the same state folder and config, wherever they are typed."""
         if (context := self.context) is not None:
-            return (*shell_command(self.environment), CONTEXT_FLAG, context.name)
+            return (CONTEXT_FLAG, context.name)
         given = (("--state-dir", self.state_flag), ("--config", self.config_flag))
-        return (
-            *shell_command(self.environment),
-            *(word for option, value in given if value for word in (option, self._absolute(value))),
-        )
+        return tuple(word for option, value in given if value for word in (option, self._absolute(value)))
 
     def _absolute(self, path: str) -> str:
         return str(self.working / path)

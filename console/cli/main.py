@@ -232,7 +232,7 @@ def run(arguments: Sequence[str], invocation: Invocation) -> int:
     except Exception as error:
         failure = command_error(error)
         if invocation.json:
-            invocation.say(json.dumps({"error": str(failure), "exit": int(failure.code)}))
+            invocation.say(json.dumps({"error": invocation.hinted(str(failure)), "exit": int(failure.code)}))
         else:
             invocation.say(*(f"{PROGRAM}: {line}" for line in str(failure).splitlines()))
         return failure.code

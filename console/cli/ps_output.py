@@ -61,7 +61,7 @@ def print_snapshot(invocation: Invocation, snapshot: Snapshot, *, has_caps: bool
     if invocation.json:
         invocation.out_json([run_json(run, snapshot.taken) for run in snapshot.live])
         return
-    invocation.out(*(sanitize(line) for line in head_lines(snapshot, has_caps=has_caps)))
+    invocation.out(*(invocation.hinted(sanitize(line)) for line in head_lines(snapshot, has_caps=has_caps)))
     _print_runs(invocation, snapshot.live, snapshot.taken)
 
 

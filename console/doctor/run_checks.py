@@ -151,8 +151,8 @@ def runs(subject: Subject) -> Results:
         )
     unconfirmed = [run.id for run in live if run.state is State.UNCONFIRMED]
     if unconfirmed:
-        message = f"{len(unconfirmed)} unconfirmed; their keys and holds stay until `nightdesk settle`"
-        yield Level.WARN, f"{message}: {_named(unconfirmed)}"
+        message = f"{len(unconfirmed)} unconfirmed, whose keys and holds stay until somebody resolves them"
+        yield Level.WARN, f"{message} (`nightdesk help settle`): {_named(unconfirmed)}"
     unproven = [run.id for run in live if run.stop is not None and run.state is not State.UNCONFIRMED]
     if unproven:
         yield Level.WARN, f"{counted(len(unproven), 'stop')} not confirmed yet: {_named(unproven)}"

@@ -148,6 +148,8 @@ def test_the_list_marks_the_context_in_use(home: Home) -> None:
         ("nightdesk console --theme mo", {"mono"}),
         ("nightdesk caps raise daily_u", {"daily_units"}),
         ("nightdesk help sta", {"stage", "status"}),
+        ("nightdesk schema sta", {"stage", "status"}),
+        ("nightdesk schema caps r", {"raise"}),
     ],
 )
 def test_the_shell_completes(home: Home, line: str, offered: set[str]) -> None:

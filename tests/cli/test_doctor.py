@@ -104,10 +104,11 @@ def test_a_state_folder_that_was_moved_away_is_not_begun_anew(
         nightdesk.state.mkdir(mode=0o700)
     ((level, text),) = findings(examined(nightdesk))["folder"]
     assert level == "FAIL"
+    advice = text.replace("`nightdesk ", f"`nightdesk --state-dir {nightdesk.state} ")
     for words in (("run", "good"), ("serve",), ("ps",), ("pause",), ("pause", "--cancel"), ("cancel", "--all")):
         refused = nightdesk(*words)
         assert refused.code == 8
-        assert refused.err.splitlines()[-1] == f"nightdesk: {text}"
+        assert refused.err.splitlines()[-1] == f"nightdesk: {advice}"
     assert [*nightdesk.state.iterdir()] == [] if not mounted else not nightdesk.state.exists()
     if not mounted:
         nightdesk.state.rmdir()
@@ -346,7 +347,7 @@ def test_a_copied_folder_launches_only_after_it_was_reconciled(nightdesk: Nightd
     assert f"is a copy of {nightdesk.state}" in failing(examined(nightdesk))["identity"]
     refused = nightdesk("run", "good", "--origin", "manual", "--date", "2026-01-02")
     assert refused.code == 8
-    assert "`nightdesk doctor --reconcile`" in refused.err
+    assert f"`nightdesk --state-dir {nightdesk.state} doctor --reconcile`" in refused.err
     done = nightdesk("doctor", "--reconcile")
     assert done.code == 0
     assert "this copy of the state folder may launch now" in done.out + done.err
@@ -362,7 +363,7 @@ def test_a_run_that_damaged_sums_keep_from_ending_ends_after_they_were_reconcile
         connection.execute("update day_sums set held = 0")
     until_sync(lambda: nightdesk.service.live() == 0, what="the cancel at its limit")
     found = nightdesk("doctor")
-    assert (found.code, "`nightdesk doctor --reconcile` adds it up again" in found.out) == (8, True)
+    assert (found.code, " doctor --reconcile` adds it up again" in found.out) == (8, True)
     decided = nightdesk("doctor", "--reconcile", "--json").json["reconciled"]
     assert [line for line in decided if "added up again" in line]
     (recount,) = nightdesk("audit", "--act", "recount", "--json").json

@@ -59,7 +59,8 @@ def test_a_console_that_never_schedules_does_not_advise_to_open_one(nightdesk: N
         assert session.ended() == 0
     finally:
         session.close()
-    assert b"and will be missed; `nightdesk serve` schedules" in session.received
+    advice = f"and will be missed; `nightdesk --state-dir {nightdesk.state} serve` schedules"
+    assert advice.encode() in session.received
     assert b"an open console" not in session.received
 
 

@@ -100,7 +100,7 @@ def test_a_unit_of_somebody_else_is_neither_replaced_nor_removed(nightdesk: Nigh
     manager.unit.write_text("[Unit]\n", encoding="utf-8")
     for word in ("install", "remove"):
         done = nightdesk("service", word)
-        assert (done.code, "was not written by `nightdesk service install`" in done.err) == (2, True)
+        assert (done.code, "was not written by nightdesk service install" in done.err) == (2, True)
     assert manager.unit.read_text() == "[Unit]\n"
     assert manager.asked() == []
 

@@ -88,7 +88,7 @@ def _subject(invocation: Invocation) -> Subject:
 
 def _line(finding: Finding, invocation: Invocation) -> str:
     level = invocation.style.paint(f"{finding.level.value:<4}", TONES[finding.level])
-    return f"{level}  {finding.check:<10}  {finding.message}"
+    return f"{level}  {finding.check:<10}  {invocation.hinted(finding.message)}"
 
 
 def _as_json(finding: Finding) -> dict[str, str]:

@@ -9,8 +9,19 @@ from console.cli.invocation import Invocation, pass_invocation, shared_options
 from console.domain.text import sanitize
 
 
-@click.command("schema")
-@click.argument("command", nargs=-1, metavar="[COMMAND]")
+def format_names(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    """Complete the next word of the name of a format."""
+    from console.cli.json_format import FORMATS
+
+    before = context.params.get("command") or ()
+    names = [words for name in FORMATS if (words := tuple(name.split()))[: len(before)] == before]
+    following = (name[len(before)] for name in names if len(name) > len(before))
+    return list(dict.fromkeys(word for word in following if word.startswith(incomplete)))
+
+
+# `schema show --follow` names a format of two words.
+@click.command("schema", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, metavar="[COMMAND]", shell_complete=format_names)
 @shared_options
 @pass_invocation
 def schema_command(invocation: Invocation, command: tuple[str, ...]) -> int:

@@ -54,7 +54,7 @@ def install_command(invocation: Invocation) -> int:
     names = [found.api_key.env for found in settings.providers.values() if found.api_key.env is not None]
     try:
         if not is_ours(files.unit):
-            message = f"{_shown(files.unit)} was not written by `nightdesk service install`; move it away first"
+            message = f"{_shown(files.unit)} was not written by nightdesk service install; move it away first"
             raise CommandError(ExitCode.USAGE, message)
         write_new(files.environment, environment_text(names), replace=False)
         write_new(files.unit, unit_text(_serve_words(invocation), files.environment), replace=True)
@@ -105,7 +105,7 @@ def status_command(invocation: Invocation) -> int:
             }
         )
     elif not files.unit.exists():
-        invocation.out(f"{files.name} is not installed: `nightdesk service install`")
+        invocation.out(invocation.hinted(f"{files.name} is not installed: `nightdesk service install`"))
     else:
         pid = f", pid {state['MainPID']}" if running and "MainPID" in state else ""
         enabled = state.get("UnitFileState") or "unknown"
@@ -129,7 +129,7 @@ def remove_command(invocation: Invocation) -> int:
         if not files.unit.exists():
             raise CommandError(ExitCode.USAGE, f"{files.name} is not installed")
         if not is_ours(files.unit):
-            message = f"{_shown(files.unit)} was not written by `nightdesk service install`, and stays"
+            message = f"{_shown(files.unit)} was not written by nightdesk service install, and stays"
             raise CommandError(ExitCode.USAGE, message)
         _require(systemctl, "disable", "--now", files.name)
         files.unit.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from console.cli.contexts import CONTEXT_FLAG, context_file, context_state_folder
+from console.cli.contexts import context_file, context_state_folder
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation, shared_options
 from console.cli.locations import CONFIG_NAME, CONFIG_VARIABLE, state_folder, themes_folder
@@ -42,9 +42,8 @@ def init_command(invocation: Invocation, file: str | None) -> int:
         invocation.out_json({"config": str(path)})
     else:
         invocation.out(f"wrote {sanitize(str(path))}")
-        chosen = f"{CONTEXT_FLAG} {invocation.context_flag} " if invocation.context_flag else ""
         invocation.say(
-            f"Next: set GEMINI_API_KEY, then `nightdesk {chosen}run hello`, or `nightdesk demo` to look around first."
+            "Next: set GEMINI_API_KEY, then `nightdesk run hello`, or `nightdesk demo` to look around first."
         )
     return ExitCode.OK
 

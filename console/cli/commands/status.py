@@ -34,7 +34,10 @@ def status_command(invocation: Invocation) -> int:
         invocation.out_json(status_json(snapshot, state_dir=str(invocation.folder)))
     else:
         lines = head_lines(snapshot, has_caps=invocation.loaded_settings is not None)
-        invocation.out(*map(sanitize, lines), *(f"needs a person: {alarm}" for alarm in found))
+        invocation.out(
+            *(invocation.hinted(sanitize(each)) for each in lines),
+            *(invocation.hinted(f"needs a person: {alarm}") for alarm in found),
+        )
         if not found:
             invocation.out("nothing needs a person")
     return ExitCode.AGENT if found else ExitCode.OK

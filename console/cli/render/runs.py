@@ -188,7 +188,7 @@ def progress_line(run: Run) -> str:
         case State.UNCONFIRMED:
             message = (
                 "UNCONFIRMED: it may be running; the launch returned no id. Key and hold stay until you resolve it: "
-                f"nightdesk settle {short_id(run.id)} adopt ID | not-launched | write-off"
+                f'nightdesk settle {short_id(run.id)} adopt ID|not-launched|write-off --reason "…"'
             )
         case State.ENDED:
             message = f"{run.outcome_words} after {format_elapsed(run.elapsed_ms)}, {_units(run)}"
