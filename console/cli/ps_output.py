@@ -13,7 +13,7 @@ from console.cli.invocation import Invocation
 from console.cli.opening import opened_for_emergency
 from console.cli.render.launch_json import run_json
 from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows, without_provider
-from console.cli.render.table import render_table
+from console.cli.render.table import folded, render_table
 from console.domain.run import Run
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -61,7 +61,8 @@ def print_snapshot(invocation: Invocation, snapshot: Snapshot, *, has_caps: bool
     if invocation.json:
         invocation.out_json([run_json(run, snapshot.taken) for run in snapshot.live])
         return
-    invocation.out(*(invocation.hinted(sanitize(line)) for line in head_lines(snapshot, has_caps=has_caps)))
+    head = [invocation.hinted(sanitize(line)) for line in head_lines(snapshot, has_caps=has_caps)]
+    invocation.out(*folded(head, invocation.width))
     _print_runs(invocation, snapshot.live, snapshot.taken)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from zoneinfo import ZoneInfo
 
 from console.domain.formatting import at, format_duration, format_units, zone_name
+from console.domain.run import StopReason, StopRequest
 
 UNIT_FACTS = frozenset({"hold", "used", "amount", "budget"})
 """Facts that are milli-units where they are stored as numbers."""
@@ -77,6 +78,17 @@ def author_text(by: str) -> str:
     if not name or door not in DOORS:
         return by
     return f"{name[:-1]}; {DOORS[door]})" if name.endswith(")") else f"{name} ({DOORS[door]})"
+
+
+def stop_text(stop: StopRequest) -> str:
+    """Why a run is stopped and by whom: `by alice (terminal)`, `kill switch by alice (terminal)`, `timeout`.
+
+    Not sanitized.
+    """
+    by = f"by {author_text(stop.by)}" if stop.by else ""
+    # That somebody asked is the whole reason of a cancel.
+    why = "" if by and stop.reason is StopReason.OPERATOR else words_of(stop.reason)
+    return " ".join(filter(None, (why, by)))
 
 
 def words_of(value: str) -> str:

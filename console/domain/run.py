@@ -261,6 +261,11 @@ class Run:
         return self.outcome.value.replace("_", " ") if self.outcome is not None else ""
 
     @property
+    def launched_nothing(self) -> bool:
+        """True where it is certain that no agent was launched, so that nothing was used and nothing is owed."""
+        return self.sent is None or self.outcome in KEY_FREEING_OUTCOMES
+
+    @property
     def is_live(self) -> bool:
         """True while an engine supervises it."""
         return self.state in LIVE

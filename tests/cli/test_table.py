@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.cli.render.table import Cell, Column, Style, Tone, cells, clip, render_table
+from console.cli.render.table import Cell, Column, Style, Tone, cells, clip, folded, render_table
 from console.domain.text import is_sanitized
 
 PLAIN = Style(enabled=False)
@@ -65,3 +65,22 @@ def test_no_text_breaks_a_line_or_reaches_the_terminal_raw(values: list[tuple[st
 @given(st.text(max_size=40), st.integers(1, 20))
 def test_what_is_clipped_fits(text: str, width: int) -> None:
     assert cells(clip(text, width)) <= width or cells(text) <= width
+
+
+def test_text_is_folded_at_blanks_below_its_last_column_and_never_within_a_command() -> None:
+    text = "warn  schedule    no process launches 1 task; start `nightdesk --state-dir /a/b serve`, or keep it open"
+    assert folded([text], None) == folded([text], len(text)) == [text]
+    assert folded([text], 60) == [
+        "warn  schedule    no process launches 1 task; start",
+        "                  `nightdesk --state-dir /a/b serve`, or",
+        "                  keep it open",
+    ]
+    assert folded(["  x", "", "a  " + "b" * 90], 40) == ["  x", "", "a  " + "b" * 90], "a word is never cut"
+
+
+@given(st.text("ab`  日́", max_size=200), st.integers(20, 90))
+def test_folding_keeps_every_word(text: str, width: int) -> None:
+    pieces = folded([text], width)
+    assert " ".join(" ".join(pieces).split()) == " ".join(text.split())
+    for piece in pieces:
+        assert cells(piece) <= width or len(piece.split()) <= 2 or "`" in piece

@@ -10,7 +10,7 @@ import click
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.known_folders import is_lost, other_folders
-from console.cli.render.table import Tone
+from console.cli.render.table import Tone, folded
 from console.config import ConfigError, Settings
 from console.doctor.environment_checks import AROUND_CHECKS
 from console.doctor.run_checks import WORK_CHECKS
@@ -44,7 +44,7 @@ def doctor_command(invocation: Invocation, reconcile: bool) -> int:
     for finding in run_checks(_subject(invocation), checks):
         findings.append(finding)
         if not invocation.json:
-            invocation.out(_line(finding, invocation))
+            invocation.out(*_lines(finding, invocation))
     if invocation.json:
         invocation.out_json([_as_json(finding) for finding in findings])
     return exit_code_of_findings(findings)
@@ -86,9 +86,11 @@ def _subject(invocation: Invocation) -> Subject:
     )
 
 
-def _line(finding: Finding, invocation: Invocation) -> str:
-    level = invocation.style.paint(f"{finding.level.value:<4}", TONES[finding.level])
-    return f"{level}  {finding.check:<10}  {invocation.hinted(finding.message)}"
+def _lines(finding: Finding, invocation: Invocation) -> list[str]:
+    level = f"{finding.level.value:<4}"
+    text = f"{level}  {finding.check:<10}  {invocation.hinted(finding.message)}"
+    first, *more = folded([text], invocation.width)
+    return [invocation.style.paint(level, TONES[finding.level]) + first.removeprefix(level), *more]
 
 
 def _as_json(finding: Finding) -> dict[str, str]:

@@ -14,7 +14,8 @@ from console.cli.opening import opened
 from console.cli.render.launch_json import detail_json, elapsed_ms, tokens
 from console.cli.render.run_text import event_line, result_lines, step_line
 from console.cli.render.runs import time_left
-from console.domain.fact_text import time_text, words_of
+from console.cli.render.table import folded
+from console.domain.fact_text import stop_text, time_text
 from console.domain.formatting import counted, format_count, zone_or_utc
 from console.domain.run import Run, StopRequest
 from console.domain.server_limit import describe_limit
@@ -53,7 +54,7 @@ async def _show(invocation: Invocation, text: str) -> int:
     if invocation.json:
         invocation.out_json(detail_json(detail, now))
     else:
-        invocation.out(*show_lines(detail, now, zone))
+        invocation.out(*folded(show_lines(detail, now, zone), invocation.width))
     return ExitCode.OK
 
 
@@ -109,9 +110,8 @@ _BY = {Origin.MANUAL: "by hand", Origin.SCHEDULE: "by schedule"}
 
 
 def _stop_text(stop: StopRequest) -> str:
-    by = user_text(stop.by) if stop.by else "nightdesk"
     answer = f"; last answer: {stop.answer}" if stop.answer else ""
-    return f"{words_of(stop.reason)}, asked by {by}, {counted(stop.tries, 'cancel')} sent{answer}"
+    return f"{stop_text(stop)}, {counted(stop.tries, 'cancel')} sent{answer}"
 
 
 def _figures(run: Run, now: Timestamp) -> list[tuple[str, str]]:
@@ -122,5 +122,5 @@ def _figures(run: Run, now: Timestamp) -> list[tuple[str, str]]:
         ("elapsed", elapsed(elapsed_ms(run, now))),
         ("units", f"{units_text(run.used)} of {units_text(run.limits.budget)}, cut off {rule}"),
         ("tokens", "unknown" if total is None else format_count(total)),
-        ("cost", "nothing" if run.sent is None else money(run.cost_micro, run.currency)),
+        ("cost", "nothing" if run.launched_nothing else money(run.cost_micro, run.currency)),
     ]

@@ -13,11 +13,12 @@ from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.launch_json import instant
-from console.cli.render.table import Cell, Column, Tone, render_table
+from console.cli.render.table import Cell, Column, Tone, folded, render_table
 from console.domain.fact_text import time_text
 from console.domain.formatting import at, zone_or_utc
 from console.domain.rollout import StageChange
 from console.domain.task import Stage
+from console.domain.text import sanitize
 from console.domain.timestamps import iso_ms
 from console.engine.models import TaskRollout
 from console.engine.scheduling.daily_demand import DailyDemand
@@ -61,7 +62,8 @@ async def _stage(invocation: Invocation, task: str | None, to: Stage | None, rea
     elif to is None:
         _print(invocation, rollouts, zone_or_utc(app.engine.settings.caps.time_zone))
         if task is not None:
-            invocation.out("", *(demand.lines() if demand else ()), *_task_lines(rollouts[0]))
+            lines = [*(demand.lines() if demand else ()), *_task_lines(rollouts[0])]
+            invocation.out("", *folded(lines, invocation.width))
     return ExitCode.OK
 
 
@@ -134,7 +136,7 @@ def _task_lines(rollout: TaskRollout) -> list[str]:
     for change in rollout.changes:
         forced = " (forced)" if change.forced else ""
         moved = f"{change.before.label} -> {change.after.label}{forced}"
-        lines.append(f"  {time_text(change.at_ms, zone)}  {moved}  {user_text(change.by)}: {change.reason}")
+        lines.append(f"  {time_text(change.at_ms, zone)}  {moved}  {user_text(change.by)}: {sanitize(change.reason)}")
     return lines
 
 

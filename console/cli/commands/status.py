@@ -11,6 +11,7 @@ from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.ps_output import read_snapshot
 from console.cli.render.launch_json import cap_usage_json, instant
 from console.cli.render.runs import head_lines
+from console.cli.render.table import folded
 from console.domain.formatting import counted
 from console.domain.run import State
 from console.domain.text import sanitize
@@ -34,10 +35,8 @@ def status_command(invocation: Invocation) -> int:
         invocation.out_json(status_json(snapshot, state_dir=str(invocation.folder)))
     else:
         lines = head_lines(snapshot, has_caps=invocation.loaded_settings is not None)
-        invocation.out(
-            *(invocation.hinted(sanitize(each)) for each in lines),
-            *(invocation.hinted(f"needs a person: {alarm}") for alarm in found),
-        )
+        texts = [*map(sanitize, lines), *(f"needs a person: {alarm}" for alarm in found)]
+        invocation.out(*folded(map(invocation.hinted, texts), invocation.width))
         if not found:
             invocation.out("nothing needs a person")
     return ExitCode.AGENT if found else ExitCode.OK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date
 
-from console.cli.render.table import Cell, Column, Style, render_table
+from console.cli.render.table import Cell, Column, Style, folded, render_table
 from console.domain.formatting import counted, format_money, format_units
 from console.domain.month_projection import MonthProjection
 from console.domain.text import sanitize
@@ -16,18 +16,19 @@ from console.engine.period_report import Compared, PeriodReport
 def report_text(report: PeriodReport, style: Style, width: int | None) -> list[str]:
     """Return the lines of the page; `width` is in cells, None is unlimited."""
     currency = report.currency
-    lines = [
+    said = [
         f"{_day(report.first)} to {_day(report.last)} ({counted(report.days, 'day')}, {report.time_zone})"
         + ("" if report.compares else "; the log does not cover the period before"),
         f"{_line(report.total.now, currency)}{_changes(report)}",
         f"today so far: {_line(report.today, currency)}",
         *_month_lines(report),
     ]
+    lines = folded(said, width)
     if report.outcomes:
         lines += ["", *_table("OUTCOME", report.outcomes, report, style, width)]
     if report.tasks:
         lines += ["", *_table("TOP TASKS", report.tasks, report, style, width)]
-    return [*lines, "", *_guard_lines(report)]
+    return [*lines, "", *folded(_guard_lines(report), width)]
 
 
 def _day(day: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TextIO
@@ -108,6 +109,33 @@ def _line(
         painted = style.paint(shown, tone)
         pieces.append(padding + painted if column.right else painted + padding)
     return GAP.join(pieces).rstrip()
+
+
+_PIECES = re.compile(r"`[^`]*`\S*|\S+| +")
+
+
+def folded(lines: Iterable[str], width: int | None) -> list[str]:
+    """The lines of text, already sanitized and without colour, in pieces of at most `width` cells; None is unlimited.
+
+    They are broken at blanks, not within the backquotes of a command, and go on below the last column that begins in
+    the left half.
+    """
+    return [piece for each in lines for piece in _fold(each, width)]
+
+
+def _fold(text: str, width: int | None) -> list[str]:
+    if width is None or cells(text) <= width:
+        return [text]
+    starts = [found.end() for found in re.finditer(r"^ +| {2,}", text) if found.end() <= width // 2]
+    indent = " " * (starts[-1] if starts else 0)
+    pieces, current = [], text[: len(indent)]
+    for piece in _PIECES.findall(text[len(indent) :]):
+        if len(current) > len(indent) and cells(current + piece) > width and not piece.isspace():
+            pieces.append(current.rstrip())
+            current = indent
+        if current != indent or not piece.isspace():
+            current += piece
+    return [*pieces, current.rstrip()]
 
 
 def cells(text: str) -> int:

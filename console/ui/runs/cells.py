@@ -163,7 +163,7 @@ def budget_tone(used: int, cap: int) -> Tone:
 def budget(run: Run, cells: int, glyphs: Glyphs) -> Line:
     """A gauge and `38.2/80` in exactly `cells`; without the gauge for an ended run."""
     cap = run.limits.budget
-    known = run.usage_known or run.used > 0 or run.sent is None
+    known = run.usage_known or run.used > 0 or run.launched_nothing
     used = units(run.used) if known else glyphs.none
     text = left(f"{used:>5}/{units(cap)}", BUDGET_TEXT, glyphs.ellipsis)
     bar = max(0, cells - BUDGET_TEXT - 2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from console.domain.fact_text import words_of
+from console.domain.fact_text import stop_text
 from console.domain.formatting import counted
 from console.domain.run import Run, State, StepRecord
 from console.domain.server_limit import NO_SERVER_LIMIT
@@ -129,11 +129,10 @@ def _stop(run: Run, view: ViewState) -> Iterator[Line]:
     stop = run.stop
     if stop is None:
         return
-    reason = words_of(stop.reason)
-    by = f" by {user_text(stop.by)}" if stop.by else ""
+    reason = sanitize_cell(stop_text(stop))
     if run.state is State.ENDED:
         cancels = f", {counted(stop.tries, 'cancel')} sent" if stop.tries else ""
-        yield labelled("stopped", f"{reason}{by}, asked at {clock(stop.at_ms, view.zone)}{cancels}")
+        yield labelled("stopped", f"{reason}, asked at {clock(stop.at_ms, view.zone)}{cancels}")
         return
     cancels = f"{counted(stop.tries, 'cancel')} sent"
     since = f"since {clock(stop.at_ms, view.zone)} ({elapsed(view.now_ms - stop.at_ms)}), {cancels}"
@@ -145,7 +144,7 @@ def _stop(run: Run, view: ViewState) -> Iterator[Line]:
         yield labelled("", Span(since, Tone.BAD))
     else:
         yield labelled("stopping", Span(since, Tone.WARN))
-    yield labelled("", f"{reason}{by}")
+    yield labelled("", reason)
     if stop.answer:
         yield labelled("", Span("last answer of the provider: ", Tone.MUTED), sanitize_cell(stop.answer))
 
@@ -158,8 +157,7 @@ def _limits(run: Run, view: ViewState, cells: int, glyphs: Glyphs) -> Iterator[L
     else:
         yield labelled("time", f"limit {format_duration(limits.max_ms)}")
     tone = budget_tone(run.used, limits.budget)
-    # Nothing was used where nothing was sent.
-    known = run.usage_known or run.used > 0 or run.sent is None
+    known = run.usage_known or run.used > 0 or run.launched_nothing
     used = units(run.used) if known else "unknown"
     words = line(
         Span(used, Tone.PLAIN if tone is Tone.BUSY else tone),
@@ -198,7 +196,7 @@ def _usage(run: Run, detail: RunDetail | None) -> Iterator[Line]:
     worst = ""
     if detail is not None and detail.worst_case_micro is not None and run.state is not State.ENDED:
         worst = f", at most {money(detail.worst_case_micro, detail.currency)}"
-    if run.sent is not None:
+    if not run.launched_nothing:
         yield labelled("cost", money(run.cost_micro, run.currency), Span(worst, Tone.MUTED))
     elif worst:
         yield labelled("cost", Span(worst.removeprefix(", "), Tone.PLAIN))
