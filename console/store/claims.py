@@ -151,7 +151,7 @@ class ClaimRepository:
 
         async def unit(tx: Transaction) -> Run:
             run = await _load_proposal(tx, run_id)
-            note = f"declined by {by}" + (f": {reason}" if reason else "")
+            note = f"declined by {author_text(by)}" + (f": {reason}" if reason else "")
             return await _end_unsent(tx, run, Outcome.DECLINED, note, now, by=by, why=reason)
 
         return await self._database.transaction(unit)

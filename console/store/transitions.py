@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from console.domain.fact_text import author_text
 from console.domain.run import NON_RUN_OUTCOMES, RULED_NOT_LAUNCHED, IllegalTransition, Outcome, Run, State, StepRecord
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
@@ -217,7 +218,9 @@ async def rule_not_launched(tx: Transaction, run: Run, *, by: str, reason: str, 
     require_state(run, State.UNCONFIRMED)
     await set_verdict(tx, run, "ruled_not_launched", reason, now)
     await _write_ruling(tx, run, "not_launched", by, reason, now)
-    return await end_unlaunched(tx, run, Outcome.NOT_SENT, f"{RULED_NOT_LAUNCHED} {by}: {reason}", now, by=by)
+    return await end_unlaunched(
+        tx, run, Outcome.NOT_SENT, f"{RULED_NOT_LAUNCHED} {author_text(by)}: {reason}", now, by=by
+    )
 
 
 async def write_off_run(tx: Transaction, run: Run, *, by: str, reason: str, now: Timestamp) -> Run:
@@ -226,7 +229,7 @@ async def write_off_run(tx: Transaction, run: Run, *, by: str, reason: str, now:
     if run.state is State.STOPPING and not (run.stop and run.stop.alarmed):
         raise IllegalTransition(f"run {run.id} is still stopping: it may be written off after the alarm")
     spent = max(run.used, run.limits.budget)
-    note = sanitize(f"written off by {by}: {reason}", limit=NOTE_LIMIT)
+    note = sanitize(f"written off by {author_text(by)}: {reason}", limit=NOTE_LIMIT)
     elapsed = now.since(run.sent) if run.sent else 0
     columns: Columns = {"outcome": Outcome.WRITTEN_OFF.value, "note": note, "ended_ms": now.wall_ms}
     figures: Columns = {"used": spent, "usage_known": 0, "elapsed_ms": elapsed}
