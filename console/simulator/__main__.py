@@ -56,12 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--faults", type=json.loads, default=[], help='JSON: ["zombie"] or {"create.lost_reply": 1}')
     parser.add_argument("--api-key", help="the only accepted API key (default: any key)")
-    parser.add_argument("--fd", type=int, help="descriptor of an inherited listening socket to serve on")
-    parser.add_argument(
-        "--lifeline",
-        type=int,
-        help="descriptor of a socket to the parent: gets one byte when ready; the process ends when it closes",
-    )
+    # For a parent process: a listening socket to serve on, and one that gets a byte when the simulator is ready and at
+    # whose end it ends.
+    parser.add_argument("--fd", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--lifeline", type=int, help=argparse.SUPPRESS)
     return parser
 
 
