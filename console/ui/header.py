@@ -64,10 +64,15 @@ def header_lines(
     view: ViewState, cells: int, glyphs: Glyphs, *, session: SessionInfo, tabs: tuple[Tab, ...] = ()
 ) -> tuple[Line, Line]:
     """Two lines of exactly `cells`, with a blank at each end."""
-    end = _clock(view)
-    room = max(0, cells - 2 - width(end) - GAP)
     facts = (*(_session(session) if cells >= LEAST_WITH_SESSION else ()), *_cap_facts(view.snapshot, glyphs))
-    first = spread(shorten(facts, room), end, cells - 2, glyphs.ellipsis)
+    for end in (_clock(view), _clock(view)[:1]):
+        room = max(0, cells - 2 - width(end) - GAP)
+        start = shorten(facts, room)
+        if width(start) <= room:
+            break
+    # Where even the clock without its zone leaves too little room, the figures are cut.
+    start = start if width(start) <= room else fit(start, room, glyphs.ellipsis)
+    first = spread(start, end, cells - 2, glyphs.ellipsis)
     second = _second_line(view, cells - 2, glyphs, session, tabs)
     return (Span(" "), *first, Span(" ")), (Span(" "), *second, Span(" "))
 

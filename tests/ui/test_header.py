@@ -159,6 +159,13 @@ def test_a_narrow_alarm_keeps_what_to_do_about_it() -> None:
     assert "PAUSED  since 03:20 by root (sudo" in text(paused.line(60, UNICODE))
 
 
+@pytest.mark.parametrize("cells", range(24, 60))
+def test_figures_and_clock_are_never_glued_together(cells: int) -> None:
+    first, _ = header_lines(ViewState(snapshot=SNAPSHOT, now=samples.NOW), cells, UNICODE, session=SESSION, tabs=TABS)
+    assert "   04:20:00" in text(first)
+    assert width(first) == cells
+
+
 def test_tabs_keep_their_names_where_the_badges_can_do_with_fewer_words() -> None:
     view = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
     _, second = header_lines(view, 80, UNICODE, session=SESSION, tabs=TABS)

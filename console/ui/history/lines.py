@@ -241,6 +241,10 @@ def _attempt(run: Run, is_shown: bool, view: ViewState, glyphs: Glyphs) -> Line:
     )
 
 
+WITH_FOLDING = 56
+"""The cells from which on the title has room to say that retries are collapsed."""
+
+
 def title_line(
     text: str, count: int | None, most: int, folded: bool, cells: int, glyphs: Glyphs, *, order: str = "newest first"
 ) -> Line:
@@ -248,7 +252,8 @@ def title_line(
     more = "+" if count is not None and count > most else ""
     number = "counting" if count is None else f"{min(count, most):,}{more}".replace(",", " ")
     noun = "entry" if count == 1 else "entries"
-    ending = (Span(f"{number} {noun}", Tone.STRONG), Span(", retries collapsed " if folded else " ", Tone.MUTED))
+    collapsed = ", retries collapsed" if folded and cells >= WITH_FOLDING else ""
+    ending = (Span(f"  {number} {noun}", Tone.STRONG), Span(f"{collapsed} ", Tone.MUTED))
     sorted_by = Span(f", {order}", Tone.MUTED)
     room = max(8, cells - width(ending) - width((sorted_by,)) - 12)
     shown = Span(clip(sanitize_cell(text), room, glyphs.ellipsis)) if text else Span("everything", Tone.MUTED)
