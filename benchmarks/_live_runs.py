@@ -20,7 +20,7 @@ from console.domain.usage import Usage
 from console.engine.clock import SystemClock
 from console.engine.kernel_locks import KernelLocks
 from console.engine.settings import limits_of
-from console.store.progress import Progress
+from console.store.progress import Progress, ProgressUpdate
 from console.store.store import Store
 
 LIVE = 40
@@ -81,7 +81,7 @@ async def _launch_all(folder: Path, config: Path, owner: str) -> None:
                 task=replace(task, target=target),
                 date="2026-01-01",
                 owner=owner,
-                limits=limits_of(task, settings.units),
+                limits=limits_of(task, settings.units, None),
                 caps=settings.caps,
                 rollout=RolloutRules(),
             )
@@ -97,7 +97,13 @@ async def _launch(store: Store, run: Run, clock: Clock, *, tokens: int) -> None:
     run = await store.runs.record_launched(
         run, remote_id=f"v1_{run.target}", status="in_progress", sandbox_id=None, now=clock.now()
     )
-    await store.runs.record_progress(run, _progress(run, tokens, steps=7), clock.now())
+    await _record(store, [ProgressUpdate(run=run, progress=_progress(run, tokens, steps=7))], clock)
+
+
+async def _record(store: Store, updates: list[ProgressUpdate], clock: Clock) -> None:
+    for outcome in await store.runs.record_progress_of_many(updates, clock.now()):
+        if isinstance(outcome, Exception):
+            raise outcome
 
 
 async def move_on(folder: Path) -> None:
@@ -105,9 +111,13 @@ async def move_on(folder: Path) -> None:
     clock, chance = SystemClock(), random.Random()
     store = await Store.open(folder, now=clock.now())
     try:
-        for run in await store.runs.open_runs():
-            progress = _progress(run, run.usage.total + chance.randrange(4_000), steps=run.steps + 1)
-            await store.runs.record_progress(run, progress, clock.now())
+        updates = [
+            ProgressUpdate(
+                run=run, progress=_progress(run, run.usage.total + chance.randrange(4_000), steps=run.steps + 1)
+            )
+            for run in await store.runs.open_runs()
+        ]
+        await _record(store, updates, clock)
     finally:
         await store.close()
 

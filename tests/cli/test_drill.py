@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from itertools import product
@@ -12,6 +11,7 @@ import pytest
 from console.drill.checks import CHECKS
 from console.drill.runner import DrillEnv, drill, expect
 from console.simulated import SIMULATED
+from tests.cli.json_check import check
 
 GUARDS = {
     "timeout",
@@ -29,7 +29,7 @@ GUARDS = {
 def test_every_guardrail_works_and_the_drill_reports_it() -> None:
     command = [sys.executable, "-m", "console", "drill", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    findings = json.loads(done.stdout)
+    findings = check("drill", done.stdout)
     assert {(finding["service"], finding["guard"]) for finding in findings} == set(product(SIMULATED, GUARDS))
     assert [finding for finding in findings if not finding["passed"]] == []
     assert done.returncode == 0

@@ -73,6 +73,8 @@ def test_the_service_starts_once_the_key_is_in_its_environment(nightdesk: Nightd
     assert manager.asked() == ["daemon-reload", "enable nightdesk.service", "restart nightdesk.service"]
     assert manager.keys.read_text() == "GEMINI_API_KEY=mine\n", "never overwritten"
     assert "nightdesk.service is active (running, pid 7), enabled" in nightdesk("service", "status").out
+    shown = nightdesk("service", "status", "--json").json
+    assert (shown["installed"], shown["active"], shown["enabled"], shown["pid"]) == (True, "active", "enabled", 7)
 
 
 def test_the_unit_starts_serve_on_this_config_and_this_folder(nightdesk: Nightdesk, manager: Manager) -> None:
