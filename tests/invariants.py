@@ -245,6 +245,12 @@ def guardian_violations(run_id: str, *, has_key: bool, service: str | None, here
         yield f"P11: run {run_id} of {service} was taken by a process that is set up for {here}"
 
 
+def kept_violations(run_id: str, *, kept_s: float, bound_s: float) -> Iterator[str]:
+    """A run is not kept by a process whose key the service refuses, while another one can guard it."""
+    if kept_s > bound_s:
+        yield f"P11: run {run_id} is kept for {kept_s:.0f} s by a process whose key is refused"
+
+
 def unguarded_violations(run_id: str, *, late_s: float, bound_s: float) -> Iterator[str]:
     """An agent past its limit is cancelled in time where a process that can guard it has lived all the time."""
     if late_s > bound_s:

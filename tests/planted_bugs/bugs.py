@@ -20,6 +20,7 @@ from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.engine.concerns import Concern, ConcernRunner
 from console.engine.engine import Engine
+from console.engine.errors import AccessDenied
 from console.engine.kernel_locks import KernelLocks
 from console.engine.log_flush import LogCopy
 from console.engine.operations import Operations
@@ -31,6 +32,7 @@ from console.engine.run.launch import Launcher
 from console.engine.run.monitor import RunMonitor
 from console.engine.run.writer import RunWriter, UnstoredChange
 from console.engine.scheduling.cron import date_for
+from console.engine.scheduling.scheduler import Scheduler
 from console.engine.settings import EngineSettings
 from console.journal.log_files import JournalError
 from console.notify.dispatcher import NoticeDispatcher
@@ -289,6 +291,31 @@ class TakesWithoutAKey(TakeOver):
         return self._context.settings.serves(row)
 
 
+class SchedulesWithoutAKey(Scheduler):
+    """Launches what is due whether or not it could guard it."""
+
+    async def _schedule(self) -> set[str]:
+        now = self._context.clock.now().utc()
+        scheduled = [task for task in self._context.settings.tasks if task.schedule is not None]
+        if self._ownership.take_schedule():
+            if not self._begun:
+                await self._begin(scheduled, now)
+            for task in scheduled:
+                await self._launch_due(task, now)
+        return set()
+
+
+class KeepsWhatItCannotReach(RunMonitor):
+    """Goes on with a run for which the service refuses its key."""
+
+    async def follow(self) -> None:
+        while True:
+            try:
+                return await super().follow()
+            except AccessDenied:
+                continue
+
+
 class WaitsForTheStore(RunWriter):
     """Lets a cancel wait until its request is stored."""
 
@@ -508,6 +535,18 @@ BUGS = (
     Bug(
         name="a process without a key takes runs over",
         plant=lambda: replaced(TakeOver, TakesWithoutAKey),
+        found_by=Suite.SERVICES,
+        tells=("P11",),
+    ),
+    Bug(
+        name="a process without a key launches what is due",
+        plant=lambda: replaced(Scheduler, SchedulesWithoutAKey),
+        found_by=Suite.SERVICES,
+        tells=("P11",),
+    ),
+    Bug(
+        name="a run is kept by a process whose key is refused",
+        plant=lambda: replaced(RunMonitor, KeepsWhatItCannotReach),
         found_by=Suite.SERVICES,
         tells=("P11",),
     ),

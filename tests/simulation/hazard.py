@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from console.domain.task import Task
 from console.engine.settings import EngineSettings
 from console.provider.contract import LaunchOrder, Verdict
 from tests.simulation.access import Access
@@ -33,6 +34,8 @@ class Hazard:
     """Called before the last processes leave."""
     may_hand_over_late: Callable[[], bool] = lambda: False
     """True where a hand-over cannot be expected to end in time."""
+    tasks: tuple[Task, ...] = ()
+    """Further tasks, which only the schedule launches."""
     settings: Callable[[EngineSettings], EngineSettings] = lambda settings: settings
     """The settings of a process that starts, given those that were drawn."""
     access: Callable[[], Access | None] = lambda: None

@@ -7,11 +7,13 @@ key is refused goes to a process that can guard it.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from console.domain.run import RunId
+from console.domain.task import Guardrails, Task
 from console.engine.scheduling.scheduler import BY as SCHEDULER
 from console.provider.contract import LaunchOrder
-from tests.invariants import guardian_violations, launch_service_violations, unguarded_violations
+from tests.invariants import guardian_violations, kept_violations, launch_service_violations, unguarded_violations
 from tests.simulation.access import Access, Key
 from tests.simulation.fault_injector import Fault
 from tests.simulation.hazard import Hazard
@@ -28,6 +30,19 @@ BESIDE_SERVICES = frozenset(
 )
 """Faults in a world of two services."""
 NAMES = ("alpha", "beta")
+EVERY_MINUTE = Task(
+    name="every-minute",
+    target="every-minute",
+    prompt="Look.",
+    agent="agent",
+    model="model",
+    schedule="* * * * *",
+    window="slot",
+    guardrails=Guardrails(max_ms=15_000, budget=1_000),
+)
+"""So that there is something to schedule for a process that cannot guard it."""
+GIVEN_WITHIN_S = 60.0
+"""A process whose key is refused gives a run to another one within this, where one that can guard it lives."""
 GUARDED_WITHIN_S = 90.0
 """A run that works past its limit is cancelled within this, where a process that can guard it lived all the time."""
 
@@ -42,7 +57,7 @@ class TwoServices:
         machine.service.name = NAMES[0]
         machine.services.append(Service(machine.loop, machine.faults, NAMES[1]))
         self._able_since: dict[EngineProcess, float] = {}
-        """Since when each process has been able to guard runs of its service."""
+        """Since when the key of each process is what it is."""
         self._owners: dict[str, tuple[str | None, int]] = {}
         self._counts: Counter[str] = Counter()
 
@@ -53,6 +68,8 @@ class TwoServices:
             acts=((4, self._change_key),),
             check=self.check,
             clear=self._give_keys,
+            tasks=(EVERY_MINUTE,),
+            settings=lambda settings: replace(settings, tasks=(*settings.tasks, EVERY_MINUTE), schedules=True),
             access=self._access,
             on_started=self._on_started,
             on_post=self._on_post,
@@ -75,11 +92,22 @@ class TwoServices:
                 late = now - max(sent_at + row.max_ms / 1000, min(able))
                 self._counts["agents seen past their limit"] += late > 0.0
                 self._checker.must_not(unguarded_violations(row.id, late_s=late, bound_s=GUARDED_WITHIN_S))
+                owner = next(
+                    (each for each in machine.living() if each.owner == row.owner and self._is_refused(each)), None
+                )
+                if owner is not None and row.state == "running":
+                    kept_s = now - max(sent_at, self._able_since[owner], min(able))
+                    self._counts["runs seen with a refused key"] += 1
+                    self._checker.must_not(kept_violations(row.id, kept_s=kept_s, bound_s=GIVEN_WITHIN_S))
 
     def _is_able(self, process: EngineProcess, service: str) -> bool:
         access = process.access
         lives = not process.is_dead and not process.is_leaving and process.holds_its_lock()
         return lives and access is not None and access.key is Key.USABLE and access.service.name == service
+
+    @staticmethod
+    def _is_refused(process: EngineProcess) -> bool:
+        return process.access is not None and process.access.key is Key.REFUSED and not process.is_leaving
 
     def _access(self) -> Access:
         rng = self._machine.rng
@@ -107,17 +135,24 @@ class TwoServices:
             self._counts["take-overs"] += 1
             self._checker.must_not(guardian_violations(run_id, has_key=has_key, service=row.service, here=here))
         elif owner is None and row.state == "claimed" and row.requested_by == SCHEDULER:
+            self._counts["scheduled launches"] += 1
             self._checker.must_not(guardian_violations(run_id, has_key=has_key, service=row.service, here=here))
 
     async def _change_key(self) -> None:
         """A key is revoked, removed, or put back."""
         living, rng = self._machine.living(), self._machine.rng
-        if living:
-            process = rng.choice(living)
-            if process.access is not None:
-                process.access.key = rng.choice(tuple(Key))
-                self._able_since[process] = self._machine.loop.time()
-                self._machine.note(f"{process} has {process.access}")
+        if not living:
+            return
+        process, key = rng.choice(living), rng.choice(tuple(Key))
+        owners = {row.owner for row in self._checker.rows if row.state == "running"}
+        guarding = [each for each in living if each.owner in owners]
+        if guarding and rng.random() < 0.5:
+            # There is most to see where a run is under way.
+            process, key = rng.choice(guarding), rng.choice((Key.REFUSED, Key.MISSING))
+        if process.access is not None:
+            process.access.key = key
+            self._able_since[process] = self._machine.loop.time()
+            self._machine.note(f"{process} has {process.access}")
 
     def _give_keys(self) -> None:
         """Every key works, and each service has a process that can guard its runs."""

@@ -71,6 +71,8 @@ def test_nobody_asks_a_service_for_a_run_of_another_and_who_cannot_guard_takes_n
     check(tally)
     assert tally.counts["take-overs"] > SERVICES / 40, tally.counts
     assert tally.counts["launches"] > SERVICES / 4, tally.counts
+    for what in ("scheduled launches", "runs seen with a refused key"):
+        assert tally.counts[what] > SERVICES / 40, tally.counts
 
 
 def test_a_copied_folder_and_an_older_database_launch_no_key_again() -> None:

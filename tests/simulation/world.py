@@ -259,7 +259,7 @@ class World:
     async def _set_stages(self) -> None:
         """Puts each task at a random stage of its rollout."""
         store, now = sync_store(self.machine.site.folder, self.machine.site.connection), self.machine.clock.now()
-        for task in self._scenario.tasks:
+        for task in (*self._scenario.tasks, *self._hazard.tasks):
             for stage in range(1, self._rng.choice((1, 2, 3, 3))):
                 await store.stages.change(task.name, Stage(stage), by=BY, reason="-", forced=True, evidence={}, now=now)
 
