@@ -18,6 +18,10 @@ HIGH_WATER = 256 << 10
 """Received bytes that nobody has read, at which reading from the socket pauses."""
 LOW_WATER = 64 << 10
 """Where it goes on."""
+MOST_INTERIM = 20
+"""Answers of 1xx before the one that counts. A service that sends more is given up: parsing them takes time."""
+NEXT_ANSWER = b"\nHTTP/1."
+"""Begins another answer to one request. No line of JSON or of an event stream begins like this."""
 HAPPY_EYEBALLS_S = 0.25
 """Seconds after which the next address of a host is tried as well (RFC 8305)."""
 
@@ -35,6 +39,8 @@ class _Received(asyncio.Protocol):
         self._buffer = bytearray()
         self._has_ended = False
         self._is_paused = False
+        self._interim = 0
+        """Interim answers since something was written."""
         self._reader: asyncio.Future[None] | None = None
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -80,11 +86,22 @@ class _Received(asyncio.Protocol):
         """Return what came, at least one byte and at most `most`; nothing at the end. Raises httpcore's errors."""
         if not self.is_readable:
             await self._wait_readable(timeout_s)
+        elif self._buffer:
+            # A service that sends faster than its answer is parsed must not keep the loop from anything else.
+            await asyncio.sleep(0)
         if self._buffer:
-            return self._take(most)
+            taken = self._take(most)
+            self._interim += taken.count(NEXT_ANSWER)
+            if self._interim > MOST_INTERIM:
+                raise httpcore.RemoteProtocolError(f"more than {MOST_INTERIM} interim answers to one request")
+            return taken
         if self.error is not None:
             raise httpcore.ReadError(str(self.error)) from self.error
         return b""
+
+    def begin(self) -> None:
+        """A request is sent: what comes from here on answers it."""
+        self._interim = 0
 
     async def drained(self) -> None:
         """Wait until more may be written."""
@@ -136,6 +153,7 @@ class AsyncioStream(httpcore.AsyncNetworkStream):
         if not buffer:
             return
         self._demand_open()
+        self._received.begin()
         self._transport.write(buffer)
         try:
             async with asyncio.timeout(timeout):
