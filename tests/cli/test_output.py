@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -133,6 +134,49 @@ def test_a_terminal_stopped_with_ctrl_s_does_not_hold_up_the_limit(nightdesk: Ni
         termios.tcflow(slave, termios.TCOON)
         os.close(slave)
         os.close(master)
+
+
+@pytest.mark.proofs
+@pytest.mark.parametrize("trouble", ["blocks", "has no reader", "is full"])
+def test_serve_takes_over_cuts_off_and_hands_over_whatever_becomes_of_its_output(
+    nightdesk: Nightdesk, pipe: tuple[int, int], trouble: str
+) -> None:
+    reader, output = pipe
+    if trouble == "is full":
+        output = os.open(FULL, os.O_WRONLY)
+    elif trouble == "has no reader":
+        os.close(reader)
+    else:
+        os.set_blocking(output, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(output, b"." * 4096)
+        os.set_blocking(output, True)
+    serving = subprocess.Popen(
+        [sys.executable, "-m", "console", "--state-dir", str(nightdesk.state), "serve"],
+        cwd=nightdesk.folder,
+        env=nightdesk.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+    )
+    try:
+        launcher = nightdesk.start("run", "limited", "--origin", "manual")
+        until_sync(lambda: any(run["state"] == "running" for run in nightdesk.live()))
+        launcher.kill()
+        until_sync(lambda: _ended(nightdesk, "limited"))
+        (entry,) = nightdesk("history", "--json").json
+        assert entry["outcome"] == "timeout"
+        # Something to hand over.
+        assert nightdesk.launch("endless", "--no-wait").code == 0
+        serving.send_signal(signal.SIGTERM)
+        assert serving.wait(30) == 0
+        assert nightdesk("cancel", "--all").code == 0
+    finally:
+        serving.kill()
+        serving.wait()
+        if trouble == "is full":
+            os.close(output)
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="only Linux has /dev/full")
