@@ -57,8 +57,13 @@ pytest_plugins = ("tests.installed", "tests.postgres_server", "tests.sharing")
 
 PROOFS = (
     *("faults", "fleet", "hostile", "kills", "model", "planted_bugs", "races", "simulation", "ssh"),
-    *(f"cli/test_{name}.py" for name in ("clocks", "drill", "durability_order", "signals", "store", "successor")),
-    *("cli/test_taking_turns.py", "engine/test_trust.py", "journal/test_runs_log_processes.py"),
+    *(f"cli/test_{name}.py" for name in ("clocks", "drill", "durability_order", "fleet", "signals", "store")),
+    *(
+        "cli/test_successor.py",
+        "cli/test_taking_turns.py",
+        "engine/test_trust.py",
+        "journal/test_runs_log_processes.py",
+    ),
     *(
         "store/test_administration.py",
         "store/test_move.py",

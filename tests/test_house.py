@@ -24,6 +24,8 @@ REASON = re.compile(r"\b(Kept apart|A module of its own|In one piece),? because\
 DOORS = {
     "console.cli": "a command imports its module when it is called: `--help` and cron pay only for what they use",
     "console.__main__": "the version is printed without loading the command line",
+    "console.doctor": "the driver of PostgreSQL is loaded where a config names a fleet only",
+    "console.engine.live_runs": "the driver of PostgreSQL is loaded where a config names a fleet only",
     "console.engine.engine": "the usage report is loaded at its first request",
     "console.engine.queries": "the usage report is loaded at its first request",
     "console.provider": "httpx is loaded at the first request",

@@ -120,7 +120,9 @@ def _open_runs(context: click.Context, incomplete: str) -> list[CompletionItem]:
     from console.engine.live_runs import live_runs
 
     try:
-        runs = live_runs(context.ensure_object(Invocation).folder, SystemClock().now()).runs
+        invocation = context.ensure_object(Invocation)
+        invocation.settings_if_usable()
+        runs = live_runs(invocation.folder, SystemClock().now(), invocation.fleet).runs
     except Exception:  # a store that cannot be read has nothing to offer, and a shell waits for the answer
         return []
     return [

@@ -34,6 +34,7 @@ from console.program import NAME, shell_command
 if TYPE_CHECKING:
     from console.app import ProviderFactory
     from console.config import Settings
+    from console.store.fleet_settings import FleetSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,8 +63,6 @@ class Invocation:
         self.json = False
         self.loaded_settings: Settings | None = None
         """The config as this process read it or was given it; None before."""
-        self.knows_fleet = False
-        """True for a command that works on the database of several hosts."""
         self.handed_keys: Mapping[str, str] = {}
         """The API keys, by name of the provider, that another process handed over."""
         self.provider_factory: ProviderFactory | None = None
@@ -229,9 +228,12 @@ class Invocation:
         """Return the config, read once. Raises ConfigError, CommandError."""
         if self.loaded_settings is None:
             self.loaded_settings = self._load()
-        if self.loaded_settings.store.fleet is not None and not self.knows_fleet:
-            raise CommandError(ExitCode.USAGE, "[store] url: one database for several hosts is not supported yet")
         return self.loaded_settings
+
+    @property
+    def fleet(self) -> FleetSettings | None:
+        """The database of several hosts of the config, once that was read; None for SQLite in the state folder."""
+        return self.loaded_settings.store.fleet if self.loaded_settings is not None else None
 
     def settings_if_usable(self) -> Settings | None:
         """Return the config, or None, with a message, if it cannot be used but the state folder holds runs.
@@ -260,6 +262,18 @@ class Invocation:
             message = f"no config file at {path}; `nightdesk init` writes one, `nightdesk demo` needs none"
             raise CommandError(ExitCode.USAGE, message)
         return load(found.path, theme_names)
+
+
+def refuse_in_fleet(invocation: Invocation, what: str) -> None:
+    """Raise CommandError where the runs are in a database of several hosts, and `what` is for that of a folder."""
+    from console.config import ConfigError
+
+    with suppress(ConfigError, CommandError):
+        invocation.settings()
+    if (fleet := invocation.fleet) is not None:
+        place = sanitize(fleet.place, limit=200)
+        message = f"{what} is for the database of a state folder; the runs are in the one at {place}: docs/fleet.md"
+        raise CommandError(ExitCode.USAGE, message)
 
 
 def context_names(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -15,7 +15,7 @@ from console.trusted_files import WRITABLE_BY_OTHERS, Unreadable, read_bounded
 
 MAX_FOLDERS = 16
 MAX_BYTES = 64 << 10
-DATABASE, STATE_ID = "nightdesk.db", "state.id"
+DATABASE, STATE_ID, FLEET_ID = "nightdesk.db", "state.id", "fleet.id"
 
 
 def other_folders(config: Path, folder: Path) -> tuple[Path, ...]:
@@ -37,7 +37,9 @@ def is_lost(config: Path, folder: Path) -> bool:
 
     It was moved away, or the disk that holds it is not mounted.
     """
-    return not any(os.path.lexists(folder / name) for name in (DATABASE, STATE_ID)) and was_used(config, folder)
+    return not any(os.path.lexists(folder / name) for name in (DATABASE, STATE_ID, FLEET_ID)) and was_used(
+        config, folder
+    )
 
 
 def remember_folder(config: Path, folder: Path) -> None:

@@ -43,7 +43,7 @@ def print_live(invocation: Invocation) -> int:
 def _print_past_locks(invocation: Invocation) -> int:
     """Print the runs, without caps and problems, where the rest of the store cannot be read."""
     now = SystemClock().now()
-    found = live_runs(invocation.folder, now)
+    found = live_runs(invocation.folder, now, invocation.fleet)
     invocation.say_ledger()
     _print_runs(invocation, found.runs, now)
     invocation.say(*(sanitize(line) for line in (found.busy, found.unreadable) if line))

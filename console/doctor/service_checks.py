@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from console.app import ProviderFactory
 from console.config import Settings
@@ -19,6 +20,7 @@ from console.provider.contract import RUN_LABEL, Denied, Invalid, LaunchOrder, N
 from console.provider.services import TRAITS
 from console.provider.traits import Prepares
 from console.store.diagnostics import inspect_database
+from console.store.fleet_settings import FleetSettings
 
 LONGEST_S = 20.0
 """Seconds for all questions of one check. What is not answered by then counts as out of reach."""
@@ -76,8 +78,8 @@ def sessions(subject: Subject) -> Results:
     if subject.settings is None:
         return
     open_runs: set[str] = set()
-    with suppress(StoreError), inspect_database(subject.folder) as found:
-        open_runs = {run.id for run in found.open_runs}
+    with suppress(StoreError):
+        open_runs = _open_runs(subject.folder, subject.settings.store.fleet)
 
     async def ask(provider: Provider, name: str) -> list[Line]:
         left = [one for one in await provider.unstarted() if one.labels.get(RUN_LABEL) not in open_runs]
@@ -87,6 +89,15 @@ def sessions(subject: Subject) -> Results:
         return [(Level.WARN, f"{message}; a running `nightdesk` deletes those of its own state folder every hour")]
 
     yield from asyncio.run(_ask_all(subject.settings, subject.environment, ask))
+
+
+def _open_runs(folder: Path, fleet: FleetSettings | None) -> set[str]:
+    if fleet is not None:
+        from console.store.postgres.peek import open_runs_of_fleet
+
+        return {run.id for run in open_runs_of_fleet(fleet).runs}
+    with inspect_database(folder) as found:
+        return {run.id for run in found.open_runs}
 
 
 async def _ask_all(settings: Settings, environment: Mapping[str, str], question: Question) -> list[Line]:

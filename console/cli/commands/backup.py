@@ -13,7 +13,7 @@ import click
 
 from console.cli.commands.log import rebuild_log
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_in_fleet
 from console.domain.formatting import counted
 from console.domain.text import os_error_text, sanitize
 from console.domain.timestamps import iso_ms
@@ -40,6 +40,7 @@ def backup_command(invocation: Invocation, target: str) -> int:
     The copy is that of one moment. It holds keys, runs and the fingerprints of prompts, no API key and no config.
     runs.log is not copied: `restore` writes it anew.
     """
+    refuse_in_fleet(invocation, "backup")
     folder, path = invocation.folder, _path(invocation, target)
     made = not path.exists()
     try:
@@ -75,6 +76,7 @@ def restore_command(invocation: Invocation, source: str) -> int:
     is launched until you have compared the restored runs with the service and run `nightdesk doctor --reconcile`: keys
     that were taken after the backup are forgotten, unless runs.log is still there.
     """
+    refuse_in_fleet(invocation, "restore")
     folder, path = invocation.folder, _path(invocation, source)
     at = _read_manifest(path)
     refuse_in_use(folder)

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 import click
 
 from console.cli.exit_codes import CommandError, ExitCode
-from console.cli.invocation import Invocation, json_option, pass_invocation
+from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_in_fleet
 from console.cli.known_folders import is_lost, other_folders
 from console.cli.render.table import Tone, folded
 from console.config import ConfigError, Settings
 from console.doctor.environment_checks import AROUND_CHECKS
+from console.doctor.fleet_checks import FLEET_CHECKS
 from console.doctor.run_checks import WORK_CHECKS
 from console.doctor.runner import Area, Finding, Level, Subject, run_checks
 from console.doctor.service_checks import SERVICE_CHECKS
@@ -38,10 +39,13 @@ def doctor_command(invocation: Invocation, reconcile: bool) -> int:
     Exit: 0 nothing does, 8 the state store would, 2 the config or the API key would.
     """
     if reconcile:
+        refuse_in_fleet(invocation, "doctor --reconcile")
         return asyncio.run(_reconcile(invocation))
     findings = []
-    checks = (*STORE_CHECKS, *WORK_CHECKS, *AROUND_CHECKS, *TASK_CHECKS, *SERVICE_CHECKS)
-    for finding in run_checks(_subject(invocation), checks):
+    subject = _subject(invocation)
+    in_fleet = subject.settings is not None and subject.settings.store.fleet is not None
+    stored = FLEET_CHECKS if in_fleet else (*STORE_CHECKS, *WORK_CHECKS)
+    for finding in run_checks(subject, (*stored, *AROUND_CHECKS, *TASK_CHECKS, *SERVICE_CHECKS)):
         findings.append(finding)
         if not invocation.json:
             invocation.out(*_lines(finding, invocation))

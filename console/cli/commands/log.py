@@ -22,6 +22,7 @@ from console.journal.log_reader import LogReader
 
 if TYPE_CHECKING:
     from console.journal.runs_log import LogWriter
+    from console.store.fleet_settings import FleetSettings
     from console.store.store import Store
 
 KEEP = 14
@@ -77,12 +78,15 @@ def rotate_command(invocation: Invocation, keep: int) -> int:
     return ExitCode.OK
 
 
-async def rebuild_log(folder: Path) -> int:
-    """Write runs.log of the state folder anew from its database and return the number of lines. Raises StoreError."""
+async def rebuild_log(folder: Path, fleet: FleetSettings | None = None) -> int:
+    """Write runs.log of the state folder anew from its database, with `fleet` from that of several hosts.
+
+    Returns the number of lines. Raises StoreError.
+    """
     from console.journal.runs_log import LogWriter
     from console.store.store import Store
 
-    store = await Store.open(folder, now=SystemClock().now(), create=False)
+    store = await Store.open(folder, now=SystemClock().now(), create=False, fleet=fleet)
     try:
         return await _write_all(store, LogWriter(folder / "runs.log"))
     finally:
@@ -90,7 +94,8 @@ async def rebuild_log(folder: Path) -> int:
 
 
 async def _rebuild(invocation: Invocation) -> int:
-    count = await rebuild_log(invocation.folder)
+    invocation.settings_if_usable()
+    count = await rebuild_log(invocation.folder, invocation.fleet)
     if invocation.json:
         invocation.out_json({"lines": count})
     else:

@@ -32,7 +32,7 @@ def _print_json(invocation: Invocation) -> int:
     """Print the open runs from the store alone; scripts may ask every few seconds."""
     invocation.settings_if_usable()
     now = SystemClock().now()
-    found = live_runs(invocation.folder, now)
+    found = live_runs(invocation.folder, now, invocation.fleet)
     invocation.out_json([run_json(run, now) for run in found.runs])
     for line in filter(None, (found.busy, found.unreadable)):
         invocation.say(sanitize(line))

@@ -30,7 +30,6 @@ ROLE_HELP = "Connect as ROLE, which owns the schema, in place of the role of the
 @click.pass_context
 def store_command(context: click.Context, invocation: Invocation) -> int | None:
     """Show where the runs are recorded, and who uses it."""
-    invocation.knows_fleet = True
     if context.invoked_subcommand is not None:
         return None
     fleet = invocation.settings().store.fleet

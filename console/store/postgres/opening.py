@@ -32,11 +32,11 @@ SELECT_FACT = "select value from meta where name = :name"
 async def open_fleet(
     folder: Path, settings: FleetSettings, *, read_only: bool = False, create: bool = True
 ) -> PostgresDatabase:
-    """Return the database, connected and checked. Without `create` the folder is not made, with `read_only` neither.
+    """Return the database, connected and checked. Without `create` the folder is not made; a reader has an empty one.
 
     Raises StoreAbsent without a folder, StoreMissing for the wrong store or none, StoreError.
     """
-    await asyncio.to_thread(_prepare_folder, folder, create=create and not read_only)
+    await asyncio.to_thread(_prepare_folder, folder, create=create)
     database = PostgresDatabase(folder, settings, read_only=read_only)
     try:
         store_id = await database.read(lambda tx: _usable_store_id(tx, settings.schema))

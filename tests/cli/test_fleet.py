@@ -1,0 +1,117 @@
+"""Commands of two hosts that share one database, and of people who may only look at it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from console.simulator.server import SimulatorThread
+from console.store.fleet_settings import FleetSettings
+from console.store.postgres.administration import grant
+from tests.cli.nightdesk import CAPS, Nightdesk
+
+
+def _joins(nightdesk: Nightdesk, fleet: FleetSettings, host: str, more: str = "") -> None:
+    nightdesk.configure(f'[store]\nurl = "{fleet.url}{more}"\nschema = "{fleet.schema}"\nhost = "{host}"\n{CAPS}')
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, fleet: FleetSettings) -> Iterator[tuple[Nightdesk, Nightdesk]]:
+    """Two hosts with a state folder each, at one simulated service."""
+    with SimulatorThread() as simulator:
+        found = []
+        for name in ("web1", "web2"):
+            (tmp_path / name).mkdir()
+            host = Nightdesk(folder=tmp_path / name, url=simulator.url, service=simulator.state)
+            _joins(host, fleet, name)
+            found.append(host)
+        yield found[0], found[1]
+        for host in found:
+            host.close()
+
+
+def test_a_key_is_launched_once_and_every_host_sees_the_run(hosts: tuple[Nightdesk, Nightdesk]) -> None:
+    web1, web2 = hosts
+    assert web1.launch("good").code == 0
+    skipped = web2("run", "good", "--origin", "manual")
+    assert (skipped.code, "skipped" in skipped.err) == (0, True)
+    assert web1.service.started() == 1
+    assert web2.launch("endless", "--no-wait").code == 0
+    assert [run["task"] for run in web1.live()] == ["endless"]
+    assert [line["host"] for line in web1("log", "--json").json][:2] == ["web1", "web1"]
+    (kept,) = web1("store", "--json").json["processes"]
+    assert (kept["host"], kept["lease_seconds"] > 0) == ("web2", True)
+    assert web1("cancel", "endless").code == 0
+    assert web1.live() == []
+
+
+def test_doctor_looks_at_the_database(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:
+    web1, _ = hosts
+    assert web1.launch("good").code == 0
+    found = web1("doctor", "--json").json
+    told = {(each["check"], each["level"]): each["told"] for each in found}
+    assert any("ms away" in each["told"] for each in found if each["check"] == "database")
+    assert "owns the schema" in told["role", "warn"]
+    assert told["hosts", "ok"] == "no host schedules"
+    assert "holds all" in told["log", "ok"]
+    with psycopg.connect(fleet.url, autocommit=True, options=f"-c search_path={fleet.schema}") as connection:
+        connection.execute("alter table events disable trigger user")
+        connection.execute("delete from events where ev > 1")
+    done = web1("doctor")
+    assert done.code == 8
+    assert "FAIL  log         the database went back: line 2 of this host's log is not in it" in done.out
+
+
+def test_a_reader_looks_and_launches_nothing(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:
+    web1, web2 = hosts
+    assert web1.launch("good").code == 0
+    engine, reader = f"engine_{os.urandom(4).hex()}", f"reader_{os.urandom(4).hex()}"
+    with psycopg.connect(fleet.url, autocommit=True) as connection:
+        for name in (engine, reader):
+            connection.execute(f"create role {name} login".encode())
+    grant(fleet, engine, reader)
+    _joins(web1, fleet, "web1", f"&user={engine}")
+    assert web1.launch("failing").code == 1, "an engine needs no more than it was given"
+    web2.environment["NIGHTDESK_READ_ONLY"] = "locked"
+    _joins(web2, fleet, "web2", f"&user={reader}")
+    assert web2.live() == []
+    past = web2("history", "--json")
+    assert past.code == 0, past.err
+    assert {run["task"] for run in past.json} == {"good", "failing"}
+    assert web2("store", "--json").json["may_write"] is False
+    assert "may only read" in web2("doctor").out
+    refused = web2("run", "endless", "--origin", "manual")
+    assert (refused.code, len(refused.err.splitlines())) == (6, 1), refused.err
+    del web2.environment["NIGHTDESK_READ_ONLY"]
+    refused = web2("run", "endless", "--origin", "manual")
+    assert refused.code == 8
+    assert "permission denied" in refused.err or "read-only" in refused.err
+    assert web2.service.started() == 2
+
+
+def test_commands_for_a_folder_say_where_the_runs_are(hosts: tuple[Nightdesk, Nightdesk]) -> None:
+    web1, _ = hosts
+    assert web1.launch("good").code == 0
+    for command in (("backup", "copy"), ("restore", "copy"), ("doctor", "--reconcile")):
+        refused = web1(*command)
+        assert (refused.code, "is for the database of a state folder" in refused.err) == (2, True), command
+    assert web1("log", "rebuild", "--json").json["lines"] == 2
+
+
+def test_without_its_database_nothing_is_launched(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:
+    web1, web2 = hosts
+    assert web1.launch("good").code == 0
+    web1.configure(f'[store]\nurl = "postgresql://me@127.0.0.1:1/x"\n{CAPS}')
+    for command in (("run", "failing"), ("ps",), ("ps", "--json"), ("store",)):
+        refused = web1(*command)
+        assert (refused.code, "does not answer" in refused.err) == (8, True), (command, refused.err)
+    assert web1.service.started() == 1
+    shutil.copytree(web1.state, web2.state)
+    (web2.state / "fleet.id").write_text("0" * 32 + "\n")
+    refused = web2("run", "failing", "--origin", "manual")
+    assert (refused.code, "this folder belongs to 00000000; nothing is launched" in refused.err) == (8, True)
