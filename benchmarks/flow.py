@@ -46,6 +46,11 @@ class Recorder:
         called, self._called = self._called, defaultdict(set)
         return called
 
+    def close(self) -> None:
+        """Record nothing more, in any thread that starts later."""
+        sys.setprofile(None)
+        threading.setprofile(None)
+
     def _record(self, frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
         if not self.is_on or event != "call" or code.co_name.startswith("<"):
@@ -94,7 +99,15 @@ def _state(here: EngineHarness, run_id: RunId) -> State | None:
 
 async def measure() -> dict[str, dict[str, set[str]]]:
     """Return the functions by file that each way passes."""
-    recorder, provider, found = Recorder(), FakeProvider(), {}
+    recorder = Recorder()
+    try:
+        return await _measure(recorder)
+    finally:
+        recorder.close()
+
+
+async def _measure(recorder: Recorder) -> dict[str, dict[str, set[str]]]:
+    provider, found = FakeProvider(), {}
     use = settings(a_task("first"), a_task("second"), poll_ms=60_000)
     with tempfile.TemporaryDirectory(prefix="flow-") as folder:
         async with engine_harness(Path(folder), provider, use, timings=PATIENT) as here:
@@ -110,8 +123,6 @@ async def measure() -> dict[str, dict[str, set[str]]]:
             await _stop(here, second)
             recorder.is_on = False
             found["stop"] = recorder.take()
-    sys.setprofile(None)
-    threading.setprofile(None)
     return found
 
 

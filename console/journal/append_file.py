@@ -50,15 +50,11 @@ class AppendFile:
 
     def __init__(self, path: Path, *, durable: bool = False, write: Write = os.write) -> None:
         """With `durable`, every line is on disk before `append` returns (O_DSYNC). Tests replace `write`."""
-        self._path = path
+        self.path = path
+        """The first line creates the file if necessary."""
         self._flags = _FLAGS | (os.O_DSYNC if durable else 0)
         self._write = write
         self._descriptor: int | None = None
-
-    @property
-    def path(self) -> Path:
-        """The path of the file, which the first line creates if necessary."""
-        return self._path
 
     def append(self, line: bytes) -> None:
         """Append `line`, which ends in a newline. Raises JournalError; the line is then not complete in the file."""
@@ -73,8 +69,8 @@ class AppendFile:
                 if written == len(whole):
                     return
         except OSError as error:
-            raise translate_os_error(error, self._path) from error
-        raise JournalFull(f"no room for {self._path}: writes stay short")
+            raise translate_os_error(error, self.path) from error
+        raise JournalFull(f"no room for {self.path}: writes stay short")
 
     def end_last_line(self) -> None:
         """Write the newline that the last line lacks, if there is a file and it lacks one. Raises JournalError.
@@ -82,10 +78,10 @@ class AppendFile:
         Only for files with one writer at a time: a line that is being written looks as if it lacked one.
         """
         try:
-            if self.size() and not _ends_with_newline(descriptor := self._current()):
+            if self.path.exists() and not _ends_with_newline(descriptor := self._current()):
                 self._write(descriptor, b"\n")
         except OSError as error:
-            raise translate_os_error(error, self._path) from error
+            raise translate_os_error(error, self.path) from error
 
     def sync(self) -> None:
         """Make all lines written so far durable. Raises JournalError."""
@@ -94,12 +90,12 @@ class AppendFile:
         try:
             os.fdatasync(self._descriptor)
         except OSError as error:
-            raise translate_os_error(error, self._path) from error
+            raise translate_os_error(error, self.path) from error
 
     def size(self) -> int:
         """Return the size of the file in bytes; 0 if it does not exist."""
         try:
-            return os.stat(self._path, follow_symlinks=False).st_size
+            return os.stat(self.path, follow_symlinks=False).st_size
         except FileNotFoundError:
             return 0
 
@@ -117,7 +113,7 @@ class AppendFile:
             self.close()
         self._descriptor = descriptor = self._open()
         try:
-            check_ours(descriptor, self._path)
+            check_ours(descriptor, self.path)
         except JournalError:
             self.close()
             raise
@@ -125,7 +121,7 @@ class AppendFile:
 
     def _is_at_path(self, status: os.stat_result) -> bool:
         try:
-            found = os.stat(self._path, follow_symlinks=False)
+            found = os.stat(self.path, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return (found.st_ino, found.st_dev) == (status.st_ino, status.st_dev)
@@ -133,11 +129,11 @@ class AppendFile:
     def _open(self) -> int:
         while True:
             try:
-                return os.open(self._path, self._flags)
+                return os.open(self.path, self._flags)
             except FileNotFoundError:
                 pass
             try:
-                return create(self._path, self._flags)
+                return create(self.path, self._flags)
             except FileExistsError:
                 continue
 

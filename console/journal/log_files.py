@@ -96,13 +96,15 @@ def log_files(path: Path) -> list[LogFile]:
 
     The list is empty if there is no log, and if files keep being renamed during the search; try again later.
     """
-    rotated, growing = _present(path)
+    before: list[tuple[Path, Identity]] | None = None
     for _ in range(_LISTINGS):
-        before, earlier = rotated, growing
-        rotated, growing = _present(path)
+        files = [file for name in (*rotated_names(path), path) if (file := look_up(name)) is not None]
+        names = [(file.path, file.identity) for file in files]
         # A rotation renames files one by one, so a file can move from a name not yet listed to one already listed.
-        if _names([*rotated, *growing]) == _names([*before, *earlier]):
-            return _by_age(rotated) + growing
+        if names == before:
+            growing = [file for file in files if file.path == path]
+            return _by_age([file for file in files if file.path != path]) + growing
+        before = names
     return []
 
 
@@ -148,6 +150,8 @@ def read_into(file: BinaryIO, view: memoryview) -> int:
 
 def rotated_names(path: Path) -> tuple[Path, ...]:
     """Return the rotated files of a log: `runs.log.1` (ours) and `runs.log-20261123` (logrotate), also with `.gz`."""
+    if not path.parent.is_dir():
+        return ()
     form = re.compile(re.escape(path.name) + r"[.-]\d+(\.gz)?\Z", re.ASCII)
     return tuple(sorted(found for found in path.parent.iterdir() if form.match(found.name)))
 
@@ -260,19 +264,6 @@ class _Gunzip(gzip.GzipFile):
     def close(self) -> None:
         super().close()
         self._compressed.close()
-
-
-def _present(path: Path) -> tuple[list[LogFile], list[LogFile]]:
-    """Return the rotated files, and the growing file if it exists."""
-    if not path.parent.is_dir():
-        return [], []
-    rotated = [file for name in rotated_names(path) if (file := look_up(name)) is not None]
-    growing = look_up(path)
-    return rotated, [growing] if growing is not None else []
-
-
-def _names(files: list[LogFile]) -> list[tuple[Path, Identity]]:
-    return [(file.path, file.identity) for file in files]
 
 
 def _by_age(files: list[LogFile]) -> list[LogFile]:

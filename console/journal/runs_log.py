@@ -56,7 +56,8 @@ class LogWriter:
         try:
             yield
         finally:
-            self._unlock(lock)
+            self._held = False
+            lock.release()
 
     @asynccontextmanager
     async def locked_async(self, wait: float = WAIT_SECONDS) -> AsyncIterator[None]:
@@ -69,7 +70,8 @@ class LogWriter:
         try:
             yield
         finally:
-            self._unlock(lock)
+            self._held = False
+            lock.release()
 
     def last(self) -> LogRecord | None:
         """Return the last whole line of the log, rotated files included; None if it has none.
@@ -179,7 +181,3 @@ class LogWriter:
             raise translate_os_error(error, self._lock_path) from error
         self._held = self._held or lock is not None
         return lock
-
-    def _unlock(self, lock: LockedFile) -> None:
-        self._held = False
-        lock.release()

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from console.domain.log_record import LogRecord, format_line, is_field_name, parse_line
+from console.domain.log_record import LogRecord, is_field_name
 from console.domain.run import NON_RUN_OUTCOMES, Run
 from console.domain.task import DEFAULT_PROVIDER, canonical_json
 from console.domain.usage import money_text, units_text
@@ -109,21 +109,18 @@ async def _load_after(tx: Transaction, ev: int, limit: int) -> tuple[LogRecord, 
 
 
 async def _is_written_as(tx: Transaction, line: LogRecord) -> bool:
-    """True if the record with the number of `line` is written as this line; further fields may depend on the version.
+    """True if `line` is of the record with its number; further fields may depend on the version that wrote it.
 
     A record that cannot be read any more counts as written, so that it does not hold up those after it.
     """
     for row in await fetch_all(tx, SELECT_RECORD, {"ev": line.ev}):
         try:
-            written = parse_line(format_line(_record_of(row)))
-        except (StoreDamaged, ValueError):
+            stored = _record_of(row)
+        except StoreDamaged:
             return True
-        return _identity(written) == _identity(line)
+        same = (stored.at_ms, stored.key, stored.status) == (line.at_ms, line.key, line.status)
+        return same and stored.fields.get("run") == line.fields.get("run")
     return False
-
-
-def _identity(record: LogRecord) -> tuple[int, str, str, str | None]:
-    return record.at_ms, record.key, record.status, record.fields.get("run")
 
 
 def _record_of(row: Row) -> LogRecord:

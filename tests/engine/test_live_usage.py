@@ -9,6 +9,7 @@ from console.domain.usage import Units, Usage
 from console.engine.run.live_usage import STEP_TEXT, LiveUsage
 from console.provider.contract import RemoteRun, StatusClass, Step, StreamEvent
 from tests.clock import ManualClock
+from tests.ui import samples
 
 UNITS = Units(tokens_per_unit=1000, cached_weight_milli=100)
 totals = st.lists(st.integers(0, 10**9), min_size=1, max_size=20)
@@ -16,6 +17,10 @@ totals = st.lists(st.integers(0, 10**9), min_size=1, max_size=20)
 
 def new_usage() -> LiveUsage:
     return LiveUsage(units=UNITS)
+
+
+def _last_line(usage: LiveUsage, clock: ManualClock) -> str:
+    return usage.progress_of(samples.run(0), None, clock.now()).last_step
 
 
 @given(totals)
@@ -82,7 +87,7 @@ def test_steps_are_merged_by_index_and_control_characters_are_removed() -> None:
     assert "\x1b" not in usage.steps[0].text
     assert len(usage.steps[1].text) == STEP_TEXT
     assert usage.unsaved == {0, 1}
-    assert usage.last_line().startswith("model_output: xxx")
+    assert _last_line(usage, clock).startswith("model_output: xxx")
 
 
 def test_a_step_that_is_reported_twice_is_stored_once() -> None:
@@ -117,7 +122,7 @@ def test_what_is_stored_and_cannot_change_any_more_is_forgotten_and_does_not_com
     usage.absorb_remote(remote(steps=thoughts("a", "b", "c", "d")), clock.now())
     assert sorted(usage.steps) == [3]
     assert usage.unsaved == {3}
-    assert usage.last_line() == "thought: d"
+    assert _last_line(usage, clock) == "thought: d"
 
 
 def test_a_step_that_grows_while_it_is_being_stored_is_stored_again() -> None:

@@ -94,7 +94,10 @@ class Canceller:
         await wait_task(self._recording, self._context.timings.intent_wait_s)
 
     async def _escalate(self) -> None:
-        waited = self._waited_ms()
+        """Delete the own sandbox and raise the alarm, each once the stop has waited for long enough."""
+        # What passes here is real time, however the wall clock is set.
+        passed_ms = self._context.clock.now().since(self._began) if self._began else 0
+        waited = self._waited_before_ms + passed_ms
         may_stop = self._context.traits_of(self._writer.run).discard is DiscardUse.MAY_STOP
         if may_stop and waited >= self._context.timings.sandbox_after_ms and not self._sandbox_gone:
             self.sandbox_deleted = self._writer.run.sandbox_own and self._writer.run.sandbox_id is not None
@@ -118,11 +121,6 @@ class Canceller:
 
     def _start_write(self, change: StoreChange, what: str) -> asyncio.Task[bool]:
         return self._context.background.start(self._writer.write(change), f"{what} of {self._writer.row.id}")
-
-    def _waited_ms(self) -> int:
-        """Milliseconds since the stop was asked. What passes here is real time, however the wall clock is set."""
-        passed = self._context.clock.now().since(self._began) if self._began else 0
-        return self._waited_before_ms + passed
 
 
 async def try_cancel(context: EngineContext, run: Run) -> CancelAttempt:

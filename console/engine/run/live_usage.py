@@ -143,17 +143,14 @@ class LiveUsage:
             if index not in self.unsaved:
                 self.steps.pop(index, None)
 
-    def last_line(self) -> str:
-        """The newest step in one cleaned line; empty while there is none."""
-        seen = self.steps.get(self.last_step_index)
-        return f"{seen.kind}: {seen.text}" if seen and seen.text else (seen.kind if seen else "")
-
     def unsaved_steps(self) -> tuple[StepRecord, ...]:
         """The steps that are new or have changed since they were stored, in the order of the agent."""
         return tuple(self.steps[index] for index in sorted(self.unsaved))
 
     def progress_of(self, run: Run, price: Price | None, now: Timestamp) -> Progress:
         """What the row of `run` gets from these figures. `price`: that of its model; None where it is not known."""
+        newest = self.steps.get(self.last_step_index)
+        line = "" if newest is None else f"{newest.kind}: {newest.text}" if newest.text else newest.kind
         return Progress(
             usage=self.usage,
             used=self.used,
@@ -163,7 +160,7 @@ class LiveUsage:
             trouble=self.trouble,
             stalled=run.state is State.RUNNING and self.quiet_ms(run, now) >= run.limits.stall_ms,
             polled_ms=self.polled_ms,
-            last_step=self.last_line() or run.last_step,
+            last_step=line or run.last_step,
             last_step_ms=self.last_step.wall_ms if self.last_step else run.last_step_ms,
             steps=max(run.steps, self.last_step_index + 1),
             cost_micro=price.cost(self.usage) if price and self.usage_known else None,

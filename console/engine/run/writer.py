@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +47,9 @@ class RunWriter:
     def __init__(self, context: EngineContext, run: Run, unstored: Iterable[UnstoredChange] = ()) -> None:
         """`run` is the row as stored; `unstored` happened since."""
         self._context = context
-        self._row = run
+        self.row = run
+        """The run as stored last. Written here only."""
+        self._topic = f"run {run.id}"
         self._unstored = list(unstored)
         self._turn = asyncio.Lock()
         """Several tasks of one supervisor write; each starts from what the last one left."""
@@ -59,15 +60,10 @@ class RunWriter:
     @property
     def run(self) -> Run:
         """The run as it is known; ahead of the store while that fails."""
-        run = self._row
+        run = self.row
         for change in self._unstored:
             run = change.project(run)
         return run
-
-    @property
-    def row(self) -> Run:
-        """The run as stored last."""
-        return self._row
 
     @property
     def is_behind(self) -> bool:
@@ -129,22 +125,22 @@ class RunWriter:
 
     def on_row_changed(self, row: Run) -> bool:
         """Take in what another process wrote. False where it is nothing new. Raises OwnershipLost."""
-        if row.fence < self._row.fence:
+        if row.fence < self.row.fence:
             # Read before this process took the run over.
             return False
         self._ours(row)
-        before = self._row
+        before = self.row
         further = _ORDER.index(row.state) > _ORDER.index(before.state)
         stopped = row.stop is not None and before.stop is None
         if not (further or stopped) or self._turn.locked():
             return False
-        self._row = row
+        self.row = row
         return True
 
     def take(self, row: Run) -> None:
         """Take the row that a write beside this writer returned, unless one of its own writes is under way."""
-        if not self._turn.locked() and row.state is self._row.state:
-            self._row = row
+        if not self._turn.locked() and row.state is self.row.state:
+            self.row = row
 
     async def close(self) -> None:
         """End the background write; what it did not store is left to the next supervisor of the run."""
@@ -154,9 +150,9 @@ class RunWriter:
 
     def _flush_in_background(self) -> asyncio.Task[bool]:
         if self._flushing is None or self._flushing.done():
-            self._flushing = asyncio.get_running_loop().create_task(self._flush(), name=f"store {self._row.id}")
+            self._flushing = asyncio.get_running_loop().create_task(self._flush(), name=f"store {self.row.id}")
             # Its result is read by `keep_flushing`; where nobody asks any more, it was handed over.
-            self._flushing.add_done_callback(_retrieve)
+            self._flushing.add_done_callback(lambda task: task.cancelled() or task.exception())
         return self._flushing
 
     async def _flush(self) -> bool:
@@ -183,35 +179,31 @@ class RunWriter:
     async def _store_owed(self) -> None:
         """Store the changes that are owed, oldest first; one that is stored is never made twice."""
         while self._unstored:
-            stored = self._ours(await self._context.store.runs.get(self._row.id))
+            stored = self._ours(await self._context.store.runs.get(self.row.id))
             change = self._unstored[0]
             if not change.is_stored(stored):
                 try:
                     stored = self._ours(await change.store(stored))
                 except IllegalTransition:
                     if stored.state is State.ENDED:
-                        raise OwnershipLost(f"{self._row.id} was ended by somebody else") from None
+                        raise OwnershipLost(f"{self.row.id} was ended by somebody else") from None
                     raise
-            self._row = stored
+            self.row = stored
             del self._unstored[0]
 
     async def _apply(self, change: StoreChange) -> bool:
         for _ in range(TRIES):
             try:
-                self._row = self._ours(await change(self._row))
+                self.row = self._ours(await change(self.row))
             except (StaleRun, IllegalTransition):
-                self._row = self._ours(await self._context.store.runs.get(self._row.id))
-                if self._row.state is State.ENDED:
+                self.row = self._ours(await self._context.store.runs.get(self.row.id))
+                if self.row.state is State.ENDED:
                     return False
             else:
                 return True
         text = f"{self._topic}: its row changes faster than it can be written"
         self._context.problems.report(self._topic, text, source=self._topic)
         return False
-
-    @property
-    def _topic(self) -> str:
-        return f"run {self._row.id}"
 
     def _clear_problems(self) -> None:
         for topic in ("store", self._topic):
@@ -226,9 +218,9 @@ class RunWriter:
         if row is None:
             # Nobody deletes a row. The agent is still there, and no other process can know of it.
             self.is_missing = True
-            raise StoreOlder(f"run {self._row.id} is not in the state store any more: an older one was put back")
-        if (row.owner, row.fence) != (self._row.owner, self._row.fence):
-            raise OwnershipLost(self._row.id)
+            raise StoreOlder(f"run {self.row.id} is not in the state store any more: an older one was put back")
+        if (row.owner, row.fence) != (self.row.owner, self.row.fence):
+            raise OwnershipLost(self.row.id)
         return row
 
 
@@ -238,8 +230,3 @@ def with_stop(run: Run, stop: StopRequest) -> Run:
         return run
     state = State.STOPPING if run.state is State.RUNNING else run.state
     return replace(run, state=state, stop=stop)
-
-
-def _retrieve(task: asyncio.Task[bool]) -> None:
-    with suppress(asyncio.CancelledError):
-        task.exception()
