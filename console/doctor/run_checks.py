@@ -111,7 +111,7 @@ def problems(subject: Subject) -> Results:
             yield Level.OK if problem.over_ms is not None else Level.WARN, problem.line(now_ms)
         if here and row.kind in LAUNCHING and published.config not in ("", here):
             message = True
-            yield Level.WARN, f"{sanitize(row.kind)} process {row.pid} judges launches by another version of the config"
+            yield Level.WARN, f"{sanitize(row.kind)} process {row.pid} uses another version of the config"
     if not message:
         yield Level.OK, "no living process reports one"
 

@@ -104,7 +104,7 @@ class Queries:
             published = read_published(problems_path(self._folder, owner.id))
             found += published.problems
             if owner.kind in LAUNCHING and self._context.settings.tasks and published.config not in ("", here):
-                text = f"this {owner.kind} judges launches by another version of the config: restart it"
+                text = f"this {owner.kind} uses another version of the config: restart it"
                 found.append(
                     Problem(topic=OTHER_CONFIG, text=text, since_ms=now_ms, last_ms=now_ms, count=1, pid=owner.pid)
                 )

@@ -65,6 +65,6 @@ def test_a_change_of_the_service_requires_a_restart(nightdesk: Nightdesk) -> Non
     config = nightdesk.folder / "nightdesk.toml"
     config.write_text(config.read_text().replace(nightdesk.url, "http://127.0.0.1:1"))
     until_sync(lambda: "[provider] has changed, which takes a restart" in nightdesk("doctor").out, what="the problem")
-    assert "judges launches by another version of the config" in nightdesk("doctor").out
-    assert "judges launches by another version of the config" in nightdesk("caps").err
+    assert "uses another version of the config" in nightdesk("doctor").out
+    assert "uses another version of the config" in nightdesk("caps").err
     stop(nightdesk, process)
