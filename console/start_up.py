@@ -9,9 +9,12 @@ runs a full collection takes 0.1 s or more, and by its usual thresholds there is
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio  # which takes as long to load as all that a short command needs
 
 DEFERRED = 400_000
 """New objects between two collections while a process starts: more than loading makes."""

@@ -88,6 +88,12 @@ def test_importing_the_package_changes_nothing() -> None:
     assert done.stdout == "True\n"
 
 
+def test_the_program_begins_without_an_event_loop() -> None:
+    """A command of a script may run every few seconds, and asyncio takes as long to load as all that it needs."""
+    code = "import sys, console.__main__, console.cli.main; sys.exit('asyncio' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_a_process_uses_as_many_descriptors_as_it_may() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     show = "import resource; print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
