@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from console.domain.run import Run
 from console.journal.launch_journal import LaunchJournal
 from console.store.pragmas import database_uri
 from console.store.rows import run_of
+from console.store.transaction import Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,17 +112,26 @@ def open_database(folder: Path) -> Iterator[sqlite3.Connection]:
 
 
 def read_store(database: sqlite3.Connection) -> StoreEvidence:
-    """Every table that the invariants speak of. Works with any row factory."""
+    """`store_evidence` of a database in a file or in memory. Works with any row factory."""
+    return store_evidence(lambda sql: _rows(database, sql))
+
+
+def store_evidence(rows: Callable[[str], Sequence[Row]]) -> StoreEvidence:
+    """Every table that the invariants speak of. `rows` gives those of a query, by name."""
     tries: dict[str, tuple[str, ...]] = {}
-    for row in _rows(database, "select run_id, verdict from sends order by run_id, n"):
+    for row in rows("select run_id, verdict from sends order by run_id, n"):
         tries[row["run_id"]] = (*tries.get(row["run_id"], ()), row["verdict"])
-    sums = "select day, sum(held), sum(spent), sum(open_runs), sum(ended_runs) from day_sums group by day"
+    columns = ("held", "spent", "open_runs", "ended_runs")
+    added = ", ".join(f"cast(sum({name}) as bigint) as {name}" for name in columns)
     return StoreEvidence(
-        runs=tuple(map(run_of, _rows(database, "select * from runs where attempt > 0 order by seq"))),
+        runs=tuple(map(run_of, rows("select * from runs where attempt > 0 order by seq"))),
         tries=tries,
-        holds={row["run_id"]: _hold_of(row) for row in _rows(database, "select * from holds")},
-        sums={row[0]: (row[1], row[2], row[3], row[4]) for row in _rows(database, sums)},
-        events=tuple(map(_event_of, _rows(database, "select * from events order by id"))),
+        holds={row["run_id"]: _hold_of(row) for row in rows("select * from holds")},
+        sums={
+            row["day"]: (row["held"], row["spent"], row["open_runs"], row["ended_runs"])
+            for row in rows(f"select day, {added} from day_sums group by day")
+        },
+        events=tuple(map(_event_of, rows("select * from events order by id"))),
     )
 
 
@@ -148,11 +158,11 @@ def _rows(database: sqlite3.Connection, sql: str) -> list[sqlite3.Row]:
     return cursor.execute(sql).fetchall()
 
 
-def _hold_of(row: sqlite3.Row) -> HoldRow:
+def _hold_of(row: Row) -> HoldRow:
     return HoldRow(day=row["day"], amount=row["amount"], state=row["state"], settled=row["settled"])
 
 
-def _event_of(row: sqlite3.Row) -> EventRow:
+def _event_of(row: Row) -> EventRow:
     return EventRow(
         run_id=row["run_id"], kind=row["kind"], detail=json.loads(row["detail"]), ev=row["ev"], record=row["record"]
     )

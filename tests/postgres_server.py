@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -64,7 +65,7 @@ def postgres_server(certificate: tuple[Path, Path] | None = None) -> Iterator[st
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="nd-pg-", dir=memory, ignore_cleanup_errors=True) as made:
         folder = Path(made)
-        user = _unprivileged()
+        user = unprivileged()
         if user is not None:
             shutil.chown(folder, user)
         data = folder / "data"
@@ -98,8 +99,13 @@ def postgres_server(certificate: tuple[Path, Path] | None = None) -> Iterator[st
             until_sync(lambda: _answers(url), what="the database server")
             yield url
         finally:
-            server.terminate()
-            server.wait(30)
+            # At once: at a friendlier signal it waits for sessions to end by themselves.
+            server.send_signal(signal.SIGINT)
+            try:
+                server.wait(30)
+            except subprocess.TimeoutExpired:
+                server.send_signal(signal.SIGQUIT)
+                server.wait(30)
 
 
 def _free_port() -> int:
@@ -119,7 +125,8 @@ def _encrypting(folder: Path, user: str | None, certificate: Path, key: Path) ->
     return options
 
 
-def _unprivileged() -> str | None:
+def unprivileged() -> str | None:
+    """The user that a server is run as by root, which it refuses to run as; None for any other user."""
     if os.getuid() != 0:
         return None
     names = {entry.pw_name for entry in pwd.getpwall()}

@@ -42,8 +42,10 @@ from console.provider.gemini.adapter import REFUSALS
 from console.provider.http.verdict import RefusalRules
 from console.store.claims import ClaimRepository
 from console.store.errors import StoreCopied, StoreError
+from console.store.fleet_settings import FleetSettings
 from console.store.identity import require_original
 from console.store.ledger import release_hold
+from console.store.postgres.door import Door
 from console.store.pragmas import JournalMode
 from console.store.rows import compare_and_set, load_run
 from console.store.transaction import Columns, Database, Transaction
@@ -79,6 +81,8 @@ class Suite(StrEnum):
     MESSAGES = "tests/notify/test_dispatcher.py"
     NOTICES = "tests/notify/test_planner.py"
     SPANS = "tests/tracing/test_exporter.py"
+    GATE = "tests/store/test_postgres.py"
+    COMMITS = "tests/fleet/test_commits_in_doubt.py"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,6 +273,15 @@ class KeepsQuiet(Problems):
     def report_once(self, topic: str, text: str, error: BaseException | None = None) -> None:
         if error is None:
             super().report_once(topic, text)
+
+
+async def takes_doubt_for_stored(self: Door, xid: str, timeline: str) -> bool:
+    return True
+
+
+class LeavesOutTheGate(Door):
+    def __init__(self, settings: FleetSettings, *, writes: bool, gated: bool = False) -> None:
+        super().__init__(settings, writes=writes)
 
 
 async def takes_every_folder_for_the_original(tx: Transaction, database: Database, *, record: bool = False) -> None:
@@ -555,6 +568,18 @@ BUGS = (
         plant=lambda: overridden(Engine, "reload", lambda self, settings: None),
         found_by=Suite.CONFIGS,
         tells=("P11",),
+    ),
+    Bug(
+        name="a commit in doubt is taken for stored",
+        plant=lambda: overridden(Door, "_is_committed", takes_doubt_for_stored),
+        found_by=Suite.COMMITS,
+        tells=("test_no_commit_without_an_answer",),
+    ),
+    Bug(
+        name="units of a fleet that number and add up run at once",
+        plant=lambda: replaced(Door, LeavesOutTheGate),
+        found_by=Suite.GATE,
+        tells=("test_gated_units_of_two",),
     ),
     Bug(
         name="a copied state folder is not recognised",

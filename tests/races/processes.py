@@ -16,7 +16,7 @@ FRESH = multiprocessing.get_context("spawn")
 """Each process is an interpreter of its own."""
 FORKED = multiprocessing.get_context("forkserver")
 """Each process is forked from one that has only imported what they need, which is much faster."""
-FORKED.set_forkserver_preload(["tests.races.claimers"])
+FORKED.set_forkserver_preload(["tests.races.claimers", "tests.races.fleet_claimers"])
 
 
 def race(

@@ -12,16 +12,21 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import psycopg
+from psycopg.rows import dict_row
+
 from console.domain.caps import Cap, Caps
 from console.domain.run import HOLDING, KEY_FREEING_OUTCOMES, Outcome, Run, RunId, State
 from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.store.database import run_sync
+from console.store.fleet_settings import FleetSettings
 from console.store.ledger import month_of
 from console.store.rows import run_of
 from console.store.store import Store
 from tests.clock import ManualClock
-from tests.evidence import StoreEvidence, open_database, read_store
+from tests.evidence import StoreEvidence, open_database, read_store, store_evidence
+from tests.postgres_server import EMPTY
 from tests.store.harness import BUDGET, StoreHarness, a_task
 from tests.sync_database import memory_connection, sync_store
 
@@ -115,6 +120,42 @@ class InMemory:
 
     def throw_away(self) -> None:
         self._connection.close()
+
+
+class OnPostgres:
+    """The store of several machines, emptied for each example."""
+
+    fleet: FleetSettings | None = None
+    """Set by the test, which has a server."""
+
+    def __init__(self) -> None:
+        if self.fleet is None:
+            raise RuntimeError("the test has set no server")
+        self._runner = asyncio.Runner()
+        self._folder = Path(tempfile.mkdtemp(prefix="reference-"))
+        self._reads = itertools.count()
+        path = f"-c search_path={self.fleet.schema}"
+        self._connection = psycopg.connect(
+            self.fleet.conninfo, autocommit=True, row_factory=dict_row, options=path, prepare_threshold=1
+        )
+        self._connection.execute(EMPTY.encode())
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(work)
+
+    def open(self, now: Timestamp) -> Store:
+        return self.do(Store.open(self._folder / "state", now=now, fleet=self.fleet))
+
+    def written(self) -> int:
+        return next(self._reads)
+
+    def evidence(self) -> StoreEvidence:
+        return store_evidence(lambda sql: self._connection.execute(sql.encode()).fetchall())
+
+    def throw_away(self) -> None:
+        self._connection.close()
+        self._runner.close()
+        shutil.rmtree(self._folder)
 
 
 @dataclass(slots=True)

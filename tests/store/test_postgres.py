@@ -10,13 +10,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from console.store.errors import StoreError, StoreMissing, StoreRefused
+from console.domain.launch import LaunchKind
+from console.domain.run import State, StopReason
+from console.store.errors import StoreError, StoreMissing, StoreRefused, StoreUnreachable
 from console.store.fleet_settings import FleetSettings
 from console.store.postgres.database import PostgresDatabase
+from console.store.postgres.line import Line
 from console.store.postgres.schema import check_usable, migrate, packaged_migrations
 from console.store.rows import fetch_all, fetch_batch
 from console.store.transaction import Statement, Transaction
 from tests.clock import ManualClock
+from tests.store.harness import BY, open_harness
 
 INSERT = "insert into meta (name, value) values (:name, 'x')"
 
@@ -112,6 +116,57 @@ async def test_gated_units_of_two_processes_run_one_after_the_other(
         assert row["n"] == 100
     finally:
         await other.close()
+
+
+async def test_a_claim_is_eight_round_trips(
+    fleet: FleetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a network they are what a claim costs, and the gate is held for all of them but the first."""
+    harness = await open_harness(tmp_path / "state", fleet=fleet)
+    await harness.claimed(target="before")
+    trips: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        method = getattr(Line, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            trips.append(name)
+            return method(*arguments, **named)
+
+        return call
+
+    for name in ("rows", "many", "batch", "script", "commit"):
+        monkeypatch.setattr(Line, name, counted(name))
+    await harness.claimed(target="now")
+    assert len(trips) <= 8, trips
+    await harness.store.close()
+
+
+async def test_a_stop_does_not_wait_for_a_process_that_is_stuck_inside_of_the_gate(
+    database: PostgresDatabase, fleet: FleetSettings, tmp_path: Path
+) -> None:
+    harness = await open_harness(tmp_path / "state", fleet=fleet)
+    run = await harness.running()
+    is_inside, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def stuck(tx: Transaction) -> None:
+        is_inside.set()
+        await may_go_on.wait()
+
+    holder = asyncio.create_task(database.transaction(stuck))
+    await is_inside.wait()
+    claim = asyncio.create_task(harness.claim(target="other"))
+    stopped = await harness.store.runs.request_stop(run.id, reason=StopReason.TIMEOUT, by=BY, now=harness.now)
+    tried = await harness.store.runs.record_stop_try(stopped, answer="ok", trouble="", now=harness.now)
+    assert (tried.state, tried.stop is not None and tried.stop.tries) == (State.STOPPING, 1)
+    assert not claim.done()
+    # The server ends the session that does nothing inside of the gate.
+    assert (await claim).kind is LaunchKind.LAUNCHED
+    assert not holder.done()
+    may_go_on.set()
+    with pytest.raises(StoreUnreachable):
+        await holder
+    await harness.store.close()
 
 
 async def test_a_cancelled_caller_leaves_whole_units(database: PostgresDatabase) -> None:

@@ -15,6 +15,7 @@ from console.domain.task import Task
 from console.domain.timestamps import Timestamp
 from console.domain.usage import Usage
 from console.store.errors import StaleRun
+from console.store.fleet_settings import FleetSettings
 from console.store.progress import Progress
 from console.store.transitions import RunResult
 from tests.invariants import AgentFacts, RunFacts, Write, change_violations, facts_of, run_violations, store_violations
@@ -25,6 +26,7 @@ from tests.store.reference_model import (
     TIGHT,
     InMemory,
     OnDisk,
+    OnPostgres,
     ReferenceModel,
     blocks_for_good,
     charged,
@@ -52,7 +54,7 @@ class StoreStateMachine(RuleBasedStateMachine):
     A reference model beside the store says what each act must give; the invariants are checked after each of them.
     """
 
-    storage: type[InMemory | OnDisk] = InMemory
+    storage: type[InMemory | OnDisk | OnPostgres] = InMemory
 
     def __init__(self) -> None:
         super().__init__()
@@ -291,6 +293,12 @@ class OnDiskStateMachine(StoreStateMachine):
     storage = OnDisk
 
 
+class OnPostgresStateMachine(StoreStateMachine):
+    """The same on the database of several machines."""
+
+    storage = OnPostgres
+
+
 def _run(kind: type[StoreStateMachine], examples: int, steps: int) -> None:
     checks = settings(
         max_examples=examples,
@@ -310,6 +318,21 @@ def test_no_sequence_of_acts_breaks_an_invariant(part: int) -> None:
 
 def test_no_sequence_of_acts_breaks_an_invariant_on_disk() -> None:
     _run(OnDiskStateMachine, examples=12, steps=30)
+
+
+def test_no_sequence_of_acts_breaks_an_invariant_on_postgres(
+    fleet: FleetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnPostgres, "fleet", fleet)
+    _run(OnPostgresStateMachine, examples=10, steps=50)
+
+
+@pytest.mark.soak
+def test_no_sequence_of_acts_breaks_an_invariant_on_postgres_in_many_examples(
+    fleet: FleetSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OnPostgres, "fleet", fleet)
+    _run(OnPostgresStateMachine, examples=500, steps=50)
 
 
 @pytest.mark.soak

@@ -58,6 +58,6 @@ def store_error(error: psycopg.Error, place: str) -> StoreError:
         return StoreUnreachable(f"the state database at {place} takes no writes: {why}")
     if isinstance(error, pg.InsufficientPrivilege):
         return StoreError(f"the role of this config may not do that at {place}: {why}")
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, psycopg.OperationalError | pg.IdleInTransactionSessionTimeout):
         return StoreUnreachable(f"the state database at {place} does not answer ({why})")
     return StoreError(f"the state database at {place} cannot be used: {why}")

@@ -130,7 +130,7 @@ class Line:
         """End the transaction. An OperationalError does not say that it is undone, unless the session goes on."""
         self.is_in_doubt = False
         with self._heard(self._silence_s):
-            await self._connection.execute("commit")
+            await self._connection.execute("commit", prepare=False)
 
     async def roll_back(self) -> None:
         """Undo the transaction, if one is open; a session that does not answer is ended, which undoes it too."""
