@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
@@ -24,6 +25,13 @@ from tests.postgres_server import new_store
 from tests.store.harness import StoreHarness, open_harness
 
 pytestmark = pytest.mark.proofs
+
+
+@pytest.fixture
+def fleet(postgres: str) -> Iterator[FleetSettings]:
+    """A store whose id and version a test may change."""
+    with new_store(postgres) as settings:
+        yield settings
 
 
 async def _open(folder: Path, fleet: FleetSettings, *, create: bool = True, read_only: bool = False) -> None:
