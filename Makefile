@@ -16,7 +16,7 @@ PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layer proofs check lint screenshots bench soak clean
+.PHONY: help demo test layer proofs check lint style screenshots bench soak clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -24,8 +24,11 @@ help: ## list the targets
 demo: $(RUN) ## open the console on the built-in simulator: no API key, no config, nothing is kept
 	@$(BIN)/python -m console demo
 
-test: lint ## run all checks, then the tests that show that the program works (at most 4 minutes)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'not soak and not proofs'
+# The types are checked beside the tests, which often wait; what is found stands at the end.
+test: style ## run all checks and the tests that show that the program works (at most 4 minutes)
+	@nice $(BIN)/mypy >$(VENV)/types.log 2>&1 & types=$$!; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(SLOWEST) -m 'not soak and not proofs'; tests=$$?; \
+	wait $$types; types=$$?; cat $(VENV)/types.log; [ $$tests = 0 ] && [ $$types = 0 ]
 
 layer: $(DEV) ## run the short tests of one part, such as TESTS=tests/store or TESTS="tests/ui -k history"
 	$(BIN)/python -m pytest -q -m 'not soak and not proofs' $(TESTS)
@@ -36,10 +39,12 @@ proofs: $(DEV) ## run the tests of the guarantees: model, simulation, kills, rac
 check: lint ## check format, lint, types, layers and the rules of the code base
 	$(BIN)/python -m pytest -q tests/test_house.py
 
-lint: $(DEV)
+lint: style
+	$(BIN)/mypy
+
+style: $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 screenshots: $(DEV) ## take the pictures of the README from the real console

@@ -82,9 +82,11 @@ Single tests that start many processes, or wait for seconds, carry the marker th
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks every test in `PROOFS`."""
-    proofs = [Path(__file__).parent / name for name in PROOFS]
+    here = Path(__file__).parent
+    proofs = {here / name for name in PROOFS}
+    by_path = {path: not proofs.isdisjoint((path, *path.parents)) for path in {item.path for item in items}}
     for item in items:
-        if any(item.path.is_relative_to(path) for path in proofs):
+        if by_path[item.path]:
             item.add_marker("proofs")
 
 

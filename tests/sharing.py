@@ -1,16 +1,23 @@
-"""Orders the tests so that the processes of pytest-xdist that share them end at about the same time.
+"""Shares the work among the processes of pytest-xdist: the compilation of the tests, and the tests themselves.
 
-Each process begins with some of the longest tests; at the end there are only short ones left to be stolen.
+Every process imports all tests. In a fresh checkout each of them first compiles a part that the others then find.
+
+The tests are ordered so that the processes end at about the same time: each begins with some of the longest ones; at
+the end there are only short ones left to be stolen.
 
 Kept apart because `conftest.py` loads it as a plugin.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import pytest
+
+from tests.tree import ROOT
 
 LONGEST = {
     "tests/simulation/": 240,
@@ -57,6 +64,27 @@ def dealt(names: Sequence[str], workers: int, longest: Mapping[str, int]) -> lis
         order += share + rest[:taken]
         del rest[:taken]
     return order + rest
+
+
+def _is_compiled(name: str) -> bool:
+    path = (ROOT / name.replace(".", "/")).with_suffix(".py")
+    return any((path.parent / "__pycache__").glob(f"{path.stem}.*-pytest-*.pyc"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Imports this process's part of the tests that nobody has compiled yet."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "").removeprefix("gw")
+    if not number:
+        return
+    names = sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (ROOT / "tests").rglob("test_*.py")
+    )
+    for name in names[int(number) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]:
+        if not _is_compiled(name):
+            # What is wrong with it is reported where its tests are collected.
+            with suppress(Exception):
+                importlib.import_module(name)
 
 
 @pytest.hookimpl(trylast=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,7 @@ def chart(count: int, members: int = 3, **more: object) -> Chart:
     return Chart(days=days(count), bars=bars, members=names, **more)  # type: ignore[arg-type]  # fields of Chart
 
 
+@cache
 def pictures() -> dict[str, str]:
     """By file name: the screen and the shell at each width, a year, and one without Unicode."""
     found = {}
