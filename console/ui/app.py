@@ -225,7 +225,12 @@ class ConsoleApp(App[ExitResult], inherit_bindings=False):
             self.notice = None
 
     async def on_event(self, event: events.Event) -> None:
-        """Queue keys and pastes; count what was shown before a key or click as seen."""
+        """Queue keys and pastes; count what was shown before a key or click as seen.
+
+        Input that is still on its way when the console ends, and its screens are gone, does nothing.
+        """
+        if isinstance(event, events.InputEvent | events.Paste) and not self.screen_stack:
+            return
         if isinstance(event, events.Key | events.MouseDown) and not event.is_forwarded:
             self._notifier.mark_seen()
             if self._notice_timer.key_pressed():

@@ -207,3 +207,14 @@ async def test_a_single_key_acts_at_once_and_a_held_one_is_no_burst(busy: FakeEn
         burst(screen, *"xxxxxx")
         await shown(screen)
         assert {each[0] for each in busy.asked} == {"stop"}
+
+
+@pytest.mark.parametrize("turns", range(12))
+async def test_the_console_can_end_at_any_moment_while_keys_arrive(busy: FakeEngine, turns: int) -> None:
+    async with console(busy, busy.clock) as screen:
+        await screen.press("j")
+        burst(screen, *"jjjj")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+    assert screen.app._exception is None
+    assert busy.asked == []

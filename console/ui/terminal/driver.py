@@ -107,10 +107,13 @@ class ScreenDriver(Driver):
             return
         gone = self._tty.is_gone
         self._tty.close()
+        # Without a handler the signal kills, and the kernel may send it a while after the terminal was read as gone.
+        blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         for number, before in self._handlers_before.items():
             if number not in IGNORED:
                 self._loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN if gone and number == signal.SIGHUP else before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked_before)
         self._handlers_before.clear()
         if self._silence is not None:
             self._silence.cancel()

@@ -121,8 +121,11 @@ class KeyQueue:
         await self.deliver_next()
 
     async def deliver_next(self) -> None:
-        """Deliver the next key where none is being processed; drop it where the screen does not accept it."""
-        while self._waiting and not self._is_busy and not self._holds:
+        """Deliver the next key where none is being processed; drop it where the screen does not accept it.
+
+        Does nothing once the console ends: its screens go before its last messages.
+        """
+        while self._waiting and not self._is_busy and not self._holds and self._app.screen_stack:
             event, screen = self._waiting[0], self._app.screen
             accepted = screen.accepts(event) if isinstance(screen, KeyFilter) else True
             if accepted is None:
@@ -151,7 +154,7 @@ class KeyQueue:
 
         A screen that the key opened or came back to gets markers of its own before the key counts as processed.
         """
-        if self._is_busy and number == self._number:
+        if self._is_busy and number == self._number and self._app.screen_stack:
             self._passes += 1
             if self._screen_seen is not self._app.screen:
                 self._screen_seen, self._passes = self._app.screen, 0
