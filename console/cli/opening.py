@@ -11,7 +11,7 @@ from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.handover import hand_over
 from console.cli.invocation import Invocation
 from console.cli.known_folders import is_lost, other_folders, remember_folder
-from console.cli.outgoing import sending
+from console.cli.outgoing import LAST_OF_RUN_S, LAST_S, sending
 from console.cli.signals import not_stopped_by_terminal
 from console.cli.store_wait import told_of_opening, told_of_waits
 from console.config import Settings
@@ -78,7 +78,9 @@ async def opened(
             )
             if kind in LAUNCHING:
                 _tell_other_folders(invocation)
-            outgoing = sending(invocation, app, settings) if kind.guards and not read_only else nullcontext()
+            last_s = LAST_OF_RUN_S if kind is ProcessKind.RUN else LAST_S
+            sends = kind.guards and not read_only
+            outgoing = sending(invocation, app, settings, last_s=last_s) if sends else nullcontext()
             try:
                 async with outgoing:
                     yield app

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from console.notify.message import NoticeSource
 
 EVERY_S = 2.0
+LAST_S = 3.0
+"""How long a process waits at its end for what it sends last."""
+LAST_OF_RUN_S = 10.0
+"""The same for `run`, which nobody waits for: behind it there may be no process until the next scheduled time."""
 MAX_HOST = 40
 """Characters of the host's name that are shown."""
 
@@ -39,18 +43,20 @@ def source_of(settings: Settings) -> NoticeSource:
 
 
 @asynccontextmanager
-async def sending(invocation: Invocation, app: App, settings: Settings) -> AsyncIterator[None]:
-    """Send in the block what comes up, and at its end what came last; whatever fails, the block goes on.
+async def sending(
+    invocation: Invocation, app: App, settings: Settings, *, last_s: float = LAST_S
+) -> AsyncIterator[None]:
+    """Send in the block what comes up, and at its end, for `last_s` seconds, what came last.
 
-    `settings` hold until the invocation has loaded others.
+    Whatever fails, the block goes on. `settings` hold until the invocation has loaded others.
     """
 
     def in_force() -> Settings:
         return invocation.loaded_settings or settings
 
     parts = (
-        _LazyPart("notify", lambda: in_force().notify.is_on, lambda: _make_notifier(invocation, app, in_force)),
-        _LazyPart("otel", lambda: _sends_spans(app, in_force), lambda: _make_exporter(invocation, app, in_force)),
+        LazyPart("notify", lambda: in_force().notify.is_on, lambda: _make_notifier(invocation, app, in_force)),
+        LazyPart("otel", lambda: _sends_spans(app, in_force), lambda: _make_exporter(invocation, app, in_force)),
     )
     for part in parts:
         app.engine.add_concern(Concern(name=part.name, round=part.round, every_s=EVERY_S))
@@ -58,7 +64,7 @@ async def sending(invocation: Invocation, app: App, settings: Settings) -> Async
         yield
     finally:
         # Together: none waits for what another one waits for.
-        await asyncio.gather(*(part.finish() for part in parts))
+        await asyncio.gather(*(part.finish(last_s) for part in parts))
 
 
 class OutgoingPart(Protocol):
@@ -68,13 +74,13 @@ class OutgoingPart(Protocol):
         """One round. Raises StoreError, and OSError where the state folder cannot be used."""
         ...
 
-    async def finish(self) -> None:
-        """The last round, bounded in time."""
+    async def finish(self, within_s: float) -> None:
+        """The last round, for at most `within_s` seconds."""
         ...
 
 
-class _LazyPart:
-    """Makes a part in the first round in which it has something to do."""
+class LazyPart:
+    """Makes a part in the first round in which it has something to do, which may be the last one."""
 
     def __init__(self, name: str, is_on: Callable[[], bool], make: Callable[[], OutgoingPart]) -> None:
         """`is_on` is asked until it is true; `make` is called once, in a thread."""
@@ -82,21 +88,27 @@ class _LazyPart:
         self._is_on = is_on
         self._make = make
         self._part: OutgoingPart | None = None
+        self._making = asyncio.Lock()
 
     async def round(self) -> None:
         """One round. Raises StoreError, and OSError where the state folder cannot be used."""
-        if self._part is None:
-            if not self._is_on():
-                return
-            # In a thread: loading takes a moment, in which cancels must leave.
-            self._part = await asyncio.to_thread(self._make)
-        await self._part.round()
+        part = await self._made()
+        if part is not None:
+            await part.round()
 
-    async def finish(self) -> None:
-        """The last round of a process that sends anything."""
+    async def finish(self, within_s: float) -> None:
+        """The last round. A run may be over before its first one has loaded what it needs."""
         with suppress(Exception):  # neither a message nor a span is worth an error at the end of a run
-            if self._part is not None:
-                await self._part.finish()
+            part = await self._made()
+            if part is not None:
+                await part.finish(within_s)
+
+    async def _made(self) -> OutgoingPart | None:
+        async with self._making:
+            if self._part is None and self._is_on():
+                # In a thread: loading takes a moment, in which cancels must leave.
+                self._part = await asyncio.to_thread(self._make)
+        return self._part
 
 
 def _make_notifier(invocation: Invocation, app: App, in_force: Callable[[], Settings]) -> OutgoingPart:

@@ -29,9 +29,6 @@ from console.notify.planner import Planner
 from console.notify.summary import summary_lines
 from console.turn import ROUND_S, SHORT_PATIENCE, Turn
 
-DRAIN_S = 3.0
-"""How long a process that ends waits for its last messages."""
-
 
 class NoticeDispatcher:
     """Finds what is new in each round and hands it to the channels."""
@@ -61,9 +58,17 @@ class NoticeDispatcher:
         self._made_for: NotifySettings | None = None
         self._written = ""
         self._is_over = False
+        self._one_round = asyncio.Lock()
 
     async def round(self) -> None:
-        """Hand what is new to the channels. Raises OSError where the state folder cannot be used."""
+        """Hand what is new to the channels. Raises OSError where the state folder cannot be used.
+
+        The last round waits for one that is under way: each would tell what neither has told yet.
+        """
+        async with self._one_round:
+            await self._round()
+
+    async def _round(self) -> None:
         use = self._settings()
         if self._is_over or not use.is_on or not await self._take_turn():
             return
@@ -75,7 +80,7 @@ class NoticeDispatcher:
         await self._plan(planner, deliveries, use)
         await self._write(planner)
 
-    async def finish(self, within_s: float = DRAIN_S) -> None:
+    async def finish(self, within_s: float) -> None:
         """Tell what happened last, for at most `within_s` seconds, and let another process send what is left."""
         try:
             async with asyncio.timeout(within_s):

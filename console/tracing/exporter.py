@@ -38,8 +38,6 @@ WAITS_S = (5.0, 30.0, 120.0, 300.0)
 """Between tries; the last one is repeated."""
 KEPT_MS = DAY
 """A run that ended longer ago is not sent any more."""
-DRAIN_S = 3.0
-"""How long a process that ends waits for the spans of its last run."""
 ENDINGS = frozenset(outcome.value for outcome in Outcome if outcome not in NON_RUN_OUTCOMES)
 
 
@@ -137,7 +135,7 @@ class SpanExporter:
             work = self._send(receiver, self._batch, about)
             self._sending = asyncio.get_running_loop().create_task(work, name="send spans")
 
-    async def finish(self, within_s: float = DRAIN_S) -> None:
+    async def finish(self, within_s: float) -> None:
         """Send the runs that ended last, for at most `within_s` seconds, and let another process send what is left."""
         failed_before, self._again_at = self._failed, 0.0
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -119,6 +120,20 @@ async def test_the_last_round_tells_what_ended_at_the_end(tmp_path: Path) -> Non
     assert [body["text"] for body in here.receiver.bodies] == ["report: failed"]
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_last_round_while_the_first_one_is_under_way_tells_once(tmp_path: Path, turns: int) -> None:
+    async with telling(tmp_path, FakeProvider(failed)) as (house, here):
+        await here.dispatcher.finish(5.0)
+        await house.engine.wait((await house.launch()).run.id)
+        other = Telling(house, here.receiver)
+        under_way = asyncio.create_task(other.dispatcher.round())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await other.dispatcher.finish(5.0)
+        await under_way
+    assert [body["text"] for body in here.receiver.bodies] == ["report: failed"]
+
+
 async def test_one_process_of_a_state_folder_tells(tmp_path: Path) -> None:
     async with telling(tmp_path, FakeProvider(failed)) as (house, here):
         other = Telling(house, here.receiver)
@@ -127,10 +142,10 @@ async def test_one_process_of_a_state_folder_tells(tmp_path: Path) -> None:
             await other.dispatcher.round()
         assert here.receiver.bodies == []
         await here.texts(1)
-        await here.dispatcher.finish()
+        await here.dispatcher.finish(5.0)
         await other.dispatcher.round()
         assert LockedFile.try_lock(tmp_path / LOCK) is None, "the other one has the turn now"
-        await other.dispatcher.finish()
+        await other.dispatcher.finish(5.0)
         assert len(here.receiver.bodies) == 1
 
 
@@ -143,8 +158,8 @@ async def test_a_process_that_does_not_come_round_loses_its_turn_and_repeats_not
             assert here.receiver.bodies == []
         await other.texts(1)
         await here.dispatcher.round()
-        await here.dispatcher.finish()
-        await other.dispatcher.finish()
+        await here.dispatcher.finish(5.0)
+        await other.dispatcher.finish(5.0)
         assert len(here.receiver.bodies) == 1
 
 

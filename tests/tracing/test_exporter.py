@@ -261,12 +261,12 @@ async def test_one_process_of_a_state_folder_sends(tmp_path: Path) -> None:
         for _ in range(3):
             await other.exporter.round()
         assert here.receiver.bodies == []
-        await here.exporter.finish()
+        await here.exporter.finish(5.0)
         assert len(here.agents) == 1, "the last round sends what ended last"
         await here.exporter.round()
         await other.run_one("2026-11-02")
         await other.spans(2)
-        await other.exporter.finish()
+        await other.exporter.finish(5.0)
 
 
 async def test_headers_that_cannot_be_used_are_told_once_and_quoted_nowhere(tmp_path: Path) -> None:
