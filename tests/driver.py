@@ -28,6 +28,8 @@ from tests.waiting import until
 SIZE = (120, 36)
 MOST_DRAWINGS = 50
 """How often the screen may be drawn anew after a key until nothing changes any more."""
+MOST_TURNS = 500
+"""How many turns of the event loop the messages of one key may take until the screen is drawn all the same."""
 
 
 class Console:
@@ -40,7 +42,7 @@ class Console:
     async def press(self, *keys: str) -> None:
         """Presses keys one after the other; returns once all that they started is done."""
         for key in keys:
-            await self._pilot.press(key)
+            await self.app._press_keys([key])
             await self.settle()
             # Keys come faster here than anybody types; one after the other they are no burst all the same.
             self.app.key_queue.forget_arrivals()
@@ -61,32 +63,42 @@ class Console:
 
     async def settle(self) -> None:
         """Waits until all pending work is done and drawn."""
-        for _ in range(2):
-            # Messages may start background work, whose end posts messages again.
+        for _ in range(MOST_DRAWINGS):
+            # A layout tells widgets of their new size; what they do about it asks for another drawing.
+            await self._until_idle()
+            if not self.app.is_running:
+                return
+            await until(self._may_draw, within=30, what="Textual draws again after a change of screen")
+            # Empty queues say nothing of a message that is being handled: after the pause all have been.
             await self._pilot.pause(0)
+            if not self.app.is_running or (self._is_idle() and self._is_drawn()):
+                return
+        raise AssertionError(f"the screen still changes after {MOST_DRAWINGS} drawings")
+
+    async def _until_idle(self) -> None:
+        """Waits until no key, no message and no background work is left."""
+        for _ in range(MOST_TURNS):
+            await asyncio.sleep(0)
             if not self.app.is_running:
                 return
             await until(self._has_taken_every_key, within=30, what="every key is taken")
             await self.app.background.wait()
             await self.app.animator.wait_until_complete()
-        for _ in range(MOST_DRAWINGS):
-            # A layout tells widgets of their new size; what they do about it asks for another drawing.
-            await self._pilot.pause(0)
-            await until(self._may_draw, within=30, what="Textual draws again after a change of screen")
-            if not self.app.is_running or self._is_drawn():
+            if self._is_idle():
                 return
-        raise AssertionError(f"the screen still changes after {MOST_DRAWINGS} drawings")
 
     def _may_draw(self) -> bool:
         return self.app._batch_count == 0 or not self.app.is_running
 
     def _is_drawn(self) -> bool:
-        """True when no widget has a message to handle and the screen has nothing to lay out or to paint."""
+        """True when the screen has nothing to lay out or to paint."""
         screen = self.app.screen
         to_draw = screen._layout_required or screen._scroll_required or screen._repaint_required
-        if to_draw or screen._dirty_widgets or screen._callbacks:
-            return False
-        nodes = [self.app, *screen.walk_children(with_self=True)]
+        return not (to_draw or screen._dirty_widgets or screen._callbacks)
+
+    def _is_idle(self) -> bool:
+        """True when no widget has a message to handle."""
+        nodes = (self.app, *self.app.screen.walk_children(with_self=True))
         return all(node.message_queue_size == 0 and not node._next_callbacks for node in nodes)
 
     def _has_taken_every_key(self) -> bool:

@@ -23,7 +23,7 @@ from console.provider.contract import NotFound, StreamEvent, Unavailable, Unknow
 from tests.clock import ManualClock
 from tests.engine.building import BY, QUICK, a_task, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
-from tests.waiting import until
+from tests.waiting import WITHIN_S, until
 
 
 def spent(agent: FakeAgent) -> None:
@@ -233,12 +233,14 @@ async def test_a_stop_right_after_the_launch_is_sent_although_the_log_is_locked(
     async with engine_harness(tmp_path, provider) as here:
         run_id = (await here.launch()).run.id
         await until(lambda: provider.orders)
-        with closing(LogWriter(tmp_path / "runs.log")) as other, other.locked():
-            provider.hold_create.set()
-            await here.reaches(run_id, State.RUNNING)
-            asked = await here.engine.operations.stop(run_id, by=BY)
-            assert asked.state is State.STOPPING
-            await until(lambda: provider.agents["v1_0001"].status == "cancelled", within=2)
+        with closing(LogWriter(tmp_path / "runs.log")) as other:
+            # Not `locked`: the engine may be writing, and gives the lock back on the loop that `locked` would stop.
+            async with other.locked_async(wait=WITHIN_S):
+                provider.hold_create.set()
+                await here.reaches(run_id, State.RUNNING)
+                asked = await here.engine.operations.stop(run_id, by=BY)
+                assert asked.state is State.STOPPING
+                await until(lambda: provider.agents["v1_0001"].status == "cancelled", within=2)
         assert (await here.engine.wait(run_id)).outcome is Outcome.CANCELLED
 
 

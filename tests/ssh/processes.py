@@ -76,6 +76,15 @@ def descriptors(pid: int) -> list[str]:
     return []
 
 
+def standing(pid: int) -> str:
+    """What a process is doing and what it has open, in one line, for the message of a test that waited in vain."""
+    entry = Path("/proc") / str(pid)
+    with suppress(OSError):
+        state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+        return f"state {state}, in {(entry / 'wchan').read_text() or '?'}, open {', '.join(descriptors(pid))}"
+    return "it has ended"
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -14,7 +14,7 @@ import pytest
 from console.domain.run import Outcome
 from tests.cli.nightdesk import Nightdesk
 from tests.ssh.conftest import Login
-from tests.ssh.processes import console_of, cpu_seconds, descriptors, is_living
+from tests.ssh.processes import console_of, cpu_seconds, descriptors, is_living, standing
 from tests.terminal_session import TerminalSession
 from tests.waiting import until_sync
 
@@ -86,7 +86,10 @@ def test_after_a_dropped_connection_the_run_is_found_again(
     first = with_a_live_run(login(), nightdesk)
     pid = console_of(nightdesk.state)
     drop(first)
-    until_sync(lambda: descriptors(pid) == NOTHING, what="a process that has closed its terminal")
+    try:
+        until_sync(lambda: descriptors(pid) == NOTHING, what="a process that has closed its terminal")
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {standing(pid)}; ssh: {standing(first.pid)}") from None
     (run,) = nightdesk.live()
     polled = nightdesk.service.calls("get")
     before, began = cpu_seconds(pid), time.monotonic()
