@@ -29,6 +29,7 @@ class KernelLocks:
 
     in_fleet = False
     clock_behind_ms = 0
+    round_trip_ms = None
 
     def __init__(self, folder: Path, *, supervises: bool = False) -> None:
         """`folder` is the state folder. With `supervises` this process becomes an owner. Raises OSError then."""
@@ -121,6 +122,10 @@ class KernelLocks:
     def scheduler(self) -> str | None:
         """The owner id in `scheduler.lock`; whether that process lives, its own lock tells."""
         return self._schedule.holder()
+
+    def host_of(self, owner: str) -> str:
+        """Nothing: all processes run on this machine."""
+        return ""
 
     def held_locks(self) -> int:
         """Return how many locks of owners other processes hold, that of the background supervisor included."""

@@ -71,6 +71,16 @@ class LeaseOwnership:
         return self._clock.behind_ms
 
     @property
+    def round_trip_ms(self) -> int | None:
+        """How long an answer of the database takes; None before the first one."""
+        return self._clock.round_trip_ms
+
+    def host_of(self, owner: str) -> str:
+        """The host on which the process `owner` runs; empty where that is not known."""
+        lease = None if self._view is None else self._view.leases.get(owner)
+        return "" if lease is None else lease.host
+
+    @property
     def id(self) -> str:
         """The id of this process; `NOBODY` where it supervises nothing."""
         return self._locks.id

@@ -47,6 +47,8 @@ class Owner:
     alive: bool
     """Its kernel lock is held."""
     mine: bool
+    host: str = ""
+    """The host it runs on, sanitized; empty where all processes run on one."""
 
     @property
     def may_schedule(self) -> bool:
@@ -108,6 +110,8 @@ class Snapshot:
     problems: tuple[Problem, ...] = ()
     """What does not work now in this process and, with their pid, in the others on this state folder."""
     read_only: bool = False
+    round_trip_ms: int | None = None
+    """How long an answer of the database of several hosts takes; None on one machine."""
     queued: Mapping[RunId, int] = field(default_factory=dict)
     """Claimed runs of this process that wait to be sent, with how many launches are sent before each."""
 

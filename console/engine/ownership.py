@@ -29,6 +29,13 @@ class Ownership(Protocol):
     def clock_behind_ms(self) -> int:
         """By how much the wall clock of this host is behind the one that all owners share; negative: ahead."""
 
+    @property
+    def round_trip_ms(self) -> int | None:
+        """How long an answer of the store of several hosts takes; None on one machine, and before the first one."""
+
+    def host_of(self, owner: str) -> str:
+        """The host on which the process `owner` runs; empty on one machine, and where that is not known."""
+
     async def exchange(self) -> None:
         """Tell other hosts that this process lives, and learn who else does: in each tick of a process that supervises.
 

@@ -83,6 +83,7 @@ class Queries:
             time_zone=settings.caps.time_zone,
             problems=self._unreadable(listing) + self._context.problems.entries() + self._problems_of_others(owners),
             read_only=settings.read_only,
+            round_trip_ms=self._ownership.round_trip_ms,
             queued=self._context.launch_queue.positions,
         )
 
@@ -120,6 +121,7 @@ class Queries:
                 pid=row.pid,
                 alive=row.id == mine or self._ownership.is_alive(row.id),
                 mine=row.id == mine,
+                host=sanitize(self._ownership.host_of(row.id), limit=MAX_BY),
             )
             for row in await self._context.store.controls.owners()
         }

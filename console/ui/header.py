@@ -14,7 +14,7 @@ from console.ui.glyphs import Glyphs, gauge
 from console.ui.runs.cells import budget_tone
 from console.ui.spans import Line, Span, Tone, cell_width, clip, fit, line, middle, sanitize_cell, spread, width
 from console.ui.state.view_state import ViewState, can_settle
-from console.ui.words import process_name, user_text
+from console.ui.words import owner_name, user_text
 
 GAP = 3
 """The number of cells between two facts."""
@@ -129,7 +129,15 @@ def _cap_facts(snapshot: Snapshot, glyphs: Glyphs) -> tuple[Fact, ...]:
             facts.append(_today(cap_usage, glyphs))
         elif cap_usage.cap is Cap.MONTHLY_UNITS:
             facts.append(_month(cap_usage, glyphs))
-    return tuple(facts)
+    return (*facts, *_database(snapshot))
+
+
+def _database(snapshot: Snapshot) -> tuple[Fact, ...]:
+    """How far the database of several hosts is away; nothing on one machine."""
+    if snapshot.round_trip_ms is None:
+        return ()
+    text = line(Span("db ", Tone.MUTED), Span(f"{snapshot.round_trip_ms or '<1'} ms"))
+    return (Fact(forms=(text, ()), priority=2),)
 
 
 def _slots(snapshot: Snapshot) -> Fact:
@@ -234,8 +242,7 @@ def _schedule_facts(view: ViewState, glyphs: Glyphs) -> tuple[Fact, ...]:
 def _scheduled_by(scheduler: Owner | None) -> tuple[Fact, ...]:
     if scheduler is None:
         return ()
-    name = "this console" if scheduler.mine else f"{process_name(scheduler.kind)} (pid {scheduler.pid})"
-    who = line(Span("scheduled by ", Tone.MUTED), Span(sanitize_cell(name)))
+    who = line(Span("scheduled by ", Tone.MUTED), Span(owner_name(scheduler)))
     return (Fact(forms=(who, ()), priority=3),)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from console.domain.fact_text import author_text
 from console.domain.run import Outcome, Run
 from console.domain.task import DEFAULT_PROVIDER
+from console.engine.models import Owner
 from console.engine.settings import ProcessKind
 from console.ui.glyphs import outcome_word
 from console.ui.spans import sanitize_cell
@@ -50,6 +51,14 @@ def user_text(by: str) -> str:
 def process_name(kind: str) -> str:
     """A process other than this console, by the kind that it registered with."""
     return _PROCESSES.get(kind, sanitize_cell(kind, limit=20))
+
+
+def owner_name(owner: Owner) -> str:
+    """A process that supervises: `this console`, `serve (pid 7)`, and in a fleet `serve (pid 7 on web2)`."""
+    if owner.mine:
+        return "this console"
+    host = f" on {sanitize_cell(owner.host)}" if owner.host else ""
+    return f"{process_name(owner.kind)} (pid {owner.pid}{host})"
 
 
 def run_count(number: int) -> str:

@@ -250,6 +250,9 @@ async def test_hosts_schedule_and_see_each_other(fleet: FleetSettings, tmp_path:
             return len(holders) == 1 and None not in holders and all(len(view.owners) == 2 for view in views)
 
         await until(seen, what="both see both, and one scheduler")
+        view = await first.engine.queries.snapshot()
+        assert {owner.host for owner in view.owners.values()} == {"one", "two"}
+        assert view.round_trip_ms is not None
 
 
 def test_the_intervals_leave_room_for_each_other() -> None:

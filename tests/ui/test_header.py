@@ -58,6 +58,12 @@ def test_the_header_answers_the_questions_of_a_night() -> None:
         assert word in shown
 
 
+def test_how_far_the_database_of_several_hosts_is_away() -> None:
+    assert both(replace(SNAPSHOT, round_trip_ms=3), cells=200).count("db 3 ms") == 1
+    assert "db <1 ms" in both(replace(SNAPSHOT, round_trip_ms=0), cells=200)
+    assert "db " not in both(cells=200)
+
+
 @pytest.mark.parametrize("cells", range(40, 220, 7))
 def test_both_lines_take_exactly_the_width_and_keep_the_vital(cells: int) -> None:
     view = ViewState(snapshot=SNAPSHOT, now=samples.NOW)
@@ -95,6 +101,7 @@ def test_a_cap_that_is_reached_is_not_calm() -> None:
         ({"paused": Pause(since_ms=0, by="bob")}, "paused: nightly-report would be due at 06:33"),
         ({"next_launch": replace(NEXT, proposes=True)}, "next nightly-report (to approve) in 2:13:08"),
         ({"scheduler": SERVE}, "scheduled by nightdesk serve (pid 812)"),
+        ({"scheduler": replace(SERVE, host="web2")}, "scheduled by nightdesk serve (pid 812 on web2)"),
         ({"next_launch": None}, "nothing scheduled"),
         ({"read_only": True}, "read-only"),
     ],

@@ -18,7 +18,7 @@ from console.ui.format import when
 from console.ui.spans import Line, Span, Tone, line, sanitize_cell, wrapped
 from console.ui.state.background import BackgroundWork
 from console.ui.state.view_state import ViewState
-from console.ui.words import process_name
+from console.ui.words import owner_name
 
 QUITTING = "-quitting"
 """The class of the dialogs of quitting, which are opened once."""
@@ -61,7 +61,7 @@ def scheduling_lines(view: ViewState, cells: int) -> list[Line]:
     goes_on = snapshot.scheduler if not snapshot.scheduler.mine else next((o for o in others if o.may_schedule), None)
     if goes_on is None:
         return []
-    text = f"{process_name(goes_on.kind)} (pid {goes_on.pid}) schedules from then on."
+    text = f"{owner_name(goes_on)} schedules from then on."
     return [line(Span(text, Tone.MUTED))]
 
 

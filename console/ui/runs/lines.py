@@ -30,7 +30,7 @@ from console.ui.spans import (
     wrapped,
 )
 from console.ui.state.view_state import ViewState
-from console.ui.words import process_name, user_text
+from console.ui.words import owner_name, user_text
 
 PREPARED = "sandbox or session"
 """What a service makes for a run in advance, while it is not known which."""
@@ -108,7 +108,7 @@ def _owner(run: Run, view: ViewState) -> str:
     owner = view.snapshot.owners.get(run.owner or "")
     if owner is None:
         return "a process that has ended"
-    name = "this console" if owner.mine else f"{process_name(owner.kind)} (pid {owner.pid})"
+    name = owner_name(owner)
     return name if owner.alive else f"{name}, which has ended"
 
 
