@@ -25,8 +25,8 @@ from tests.tree import CONSOLE
 from tests.waiting import until
 
 LEFT_OUT = frozenset(("ui", "cli", "provider", "simulator"))
-PATIENT = replace(QUICK, sandbox_after_ms=60_000, alarm_after_ms=60_000)
-"""A slow machine is not taken for a service that does not stop the run."""
+PATIENT = replace(QUICK, sandbox_after_ms=60_000, alarm_after_ms=60_000, intent_wait_s=30.0, fresh_send_ms=60_000)
+"""A slow machine is taken neither for a service that does not stop the run nor for a store that does not answer."""
 WITHIN_S = 30.0
 """Seconds in which a launch or a stop has to come to its end; it takes some milliseconds."""
 
