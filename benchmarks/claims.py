@@ -23,14 +23,17 @@ from pathlib import Path
 from console.domain.launch import LaunchKind
 from console.store.bootstrap import prepare_store
 from console.store.claims import SCANNED
+from console.store.fleet_settings import FleetSettings
 from console.store.pragmas import connection_pragmas, safe_journal_mode
 from tests.clock import ManualClock
+from tests.postgres_server import new_store, postgres_server
 from tests.store.harness import CAPS, StoreHarness, open_harness
 
 CLAIMS = 200
 ROUNDS = 5
 CALLERS = 32
 PROCESSES = 8
+FLEET_CONNECTIONS = (1, 8, 32)
 UNLIMITED = replace(CAPS, daily_units=None, monthly_units=None, daily_runs=None, concurrent_runs=None)
 
 
@@ -138,14 +141,59 @@ def claims_of_processes(folder: Path, count: int) -> Measured:
         return replace(timed(work, count), cpu_ms=0.0)
 
 
+def claims_of_fleet(url: str, count: int, connections: int) -> Measured:
+    """Measure so many connections to a database of several hosts, in up to PROCESSES processes."""
+    processes = min(connections, PROCESSES)
+    with new_store(url) as fleet, ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        share = [[f"target-{number}" for number in range(each, count, connections)] for each in range(connections)]
+        places = [share[each::processes] for each in range(processes)]
+        list(pool.map(claim_in_fleet, [fleet] * processes, [[]] * processes, chunksize=1))
+
+        def work() -> None:
+            list(pool.map(claim_in_fleet, [fleet] * processes, places, chunksize=1))
+
+        return replace(timed(work, count), cpu_ms=0.0)
+
+
+def claim_in_fleet(fleet: FleetSettings, shares: list[list[str]]) -> None:
+    """What each of several processes does, with a connection for each share."""
+
+    async def connection(folder: Path, names: list[str]) -> None:
+        harness = await open_harness(folder, fleet=fleet)
+        harness.caps = UNLIMITED
+        try:
+            await claim_all(harness, names, 1)
+        finally:
+            await harness.store.close()
+
+    async def run() -> None:
+        with tempfile.TemporaryDirectory(prefix="nightdesk-bench-") as place:
+            await asyncio.gather(*(connection(Path(place) / str(n), names) for n, names in enumerate(shares)))
+
+    asyncio.run(run())
+
+
 def main() -> None:
     """Print the median of each figure and its ratio to the reference."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else CLAIMS
+    with postgres_server() as url:
+        _compare(url, count)
+
+
+def _figure_of_fleet(url: str, count: int, connections: int) -> Callable[[Path], Measured]:
+    return lambda _folder: claims_of_fleet(url, count, connections)
+
+
+def _compare(url: str, count: int) -> None:
     figures: dict[str, Callable[[Path], Measured]] = {
         "plain inserts, one per transaction": lambda folder: plain_inserts(folder, count),
         "claims, one caller": lambda folder: claims(folder, count, 1),
         f"claims, {CALLERS} callers of one process": lambda folder: claims(folder, count, CALLERS),
         f"claims, {PROCESSES} processes": lambda folder: claims_of_processes(folder, count),
+        **{
+            f"claims, PostgreSQL, {number} connections": _figure_of_fleet(url, count, number)
+            for number in FLEET_CONNECTIONS
+        },
     }
     found: dict[str, list[Measured]] = {name: [] for name in figures}
     for _ in range(ROUNDS):
