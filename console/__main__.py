@@ -33,6 +33,9 @@ def main() -> None:
         code = INTERRUPTED
     except Exception as error:
         _report_crash(error)
+    if sys.flags.inspect:
+        # With PYTHONINSPECT the interpreter would report the exit as an error, open a prompt and end with 1.
+        os._exit(code)
     sys.exit(code)
 
 

@@ -239,6 +239,11 @@ def test_closed_streams_are_like_dev_null(nightdesk: Nightdesk) -> None:
     assert nightdesk("doctor").code == 0
 
 
+def test_an_interpreter_that_is_told_to_inspect_changes_no_exit_code(nightdesk: Nightdesk) -> None:
+    done = nightdesk.process("ps", "--json", PYTHONINSPECT="1")
+    assert (done.code, done.out, done.err) == (0, "[]\n", "")
+
+
 def test_a_usage_error_quotes_arguments_without_controls(nightdesk: Nightdesk) -> None:
     done = nightdesk("ps", "r\x1b]52;c;T1dORUQ=\x07\u202e")
     assert done.code == 2
