@@ -46,6 +46,29 @@ async def test_a_commit_of_another_process_is_seen_at_the_next_call(
     assert (after.trouble, after.used) != (before.trouble, before.used)
 
 
+@pytest.mark.sqlite
+@pytest.mark.parametrize("value", ["1.0", "'1'", "x'31'", "1e999"])
+async def test_a_value_that_is_equal_but_of_another_type_is_seen(
+    harness: StoreHarness, folder: Path, value: str
+) -> None:
+    """As a flipped byte can bring about in a run that was listed before; the other runs stay the same objects."""
+    await harness.running(a_task("one"))
+    await harness.running(a_task("two"))
+    first, second = await harness.store.runs.open_runs()
+    with closing(sqlite3.connect(folder / "nightdesk.db", isolation_level=None)) as other:
+        for (name,) in other.execute("select name from sqlite_schema where type = 'trigger'").fetchall():
+            other.execute(f"drop trigger {name}")
+        other.execute("pragma writable_schema = on")
+        other.execute("update sqlite_schema set sql = replace(sql, 'fence integer', 'fence any') where name = 'runs'")
+    with closing(sqlite3.connect(folder / "nightdesk.db", isolation_level=None)) as other:
+        other.execute("pragma ignore_check_constraints = on")
+        other.execute(f"update runs set fence = {value} where id = ?", (second.id,))
+    for _ in range(2):
+        listing = await harness.store.runs.list_open()
+        assert listing.runs == (first,)
+        assert len(listing.unreadable) == 1
+
+
 async def test_an_ended_run_is_listed_among_the_recent_ones(harness: StoreHarness) -> None:
     run = await harness.running()
     assert await harness.store.history.recent() == ()
