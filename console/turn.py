@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from console.os_files import LockedFile
-from console.trusted_files import Unreadable, read_bounded
+from console.trusted_files import Unreadable, read_bounded, replace_private
 
 PATIENCE = 30
 """Rounds in which nobody has touched the file, after which its holder loses its turn."""
@@ -70,6 +70,14 @@ class Turn:
                 self._file.write("")
             self._file.release()
             self._file = None
+
+    def replace(self, path: Path, content: str) -> None:
+        """Replace the file at `path`, or make it (mode 0600), while it is the turn of this process. Raises OSError.
+
+        What is known of a turn that another process has taken is old: nothing of it is written any more.
+        """
+        if self.is_mine:
+            replace_private(path, content)
 
     def holder(self) -> str | None:
         """The name in the file; whether that process lives, its own lock tells."""

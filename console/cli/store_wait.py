@@ -16,8 +16,6 @@ from console.store.transaction import Database
 
 TELL_S = 1.0
 """A command that has waited for so long says so, once."""
-LOOK_S = 0.2
-"""Seconds between two looks at how long it has waited."""
 
 Say = Callable[[str], None]
 
@@ -55,7 +53,8 @@ async def told_of_waits(say: Say, database: Database, busy_ms: int) -> AsyncIter
 
 async def _watch(say: Say, database: Database, busy_ms: int) -> None:
     while busy_ms > TELL_S * 1000:
-        await asyncio.sleep(LOOK_S)
+        # No wait that begins later lasts TELL_S before this time is over.
+        await asyncio.sleep(TELL_S - database.unit_s)
         if database.unit_s >= TELL_S:
             say(waiting_line(busy_ms))
             return

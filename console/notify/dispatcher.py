@@ -23,7 +23,7 @@ from console.engine.notices import problem_notices, standing_notices
 from console.engine.problems import TELLING
 from console.notify.channels import Channel
 from console.notify.delivery import TOPIC, WAITS_S, Deliveries
-from console.notify.history import LOCK, read_history, write_history
+from console.notify.history import FILE, LOCK, read_history
 from console.notify.message import NoticeMessage, NoticeSource, message_of
 from console.notify.planner import Planner
 from console.notify.summary import summary_lines
@@ -154,12 +154,8 @@ class NoticeDispatcher:
     async def _write(self, planner: Planner) -> None:
         content = planner.history.to_json()
         if content != self._written:
-            await asyncio.to_thread(self._write_in_turn, content)
+            await asyncio.to_thread(self._turn.replace, self._folder / FILE, content)
             self._written = content
-
-    def _write_in_turn(self, content: str) -> None:
-        if self._turn.is_mine:
-            write_history(self._folder, content)
 
 
 def _told(notices: Sequence[Notice]) -> tuple[Notice, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.domain.task import Stage
-from console.trusted_files import Unreadable, read_bounded, replace_private
+from console.trusted_files import Unreadable, read_bounded
 
 FILE = "notify.json"
 LOCK = "notify.lock"
@@ -53,8 +53,3 @@ def read_history(folder: Path) -> NoticeHistory | None:
         )
     except (Unreadable, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def write_history(folder: Path, content: str) -> None:
-    """Replace the file by `content` (mode 0600). Raises OSError."""
-    replace_private(folder / FILE, content)

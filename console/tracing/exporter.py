@@ -23,7 +23,7 @@ from console.engine.problems import Problems
 from console.store.errors import StoreDamaged
 from console.store.store import Store
 from console.tracing.otlp import encode, rejected
-from console.tracing.position import LOCK, Position, read_position, write_position
+from console.tracing.position import FILE, LOCK, Position, read_position
 from console.tracing.receiver import Fate, OtlpReceiver
 from console.tracing.run_spans import RunSpan, run_spans
 from console.turn import ROUND_S, SHORT_PATIENCE, Turn
@@ -89,6 +89,8 @@ class SpanExporter:
         self._about = about
         self._waits_s = waits_s
         self._turn = Turn(folder / LOCK, patience=SHORT_PATIENCE)
+        self._usable: OtelSettings | None = None
+        """The settings with which a receiver was made last."""
         self._position: Position | None = None
         self._sending: asyncio.Task[_Result] | None = None
         self._batch: _Batch | None = None
@@ -119,17 +121,21 @@ class SpanExporter:
         if self._sending is not None or asyncio.get_running_loop().time() < self._again_at:
             return
         try:
-            receiver = self._make_receiver(use)
-        except ValueError as error:
-            self._problems.report(TOPIC, f"otel: {error}", source="settings", lasting=True)
-            return
-        self._problems.clear(TOPIC, "settings")
-        try:
             async with asyncio.timeout(ROUND_S):
                 self._batch = self._batch or await self._next()
         except TimeoutError:
             # What every screen reads does not come either, and that is shown.
             return
+        if self._batch is None and use == self._usable:
+            return
+        # Without anything to send too, so that settings which cannot be used are told at once.
+        try:
+            receiver, self._usable = self._make_receiver(use), use
+        except ValueError as error:
+            self._usable = None
+            self._problems.report(TOPIC, f"otel: {error}", source="settings", lasting=True)
+            return
+        self._problems.clear(TOPIC, "settings")
         if self._batch is not None:
             about = {**self._about, "service.name": use.service_name}
             work = self._send(receiver, self._batch, about)
@@ -237,9 +243,5 @@ class SpanExporter:
         await self._write(Position(event=batch.event, dropped=position.dropped + batch.too_old + lost))
 
     async def _write(self, position: Position) -> None:
-        await asyncio.to_thread(self._write_in_turn, position)
+        await asyncio.to_thread(self._turn.replace, self._folder / FILE, position.to_json())
         self._position = position
-
-    def _write_in_turn(self, position: Position) -> None:
-        if self._turn.is_mine:
-            write_position(self._folder, position)

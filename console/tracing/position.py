@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from console.trusted_files import Unreadable, read_bounded, replace_private
+from console.trusted_files import Unreadable, read_bounded
 
 FILE = "otel.json"
 LOCK = "otel.lock"
@@ -27,6 +27,10 @@ class Position:
     dropped: int = 0
     """Runs whose spans were given up."""
 
+    def to_json(self) -> str:
+        """The file's content."""
+        return json.dumps({"version": VERSION, "event": self.event, "dropped": self.dropped})
+
 
 def read_position(folder: Path) -> Position | None:
     """What the file says; None where there is none, or none that can be read: sending begins with the next run then."""
@@ -36,9 +40,3 @@ def read_position(folder: Path) -> Position | None:
     except (Unreadable, ValueError, KeyError, TypeError, RecursionError):
         return None
     return Position(event=event, dropped=dropped) if event >= 0 and dropped >= 0 else None
-
-
-def write_position(folder: Path, position: Position) -> None:
-    """Replace the file. Raises OSError."""
-    content = {"version": VERSION, "event": position.event, "dropped": position.dropped}
-    replace_private(folder / FILE, json.dumps(content))

@@ -119,3 +119,19 @@ def test_a_turn_whose_file_was_removed_is_taken_anew(tmp_path: Path) -> None:
     assert other.take("two")
     assert not mine.take("one")
     assert mine.holder() == "two"
+
+
+def test_only_the_process_whose_turn_it_is_replaces_a_file(tmp_path: Path) -> None:
+    """What one that has lost its turn knows is old: it must not write it over what the next one has written."""
+    late, now = Turn(tmp_path / "lock"), Turn(tmp_path / "lock")
+    known = tmp_path / "known.json"
+    late.replace(known, "before its turn")
+    assert not known.exists()
+    assert late.take("one")
+    late.replace(known, "one")
+    assert known.stat().st_mode & 0o777 == 0o600
+    (tmp_path / "lock").unlink()
+    assert now.take("two")
+    now.replace(known, "two")
+    late.replace(known, "late")
+    assert known.read_text(encoding="ascii") == "two"

@@ -11,8 +11,9 @@ from console.config.settings import NotifySettings, QuietHours
 from console.domain.formatting import HOUR, MINUTE, SECOND
 from console.domain.notice import Notice, NoticeKind
 from console.domain.task import Stage
-from console.notify.history import FILE, NoticeHistory, read_history, write_history
+from console.notify.history import FILE, NoticeHistory, read_history
 from console.notify.planner import AGAIN_MS, Planner
+from console.trusted_files import replace_private
 from tests.notify.samples import NOON, USE, ZONE, notice
 
 CUT_OFF = notice(NoticeKind.CUT_OFF, ending=True)
@@ -99,7 +100,7 @@ def test_what_was_over_before_anybody_was_told_is_not_told_at_the_first_start() 
 def test_a_restart_repeats_and_forgets_nothing(tmp_path: Path) -> None:
     days = Days()
     assert days.plan(CUT_OFF, LOST) == ["unconfirmed 1", "cut_off 1"]
-    write_history(tmp_path, days.planner.history.to_json())
+    replace_private(tmp_path / FILE, days.planner.history.to_json())
     assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
     later = notice(NoticeKind.CUT_OFF, "2", ending=True)
     again = Days(history=read_history(tmp_path))

@@ -15,8 +15,9 @@ from console.domain.timestamps import Timestamp
 from console.engine.clock import SystemClock
 from console.engine.concerns import Concern
 from console.engine.problems import Problem
-from console.tracing.position import FILE, Position, read_position, write_position
+from console.tracing.position import FILE, Position, read_position
 from console.tracing.receiver import OtlpReceiver
+from console.trusted_files import replace_private
 from tests.engine.building import BY, EngineHarness, engine_harness
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.notify.receiver import Receiver, ReplyMode, receiving
@@ -149,7 +150,7 @@ async def test_runs_from_before_spans_were_wanted_are_not_sent(tmp_path: Path) -
 
 
 async def test_after_an_older_database_was_put_back_its_next_run_is_sent(tmp_path: Path) -> None:
-    write_position(tmp_path, Position(event=1000, dropped=7))
+    replace_private(tmp_path / FILE, Position(event=1000, dropped=7).to_json())
     async with exporting(tmp_path) as here:
         assert here.position == Position(event=0, dropped=7)
         await here.run_one()
