@@ -169,7 +169,7 @@ async def test_a_success_logs_neither(caplog: pytest.LogCaptureFixture) -> None:
         await one.aclose()
         assert f"x-goog-api-key: {KEY}".encode() in server.requests[0]
         assert PROMPT.encode() in server.requests[0]
-    assert "HTTP/1.1 200" in caplog.text
+    assert "b'HTTP/1.1', 200" in caplog.text
     assert_clean(caplog.text)
 
 

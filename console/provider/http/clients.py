@@ -14,6 +14,7 @@ import httpx
 
 from console import __version__
 from console.domain.text import sanitize
+from console.provider.http.client import Client
 from console.provider.http.observation import Observe, ObservedCall, call_form, skew_s
 from console.provider.http.secret import Secret
 from console.provider.http.transport import OneConnection, Proxy
@@ -105,7 +106,8 @@ class KeyedTransport(httpx.AsyncBaseTransport):
             self._note(request, None, sent_s)
             raise
         self._note(request, response, sent_s)
-        response.headers.setdefault("date", formatdate(self._wall(), usegmt=True))
+        if "date" not in response.headers:
+            response.headers["date"] = formatdate(self._wall(), usegmt=True)
         return response
 
     def _note(self, request: httpx.Request, response: httpx.Response | None, sent_s: float) -> None:
@@ -161,26 +163,24 @@ class ClientFactory:
             # Checked at once: found out only at the launch, it would be a failure in the wrong place.
             self.tls()
 
-    def fresh(self, *, read_s: float) -> httpx.AsyncClient:
+    def fresh(self, *, read_s: float) -> Client:
         """Return a client for one request; its connection is new, so it cannot be stale."""
         return self._client(0.0, read_s)
 
-    def kept(self) -> httpx.AsyncClient:
+    def kept(self) -> Client:
         """Return a client of one connection, which is kept open for a while between requests."""
         return self._client(KEPT_S, self._bounds.call_s)
 
-    def _client(self, keep_s: float, read_s: float) -> httpx.AsyncClient:
+    def _client(self, keep_s: float, read_s: float) -> Client:
         inner = (
             self._given() if self._given is not None else OneConnection(self.tls(), keep_s=keep_s, proxy=self._proxy())
         )
-        timeout = httpx.Timeout(read_s, connect=self._bounds.connect_s, pool=self._bounds.connect_s)
         own = {"user-agent": f"nightdesk/{__version__}", "accept": "application/json", "accept-encoding": "gzip"}
-        return httpx.AsyncClient(
-            transport=KeyedTransport(inner, self._headers, self._secret, self._wall, self._route.observe),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=timeout,
+        return Client(
+            KeyedTransport(inner, self._headers, self._secret, self._wall, self._route.observe),
             headers={**own, **self._headers.fixed},
+            read_s=read_s,
+            connect_s=self._bounds.connect_s,
         )
 
     def _proxy(self) -> Proxy | None:

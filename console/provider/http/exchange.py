@@ -15,6 +15,8 @@ from enum import StrEnum
 
 import httpx
 
+from console.provider.http.client import Client
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -93,7 +95,7 @@ async def read_reply(response: httpx.Response, limit: int) -> Reply:
 
 
 async def exchange(
-    opened: AbstractAsyncContextManager[httpx.AsyncClient],
+    opened: AbstractAsyncContextManager[Client],
     request: httpx.Request,
     *,
     deadline_s: float,
@@ -106,7 +108,7 @@ async def exchange(
     reply: Reply | None = None
     try:
         async with asyncio.timeout(deadline_s), opened as client:
-            response = await client.send(request, stream=True)
+            response = await client.send(request)
             try:
                 reply = await read_reply(response, limit)
             finally:
@@ -124,7 +126,7 @@ async def exchange(
 
 @asynccontextmanager
 async def opened_stream(
-    client: httpx.AsyncClient, request: httpx.Request, *, deadline_s: float
+    client: Client, request: httpx.Request, *, deadline_s: float
 ) -> AsyncIterator[httpx.Response | TransportFailure]:
     """Give the response with its body unread, within `deadline_s`. It and `client` are closed after the block."""
     response: httpx.Response | None = None
@@ -132,7 +134,7 @@ async def opened_stream(
     try:
         try:
             async with asyncio.timeout(deadline_s):
-                response = await client.send(request, stream=True)
+                response = await client.send(request)
         except asyncio.CancelledError as cancelled:
             raise cancelled.with_traceback(None) from None
         except TimeoutError:

@@ -17,6 +17,7 @@ import certifi
 import httpx
 
 from console import __version__
+from console.provider.http.client import Client
 from console.provider.http.clients import tls_context
 from console.provider.http.exchange import classify_failure
 from console.provider.http.transport import OneConnection
@@ -49,10 +50,8 @@ async def post_once(
     `headers` are sent on top. Raises PostFailed.
     """
     transport = OneConnection(tls_context(None) if url.startswith("http:") else _trusting(), keep_s=0.0)
-    client = httpx.AsyncClient(
-        transport=transport, trust_env=False, follow_redirects=False, timeout=httpx.Timeout(deadline_s)
-    )
     own = {"user-agent": f"nightdesk/{__version__}", "content-type": content_type, "connection": "close"}
+    client = Client(transport, headers={"accept": "*/*"}, read_s=deadline_s, connect_s=deadline_s)
     try:
         request = client.build_request("POST", url, content=body, headers={**(headers or {}), **own})
     except (httpx.InvalidURL, ValueError):
@@ -60,7 +59,7 @@ async def post_once(
     answer: PostAnswer | None = None
     try:
         async with asyncio.timeout(deadline_s), client:
-            response = await client.send(request, stream=True)
+            response = await client.send(request)
             answer = PostAnswer(status=response.status_code, body=b"")
             answer = PostAnswer(status=response.status_code, body=await _beginning(response, most_body))
             await response.aclose()

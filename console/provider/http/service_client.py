@@ -12,6 +12,7 @@ import httpx
 
 from console.provider.contract import CancelAnswer, NotFound, ProviderError, Unavailable
 from console.provider.http.address import escaped
+from console.provider.http.client import Client
 from console.provider.http.clients import Bounds, ClientFactory
 from console.provider.http.errors import ErrorReader, TransientError
 from console.provider.http.exchange import Reply, TransportFailure, exchange, opened_stream, read_reply
@@ -48,7 +49,7 @@ class ServiceClient:
         self.errors = errors
         self._connections = connections
         self._slots: asyncio.Semaphore | None = None
-        self._idle: list[httpx.AsyncClient] = []
+        self._idle: list[Client] = []
         """Clients of one connection each: a pool of many looks through all of them at every request."""
 
     def address(self, collection: str, opaque_id: str) -> str:

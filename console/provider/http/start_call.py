@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 import httpx
 
 from console.provider.contract import NotSent, Verdict
+from console.provider.http.client import Client
 from console.provider.http.clients import Bounds, ClientFactory
 from console.provider.http.errors import ErrorReader
 from console.provider.http.exchange import TransportFailure, exchange
@@ -49,6 +50,6 @@ class StartCall:
         return verdict_of_reply(outcome, self._errors, self._rules, read_launched)
 
     @staticmethod
-    def _request(client: httpx.AsyncClient, address: str, content: bytes, headers: Mapping[str, str]) -> httpx.Request:
+    def _request(client: Client, address: str, content: bytes, headers: Mapping[str, str]) -> httpx.Request:
         usual = {"content-type": "application/json", "connection": "close"}
         return client.build_request("POST", address, content=content, headers={**usual, **headers})
