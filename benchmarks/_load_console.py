@@ -62,6 +62,8 @@ class TimedProvider:
 
     def __init__(self, provider: GeminiProvider) -> None:
         self._provider = provider
+        self.polls = 0
+        """How many polls were asked for."""
         self.cancels_sent: dict[str, float] = {}
         """The wall time at which the first cancel of each remote id was sent."""
         self.cancels_answered: dict[str, float] = {}
@@ -98,6 +100,7 @@ class TimedProvider:
         await self._provider.discard(prepared_id)
 
     async def get(self, remote_id: str) -> RemoteRun:
+        self.polls += 1
         return await self._provider.get(remote_id)
 
     def follow(self, remote_id: str) -> AsyncGenerator[StreamEvent, None]:
@@ -179,12 +182,14 @@ async def launch_all(app: App, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: LagSampler) -> dict[str, Any]:
+async def show(
+    app: App, folder: Path, seconds: int, short: Sequence[str], lag: LagSampler, provider: TimedProvider
+) -> dict[str, Any]:
     """Show the console, and launch the short runs one after the other. Returns what was measured, and the runs."""
     screen = asyncio.create_task(run_console(app.engine, clock=app.clock))
     await asyncio.sleep(SETTLE_S)
     lag.restart()
-    cpu, memory, started = cpu_seconds(), memory_bytes(), time.monotonic()
+    cpu, memory, polls, started = cpu_seconds(), memory_bytes(), provider.polls, time.monotonic()
     (folder / READY).touch()
     launching, memories = [], []
     for name in short:
@@ -193,6 +198,7 @@ async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: 
         memories.append(memory_bytes() - memory)
     elapsed_s = time.monotonic() - started
     cpu, lags, work = cpu_seconds() - cpu, list(lag.lags), list(lag.work)
+    polls_per_s = (provider.polls - polls) / elapsed_s
     (folder / DONE).touch()
     await asyncio.sleep(SHORT_MS / 1000 + SETTLE_S)
     os.kill(os.getpid(), signal.SIGTERM)
@@ -205,6 +211,7 @@ async def show(app: App, folder: Path, seconds: int, short: Sequence[str], lag: 
         "work_p99_ms": percentile(work, 0.99) * 1000,
         "work_max_ms": max(work) * 1000,
         "cpu": cpu / elapsed_s,
+        "polls_per_s": polls_per_s,
         "memory_mb": memory_bytes() / 1e6,
         "memory_grown_mb": [memories[len(memories) // 2] / 1e6, memories[-1] / 1e6],
     }
@@ -220,7 +227,7 @@ async def measure(folder: Path, url: str, count: int, seconds: int) -> dict[str,
         sampling = asyncio.create_task(lag.run())
         launched = await launch_all(app, names)
         lag_of_launch = percentile(lag.lags, 0.99) * 1000
-        shown = await show(app, folder, seconds, short, lag)
+        shown = await show(app, folder, seconds, short, lag, provider)
         done_ms = app.clock.now().wall_ms - 1000
         sampling.cancel()
         runs, long_runs = await runs_of(app, shown.pop("short_ids")), await runs_of(app, launched.pop("ids"))

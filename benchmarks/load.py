@@ -170,7 +170,7 @@ def main() -> None:
             wait_for(folder / READY, pid)
             load_average = os.getloadavg()[0]
             reference_ms = asyncio.run(idle_lag(arguments.seconds))
-            behind = {command: says_behind(command, folder, variables) for command in ("ps", "doctor")}
+            behind = {command: says_behind(command, folder, variables) for command in ("ps", "status", "doctor")}
             _, status = os.waitpid(pid, 0)
         os.close(terminal)
         if status != 0:
@@ -217,6 +217,7 @@ def report(measured: dict[str, Any], operator: Operator, reference_ms: float, be
     print(
         f"  {measured['cut_offs']} timeouts, the latest cancel {measured['cut_off_late_max_s']:.2f} s after its limit"
     )
+    print(f"  {measured['polls_per_s']:.0f} polls a second")
     print(f"  CPU {measured['cpu']:.0%} of one core; memory {measured['memory_mb']:.0f} MB, ", end="")
     half, whole = measured["memory_grown_mb"]
     print(f"grew by {half:.1f} MB in the first half and {whole - half:.1f} MB in the second")

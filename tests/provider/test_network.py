@@ -332,6 +332,24 @@ async def test_a_stale_connection_does_not_fail_a_poll() -> None:
         await one.aclose()
 
 
+async def test_no_cookie_is_sent_back() -> None:
+    answer = servers.response(200, interaction(), connection="keep-alive", set_cookie="a=b; Path=/")
+
+    async def behave(reader: Reader, writer: Writer) -> None:
+        while True:
+            requests.append(await servers.read_request(reader))
+            writer.write(answer)
+
+    requests: list[bytes] = []
+    async with servers.serving(behave) as server:
+        one = adapter(server.url)
+        for _ in range(2):
+            await one.get("v1_Chd")
+        await one.aclose()
+    assert len(requests) == 2
+    assert b"cookie" not in b"".join(requests).lower()
+
+
 async def test_a_long_prompt_is_sent_whole() -> None:
     prompt = "ß" * (1 << 19)
     async with servers.answering(WHOLE) as server:
