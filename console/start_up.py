@@ -21,7 +21,7 @@ DEFERRED = 400_000
 STEADY = (5_000, 2, 1_000_000)
 """The thresholds afterwards: young garbage is collected as it comes, and the oldest objects by `collect_all` only.
 
-With a thousand live runs this takes 14 ms per second, and 2,000 and 10 took 21 to 26: fewer objects are young and in use."""
+With a thousand live runs this takes 14 ms per second; thresholds of 2,000 and 10 took 21 to 26 ms."""
 COLLECT_ALL_S = 120.0
 """Seconds between two full collections. Textual leaves some 25,000 objects in circles in a minute of a busy screen."""
 
