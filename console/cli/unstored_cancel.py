@@ -1,4 +1,4 @@
-"""Sends cancels while the state store cannot be read, for the runs whose ids stand in launch.journal.
+"""Sends cancels while the state store cannot be read, for the runs whose ids stand in the files of the state folder.
 
 A process that holds the store must not keep a person from stopping agents. What is sent here is not recorded: the
 process that guards a run sees its end at the service and records that.
@@ -10,16 +10,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from console.app import LazyProvider, ProviderFactory
 from console.cli.invocation import Invocation
 from console.domain.launch import oldest_live_id
-from console.domain.run import RunId
+from console.domain.run import Outcome, RunId
 from console.domain.text import sanitize
 from console.engine.clock import SystemClock
 from console.journal.launch_journal import LaunchJournal
+from console.journal.log_reader import LogReader
 from console.provider.contract import NotFound, ProviderError, StatusClass, shown_end
 
+ENDED = frozenset(outcome.value for outcome in Outcome)
+"""The statuses of a log line after which a run is over."""
 AT_ONCE = 8
 """Calls to the service at the same time."""
 AGAIN_S = 2.0
@@ -46,9 +50,10 @@ async def cancel_unstored(
 ) -> tuple[UnstoredCancel, ...]:
     """Cancel the runs in launch.journal that the service shows as live, and wait for their ends for `seconds`.
 
-    `texts` are beginnings of run ids; without any, all runs are cancelled that may still be live. `report` gets each
-    cancel once it is sent, and again once the service shows the end. Raises ConfigError,
-    CommandError, ValueError without a usable key, JournalError.
+    In a fleet also those in runs.log, where the launches of all hosts stand. `texts` are beginnings of run ids, and
+    for runs in that log keys and names of tasks; without any, all runs are cancelled that may still be live. `report`
+    gets each cancel once it is sent, and again once the service shows the end. Raises ConfigError, CommandError,
+    ValueError without a usable key, JournalError.
     """
     settings = invocation.settings()
     factory = ProviderFactory(settings, invocation.environment)
@@ -56,13 +61,15 @@ async def cancel_unstored(
     if not providers:
         raise ValueError(factory.key_trouble(next(iter(settings.providers))))
     oldest = oldest_live_id(settings.tasks, SystemClock().now().wall_ms)
-    journal = LaunchJournal(invocation.folder / "launch.journal")
     wanted = tuple(text.strip().lower() for text in texts)
-    chosen = [
-        (run_id, remote_id)
-        for run_id, remote_id in journal.read().items()
+    known = {
+        run_id: remote_id
+        for run_id, remote_id in LaunchJournal(invocation.folder / "launch.journal").read().items()
         if (run_id.startswith(wanted) if wanted else run_id >= oldest)
-    ]
+    }
+    if settings.store.fleet is not None:
+        known |= launched_in_log(invocation.folder / "runs.log", wanted, oldest)
+    chosen = list(known.items())
     calls = asyncio.Semaphore(AT_ONCE)
     until = asyncio.get_running_loop().time() + seconds
 
@@ -81,6 +88,24 @@ async def cancel_unstored(
         for provider in providers:
             await provider.aclose()
     return tuple(each for each in results if each is not None)
+
+
+def launched_in_log(path: Path, wanted: tuple[str, ...], oldest: RunId) -> dict[RunId, str]:
+    """The remote ids of the runs that a log shows as launched and not as ended. Raises JournalError.
+
+    Its last lines may be missing where the database went away before they were copied.
+    """
+    found: dict[RunId, str] = {}
+    with LogReader(path) as reader:
+        for line in reader.read():
+            record, fields = line.record, line.record.fields
+            run_id = RunId(fields.get("run", ""))
+            is_wanted = run_id.startswith(wanted) or record.key in wanted or fields.get("task", "").lower() in wanted
+            if record.status == "launched" and (is_wanted if wanted else run_id >= oldest):
+                found[run_id] = fields.get("remote", "-")
+            elif record.status in ENDED:
+                found.pop(run_id, None)
+    return {run_id: remote_id for run_id, remote_id in found.items() if remote_id != "-"}
 
 
 async def _where_live(providers: Sequence[LazyProvider], remote_id: str) -> list[LazyProvider]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from console.domain.key import is_key
 from console.domain.run import Outcome, Run, RunId, State, StepRecord, StopReason, StopRequest
 from console.domain.text import sanitize
-from console.domain.timestamps import Timestamp
+from console.domain.timestamps import Clock, Timestamp
 from console.store import transitions
 from console.store.errors import StaleRun
 from console.store.events import EventRow, event_of, note_record, write_event
@@ -125,13 +125,19 @@ class RunRepository:
         """
         await self._database.transaction(lambda tx: transitions.extend_windows(tx, runs), gated=False)
 
-    async def mark_sending(self, run: Run, now: Timestamp) -> Run:
+    async def mark_sending(self, run: Run, now: Timestamp, *, clock: Clock | None = None) -> Run:
         """Store that the POST may leave from now on. The run's time limit counts from `now`.
 
+        With `clock` it counts from the beginning of the transaction, for which other hosts may keep this one waiting.
         Also raises StaleRun if the run has a stop or launches are paused, and StoreCopied in a copied state folder:
         the original may be sending this very run.
         """
-        return await self._database.transaction(lambda tx: transitions.begin_send(tx, self._database, run, now))
+
+        async def unit(tx: Transaction) -> Run:
+            began = now if clock is None else clock.now()
+            return await transitions.begin_send(tx, self._database, run, began)
+
+        return await self._database.transaction(unit)
 
     async def record_not_sent(self, run: Run, *, why: str, final: bool, now: Timestamp) -> Run:
         """Store that the POST provably launched nothing: back to `claimed`, or ended if this was the final try."""

@@ -12,7 +12,7 @@ import aiosqlite
 
 from console.domain.log_record import LogRecord, format_line, parse_line
 from console.domain.run import Ending, Run, RunId, State
-from console.domain.timestamps import Timestamp
+from console.domain.timestamps import Clock, Timestamp
 from console.journal.launch_journal import LaunchJournal
 from console.journal.runs_log import LogWriter
 from console.provider.contract import (
@@ -38,7 +38,7 @@ from tests.kills.process_lives import EnginePorts
 class RecordsLate(RunRepository):
     """Records that a POST leaves only when its answer has come."""
 
-    async def mark_sending(self, run: Run, now: Timestamp) -> Run:
+    async def mark_sending(self, run: Run, now: Timestamp, *, clock: Clock | None = None) -> Run:
         return replace(run, state=State.SENDING, sent=now, deadline_ms=now.wall_ms + run.limits.max_ms)
 
     async def record_launched(

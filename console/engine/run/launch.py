@@ -136,7 +136,7 @@ class Launcher:
         """Record the intent, then send. From `mark_sending` on every outcome is a verdict."""
         self._posting, self._order, self.is_sending = False, None, True
         try:
-            self.run = await self._context.store.runs.mark_sending(self.run, self._context.clock.now())
+            self.run = await _mark_sending(self._context, self.run)
         except StaleRun:
             self.is_sending = False
             await self._read_again()
@@ -371,6 +371,12 @@ async def _append_journal(context: EngineContext, run: Run, remote_id: str) -> N
         problems.report("launch.journal", f"launch.journal: {describe(error)}", error, source="append")
     else:
         problems.clear("launch.journal", "append")
+
+
+async def _mark_sending(context: EngineContext, run: Run) -> Run:
+    """Record the intent. Launches of all hosts go through one gate: the wait for it does not make a launch late."""
+    clock = context.clock
+    return await context.store.runs.mark_sending(run, clock.now(), clock=clock if context.in_fleet else None)
 
 
 async def _write_intent(context: EngineContext, run: Run) -> str:
