@@ -16,10 +16,13 @@ PIP     := $(BIN)/python -m pip install -qq --disable-pip-version-check
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test layer proofs check lint style screenshots bench soak clean
+.PHONY: help demo demo-fleet test layer proofs check lint style screenshots bench soak clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo-fleet: $(RUN) ## three hosts on a PostgreSQL database (of the distribution), and a console over them: kill one
+	@$(BIN)/python -m console demo --fleet
 
 demo: $(RUN) ## open the console on the built-in simulator: no API key, no config, nothing is kept
 	@$(BIN)/python -m console demo

@@ -6,7 +6,6 @@ Where the package is missing, the tests that need it fail.
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -20,23 +19,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from console.demo.postgres_server import server_programs, unprivileged_user
 from console.store.fleet_settings import FleetSettings
 from console.store.postgres.schema import migrate
 from tests.clock import ManualClock
 from tests.waiting import until_sync
-
-PACKAGES = Path("/usr/lib/postgresql")
-USERS = ("postgres", "nobody")
-"""The server refuses to run as root."""
-
-
-def programs() -> Path:
-    """The folder with the programs of the newest server. Raises FileNotFoundError if none is installed."""
-    found = sorted(PACKAGES.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    if not found:
-        raise FileNotFoundError(f"there is no PostgreSQL in {PACKAGES}: apt-get install postgresql")
-    return found[-1].parent
-
 
 EMPTY = """
     set session_replication_role = replica;
@@ -65,11 +52,11 @@ def postgres_server(certificate: tuple[Path, Path] | None = None) -> Iterator[st
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(prefix="nd-pg-", dir=memory, ignore_cleanup_errors=True) as made:
         folder = Path(made)
-        user = unprivileged()
+        user = unprivileged_user()
         if user is not None:
             shutil.chown(folder, user)
         data = folder / "data"
-        bin_ = programs()
+        bin_ = server_programs()
         nowhere = subprocess.DEVNULL
         quiet: dict[str, Any] = {"stdout": nowhere, "stderr": nowhere, "user": user, "cwd": folder}
         subprocess.run(
@@ -123,14 +110,6 @@ def _encrypting(folder: Path, user: str | None, certificate: Path, key: Path) ->
             shutil.chown(copy, user)
         options.append(f"{setting}={copy}")
     return options
-
-
-def unprivileged() -> str | None:
-    """The user that a server is run as by root, which it refuses to run as; None for any other user."""
-    if os.getuid() != 0:
-        return None
-    names = {entry.pw_name for entry in pwd.getpwall()}
-    return next(user for user in USERS if user in names)
 
 
 def _answers(url: str) -> bool:

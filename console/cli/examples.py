@@ -22,7 +22,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         Example("console", "open the console; `nightdesk` alone does the same"),
         Example("console --read-only=locked", "look and change nothing, for a colleague"),
     ),
-    "demo": (Example("demo", "look around without a key and at no cost"),),
+    "demo": (
+        Example("demo", "look around without a key and at no cost"),
+        Example("demo --fleet", "three hosts on one database: kill one, and another takes its run over"),
+    ),
     "init": (
         Example("init ~/.config/nightdesk/nightdesk.toml", "write a config where it is found from any folder"),
         Example("init --context staging", "write the config of a new context, with a state folder of its own"),

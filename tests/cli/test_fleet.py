@@ -10,6 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from console.demo import postgres_server
 from console.simulator.server import SimulatorThread
 from console.store.fleet_settings import FleetSettings
 from console.store.postgres.administration import grant
@@ -115,3 +116,13 @@ def test_without_its_database_nothing_is_launched(hosts: tuple[Nightdesk, Nightd
     (web2.state / "fleet.id").write_text("0" * 32 + "\n")
     refused = web2("run", "failing", "--origin", "manual")
     assert (refused.code, "this folder belongs to 00000000; nothing is launched" in refused.err) == (8, True)
+
+
+def test_the_demo_of_a_fleet_says_what_it_lacks(
+    nightdesk: Nightdesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_server, "PACKAGES", tmp_path)
+    refused = nightdesk("demo", "--fleet")
+    assert refused.code == 6
+    assert refused.err.splitlines()[-1].endswith(f"no PostgreSQL server in {tmp_path}: apt-get install postgresql")
+    assert nightdesk("demo", "--fleet", "--face", "openai").code == 2

@@ -16,9 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
+from console.demo.postgres_server import unprivileged_user
 from console.domain.launch import LaunchKind
 from console.store.fleet_settings import FleetSettings
-from tests.postgres_server import new_store, unprivileged
+from tests.postgres_server import new_store
 from tests.races.claimers import unlimited_but
 from tests.races.fleet_claimers import check_then_insert, claim_in_fleet
 from tests.races.processes import FORKED, race
@@ -47,7 +48,7 @@ logfile = {folder}/log
 def pooler(url: str) -> Iterator[str]:
     """A pooler that gives each transaction one of four sessions; yields its URL."""
     with tempfile.TemporaryDirectory(prefix="nd-pool-", ignore_cleanup_errors=True) as made:
-        folder, user = Path(made), unprivileged()
+        folder, user = Path(made), unprivileged_user()
         config = folder / "pgbouncer.ini"
         config.write_text(CONFIG.format(server=parse_qs(urlsplit(url).query)["host"][0], folder=folder))
         if user is not None:
