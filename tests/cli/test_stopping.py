@@ -30,7 +30,7 @@ def test_a_run_is_handed_over(nightdesk: Nightdesk, number: signal.Signals, code
     assert done.code == code
     assert time.monotonic() - asked < 10
     assert "supervised by the background supervisor (pid " in done.err
-    assert f"nightdesk cancel {done.json['run'][:12]}" in done.err
+    assert f"nightdesk --state-dir {nightdesk.state} cancel {done.json['run'][:12]}" in done.err
     assert nightdesk.service.live() == 1, "a hand-over does not stop the run"
     stopped = nightdesk("cancel", "--all", "--json")
     assert (stopped.code, stopped.json[0]["outcome"]) == (0, "cancelled")
