@@ -707,6 +707,25 @@ class GrantedFields(FormatFields):
     reader: str | None
 
 
+class PolicyValueFields(FormatFields):
+    """One key of the policy; null where this host, or the one that stored it, does not know the key."""
+
+    key: str
+    here: str | None
+    fleet: str | None
+
+
+class PolicyFields(FormatFields):
+    """By what the hosts of a fleet judge launches. What is known of its origin is null before the first launch."""
+
+    agrees: Annotated[bool, Meta(description="true where this host may launch, also on schedule")]
+    by: Author | None
+    host: Annotated[str | None, Meta(description="where it was stored")]
+    at: Time | None
+    reason: str | None
+    values: list[PolicyValueFields]
+
+
 class MovedStoreFields(FormatFields):
     """What was moved into the database."""
 
@@ -818,6 +837,7 @@ FORMATS: Mapping[str, JsonFormat] = {
     "store grant": _one(GrantedFields),
     "store migrate": _one(SchemaChangeFields),
     "store move": _one(MovedStoreFields),
+    "store policy": _one(PolicyFields),
     "service install": _one(InstalledFields),
     "service status": _one(ServiceStatusFields),
     "service remove": _one(RemovedFields),

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from console.doctor.runner import Area, Check, Level, Results, Subject
 from console.doctor.store_checks import folder
+from console.domain.fact_text import author_text
 from console.domain.formatting import counted
+from console.domain.policy import SCHEDULES, policy_of
+from console.domain.text import sanitize
 from console.journal.log_reader import LogReader
 from console.store.errors import StoreError
 from console.store.fleet_settings import FleetSettings, missing_driver
@@ -83,6 +86,25 @@ def hosts(subject: Subject) -> Results:
     yield Level.OK, f"{status.scheduler} schedules" if status.scheduler else "no host schedules"
 
 
+def policy(subject: Subject) -> Results:
+    """Check that this host judges launches as the fleet does, so that its own are not refused."""
+    from console.store.postgres.peek import policy_of_fleet
+
+    stored, settings = policy_of_fleet(_fleet_of(subject)), subject.settings
+    assert settings is not None, "it names the database"
+    if stored is None:
+        yield Level.OK, "no host has launched yet: the first launch makes the policy of its host the fleet's"
+        return
+    here = policy_of(settings.caps, settings.units, settings.rollout, settings.tasks)
+    differences = here.differences(stored.policy)
+    for each in differences:
+        refused = "launches on schedule are refused here" if each.key == SCHEDULES else "launches are refused here"
+        yield Level.FAIL, f"{each.sentence}; {refused}: nightdesk store policy shows both"
+    if not differences:
+        origin = f"stored by {author_text(stored.by)} on {stored.host or 'an unnamed host'}: {stored.reason}"
+        yield Level.OK, sanitize(f"caps, units, rollout and schedules are those of the fleet, {origin}", limit=300)
+
+
 def log(subject: Subject) -> Results:
     """Check that the log of this host is no further than the database, which would have lost lines."""
     from console.store.postgres.peek import last_ev_of_fleet
@@ -110,4 +132,6 @@ def _fleet_of(subject: Subject) -> FleetSettings:
     return fleet
 
 
-FLEET_CHECKS = tuple(Check(name=run.__name__, area=Area.STORE, run=run) for run in (folder, database, role, hosts, log))
+FLEET_CHECKS = tuple(
+    Check(name=run.__name__, area=Area.STORE, run=run) for run in (folder, database, role, hosts, policy, log)
+)

@@ -78,6 +78,8 @@ class RefusalKind(StrEnum):
     FINGERPRINT = "fingerprint"
     CLOCK = "clock"
     """The clock of this host differs from that of the fleet."""
+    POLICY = "policy"
+    """The config of this host judges launches otherwise than the fleet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from console.domain.caps import Caps, CapUsage, Refusal
 from console.domain.key import KeyDecision, KeyRequest, key_of
+from console.domain.policy import Policy
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run, RunId, new_run_id
 from console.domain.task import Fingerprint, Origin, Stage, Task
@@ -78,6 +79,8 @@ class LaunchTerms:
 
     refusal: Refusal | None = None
     """Why this host may not launch it, whatever the store says."""
+    policy: Policy | None = None
+    """What this host judges launches by, where it must be that of a fleet."""
 
     @property
     def key(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from console.domain.caps import Cap, Refusal, RefusalKind
 from console.domain.key import parse_date
 from console.domain.launch import LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
+from console.domain.policy import Policy, PolicyDifference
 from console.domain.run import HOLDING, Run, RunId, State, StopReason, new_run_id
 from console.domain.task import Fingerprint, Task
 from console.domain.text import is_blank
@@ -77,6 +78,7 @@ class Operations:
             rollout=settings.rollout,
             expires_ms=self._expires_ms(task, scheduled=request.scheduled),
             refusal=self._clock_refusal() if request.scheduled else None,
+            policy=self._policy,
         )
 
     def _date_clock(self, now: Timestamp, *, scheduled: bool) -> datetime:
@@ -128,6 +130,7 @@ class Operations:
             caps=self._context.settings.caps,
             expires_ms=now.wall_ms + self._context.timings.claim_window_ms,
             now=now,
+            policy=self._policy,
         )
         return await self._take_up(result)
 
@@ -276,6 +279,22 @@ class Operations:
             cap, task=task, amount=amount, caps=self._context.settings.caps, by=by, reason=reason, now=now
         )
         await self._context.log_flusher.flush()
+
+    async def take_policy(self, *, by: str, reason: str) -> tuple[PolicyDifference, ...]:
+        """Make what this host judges launches by that of the fleet; return what it changes.
+
+        Raises OperationRefused without a reason, StoreError.
+        """
+        require_reason(reason)
+        now, policy = self._context.clock.now(), self._context.settings.policy
+        changes = await self._context.store.policy.take(policy, by=by, reason=reason, now=now)
+        await self._context.log_flusher.flush()
+        return changes
+
+    @property
+    def _policy(self) -> Policy | None:
+        """What a claim carries; None on one machine, whose processes share a config."""
+        return self._context.settings.policy if self._context.in_fleet else None
 
     @property
     def _owner(self) -> str | None:

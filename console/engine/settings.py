@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from console.domain.caps import Caps
+from console.domain.policy import Policy, policy_of
 from console.domain.rollout import RolloutRules
 from console.domain.run import Limits, Run
 from console.domain.server_limit import ServerLimit, ServerLimitKind, server_limit_of
@@ -138,6 +139,11 @@ class EngineSettings:
             max_ms=task.guardrails.max_ms,
         )
         return limits_of(task, self.units, server_limit)
+
+    @property
+    def policy(self) -> Policy:
+        """What launches are judged by, which is the same on all hosts of a fleet."""
+        return policy_of(self.caps, self.units, self.rollout, self.tasks)
 
     def task(self, name: str) -> Task | None:
         """The task of that name."""

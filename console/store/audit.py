@@ -37,6 +37,8 @@ class AuditAct(StrEnum):
     """A read-only console was made writable."""
     RECOUNT = "recount"
     """What counts against the caps was added up again from the holds, after damage."""
+    POLICY = "policy"
+    """The config of one host was made that by which all hosts of a fleet judge launches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,8 @@ def _act_of(kind: str, facts: Mapping[str, str]) -> tuple[AuditAct, str] | None:
             return AuditAct.SETTLE, facts.get("ruling", "").replace("_", "-")
         case "sums_recounted":
             return AuditAct.RECOUNT, f"the sums of {facts.get('days', '').replace(' ', ', ')}"
+        case "policy":
+            return AuditAct.POLICY, facts.get("changes", "")
         case _:
             return PLAIN_ACTS[kind]
 

@@ -13,9 +13,10 @@ from console.domain.caps import Caps, CapUsage, Refusal, RefusalKind, admit
 from console.domain.fact_text import author_text
 from console.domain.key import KeyDecision, KeyDecisionKind, KeyRequest, decide_key
 from console.domain.launch import LaunchDecision, LaunchKind, LaunchRequest, LaunchResult, LaunchTerms
+from console.domain.policy import Policy
 from console.domain.rollout import LaunchPath, launch_path
 from console.domain.run import Outcome, Run, RunId, State
-from console.domain.task import Fingerprint, Stage, Task, canonical_json
+from console.domain.task import Fingerprint, Origin, Stage, Task, canonical_json
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.domain.usage import units_text
@@ -32,6 +33,7 @@ from console.store.ledger import (
     release_hold,
     today_of,
 )
+from console.store.policy import keep_first_policy, policy_statements, refusal_of_rows
 from console.store.rollout import effective_stage_of, effective_stage_statements
 from console.store.rows import (
     NOTE_LIMIT,
@@ -97,7 +99,7 @@ class ClaimRepository:
 
         async def unit(tx: Transaction) -> LaunchDecision:
             await require_original(tx, self._database)
-            decision = await self._decide(tx, request, terms, now)
+            decision, _ = await self._decide(tx, request, terms, now)
             cap_usages = decision.cap_usages or await load_cap_usages(tx, terms.caps, decision.day, terms.task)
             return replace(decision, cap_usages=cap_usages)
 
@@ -115,11 +117,14 @@ class ClaimRepository:
         now: Timestamp,
         service: str | None = None,
         why: str = "",
+        policy: Policy | None = None,
     ) -> LaunchResult:
         """Turn a proposal into a claim if the kill switch and the caps allow it now; a refusal leaves the proposal.
 
         `task` is the task as configured now: its daily caps apply. `owner` None: any process may take the run over.
-        `expires_ms`: until when it may be sent. Raises StaleRun if the run is not a proposal, StoreError.
+        `expires_ms`: until when it may be sent. `policy` is as in `LaunchTerms`.
+
+        Raises StaleRun if the run is not a proposal, StoreError.
         """
         self._check_room()
 
@@ -130,10 +135,14 @@ class ClaimRepository:
                 expired = await _end_unsent(tx, run, Outcome.EXPIRED, "no decision in time", now)
                 late = Refusal(kind=RefusalKind.KEY_HELD, sentence=f"proposal {run.id} expired before it was approved")
                 return LaunchResult(kind=LaunchKind.REFUSED, run=expired, refusal=late)
-            paused, last_day = await fetch_batch(tx, Statement(SELECT_PAUSE), Statement(SELECT_LAST_DAY))
+            paused, last_day, *fleet = await fetch_batch(
+                tx, Statement(SELECT_PAUSE), Statement(SELECT_LAST_DAY), *policy_statements(self._database, policy)
+            )
             day = today_of(last_day, caps, now)
-            refusal = self._pause_refusal(paused) or admit(
-                await load_cap_usages(tx, caps, day, task), run.limits.budget
+            refusal = (
+                self._pause_refusal(paused)
+                or refusal_of_rows(fleet, policy, scheduled=run.origin is Origin.SCHEDULE)
+                or admit(await load_cap_usages(tx, caps, day, task), run.limits.budget)
             )
             if refusal is not None:
                 record = refused_proposal_record(run, now.wall_ms, refusal.kind.value)
@@ -142,6 +151,7 @@ class ClaimRepository:
             claimed = await _claim_proposal(
                 tx, run, by=by, why=why, owner=owner, service=service, day=day, expires_ms=expires_ms, now=now
             )
+            await keep_first_policy(tx, fleet, policy, by=by, at_ms=now.wall_ms)
             return LaunchResult(kind=LaunchKind.LAUNCHED, run=claimed)
 
         return await self._database.transaction(unit)
@@ -191,7 +201,9 @@ class ClaimRepository:
 
     async def _claim(self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp) -> LaunchResult:
         await require_original(tx, self._database, record=True)
-        decision = await self._decide(tx, request, terms, now)
+        decision, fleet = await self._decide(tx, request, terms, now)
+        if decision.kind in (LaunchKind.LAUNCHED, LaunchKind.PROPOSED):
+            await keep_first_policy(tx, fleet, terms.policy, by=request.by, at_ms=now.wall_ms)
         match decision.kind:
             case LaunchKind.LAUNCHED:
                 run = await _insert_claim(tx, request, terms, decision, now)
@@ -209,26 +221,33 @@ class ClaimRepository:
 
     async def _decide(
         self, tx: Transaction, request: LaunchRequest, terms: LaunchTerms, now: Timestamp
-    ) -> LaunchDecision:
-        """Check kill switch, key, stage and caps in this order; the first refusal or skip decides.
+    ) -> tuple[LaunchDecision, list[list[Row]]]:
+        """Check kill switch, policy, key, stage and caps in this order; the first refusal or skip decides.
+
+        Returned too is what the `policy_statements` of the launch found.
 
         Raises StoreDamaged if a run of the key cannot be read, or if the index on keys does not list all runs of it.
         A launch whose key is taken returns before the caps are read, and so holds the write lock only briefly.
         """
-        of_key, scanned, changes, unconfirmed, paused, loss, last_day = await fetch_batch(
+        of_key, scanned, changes, unconfirmed, paused, loss, last_day, *fleet = await fetch_batch(
             tx,
             *_key_statements(terms.key),
             *effective_stage_statements(terms.task.name),
             Statement(SELECT_PAUSE),
             Statement(SELECT_META, {"name": ACCEPTED_LOSS}),
             Statement(SELECT_LAST_DAY),
+            *policy_statements(self._database, terms.policy),
         )
         key = self._decide_key(_key_runs_of(of_key, scanned, terms.key), request.key_request(terms.task))
         stage = effective_stage_of(changes, unconfirmed, terms.task.name)
         day = today_of(last_day, terms.caps, now)
         cap_usages: tuple[CapUsage, ...] = ()
         refusal = (
-            self._pause_refusal(paused) or terms.refusal or key.refusal or _lost_key_refusal(loss, request, terms, key)
+            self._pause_refusal(paused)
+            or terms.refusal
+            or refusal_of_rows(fleet, terms.policy, scheduled=request.scheduled)
+            or key.refusal
+            or _lost_key_refusal(loss, request, terms, key)
         )
         kind = LaunchKind.LAUNCHED
         if refusal is None and key.answer in (KeyDecisionKind.DONE, KeyDecisionKind.RUNNING):
@@ -244,7 +263,8 @@ class ClaimRepository:
                 refusal = admit(cap_usages, terms.limits.budget)
         if refusal is not None:
             kind = LaunchKind.REFUSED
-        return LaunchDecision(kind=kind, stage=stage, key=key, refusal=refusal, day=day, cap_usages=cap_usages)
+        decision = LaunchDecision(kind=kind, stage=stage, key=key, refusal=refusal, day=day, cap_usages=cap_usages)
+        return decision, fleet
 
     def _pause_refusal(self, rows: Sequence[Row]) -> Refusal | None:
         pause = pause_of(rows, self._database.folder)

@@ -18,6 +18,7 @@ from console.store.guard_records import GuardRecords
 from console.store.history import History
 from console.store.identity import StoreIdentity
 from console.store.ledger import Ledger
+from console.store.policy import PolicyRepository
 from console.store.pragmas import BUSY_MS, JournalMode
 from console.store.rollout import RolloutEvidence, Stages
 from console.store.runs import RunRepository
@@ -44,6 +45,7 @@ class Store:
         self.cursors = ScheduleCursors(database)
         self.audit = AuditTrail(database)
         self.guard_records = GuardRecords(database)
+        self.policy = PolicyRepository(database)
 
     @classmethod
     async def open(

@@ -68,6 +68,36 @@ def test_doctor_looks_at_the_database(hosts: tuple[Nightdesk, Nightdesk], fleet:
     assert "FAIL  log         the database went back: line 2 of this host's log is not in it" in done.out
 
 
+def test_a_host_with_another_cap_is_refused_until_its_policy_is_taken(hosts: tuple[Nightdesk, Nightdesk]) -> None:
+    web1, web2 = hosts
+    before = web1("store", "policy", "--json").json
+    assert (before["agrees"], before["at"], before["values"][0]["fleet"]) == (True, None, None)
+    assert "none yet" in web1("store", "policy").out
+    assert web1.launch("good").code == 0
+    path = web2.folder / "nightdesk.toml"
+    path.write_text(path.read_text(encoding="utf-8").replace("daily_units = 2000", "daily_units = 3000"))
+    refused = web2("run", "failing", "--origin", "manual")
+    sentence = "daily_units is 3000 here and 2000 in the fleet"
+    assert (refused.code, sentence in refused.err) == (6, True), refused.err
+    shown = web2("store", "policy", "--json").json
+    assert (shown["agrees"], shown["host"], shown["reason"]) == (False, "web1", "the first launch")
+    assert shown["values"][0] == {"key": "daily_units", "here": "3000", "fleet": "2000"}
+    table = [line.split() for line in web2("store", "policy").out.splitlines()]
+    assert ["daily_units", "3000", "2000", "differs"] in table
+    assert f"FAIL  policy      {sentence}; launches are refused here" in web2("doctor").out
+
+    for wrong in (("--take",), ("--reason", "R"), ("--take", "--reason", " ")):
+        assert web2("store", "policy", *wrong).code in (2, 6), wrong
+    taken = web2("store", "policy", "--take", "--reason", "a larger plan", "--json")
+    assert (taken.code, taken.json["agrees"], taken.json["host"]) == (0, True, "web2"), taken.err
+    assert "daily_units: 2000 -> 3000 in the fleet" in taken.err
+    assert "nothing was changed" in web2("store", "policy", "--take", "--reason", "again").err
+    assert web2("run", "failing", "--origin", "manual").code == 1
+    (act,) = web1("audit", "--act", "policy", "--json").json
+    assert (act["what"], act["why"]) == ("daily_units 2000 -> 3000", "a larger plan")
+    assert "event=policy" in web1("log").out
+
+
 def test_a_reader_looks_and_launches_nothing(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:
     web1, web2 = hosts
     assert web1.launch("good").code == 0

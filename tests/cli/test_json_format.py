@@ -15,7 +15,7 @@ from tests import json_page
 from tests.cli.json_check import check
 from tests.cli.nightdesk import Done, Nightdesk
 
-VARIANTS = {"show --follow", "log --follow", "doctor --reconcile", "errors"}
+VARIANTS = {"show --follow", "log --follow", "doctor --reconcile", "store init --print", "errors"}
 """Formats that are not those of a command: of an option, and of errors."""
 WITHOUT_JSON = {
     "console": "a screen",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
@@ -9,13 +10,18 @@ import click
 from console.cli.commands.backup import refuse_in_use
 from console.cli.exit_codes import CommandError, ExitCode
 from console.cli.invocation import Invocation, json_option, pass_invocation, refuse_if_locked
-from console.domain.formatting import counted
+from console.cli.opening import opened
+from console.domain.fact_text import author_text, time_text
+from console.domain.formatting import counted, zone_or_utc
+from console.domain.policy import Policy
 from console.domain.text import sanitize
+from console.domain.timestamps import iso_ms
 from console.engine.clock import SystemClock
 from console.store.bootstrap import MOVED, MOVED_SENTENCE
 from console.store.diagnostics import inspect_database, latest_schema
 from console.store.errors import StoreError, StoreMissing
 from console.store.fleet_settings import FleetSettings, missing_driver
+from console.store.policy import StoredPolicy
 from console.store.pragmas import sqlite_version
 
 if TYPE_CHECKING:
@@ -131,6 +137,72 @@ def move_command(invocation: Invocation, role: str | None) -> int:
             "the store of this folder refuses every use from now on; keep the folder: the log and the locks stay in it",
         )
     return ExitCode.OK
+
+
+@store_command.command("policy")
+@click.option("--take", is_flag=True, help="Make what stands in the config of this host that of the fleet.")
+@click.option("--reason", metavar="R", help="The reason, for the record; with --take.")
+@json_option
+@pass_invocation
+def policy_command(invocation: Invocation, take: bool, reason: str | None) -> int:
+    """Show by which caps, units, rollout rules and schedules the fleet launches, and where this host differs.
+
+    A host whose config differs launches nothing, and one whose schedules differ launches nothing on schedule.
+    """
+    if take != (reason is not None):
+        raise CommandError(ExitCode.USAGE, "--take needs --reason R, and --reason is for --take only")
+    if take:
+        refuse_if_locked(invocation, "store policy --take")
+    _fleet(invocation)
+    return asyncio.run(_policy(invocation, reason))
+
+
+async def _policy(invocation: Invocation, reason: str | None) -> int:
+    """Show the policy; with a `reason`, first make that of this host the fleet's."""
+    async with opened(invocation) as app:
+        if reason is not None:
+            before = await app.store.policy.current()
+            changes = await app.engine.operations.take_policy(by=invocation.by, reason=reason)
+            for each in changes:
+                invocation.say(f"{each.key}: {each.fleet} -> {each.here} in the fleet")
+            if before is not None and not changes:
+                invocation.say("the policy of this host is that of the fleet already: nothing was changed")
+        stored, here = await app.store.policy.current(), app.engine.settings.policy
+        zone = zone_or_utc(app.engine.settings.caps.time_zone)
+    if invocation.json:
+        invocation.out_json(_policy_json(here, stored))
+        return ExitCode.OK
+    if stored is None:
+        origin = "none yet: the first launch makes that of its host the fleet's"
+    else:
+        by, host = author_text(stored.by), stored.host or "an unnamed host"
+        origin = f"by {by} on {host} at {time_text(stored.at_ms, zone)}: {stored.reason}"
+    lines = [f"{'policy':18} {origin}", f"{'':18} {'here':24} in the fleet"]
+    for key, mine, theirs in _policy_rows(here, stored):
+        mark = "   differs" if stored is not None and None not in (mine, theirs) and mine != theirs else ""
+        lines.append(f"{key:18} {mine or '-':24} {theirs or '-'}{mark}")
+    invocation.out(*(sanitize(line, limit=300) for line in lines))
+    return ExitCode.OK
+
+
+def _policy_rows(here: Policy, stored: StoredPolicy | None) -> list[tuple[str, str | None, str | None]]:
+    """Return each key with its value on this host and in the fleet; None where one does not know it."""
+    fleet = {} if stored is None else stored.policy.values
+    return [(key, here.values.get(key), fleet.get(key)) for key in {**here.values, **fleet}]
+
+
+def _policy_json(here: Policy, stored: StoredPolicy | None) -> dict[str, object]:
+    values = [{"key": key, "here": mine, "fleet": theirs} for key, mine, theirs in _policy_rows(here, stored)]
+    if stored is None:
+        return {"agrees": True, **dict.fromkeys(("by", "host", "at", "reason")), "values": values}
+    return {
+        "agrees": not here.differences(stored.policy),
+        "by": stored.by,
+        "host": stored.host,
+        "at": iso_ms(stored.at_ms),
+        "reason": stored.reason,
+        "values": values,
+    }
 
 
 def _fleet(invocation: Invocation) -> FleetSettings:

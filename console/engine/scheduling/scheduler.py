@@ -10,8 +10,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 
+from console.domain.caps import Refusal
 from console.domain.formatting import counted
 from console.domain.key import day_date, slot_date
+from console.domain.policy import policy_refusal
 from console.domain.run import Run
 from console.domain.task import Task
 from console.engine.concerns import describe
@@ -47,10 +49,15 @@ class Scheduler:
         self._missed_ms: dict[str, int] = {}
         """By task: when it was found that scheduled times were missed, UTC ms, until somebody saw to it."""
         self._look_at = 0.0
+        self._policy_at = 0.0
+        """When the policy of the fleet is looked up again, by the clock of the loop."""
+        self._other_policy: Refusal | None = None
+        """Why the launches of this host are refused, as of the last look."""
 
     def restart(self) -> None:
-        """Compare the schedules with the stored cursors again, since the tasks may have changed."""
+        """Compare the schedules with the stored cursors and the fleet again, since the config may have changed."""
         self._begun = False
+        self._policy_at = 0.0
 
     async def tick(self) -> None:
         """One round. A task or a retry that raises is reported by name and stops no other.
@@ -79,7 +86,7 @@ class Scheduler:
             self._context.problems.report("no key", f"no task of {names} is scheduled here: {why}")
         else:
             self._context.problems.clear("no key")
-        if not self._ownership.take_schedule():
+        if not await self._judges_as_fleet() or not self._ownership.take_schedule():
             return set()
         now = self._context.clock.now().utc()
         keyed = [task for task in self._context.settings.tasks if task.provider not in troubles]
@@ -90,10 +97,30 @@ class Scheduler:
         for task in scheduled:
             await self._isolated(f"task {task.name}", self._launch_due(task, now), failing)
         for run in await self._context.store.cursors.due_retries(self._context.clock.now().wall_ms):
-            if run.fingerprint.provider in troubles:
+            if run.fingerprint.provider in troubles or not await self._judges_as_fleet(now=True):
                 continue
             await self._isolated(f"retry of run {run.id}", self._retry(run), failing)
         return failing
+
+    async def _judges_as_fleet(self, *, now: bool = False) -> bool:
+        """True where the claims of this host are not refused for its config; looked up every LOOK_EVERY_S, or `now`.
+
+        Otherwise a host whose config is that of the fleet may schedule. Raises StoreError.
+        """
+        if not self._context.in_fleet:
+            return True
+        loop_s = asyncio.get_running_loop().time()
+        if now or loop_s >= self._policy_at:
+            stored = await self._context.store.policy.current()
+            here = self._context.settings.policy
+            refusal = None if stored is None else policy_refusal(here, stored.policy, scheduled=True)
+            self._policy_at, self._other_policy = loop_s + LOOK_EVERY_S, refusal
+        if self._other_policy is None:
+            self._context.problems.clear("policy")
+            return True
+        self._ownership.release_schedule()
+        self._context.problems.report("policy", f"nothing is scheduled here: {self._other_policy.sentence}")
+        return False
 
     async def _isolated(self, topic: str, work: Awaitable[None], failing: set[str]) -> None:
         """Await `work`; where it raises, add `topic` to `failing`. Raises StoreError."""
@@ -124,6 +151,9 @@ class Scheduler:
         else:
             # After a long gap this takes a moment of computing.
             found = await asyncio.to_thread(due, task, reached, now)
+        if found != Due() and not await self._judges_as_fleet(now=True):
+            # It stays due for a host that may launch it.
+            return
         await self._log_missed(task, found)
         for at in found.launch:
             late = (now - at).total_seconds() * 1000 > ON_TIME_MS

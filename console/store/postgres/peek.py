@@ -1,4 +1,5 @@
-"""Reads the open runs of several hosts without an event loop: for `ps --json`, which scripts call every few seconds.
+"""Reads the open runs of several hosts without an event loop: for `ps --json`, which scripts call every few seconds,
+and for `doctor`.
 
 Kept apart because only it needs neither units of work nor a schema of this version.
 """
@@ -10,6 +11,7 @@ from psycopg.rows import dict_row
 
 from console.store.errors import StoreDamaged
 from console.store.fleet_settings import FleetSettings
+from console.store.policy import SELECT_POLICY, StoredPolicy, policy_of_rows
 from console.store.postgres.administration import connected
 from console.store.rows import RunListing, UnreadableRun, run_of
 
@@ -30,6 +32,13 @@ def open_runs_of_fleet(settings: FleetSettings) -> RunListing:
             except StoreDamaged as error:
                 unreadable.append(UnreadableRun(seq=row["seq"], why=str(error)))
     return RunListing(runs=tuple(runs), unreadable=tuple(unreadable))
+
+
+def policy_of_fleet(settings: FleetSettings) -> StoredPolicy | None:
+    """Return by what the fleet judges launches; None before its first launch. Raises StoreError."""
+    with connected(settings) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(sql.SQL("set search_path = {}").format(sql.Identifier(settings.schema)))
+        return policy_of_rows(cursor.execute(SELECT_POLICY.encode()).fetchall())
 
 
 def last_ev_of_fleet(settings: FleetSettings) -> int:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from console.store.audit import SELECT_ACTS
 from console.store.claims import SCAN_KEY
 from console.store.events import SELECT_AFTER
 from console.store.postgres.words import vector_of
@@ -27,6 +28,8 @@ REPLACED: Mapping[str, str] = {
     """,
     # The log of a fleet names the host of each line.
     SELECT_AFTER: SELECT_AFTER.replace("ev, record", "ev, record, host"),
+    # Only a fleet has a policy, and an index that lists its changes.
+    SELECT_ACTS: SELECT_ACTS.replace("'sums_recounted'", "'sums_recounted', 'policy'"),
     LOCK_RUN: f"{LOCK_RUN} for no key update",
     # The row is replaced when the run is indexed again.
     UNINDEX_TEXT: "select 1 where false",

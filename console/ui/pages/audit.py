@@ -32,6 +32,7 @@ TONES: Mapping[AuditAct, Tone] = {
     AuditAct.ACCEPT: Tone.BAD,
     AuditAct.LIFT: Tone.BAD,
     AuditAct.RECOUNT: Tone.BAD,
+    AuditAct.POLICY: Tone.WARN,
 }
 
 
