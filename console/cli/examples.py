@@ -123,6 +123,8 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "store migrate": (Example("store migrate --role nightdesk_owner", "upgrade the schema to this version"),),
     "store move": (Example("store move --role nightdesk_owner", "take the runs of this folder into the database"),),
+    "store reclaim": (Example("store reclaim", "put launches back that a failover has lost"),),
+    "store accept-loss": (Example('store accept-loss --reason "looked at the service"', "give up what is lost"),),
     "doctor": (
         Example("doctor", "what would stop a launch"),
         Example("doctor --reconcile", "let a restored or copied state folder launch again"),

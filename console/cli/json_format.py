@@ -736,6 +736,28 @@ class MovedStoreFields(FormatFields):
     last_ev: Annotated[int, Meta(description="number of the last line of the log")]
 
 
+class ReclaimedRunFields(FormatFields):
+    """A lost launch that was put back."""
+
+    run: str
+    key: str
+    task: str
+
+
+class ReclaimedFields(FormatFields):
+    """What `store reclaim` put back."""
+
+    runs: list[ReclaimedRunFields]
+    refused: Annotated[list[str], Meta(description="a sentence for each launch that could not be put back")]
+
+
+class AcceptedLossFields(FormatFields):
+    """What was given up."""
+
+    lines: Annotated[Count, Meta(description="lines of the log")]
+    launches: Count
+
+
 class InstalledFields(FormatFields):
     """The service that was installed."""
 
@@ -838,6 +860,8 @@ FORMATS: Mapping[str, JsonFormat] = {
     "store migrate": _one(SchemaChangeFields),
     "store move": _one(MovedStoreFields),
     "store policy": _one(PolicyFields),
+    "store reclaim": _one(ReclaimedFields),
+    "store accept-loss": _one(AcceptedLossFields),
     "service install": _one(InstalledFields),
     "service status": _one(ServiceStatusFields),
     "service remove": _one(RemovedFields),

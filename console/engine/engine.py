@@ -19,6 +19,7 @@ from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Clock
 from console.engine.concerns import BackgroundTasks, Concern, ConcernRunner, describe
 from console.engine.context import EngineContext
+from console.engine.failover_watch import FailoverWatch
 from console.engine.housekeeping import ClockStepDetector, DeadOwners, Heartbeat
 from console.engine.load import LoadMeter
 from console.engine.log_flush import LogFlusher
@@ -95,14 +96,17 @@ class Engine:
         )
         self._concerns = ConcernRunner(problems)
         self._load = LoadMeter(self._context.poll_pace, problems)
-        restore_check = RestoreCheck(store, launches, folder / "runs.log", again_s=self._context.timings.tick_s)
-        self._supervisor = Supervisor(self._context, ownership, restore_check.require_launchable)
-        self.operations = Operations(self._context, self._supervisor, randomness, restore_check)
+        self._log_path = folder / "runs.log"
+        self.failover = self._failover_watch()
+        """Compares the database of several hosts with the files of this one; None on one machine."""
+        again_s = self._context.timings.tick_s
+        history_check = self.failover or RestoreCheck(store, launches, self._log_path, again_s=again_s)
+        self._supervisor = Supervisor(self._context, ownership, history_check.require_launchable)
+        self.operations = Operations(self._context, self._supervisor, randomness, history_check)
         self.rollout = Rollout(self._context)
         self._scheduler = Scheduler(self._context, self.operations, ownership, _info)
         self.queries = Queries(self._context, self.operations, self.rollout, ownership, folder)
         self.agenda = AgendaReader(self._context, self.queries)
-        self._log_path = folder / "runs.log"
         self._usage: UsageReporter | None = None
         self._handed_over = False
 
@@ -159,6 +163,8 @@ class Engine:
             )
             concerns.append(Concern(name="leases", round=self._ownership.exchange, every_s=tick))
             concerns.append(Concern(name="late ids", round=late_ids.adopt, every_s=tick))
+        if self.failover is not None:
+            concerns.append(Concern(name="failover", round=self.failover.check, every_s=tick))
         if self.settings.schedules:
             concerns.append(Concern(name="schedule", round=self._scheduler.tick, every_s=tick))
         return tuple(concerns)
@@ -272,6 +278,18 @@ class Engine:
         await self._supervisor.read_rows()
         for name in ("take-over", "overdue", "observed"):
             self._concerns.wake(name)
+
+    def _failover_watch(self) -> FailoverWatch | None:
+        """Return what has to find the database complete before anything is sent; None on one machine."""
+        context, ownership = self._context, self._ownership
+        if not ownership.in_fleet:
+            return None
+        hold_ms = context.timings.failover_hold_ms
+        watch = FailoverWatch(
+            context.store, context.launches, self._log_path, context.clock, context.problems, hold_ms=hold_ms
+        )
+        context.holds_lock = lambda: ownership.is_held() and watch.may_send()
+        return watch
 
     async def _measure_load(self) -> None:
         await self._load.measure(

@@ -20,7 +20,7 @@ from console.domain.timestamps import Timestamp
 from console.engine.context import EngineContext
 from console.engine.errors import OperationRefused, StaleRun, StoreBusy, StoreError
 from console.engine.models import PauseResult
-from console.engine.restore_check import RestoreCheck
+from console.engine.restore_check import HistoryCheck
 from console.engine.run.cancel import try_cancel
 from console.engine.run.lost_launch import require_not_found
 from console.engine.scheduling.cron import date_for, next_times
@@ -42,11 +42,11 @@ class Operations:
         context: EngineContext,
         supervisor: Supervisor,
         randomness: Callable[[int], bytes],
-        restore_check: RestoreCheck,
+        history_check: HistoryCheck,
     ) -> None:
         self._context = context
         self._supervisor = supervisor
-        self._restore_check = restore_check
+        self._history_check = history_check
         self._randomness = randomness
 
     def terms(self, request: LaunchRequest) -> LaunchTerms:
@@ -108,7 +108,7 @@ class Operations:
         """
         if self._context.settings.read_only:
             raise OperationRefused("this console is read-only: nothing is launched from here")
-        await self._restore_check.require_complete()
+        await self._history_check.require_complete()
         result = await self._context.store.claims.claim(request, self.terms(request), self._context.clock.now())
         return await self._take_up(result)
 
@@ -118,7 +118,7 @@ class Operations:
         task = self._context.settings.task(run.task)
         if task is None or Fingerprint.of(task.with_target(run.target)) != run.fingerprint:
             raise OperationRefused("the task was edited after the proposal; decline it and launch again")
-        await self._restore_check.require_complete()
+        await self._history_check.require_complete()
         now = self._context.clock.now()
         result = await self._context.store.claims.approve(
             run_id,

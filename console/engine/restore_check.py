@@ -11,6 +11,7 @@ import asyncio
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from console.domain.log_record import LogRecord
 from console.domain.run import RunId
@@ -26,6 +27,16 @@ LAST_LINES = 20
 """The same for a check before a later launch, which takes a millisecond."""
 NEWEST_RUNS = 1_000
 """Launched runs that are looked up; run ids sort by time, and a backup has lost the newest ones."""
+
+
+class HistoryCheck(Protocol):
+    """What every launch asks first."""
+
+    async def require_complete(self) -> None:
+        """Raise StoreOlder if the database has lost history that nobody has given up. Raises StoreError."""
+
+    async def require_launchable(self) -> None:
+        """The same for a run that is claimed, and StoreCopied in a copy that nobody accepted. Raises StoreError."""
 
 
 class RestoreCheck:

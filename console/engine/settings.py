@@ -182,6 +182,8 @@ class Timings:
     """The provider counts as offline when no poll was answered for this long."""
     fresh_send_ms: int = 2_000
     """A POST that could not start within this after its record is not sent at all."""
+    failover_hold_ms: int = 25_000
+    """For so long launches wait after the database failed over: each host has compared its files by then."""
     claim_window_ms: int = 60_000
     """A launch by hand that is still `claimed` after this ends unsent; its time in the queue does not count."""
     polls_at_once: int = 48

@@ -20,7 +20,7 @@ from console.journal.log_files import open_log, translate_os_error
 
 _INTENT = re.compile(
     rb'(sending run=([0-9a-z]+) key=([0-9a-f]{16}) task=("(?:[^"\\]|\\.)*") day=(\d{4}-\d\d-\d\d) hold=(\d+) '
-    rb"attempt=(\d+)) end=([0-9a-f]{8})\Z"
+    rb"attempt=(\d+) row=(\"(?:[^\"\\]|\\.)*\")) end=([0-9a-f]{8})\Z"
 )
 _LINE = re.compile(rb'(run=([0-9a-z]+) attempt=\d+ remote=("(?:[^"\\]|\\.)*")) end=([0-9a-f]{8})\Z')
 
@@ -37,11 +37,16 @@ class LaunchIntent:
     hold: int
     """Milli-units."""
     attempt: int
+    row: str
+    """The run as the database had it, in JSON: it can be put back from here."""
+    sends: int = 1
+    """How often it was about to be sent by this host."""
 
     @classmethod
-    def of(cls, run: Run) -> LaunchIntent:
+    def of(cls, run: Run, row: str) -> LaunchIntent:
         """The intent to launch `run`."""
-        return cls(run_id=run.id, key=run.key, task=run.task, day=run.day, hold=run.limits.budget, attempt=run.attempt)
+        hold, attempt = run.limits.budget, run.attempt
+        return cls(run_id=run.id, key=run.key, task=run.task, day=run.day, hold=hold, attempt=attempt, row=row)
 
 
 class LaunchJournal:
@@ -61,7 +66,8 @@ class LaunchJournal:
         """Append that a request is about to leave; it is on disk when the call returns. Raises JournalError."""
         self._append(
             f"sending run={intent.run_id} key={intent.key} task={json.dumps(intent.task, ensure_ascii=True)} "
-            f"day={intent.day} hold={intent.hold} attempt={intent.attempt}"
+            f"day={intent.day} hold={intent.hold} attempt={intent.attempt} "
+            f"row={json.dumps(intent.row, ensure_ascii=True)}"
         )
 
     def read(self) -> dict[RunId, str]:
@@ -81,8 +87,9 @@ class LaunchJournal:
         found: dict[RunId, LaunchIntent] = {}
         for line in self._lines():
             match = _INTENT.match(line)
-            if match is not None and zlib.crc32(match[1]) == int(match[8], 16):
+            if match is not None and zlib.crc32(match[1]) == int(match[9], 16):
                 run_id, key, day = (match[number].decode("ascii") for number in (2, 3, 5))
+                before = found.get(RunId(run_id))
                 found[RunId(run_id)] = LaunchIntent(
                     run_id=RunId(run_id),
                     key=key,
@@ -90,6 +97,8 @@ class LaunchJournal:
                     day=day,
                     hold=int(match[6]),
                     attempt=int(match[7]),
+                    row=json.loads(match[8]),
+                    sends=1 if before is None else before.sends + 1,
                 )
         return found
 

@@ -117,6 +117,11 @@ class SqliteDatabase:
                 await worker.close()
 
     @property
+    def session(self) -> str:
+        """See `Database`."""
+        return ""
+
+    @property
     def in_transaction(self) -> bool:
         """True while a unit is running."""
         return any(worker.in_transaction for worker in (self._writer, self._reader) if worker is not None)

@@ -171,7 +171,7 @@ class StoreIdentity:
         return await self._database.read(unit)
 
     async def accept_lost_history(
-        self, lost: LostHistory, runs: Iterable[ForgottenRun] = (), *, by: str, now: Timestamp
+        self, lost: LostHistory, runs: Iterable[ForgottenRun] = (), *, by: str, now: Timestamp, why: str = ""
     ) -> tuple[ForgottenRun, ...]:
         """Store that a person gives up this history, so that it does not count as lost any more; write a log note.
 
@@ -190,6 +190,7 @@ class StoreIdentity:
             }
             await fetch_all(tx, UPSERT_META, {"name": ACCEPTED_LOSS, "value": json.dumps(value)})
             fields = {"by": by, "up_to": str(lost.known_ev), "runs": " ".join(lost.run_ids)}
+            fields.update({"why": why} if why else {})
             record = note_record("loss_accepted", fields, None, now.wall_ms)
             await write_event(tx, "loss_accepted", now.wall_ms, record=record, by=by, up_to=lost.known_ev)
             return gone

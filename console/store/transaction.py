@@ -119,6 +119,10 @@ class Database(Protocol):
         None where that cannot be told.
         """
 
+    @property
+    def session(self) -> str:
+        """Another text whenever a connection was made anew, behind which may be another server; empty for a file."""
+
     async def close(self) -> None:
         """Close the connections after the units that were asked for. Closing twice is harmless."""
 

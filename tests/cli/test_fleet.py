@@ -98,6 +98,32 @@ def test_a_host_with_another_cap_is_refused_until_its_policy_is_taken(hosts: tup
     assert "event=policy" in web1("log").out
 
 
+def test_a_launch_that_the_database_lost_is_put_back(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:
+    web1, web2 = hosts
+    assert web1.launch("good").code == 0
+    with psycopg.connect(fleet.url, autocommit=True, options=f"-c search_path={fleet.schema}") as connection:
+        connection.execute("set session_replication_role = replica")
+        for table in ("runs", "sends", "steps", "holds", "events", "day_sums"):
+            connection.execute(f"delete from {table}".encode())
+    refused = web1("run", "good", "--origin", "manual")
+    assert refused.code == 8, refused.err
+    assert "the database went back: line 2 of this host's log is not in it; launches are paused" in refused.err
+    elsewhere = web2("run", "failing", "--origin", "manual")
+    assert (elsewhere.code, "launches are paused by nightdesk" in elsewhere.err) == (6, True), elsewhere.err
+
+    back = web1("store", "reclaim", "--json")
+    assert (back.code, [run["task"] for run in back.json["runs"]]) == (0, ["good"]), back.err
+    assert [run["state"] for run in web2.live()] == ["unconfirmed"]
+    assert "the database lacks no launch" in web1("store", "reclaim").err
+    given_up = web1("store", "accept-loss", "--reason", "a drill")
+    assert (given_up.code, "given up: 2 log lines and 0 launches" in given_up.err) == (0, True), given_up.err
+    assert "lacks nothing" in web1("store", "accept-loss", "--reason", "a drill").err
+    assert web1("resume").code == 0
+    held = web1("run", "good", "--origin", "manual")
+    assert ("is unconfirmed: settle it first" in held.err, web1.service.started()) == (True, 1), held.err
+    assert web1.launch("failing").code == 1
+
+
 def test_a_reader_looks_and_launches_nothing(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:
     web1, web2 = hosts
     assert web1.launch("good").code == 0

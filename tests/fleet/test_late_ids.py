@@ -104,7 +104,7 @@ async def test_the_intent_is_on_disk_before_the_request_leaves_and_without_it_no
     async with host(fleet, tmp_path / "one", provider, SERVE) as one:
         run = (await one.launch()).run
         await one.reaches(run.id, State.RUNNING)
-        assert seen == [{run.id: LaunchIntent.of(run)}]
+        assert seen == [{run.id: LaunchIntent.of(run, seen[0][run.id].row)}]
         assert one.launches.read() == {run.id: "v1_0001"}
 
         def full(intent: LaunchIntent) -> None:

@@ -205,6 +205,64 @@ def _policy_json(here: Policy, stored: StoredPolicy | None) -> dict[str, object]
     }
 
 
+@store_command.command("reclaim")
+@json_option
+@pass_invocation
+def reclaim_command(invocation: Invocation) -> int:
+    """Put launches back that the database lost and the journal of this host has: unconfirmed, with key and hold.
+
+    Exit: 0 all are back, 7 some could not be put back.
+    """
+    refuse_if_locked(invocation, "store reclaim")
+    _fleet(invocation)
+    return asyncio.run(_reclaim(invocation))
+
+
+@store_command.command("accept-loss")
+@click.option("--reason", metavar="R", required=True, help="Why it may be given up, for the record.")
+@json_option
+@pass_invocation
+def accept_loss_command(invocation: Invocation, reason: str) -> int:
+    """Give up what the files of this host know and the database lost; the keys of launches stay taken."""
+    refuse_if_locked(invocation, "store accept-loss")
+    _fleet(invocation)
+    return asyncio.run(_accept_loss(invocation, reason))
+
+
+async def _reclaim(invocation: Invocation) -> int:
+    async with opened(invocation, create=False) as app:
+        assert app.engine.failover is not None
+        back, refused = await app.engine.failover.reclaim()
+    if invocation.json:
+        runs = [{"run": run.id, "key": run.key, "task": run.task} for run in back]
+        invocation.out_json({"runs": runs, "refused": [sanitize(line) for line in refused]})
+    else:
+        lines = [
+            f"put back: run {run.id} of {sanitize(run.task)}, unconfirmed until it is found or ruled on" for run in back
+        ]
+        lines += [f"not put back: {sanitize(line)}" for line in refused]
+        invocation.say(*(lines or ["the database lacks no launch of this host's journal"]))
+    return ExitCode.UNCONFIRMED if refused else ExitCode.OK
+
+
+async def _accept_loss(invocation: Invocation, reason: str) -> int:
+    async with opened(invocation, create=False) as app:
+        assert app.engine.failover is not None
+        loss = await app.engine.failover.accept(by=invocation.by, why=reason)
+    lines, launches = (0, 0) if loss is None else (len(loss.lines), len(loss.launches))
+    if invocation.json:
+        invocation.out_json({"lines": lines, "launches": launches})
+    elif loss is None:
+        invocation.say("the database lacks nothing that the files of this host know")
+    else:
+        invocation.say(
+            f"given up: {counted(lines, 'log line')} and {counted(launches, 'launch', 'launches')}; "
+            "keys of launches stay taken",
+            "next: the same on every host that shows the loss, then nightdesk resume",
+        )
+    return ExitCode.OK
+
+
 def _fleet(invocation: Invocation) -> FleetSettings:
     """Return the database of the config. Raises CommandError where there is none, StoreError without its driver."""
     fleet = invocation.settings().store.fleet

@@ -42,9 +42,10 @@ from console.provider.contract import (
 )
 from console.provider.traits import Prepares
 from console.store.database import run_uncancelled
+from console.store.postgres.failover import sent_row
 from console.store.transitions import RunResult
 
-LOST = "the lock file of this process was removed, or its lease could not be renewed"
+LOST = "the lock file of this process was removed, its lease could not be renewed, or the database failed over"
 OWN = "own"
 """A sandbox that is made before the launch, for one run alone."""
 
@@ -383,7 +384,7 @@ async def _write_intent(context: EngineContext, run: Run) -> str:
     """Put the intent on disk, in a thread; return why that does not work, or ``."""
     try:
         async with context.journal_turn:
-            await asyncio.to_thread(context.launches.append_intent, LaunchIntent.of(run))
+            await asyncio.to_thread(context.launches.append_intent, LaunchIntent.of(run, sent_row(run)))
     except JournalError as error:
         return f"the intent to launch it cannot be written: {error}"
     return ""

@@ -56,6 +56,11 @@ class PostgresDatabase:
             await door.close()
 
     @property
+    def session(self) -> str:
+        """See `Database`. The session of ungated writes decides nothing."""
+        return " ".join(door.session for door in (self._gated, self._reader) if door is not None)
+
+    @property
     def timeline(self) -> str:
         """The history of the server since its last failover, as of the newest session of reads."""
         return self._reader.timeline

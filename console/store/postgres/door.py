@@ -59,6 +59,8 @@ class Door:
         self._line: Line | None = None
         self._urgent: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
+        self._opened = 0
+        """How many sessions were opened."""
         self.is_busy = False
         """True while a unit is running."""
         self._closed = False
@@ -74,6 +76,11 @@ class Door:
     def timeline(self) -> str:
         """That of the newest session; empty before the first."""
         return "" if self._line is None else self._line.timeline
+
+    @property
+    def session(self) -> str:
+        """Another text for each session."""
+        return f"{self.timeline}/{self._opened}"
 
     async def run(self, unit: Unit[T], *, busy_ms: int | None, urgent: bool = False) -> T:
         """Run `unit` when its turn comes; see `Database.transaction`."""
@@ -173,6 +180,7 @@ class Door:
         try:
             async with asyncio.timeout(left_s):
                 self._line = await Line.open(self._settings, WRITE_SILENCE_S if self._writes else READ_SILENCE_S)
+            self._opened += 1
         except TimeoutError:
             why = f"the state database at {self._settings.place} does not answer (no answer within {left_s:.1f} s)"
             raise StoreUnreachable(why) from None
