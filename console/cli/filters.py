@@ -49,6 +49,8 @@ class Filters:
     origin: tuple[str, ...] = ()
     provider: tuple[str, ...] = ()
     """Of the history only: log lines name no provider."""
+    host: tuple[str, ...] = ()
+    """Of the history only."""
     since: str | None = None
     until: str | None = None
     grep: str = ""
@@ -79,6 +81,7 @@ class Filters:
             since_ms=since,
             until_ms=until,
             providers=self.provider,
+            hosts=self.host,
             text=self.grep,
         )
 

@@ -91,6 +91,7 @@ class RunFields(FormatFields):
     provider: Annotated[str, Meta(description="name in the config")]
     service: Annotated[str | None, Meta(description="where it was launched")]
     server_limit: Annotated[str | None, Meta(description="the limit at the service; null for none")]
+    host: Annotated[str | None, Meta(description="of the process that supervises it or did last; null on one host")]
 
 
 class CapUsageFields(FormatFields):
@@ -309,6 +310,7 @@ class AuditEntryFields(FormatFields, kw_only=True):
     from_: Annotated[str | None, Meta(description="address of the SSH client")] = msgspec.field(name="from")
     says: Annotated[str | None, Meta(description="declared name, which anybody can set")]
     terminal: bool | None
+    host: Annotated[str | None, Meta(description="where it was recorded; null on one host")]
 
 
 class UsageRowFields(FormatFields, kw_only=True):

@@ -12,7 +12,7 @@ from console.cli.exit_codes import ExitCode
 from console.cli.invocation import Invocation
 from console.cli.opening import opened_for_emergency
 from console.cli.render.launch_json import run_json
-from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows, without_provider
+from console.cli.render.runs import LIVE_COLUMNS, head_lines, live_rows, needed_columns
 from console.cli.render.table import folded, render_table
 from console.domain.run import Run
 from console.domain.text import sanitize
@@ -68,11 +68,9 @@ def print_snapshot(invocation: Invocation, snapshot: Snapshot, *, has_caps: bool
 
 def _print_runs(invocation: Invocation, runs: Sequence[Run], now: Timestamp) -> None:
     if runs:
-        columns, rows = list(LIVE_COLUMNS), live_rows(runs, now)
         settings = invocation.loaded_settings
         names = {run.fingerprint.provider for run in runs}.union(settings.providers if settings else ())
-        if len(names) == 1:
-            columns, rows = without_provider(columns, rows)
+        columns, rows = needed_columns(LIVE_COLUMNS, live_rows(runs, now), runs, several_providers=len(names) > 1)
         invocation.out("", *render_table(columns, rows, invocation.style, invocation.width))
     else:
         invocation.out("nothing is live")

@@ -248,6 +248,8 @@ class Run:
     """When the next automatic attempt at this key is due."""
     owner: str | None = None
     """The process that supervises it."""
+    host: str = ""
+    """The host of that process, or of the last one, as it calls itself; empty where all processes run on one."""
     fence: int = 1
     """Incremented at every take-over, so that a former owner can no longer write."""
     service: str | None = None

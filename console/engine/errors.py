@@ -17,6 +17,7 @@ from console.store.errors import (
     StoreNewer,
     StoreOlder,
     StoreUnfinished,
+    StoreUnreachable,
     StoreUnsafe,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "StoreNewer",
     "StoreOlder",
     "StoreUnfinished",
+    "StoreUnreachable",
     "StoreUnsafe",
 ]
 

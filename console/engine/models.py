@@ -49,6 +49,8 @@ class Owner:
     mine: bool
     host: str = ""
     """The host it runs on, sanitized; empty where all processes run on one."""
+    beat_ms: int = 0
+    """Its last sign of life, UTC ms."""
 
     @property
     def may_schedule(self) -> bool:

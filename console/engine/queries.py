@@ -35,6 +35,7 @@ from console.engine.ownership import Ownership
 from console.engine.problems import Problem, problems_path, read_published
 from console.engine.prompts import PromptComparison, Prompts
 from console.engine.rollout import Rollout
+from console.engine.silent_hosts import SilentHosts
 from console.provider.contract import shown_end
 from console.store.history import Cursor, HistoryFilter, KeyStatus, Page
 from console.store.rows import RunListing
@@ -57,6 +58,7 @@ class Queries:
         self._ownership = ownership
         self._folder = folder
         self._prompts = Prompts(context.store.history)
+        self._silent_hosts = SilentHosts()
 
     async def snapshot(self) -> Snapshot:
         """The state folder now."""
@@ -81,7 +83,14 @@ class Queries:
             next_launch=self._rollout.next_launch(stages, unconfirmed),
             stages=stages,
             time_zone=settings.caps.time_zone,
-            problems=self._unreadable(listing) + self._context.problems.entries() + self._problems_of_others(owners),
+            problems=(
+                *self._unreadable(listing),
+                *self._context.problems.entries(),
+                *self._problems_of_others(owners),
+                *self._silent_hosts.problems(
+                    owners.values(), live, now_ms=now.wall_ms, time_zone=settings.caps.time_zone
+                ),
+            ),
             read_only=settings.read_only,
             round_trip_ms=self._ownership.round_trip_ms,
             queued=self._context.launch_queue.positions,
@@ -122,6 +131,7 @@ class Queries:
                 alive=row.id == mine or self._ownership.is_alive(row.id),
                 mine=row.id == mine,
                 host=sanitize(self._ownership.host_of(row.id), limit=MAX_BY),
+                beat_ms=row.beat_ms,
             )
             for row in await self._context.store.controls.owners()
         }
@@ -249,6 +259,7 @@ class Queries:
                 by=sanitize(entry.by, limit=MAX_BY),
                 why=sanitize(entry.why, limit=400),
                 what=sanitize(entry.what, limit=200),
+                host=sanitize(entry.host, limit=MAX_BY),
             )
             for entry in entries
         )

@@ -58,6 +58,7 @@ def run_json(run: Run, now: Timestamp) -> Json:
         "provider": run.fingerprint.provider,
         "service": run.service,
         "server_limit": limit_text(run.limits.server_limit),
+        "host": run.host or None,
     }
 
 

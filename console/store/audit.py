@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from console.domain.run import RunId, StopReason
 from console.domain.task import Stage
-from console.store.events import record_from_json
+from console.store.events import host_of, record_from_json
 from console.store.rows import damage_if_unreadable, fetch_all, int_of, text_of
 from console.store.transaction import Database, Row, Transaction, Value
 
@@ -55,6 +55,8 @@ class AuditEntry:
     """What exactly: `semi -> unattended`, `daily_units +500`, `write_off`, `kill switch`."""
     task: str | None = None
     run: RunId | None = None
+    host: str = ""
+    """Where the act was recorded; empty where all processes run on one host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,7 @@ def _entry_of(row: Row, reasons: Reasons) -> AuditEntry | None:
         what=done[1],
         task=row["task"] or facts.get("task", "").strip("-") or None,
         run=RunId(run_id) if run_id else None,
+        host=host_of(row),
     )
 
 

@@ -126,8 +126,13 @@ async def _is_written_as(tx: Transaction, line: LogRecord) -> bool:
 def _record_of(row: Row) -> LogRecord:
     with damage_if_unreadable(f"record {row['ev']} of the log"):
         record = record_from_json(row["ev"], row["record"])
-        host = row["host"] if "host" in row.keys() else ""  # noqa: SIM118 -- a row of SQLite iterates over its values
+        host = host_of(row)
         return replace(record, fields={**record.fields, "host": host}) if host else record
+
+
+def host_of(row: Row) -> str:
+    """Return the host that wrote an event; empty where all processes run on one, which has no such column."""
+    return row["host"] if "host" in row.keys() else ""  # noqa: SIM118 -- a row of SQLite iterates over its values
 
 
 def event_statement(

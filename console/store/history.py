@@ -151,6 +151,8 @@ class HistoryFilter:
     targets: tuple[str, ...] = ()
     providers: tuple[str, ...] = ()
     """Names of providers in the config, as runs record them."""
+    hosts: tuple[str, ...] = ()
+    """Only a store of several hosts has entries of a host."""
     keys: tuple[str, ...] = ()
     """Beginnings of keys."""
     costs: tuple[Bound, ...] = ()
@@ -184,7 +186,7 @@ class HistoryFilter:
     def restricts_rows(self) -> bool:
         """True where more than words and tasks decide which entries match."""
         dated = self.since_ms is not None or self.until_ms is not None
-        chosen = self.outcomes or self.stages or self.origins or self.targets or self.providers
+        chosen = self.outcomes or self.stages or self.origins or self.targets or self.providers or self.hosts
         return bool(dated or chosen or self.keys or self.costs or self.used or self.without or self.without_text)
 
 
@@ -462,6 +464,9 @@ PROVIDER = f"""(case when json_valid(runs.fingerprint)
     then coalesce(json_extract(runs.fingerprint, '$.provider'), '{DEFAULT_PROVIDER}') end)"""
 """The provider of a row, which its fingerprint names unless it is the default; null where the text is damaged."""
 
+HOST = "'' /* the host of the run */"
+"""The host of a row. A database of several hosts has a column for it."""
+
 
 def _where(wanted: HistoryFilter, prefix: str = "") -> tuple[str, dict[str, Value]]:
     """Return the condition as SQL and its parameters, whose names begin with `prefix`.
@@ -485,10 +490,11 @@ def _where(wanted: HistoryFilter, prefix: str = "") -> tuple[str, dict[str, Valu
             kept = "" if column == narrowest or (narrowest, column) == ("task", "outcome") else "+"
             clauses.append(f"{kept}runs.{column} in ({', '.join(f':{name}' for name in names)})")
             parameters |= dict(zip(names, values, strict=True))
-    at = {f"{prefix}provider_{number}": name for number, name in enumerate(wanted.providers)}
-    if at:
-        clauses.append(f"{PROVIDER} in ({', '.join(f':{name}' for name in at)})")
-        parameters |= at
+    for expression, word, values in ((PROVIDER, "provider", wanted.providers), (HOST, "host", wanted.hosts)):
+        among = {f"{prefix}{word}_{number}": value for number, value in enumerate(values)}
+        if among:
+            clauses.append(f"{expression} in ({', '.join(f':{name}' for name in among)})")
+            parameters |= among
     begun = {f"{prefix}key_{number}": key for number, key in enumerate(wanted.keys)}
     if begun:
         clauses.append(

@@ -168,6 +168,8 @@ def run_of(row: Row) -> Run:
             sandbox_own=bool(values["sandbox_own"]),
             usage_known=bool(values["usage_known"]),
             stalled=bool(values["stalled"]),
+            # Only a database of several hosts has this column.
+            host=str(values.get("host", "")),
             **{name: values[name] for name in PLAIN_COLUMNS},
         )
 

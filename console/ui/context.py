@@ -39,6 +39,8 @@ class SessionInfo:
     """Kind and address of the service."""
     version: str = ""
     is_demo: bool = False
+    in_fleet: bool = False
+    """True where the runs of several hosts are shown."""
 
     @property
     def who_where(self) -> str:

@@ -64,7 +64,7 @@ def header_lines(
     view: ViewState, cells: int, glyphs: Glyphs, *, session: SessionInfo, tabs: tuple[Tab, ...] = ()
 ) -> tuple[Line, Line]:
     """Two lines of exactly `cells`, with a blank at each end."""
-    facts = (*(_session(session) if cells >= LEAST_WITH_SESSION else ()), *_cap_facts(view.snapshot, glyphs))
+    facts = (*(_session(session) if cells >= LEAST_WITH_SESSION else ()), *_cap_facts(view, glyphs))
     for end in (_clock(view), _clock(view)[:1]):
         room = max(0, cells - 2 - width(end) - GAP)
         start = shorten(facts, room)
@@ -122,21 +122,21 @@ def _session(session: SessionInfo) -> tuple[Fact, ...]:
     return (Fact(forms=tuple(line(Span(form, Tone.STRONG)) for form in clipped), priority=5),)
 
 
-def _cap_facts(snapshot: Snapshot, glyphs: Glyphs) -> tuple[Fact, ...]:
-    facts = [_slots(snapshot)]
-    for cap_usage in snapshot.cap_usages:
+def _cap_facts(view: ViewState, glyphs: Glyphs) -> tuple[Fact, ...]:
+    facts = [_slots(view.snapshot)]
+    for cap_usage in view.snapshot.cap_usages:
         if cap_usage.cap is Cap.DAILY_UNITS:
             facts.append(_today(cap_usage, glyphs))
         elif cap_usage.cap is Cap.MONTHLY_UNITS:
             facts.append(_month(cap_usage, glyphs))
-    return (*facts, *_database(snapshot))
+    return (*facts, *_database(view))
 
 
-def _database(snapshot: Snapshot) -> tuple[Fact, ...]:
-    """How far the database of several hosts is away; nothing on one machine."""
-    if snapshot.round_trip_ms is None:
+def _database(view: ViewState) -> tuple[Fact, ...]:
+    """How far the database of several hosts is away; nothing on one machine, and where an alarm says it."""
+    if view.snapshot.round_trip_ms is None or view.is_cut_off:
         return ()
-    text = line(Span("db ", Tone.MUTED), Span(f"{snapshot.round_trip_ms or '<1'} ms"))
+    text = line(Span("db ", Tone.MUTED), Span(f"{view.snapshot.round_trip_ms or '<1'} ms"))
     return (Fact(forms=(text, ()), priority=2),)
 
 
@@ -291,7 +291,9 @@ def alarm_lines(view: ViewState, glyphs: Glyphs) -> tuple[Alarm, ...]:
     alarms: list[Alarm] = []
     if view.trouble:
         text = f"this is the state of {age(view.stale_ms)} ago: {view.trouble}"
-        alarms.append(Alarm(word=Span(f" {glyphs.alarm} STALE ", Tone.LOUD), text=text))
+        since = when(view.snapshot.taken.wall_ms, view.now_ms, view.zone)
+        what = f"NO DATABASE since {since}" if view.is_cut_off else "STALE"
+        alarms.append(Alarm(word=Span(f" {glyphs.alarm} {what} ", Tone.LOUD), text=text))
     paused = view.snapshot.paused
     if paused is not None:
         since = when(paused.since_ms, view.now_ms, view.zone)

@@ -47,8 +47,35 @@ def test_a_key_is_launched_once_and_every_host_sees_the_run(hosts: tuple[Nightde
     assert [line["host"] for line in web1("log", "--json").json][:2] == ["web1", "web1"]
     (kept,) = web1("store", "--json").json["processes"]
     assert (kept["host"], kept["lease_seconds"] > 0) == ("web2", True)
+    assert [run["host"] for run in web1("ps", "--json").json] == ["web2"]
+    assert "HOST" in web1("ps").out
     assert web1("cancel", "endless").code == 0
     assert web1.live() == []
+
+
+def test_history_and_audit_name_the_host(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:
+    web1, web2 = hosts
+    assert web1.launch("good").code == 0
+    assert web2.launch("failing").code == 1
+    assert web1("pause", "--reason", "look").code == 0
+    assert web2("resume").code == 0
+    for more, tasks in (
+        (("--host", "web1"), {"good"}),
+        (("--host", "web2"), {"failing"}),
+        (("--host", "web1", "--host", "web2"), {"good", "failing"}),
+        (("--filter", "-host:web1"), {"failing"}),
+        (("--filter", "host:web2 failing"), {"failing"}),
+        (("--host", "web3"), set()),
+    ):
+        done = web2("history", *more, "--json")
+        assert done.code == 0, done.err
+        assert {run["task"] for run in done.json} == tasks, more
+    web1.configure(CAPS)
+    refused = web1("--state-dir", str(web1.folder / "alone"), "history", "--host", "web1")
+    assert (refused.code, "without it there is one host" in refused.err) == (2, True), refused.err
+    _joins(web1, fleet, "web1")
+    assert [entry["host"] for entry in web1("audit", "--json").json] == ["web2", "web1"]
+    assert "on web2" in web1("audit").out
 
 
 def test_doctor_looks_at_the_database(hosts: tuple[Nightdesk, Nightdesk], fleet: FleetSettings) -> None:

@@ -12,11 +12,11 @@ from console.cli.render.runs import (
     PAST_COLUMNS,
     cap_usage_line,
     live_rows,
+    needed_columns,
     past_rows,
     progress_key,
     progress_line,
     time_left,
-    without_provider,
 )
 from console.domain.caps import Cap, CapUsage
 from console.domain.run import Outcome, State, StopReason
@@ -101,10 +101,12 @@ def test_the_provider_is_a_column_of_its_own_that_can_be_left_out() -> None:
     other = replace(other, fingerprint=replace(other.fingerprint, provider="research"))
     for columns, rows in ((LIVE_COLUMNS, live_rows([other], NOW)), (PAST_COLUMNS, past_rows([other], NOW, "UTC"))):
         assert "research" in [cell.text for cell in rows[0]]
-        fewer, shorter = without_provider(columns, rows)
-        assert "PROVIDER" not in [column.title for column in fewer]
+        fewer, shorter = needed_columns(columns, rows, [other], several_providers=False)
+        assert {"PROVIDER", "HOST"}.isdisjoint(column.title for column in fewer)
         assert len(shorter[0]) == len(fewer)
         assert "research" not in [cell.text for cell in shorter[0]]
+        hosted, _ = needed_columns(columns, rows, [replace(other, host="web1")], several_providers=True)
+        assert hosted == list(columns)
 
 
 def test_cap_usages_are_in_units_or_launches() -> None:

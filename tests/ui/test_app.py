@@ -11,7 +11,7 @@ import pytest
 from textual.widgets import Input
 
 from console.domain.run import Outcome, State
-from console.engine.errors import StoreBusy
+from console.engine.errors import StoreBusy, StoreUnreachable
 from console.engine.models import Owner
 from console.ui.actions import operations
 from console.ui.app import ConsoleApp
@@ -47,6 +47,24 @@ async def test_a_store_that_does_not_answer_is_a_stale_badge_with_an_age(busy: F
         busy.broken = None
         await screen.tick()
         assert "STALE" not in screen.text()
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (40, 12)], ids=str)
+async def test_without_the_database_of_a_fleet_the_console_says_since_when_and_goes_on(
+    busy: FakeEngine, size: tuple[int, int]
+) -> None:
+    async with console(busy, busy.clock, size=size, session=SessionInfo(host="web1", in_fleet=True)) as screen:
+        busy.broken = StoreUnreachable("the state database at db does not answer")
+        busy.clock.advance(7_560)
+        await screen.tick()
+        assert "NO DATABASE since 04:20" in screen.text()
+        await screen.press("2")
+        await until(lambda: "does not answer" in screen.text() or size[0] == 40)
+        assert "NO DATABASE since 04:20" in screen.text(), "on every screen"
+        await screen.press("1", "down")
+        busy.broken = None
+        await screen.tick()
+        assert "NO DATABASE" not in screen.text()
 
 
 async def test_an_error_of_any_kind_in_a_refresh_does_not_end_the_console(busy: FakeEngine) -> None:

@@ -154,6 +154,18 @@ def test_alarms_come_worst_first() -> None:
     assert alarm_lines(ViewState(snapshot=SNAPSHOT, now=samples.NOW), UNICODE) == ()
 
 
+@pytest.mark.parametrize("cells", range(40, 220, 9))
+def test_a_database_that_does_not_answer_is_loud_at_every_width(cells: int) -> None:
+    snapshot = replace(SNAPSHOT, taken=samples.moment(-7_560), round_trip_ms=3)
+    view = ViewState(snapshot=snapshot, now=samples.NOW, trouble="no answer", is_cut_off=True)
+    (alarm,) = alarm_lines(view, UNICODE)
+    first, *_ = alarm.line(cells, UNICODE)
+    assert (first.text, first.tone) == (" ▲ NO DATABASE since 02:14 ", Tone.LOUD)
+    assert "db 3 ms" not in text(header_lines(view, cells, UNICODE, session=SESSION)[0])
+    (stale,) = alarm_lines(replace(view, is_cut_off=False), UNICODE)
+    assert "STALE" in stale.word.text
+
+
 def test_a_narrow_alarm_keeps_what_to_do_about_it() -> None:
     pause = Pause(since_ms=samples.moment(-3600).wall_ms, by="root (sudo by alice; from 10.0.0.5) tty=yes")
     problem = Problem(topic="store", text="the disk " * 9, since_ms=0, last_ms=samples.NOW.wall_ms, count=1)

@@ -14,6 +14,7 @@ from console.domain.rollout import Evidence
 from console.domain.run import Outcome
 from console.domain.task import Stage
 from console.engine.models import TaskRollout
+from console.ui.context import SessionInfo
 from console.ui.filtering.rows import FieldNames, RowFields, RowGrammar
 from console.ui.filtering.terms import FilterContext, FilterError
 from console.ui.state.preferences import FILE_NAME, MAX_SAVED, Preferences, SavedOrder
@@ -133,6 +134,25 @@ async def test_every_order_of_the_runs(busy: FakeEngine, presses: int, words: st
         await screen.press(*["o"] * (6 - presses))
         assert screen.table.order[0] == busy.live[0].id
         assert "most urgent first" not in screen.lines()[2]
+
+
+async def test_runs_of_a_fleet_are_filtered_and_sorted_by_host(busy: FakeEngine) -> None:
+    for at, run in enumerate(busy.live):
+        busy.live[at] = replace(run, host="web2" if at % 2 else "web1")
+    busy.live[0] = replace(busy.live[0], host="")
+    of_web2 = [run.id for run in busy.live if run.host == "web2"]
+    async with console(busy, busy.clock, session=SessionInfo(host="web1", in_fleet=True)) as screen:
+        await screen.press("slash", *"host", "colon", *"web2", "enter")
+        assert set(screen.table.order) == set(of_web2)
+        await screen.press("escape", *["o"] * 6)
+        assert "by host" in screen.text()
+        hosts = [next(run.host for run in busy.live if run.id == each) for each in screen.table.order[: len(busy.live)]]
+        assert hosts == [*sorted(filter(None, hosts)), ""], "who has none is last"
+        await screen.press("O")
+        assert screen.table.order[0] in of_web2
+    async with console(busy, busy.clock) as screen:
+        await screen.press("slash", *"host", "colon", *"web2")
+        assert "unknown filter host:" in screen.text(), "of one machine all runs are its own"
 
 
 async def test_tasks_are_sorted_and_filtered(idle: FakeEngine) -> None:

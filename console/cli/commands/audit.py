@@ -18,7 +18,7 @@ from console.domain.timestamps import iso_ms, parse_instant
 from console.engine.acting_user import Actor
 from console.engine.models import AuditAct, AuditEntry, AuditFilter
 from console.engine.run_json import csv_text
-from console.ui.words import user_text
+from console.ui.pages.audit import author
 
 
 @click.command("audit")
@@ -93,6 +93,7 @@ def entry_json(entry: AuditEntry) -> dict[str, object]:
         "from": actor.address,
         "says": actor.says,
         "terminal": actor.has_terminal,
+        "host": entry.host or None,
     }
 
 
@@ -111,7 +112,7 @@ def _print(invocation: Invocation, entries: tuple[AuditEntry, ...], zone: ZoneIn
     rows = [
         [
             Cell(time_text(entry.at_ms, zone)),
-            Cell(user_text(entry.by)),
+            Cell(author(entry)),
             Cell(entry.act.value),
             Cell(": ".join(filter(None, (entry.task, entry.what))) or "-"),
             Cell(entry.run or "-"),

@@ -70,6 +70,7 @@ def _session(invocation: Invocation, settings: Settings) -> SessionInfo:
         config=sanitize(str(invocation.config.path)),
         provider=sanitize(", ".join(f"{service.kind} {service.base_url}" for service in services)),
         version=__version__,
+        in_fleet=settings.store.fleet is not None,
     )
 
 

@@ -16,7 +16,7 @@ from console.cli.filters import Filters, filter_options
 from console.cli.invocation import Invocation, json_option, pass_invocation
 from console.cli.opening import opened
 from console.cli.render.launch_json import run_json
-from console.cli.render.runs import past_columns, past_rows, without_provider
+from console.cli.render.runs import needed_columns, past_columns, past_rows
 from console.cli.render.table import render_table
 from console.domain.run import Run
 from console.domain.text import sanitize
@@ -37,6 +37,7 @@ PAGE = 200
     shell_complete=provider_names,
     help="Only runs at this provider of the config; may be repeated.",
 )
+@click.option("--host", multiple=True, metavar="NAME", help="Only runs of this host of a fleet; may be repeated.")
 @click.option("--filter", "typed", metavar="TEXT", default="", help="As behind / on the screen: 'cost:>1 -outcome:ok'.")
 @click.option(
     "--sort",
@@ -56,28 +57,33 @@ def history_command(
     """List every run, skip and refusal, newest first. --grep searches task, target, key, note and result.
 
     --filter takes names and words: task: outcome: since: until: stage: origin: target: provider: key: cost:
-    units:, with - before
+    units: and, of several hosts, host:, with - before
     one to leave it out. It is not combined with the other filters.
     """
     if typed and any(options.values()):
         raise click.UsageError("--filter says everything itself: write the other filters into it")
 
     def wanted(now_ms: int, time_zone: str) -> HistoryFilter:
+        if options["host"] and invocation.fleet is None:
+            raise click.UsageError("--host needs a database in [store] of the config: without it there is one host")
         found = (
-            _typed_filter(typed, now_ms, time_zone) if typed else Filters(**options).history_filter(now_ms, time_zone)
+            _typed_filter(invocation, typed, now_ms, time_zone)
+            if typed
+            else Filters(**options).history_filter(now_ms, time_zone)
         )
         return replace(found, folded=False, order=HistoryOrder(order), reverse=reverse)
 
     return asyncio.run(_print(invocation, wanted, limit, as_csv=as_csv and not invocation.json))
 
 
-def _typed_filter(text: str, now_ms: int, time_zone: str) -> HistoryFilter:
+def _typed_filter(invocation: Invocation, text: str, now_ms: int, time_zone: str) -> HistoryFilter:
     """What the text asks for on the screen. Raises click.UsageError."""
     from console.ui.filtering.terms import FilterContext, FilterError
     from console.ui.history.filter import parse_filter
 
     try:
-        return parse_filter(text, FilterContext(now_ms=now_ms, zone=ZoneInfo(time_zone)))
+        in_fleet = invocation.fleet is not None
+        return parse_filter(text, FilterContext(now_ms=now_ms, zone=ZoneInfo(time_zone), in_fleet=in_fleet))
     except FilterError as error:
         raise click.UsageError(f"--filter: {error}") from None
 
@@ -113,9 +119,12 @@ async def _print_csv(invocation: Invocation, pages: AsyncIterator[tuple[Run, ...
 def _print_table(invocation: Invocation, runs: list[Run], now: Timestamp, settings: EngineSettings) -> None:
     if runs:
         time_zone = settings.caps.time_zone
-        columns, rows = list(past_columns(now, time_zone)), past_rows(runs, now, time_zone)
-        if not settings.has_several_services:
-            columns, rows = without_provider(columns, rows)
+        columns, rows = needed_columns(
+            past_columns(now, time_zone),
+            past_rows(runs, now, time_zone),
+            runs,
+            several_providers=settings.has_several_services,
+        )
         invocation.out(*render_table(columns, rows, invocation.style, invocation.width))
     else:
         invocation.say("no entry of the history matches")

@@ -60,7 +60,7 @@ async def _fleet_demo(invocation: Invocation, options: ScreenOptions) -> int:
         async with running_fleet() as demo:
             named = ", ".join(f"{host} (pid {pid})" for host, pid in demo.pids)
             invocation.say(f"hosts: {named}", "kill -9 one of them: within 25 s another process supervises its run")
-            return await _shown(invocation, demo.app, demo.options, options, "fleet demo")
+            return await _shown(invocation, demo.app, demo.options, options, "fleet demo", in_fleet=True)
     except RuntimeError as error:
         raise CommandError(ExitCode.REFUSED, sanitize(str(error), limit=300)) from None
 
@@ -76,14 +76,20 @@ async def _demo(invocation: Invocation, options: ScreenOptions, face: str) -> in
 
 
 async def _shown(
-    invocation: Invocation, app: App, reached_by: tuple[str, ...], options: ScreenOptions, name: str
+    invocation: Invocation,
+    app: App,
+    reached_by: tuple[str, ...],
+    options: ScreenOptions,
+    name: str,
+    *,
+    in_fleet: bool = False,
 ) -> int:
     """Show the console of a demo or, without a terminal, print its runs."""
     if (why := why_no_screen(invocation.environment, invocation.stdin, invocation.stdout)) is not None:
         invocation.say(why)
         print_snapshot(invocation, await app.engine.queries.snapshot())
         return ExitCode.OK
-    session = SessionInfo(user=user_name(), is_demo=True, name=name, version=__version__)
+    session = SessionInfo(user=user_name(), is_demo=True, in_fleet=in_fleet, name=name, version=__version__)
     command = (*shell_command(invocation.environment), *reached_by)
     result = await run_screen(app, replace(options, command=command, session=session))
     if result.message:

@@ -26,10 +26,13 @@ from console.engine.models import Snapshot
 
 PROVIDER = Column(title="PROVIDER")
 """Shown where the config has more than one."""
+HOST = Column(title="HOST")
+"""Shown where runs are of several hosts."""
 LIVE_COLUMNS = (
     Column(title="STATE"),
     Column(title="TASK", shrink_order=2),
     PROVIDER,
+    HOST,
     Column(title="RUN"),
     Column(title="LEFT", right=True),
     Column(title="ELAPSED", right=True),
@@ -43,6 +46,7 @@ PAST_COLUMNS = (
     Column(title="OUTCOME"),
     Column(title="TASK", shrink_order=2),
     PROVIDER,
+    HOST,
     Column(title="RUN"),
     Column(title="TRY", right=True),
     Column(title="DATE"),
@@ -72,6 +76,7 @@ def live_rows(runs: Sequence[Run], now: Timestamp) -> list[list[Cell]]:
             Cell(run.state.value, _STATE_TONES.get(run.state, Tone.PLAIN)),
             Cell(_task(run)),
             Cell(run.fingerprint.provider),
+            Cell(run.host or "-"),
             Cell(short_id(run.id)),
             Cell(time_left(run, now.wall_ms)),
             Cell(format_elapsed(elapsed_ms(run, now)) if run.sent else ""),
@@ -98,6 +103,7 @@ def past_rows(runs: Sequence[Run], now: Timestamp, time_zone: str) -> list[list[
             Cell(outcome_text(run), outcome_tone(run)),
             Cell(_task(run)),
             Cell(run.fingerprint.provider),
+            Cell(run.host or "-"),
             Cell(short_id(run.id)),
             Cell(str(run.attempt) if run.attempt else "-"),
             Cell(run.date),
@@ -109,10 +115,13 @@ def past_rows(runs: Sequence[Run], now: Timestamp, time_zone: str) -> list[list[
     ]
 
 
-def without_provider(columns: Sequence[Column], rows: Sequence[list[Cell]]) -> tuple[list[Column], list[list[Cell]]]:
-    """Return a table without the column of the provider, which says nothing where there is only one."""
-    at = columns.index(PROVIDER)
-    return [*columns[:at], *columns[at + 1 :]], [[*row[:at], *row[at + 1 :]] for row in rows]
+def needed_columns(
+    columns: Sequence[Column], rows: Sequence[list[Cell]], runs: Sequence[Run], *, several_providers: bool
+) -> tuple[list[Column], list[list[Cell]]]:
+    """Return a table of `runs` without a column that says nothing: that of the one provider, that of no host."""
+    needless = [*([] if several_providers else [PROVIDER]), *([] if any(run.host for run in runs) else [HOST])]
+    kept = [at for at, column in enumerate(columns) if column not in needless]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 def outcome_text(run: Run) -> str:

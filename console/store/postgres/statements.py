@@ -12,6 +12,7 @@ from functools import lru_cache
 from console.store.audit import SELECT_ACTS
 from console.store.claims import SCAN_KEY
 from console.store.events import SELECT_AFTER
+from console.store.history import HOST
 from console.store.postgres.words import vector_of
 from console.store.rows import INDEX_TEXT, LOCK_RUN, UNINDEX_TEXT
 from console.store.transaction import Columns
@@ -26,10 +27,12 @@ REPLACED: Mapping[str, str] = {
         insert into runs_words (seq, words) values (:seq, cast(:words as tsvector))
         on conflict (seq) do update set words = excluded.words
     """,
-    # The log of a fleet names the host of each line.
+    # The log and the audit of a fleet name the host of each line.
     SELECT_AFTER: SELECT_AFTER.replace("ev, record", "ev, record, host"),
     # Only a fleet has a policy, and an index that lists its changes.
-    SELECT_ACTS: SELECT_ACTS.replace("'sums_recounted'", "'sums_recounted', 'policy'"),
+    SELECT_ACTS: SELECT_ACTS.replace("'sums_recounted'", "'sums_recounted', 'policy'").replace(
+        "record, runs.task", "record, events.host, runs.task"
+    ),
     LOCK_RUN: f"{LOCK_RUN} for no key update",
     # The row is replaced when the run is indexed again.
     UNINDEX_TEXT: "select 1 where false",
@@ -55,7 +58,7 @@ HITS_FIRST = """(
 
 @lru_cache(maxsize=1024)
 def _statement(sql: str) -> str:
-    text = REPLACED.get(sql, sql).replace("%", "%%")
+    text = REPLACED.get(sql, sql).replace("%", "%%").replace(HOST, "runs.host")
     if FROM_HITS in text:
         text = text.replace(FROM_HITS, HITS_FIRST).replace("runs_text match :words", "true")
     text = _MATCH.sub(r"runs_words.words @@ cast(\1 as tsquery)", text)

@@ -198,7 +198,11 @@ def filter_context(context: Context) -> FilterContext:
     tasks = tuple(task.name for task in settings.tasks)
     providers = tuple(service.name for service in settings.services)
     return FilterContext(
-        now_ms=context.clock.now().wall_ms, zone=zone(settings.caps.time_zone), tasks=tasks, providers=providers
+        now_ms=context.clock.now().wall_ms,
+        zone=zone(settings.caps.time_zone),
+        tasks=tasks,
+        providers=providers,
+        in_fleet=context.session.in_fleet,
     )
 
 

@@ -65,6 +65,8 @@ class FilterContext:
     """Names of tasks to be offered. Other names are accepted too, because runs stay when their task is removed."""
     providers: Sequence[str] = ()
     """Names of providers to be offered, likewise."""
+    in_fleet: bool = False
+    """True where runs have a host."""
 
 
 def parse_terms(text: str, names: Collection[str], *, days: bool = False) -> tuple[Term, ...]:

@@ -35,6 +35,7 @@ TAKES = {
     "task": "a task's name",
     "target": "a target",
     "provider": "a provider's name",
+    "host": "a host's name",
     "key": "a key or the beginning of one",
     "cost": COMPARED,
     "units": COMPARED,
@@ -42,8 +43,15 @@ TAKES = {
     "until": ACCEPTED,
 }
 NAMES = ("task", "outcome", "since", "until", "stage", "origin", "target", "provider", "key", "cost", "units")
+IN_FLEET = (*NAMES, "host")
+"""Where runs have a host."""
 SCALES = {"cost": 1_000_000, "units": 1_000}
 """The stored integers for one unit of money and for one unit."""
+
+
+def names_in(context: FilterContext) -> tuple[str, ...]:
+    """The names of the filters that there are."""
+    return IN_FLEET if context.in_fleet else NAMES
 
 
 def parse_filter(text: str, context: FilterContext) -> HistoryFilter:
@@ -51,7 +59,7 @@ def parse_filter(text: str, context: FilterContext) -> HistoryFilter:
 
     Attempts of a key are folded unless the filter selects among them. Raises FilterError.
     """
-    terms = parse_terms(text, NAMES, days=True)
+    terms = parse_terms(text, names_in(context), days=True)
     check_values((term for term in terms if term.name), VALUES, TAKES)
     named = [term for term in terms if term.name]
     times = [term for term in named if term.name in ("since", "until")]
@@ -79,6 +87,7 @@ def _fields(terms: Iterable[Term]) -> dict[str, Any]:
         "origins": tuple(Origin(value) for value in values.get("origin", ())),
         "targets": tuple(values.get("target", ())),
         "providers": tuple(values.get("provider", ())),
+        "hosts": tuple(values.get("host", ())),
         "keys": tuple(value.lower() for value in values.get("key", ())),
         "costs": _bounds(values, "cost"),
         "used": _bounds(values, "units"),
@@ -122,12 +131,13 @@ class HistoryGrammar:
 
     def without_unfinished(self, text: str) -> str:
         """The text without a last piece that may still become the name of a filter."""
-        return without_unfinished_name(text, NAMES)
+        return without_unfinished_name(text, names_in(self._context()))
 
     def completions(self, text: str) -> tuple[str, ...]:
         """Completions of the last piece of the text, best first."""
         context = self._context()
-        return completions(text, NAMES, {**VALUES, "task": context.tasks, "provider": context.providers})
+        values = {**VALUES, "task": context.tasks, "provider": context.providers}
+        return completions(text, names_in(context), values)
 
     def complete(self, text: str) -> str:
         """The text with its last piece completed as far as all completions agree."""
@@ -135,4 +145,5 @@ class HistoryGrammar:
 
     def help(self, text: str, trouble: str, cells: int) -> Line:
         """What is wrong with the text, or what can be typed next."""
-        return help_line(text, trouble, NAMES, self.completions(text), cells, self._ellipsis)
+        names = names_in(self._context())
+        return help_line(text, trouble, names, self.completions(text), cells, self._ellipsis)

@@ -50,6 +50,11 @@ async def audit_page(context: Context) -> TextPage:
     return TextPage("Who did what", text)
 
 
+def author(entry: AuditEntry) -> str:
+    """Who did it and, of several hosts, on which one."""
+    return user_text(entry.by) + (f" on {sanitize_cell(entry.host)}" if entry.host else "")
+
+
 def audit_lines(entries: Sequence[AuditEntry], zone: ZoneInfo, cells: int, ellipsis: str) -> list[Line]:
     """Two lines for each act, and more for a long reason: what, about what and when; by whom and why."""
     if not entries:
@@ -66,6 +71,6 @@ def audit_lines(entries: Sequence[AuditEntry], zone: ZoneInfo, cells: int, ellip
         )
         lines.append(fit(first, cells, ellipsis))
         lines.extend(line(Span(" " * (WHEN + ACT + 1) + each)) for each in more)
-        who = user_text(entry.by) + (f": {sanitize_cell(entry.why)}" if entry.why else "")
+        who = author(entry) + (f": {sanitize_cell(entry.why)}" if entry.why else "")
         lines.extend(line(Span(f"    {piece}", Tone.MUTED)) for piece in wrapped(who, max(12, cells - 4)))
     return lines

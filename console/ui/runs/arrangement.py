@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -25,6 +25,8 @@ RATE = Order("rate", "fastest spending first", "slowest spending first")
 COST = Order("cost", "most expensive first", "cheapest first")
 TASK = Order("task", "by task", "by task, from Z to A")
 STARTED = Order("started", "newest first", "oldest first")
+HOST = Order("host", "by host", "by host, from Z to A")
+"""Only where runs have a host, as `host:` is a filter there."""
 ORDERS = (URGENT, ENDS, RATE, COST, TASK, STARTED)
 
 NAMES = FieldNames(
@@ -39,6 +41,8 @@ NAMES = FieldNames(
     },
 )
 
+NAMES_IN_FLEET = replace(NAMES, texts=(*NAMES.texts, "host"))
+
 
 def row_fields(run: Run) -> RowFields:
     """What a run offers to a filter."""
@@ -51,6 +55,7 @@ def row_fields(run: Run) -> RowFields:
             "origin": run.origin.value,
             "target": run.target,
             "key": run.key,
+            "host": run.host,
         },
         figures={
             "cost": None if run.cost_micro is None else Decimal(run.cost_micro) / 1_000_000,
@@ -99,9 +104,9 @@ class Arrangement:
         return runs[::-1] if self.reverse else runs
 
     def recent(self, view: ViewState) -> list[Run]:
-        """The runs that ended and fit: by cost or task where the live ones are, else as they ended."""
+        """The runs that ended and fit: by cost, task or host where the live ones are, else as they ended."""
         runs = self._fitting(view.snapshot.recent)
-        return self._sorted(runs, _keys(view)[self.order]) if self.order in (COST, TASK) else runs
+        return self._sorted(runs, _keys(view)[self.order]) if self.order in (COST, TASK, HOST) else runs
 
     def _fitting(self, runs: Iterable[Run]) -> list[Run]:
         return list(runs) if self.wanted.is_everything else [run for run in runs if self.wanted.fits(row_fields(run))]
@@ -129,5 +134,6 @@ def _keys(view: ViewState) -> dict[Order, Callable[[Run], Any]]:
         RATE: rate,
         COST: lambda run: None if run.cost_micro is None else -run.cost_micro,
         TASK: lambda run: run.task,
+        HOST: lambda run: run.host or None,
         STARTED: lambda run: -run.created_ms,
     }

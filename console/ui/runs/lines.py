@@ -230,6 +230,8 @@ def _launch(run: Run, view: ViewState, glyphs: Glyphs) -> Iterator[Line]:
     yield labelled("agent", Span(agent, Tone.MUTED))
     if run.fingerprint.provider != DEFAULT_PROVIDER:
         yield labelled("", Span(f"at {sanitize_cell(run.fingerprint.provider)}", Tone.MUTED))
+    if run.host:
+        yield labelled("host", Span(sanitize_cell(run.host), Tone.MUTED))
     if run.retry_at_ms is not None:
         yield labelled("again", f"automatically at {when(run.retry_at_ms, view.now_ms, view.zone)}")
     if run.superseded_by is not None:

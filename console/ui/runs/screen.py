@@ -20,7 +20,7 @@ from console.ui.base_screen import BaseScreen, KeyAction, RunSelected
 from console.ui.context import Context
 from console.ui.filtering.controls import FILTER_KEYS, TableControls, filter_context
 from console.ui.filtering.rows import RowFilter, RowGrammar
-from console.ui.runs.arrangement import NAMES, ORDERS, Arrangement
+from console.ui.runs.arrangement import HOST, NAMES, NAMES_IN_FLEET, ORDERS, Arrangement
 from console.ui.runs.lines import facts, steps
 from console.ui.runs.table import RunTable
 from console.ui.spans import Line, Span, Tone, fit, line, middle, sanitize_cell, width
@@ -66,11 +66,12 @@ class RunsScreen(BaseScreen):
     def __init__(self, context: Context, background: BackgroundWork) -> None:
         super().__init__(context, background)
         self._run_actions = RunActions(self, self)
+        names, orders = (NAMES_IN_FLEET, (*ORDERS, HOST)) if context.session.in_fleet else (NAMES, ORDERS)
         self.controls: TableControls[RowFilter] = TableControls(
             self,
             "runs",
-            RowGrammar(NAMES, partial(filter_context, context), context.glyphs.ellipsis),
-            ORDERS,
+            RowGrammar(names, partial(filter_context, context), context.glyphs.ellipsis),
+            orders,
             changed=self._rearrange,
             focus=lambda: self.table,
         )

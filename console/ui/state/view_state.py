@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Timestamp
+from console.engine.errors import StoreUnreachable
 from console.engine.models import RunDetail, Snapshot
 from console.ui.context import Context, trouble_line
 from console.ui.format import zone
@@ -26,6 +27,8 @@ class ViewState:
     """The details of the selected run, as old as `snapshot`."""
     trouble: str = ""
     """Why the store could not be read at this refresh; empty if it was read."""
+    is_cut_off: bool = False
+    """True where that is because the database of several hosts does not answer."""
     guarded: frozenset[RunId] = frozenset()
     """Runs that this process supervises."""
 
@@ -92,7 +95,7 @@ class StatePoller:
         except Exception as error:
             now = clock.now()
             view = replace(self._last or ViewState(snapshot=Snapshot(taken=now), now=now), now=now)
-            view = replace(view, trouble=trouble_line(error))
+            view = replace(view, trouble=trouble_line(error), is_cut_off=isinstance(error, StoreUnreachable))
         if asked < self._answered:
             return None
         self._answered, self._last = asked, view

@@ -102,6 +102,8 @@ create table runs (
     superseded_by text collate "C" references runs (id) deferrable initially deferred,
     retry_at_ms bigint,
     owner text collate "C",
+    -- The host of the process that supervises it, or that did so last.
+    host text collate "C" not null default coalesce(current_setting('nightdesk.host', true), ''),
     fence bigint not null default 1 check (fence >= 1),
     service text collate "C",
     server_limit text collate "C",
@@ -139,6 +141,14 @@ create trigger runs_never_deleted before delete on runs
     for each row execute function refuse('a run is never deleted');
 create trigger runs_never_truncated before truncate on runs
     for each statement execute function refuse('a run is never deleted');
+create function runs_follow_owner() returns trigger language plpgsql as $$
+begin
+    new.host := coalesce(current_setting('nightdesk.host', true), '');
+    return new;
+end
+$$;
+create trigger runs_follow_owner before update of owner on runs for each row
+    when (new.owner is not null and new.owner is distinct from old.owner) execute function runs_follow_owner();
 create trigger runs_state_edges before update of state on runs for each row
     when (new.state <> old.state and old.state || '>' || new.state not in (
         'proposed>claimed', 'proposed>ended', 'claimed>sending', 'claimed>ended', 'sending>claimed', 'sending>running',
