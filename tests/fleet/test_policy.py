@@ -10,8 +10,9 @@ import pytest
 
 from console.domain.caps import RefusalKind
 from console.domain.policy import SCHEDULES
-from console.domain.task import Stage
+from console.domain.task import MissedPolicy, Stage
 from console.engine.models import AuditAct, AuditFilter, LaunchKind
+from console.engine.scheduling.due import schedule_name
 from console.engine.settings import EngineSettings, ProcessKind
 from console.store.fleet_settings import FleetSettings
 from tests.engine.building import BY, CAPS, a_task, settings
@@ -77,8 +78,9 @@ async def test_a_proposal_is_not_approved_by_another_policy(fleet: FleetSettings
 
 @pytest.mark.parametrize("other", [OTHER_SCHEDULE, MORE_UNITS])
 async def test_only_a_host_that_judges_as_the_fleet_schedules(
-    fleet: FleetSettings, tmp_path: Path, other: EngineSettings
+    fleet: FleetSettings, tmp_path: Path, other: EngineSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("console.engine.scheduling.scheduler.LOOK_EVERY_S", 0.2)
     ours, theirs = (replace(use, kind=ProcessKind.SERVE, schedules=True) for use in (OURS, other))
     async with host(fleet, tmp_path / "one", FakeProvider(), ours) as one:
         assert (await one.launch()).kind is LaunchKind.LAUNCHED
@@ -103,6 +105,25 @@ async def test_only_a_host_that_judges_as_the_fleet_schedules(
             two.engine.reload(theirs)
             await until(lambda: two.ownership.scheduler() == two.ownership.id, within=20)
             assert not told()
+
+
+async def test_what_is_due_waits_for_a_host_that_may_launch_it(fleet: FleetSettings, tmp_path: Path) -> None:
+    task = replace(a_task(), schedule="0 * * * *", missed=MissedPolicy.LATEST)
+    async with (
+        host(fleet, tmp_path / "one", FakeProvider(), settings(task)) as one,
+        host(fleet, tmp_path / "two", FakeProvider(), settings(task, caps=replace(CAPS, daily_runs=7))) as two,
+    ):
+        now, cursors, scheduler = two.clock.now(), two.store.cursors, two.engine._scheduler
+        assert await scheduler._judges_as_fleet(), "before the fleet has a policy"
+        reached_ms = now.wall_ms - 3 * 3_600_000
+        await cursors.begin([schedule_name(task)], now_ms=reached_ms, beyond_ms=now.wall_ms + 1)
+        await one.engine.operations.take_policy(by=BY, reason="a test")
+        await scheduler._launch_due(task, now.utc())
+        assert await cursors.reached(schedule_name(task)) == reached_ms, "looked up again before it is launched"
+        await one.engine._scheduler._launch_due(task, now.utc())
+        reached = await cursors.reached(schedule_name(task))
+        assert reached is not None
+        assert now.wall_ms - reached < 3_600_000
 
 
 async def test_a_policy_is_never_changed(fleet: FleetSettings, tmp_path: Path) -> None:

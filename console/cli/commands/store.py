@@ -177,10 +177,12 @@ async def _policy(invocation: Invocation, reason: str | None) -> int:
     else:
         by, host = author_text(stored.by), stored.host or "an unnamed host"
         origin = f"by {by} on {host} at {time_text(stored.at_ms, zone)}: {stored.reason}"
-    lines = [f"{'policy':18} {origin}", f"{'':18} {'here':24} in the fleet"]
-    for key, mine, theirs in _policy_rows(here, stored):
+    rows = _policy_rows(here, stored)
+    width = max(len(mine or "-") for _, mine, _ in rows)
+    lines = [f"{'policy':18} {origin}", f"{'':18} {'here':{width}}  in the fleet"]
+    for key, mine, theirs in rows:
         mark = "   differs" if stored is not None and None not in (mine, theirs) and mine != theirs else ""
-        lines.append(f"{key:18} {mine or '-':24} {theirs or '-'}{mark}")
+        lines.append(f"{key:18} {mine or '-':{width}}  {theirs or '-'}{mark}")
     invocation.out(*(sanitize(line, limit=300) for line in lines))
     return ExitCode.OK
 
