@@ -13,7 +13,7 @@ from console.domain.launch import LaunchKind
 from console.domain.run import RunId, State
 from console.engine.errors import StoreError, StoreOlder
 from console.engine.settings import ProcessKind
-from tests.engine.building import QUICK, settings
+from tests.engine.building import CAPS, QUICK, settings
 from tests.engine.fake_provider import FakeProvider
 from tests.fleet.building import Host, host
 from tests.fleet.failover_servers import FailoverServers, failover_servers
@@ -22,7 +22,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.proofs
 
-SERVE = settings(kind=ProcessKind.SERVE)
+SERVE = settings(kind=ProcessKind.SERVE, caps=replace(CAPS, concurrent_runs=100))
 TIMINGS = replace(QUICK, failover_hold_ms=2_000)
 
 
