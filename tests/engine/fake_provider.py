@@ -100,6 +100,9 @@ class FakeProvider:
         self.hold_create = asyncio.Event()
         self.hold_create.set()
         """`create` waits for this event; a test clears it to keep a POST pending."""
+        self.hold_prepare = asyncio.Event()
+        self.hold_prepare.set()
+        """As `hold_create`, for `prepare`."""
         self.hold_discard = asyncio.Event()
         self.hold_discard.set()
         """As `hold_create`, for `discard`."""
@@ -123,6 +126,7 @@ class FakeProvider:
             raise self.sandbox_errors.popleft()
         sandbox_id = f"box-{len(self.sandboxes) + 1}"
         self.sandboxes.add(sandbox_id)
+        await self.hold_prepare.wait()
         return sandbox_id
 
     async def prepared_exists(self, prepared_id: str) -> bool:

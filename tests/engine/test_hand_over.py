@@ -17,10 +17,11 @@ from console.domain.usage import Usage
 from console.engine import concerns
 from console.engine.errors import OwnershipLost
 from console.engine.run.launch import Launcher
+from console.engine.run.supervisor import RunSupervisor
 from console.journal.runs_log import LogWriter
 from console.provider.contract import LaunchOrder, NotSent, RateLimited, Verdict
 from tests.clock import ManualClock
-from tests.engine.building import BY, QUICK, engine_context, engine_harness, settings
+from tests.engine.building import BY, QUICK, a_task, engine_context, engine_harness, settings
 from tests.engine.fake_provider import FakeAgent, FakeProvider
 from tests.store.harness import open_harness
 from tests.waiting import until
@@ -47,6 +48,44 @@ async def test_a_launch_without_a_reply_at_hand_over_is_cancelled_and_becomes_un
     async with engine_harness(tmp_path, provider) as second:
         await second.reaches(run_id, State.UNCONFIRMED)
     assert len(provider.orders) == 1
+
+
+async def test_a_run_that_is_prepared_while_others_are_waited_for_is_not_sent_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, asked, wait_sent = FakeProvider(done), set[str](), RunSupervisor.wait_sent
+
+    async def noted(run: RunSupervisor, seconds: float) -> None:
+        asked.add(run.run_id)
+        await wait_sent(run, seconds)
+
+    monkeypatch.setattr(RunSupervisor, "wait_sent", noted)
+    provider.hold_create.clear()
+    use = settings(a_task("sent"), a_task("prepared"))
+    async with engine_harness(tmp_path, provider, use=use) as first:
+        sent = (await first.launch("sent")).run.id
+        await until(lambda: provider.orders)
+        provider.hold_prepare.clear()
+        prepared = (await first.launch("prepared")).run.id
+        await until(lambda: len(provider.sandboxes) == 2)
+        leaving = asyncio.create_task(first.engine.hand_over())
+        await until(lambda: asked == {sent, prepared})
+
+        provider.hold_prepare.set()
+
+        async def is_prepared() -> bool:
+            return (await first.run(prepared)).sandbox_id is not None
+
+        await until(is_prepared)
+        provider.hold_create.set()
+        await leaving
+
+        assert len(provider.orders) == 1
+        assert (await first.run(prepared)).state is State.CLAIMED
+        async with engine_harness(tmp_path, provider, use=use) as second:
+            for run_id in (sent, prepared):
+                assert (await second.engine.wait(run_id)).outcome is Outcome.OK
+    assert len(provider.orders) == 2
 
 
 async def test_a_launch_that_waits_for_a_retry_is_continued_by_the_successor(tmp_path: Path) -> None:

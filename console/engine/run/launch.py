@@ -112,7 +112,7 @@ class Launcher:
         return NotSent(why="interrupted between the record and the launch")
 
     async def _send_in_turn(self) -> None:
-        """Wait in the queue of this process, then send, unless something has come up meanwhile.
+        """Wait in the queue of this process, then send, unless a hand-over or something else has begun meanwhile.
 
         The window of the claim counts only while the run could have been sent.
         """
@@ -120,7 +120,7 @@ class Launcher:
         async with self._context.launch_queue.turn(self.run.id):
             self.extend_window()
             self._queued_since = None
-            if self._obstacle() is None and not self.leaving and await self._prepare():
+            if self._obstacle() is None and not self.leaving and await self._prepare() and not self.leaving:
                 await self._send()
         if self.leaving and self.run.state is State.CLAIMED:
             raise OwnershipLost(f"{self.run.id}: this process hands over")
