@@ -92,7 +92,7 @@ def test_without_a_config_it_says_how_to_get_one(nightdesk: Nightdesk) -> None:
     done = nightdesk("run", "good")
 
     assert done.code == 2
-    assert "nightdesk init" in done.err
+    assert f"nightdesk --state-dir {nightdesk.state} init" in done.err
 
 
 def test_without_a_key_nothing_is_claimed(nightdesk: Nightdesk) -> None:
@@ -147,7 +147,7 @@ main()
 def test_a_likely_emergency_word_suggests_the_command(nightdesk: Nightdesk) -> None:
     for word in ("kill", "stop"):
         assert "pause --cancel" in nightdesk(word).err
-    assert "nightdesk ps" in nightdesk("list").err
+    assert f"nightdesk --state-dir {nightdesk.state} ps" in nightdesk("list").err
     assert "Did you mean history?" in nightdesk("histroy").err
     assert "guard" not in nightdesk("gaurd").err, "a hidden command is not suggested"
 

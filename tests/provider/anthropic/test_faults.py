@@ -57,7 +57,7 @@ async def test_a_session_that_stays_running_at_its_limit_is_interrupted(harness:
 
 
 async def test_a_reason_that_is_listed_late_is_waited_for(harness: ContractHarness) -> None:
-    harness.state.set_faults({"idle.late": {"value": 0.3}})
+    harness.state.set_faults({"idle.late": {"value": 2.0}})
     remote_id = await harness.launched()
     seen: list[RemoteRun] = []
 
