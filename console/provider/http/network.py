@@ -10,6 +10,8 @@ import asyncio
 import select
 import ssl
 from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, cast
 
 import httpcore
@@ -221,6 +223,14 @@ def _connect_error(error: BaseException) -> BaseException:
     return httpcore.ConnectError(str(error)) if isinstance(error, OSError) else error
 
 
+def _is_literal(host: str) -> bool:
+    """True for an IP address, which has no other to try."""
+    with suppress(ValueError):
+        ip_address(host)
+        return True
+    return False
+
+
 class AsyncioNetwork(httpcore.AsyncNetworkBackend):
     """Opens connections on the running event loop."""
 
@@ -240,7 +250,8 @@ class AsyncioNetwork(httpcore.AsyncNetworkBackend):
                     _Received,
                     host,
                     port,
-                    happy_eyeballs_delay=HAPPY_EYEBALLS_S,
+                    # Where connections race, asyncio forgets one that is made in the moment of a cancellation.
+                    happy_eyeballs_delay=None if _is_literal(host) else HAPPY_EYEBALLS_S,
                     local_addr=None if local_address is None else (local_address, 0),
                 )
         except Exception as error:
