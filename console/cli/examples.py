@@ -123,6 +123,10 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     ),
     "store migrate": (Example("store migrate --role nightdesk_owner", "upgrade the schema to this version"),),
     "store move": (Example("store move --role nightdesk_owner", "take the runs of this folder into the database"),),
+    "store policy": (
+        Example("store policy", "where the caps of this host differ from those of the fleet"),
+        Example('store policy --take --reason "two more jobs a day"', "make the config of this host that of the fleet"),
+    ),
     "store reclaim": (Example("store reclaim", "put launches back that a failover has lost"),),
     "store accept-loss": (Example('store accept-loss --reason "looked at the service"', "give up what is lost"),),
     "doctor": (

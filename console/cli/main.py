@@ -76,7 +76,7 @@ COMMANDS = {
     "service": CommandEntry("service", "Run `serve` as a service of your systemd: install, status, remove."),
     "backup": CommandEntry("backup", "Copy the state folder to a new folder, while processes use it."),
     "restore": CommandEntry("backup", "Put a backup back; nothing is launched until `doctor --reconcile`."),
-    "store": CommandEntry("store", "Show where the runs are recorded; make, share or fill a database for hosts."),
+    "store": CommandEntry("store", "Show where the runs are recorded, or set up a database that several hosts share."),
     "doctor": CommandEntry("doctor", "Report what would stop a launch, before one is tried."),
     "guard": CommandEntry("guard", "Guard the runs that other processes left, until there are none.", hidden=True),
 }

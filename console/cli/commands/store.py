@@ -35,7 +35,7 @@ ROLE_HELP = "Connect as ROLE, which owns the schema, in place of the role of the
 @pass_invocation
 @click.pass_context
 def store_command(context: click.Context, invocation: Invocation) -> int | None:
-    """Show where the runs are recorded; make, share or fill a database for hosts."""
+    """Show where the runs are recorded, or set up a database that several hosts share."""
     if context.invoked_subcommand is not None:
         return None
     fleet = invocation.settings().store.fleet
