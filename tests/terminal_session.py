@@ -39,6 +39,9 @@ class TerminalSession:
         self.pid, self._master = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+                # As a terminal starts a program, also where these tests were started by nohup.
+                signal.signal(number, signal.SIG_DFL)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
             os.execve(command[0], list(command), dict(environment))
         os.set_blocking(self._master, False)
