@@ -18,7 +18,7 @@ WORLDS = {
     Suite.WORLDS: 1_000,
     Suite.EXCEPTIONS: 400,
     Suite.BLOCKED: 400,
-    Suite.SERVICES: 400,
+    Suite.SERVICES: 1_000,
     Suite.COPIES: 600,
     Suite.CONFIGS: 400,
     Suite.OUTPUTS: 400,

@@ -41,7 +41,7 @@ EVERY_MINUTE = Task(
     guardrails=Guardrails(max_ms=15_000, budget=1_000),
 )
 """So that there is something to schedule for a process that cannot guard it."""
-GIVEN_WITHIN_S = 60.0
+GIVEN_WITHIN_S = 20.0
 """A process whose key is refused gives a run to another one within this, where one that can guard it lives."""
 GUARDED_WITHIN_S = 90.0
 """A run that works past its limit is cancelled within this, where a process that can guard it lived all the time."""
