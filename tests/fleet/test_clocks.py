@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,8 +85,11 @@ async def test_scheduled_launches_of_a_host_with_a_wrong_clock_are_refused_and_o
         assert refused.kind is LaunchKind.REFUSED
         assert refused.refusal is not None
         assert refused.refusal.kind is RefusalKind.CLOCK
-        how = "183 s behind" if wrong_s < 0 else "182 s ahead of|183 s ahead of"
-        assert any(part in refused.refusal.sentence for part in how.split("|"))
+        told = re.search(r"is (\d+) s (behind|ahead of) ", refused.refusal.sentence)
+        assert told is not None, refused.refusal.sentence
+        assert told[2] == ("behind" if wrong_s < 0 else "ahead of")
+        # The clock of the database is known to half a round trip, which takes a while on a busy machine.
+        assert abs(int(told[1]) - 183) <= 2
         assert not provider.orders
         by_hand = (await wrong.launch()).run
         run = await wrong.reaches(by_hand.id, State.RUNNING)
