@@ -6,7 +6,7 @@ import asyncio
 import gc
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +33,12 @@ from tests.reporting import report
 
 AT_A_TIME = 16
 
-# A connection that is cut off while it is being opened is closed by the garbage collector, which warns.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <(socket.socket|function _SelectorTransport):pytest.PytestUnraisableExceptionWarning"
-)
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect once the event loop is gone: here the warnings are expected, later they would fail another test."""
+    yield
+    gc.collect()
 
 
 async def _all(planned: Sequence[Cell], folder: Path, client: Callable[..., Provider] | None = None) -> list[list[str]]:
@@ -47,11 +49,7 @@ async def _all(planned: Sequence[Cell], folder: Path, client: Callable[..., Prov
         async with turns:
             return await run_cell(cell, folder / f"{number}", client)
 
-    try:
-        return await asyncio.gather(*(one(number, cell) for number, cell in enumerate(planned)))
-    finally:
-        # Here the warnings are expected; later they would fail another test.
-        gc.collect()
+    return await asyncio.gather(*(one(number, cell) for number, cell in enumerate(planned)))
 
 
 @pytest.mark.parametrize(("kind", "least"), [("gemini", 400), ("anthropic", 380), ("openai", 380)])
