@@ -8,8 +8,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from console.domain.log_record import LogRecord
-from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, RunId
+from console.domain.run import RunId
 from console.domain.text import sanitize
 from console.domain.timestamps import Timestamp
 from console.engine.errors import StoreCopied
@@ -19,9 +18,6 @@ from console.journal.log_files import JournalError
 from console.journal.log_reader import LogReader
 from console.store.identity import ForgottenRun
 from console.store.store import Store
-
-FREE_STATUSES = frozenset(outcome.value for outcome in KEY_FREEING_OUTCOMES | NON_RUN_OUTCOMES)
-"""Statuses of the log after which a key is free."""
 
 
 async def reconcile(folder: Path, *, begin_empty: bool = False, by: str, now: Timestamp) -> tuple[str, ...]:
@@ -71,17 +67,10 @@ def _logged_runs(log: Path) -> tuple[ForgottenRun, ...]:
 
     A file that cannot be read proves nothing.
     """
-    statuses: dict[RunId, LogRecord] = {}
+    newest: dict[RunId, tuple[int, ForgottenRun]] = {}
     with suppress(JournalError), LogReader(log) as reader:
         for line in reader.read():
-            record = line.record
-            if record.status != "note" and "run" in record.fields:
-                run_id = RunId(record.fields["run"])
-                before = statuses.get(run_id)
-                if before is None or before.ev < record.ev:
-                    statuses[run_id] = record
-    return tuple(
-        ForgottenRun(run_id=run_id, key=record.key, status=record.status)
-        for run_id, record in statuses.items()
-        if record.status not in FREE_STATUSES
-    )
+            ev, run = line.record.ev, ForgottenRun.of(line.record)
+            if run is not None and newest.get(run.run_id, (-1, run))[0] < ev:
+                newest[run.run_id] = ev, run
+    return tuple(run for _, run in newest.values() if run.keeps_its_key)

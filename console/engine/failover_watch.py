@@ -7,19 +7,18 @@ may be a standby that was promoted without the last commits, or a backup that wa
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from console.domain.formatting import counted
 from console.domain.log_record import LogRecord
-from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, Run, RunId, State
+from console.domain.run import Run, RunId, State
 from console.domain.timestamps import Clock
 from console.engine.errors import StoreError, StoreOlder
 from console.engine.problems import Problems
 from console.journal.launch_journal import LaunchIntent, LaunchJournal
-from console.journal.log_files import JournalError, LogEnd
+from console.journal.log_files import JournalError, newest_records
 from console.store.identity import ForgottenRun, LostHistory
 from console.store.postgres.failover import FleetHistory
 from console.store.store import Store
@@ -29,8 +28,6 @@ NEWEST_LINES = 1_000
 NEWEST_RUNS = 1_000
 """Launches of the journal that are compared."""
 BY = "nightdesk"
-FREE_STATUSES = frozenset(outcome.value for outcome in KEY_FREEING_OUTCOMES | NON_RUN_OUTCOMES)
-"""Statuses of the log after which a key is free."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +108,7 @@ class FailoverWatch:
         proves nothing. Raises StoreError.
         """
         intents = await asyncio.to_thread(self._newest_intents)
-        lines = await asyncio.to_thread(self._newest_lines)
+        lines = await asyncio.to_thread(newest_records, self._log_path, NEWEST_LINES)
         unknown = await self._history.unknown_sends({run_id: intent.sends for run_id, intent in intents.items()})
         lost_lines = await self._history.unknown_lines(lines)
         if not unknown and not lost_lines:
@@ -153,25 +150,23 @@ class FailoverWatch:
                 )
         runs = {intent.run_id: _forgotten(intent) for intent in loss.launches}
         for line in loss.lines:
-            if "run" in line.fields and line.status != "note":
-                run_id = RunId(line.fields["run"])
-                runs[run_id] = ForgottenRun(run_id=run_id, key=line.key, status=line.status)
+            if (run := ForgottenRun.of(line)) is not None:
+                runs[run.run_id] = run
         lost = LostHistory(
             last_ev=await self._store.log_records.last_number(),
             known_ev=max((line.ev for line in loss.lines), default=0),
             run_ids=tuple(sorted(runs)),
         )
-        kept = [run for run in runs.values() if run.status not in FREE_STATUSES]
+        kept = [run for run in runs.values() if run.keeps_its_key]
         await self._store.identity.accept_lost_history(lost, kept, by=by, why=why, now=self._clock.now())
         self._compared = ""
         return loss
 
     async def _compare(self) -> None:
-        failover = await self._history.observe()
+        self._failed_over_ms = await self._history.observe_failover()
         # The session of reads is opened by a read; what is found belongs to the sessions that are open now.
         await self._store.controls.paused()
         session = self._history.session
-        self._failed_over_ms = failover.since_ms
         if (loss := await self.loss()) is not None:
             if await self._store.controls.paused() is None:
                 await self._store.controls.pause(by=BY, now=self._clock.now(), why=loss.sentence)
@@ -183,12 +178,6 @@ class FailoverWatch:
     def _waits_ms(self) -> int:
         """For how long launches still wait; 0 or less where they do not."""
         return self._failed_over_ms + self._hold_ms - self._clock.now().wall_ms if self._failed_over_ms else 0
-
-    def _newest_lines(self) -> list[LogRecord]:
-        lines: list[LogRecord] = []
-        with suppress(JournalError), closing(LogEnd(self._log_path).newest_first()) as newest:
-            lines.extend(islice(newest, NEWEST_LINES))
-        return lines
 
     def _newest_intents(self) -> dict[RunId, LaunchIntent]:
         with suppress(JournalError):

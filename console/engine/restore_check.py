@@ -8,16 +8,14 @@ A module of its own because both the engine and `doctor --reconcile` use it.
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing, suppress
-from itertools import islice
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-from console.domain.log_record import LogRecord
 from console.domain.run import RunId
 from console.engine.errors import StoreOlder
 from console.journal.launch_journal import LaunchJournal
-from console.journal.log_files import JournalError, LogEnd
+from console.journal.log_files import JournalError, newest_records
 from console.store.identity import LostHistory
 from console.store.store import Store
 
@@ -65,7 +63,7 @@ class RestoreCheck:
             elif loop.time() < self._complete_at + self._again_s:
                 return
             else:
-                newest = await asyncio.to_thread(self._newest_records, LAST_LINES)
+                newest = await asyncio.to_thread(newest_records, self._log_path, LAST_LINES)
                 known_ev = max((record.ev for record in newest), default=0)
                 lost = await self._store.identity.lost_history(known_ev=known_ev, run_ids=())
             if lost is not None:
@@ -86,17 +84,10 @@ class RestoreCheck:
         files are read before the database, so that a record that is written meanwhile does not count as lost.
         """
         launched = await asyncio.to_thread(self._launched_runs)
-        newest = await asyncio.to_thread(self._newest_records, NEWEST_LINES)
+        newest = await asyncio.to_thread(newest_records, self._log_path, NEWEST_LINES)
         runs = {RunId(record.fields.get("run", "-")) for record in newest} - {"-"}
         known_ev = max((record.ev for record in newest), default=0)
         return await self._store.identity.lost_history(known_ev=known_ev, run_ids=runs, launched=launched)
-
-    def _newest_records(self, most: int) -> list[LogRecord]:
-        """Return the newest records of runs.log, the newest first. A file that cannot be read proves nothing."""
-        records: list[LogRecord] = []
-        with suppress(JournalError), closing(LogEnd(self._log_path).newest_first()) as newest:
-            records.extend(islice(newest, most))
-        return records
 
     def _launched_runs(self) -> list[RunId]:
         """Return the newest runs of launch.journal. A file that cannot be read proves nothing."""

@@ -15,8 +15,9 @@ import re
 import stat
 import zlib
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -211,6 +212,14 @@ class LogEnd:
         except OSError as error:
             raise translate_os_error(error, self._path) from error
         return files
+
+
+def newest_records(path: Path, most: int) -> list[LogRecord]:
+    """Return at most so many of the newest records of the log, the newest first, as far as they can be read."""
+    records: list[LogRecord] = []
+    with suppress(JournalError), closing(LogEnd(path).newest_first()) as newest:
+        records.extend(islice(newest, most))
+    return records
 
 
 def _whole_lines(path: Path) -> Iterator[LogRecord]:

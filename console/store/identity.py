@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from console.domain.run import RunId
+from console.domain.log_record import LogRecord
+from console.domain.run import KEY_FREEING_OUTCOMES, NON_RUN_OUTCOMES, RunId
 from console.domain.timestamps import Timestamp
 from console.store.controls import SELECT_META, UPSERT_META
 from console.store.errors import StoreCopied, StoreMissing
@@ -26,6 +27,8 @@ PLACE = "database_place"
 ACCEPTED_LOSS = "accepted_loss"
 """Name in the table `meta` under which the history that a person has given up is stored as JSON."""
 MACHINE_ID = Path("/etc/machine-id")
+FREE_STATUSES = frozenset(outcome.value for outcome in KEY_FREEING_OUTCOMES | NON_RUN_OUTCOMES)
+"""Statuses of the log after which a key is free."""
 CHUNK = 500
 """Run ids that are looked up by one statement."""
 
@@ -90,12 +93,24 @@ class LostHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForgottenRun:
-    """A run that runs.log knows and the database does not, and that may have launched an agent."""
+    """A run that the log or the launch journal knows and the database does not."""
 
     run_id: RunId
     key: str
     status: str
-    """Its last one in runs.log: `launched`, `unconfirmed` or an outcome."""
+    """Its last one in runs.log: `launched`, `unconfirmed` or an outcome; `sending` in launch.journal."""
+
+    @classmethod
+    def of(cls, record: LogRecord) -> ForgottenRun | None:
+        """Return the run of a line of runs.log; None for a line that is about no run."""
+        if record.status == "note" or "run" not in record.fields:
+            return None
+        return cls(run_id=RunId(record.fields["run"]), key=record.key, status=record.status)
+
+    @property
+    def keeps_its_key(self) -> bool:
+        """False where nothing was launched."""
+        return self.status not in FREE_STATUSES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

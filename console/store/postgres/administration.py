@@ -18,6 +18,7 @@ from console.domain.timestamps import Timestamp
 from console.store.errors import StoreMissing, StoreRefused
 from console.store.fleet_settings import FleetSettings
 from console.store.postgres.errors import translate_postgres_errors
+from console.store.postgres.line import CONNECT_S
 from console.store.postgres.schema import (
     init_script,
     latest_version,
@@ -25,7 +26,6 @@ from console.store.postgres.schema import (
     stored_version,
 )
 
-CONNECT_S = 5
 DELETABLE = frozenset({"controls", "owners", "leases", "meta", "day_sums"})
 """Tables whose rows are no record of a launch; an engine may delete them."""
 

@@ -61,11 +61,6 @@ class PostgresDatabase:
         return " ".join(door.session for door in (self._gated, self._reader) if door is not None)
 
     @property
-    def timeline(self) -> str:
-        """The history of the server since its last failover, as of the newest session of reads."""
-        return self._reader.timeline
-
-    @property
     def in_transaction(self) -> bool:
         """See `Database`."""
         return any(door.is_busy for door in self._doors)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from console.domain.log_record import LogRecord
 from console.domain.run import Run, RunId, State
@@ -20,6 +19,7 @@ from console.store.events import LogRecords
 from console.store.identity import CHUNK, AcceptedLoss, load_accepted_loss
 from console.store.ledger import hold_statement
 from console.store.postgres.leases import SELECT_NOW
+from console.store.postgres.statements import SELECT_TIMELINE
 from console.store.rows import (
     compare_and_set,
     fetch_all,
@@ -38,7 +38,6 @@ from console.store.transitions import INSERT_SEND, mark_unconfirmed
 
 TIMELINE = "timeline"
 """Name in the table `meta` under which the timeline of the server stands as JSON, and since when."""
-SELECT_TIMELINE = "select left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline"
 COUNT_SENDS = "select run_id, count(*) as sends from sends where run_id in ({ids}) group by run_id"
 INSERT_NOT_SENT = """
     insert into sends (run_id, n, fence, verdict, at_ms, decided_ms, why)
@@ -48,17 +47,6 @@ INSERT_NOT_SENT = """
     )
 """
 WHY = "the database lost it after it was sent; it was put back from the journal"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failover:
-    """The last one of the server, by its clock."""
-
-    timeline: str
-    """Eight digits."""
-    since_ms: int
-    """When the first process met this timeline, UTC ms; 0 for the one that the store was made on."""
-    now_ms: int
 
 
 class FleetHistory:
@@ -72,21 +60,24 @@ class FleetHistory:
         """Another text after each new connection: behind it may be another server."""
         return self._database.session
 
-    async def observe(self) -> Failover:
-        """Return the timeline of the server; the first process that meets another one than before stores it."""
+    async def observe_failover(self) -> int:
+        """Return when the server failed over last, UTC ms by its clock: when the first process met its timeline.
 
-        async def unit(tx: Transaction) -> Failover:
+        0 for the timeline on which the store was made. The first process that meets another one stores it.
+        """
+
+        async def unit(tx: Transaction) -> int:
             (server,), stored, (clock,) = await fetch_batch(
                 tx, Statement(SELECT_TIMELINE), Statement(SELECT_META, {"name": TIMELINE}), Statement(SELECT_NOW)
             )
             timeline, now_ms = text_of(server, "timeline"), int_of(clock, "now_ms")
             known = json.loads(text_of(stored[0], "value")) if stored else None
             if known is not None and known["timeline"] == timeline:
-                return Failover(timeline=timeline, since_ms=int(known["since_ms"]), now_ms=now_ms)
+                return int(known["since_ms"])
             since_ms = 0 if known is None else now_ms
             value = canonical_json({"timeline": timeline, "since_ms": since_ms})
             await fetch_all(tx, UPSERT_META, {"name": TIMELINE, "value": value})
-            return Failover(timeline=timeline, since_ms=since_ms, now_ms=now_ms)
+            return since_ms
 
         return await self._database.transaction(unit)
 

@@ -1,7 +1,7 @@
 """One session at the server, whose silence is noticed, and the statements of a unit of work on it.
 
 Nothing tells a client that its server has gone silent: a line that is cut somewhere on its way stays open. So each
-answer has a time, after which the line is shut on this side; whoever waits for the answer gets an error.
+answer has a time, after which the line is shut on this side; those that wait for the answer get an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from psycopg.adapt import Loader
 from psycopg.rows import DictRow, dict_row
 
 from console.store.fleet_settings import FleetSettings
-from console.store.postgres.statements import translated
+from console.store.postgres.statements import SELECT_TIMELINE, translated
 from console.store.transaction import NO_PARAMETERS, Columns, Row, Statement
 
 CONNECT_S = 5
@@ -36,7 +36,6 @@ KEEPALIVES: Mapping[str, Any] = {
 """Parameters of every session: an idle line that is cut is noticed."""
 COMMIT_IN_DOUBT = frozenset({"01000", "57P01"})
 """The codes of the warnings that a commit is not known to be at the standby. The first of them comes with a success."""
-SELECT_TIMELINE = "select left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline"
 
 
 class _IntegerLoader(Loader):

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from console.store.bootstrap import ID
+from console.store.controls import SELECT_META
 from console.store.errors import StoreAbsent, StoreMissing, translate_sqlite_errors
 from console.store.files import DATABASE, check_folder, folder_lock, make_folder, read_state_id, replace_file
 from console.store.fleet_settings import FleetSettings
@@ -26,7 +27,6 @@ FLEET_ID = "fleet.id"
 MOVED_TO = "moved_to"
 """Name in the table `meta` of a store of one machine under which stands where its rows were moved to."""
 SELECT_IS_MADE = "select to_regclass(:meta) is not null as is_made"
-SELECT_FACT = "select value from meta where name = :name"
 
 
 async def open_fleet(
@@ -79,9 +79,9 @@ async def _usable_store_id(tx: Transaction, schema: str) -> str:
         tx, Statement(SELECT_IS_MADE, {"meta": f"{schema}.meta"}), Statement(SELECT_SETTINGS)
     )
     durable = {name: str(settings[name]) for name in DURABLE}
-    version = await fetch_one(tx, SELECT_FACT, {"name": VERSION}) if made["is_made"] else None
+    version = await fetch_one(tx, SELECT_META, {"name": VERSION}) if made["is_made"] else None
     refuse_unusable(schema, int(version["value"]) if version else 0, durable)
-    row = await fetch_one(tx, SELECT_FACT, {"name": ID})
+    row = await fetch_one(tx, SELECT_META, {"name": ID})
     if row is None:
         raise StoreMissing(f"the store in schema {schema} has no id; restore the right one")
     return str(row["value"])

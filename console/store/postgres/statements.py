@@ -17,6 +17,9 @@ from console.store.postgres.words import vector_of
 from console.store.rows import INDEX_TEXT, LOCK_RUN, UNINDEX_TEXT
 from console.store.transaction import Columns
 
+SELECT_TIMELINE = "select left(pg_walfile_name(pg_current_wal_lsn()), 8) as timeline"
+"""The history of the server since its last failover, which only PostgreSQL has: eight digits."""
+
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)", re.ASCII)
 _INDEX_HINT = re.compile(r"\b(?:not indexed|indexed by \w+)\b")
 _MATCH = re.compile(r"\bruns_text match (:\w+)", re.ASCII)

@@ -13,7 +13,8 @@ from console.store.bootstrap import ID
 from console.store.errors import StoreMissing
 from console.store.fleet_settings import FleetSettings
 from console.store.postgres.administration import connected
-from console.store.postgres.schema import DURABLE, latest_version, stored_version
+from console.store.postgres.leases import SCHEDULER, SELECT_HOLDERS
+from console.store.postgres.schema import DURABLE, SELECT_SETTINGS, latest_version, stored_version
 
 SAMPLES = 5
 CLOCK = "select extract(epoch from clock_timestamp()) * 1000"
@@ -87,11 +88,9 @@ def read_status(settings: FleetSettings) -> FleetStatus:
             assert role is not None, "a connection has a role, and the schema was found"
             meta = {row["name"]: row["value"] for row in cursor.execute("select name, value from meta")}
             processes = _processes(cursor)
-            held = cursor.execute(
-                "select owner from leases where name = 'scheduler' and until_ms > now_ms()"
-            ).fetchone()
-        unsafe = tuple(name for name in DURABLE if _setting(connection, name) == "off")
-        holder = held["owner"] if held is not None else None
+            holders = {row["name"]: row["owner"] for row in cursor.execute(SELECT_HOLDERS.encode())}
+            kept = cursor.execute(SELECT_SETTINGS.encode()).fetchone() or {}
+        holder = holders.get(SCHEDULER)
         return FleetStatus(
             place=settings.place,
             schema=settings.schema,
@@ -103,7 +102,7 @@ def read_status(settings: FleetSettings) -> FleetStatus:
             latest=latest_version(),
             server=connection.info.parameter_status("server_version") or "unknown",
             tls=_tls(connection),
-            unsafe=unsafe,
+            unsafe=tuple(name for name in DURABLE if kept[name] == "off"),
             round_trip_ms=round_trip_ms,
             offset_ms=offset_ms,
             processes=processes,
@@ -137,11 +136,6 @@ def _clock(connection: psycopg.Connection) -> tuple[float, int]:
         took = time.perf_counter() - begun
         samples.append((took * 1000, round(float(theirs) - (wall + took / 2) * 1000)))
     return min(samples)
-
-
-def _setting(connection: psycopg.Connection, name: str) -> str:
-    (value,) = connection.execute("select current_setting(%s)", (name,)).fetchone() or ("",)
-    return str(value)
 
 
 def _tls(connection: psycopg.Connection) -> str | None:
