@@ -1,4 +1,4 @@
-"""Whoever waits for a commit is told what became of it, or that nobody knows; never something wrong."""
+"""Those that wait for a commit are told what became of it, or that nobody knows; never something wrong."""
 
 from __future__ import annotations
 

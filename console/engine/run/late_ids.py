@@ -1,7 +1,7 @@
 """Ids that came back from the service after another host had taken the run over and found it without one.
 
 The launch journal is on the host that sent the request. So each host looks into its own for the ids of runs that are
-unconfirmed: an id of the service is proof that the run was launched, whoever supervises it now.
+unconfirmed: an id of the service is proof that the run was launched, by whichever process it is supervised now.
 """
 
 from __future__ import annotations
