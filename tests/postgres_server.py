@@ -10,8 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,15 @@ from typing import Any
 import psycopg
 import pytest
 
-from console.demo.postgres_server import server_programs, unprivileged_user
+from console.demo.postgres_server import INITDB, server_folder, server_programs
 from console.store.fleet_settings import FleetSettings
 from console.store.postgres.schema import migrate
 from tests.clock import ManualClock
 from tests.waiting import until_sync
 
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+"""Where the files of a server cost no disk; None for the folder of temporary files."""
+QUIET: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
 EMPTY = """
     set session_replication_role = replica;
     do $$
@@ -49,21 +51,9 @@ def postgres_server(certificate: tuple[Path, Path] | None = None) -> Iterator[st
 
     With a certificate and its key it listens on a port of 127.0.0.1 as well, with TLS.
     """
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="nd-pg-", dir=memory, ignore_cleanup_errors=True) as made:
-        folder = Path(made)
-        user = unprivileged_user()
-        if user is not None:
-            shutil.chown(folder, user)
+    with server_folder(MEMORY) as (folder, user):
         data = folder / "data"
-        bin_ = server_programs()
-        nowhere = subprocess.DEVNULL
-        quiet: dict[str, Any] = {"stdout": nowhere, "stderr": nowhere, "user": user, "cwd": folder}
-        subprocess.run(
-            [bin_ / "initdb", "-D", data, "-A", "trust", "-U", "nightdesk", "-E", "UTF8", "--locale=C", "-N"],
-            check=True,
-            **quiet,
-        )
+        run_program(*INITDB, "-D", data, folder=folder, user=user)
         port = 5432 if certificate is None else _free_port()
         options = [
             f"unix_socket_directories={folder}",
@@ -74,13 +64,7 @@ def postgres_server(certificate: tuple[Path, Path] | None = None) -> Iterator[st
         if certificate is not None:
             options[1:2] = ["listen_addresses=127.0.0.1", *_encrypting(folder, user, *certificate)]
             options.append(f"port={port}")
-        command: list[str | Path] = [
-            bin_ / "postgres",
-            "-D",
-            data,
-            *(part for option in options for part in ("-c", option)),
-        ]
-        server = subprocess.Popen(command, **quiet)
+        server = start_server(data, options, folder=folder, user=user)
         try:
             url = f"postgresql://nightdesk@/postgres?host={folder}&port={port}"
             until_sync(lambda: _answers(url), what="the database server")
@@ -93,6 +77,17 @@ def postgres_server(certificate: tuple[Path, Path] | None = None) -> Iterator[st
             except subprocess.TimeoutExpired:
                 server.send_signal(signal.SIGQUIT)
                 server.wait(30)
+
+
+def run_program(program: str, *arguments: str | Path, folder: Path, user: str | None) -> None:
+    """Runs a program of the server to its end. Raises CalledProcessError."""
+    subprocess.run([server_programs() / program, *arguments], check=True, user=user, cwd=folder, **QUIET)
+
+
+def start_server(data: Path, options: Iterable[str], *, folder: Path, user: str | None) -> subprocess.Popen[Any]:
+    """Starts a server on the files in `data`; it may not answer yet."""
+    words = [word for option in options for word in ("-c", option)]
+    return subprocess.Popen([server_programs() / "postgres", "-D", data, *words], user=user, cwd=folder, **QUIET)
 
 
 def _free_port() -> int:

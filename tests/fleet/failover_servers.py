@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,21 +12,20 @@ from typing import Any
 
 import psycopg
 
-from console.demo.postgres_server import server_programs, unprivileged_user
+from console.demo.postgres_server import INITDB, server_folder
+from tests.postgres_server import MEMORY, run_program, start_server
 from tests.waiting import until_sync
-
-QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
 
 
 class FailoverServers:
     """The server `one`, from the beginning, and `two`, once it is copied."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, user: str | None) -> None:
+        """Starts `one` in `folder`, as `user`."""
         self._folder = folder
-        self._bin = server_programs()
-        self._user = unprivileged_user()
+        self._user = user
         self._running: dict[str, subprocess.Popen[Any]] = {}
-        self._run("initdb", "-D", self._data("one"), "-A", "trust", "-U", "nightdesk", "-E", "UTF8", "--locale=C", "-N")
+        self._run(*INITDB, "-D", self._data("one"))
         self._start("one")
 
     @property
@@ -80,14 +77,7 @@ class FailoverServers:
             "shared_buffers=16MB",
             "max_connections=60",
         )
-        words: list[str | Path] = [
-            self._bin / "postgres",
-            "-D",
-            self._data(name),
-            *(word for each in options for word in ("-c", each)),
-        ]
-        quiet: dict[str, Any] = QUIET
-        self._running[name] = subprocess.Popen(words, user=self._user, cwd=self._folder, **quiet)
+        self._running[name] = start_server(self._data(name), options, folder=self._folder, user=self._user)
         until_sync(lambda: self._execute(name, "select 1"), what=f"the server {name}")
 
     def _execute(self, name: str, statement: str) -> bool:
@@ -100,8 +90,7 @@ class FailoverServers:
             return False
 
     def _run(self, program: str, *arguments: str | Path) -> None:
-        quiet: dict[str, Any] = QUIET
-        subprocess.run([self._bin / program, *arguments], check=True, user=self._user, cwd=self._folder, **quiet)
+        run_program(program, *arguments, folder=self._folder, user=self._user)
 
     def _data(self, name: str) -> Path:
         return self._folder / f"data-{name}"
@@ -116,12 +105,8 @@ class FailoverServers:
 @contextmanager
 def failover_servers() -> Iterator[FailoverServers]:
     """Run the first server for the block."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="nd-fo-", dir=memory, ignore_cleanup_errors=True) as made:
-        folder, user = Path(made), unprivileged_user()
-        if user is not None:
-            shutil.chown(folder, user)
-        servers = FailoverServers(folder)
+    with server_folder(MEMORY) as (folder, user):
+        servers = FailoverServers(folder, user)
         try:
             yield servers
         finally:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,10 +14,10 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 
-from console.demo.postgres_server import unprivileged_user
+from console.demo.postgres_server import server_folder
 from console.domain.launch import LaunchKind
 from console.store.fleet_settings import FleetSettings
-from tests.postgres_server import new_store
+from tests.postgres_server import QUIET, new_store
 from tests.races.claimers import unlimited_but
 from tests.races.fleet_claimers import check_then_insert, claim_in_fleet
 from tests.races.processes import FORKED, race
@@ -47,14 +45,10 @@ logfile = {folder}/log
 @contextmanager
 def pooler(url: str) -> Iterator[str]:
     """A pooler that gives each transaction one of four sessions; yields its URL."""
-    with tempfile.TemporaryDirectory(prefix="nd-pool-", ignore_cleanup_errors=True) as made:
-        folder, user = Path(made), unprivileged_user()
+    with server_folder() as (folder, user):
         config = folder / "pgbouncer.ini"
         config.write_text(CONFIG.format(server=parse_qs(urlsplit(url).query)["host"][0], folder=folder))
-        if user is not None:
-            shutil.chown(folder, user)
-        nowhere = subprocess.DEVNULL
-        running = subprocess.Popen([POOLER, config], stdout=nowhere, stderr=nowhere, user=user)
+        running = subprocess.Popen([POOLER, config], user=user, **QUIET)
         try:
             until_sync((folder / ".s.PGSQL.6432").exists, what="the pooler")
             yield f"postgresql://nightdesk@/postgres?host={folder}&port=6432"
